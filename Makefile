@@ -1,0 +1,55 @@
+# `make run` and `make test` set up .venv by themselves; `make help` lists everything.
+
+PYTHON ?= python3
+ARGS ?=
+
+PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help run test lint wheel clean
+.DEFAULT_GOAL := help
+
+help:  ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@echo 'PYTHON=python3.11 picks another Python for .venv; ARGS="--epochs=5" goes to run_recbole.py or to pytest.'
+
+run: .venv/ready  ## Train and evaluate SAMRec on ml-100k with the quick settings.
+	.venv/bin/python run_recbole.py --model=SAMRec --dataset=ml-100k --config_files=properties/quick.yaml $(ARGS)
+
+test: .venv/ready-dev  ## Run the tests.
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: .venv/ready-dev  ## Check the style.
+	.venv/bin/python -m ruff check .
+
+wheel: .venv/ready  ## Build the wheel in dist/.
+	.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+
+clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoints stay.
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	find recbole_samrec tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Each stamp is written last. Without it .venv is made anew: an interrupted pip leaves halves of packages that it
+# takes for whole ones afterwards. The order of the steps matters: RecBole's own requirements cannot be installed.
+.venv/ready: requirements.lock setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo 'recbole_samrec needs Python 3.11 or later; name one: make PYTHON=python3.11 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	    { echo 'This Python lacks venv; on Debian or Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@test -e $@ && .venv/bin/python -c '' 2>/dev/null || \
+	    { echo 'Making .venv; the first set-up takes some minutes.'; $(PYTHON) -m venv --clear .venv; }
+	@rm -f $@
+	@echo '1/4 torch'
+	@$(PIP) --constraint requirements.lock "$$(head -n 1 requirements.lock)"
+	@echo '2/4 the packages of requirements.lock'
+	@$(PIP) -r requirements.lock
+	@echo '3/4 RecBole 1.2.1, without the requirements of its day'
+	@$(PIP) --no-deps recbole==1.2.1
+	@echo '4/4 recbole_samrec, from this folder'
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Few and small, so that they are simply installed once more whenever their stamp is missing.
+.venv/ready-dev: .venv/ready requirements-dev.lock
+	@echo 'Tools for tests and style'
+	@$(PIP) --no-deps --force-reinstall -r requirements-dev.lock
+	@touch $@

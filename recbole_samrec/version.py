@@ -1,0 +1,30 @@
+"""The version of this package, and the oldest version of each package that it works with."""
+
+__version__ = "0.1.0"
+
+PYTHON = "3.11"
+
+# Exactly this one: the mends in `compat` are written against its lines.
+RECBOLE = "1.2.1"
+
+# Distribution -> oldest version. The first block is imported by our code, the second only by RecBole, whose own list
+# cannot be used. requirements.lock holds the versions that are tested.
+REQUIRES = {
+    "torch": "2.6",
+    "numpy": "2.0",
+    "pandas": "2.2.2",
+    "scipy": "1.13",
+    "ray[tune]": "2.50",
+    "pyyaml": "6.0",
+    "rich": "13.7",
+    "tensorboard": "2.17",
+    "tqdm": "4.66",
+    "psutil": "5.9",
+    # RecBole's
+    "scikit-learn": "1.5",
+    "colorlog": "4.7.2",
+    "colorama": "0.4.4",
+    "tabulate": "0.9",
+    "texttable": "1.7",
+    "plotly": "5.20",
+}

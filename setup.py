@@ -1,0 +1,39 @@
+"""Packaging of recbole_samrec; the version and the requirements are kept in recbole_samrec/version.py."""
+
+from pathlib import Path
+from runpy import run_path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+# Run as a file: importing the package would import RecBole and torch.
+VERSION = run_path(str(ROOT / "recbole_samrec" / "version.py"))
+README = ROOT / "README.md"
+
+setup(
+    name="recbole-samrec",
+    version=VERSION["__version__"],
+    description="SAMRec for RecBole: SASRec trained with sharpness-aware minimization, on today's Python.",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    author="recbole_samrec contributors",
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+    python_requires=f">={VERSION['PYTHON']}",
+    # The folder of settings lies at the top of a checkout and inside the package in a wheel.
+    packages=[*find_packages(include=["recbole_samrec*"]), "recbole_samrec.properties"],
+    package_dir={"recbole_samrec.properties": "properties"},
+    package_data={"recbole_samrec.properties": ["**/*.yaml"]},
+    # RecBole is required and yet not listed: recbole 1.2.1 asks for ray<=2.6.3, which no longer imports, so that a
+    # resolver would refuse or install a broken stack. Install it with `pip install --no-deps recbole==1.2.1`.
+    install_requires=[f"{name}>={oldest}" for name, oldest in VERSION["REQUIRES"].items()],
+    extras_require={"dev": ["pytest>=8", "ruff>=0.12"]},
+    entry_points={"console_scripts": ["recbole-samrec=recbole_samrec.cli:main"]},
+    zip_safe=False,
+)

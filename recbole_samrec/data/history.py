@@ -1,0 +1,120 @@
+"""Which items a user had before the event that is to be predicted, for measures that leave them out of the ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The items of each user in order, one user after the other.
+
+    Args:
+        items: Item ids of all users, shape ``[N]``.
+        offsets: User ``u`` has ``items[offsets[u]:offsets[u + 1]]``, shape ``[users + 1]``.
+    """
+
+    items: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of_events(cls, users: np.ndarray, items: np.ndarray, n_users: int) -> Histories:
+        """Group events, given in the order in which they happened, by user."""
+        order = np.argsort(users, kind="stable")
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=n_users))])
+        return cls(items[order], offsets)
+
+    def of(self, user: int, before: int | None = None) -> np.ndarray:
+        """The items of a user, or the first ``before`` of them."""
+        start, end = self.offsets[user], self.offsets[user + 1]
+        return self.items[start : end if before is None else min(start + before, end)]
+
+
+def hide(scores: torch.Tensor, rows: Sequence[np.ndarray], target_rows: np.ndarray, targets: np.ndarray) -> None:
+    """Set the scores of past items to minus infinity, but never those of the items to be predicted.
+
+    Args:
+        scores: Scores of all items, shape ``[B, items]``, changed in place.
+        rows: For each row the items to hide.
+        target_rows: Row of each item to be predicted, shape ``[T]``.
+        targets: The items to be predicted, shape ``[T]``.
+    """
+    row = np.repeat(np.arange(len(rows)), [len(items) for items in rows])
+    column = np.concatenate(rows).astype(np.int64) if rows else row
+    kept = scores[target_rows, targets].clone()
+    scores[torch.from_numpy(row), torch.from_numpy(column)] = -torch.inf
+    scores[target_rows, targets] = kept
+
+
+class HistoryMask:
+    """Hides from a full ranking what a user had before each event.
+
+    RecBole's sequential evaluation hides nothing but the padding item, whereas many published tables hide the history.
+    The rows of an evaluated data set are met in their order, every ``world``-th of them by each of ``world`` processes.
+
+    Args:
+        earlier: RecBole data sets of the earlier parts of the split, in order (train; or train and valid).
+        dataset: RecBole data set that is evaluated.
+        rank: Number of this process.
+        world: Number of processes.
+    """
+
+    def __init__(self, earlier: Sequence[Any], dataset: Any, rank: int = 0, world: int = 1) -> None:
+        self._user, self._item = dataset.uid_field, dataset.iid_field
+        length = getattr(dataset, "item_list_length_field", None)
+        self._sequential = length is not None and length in dataset.inter_feat
+        self._steps = range(rank, len(dataset), world)
+        self._met = 0
+        if self._sequential and dataset.benchmark_filename_list is not None:
+            self._histories = None  # the rows of benchmark files stand alone; each carries its own history
+            self._list = dataset.item_id_list_field
+            return
+        events = [self._events(part) for part in earlier]
+        if self._sequential:  # rows hold targets; the first item of a user stands only in the list of his first row
+            first_items = self._first_items([*earlier, dataset], length)
+            before = [first_items, *events]
+            events = [*before, self._events(dataset)]
+            seen = np.bincount(np.concatenate([users for users, _ in before]), minlength=dataset.user_num)
+            users = events[-1][0]
+            self._before = seen[users] + occurrence(users)
+        users, items = (np.concatenate(columns) for columns in zip(*events, strict=True))
+        self._histories = Histories.of_events(users, items, dataset.user_num)
+
+    def _events(self, part: Any) -> tuple[np.ndarray, np.ndarray]:
+        return part.inter_feat[self._user].numpy(), part.inter_feat[self._item].numpy()
+
+    def _first_items(self, parts: Sequence[Any], length: str) -> tuple[np.ndarray, np.ndarray]:
+        users, items = [], []
+        for part in parts:
+            first = (part.inter_feat[length] == 1).numpy()
+            users.append(part.inter_feat[self._user].numpy()[first])
+            items.append(part.inter_feat[part.item_id_list_field][:, 0].numpy()[first])
+        return np.concatenate(users), np.concatenate(items)
+
+    def apply(self, scores: torch.Tensor, interaction: Any, positive_u: torch.Tensor, positive_i: torch.Tensor) -> None:
+        """Hide the histories of the next batch in its scores, shape ``[B, items]``; targets always stay."""
+        users = interaction[self._user].cpu().numpy()
+        if self._histories is None:
+            rows = [row[row > 0] for row in interaction[self._list].cpu().numpy()]
+        elif self._sequential:
+            numbers = self._steps[self._met : self._met + len(users)]
+            rows = [self._histories.of(u, self._before[n]) for u, n in zip(users, numbers, strict=True)]
+            self._met = (self._met + len(users)) % len(self._steps)
+        else:
+            rows = [self._histories.of(user) for user in users]
+        hide(scores, rows, positive_u.cpu().numpy(), positive_i.cpu().numpy())
+
+
+def occurrence(values: np.ndarray) -> np.ndarray:
+    """How often each entry's value occurred before it: ``[7, 7, 3, 7]`` gives ``[0, 1, 0, 2]``."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(values) else np.array([], dtype=int)
+    counts = np.empty(len(values), dtype=np.int64)
+    counts[order] = np.arange(len(values)) - np.repeat(starts, np.diff(np.r_[starts, len(values)]))
+    return counts

@@ -1,0 +1,211 @@
+"""Mends of pickled data sets and data loaders: read only when trusted, and only while they fit.
+
+Reading a pickle runs whatever code it holds, so RecBole's caches are opened only under ``trust_checkpoint: True``. A cache
+that is saved gets a small JSON file beside it that says what it was made of; one whose source files or settings
+have changed since is left alone and the data are prepared anew.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import glob
+import hashlib
+import inspect
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import recbole.data.utils as utils_module
+from recbole.config import Config
+from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
+from recbole.data.dataset import Dataset
+
+from recbole_samrec.compat import Patcher, mend
+from recbole_samrec.errors import CheckpointError
+
+_DATA_SETTINGS = (
+    "encoding",
+    "exact_time_order",
+    "keep_na_tokens",
+    "numerical_features",
+    "discretization",
+    "kg_reverse_r",
+    "entity_kg_num_interval",
+    "relation_kg_num_interval",
+)
+"""Settings that shape a data set and that RecBole does not compare itself."""
+
+_LOADER_SETTINGS = (
+    *_DATA_SETTINGS,
+    "train_neg_sample_args",
+    "valid_neg_sample_args",
+    "test_neg_sample_args",
+    "transform",
+    "shuffle",
+    "worker",
+    "single_spec",
+)
+"""The same for data loaders."""
+
+_reading: contextvars.ContextVar[tuple[Config, str] | None] = contextvars.ContextVar("reading", default=None)
+
+
+class _PathQuestions:
+    """Stands in for ``os.path`` where RecBole looks for caches: only one that may be used exists."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os.path, name)
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(path) and _may_use(path)
+
+
+class _OperatingSystem:
+    """Stands in for ``os`` in the module that reads caches."""
+
+    path = _PathQuestions()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+def _may_use(path: str) -> bool:
+    """Whether a cache that exists is trusted and fits; a cache the user named must at least be trusted.
+
+    Raises:
+        CheckpointError: The user named the file and did not say that it can be trusted.
+    """
+    config, key = _reading.get() or (None, "")
+    if config is None or not config["trust_checkpoint"]:
+        reason = "reading it can run any code, and nobody said that it can be trusted"
+        if config is not None and config[key]:
+            raise CheckpointError(
+                f"{key}: {path} is a pickle: {reason}. Add --trust_checkpoint=True if you made it, or leave out {key}."
+            )
+        getLogger().warning(f"Ignored {path}: {reason}. Use it with --trust_checkpoint=True, or delete it.")
+        return False
+    reason = _misfit(config, path)
+    if reason:
+        getLogger().warning(f"Ignored {path}: {reason}. The data are prepared anew; save them again to replace it.")
+    return not reason
+
+
+def _sidecar(path: str) -> Path:
+    return Path(f"{path}.json")
+
+
+def _content(config: Config, settings: Iterable[str]) -> dict[str, Any]:
+    """What a cache is made of: the sha256 of each atomic file, and the settings that shape it."""
+    files = sorted(Path(config["data_path"]).glob(f"{glob.escape(config['dataset'])}.*"))
+    content = {
+        "files": {file.name: _sha256(file) for file in files if file.is_file()},
+        "settings": {key: config[key] for key in settings},
+    }
+    return json.loads(json.dumps(content, default=str))
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _misfit(config: Config, path: str) -> str:
+    """Why a cache does not fit the present run; empty if it does."""
+    try:
+        saved = json.loads(_sidecar(path).read_text())
+        present = _content(config, saved["settings"])
+    except (OSError, ValueError, KeyError):
+        return f"it cannot be checked, because {_sidecar(path)} is missing or damaged"
+    for kind, now in present.items():
+        before = saved[kind]
+        changed = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
+        if changed:
+            return f"these {kind} have changed since it was saved: {', '.join(changed)}"
+    return ""
+
+
+@contextmanager
+def _read_under(config: Config, key: str) -> Iterator[None]:
+    token = _reading.set((config, key))
+    try:
+        yield
+    finally:
+        _reading.reset(token)
+
+
+@mend("data/utils.py 59, 118", "pickled data sets and loaders are opened unasked, also when they no longer fit", silent=True)
+def open_only_trusted_caches(patch: Patcher) -> None:
+    create, load = utils_module.create_dataset, utils_module.load_split_dataloaders
+    if "pickle.load" not in inspect.getsource(create):
+        return
+
+    @wraps(create)
+    def create_dataset(config: Config) -> Dataset:
+        with _read_under(config, "dataset_save_path"):
+            return create(config)
+
+    @wraps(load)
+    def load_split_dataloaders(config: Config) -> tuple[AbstractDataLoader, ...] | None:
+        with _read_under(config, "dataloaders_save_path"):
+            return load(config)
+
+    patch(utils_module, "os", _OperatingSystem())
+    patch.everywhere(create, create_dataset)
+    patch.everywhere(load, load_split_dataloaders)
+
+
+@mend("data/dataset/dataset.py 1872; data/utils.py 76", "a saved cache does not say what it was made of", silent=True)
+def describe_saved_caches(patch: Patcher) -> None:
+    save, save_loaders = Dataset.save, utils_module.save_split_dataloaders
+
+    @wraps(save)
+    def save_and_describe(self: Dataset) -> None:
+        save(self)
+        _describe(self.config, f"{self.config['dataset']}-{type(self).__name__}.pth", _DATA_SETTINGS)
+
+    @wraps(save_loaders)
+    def save_split_dataloaders(config: Config, dataloaders: Sequence[AbstractDataLoader]) -> None:
+        with _generators_kept(dataloaders):
+            save_loaders(config, dataloaders)
+        _describe(config, f"{config['dataset']}-for-{config['model']}-dataloader.pth", _LOADER_SETTINGS)
+
+    patch(Dataset, "save", save_and_describe)
+    patch.everywhere(save_loaders, save_split_dataloaders)
+
+
+def _describe(config: Config, name: str, settings: Iterable[str]) -> None:
+    path = os.path.join(config["checkpoint_dir"], name)
+    _sidecar(path).write_text(json.dumps(_content(config, settings), indent=1))
+
+
+@contextmanager
+def _generators_kept(dataloaders: Sequence[AbstractDataLoader]) -> Iterator[None]:
+    """Give the loaders back the generators that RecBole takes away to pickle them: the run goes on with them."""
+    kept = [(loader, loader.generator, loader.sampler.generator) for loader in dataloaders]
+    try:
+        yield
+    finally:
+        for loader, generator, sampler_generator in kept:
+            loader.generator, loader.sampler.generator = generator, sampler_generator
+
+
+@mend("data/dataloader/abstract_dataloader.py 81", "loaders from a cache keep their old batch size", silent=True)
+def renew_batch_size(patch: Patcher) -> None:
+    update: Callable[[AbstractDataLoader, Config], None] = AbstractDataLoader.update_config
+    if "batch_sampler" in inspect.getsource(update):
+        return
+
+    @wraps(update)
+    def update_config(self: AbstractDataLoader, config: Config) -> None:
+        update(self, config)
+        if not config["single_spec"]:
+            self.step = max(1, self.step // config["world_size"])
+        if self.batch_sampler is not None:
+            self.batch_sampler.batch_size = self.step
+
+    patch(AbstractDataLoader, "update_config", update_config)

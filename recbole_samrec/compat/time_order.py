@@ -1,0 +1,212 @@
+"""Mends of the order of time: exact values, ties in file order.
+
+RecBole turns timestamps into float32, whose steps at today's Unix seconds are 128 seconds, and sorts afterwards. Here the
+exact values are kept beside the interactions, by row label, from the moment they are read; the frame is put into their order
+before it becomes tensors. All later sorts are stable and rounding is monotone, so that order lasts. The stored
+timestamps stay as they are. ``exact_time_order: False`` brings RecBole's order back.
+"""
+
+from __future__ import annotations
+
+import inspect
+from decimal import Decimal, InvalidOperation
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.data.dataset import Dataset, SequentialDataset
+from recbole.utils import FeatureType
+
+from recbole_samrec.compat import Patcher, mend
+
+_LARGEST_EXACT_INTEGER = 2**53  # of float64
+_STORED = "stored_time_before_split"
+
+
+@mend("data/dataset/dataset.py 1220, 1820", "timestamps are rounded to float32 before they are sorted", silent=True)
+def exact_time_order(patch: Patcher) -> None:
+    load, reset_index = Dataset._load_inter_feat, Dataset._reset_index
+    to_tensors, augment = Dataset._change_feat_format, SequentialDataset._change_feat_format
+
+    @wraps(load)
+    def load_and_keep_times(self: Dataset, token: str, dataset_path: str) -> None:
+        load(self, token, dataset_path)
+        if _wants_exact_order(self):
+            self._exact_times = _read_times(self, Path(dataset_path) / f"{token}.inter")
+
+    @wraps(reset_index)
+    def reset_index_and_follow(self: Dataset) -> None:
+        times = _times_of_rows(self)
+        reset_index(self)
+        if times is not None:
+            self._exact_times = times.reset_index(drop=True)
+
+    @wraps(to_tensors)
+    def order_and_to_tensors(self: Dataset) -> None:
+        _order_frame(self)
+        to_tensors(self)
+
+    @wraps(augment)
+    def augment_and_order(self: SequentialDataset) -> None:
+        augment(self)
+        _order_augmented(self)
+
+    patch(Dataset, "_load_inter_feat", load_and_keep_times)
+    patch(Dataset, "_reset_index", reset_index_and_follow)
+    patch(Dataset, "_change_feat_format", order_and_to_tensors)
+    patch(SequentialDataset, "_change_feat_format", augment_and_order)
+
+
+def _wants_exact_order(dataset: Dataset) -> bool:
+    """Whether the interactions will be sorted by a time that is a number."""
+    return (
+        dataset.config["exact_time_order"] is not False
+        and dataset.config["eval_args"]["order"] == "TO"
+        and dataset.benchmark_filename_list is None
+        and dataset.time_field in dataset.inter_feat
+        and dataset.field2type[dataset.time_field] == FeatureType.FLOAT
+    )
+
+
+def _read_times(dataset: Dataset, path: Path) -> pd.Series:
+    """The interactions' times by row label: float64, or whole numbers where float64 is too coarse (nanoseconds)."""
+    times = dataset.inter_feat[dataset.time_field].copy()
+    if not times.abs().max() >= _LARGEST_EXACT_INTEGER:
+        return times
+    column = f"{dataset.time_field}:float"
+    separator, encoding = dataset.config["field_separator"], dataset.config["encoding"]
+    text = pd.read_csv(path, sep=separator, usecols=[column], dtype=object, encoding=encoding, engine="python")[column]
+    try:
+        whole = pd.Series([pd.NA if pd.isna(cell) else _whole(cell) for cell in text], dtype="Int64")
+    except (InvalidOperation, ValueError, OverflowError):
+        return times
+    return whole if np.array_equal(_as_floats(whole), times, equal_nan=True) else times
+
+
+def _whole(text: str) -> int:
+    number = Decimal(text.strip())
+    if number != int(number):
+        raise ValueError(f"{text} is not a whole number")
+    return int(number)
+
+
+def _as_floats(times: pd.Series) -> np.ndarray:
+    return times.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _times_of_rows(dataset: Dataset) -> pd.Series | None:
+    """The exact times of the interactions as they are now, before any value was changed; None where none were kept.
+
+    Should a data set of the user's own have changed rows or times, its column is the exact time.
+    """
+    times = getattr(dataset, "_exact_times", None)
+    if times is None or dataset.time_field not in dataset.inter_feat:
+        return None
+    column = dataset.inter_feat[dataset.time_field]
+    if column.index.is_unique and column.index.isin(times.index).all():
+        kept = times.loc[column.index]
+        if np.array_equal(_as_floats(kept), _as_floats(column), equal_nan=True):
+            return kept
+    return column.copy()
+
+
+def _order_frame(dataset: Dataset) -> None:
+    """Put the interactions into exact order, stably, and remember each row's user and time in that order."""
+    times = dataset.__dict__.pop("_exact_times", None)
+    if times is None or dataset.time_field not in dataset.inter_feat:
+        return
+    frame = dataset.inter_feat
+    if not frame.index.is_unique or not frame.index.isin(times.index).all():
+        dataset.logger.warning(
+            f"Data set [{dataset.dataset_name}]: {type(dataset).__name__} made new rows after filtering, so their exact "
+            f"times are unknown and float32 decides their order. Make the rows before `_reset_index`."
+        )
+        return
+    times = times.loc[frame.index]
+    mean = np.nanmean(_as_floats(times)) if times.notna().any() else 0
+    if times.dtype == "Int64":
+        times = times.fillna(round(mean)).to_numpy(dtype=np.int64)
+    else:
+        times = times.fillna(mean).to_numpy()
+    order = np.argsort(times, kind="stable")
+    dataset.inter_feat = frame.iloc[order].reset_index(drop=True)
+    if isinstance(dataset, SequentialDataset) or _splits_by_time(dataset):
+        users = dataset.inter_feat.get(dataset.uid_field)
+        dataset._exact_order = pd.DataFrame({"time": times[order], "user": users})
+
+
+def _splits_by_time(dataset: Dataset) -> bool:
+    return "TS" in (dataset.config["eval_args"]["split"] or {})
+
+
+def _order_augmented(dataset: SequentialDataset) -> None:
+    """Put the rows of a sequential data set, one for each event but a user's first, into exact order."""
+    events = dataset.__dict__.pop("_exact_order", None)
+    if events is None:
+        return
+    events = events.sort_values("user", kind="stable")
+    events = events[events["user"].duplicated()]
+    if not np.array_equal(events["user"], dataset.inter_feat[dataset.uid_field].numpy()):
+        dataset.logger.warning(
+            f"Data set [{dataset.dataset_name}]: {type(dataset).__name__} does not make one row for each event but a "
+            f"user's first, so rows of different users, and a time split (TS), go by float32 times."
+        )
+        return
+    order = np.argsort(events.index, kind="stable")
+    if not np.array_equal(order, np.arange(order.size)):
+        dataset.inter_feat._reindex(torch.from_numpy(order))
+    if _splits_by_time(dataset):
+        dataset._exact_order = events.iloc[order]
+
+
+@mend("data/dataset/dataset.py 1740-1777", "a time split's boundary and comparison are in float32", silent=True)
+def exact_time_split(patch: Patcher) -> None:
+    split = Dataset.time_based_split
+
+    @wraps(split)
+    def split_by_exact_times(self: Dataset, ratios: list[float], group_by: str) -> list[Dataset]:
+        events = self.__dict__.pop("_exact_order", None)
+        if events is None or self.time_field not in self.inter_feat:
+            return split(self, ratios, group_by)
+        time = self.time_field
+        # The stored column travels along under another name, and takes its place again in every part.
+        self.inter_feat[_STORED] = self.inter_feat[time]
+        self.inter_feat[time] = torch.from_numpy(events["time"].to_numpy(dtype=np.float64, copy=True))
+        parts = split(self, ratios, group_by)
+        for part in [self, *parts]:
+            stored = part.inter_feat[_STORED]
+            del part.inter_feat[_STORED]
+            if time in part.inter_feat:
+                part.inter_feat[time] = stored
+        return parts
+
+    patch(Dataset, "time_based_split", split_by_exact_times)
+
+
+@mend("data/dataset/dataset.py 853", "rm_dup_inter sorts unstably: which of equal times stays is up to numpy", silent=True)
+def stable_duplicate_removal(patch: Patcher) -> None:
+    if 'kind="stable"' not in inspect.getsource(Dataset._remove_duplication):
+        patch(Dataset, "_remove_duplication", _remove_duplication)
+
+
+def _remove_duplication(self: Dataset) -> None:
+    """Keep a user's first or last interaction with an item, by exact time, ties in file order."""
+    keep: Any = self.config["rm_dup_inter"]
+    if keep is None:
+        return
+    self._check_field("uid_field", "iid_field")
+    feat = self.inter_feat
+    if self.time_field in feat:
+        times = _times_of_rows(self)
+        times = feat[self.time_field] if times is None else times
+        feat = feat.iloc[times.reset_index(drop=True).sort_values(kind="stable").index]
+        self.logger.info(f"Sorted the interactions by [{self.time_field}] to remove duplicates.")
+    else:
+        self.logger.warning(
+            f"rm_dup_inter: {keep} goes by the order of the file, because [{self.time_field}] is not loaded. "
+            f"Add it to load_col."
+        )
+    self.inter_feat = feat.drop_duplicates(subset=[self.uid_field, self.iid_field], keep=keep)

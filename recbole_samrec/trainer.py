@@ -29,6 +29,8 @@ from recbole_samrec.settings import plain_config
 from recbole_samrec.step import RandomState, SAMSettings, SAMStep, plain_attributes
 
 FORMAT = 1
+EXACT_STOPPING: ContextVar[bool] = ContextVar("exact_stopping", default=True)
+"""Whether early stopping counts a tie as no gain and stops in time; from ``exact_early_stopping``."""
 SCALER: ContextVar[torch.amp.GradScaler | None] = ContextVar("scaler", default=None)
 """The scaler of the trainer whose epoch is running; RecBole's loop would make a new one every epoch."""
 
@@ -74,6 +76,7 @@ class SAMTrainer(Trainer):
             patience=config["max_bad_steps"] or 20,
             on_step=lambda: self.listener.stepped(),
         )
+        self._started = time.perf_counter()
         super().__init__(config, model)
         self.clip_grad_norm = None  # the step's hook clips: RecBole would clip the scaled gradient
         self.enable_scaler = bool(config["enable_scaler"])  # RecBole's has none without CUDA
@@ -83,6 +86,7 @@ class SAMTrainer(Trainer):
         self.saved_model_file = shared_name(config, self._checkpoint_path())
         self.best_epoch = -1
         self.seconds: dict[int, float] = {}
+        self.elapsed = 0.0
         self.finished = False
         self._reported = 0
         self._epoch: int | None = None
@@ -194,6 +198,7 @@ class SAMTrainer(Trainer):
         if not np.isfinite(score):
             raise TrainingError(f"epoch {self._epoch}: the validation {self.valid_metric} is {score}")
         self._result_now = result
+        EXACT_STOPPING.set(self.config["exact_early_stopping"] is not False)
         best = score > self.best_valid_score if self.valid_metric_bigger else score < self.best_valid_score
         self.listener.validated(self._epoch, score, result, best)
         return score, result
@@ -225,8 +230,7 @@ class SAMTrainer(Trainer):
     def _load_weights(self, path: str) -> None:
         if not self.config["single_spec"]:
             torch.distributed.barrier()  # the first process may still be writing it
-        state = checkpoint.load(path, trust=bool(self.config["trust_checkpoint"]))
-        self.load_model(state, path)
+        self.resume_weights(path)
         self.logger.info(f"Loading model structure and parameters from {path}")
 
     def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
@@ -309,6 +313,7 @@ class SAMTrainer(Trainer):
             "generators": {name: generator.get_state() for name, generator in self._generators()},
             "train_loss": {int(k): float(v) for k, v in self.train_loss_dict.items() if v is not None},
             "seconds": dict(self.seconds),
+            "elapsed": self.elapsed + time.perf_counter() - self._started,
         }
 
     def resume_checkpoint(self, resume_file: str | os.PathLike[str]) -> None:
@@ -338,9 +343,19 @@ class SAMTrainer(Trainer):
         if state.get("format") == FORMAT:
             self.best_valid_result, self.best_epoch = state["best_valid_result"], state["best_epoch"]
             self.train_loss_dict, self.seconds = dict(state["train_loss"]), dict(state["seconds"])
-            self.finished = state["finished"]
+            self.elapsed = state["elapsed"]
+            out_of_patience = self.cur_step >= self.stopping_step
+            self.finished = state["finished"] and (out_of_patience or self.start_epoch >= self.epochs)
             self._resumed = state
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
+
+    def resume_weights(self, path: str | os.PathLike[str]) -> None:
+        """Put the weights of a checkpoint into the model.
+
+        Raises:
+            CheckpointError: It cannot be read, or does not fit.
+        """
+        self.load_model(checkpoint.load(path, trust=bool(self.config["trust_checkpoint"])), str(path))
 
     def load_model(self, state: dict[str, Any], path: str) -> None:
         """Put a checkpoint's weights into the model.

@@ -1,0 +1,18 @@
+"""Importing this module mends RecBole and makes our models known to it; the order of its imports matters."""
+
+# ruff: noqa: E402, I001
+from recbole_samrec import compat
+from recbole_samrec.compat import stack
+
+_ray = compat.MENDS["lazy_ray"]
+_ray.apply(_ray.patcher)  # before anything imports RecBole's quick start, and Ray with it
+
+from recbole_samrec.compat import caches, config, data, time_order, training
+
+compat.apply_all()
+
+from recbole_samrec import plugin
+
+plugin.install(compat.Patcher())
+
+__all__ = ["caches", "compat", "config", "data", "plugin", "stack", "time_order", "training"]

@@ -1,0 +1,235 @@
+"""Mends for how RecBole reads its configuration and chooses its device."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextvars import ContextVar
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from recbole_samrec import checkpoint
+from recbole_samrec.compat import Patcher, mend
+from recbole_samrec.errors import ConfigError
+from recbole_samrec.settings import literal
+
+READ_ARGV: ContextVar[bool] = ContextVar("read_argv", default=True)
+"""Whether ``Config`` may read ``sys.argv``; our commands parse it themselves."""
+
+NOT_RECBOLES = re.compile(
+    r"(pytest|py\.test|unittest|ipykernel|colab_kernel|jupyter|default_worker|setup_worker|^-[cm]?$|^$|recbole-samrec$)"
+)
+"""Programs whose command line is their own business, not RecBole's configuration."""
+
+
+class Typed(dict):
+    """Settings whose values have their types already; nothing in them is read as Python."""
+
+
+@mend("config/configurator.py 122-147", "every string of a configuration is run by eval")
+def literal_strings(patch: Patcher) -> None:
+    """Read strings as literals and simple arithmetic; they never run."""
+    from recbole.config import Config
+
+    def convert(self: Any, settings: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(settings, Typed):
+            for key, value in settings.items():
+                if isinstance(value, str):
+                    settings[key] = literal(value)
+        return settings
+
+    patch(Config, "_convert_config_dict", convert)
+
+
+@mend("model/context_aware_recommender/kd_dagfm.py 44", "the setting teacher is run by eval")
+def named_teacher(patch: Patcher) -> None:
+    """Let only the name of a class through to it."""
+    from recbole.model.context_aware_recommender import kd_dagfm
+
+    build = kd_dagfm.KD_DAGFM.__init__
+
+    def checked(self: Any, config: Any, dataset: Any) -> None:
+        teacher = getattr(kd_dagfm, str(config["teacher"]), None)
+        if not (isinstance(teacher, type) and issubclass(teacher, torch.nn.Module)):
+            raise ConfigError(f"teacher={config['teacher']}: KD_DAGFM has no such teacher network")
+        build(self, config, dataset)
+
+    patch(kd_dagfm.KD_DAGFM, "__init__", checked)
+
+
+@mend("config/configurator.py 101", "yaml.FullLoader is changed for the whole process", True)
+def own_yaml_loader(patch: Patcher) -> None:
+    """Read RecBole's yaml files, with its wider notion of a float, by a loader of their own."""
+    from recbole.config import Config
+
+    patch(Config, "_build_yaml_loader", lambda self: YamlLoader)
+
+
+class YamlLoader(yaml.SafeLoader):
+    """PyYAML's safe loader that also reads ``1e-3`` as a number, as RecBole's files need."""
+
+
+YamlLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.[\d_]*([eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.[\d_]+([eE][-+]?\d+)?|\.(inf|Inf|INF))$|^\.(nan|NaN|NAN)$"),
+    list("-+0123456789."),
+)
+YamlLoader.add_constructor(
+    "tag:yaml.org,2002:python/tuple", lambda loader, node: tuple(loader.construct_sequence(node))
+)
+
+
+@mend("config/configurator.py 171-200", "the command line of any program is read as configuration", True)
+def argv_of_recbole_only(patch: Patcher) -> None:
+    """Leave the command lines of pytest, notebooks, Ray's workers and our own commands alone."""
+    from recbole.config import Config
+
+    read = Config._load_cmd_line
+
+    def load(self: Any) -> dict[str, Any]:
+        program = os.path.basename(sys.argv[0]) if sys.argv else ""
+        module = getattr(sys.modules.get("__main__"), "__package__", "") or ""
+        if not READ_ARGV.get() or NOT_RECBOLES.search(program) or module.split(".")[0] in ("pytest", "unittest"):
+            return {}
+        return read(self)
+
+    patch(Config, "_load_cmd_line", load)
+
+
+@mend("config/configurator.py _init_device", "a user's CUDA_VISIBLE_DEVICES, use_gpu: False and a missing GPU are overruled", True)
+def device(patch: Patcher) -> None:
+    """Choose the device as the user says, and gloo for several processes where there is no GPU."""
+    from recbole.config import Config
+
+    patch(Config, "_init_device", init_device)
+
+
+_visible_by_us: str | None = None
+
+
+def init_device(self: Any) -> None:
+    """Set ``device``, ``single_spec`` and ``local_rank``, and join the process group of several processes.
+
+    Raises:
+        ConfigError: There are fewer GPUs than processes.
+    """
+    config = self.final_config_dict
+    ids = config["gpu_id"]
+    ids = ",".join(map(str, ids)) if isinstance(ids, (list, tuple)) else str("" if ids is None else ids)
+    config["gpu_id"] = ids
+    _show_gpus(ids)
+    cuda = config.get("use_gpu") is not False and ids != "" and torch.cuda.is_available()
+    if "local_rank" not in config:
+        config["single_spec"], config["local_rank"] = True, 0
+        config["device"] = torch.device("cuda" if cuda else "cpu")
+        return
+    rank = config["local_rank"]
+    config["single_spec"] = False
+    if cuda:
+        if torch.cuda.device_count() < config["nproc"]:
+            raise ConfigError(
+                f"nproc={config['nproc']}: only {torch.cuda.device_count()} GPUs are to be seen with gpu_id={ids}"
+            )
+        torch.cuda.set_device(rank)
+    config["device"] = torch.device("cuda", rank) if cuda else torch.device("cpu")
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group(
+            backend="nccl" if cuda else "gloo",
+            rank=rank + config["offset"],
+            world_size=config["world_size"],
+            init_method=f"tcp://{config['ip']}:{config['port']}",
+        )
+    if rank != 0:
+        config.update(state="error", show_progress=False, verbose=False)
+
+
+def _show_gpus(ids: str) -> None:
+    """Tell CUDA which GPUs to use, unless the user, or a scheduler such as Ray, has already."""
+    global _visible_by_us
+    if os.environ.get("CUDA_VISIBLE_DEVICES", _visible_by_us) == _visible_by_us and ids:
+        os.environ["CUDA_VISIBLE_DEVICES"] = _visible_by_us = ids
+
+
+@mend("config/configurator.py 307-321", "sequential models with cross-entropy die of a default that asks for negatives")
+def no_negatives_for_cross_entropy(patch: Patcher) -> None:
+    """Take RecBole's default of one negative away where the loss is cross-entropy, unless the user asked for it."""
+    from recbole.config import Config
+    from recbole.utils import ModelType
+
+    set_defaults = Config._set_default_parameters
+
+    def set_with_loss(self: Any) -> None:
+        config = self.final_config_dict
+        crossed = config.get("loss_type") == "CE" and not hasattr(self.model_class, "input_type")
+        if crossed and config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            if "train_neg_sample_args" not in self.external_config_dict:
+                config["train_neg_sample_args"] = None
+        set_defaults(self)
+
+    patch(Config, "_set_default_parameters", set_with_loss)
+
+
+@mend("trainer/trainer.py 196", "an unknown learner becomes Adam without its weight decay", True)
+def unknown_learner(patch: Patcher) -> None:
+    """Keep RecBole's tolerance, with the weight decay and a warning that says what happens."""
+    from recbole.trainer import trainer
+
+    from recbole_samrec.settings import LEARNERS, nearest
+
+    build = trainer.Trainer._build_optimizer
+
+    def build_known(self: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        learner = str(kwargs.get("learner", self.learner))
+        if learner.lower() not in LEARNERS:
+            getLogger().warning(f"learner={learner}: there is no such optimizer, adam is used; {nearest(learner, LEARNERS)}")
+            kwargs["learner"] = "adam"
+        return build(self, **kwargs)
+
+    patch(trainer.Trainer, "_build_optimizer", build_known)
+
+
+PRETRAINED = {
+    "general_recommender": ("convncf", "nais", "ract", "neumf"),
+    "context_aware_recommender": ("kd_dagfm",),
+    "sequential_recommender": ("s3rec",),
+}
+
+
+@mend("s3rec.py 120 and five other models", "pre-trained weights are unpickled, or cannot be read at all")
+def pretrained_weights(patch: Patcher) -> None:
+    """Let models that start from another checkpoint read it with our safe reader."""
+    import importlib
+
+    safe = _TorchReadingSafely("torch")
+    for family, names in PRETRAINED.items():
+        for name in names:
+            module = importlib.import_module(f"recbole.model.{family}.{name}")
+            patch(module, "torch", safe)
+            for model in vars(module).values():
+                if isinstance(model, type) and model.__module__ == module.__name__ and "__init__" in vars(model):
+                    if issubclass(model, torch.nn.Module) and hasattr(model, "calculate_loss"):
+                        patch(model, "__init__", _trusting_init(model.__init__))
+
+
+class _TorchReadingSafely(type(torch)):
+    """Torch as RecBole's models see it, but for ``load``."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+    @staticmethod
+    def load(path: Any, *args: Any, **kwargs: Any) -> Any:
+        return checkpoint.load(Path(path))
+
+
+def _trusting_init(build: Any) -> Any:
+    def init(self: Any, config: Any, dataset: Any) -> None:
+        with checkpoint.trusting(bool(config["trust_checkpoint"])):
+            build(self, config, dataset)
+
+    return init

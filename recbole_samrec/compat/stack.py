@@ -1,0 +1,117 @@
+"""Mends for what numpy, scipy, torch and Ray took away since RecBole 1.2.1 was written."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+
+from recbole_samrec.compat import Patcher, mend
+from recbole_samrec.trainer import SCALER
+
+ALIASES = {
+    "bool": np.bool_,
+    "int": np.int_,
+    "float": np.float64,
+    "complex": np.complex128,
+    "object": np.object_,
+    "str": np.str_,
+    "long": np.int_,
+    "unicode": np.str_,
+}
+"""Names that RecBole expects in numpy; it sets them itself, from other names that numpy 2 no longer has."""
+
+
+@mend("config/configurator.py 625-635", "Config sets numpy aliases from names that numpy 2 removed: every run dies")
+def numpy_aliases(patch: Patcher) -> None:
+    """Set the aliases once at import, so that objects that are unpickled and never built find them too."""
+    if hasattr(np, "float_"):
+        return
+    from recbole.config import Config
+
+    patch(Config, "compatibility_settings", lambda self: None)
+    for name, kind in ALIASES.items():
+        if getattr(np, name, None) is not kind:
+            patch(np, name, kind)
+
+
+@mend("model/general_recommender/lightgcn.py 111 and others", "scipy's dok_matrix has no _update any more")
+def dok_matrix_update(patch: Patcher) -> None:
+    """Give the class the one private method back that RecBole's graph models fill it with."""
+    if not hasattr(scipy.sparse.dok_matrix, "_update"):
+        patch(scipy.sparse.dok_matrix, "_update", lambda self, entries: self._dict.update(entries))
+
+
+@mend("trainer/trainer.py 30, 235, 1440", "torch.cuda.amp is deprecated, and its scaler is made anew every epoch", True)
+def grad_scaler(patch: Patcher) -> None:
+    """Let RecBole's loops use the scaler of the trainer whose epoch is running, and autocast on its device."""
+    from recbole.trainer import trainer
+
+    def scaler(enabled: bool = True) -> torch.amp.GradScaler:
+        return SCALER.get() or torch.amp.GradScaler("cuda" if torch.cuda.is_available() else "cpu", enabled=enabled)
+
+    def autocast(enabled: bool = True) -> torch.autocast:
+        return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", enabled=enabled)
+
+    patch(trainer, "amp", SimpleNamespace(GradScaler=scaler, autocast=autocast))
+
+
+@mend("quick_start/quick_start.py 20", "importing RecBole imports Ray, which costs seconds and may not be there")
+def lazy_ray(patch: Patcher) -> None:
+    """Import RecBole's quick start with a stand-in for Ray that loads the real one when it is first used."""
+    if "recbole.quick_start.quick_start" in sys.modules or "ray" in sys.modules:
+        return
+    stand_in = ModuleType("ray")
+    stand_in.tune = _LazyTune("ray.tune")
+    sys.modules["ray"] = stand_in
+    try:
+        from recbole.quick_start import quick_start
+    finally:
+        del sys.modules["ray"]
+    patch(quick_start, "tune", stand_in.tune)
+
+
+class _LazyTune(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        from ray import tune
+
+        return getattr(tune, name)
+
+
+@mend("utils/utils.py 248, in every run", "thop imports distutils, gone in Python 3.12, and counts multiply-adds only")
+def count_flops(patch: Patcher) -> None:
+    """Count floating-point operations with torch's own counter, attention included."""
+    from recbole.utils import utils
+
+    patch.everywhere(utils.get_flops, get_flops)
+
+
+def get_flops(
+    model: torch.nn.Module, dataset: Any, device: Any, logger: Any, transform: Callable, verbose: bool = False
+) -> int:
+    """Floating-point operations of scoring one interaction, as torch counts them.
+
+    Args:
+        model: RecBole model.
+        dataset: RecBole data set; its second row is scored, as RecBole does.
+        device: Where to compute.
+        logger: Unused; RecBole passes it.
+        transform: RecBole's batch transform.
+        verbose: Unused; RecBole passes it.
+    """
+    from recbole.utils import ModelType
+    from torch.utils.flop_counter import FlopCounterMode
+
+    if model.type == ModelType.DECISIONTREE or type(model).__name__ == "Pop":
+        return 1
+    interaction = transform(dataset, dataset[torch.tensor([1])].to(device))
+    probe = copy.deepcopy(model).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        probe.predict(interaction)
+    return counter.get_total_flops()

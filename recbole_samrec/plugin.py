@@ -1,0 +1,180 @@
+"""Makes RecBole know our models, trainers and defaults, so that its own entry points work with them unchanged.
+
+RecBole finds a model by importing ``recbole.model.<family>.<name>``, a trainer as an attribute of ``recbole.trainer``,
+defaults beside its own yaml files, and everything else by the type of the model. These look-ups are all that is
+touched here; defects are mended in :mod:`recbole_samrec.compat`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import recbole.config
+import recbole.data
+import recbole.trainer
+from recbole.config import Config
+from recbole.trainer import trainer as recbole_trainer
+from recbole.utils import EvaluatorType, ModelType
+from recbole.utils import utils as recbole_utils
+
+from recbole_samrec.compat import Patcher
+from recbole_samrec.compat.config import YamlLoader
+from recbole_samrec.errors import ConfigError
+from recbole_samrec.settings import nearest
+from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer
+
+MODELS = {"SAMRec": "sequential_recommender"}
+"""Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
+
+COMMAND_DEFAULTS: ContextVar[bool] = ContextVar("command_defaults", default=False)
+"""Whether the defaults of our commands (K = 5, 10, 20 and NDCG@10) apply under the user's settings."""
+
+_here = Path(__file__).resolve().parent
+PROPERTIES = next(p for p in (_here / "properties", _here.parent / "properties") if p.is_dir())
+"""Our yaml files: inside the installed package, or at the top of a checkout."""
+
+RECBOLE = Path(str(resources.files("recbole")))
+
+
+def install(patch: Patcher) -> None:
+    """Put our models, trainers and defaults where RecBole looks; done once when the package is imported."""
+    for name, family in MODELS.items():
+        module = importlib.import_module(f"recbole_samrec.model.{name.lower()}")
+        sys.modules[f"recbole.model.{family}.{name.lower()}"] = module
+    _install_trainers(patch)
+    patch(Config, "_load_internal_config_dict", with_our_defaults(Config._load_internal_config_dict))
+    patch.everywhere(recbole_utils.get_model, with_nearest_names(recbole_utils.get_model))
+    patch.everywhere(recbole.data.data_preparation, with_earlier_data(recbole.data.data_preparation))
+
+
+def _install_trainers(patch: Patcher) -> None:
+    """Slip our trainer under all that RecBole derives from its own."""
+    for trainer in recbole_trainer.Trainer.__subclasses__():
+        if trainer is not SAMTrainer:
+            patch(trainer, "__bases__", (SAMTrainer,))
+    patch(recbole.trainer, "Trainer", SAMTrainer)
+    patch(recbole.trainer, "SAMRecTrainer", SAMRecTrainer)
+    patch(recbole_trainer.NCLTrainer, "_train_epoch", _ncl_epoch(recbole_trainer.NCLTrainer._train_epoch))
+
+
+def _ncl_epoch(train: Callable) -> Callable:
+    """NCL trains by a loop of its own, which leaves the last loss out while it warms up."""
+
+    @functools.wraps(train)
+    def epoch(self: Any, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False) -> Any:
+        loss_func = loss_func or self.model.calculate_loss
+        warm = epoch_idx < self.config["warm_up_step"]
+        with self.epoch(train_data, epoch_idx):
+            recorded = self.sam_step.recorded(loss_func, lambda batch: loss_func(batch)[: -1 if warm else None])
+            losses = train(self, train_data, epoch_idx, recorded, show_progress)
+        self._report_training(epoch_idx, losses, len(train_data))
+        return losses
+
+    return epoch
+
+
+def with_our_defaults(load: Callable) -> Callable:
+    """Extend RecBole's defaults by ours: for every model, for our models, for data sets, for our commands."""
+
+    @functools.wraps(load)
+    def load_all(self: Any, model: str, model_class: type, dataset: str) -> None:
+        load(self, model, model_class, dataset)
+        ours = [PROPERTIES / "overall.yaml", PROPERTIES / "model" / f"{model}.yaml"]
+        ours.append(PROPERTIES / "dataset" / f"{dataset}.yaml")
+        for file in ours:
+            if file.is_file():
+                self._update_internal_config_dict(file)
+        if COMMAND_DEFAULTS.get() and not _by_value(self.internal_config_dict | self.external_config_dict):
+            self._update_internal_config_dict(PROPERTIES / "command.yaml")
+
+    return load_all
+
+
+def _by_value(settings: dict[str, Any]) -> bool:
+    """Whether a model is judged by how well it predicts values, not by how it ranks."""
+    from recbole.evaluator import metric_types
+
+    metrics = settings.get("metrics") or []
+    metrics = [metrics] if isinstance(metrics, str) else metrics
+    return any(metric_types.get(str(metric).lower()) == EvaluatorType.VALUE for metric in metrics)
+
+
+def model_names() -> list[str]:
+    """The names of all models, RecBole's and ours."""
+    theirs = {file.stem for file in (RECBOLE / "properties" / "model").glob("*.yaml")}
+    return sorted(theirs | set(MODELS), key=str.lower)
+
+
+def with_nearest_names(get_model: Callable) -> Callable:
+    """Answer an unknown model name with the nearest ones; RecBole's look-up ends in a missing lightgbm."""
+
+    @functools.wraps(get_model)
+    def get_known(model_name: str) -> type:
+        known = model_names()
+        if model_name not in known and not _loaded(model_name):
+            raise ConfigError(f"--model={model_name}: there is no such model; {nearest(model_name, known)}")
+        return get_model(model_name)
+
+    return get_known
+
+
+def _loaded(name: str) -> bool:
+    """Whether a user has put a model of his own under one of RecBole's families."""
+    return any(re.fullmatch(rf"recbole\.model\.\w+\.{re.escape(name.lower())}", module) for module in sys.modules)
+
+
+def with_earlier_data(prepare: Callable) -> Callable:
+    """Let the loaders for validation and test know those of the earlier parts of the split."""
+
+    @functools.wraps(prepare)
+    def prepare_all(config: Any, dataset: Any) -> tuple:
+        train_data, valid_data, test_data = prepare(config, dataset)
+        valid_data.earlier_data = [train_data]
+        test_data.earlier_data = [train_data, valid_data]
+        return train_data, valid_data, test_data
+
+    return prepare_all
+
+
+def settings_files(model: str | None = None, dataset: str | None = None) -> list[Path]:
+    """The yaml files of RecBole and ours that explain the settings of a run."""
+    names = ["overall.yaml", "dataset/sample.yaml", "command.yaml", f"model/{model}.yaml", f"dataset/{dataset}.yaml"]
+    start = [f"quick_start_config/{file.name}" for file in (RECBOLE / "properties/quick_start_config").glob("*.yaml")]
+    files = [base / name for name in [*names, *start] for base in (RECBOLE / "properties", PROPERTIES)]
+    return [file for file in files if file.is_file()]
+
+
+def known_keys(model_class: type, model: str, dataset: str) -> set[str]:
+    """Every setting that something reads: named in a yaml file, or looked up by RecBole, the model or this package."""
+    keys: set[str] = set()
+    for file in settings_files(model, dataset):
+        keys |= set(_read_yaml(file))
+    sources = [file for file in RECBOLE.rglob("*.py") if "model" not in file.relative_to(RECBOLE).parts[:1]]
+    sources += list(_here.rglob("*.py"))
+    for base in model_class.__mro__:
+        module = sys.modules.get(base.__module__)
+        if getattr(module, "__file__", None) and not base.__module__.startswith(("torch", "builtins")):
+            sources.append(Path(module.__file__))
+    pattern = re.compile(r"""config(?:\.get\(|\[)\s*f?["'](\w+)["']""")
+    for source in set(sources):
+        keys |= set(pattern.findall(source.read_text(encoding="utf-8")))
+    return keys
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    import yaml
+
+    return yaml.load(file.read_text(encoding="utf-8"), Loader=YamlLoader) or {}
+
+
+def is_sequential(config: Any) -> bool:
+    """Whether the model of a configuration reads sequences, and so needs times."""
+    return config["MODEL_TYPE"] == ModelType.SEQUENTIAL

@@ -1,0 +1,288 @@
+"""One run: train a model, score it, and leave everything about it in one folder.
+
+The folder holds ``best.pth`` and ``last.pth``, ``config.yaml``, ``run.log``, ``tensorboard/`` and ``result.json``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from importlib import metadata
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import get_model, get_trainer, init_logger, init_seed
+
+from recbole_samrec import checkpoint
+from recbole_samrec.errors import CheckpointError, ConfigError, DataError
+from recbole_samrec.settings import fingerprint, plain_config
+from recbole_samrec.trainer import Listener, SAMTrainer
+from recbole_samrec.traps import warnings_about
+
+RESULT, CONFIG = "result.json", "config.yaml"
+
+
+def train(
+    config: Any,
+    resume: Path | None = None,
+    watch: Callable[[], AbstractContextManager[Listener]] = lambda: nullcontext(Listener()),
+) -> dict[str, Any]:
+    """Carry out one run, from the data to ``result.json``.
+
+    Args:
+        config: RecBole's configuration; ``run_dir`` names the folder of the run.
+        resume: Checkpoint to go on from.
+        watch: Makes the listener that is told of the progress.
+
+    Returns:
+        What was written to ``result.json``.
+
+    Raises:
+        UserError: Settings, data or checkpoint cannot be used, or training failed for good.
+    """
+    started = time.perf_counter()
+    folder = Path(config["run_dir"])
+    dataset, loaders, model, trainer = prepare(config)
+    if resume is not None:
+        trainer.resume_checkpoint(resume)
+    if _is_first(config) and resume is None:
+        write_atomically(folder / CONFIG, yaml.safe_dump(settings_of(config), sort_keys=True))
+    with watch() as listener:
+        trainer.listener = listener
+        trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False)
+    test = trainer.evaluate(loaders[2], load_best_model=True)
+    trainer.elapsed += time.perf_counter() - started
+    result = describe(config, dataset, model, trainer, test)
+    if _is_first(config):
+        write_atomically(folder / RESULT, json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def prepare(config: Any) -> tuple[Any, tuple, torch.nn.Module, SAMTrainer]:
+    """Load and split the data, build the model and its trainer, with the same seeds as RecBole's ``run_recbole``."""
+    init_seed(config["seed"], config["reproducibility"])
+    init_logger(config)
+    logger = getLogger()
+    logger.info(config)
+    dataset = create_dataset(config)
+    logger.info(dataset)
+    interactions = int(dataset.inter_num)
+    loaders = data_preparation(config, dataset)
+    dataset.interactions = interactions  # sequential data sets replace them by their prefixes
+    for part, loader in zip(("training", "test"), (loaders[0], loaders[2]), strict=True):
+        if len(loader) == 0:
+            raise DataError(f"{config['dataset']}: the split leaves nothing for {part}; every user needs at least 3 events")
+    for line in warnings_about(config, dataset, loaders):
+        logger.warning(line)
+    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+    model = get_model(config["model"])(config, loaders[0]._dataset).to(config["device"])
+    logger.info(model)
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    return dataset, loaders, model, trainer
+
+
+def evaluate(config: Any, folder: Path) -> dict[str, dict[str, float]]:
+    """Score the best weights of a finished run again.
+
+    Args:
+        config: The run's configuration, perhaps with ``mask_history``.
+        folder: Folder of the run.
+
+    Returns:
+        ``valid`` and ``test`` metrics, unrounded.
+    """
+    _, loaders, _, trainer = prepare(config)
+    trainer.resume_weights(folder / "best.pth")
+    scores = [trainer.evaluate(loader, load_best_model=False) for loader in loaders[1:]]
+    return {part: renamed(score) for part, score in zip(("valid", "test"), scores, strict=True)}
+
+
+def describe(config: Any, dataset: Any, model: torch.nn.Module, trainer: SAMTrainer, test: Mapping) -> dict[str, Any]:
+    """The record of a finished run that other programs rely on; its keys are explained in the README."""
+    seconds = list(trainer.seconds.values())
+    return {
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "seed": config["seed"],
+        "config": settings_of(config),
+        "data": {
+            "users": dataset.user_num - 1,
+            "items": dataset.item_num - 1,
+            "interactions": dataset.interactions,
+            "sha256": data_hash(config),
+        },
+        "versions": versions(),
+        "revision": revision(),
+        "device": device_name(config["device"]),
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "epochs_run": len(trainer.train_loss_dict),
+        "best_epoch": trainer.best_epoch,
+        "seconds_per_epoch": statistics.median(seconds) if seconds else None,
+        "seconds_total": trainer.elapsed,
+        "peak_memory_mb": peak_memory_mb(config["device"]),
+        "skipped_steps": trainer.sam_step.skipped,
+        "valid": renamed(trainer.best_valid_result),
+        "test": renamed(test),
+    }
+
+
+def renamed(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
+    """RecBole's metrics under the field's names: ``hit@10`` is ``hr@10``."""
+    if metrics is None:
+        return None
+    return {name.replace("hit@", "hr@"): float(value) for name, value in metrics.items()}
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """The settings of a run without those of its folder, so that another run may use them."""
+    drop = ("run_dir", "resume", "quiet_terminal", "checkpoint_dir")
+    return {key: value for key, value in plain_config(config).items() if key not in drop}
+
+
+def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: None) -> Path:
+    """The newest readable checkpoint to go on from.
+
+    Args:
+        folder: Folder of a run, or a checkpoint file.
+        warn: Is told of damaged files that were passed over.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if folder.is_file():
+        return folder
+    if not folder.is_dir():
+        raise CheckpointError(f"--resume={folder}: there is no such run; see what lies in runs/")
+    damaged = []
+    for name in ("last.pth", "previous.pth", "best.pth"):
+        if (folder / name).exists():
+            try:
+                checkpoint.load(folder / name)
+                for line in damaged:
+                    warn(line)
+                return folder / name
+            except CheckpointError as error:
+                damaged.append(str(error))
+    if damaged:
+        raise CheckpointError(damaged[0])
+    raise CheckpointError(f"--resume={folder}: no checkpoint in it, the run ended before its first epoch; start it anew")
+
+
+def newest_run_like(runs: Path, settings: Mapping[str, Any]) -> Path | None:
+    """The newest folder under ``runs`` whose run has the same settings, or None."""
+    wanted = fingerprint(settings)
+    folders = [file.parent for file in runs.glob(f"*/{CONFIG}")]
+    for folder in sorted(folders, key=lambda f: (f / CONFIG).stat().st_mtime, reverse=True):
+        try:
+            stored = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            continue
+        if isinstance(stored, dict) and fingerprint(stored) == wanted and (folder / "last.pth").exists():
+            return folder
+    return None
+
+
+def new_folder(path: Path) -> None:
+    """Make the folder of a new run.
+
+    Raises:
+        ConfigError: It holds a run already, or cannot be written.
+    """
+    taken = [name for name in ("last.pth", "best.pth", RESULT, CONFIG) if (path / name).exists()]
+    if taken:
+        raise ConfigError(f"--run_dir={path}: it holds a run already ({taken[0]}); go on with --resume={path} or name another")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".{os.getpid()}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"{path}: the folder cannot be written ({error.strerror}); choose another with --run_dir") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that it is at every moment either the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror}); free some space or choose another --run_dir") from error
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that a result depends on."""
+    names = ("recbole-samrec", "recbole", "torch", "numpy", "pandas", "scipy", "ray")
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def _version(package: str) -> str | None:
+    if package == "recbole-samrec":
+        from recbole_samrec.version import __version__
+
+        return __version__
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def revision() -> str | None:
+    """The git revision of a checkout that the code runs from, with ``-dirty`` if it was changed; else None."""
+    here = Path(__file__).resolve().parent.parent
+    if not (here / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the GPU, or ``cpu`` with the number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """The most memory that was in use: on the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def data_hash(config: Any) -> str:
+    """The sha256 of the interaction file, or of all of them for benchmark files."""
+    folder, name = Path(config["data_path"]), config["dataset"]
+    parts = config["benchmark_filename"]
+    files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
+    digest = hashlib.sha256()
+    for file in files:
+        with open(folder / file, "rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _is_first(config: Any) -> bool:
+    return bool(config["single_spec"]) or config["local_rank"] == 0

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-check", action="store_true", help="accept other counts than those known for NAME")
 
     amazon_group = parser.add_argument_group("Amazon reviews")
-    amazon_group.add_argument("--meta", type=Path, metavar="FILE", help="meta_<Category>.json.gz, for brand and category")
+    amazon_group.add_argument("--meta", type=Path, metavar="FILE", help="meta_<Category>.json.gz: brand, categories")
 
     s3rec_group = parser.add_argument_group("S3Rec's sequences")
     s3rec_group.add_argument("--attributes", type=Path, metavar="FILE", help="JSON file: item to list of attributes")

@@ -4,19 +4,15 @@ Importing this package mends RecBole for today's Python (:mod:`recbole_samrec.co
 it (:mod:`recbole_samrec.plugin`); RecBole's own functions then work with ``model="SAMRec"``.
 """
 
-import sys
-from importlib.util import find_spec
-
+from recbole_samrec import doctor
 from recbole_samrec.version import __version__
 
-__all__ = ["SAMRec", "SAMRecTrainer", "SAMTrainer", "__version__"]
-
-if find_spec("recbole") is not None:
-    from recbole_samrec import activate as _activate  # noqa: F401
+try:
+    from recbole_samrec import activate  # noqa: F401
     from recbole_samrec.model.samrec import SAMRec
     from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer
-elif sys.argv[:1] != ["-m"]:  # python -m recbole_samrec doctor must be able to say what is missing
-    raise ImportError(
-        "recbole_samrec needs RecBole, which is not installed; install it without its outdated pins: "
-        "pip install --no-deps recbole==1.2.1"
-    )
+except Exception as error:
+    doctor.rescue(error)  # the doctor must be able to say why nothing can be imported
+    raise
+
+__all__ = ["SAMRec", "SAMRecTrainer", "SAMTrainer", "__version__"]

@@ -16,13 +16,18 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from typing import NoReturn
 
 from recbole_samrec.version import PYTHON, RECBOLE, REQUIRES, __version__
 
 INSTALL_RECBOLE = f"pip install --no-deps recbole=={RECBOLE}"
 MODULES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
-TOPICS = {"versions": "Versions", "device": "Device", "mends": "Mended in RecBole", "data": "Data sets"}
+# The longest first, so that what may need doing stands at the end, on the screen.
+TOPICS = {
+    "mends": "Defects of RecBole (silent: wrong results and no error)",
+    "versions": "Versions",
+    "device": "Device",
+    "data": "Data sets",
+}
 
 
 @dataclass(frozen=True)
@@ -32,20 +37,20 @@ class Finding:
     topic: str
     name: str
     found: str
-    state: str = "ok"
     wanted: str = ""
+    state: str = ""
     remedy: str = ""
     bad: bool = False
 
 
-def report(data_path: str = "dataset", error: ImportError | None = None) -> list[Finding]:
+def report(data_path: str = "dataset", error: Exception | None = None) -> list[Finding]:
     """Look at everything there is to report.
 
     Args:
         data_path: Folder of the data sets.
         error: What ended the import of this package, if it could not be imported.
     """
-    return [*versions(), *device(), *mends(error), *data_sets(data_path)]
+    return [*mends(error), *versions(), *device(), *data_sets(data_path)]
 
 
 def healthy(findings: Sequence[Finding]) -> bool:
@@ -53,7 +58,7 @@ def healthy(findings: Sequence[Finding]) -> bool:
     return not any(one.bad for one in findings)
 
 
-def main(argv: Sequence[str] | None = None, error: ImportError | None = None) -> int:
+def main(argv: Sequence[str] | None = None, error: Exception | None = None) -> int:
     """Print the report; 0 when all is well, 1 when something required is missing."""
     parser = argparse.ArgumentParser("recbole-samrec doctor", description=__doc__.splitlines()[0])
     parser.add_argument("--data_path", default="dataset", help="folder of the data sets (default: dataset)")
@@ -62,40 +67,41 @@ def main(argv: Sequence[str] | None = None, error: ImportError | None = None) ->
     return 0 if healthy(findings) else 1
 
 
-def rescue(error: ImportError) -> NoReturn:
-    """Run the doctor if that is what was asked for, else say in one line how to make this package importable.
+def rescue(error: Exception) -> None:
+    """Run the doctor in place of a package that cannot be imported, if the doctor is what was asked for.
 
-    ``python -m recbole_samrec doctor`` imports the package first, and just when it is needed that import fails; the
-    package therefore hands its error over to here.
+    ``python -m recbole_samrec doctor`` imports the package first, and just when the doctor is needed that fails. The
+    package's ``__init__`` therefore calls this before it lets the error pass.
+
+    Args:
+        error: What ended the import.
 
     Raises:
-        ImportError: The doctor was not asked for.
-        SystemExit: It was, and has reported.
+        SystemExit: The doctor was asked for, and has reported.
+        ImportError: It was not, and RecBole is missing; the message says how to install it.
     """
     # While Python looks for the module of `python -m`, sys.argv[0] is "-m".
-    if os.path.basename(sys.argv[0]).removesuffix(".exe") in ("-m", "recbole-samrec") and sys.argv[1:2] == ["doctor"]:
+    program = os.path.basename(sys.argv[0]).removesuffix(".exe")
+    if program in ("-m", "recbole-samrec") and sys.argv[1:2] == ["doctor"]:
         raise SystemExit(main(sys.argv[2:], error))
-    if (error.name or "").split(".")[0] == "recbole":
+    if isinstance(error, ImportError) and error.name == "recbole":
         raise ImportError(f"recbole_samrec needs RecBole {RECBOLE}: {INSTALL_RECBOLE}", name="recbole") from None
-    raise ImportError(f"{error} (python -m recbole_samrec doctor tells more)", name=error.name) from error
 
 
 def versions() -> Iterator[Finding]:
     """Compare what is installed with what is required."""
-    python_is_old = _release(platform.python_version()) < _release(PYTHON)
-    yield Finding(
-        "versions",
-        "python",
-        platform.python_version(),
-        "too old" if python_is_old else "ok",
-        f">={PYTHON}",
-        f"make clean, then make PYTHON=python{PYTHON} test" if python_is_old else "",
-        python_is_old,
-    )
-    yield Finding("versions", "recbole-samrec", __version__)
-    yield _recbole()
-    for name, oldest in REQUIRES.items():
-        yield _package(name, oldest)
+    python = platform.python_version()
+    if _release(python) < _release(PYTHON):
+        remedy = f"install Python {PYTHON} or later, then: make PYTHON=python{PYTHON} test"
+        yield Finding("versions", "python", python, f">={PYTHON}", "too old", remedy, True)
+    else:
+        yield Finding("versions", "python", python, f">={PYTHON}", "ok")
+    yield Finding("versions", "recbole-samrec", __version__, state="ok")
+    wanted = {"recbole": f"=={RECBOLE}"} | {name: f">={oldest}" for name, oldest in REQUIRES.items()}
+    # All versions before any import: Ray puts its own copies of psutil and colorama in front of the installed ones.
+    found = {name: _installed(name.split("[")[0]) for name in wanted}
+    for name in wanted:
+        yield _package(name, wanted[name], found[name])
 
 
 def device() -> Iterator[Finding]:
@@ -117,25 +123,34 @@ def device() -> Iterator[Finding]:
         native = _cpu_has_bf16(torch)
         if shutil.which("nvidia-smi") and torch.version.cuda is None:
             remedy = f"pip install --force-reinstall torch=={torch.__version__.split('+')[0]}"
-            yield Finding("device", "cuda", "an NVIDIA driver, but a torch without CUDA", "unused", remedy=remedy)
+            yield Finding("device", "cuda", "an NVIDIA driver, but a torch without CUDA", state="unused", remedy=remedy)
     yield Finding("device", "bf16", "in hardware" if native else "emulated: works, and is slow")
 
 
-def mends(error: ImportError | None = None) -> Iterator[Finding]:
+def mends(error: Exception | None = None) -> Iterator[Finding]:
     """List the defects of RecBole that were looked for, and whether they were there."""
     if error is not None:
-        yield Finding("mends", "recbole_samrec", str(error), "broken", bad=True)
+        yield Finding("mends", "not known", f"recbole_samrec cannot be imported: {_reason(error)}", bad=True)
         return
     compat = importlib.import_module("recbole_samrec.compat")
     for one in compat.MENDS.values():
-        defect = f"{one.defect} [{one.where}]"
-        state = ("mended, silent" if one.silent else "mended") if one.applied else "not needed"
-        yield Finding("mends", one.name, defect, state)
+        state = ("mended, silent" if one.silent else "mended") if one.applied else "not there"
+        yield Finding("mends", one.name, f"{one.defect} [{one.where}]", state=state)
 
 
 def data_sets(data_path: str) -> Iterator[Finding]:
-    """List the data sets that a run can name."""
-    raise NotImplementedError
+    """List the data sets that a run can name, and the published ones that could be added."""
+    try:
+        find = importlib.import_module("recbole_samrec.data.find")
+        known = importlib.import_module("recbole_samrec.data.known")
+        found = find.available(data_path)
+    except Exception as error:
+        yield Finding("data", "not known", _reason(error))
+        return
+    for one in found:
+        yield Finding("data", one.name, f"{one.size / 1e6:,.1f} MB in {os.path.relpath(one.path)}")
+    for name in sorted(set(known.PUBLISHED) - {one.name for one in found}):
+        yield Finding("data", name, "", state="not here", remedy=known.recipe(name))
 
 
 def show(findings: Sequence[Finding]) -> None:
@@ -144,57 +159,69 @@ def show(findings: Sequence[Finding]) -> None:
         _show_tables(findings)
     except ImportError:  # rich is among what may be missing
         for one in findings:
-            print(f"{one.name:28} {one.state:12} {one.found} {one.wanted}".rstrip())
-    remedies = list(dict.fromkeys(one.remedy for one in findings if one.remedy))
-    if remedies:
-        print("To put right:", *remedies, sep="\n  ")
-    else:
-        print("All is well.")
+            print(f"{one.name:28} {one.found:24} {one.wanted:10} {one.state}".rstrip())
+    urgent = dict.fromkeys(one.remedy for one in findings if one.remedy and one.bad)
+    others = dict.fromkeys(one.remedy for one in findings if one.remedy and not one.bad)
+    # A command is never wrapped, so that it can be copied; only the words before it get a line of their own.
+    for title, remedies in {"To put right:": urgent, "If you want more:": others}.items():
+        if remedies:
+            print(title, *(remedy.replace("then run: ", "then run:\n    ") for remedy in remedies), sep="\n  ")
+    print("All is well." if healthy(findings) else "Something required is missing.")
 
 
 def _show_tables(findings: Sequence[Finding]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console(highlight=False)
     for topic, title in TOPICS.items():
-        rows = [one for one in findings if one.topic == topic]
-        if not rows:
-            continue
-        table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, title=title, title_justify="left")
-        for header in ("name", "found", "wanted", "state"):
-            table.add_column(header, overflow="fold")
-        for one in rows:
-            style = "red" if one.bad else "" if one.state == "ok" else "yellow"
-            table.add_row(one.name, one.found, one.wanted, one.state, style=style)
-        console.print(table, markup=False)
-        console.print()
+        frame = box.SIMPLE if console.is_terminal else None
+        table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=frame)
+        for one in findings:
+            if one.topic == topic:
+                style = "red" if one.bad else "yellow" if one.state in ("unused", "not here") else ""
+                table.add_row(*(Text(cell, overflow="fold") for cell in _cells(one)), style=style)
+        if table.row_count:
+            console.print(table, end="\n\n")
 
 
-def _recbole() -> Finding:
-    found = _installed("recbole")
-    if found is None:
-        return Finding("versions", "recbole", "-", "missing", f"=={RECBOLE}", INSTALL_RECBOLE, True)
-    wrong = found != RECBOLE
-    state = "other version" if wrong else "ok"
-    return Finding("versions", "recbole", found, state, f"=={RECBOLE}", INSTALL_RECBOLE if wrong else "", wrong)
+def _cells(one: Finding) -> tuple[str, ...]:
+    """The columns of one line, none of them empty in all lines of its topic."""
+    if one.topic == "mends":
+        return one.state or one.name, f"{one.name}: {one.found}" if one.state else one.found
+    if one.topic == "versions":
+        return one.name, one.found, one.wanted, one.state
+    return one.name, " ".join(filter(None, (one.found, one.state)))
 
 
-def _package(name: str, oldest: str) -> Finding:
+def _package(name: str, wanted: str, found: str | None) -> Finding:
     distribution = name.split("[")[0]
-    found, wanted, remedy = _installed(distribution), f">={oldest}", f'pip install "{name}>={oldest}"'
+    remedy = INSTALL_RECBOLE if name == "recbole" else f'pip install "{name}{wanted}"'
+    state = _state(found, wanted)
+    if state == "ok":
+        try:
+            _quiet_import(MODULES.get(distribution, distribution))
+            remedy = ""
+        except Exception as error:
+            remedy = f'pip install --force-reinstall --no-deps "{distribution}=={found.split("+")[0]}"'
+            state, found = "broken", f"{found}: {_reason(error)}"
+    return Finding("versions", distribution, found or "-", wanted, state, remedy, bad=state != "ok")
+
+
+def _state(found: str | None, wanted: str) -> str:
     if found is None:
-        return Finding("versions", distribution, "-", "missing", wanted, remedy, True)
-    if _release(found) < _release(oldest):
-        return Finding("versions", distribution, found, "too old", wanted, remedy, True)
-    try:
-        _quiet_import(MODULES.get(distribution, distribution))
-    except Exception as error:
-        remedy = f'pip install --force-reinstall --no-deps "{distribution}=={found}"'
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return Finding("versions", distribution, f"{found}, but: {reason}", "broken", wanted, remedy, True)
-    return Finding("versions", distribution, found, "ok", wanted)
+        return "missing"
+    relation, version = wanted[:2], wanted[2:]
+    if relation == "==":
+        return "ok" if found == version else "wrong"
+    return "ok" if _release(found) >= _release(version) else "too old"
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _installed(distribution: str) -> str | None:

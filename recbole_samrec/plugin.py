@@ -20,6 +20,7 @@ from typing import Any
 import recbole.config
 import recbole.data
 import recbole.trainer
+import yaml
 from recbole.config import Config
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import EvaluatorType, ModelType
@@ -156,7 +157,7 @@ def known_keys(model_class: type, model: str, dataset: str) -> set[str]:
     """Every setting that something reads: named in a yaml file, or looked up by RecBole, the model or this package."""
     keys: set[str] = set()
     for file in settings_files(model, dataset):
-        keys |= set(_read_yaml(file))
+        keys |= set(read_yaml(file))
     sources = [file for file in RECBOLE.rglob("*.py") if "model" not in file.relative_to(RECBOLE).parts[:1]]
     sources += list(_here.rglob("*.py"))
     for base in model_class.__mro__:
@@ -169,10 +170,21 @@ def known_keys(model_class: type, model: str, dataset: str) -> set[str]:
     return keys
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
-    import yaml
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a yaml file of settings, without anything in it being run.
 
-    return yaml.load(file.read_text(encoding="utf-8"), Loader=YamlLoader) or {}
+    Raises:
+        ConfigError: The file is missing, or is no yaml file of settings.
+    """
+    try:
+        settings = yaml.load(file.read_text(encoding="utf-8"), Loader=YamlLoader)
+    except OSError as error:
+        raise ConfigError(f"--config_files={file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not a yaml file: {' '.join(str(error).split())}") from error
+    if settings is not None and not isinstance(settings, dict):
+        raise ConfigError(f"{file}: it holds no settings; write lines such as learning_rate: 0.001")
+    return settings or {}
 
 
 def is_sequential(config: Any) -> bool:

@@ -119,6 +119,29 @@ def show_result(console: Console, result: Mapping[str, Any]) -> None:
     console.print(table)
 
 
+def show_comparison(console: Console, title: str, scores: Mapping[bool, Mapping[str, Any]]) -> None:
+    """Print the metrics of a run scored again, with all items ranked and with each user's history left out.
+
+    Args:
+        console: Where it is printed.
+        title: What was scored.
+        scores: For each mask, metrics of ``valid`` and ``test``.
+    """
+    said = {False: "all items ranked", True: "history left out"}
+    names, cuts = _split(next(iter(scores.values()))["test"] or {})
+    table = Table(title=title, title_justify="left")
+    for name in ("", "", *names):
+        table.add_column(name, justify="left" if not name else "right")
+    for part in ("valid", "test"):
+        for mask, parts in scores.items():
+            for cut in cuts:
+                values = [(parts[part] or {}).get(f"{name.lower()}{cut}") for name in names]
+                label = f"{part} {'K = ' + cut[1:] if cut else ''}"
+                figures = ("" if value is None else f"{value:.4f}" for value in values)
+                table.add_row(label, said[mask], *figures, end_section=cut == cuts[-1])
+    console.print(table)
+
+
 def _split(metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:
     """Names of the metrics in capitals, the usual ones first, and their cut-offs (``@5``; empty for AUC and its like)."""
     names = dict.fromkeys(key.split("@")[0].upper() for key in metrics)

@@ -12,7 +12,7 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib import metadata
 from logging import getLogger
@@ -25,7 +25,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_model, get_trainer, init_logger, init_seed
 
 from recbole_samrec import checkpoint
-from recbole_samrec.errors import CheckpointError, ConfigError, DataError
+from recbole_samrec.errors import CheckpointError, ConfigError, DataError, UserError
 from recbole_samrec.settings import fingerprint, plain_config
 from recbole_samrec.trainer import Listener, SAMTrainer
 from recbole_samrec.traps import warnings_about
@@ -69,20 +69,23 @@ def train(
     return result
 
 
-def prepare(config: Any) -> tuple[Any, tuple, torch.nn.Module, SAMTrainer]:
+def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, torch.nn.Module, SAMTrainer]:
     """Load and split the data, build the model and its trainer, with the same seeds as RecBole's ``run_recbole``."""
     init_seed(config["seed"], config["reproducibility"])
-    init_logger(config)
+    if log:
+        init_logger(config)
     logger = getLogger()
     logger.info(config)
-    dataset = create_dataset(config)
+    try:
+        dataset = create_dataset(config)
+    except (ValueError, TypeError, KeyError, NotImplementedError) as error:
+        raise error if isinstance(error, UserError) else DataError(f"{config['dataset']}: {error}") from error
     logger.info(dataset)
     interactions = int(dataset.inter_num)
     loaders = data_preparation(config, dataset)
     dataset.interactions = interactions  # sequential data sets replace them by their prefixes
-    for part, loader in zip(("training", "test"), (loaders[0], loaders[2]), strict=True):
-        if len(loader) == 0:
-            raise DataError(f"{config['dataset']}: the split leaves nothing for {part}; every user needs at least 3 events")
+    if len(loaders[0]) == 0:
+        raise DataError(f"{config['dataset']}: the split leaves nothing for training; users need at least 3 events each")
     for line in warnings_about(config, dataset, loaders):
         logger.warning(line)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
@@ -92,20 +95,25 @@ def prepare(config: Any) -> tuple[Any, tuple, torch.nn.Module, SAMTrainer]:
     return dataset, loaders, model, trainer
 
 
-def evaluate(config: Any, folder: Path) -> dict[str, dict[str, float]]:
-    """Score the best weights of a finished run again.
+def evaluate(config: Any, weights: Path, masks: Sequence[bool] = (False,)) -> dict[bool, dict[str, Any]]:
+    """Score the weights of a checkpoint again.
 
     Args:
-        config: The run's configuration, perhaps with ``mask_history``.
-        folder: Folder of the run.
+        config: The run's configuration.
+        weights: The checkpoint.
+        masks: For each, whether what a user had before is left out of the ranking.
 
     Returns:
-        ``valid`` and ``test`` metrics, unrounded.
+        For each mask the ``valid`` and ``test`` metrics, unrounded.
     """
-    _, loaders, _, trainer = prepare(config)
-    trainer.resume_weights(folder / "best.pth")
-    scores = [trainer.evaluate(loader, load_best_model=False) for loader in loaders[1:]]
-    return {part: renamed(score) for part, score in zip(("valid", "test"), scores, strict=True)}
+    _, loaders, _, trainer = prepare(config, log=False)
+    trainer.resume_weights(weights)
+    scores = {}
+    for mask in masks:
+        config["mask_history"] = mask
+        parts = zip(("valid", "test"), loaders[1:], strict=True)
+        scores[mask] = {part: renamed(trainer.evaluate(loader, load_best_model=False)) for part, loader in parts}
+    return scores
 
 
 def describe(config: Any, dataset: Any, model: torch.nn.Module, trainer: SAMTrainer, test: Mapping) -> dict[str, Any]:

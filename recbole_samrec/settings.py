@@ -93,7 +93,7 @@ def check_values(values: Mapping[str, Any], types: Mapping[str, set[str]]) -> No
         if kinds and value is not None and value != "None":
             allowed = tuple(t for kind in kinds for t in _TYPES[kind])
             wrong = not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)
-            if wrong and key not in TOLERANT:
+            if wrong and key not in TOLERANT and not key.endswith("_interval"):
                 raise ConfigError(f"{key}={value}: give {' or '.join(_said(kind) for kind in sorted(kinds))}")
         _check_range(key, value)
     learner = values.get("learner")

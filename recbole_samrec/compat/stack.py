@@ -37,7 +37,7 @@ def numpy_aliases(patch: Patcher) -> None:
 
     patch(Config, "compatibility_settings", lambda self: None)
     for name, kind in ALIASES.items():
-        if getattr(np, name, None) is not kind:
+        if vars(np).get(name) is not kind:
             patch(np, name, kind)
 
 

@@ -17,9 +17,10 @@ from recbole.utils import logger as recbole_logger
 from recbole.utils import utils as recbole_utils
 
 from recbole_samrec import checkpoint
-from recbole_samrec.compat import Patcher, mend
+from recbole_samrec.compat import Patcher, applied, mend
 from recbole_samrec.names import unique_name
 from recbole_samrec.settings import plain_config
+from recbole_samrec.version import __version__
 from recbole_samrec.trainer import EXACT_STOPPING, show_hidden
 
 
@@ -94,6 +95,8 @@ def init_logger(config: Any) -> None:
         handler.setFormatter(_Plain("%(asctime)s %(levelname)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)
     root.setLevel(level)
+    mended = ", ".join(one.name for one in applied())
+    root.info(f"recbole_samrec {__version__}; mended in RecBole: {mended}")
 
 
 class _Plain(logging.Formatter):

@@ -1,0 +1,346 @@
+"""The command line: ``python -m recbole_samrec run|evaluate|data|doctor``, and ``run_recbole.py``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from functools import partial
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from recbole_samrec import checkpoint, doctor, plugin, run
+from recbole_samrec.compat.config import READ_ARGV, Typed
+from recbole_samrec.data import command as data_command
+from recbole_samrec.data.check import check_atomic_files
+from recbole_samrec.data.find import find_dataset
+from recbole_samrec.errors import CheckpointError, ConfigError, UserError
+from recbole_samrec.names import unique_name
+from recbole_samrec.progress import show_comparison, show_result, watch
+from recbole_samrec.settings import OF_ONE_RUN, check_keys, check_values, declared_types, literal, nearest, plain_config
+
+MAY_CHANGE = OF_ONE_RUN | {"epochs", "stopping_step", "quiet_terminal", "nproc", "max_bad_steps"}
+"""Settings that a resumed run may be given anew."""
+
+RUN_HELP = """Trains and tests one model. Every setting of RecBole, of the model and of this package is given as
+--key=value; settings in files named by --config_files come below those on the command line."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command; errors that the user can put right are one line and exit status 2."""
+    arguments, rest = _parser().parse_known_args(argv)
+    console, errors = Console(), Console(stderr=True)
+    try:
+        return arguments.call(arguments, rest, console)
+    except UserError as error:
+        return _failed(errors, arguments, str(error), 2)
+    except KeyboardInterrupt:
+        errors.print("stopped", highlight=False)
+        return 130
+    except Exception as error:
+        getLogger().exception("the run ended unexpectedly")
+        reason = (str(error).strip().splitlines() or [""])[0]
+        return _failed(errors, arguments, f"unexpected {type(error).__name__}: {reason}; --debug shows where", 1)
+
+
+def _failed(errors: Console, arguments: argparse.Namespace, message: str, status: int) -> int:
+    if getattr(arguments, "debug", False):
+        traceback.print_exc()
+    errors.print(f"[bold red]error:[/] {_escaped(message)}", highlight=False, soft_wrap=True)
+    return status
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("recbole-samrec", description="SAMRec and everything to judge it by, for RecBole.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    add = partial(commands.add_parser, allow_abbrev=False)
+    one = add("run", help="train and test a model", description=RUN_HELP)
+    one.add_argument("--model", "-m", metavar="NAME", help="model (default: SAMRec)")
+    one.add_argument("--dataset", "-d", metavar="NAME", help="data set (default: ml-100k)")
+    one.add_argument("--config_files", metavar="FILES", help="yaml files, separated by blanks")
+    one.add_argument("--run_dir", metavar="PATH", help="folder of the run (default: a new one under runs/)")
+    one.add_argument("--resume", metavar="PATH|auto", help="go on with a run; auto: the newest of the same settings")
+    one.add_argument("--nproc", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
+    one.add_argument("--ip", default="localhost", help="address of the first machine of several")
+    one.add_argument("--port", help="its port (default: a free one)")
+    one.add_argument("--world_size", type=int, default=-1, help="processes on all machines together")
+    one.add_argument("--group_offset", type=int, default=0, help="number of the first process on this machine")
+    one.set_defaults(call=run_command)
+
+    again = add("evaluate", help="score a finished run again")
+    again.add_argument("run", metavar="RUN", type=Path, help="folder of a run, or a checkpoint file")
+    again.add_argument("--mask_history", action="store_true", help="also leave out of the ranking what a user had before")
+    again.set_defaults(call=evaluate_command)
+
+    data = add("data", help="make a data set from the provider's own file")
+    data_command.add_arguments(data)
+    data.set_defaults(call=lambda arguments, rest, console: data_command.main(_all_read(arguments, rest)))
+
+    check = add("doctor", help="tell what is installed, mended, found and missing", add_help=False)
+    check.set_defaults(call=lambda arguments, rest, console: doctor.main(rest))
+    for command in (one, again, data, check):
+        command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def _all_read(arguments: argparse.Namespace, rest: Sequence[str]) -> argparse.Namespace:
+    if rest:
+        raise ConfigError(f"{rest[0]}: this command takes no such argument; --help lists them")
+    return arguments
+
+
+# run ----------------------------------------------------------------------------------------------------------------
+
+
+def run_command(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
+    """Train and test one model."""
+    given = parse_settings(rest)
+    files = [Path(file) for file in (arguments.config_files or "").split()]
+    resume = Path(arguments.resume) if arguments.resume and arguments.resume != "auto" else None
+    for key in ("model", "dataset"):
+        if getattr(arguments, key):
+            given[key] = getattr(arguments, key)
+    if resume is not None:
+        resume = run.newest_checkpoint(resume, lambda line: console.print(f"passed over: {line}", highlight=False))
+        given = _as_stored(resume, files, given)
+        folder = Path(arguments.run_dir or resume.parent)
+        files = []
+    config = configure(files, given)
+    if resume is None and arguments.resume == "auto":
+        folder = run.newest_run_like(Path("runs"), run.settings_of(config))
+        if folder is None:
+            console.print("no run of these settings to go on with; a new one begins", highlight=False)
+        else:
+            resume = run.newest_checkpoint(folder)
+    if resume is None:
+        folder = Path(arguments.run_dir or Path("runs", unique_name(config["model"], config["dataset"])))
+    check_data(config, console)
+    if resume is None:
+        run.new_folder(folder)
+    settings = {**plain_config(config), "run_dir": str(folder), "checkpoint_dir": str(folder), "quiet_terminal": True}
+    settings["show_progress"] = False
+    _clear_temporary(folder)
+    try:
+        if arguments.nproc == 1 and arguments.world_size <= 1:
+            result = run_once(settings, resume, console)
+        else:
+            result = run_on_several(settings, resume, arguments, folder)
+    except KeyboardInterrupt:
+        return _interrupted(folder, console)
+    show_result(console, result)
+    console.print(f"result in {folder / run.RESULT}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def parse_settings(rest: Sequence[str]) -> dict[str, Any]:
+    """Read ``--key=value`` arguments.
+
+    Raises:
+        ConfigError: An argument has another form, or a key is given twice with different values.
+    """
+    given: dict[str, Any] = {}
+    for argument in rest:
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not equals or not key.isidentifier():
+            raise ConfigError(f"{argument}: give settings as --key=value, such as --learning_rate=0.001")
+        if key in given and given[key] != literal(value):
+            raise ConfigError(f"--{key} is given twice, as {given[key]} and {value}")
+        given[key] = literal(value)
+    return given
+
+
+def configure(files: Sequence[Path], given: dict[str, Any], check: bool = True) -> Any:
+    """RecBole's configuration from files and settings, all of which are checked first.
+
+    Raises:
+        ConfigError: A file, key, value, model or data set is wrong.
+    """
+    from recbole.config import Config
+    from recbole.utils import get_model
+
+    in_files: dict[str, Any] = {}
+    for file in files:
+        in_files.update(plugin.read_yaml(file))
+    model = given.get("model") or in_files.get("model") or "SAMRec"
+    dataset = given.get("dataset") or in_files.get("dataset") or "ml-100k"
+    model_class = get_model(str(model))
+    if check:
+        known = plugin.known_keys(model_class, model, dataset)
+        check_keys(given, known | set(in_files))
+        for key in sorted(set(in_files) - known):
+            hint = nearest(key, known)
+            if hint.startswith("did you mean"):
+                getLogger().warning(f"nothing reads the setting {key} of the configuration files; {hint}")
+        check_values({**in_files, **given}, declared_types(plugin.settings_files(model, dataset)))
+    argv, defaults = READ_ARGV.set(False), plugin.COMMAND_DEFAULTS.set(True)
+    try:
+        settings = Typed({**in_files, **given})
+        config = Config(model=str(model), dataset=str(dataset), config_dict=settings)
+    except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, AttributeError) as error:
+        raise error if isinstance(error, UserError) else ConfigError(_one_line(error)) from error
+    finally:
+        READ_ARGV.reset(argv)
+        plugin.COMMAND_DEFAULTS.reset(defaults)
+    _check_metrics(config)
+    return config
+
+
+def _check_metrics(config: Any) -> None:
+    """A validation metric that is not computed would only be missed after the first epoch."""
+    name, _, cut = str(config["valid_metric"]).partition("@")
+    metrics = [str(metric).lower() for metric in config["metrics"]]
+    if name.lower() not in metrics or (cut and (not cut.isdigit() or int(cut) not in config["topk"])):
+        raise ConfigError(
+            f"valid_metric={config['valid_metric']}: it is not among metrics={config['metrics']} at topk={config['topk']}"
+        )
+
+
+def check_data(config: Any, console: Console) -> None:
+    """Find the data set, or fetch it, and check its files.
+
+    Raises:
+        DataError: It is not there, or cannot be read as it is.
+    """
+    name, path = config["dataset"], Path(config["data_path"])
+    folder = find_dataset(name, path.parent)
+    needs_time = plugin.is_sequential(config) or config["eval_args"]["order"] == "TO"
+    summary = check_atomic_files(folder, name, needs_time=needs_time, fields=config.final_config_dict)
+    for line in summary.warnings:
+        console.print(f"note: {_escaped(line)}", highlight=False, soft_wrap=True)
+
+
+def run_once(settings: dict[str, Any], resume: Path | None, console: Console) -> dict[str, Any]:
+    """Carry out one run in this process."""
+    config = configure([], settings, check=False)
+    title = f"{config['model']} on {config['dataset']}"
+    metric = str(config["valid_metric"])
+    return run.train(config, resume, lambda: watch(console, title, config["epochs"], metric))
+
+
+def run_on_several(settings: dict[str, Any], resume: Path | None, arguments: argparse.Namespace, folder: Path) -> dict:
+    """Carry out one run on several processes.
+
+    Raises:
+        UserError: The first process says why it cannot go on.
+    """
+    import torch.multiprocessing
+
+    if arguments.nproc < 1:
+        raise ConfigError(f"nproc={arguments.nproc}: give a number of at least 1")
+    world = arguments.world_size if arguments.world_size > 0 else arguments.nproc
+    settings = {
+        **settings,
+        "nproc": arguments.nproc,
+        "world_size": world,
+        "ip": arguments.ip,
+        "port": str(arguments.port or _free_port()),
+        "offset": arguments.group_offset,
+    }
+    try:
+        torch.multiprocessing.spawn(_one_process, (settings, resume), nprocs=arguments.nproc, join=True)
+    except torch.multiprocessing.ProcessExitedException as error:
+        raise UserError(f"process {error.error_index} ended early with status {error.exit_code}") from error
+    return json.loads((folder / run.RESULT).read_text(encoding="utf-8"))
+
+
+def _one_process(rank: int, settings: dict[str, Any], resume: Path | None) -> None:
+    console = Console(quiet=rank != 0)
+    try:
+        run_once({**settings, "local_rank": rank}, resume, console)
+    except UserError as error:
+        Console(stderr=True).print(f"process {rank}: {_escaped(str(error))}", highlight=False, soft_wrap=True)
+        os._exit(2)  # the others wait for this one in vain; the parent ends them
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def _as_stored(resume: Path, files: Sequence[Path], given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the run that is resumed, with those that may be given anew.
+
+    Raises:
+        ConfigError: A setting that decides the result differs from the run's.
+    """
+    for file in files:
+        given = {**plugin.read_yaml(file), **given}
+    stored = checkpoint.load(resume, trust=bool(given.get("trust_checkpoint")))["config"]
+    stored = stored if isinstance(stored, dict) else plain_config(stored)
+    for key, value in given.items():
+        if key not in MAY_CHANGE and key in stored and stored[key] != value:
+            raise ConfigError(
+                f"--{key}={value}: the run to be resumed has {key}={stored[key]}; leave it out, or start a new run"
+            )
+    return {**stored, **given}
+
+
+def _clear_temporary(folder: Path) -> None:
+    """Remove what a killed process left of files that it was writing."""
+    for file in folder.glob(".*.tmp"):
+        file.unlink(missing_ok=True)
+
+
+def _interrupted(folder: Path, console: Console) -> int:
+    if (folder / "last.pth").exists() or (folder / "best.pth").exists():
+        console.print(f"stopped; go on with: python run_recbole.py --resume={folder}", highlight=False, soft_wrap=True)
+    else:
+        console.print(f"stopped in the first epoch; nothing to go on from in {folder}", highlight=False, soft_wrap=True)
+    return 130
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).strip("'\"").split()) or type(error).__name__
+
+
+# evaluate -----------------------------------------------------------------------------------------------------------
+
+
+def evaluate_command(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
+    """Score a finished run again."""
+    given = parse_settings(rest)
+    folder, file = arguments.run, arguments.run
+    if folder.is_dir():
+        file = folder / "best.pth"
+    elif file.exists():
+        folder = file.parent
+    if not file.exists():
+        raise CheckpointError(f"{file}: there is no such checkpoint; give the folder of a run, see what lies in runs/")
+    stored = checkpoint.load(file, trust=bool(given.get("trust_checkpoint")))["config"]
+    stored = stored if isinstance(stored, dict) else plain_config(stored)
+    settings = {**stored, **given, "run_dir": None, "checkpoint_dir": str(folder), "show_progress": False}
+    config = configure([], settings, check=False)
+    check_data(config, Console(quiet=True))
+    masks = (False, True) if arguments.mask_history else (bool(config["mask_history"]),)
+    scores = run.evaluate(config, file, masks)
+    show_comparison(console, f"{config['model']} on {config['dataset']}, {file}", scores)
+    _compare_with_record(folder, scores[masks[0]], console)
+    return 0
+
+
+def _compare_with_record(folder: Path, scores: dict[str, Any], console: Console) -> None:
+    """Say whether the figures are those that the run itself recorded."""
+    record = folder / run.RESULT
+    if not record.exists():
+        return
+    stored = json.loads(record.read_text(encoding="utf-8"))
+    same = all(stored[part] == scores[part] for part in ("valid", "test"))
+    words = "the same figures as in" if same else "these figures differ from"
+    console.print(f"{words} {record}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

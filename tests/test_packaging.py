@@ -1,0 +1,117 @@
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from recbole_samrec.version import REQUIRES, __version__
+
+ROOT = Path(__file__).parents[1]
+
+# Written so that this file passes its own test.
+MACHINE = re.compile(r"p[y]pi|file:[/]{3}|(?<![\w.~-])/(root|work|opt|home)/")
+
+
+def requirements(name: str) -> list[Requirement]:
+    lines = (ROOT / name).read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def tracked() -> list[str]:
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("not a git checkout")
+    run = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in run.stdout.split("\0") if name]
+
+
+def built(tmp_path_factory, *command: str) -> Path:
+    """The file that a build of a clean copy of the checkout makes."""
+    pytest.importorskip("setuptools", reason="nothing to build with")
+    copy = tmp_path_factory.mktemp("copy") / "a checkout"
+    ignore = shutil.ignore_patterns(".*", "__pycache__", "*.inter", "runs", "saved", "build", "dist", "*.egg-info")
+    shutil.copytree(ROOT, copy, ignore=ignore)
+    out = tmp_path_factory.mktemp("out")
+    run = subprocess.run([sys.executable, *command, str(out)], cwd=copy, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    (file,) = out.iterdir()
+    return file
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index")
+    return zipfile.ZipFile(built(tmp_path_factory, "-m", "pip", "wheel", *options, ".", "--wheel-dir"))
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory) -> set[str]:
+    code = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
+    file = built(tmp_path_factory, "-c", code)
+    folder = tmp_path_factory.mktemp("unpacked")
+    shutil.unpack_archive(file, folder)
+    (top,) = folder.iterdir()
+    return {path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file()}
+
+
+def settings() -> set[str]:
+    return {path.relative_to(ROOT).as_posix() for path in (ROOT / "properties").rglob("*.yaml")}
+
+
+def modules() -> set[str]:
+    return {path.relative_to(ROOT).as_posix() for path in (ROOT / "recbole_samrec").rglob("*.py")}
+
+
+def test_the_wheel_holds_every_module_and_setting_and_nothing_else(wheel):
+    files = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert files == modules() | {f"recbole_samrec/{name}" for name in settings()}
+
+
+def test_the_wheel_says_what_it_is(wheel):
+    info = f"recbole_samrec-{__version__}.dist-info"
+    assert "recbole-samrec = recbole_samrec.cli:main" in wheel.read(f"{info}/entry_points.txt").decode().splitlines()
+    assert f"{info}/licenses/LICENSE" in wheel.namelist()
+    metadata = wheel.read(f"{info}/METADATA").decode()
+    assert "Name: recbole-samrec\n" in metadata
+    assert "Requires-Python: >=3.11\n" in metadata
+    assert not re.search("^Requires-Dist: recbole", metadata, re.MULTILINE)
+
+
+def test_the_sdist_holds_what_it_takes_to_build_and_test(sdist):
+    tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
+    house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", "requirements.lock", "requirements-dev.lock"}
+    assert modules() | settings() | tests | house | {"run_recbole.py", "CITATION.cff", "CHANGELOG.md"} <= sdist
+    assert not any(name.startswith("dataset/") for name in sdist)
+
+
+def test_the_lock_begins_with_torch_and_pins_everything():
+    lock = requirements("requirements.lock")
+    assert lock[0].name == "torch"
+    for one in [*lock, *requirements("requirements-dev.lock")]:
+        assert [part.operator for part in one.specifier] == ["=="], one
+    assert "recbole" not in {one.name for one in lock}
+
+
+def test_the_lock_satisfies_what_setup_asks_for():
+    pins = {one.name: next(iter(one.specifier)).version for one in requirements("requirements.lock")}
+    for name, oldest in REQUIRES.items():
+        wanted = Requirement(f"{name}>={oldest}")
+        assert wanted.specifier.contains(pins[wanted.name]), wanted
+
+
+def test_versions_agree():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^version: (\S+)$", citation, re.MULTILINE)[1] == __version__
+    assert re.search(r"^## \[([\d.]+)\]", changelog, re.MULTILINE)[1] == __version__
+
+
+def test_no_file_names_a_registry_or_a_place_on_some_machine():
+    found = []
+    for name in tracked():
+        text = (ROOT / name).read_bytes().decode("utf-8", errors="ignore") if (ROOT / name).is_file() else ""
+        found += [f"{name}: {match[0]}" for match in MACHINE.finditer(text)]
+    assert not found

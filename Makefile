@@ -30,7 +30,7 @@ clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoin
 
 # Each stamp is written last. Without it .venv is made anew: an interrupted pip leaves halves of packages that it
 # takes for whole ones afterwards. The order of the steps matters: RecBole's own requirements cannot be installed.
-.venv/ready: requirements.lock setup.py
+.venv/packages: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo 'recbole_samrec needs Python 3.11 or later; name one: make PYTHON=python3.11 ...' >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
@@ -44,6 +44,9 @@ clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoin
 	@$(PIP) -r requirements.lock
 	@echo '3/4 RecBole 1.2.1, without the requirements of its day'
 	@$(PIP) --no-deps recbole==1.2.1
+	@touch $@
+
+.venv/ready: .venv/packages setup.py
 	@echo '4/4 recbole_samrec, from this folder'
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,8 +1,8 @@
 """Mends of pickled data sets and data loaders: read only when trusted, and only while they fit.
 
-Reading a pickle runs whatever code it holds, so RecBole's caches are opened only under ``trust_checkpoint: True``. A cache
-that is saved gets a small JSON file beside it that says what it was made of; one whose source files or settings
-have changed since is left alone and the data are prepared anew.
+Reading a pickle runs whatever code it holds, so RecBole's caches are opened only under ``trust_checkpoint: True``.
+A cache that is saved gets a small JSON file beside it that says what it was made of; one whose source files or
+settings have changed since is left alone and the data are prepared anew.
 """
 
 from __future__ import annotations
@@ -119,14 +119,14 @@ def _misfit(config: Config, path: str) -> str:
     try:
         saved = json.loads(_sidecar(path).read_text())
         present = _content(config, saved["settings"])
-    except (OSError, ValueError, KeyError):
+        changed = {kind: _differing(saved[kind], now) for kind, now in present.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"it cannot be checked, because {_sidecar(path)} is missing or damaged"
-    for kind, now in present.items():
-        before = saved[kind]
-        changed = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
-        if changed:
-            return f"these {kind} have changed since it was saved: {', '.join(changed)}"
-    return ""
+    return "; ".join(f"these {kind} have changed since: {', '.join(names)}" for kind, names in changed.items() if names)
+
+
+def _differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def _read_under(config: Config, key: str) -> Iterator[None]:
         _reading.reset(token)
 
 
-@mend("data/utils.py 59, 118", "pickled data sets and loaders are opened unasked, also when they no longer fit", silent=True)
+@mend("data/utils.py 59, 118", "pickled data are opened unasked, also when they no longer fit", silent=True)
 def open_only_trusted_caches(patch: Patcher) -> None:
     create, load = utils_module.create_dataset, utils_module.load_split_dataloaders
     if "pickle.load" not in inspect.getsource(create):
@@ -186,12 +186,12 @@ def _describe(config: Config, name: str, settings: Iterable[str]) -> None:
 @contextmanager
 def _generators_kept(dataloaders: Sequence[AbstractDataLoader]) -> Iterator[None]:
     """Give the loaders back the generators that RecBole takes away to pickle them: the run goes on with them."""
-    kept = [(loader, loader.generator, loader.sampler.generator) for loader in dataloaders]
+    kept = [(loader, loader.generator) for loader in dataloaders]
     try:
         yield
     finally:
-        for loader, generator, sampler_generator in kept:
-            loader.generator, loader.sampler.generator = generator, sampler_generator
+        for loader, generator in kept:
+            loader.generator = loader.sampler.generator = generator
 
 
 @mend("data/dataloader/abstract_dataloader.py 81", "loaders from a cache keep their old batch size", silent=True)

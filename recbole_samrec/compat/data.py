@@ -6,11 +6,13 @@ The pandas mends look at pandas itself, so on a pandas without the defect they p
 from __future__ import annotations
 
 import contextvars
+import functools
 import inspect
+import io
+import mmap
 import re
 import warnings
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,9 @@ class AtomicFileReader:
     use_c_engine: bool = False
     """Whether plain files are read by pandas' C engine."""
 
+    first_column_is_data: bool = False
+    """Whether the first column is never taken for row labels, as pandas does when the first row has surplus cells."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(pd, name)
 
@@ -55,6 +60,8 @@ class AtomicFileReader:
             numbers = [column for column in types if column not in texts]
             missing = dict.fromkeys(texts, [""]) | dict.fromkeys(numbers, sorted(STR_NA_VALUES))
             options |= {"keep_default_na": False, "na_values": missing}
+        if self.first_column_is_data:
+            options["index_col"] = False
         frame = self._read(path, options)
         if self.fill_sequences:
             sequences = [column for column in frame if column.endswith("_seq")]
@@ -64,7 +71,7 @@ class AtomicFileReader:
     def _read(self, path: str, options: dict[str, Any]) -> pd.DataFrame:
         if self.use_c_engine and _is_plain(path, options["delimiter"], options["encoding"]):
             try:
-                return pd.read_csv(path, **options | {"engine": "c", "float_precision": "round_trip"})
+                return pd.read_csv(path, **options | {"engine": "c"} | _exact_floats())
             except ValueError:  # let the engine that RecBole asks for accept the file or say what is wrong with it
                 pass
         return pd.read_csv(path, **options)
@@ -75,13 +82,19 @@ _UNUSUAL = re.compile(rb'["\0]|\r(?!\n)')
 
 
 def _is_plain(path: str, separator: str, encoding: str | None) -> bool:
-    """Whether both engines of pandas read a file alike: no quotes, no stray control characters, no surplus cells."""
-    mark = separator.encode(encoding or "utf-8")
-    if len(mark) != 1 or not separator.isascii():
+    """Whether both engines of pandas read a file alike: one-byte separators, no quotes or stray control characters."""
+    if not separator.isascii() or len(separator.encode(encoding or "utf-8")) != 1:
         return False
-    with Path(path).open("rb") as lines:
-        surplus = next(lines, b"").count(mark) + 1
-        return all(line.count(mark) < surplus and not _UNUSUAL.search(line) for line in lines)
+    with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return not _UNUSUAL.search(content)
+
+
+@functools.cache
+def _exact_floats() -> dict[str, str]:
+    """What makes the C engine read the number nearest to the text; by itself, only a recent pandas does."""
+    number = "0.30000000000000004"
+    read = pd.read_csv(io.StringIO(number), header=None, engine="c").iloc[0, 0]
+    return {} if read == float(number) else {"float_precision": "round_trip"}
 
 
 def _reader() -> AtomicFileReader:
@@ -102,7 +115,7 @@ def _fillna_on_a_column_is_lost() -> bool:
     return bool(frame["column"].isna().any())
 
 
-@mend("data/dataset/dataset.py 648, 650", "missing values stay missing: fillna works on a temporary column", silent=True)
+@mend("data/dataset/dataset.py 648, 650", "missing values stay: fillna works on a temporary column", silent=True)
 def fill_missing_values(patch: Patcher) -> None:
     if _fillna_on_a_column_is_lost():
         patch(Dataset, "_fill_nan", _fill_nan)
@@ -127,6 +140,15 @@ def _fill_nan(self: Dataset) -> None:
 def fill_empty_sequences(patch: Patcher) -> None:
     if _fillna_on_a_column_is_lost():
         patch(_reader(), "fill_sequences", True)
+        _silence_pandas_3()
+
+
+def _silence_pandas_3() -> None:
+    """Ignore what pandas 3 and torch say of RecBole's lines whose effect is mended here, or that do no harm."""
+    module = re.escape(dataset_module.__name__)
+    warnings.filterwarnings("ignore", category=pd.errors.ChainedAssignmentError, module=module)
+    # Columns are read-only views; no tensor of a data set is ever written to in place.
+    warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module=module)
 
 
 @mend(
@@ -158,6 +180,12 @@ def read_plain_files_fast(patch: Patcher) -> None:
         patch(_reader(), "use_c_engine", True)
 
 
+@mend("data/dataset/dataset.py 486", "surplus cells in the first row shift all columns by as many", silent=True)
+def read_first_column_as_data(patch: Patcher) -> None:
+    if "index_col" not in _source(Dataset._load_feat):
+        patch(_reader(), "first_column_is_data", True)
+
+
 @mend("data/dataset/dataset.py 486", "tokens such as NA, None, null and nan are read as missing values", silent=True)
 def keep_na_tokens(patch: Patcher) -> None:
     load_feat = Dataset._load_feat
@@ -165,7 +193,7 @@ def keep_na_tokens(patch: Patcher) -> None:
         return
     _reader()
 
-    @wraps(load_feat)
+    @functools.wraps(load_feat)
     def load_keeping_na_tokens(self: Dataset, filepath: str, source: Any) -> pd.DataFrame | None:
         token = _keep_na_tokens.set(self.config["keep_na_tokens"] is not False)
         try:
@@ -176,7 +204,7 @@ def keep_na_tokens(patch: Patcher) -> None:
     patch(Dataset, "_load_feat", load_keeping_na_tokens)
 
 
-@mend("data/dataset/dataset.py 822-836", "labels are used as positions, so rows of other users and items go", silent=True)
+@mend("data/dataset/dataset.py 822-836", "labels are used as positions, so the wrong rows go", silent=True)
 def drop_rows_without_user_or_item(patch: Patcher) -> None:
     if "feat.index[dropped_feat]" in _source(Dataset._filter_nan_user_or_item):
         patch(Dataset, "_filter_nan_user_or_item", _filter_nan_user_or_item)
@@ -197,7 +225,8 @@ def _filter_nan_user_or_item(self: Dataset) -> None:
         if number := missing.size:
             gone.append(f"{number} of {number + feat.shape[0]} rows of {name} ({' or '.join(ids)} is empty)")
     if gone:
-        self.logger.warning(f"Data set [{self.dataset_name}]: removed {'; '.join(gone)}. Fill the empty cells to keep them.")
+        rows = "; ".join(gone)
+        self.logger.warning(f"Data set [{self.dataset_name}]: removed {rows}. Fill the empty cells to keep them.")
 
 
 @mend("data/dataset/sequential_dataset.py 155", "lists of benchmark files may exceed MAX_ITEM_LIST_LENGTH")
@@ -206,7 +235,7 @@ def cut_benchmark_lists(patch: Patcher) -> None:
     if "MAX_ITEM_LIST_LENGTH" in _source(presets) or "max_item_list_len" in _source(presets):
         return
 
-    @wraps(presets)
+    @functools.wraps(presets)
     def cut_and_preset(self: SequentialDataset) -> None:
         _cut_lists(self)
         presets(self)
@@ -240,7 +269,7 @@ _FILTERS = {
 def say_that_benchmark_files_are_not_filtered(patch: Patcher) -> None:
     process = Dataset._data_processing
 
-    @wraps(process)
+    @functools.wraps(process)
     def process_and_say(self: Dataset) -> None:
         filters = [key for key, idle in _FILTERS.items() if self.config[key] not in idle]
         if self.benchmark_filename_list is not None and filters:
@@ -259,7 +288,7 @@ def number_rows_after_link_filter(patch: Patcher) -> None:
     if "_reset_index" in _source(filtering):
         return
 
-    @wraps(filtering)
+    @functools.wraps(filtering)
     def filter_and_number(self: KnowledgeBasedDataset) -> None:
         filtering(self)
         self._reset_index()

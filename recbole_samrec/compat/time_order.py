@@ -1,9 +1,9 @@
 """Mends of the order of time: exact values, ties in file order.
 
-RecBole turns timestamps into float32, whose steps at today's Unix seconds are 128 seconds, and sorts afterwards. Here the
-exact values are kept beside the interactions, by row label, from the moment they are read; the frame is put into their order
-before it becomes tensors. All later sorts are stable and rounding is monotone, so that order lasts. The stored
-timestamps stay as they are. ``exact_time_order: False`` brings RecBole's order back.
+RecBole turns timestamps into float32, whose steps at today's Unix seconds are 128 seconds, and sorts afterwards.
+Here the exact values are kept beside the interactions, by row label, from the moment they are read, and the frame is
+put into their order before it becomes tensors. All later sorts are stable and rounding is monotone, so that order
+lasts. The stored timestamps stay as they are. ``exact_time_order: False`` brings RecBole's order back.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def _order_frame(dataset: Dataset) -> None:
     frame = dataset.inter_feat
     if not frame.index.is_unique or not frame.index.isin(times.index).all():
         dataset.logger.warning(
-            f"Data set [{dataset.dataset_name}]: {type(dataset).__name__} made new rows after filtering, so their exact "
-            f"times are unknown and float32 decides their order. Make the rows before `_reset_index`."
+            f"Data set [{dataset.dataset_name}]: {type(dataset).__name__} made new rows after filtering, so their "
+            f"exact times are unknown and float32 decides their order. Make the rows before `_reset_index`."
         )
         return
     times = times.loc[frame.index]
@@ -169,9 +169,15 @@ def exact_time_split(patch: Patcher) -> None:
     @wraps(split)
     def split_by_exact_times(self: Dataset, ratios: list[float], group_by: str) -> list[Dataset]:
         events = self.__dict__.pop("_exact_order", None)
-        if events is None or self.time_field not in self.inter_feat:
-            return split(self, ratios, group_by)
         time = self.time_field
+        if events is None or time not in self.inter_feat:
+            return split(self, ratios, group_by)
+        if not np.array_equal(events["user"], self.inter_feat[self.uid_field].numpy()):
+            self.logger.warning(
+                f"Data set [{self.dataset_name}]: {type(self).__name__} changed the order of its rows, so the time "
+                f"split (TS) goes by float32 times. Keep the rows in the order of time."
+            )
+            return split(self, ratios, group_by)
         # The stored column travels along under another name, and takes its place again in every part.
         self.inter_feat[_STORED] = self.inter_feat[time]
         self.inter_feat[time] = torch.from_numpy(events["time"].to_numpy(dtype=np.float64, copy=True))
@@ -186,7 +192,7 @@ def exact_time_split(patch: Patcher) -> None:
     patch(Dataset, "time_based_split", split_by_exact_times)
 
 
-@mend("data/dataset/dataset.py 853", "rm_dup_inter sorts unstably: which of equal times stays is up to numpy", silent=True)
+@mend("data/dataset/dataset.py 853", "rm_dup_inter sorts unstably: chance decides which row stays", silent=True)
 def stable_duplicate_removal(patch: Patcher) -> None:
     if 'kind="stable"' not in inspect.getsource(Dataset._remove_duplication):
         patch(Dataset, "_remove_duplication", _remove_duplication)

@@ -1,0 +1,28 @@
+"""What all tests share: one thread, a folder of their own, and no command line that RecBole could read."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+
+import logging
+import sys
+
+import pytest
+import torch
+
+import recbole_samrec  # noqa: F401  mends RecBole
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    """Run every test in an empty folder, so that nothing is scattered and nothing is found that lies about."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["test"])
+    yield tmp_path
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if getattr(h, "of_a_run", False)]:
+        root.removeHandler(handler)
+        handler.close()

@@ -64,7 +64,7 @@ def check_atomic_files(
     parts = [f".{part}.inter" for part in layout.benchmark] or [".inter"]
     digest, warnings = hashlib.sha256(), []
     frames = [_interactions(folder / f"{name}{part}", name, layout, needs_time, digest, warnings) for part in parts]
-    frame = frames[0] if len(frames) == 1 else pd.concat([part.astype({0: str, 1: str}) for part in frames])
+    frame = frames[0] if len(frames) == 1 else pd.concat(frames)
     summary = _summary(folder / f"{name}{parts[0]}", frame, layout, digest.hexdigest(), warnings)
     for suffix, key in (("user", layout.user), ("item", layout.item)):
         path = folder / f"{name}.{suffix}"
@@ -121,9 +121,9 @@ def _check_duplicates(path: Path, columns: list[Column], loaded: list[Column], w
 
 
 def _read(path: Path, columns: Sequence[Column], layout: Layout, ids: Sequence[str]) -> pd.DataFrame:
-    """Read ids as categories and numbers as numbers; other text columns cannot be wrong and are left out."""
+    """Read ids as text and numbers as numbers; other text columns cannot be wrong and are left out."""
     wanted = {column.header: column for column in columns if column.name in ids or column.type.startswith("float")}
-    kinds = {header: _dtype(column, ids) for header, column in wanted.items()}
+    kinds = {header: np.float64 if column.type == "float" else str for header, column in wanted.items()}
     try:
         frame = _read_csv(path, layout, kinds)
     except ValueError as error:
@@ -136,12 +136,6 @@ def _read(path: Path, columns: Sequence[Column], layout: Layout, ids: Sequence[s
         if column.type == "float_seq":
             _check_sequences(path, column, frame[header], layout)
     return frame.rename(columns={header: column.name for header, column in wanted.items()})
-
-
-def _dtype(column: Column, ids: Sequence[str]) -> Any:
-    if column.name in ids:
-        return "category"
-    return np.float64 if column.type == "float" else str
 
 
 def _read_csv(path: Path, layout: Layout, kinds: dict[str, Any]) -> pd.DataFrame:
@@ -197,14 +191,14 @@ def _summary(path: Path, frame: pd.DataFrame, layout: Layout, sha256: str, warni
     if frame.empty:
         raise DataError(f"{path} has no rows with a user and an item: write the interactions below the header")
     events = frame[0].value_counts().to_numpy()
-    events, items = events[events > 0], frame[1].nunique()
     if len(events) == 1:
         raise DataError(f"{path} has a single user in column {layout.user}: at least two are needed to compare")
     if not layout.benchmark:
         _check_lengths(path, events, warnings)
     times = frame[2] if 2 in frame else None
     span = None if times is None else (float(times.min()), float(times.max()))
-    return {"users": len(events), "items": int(items), "interactions": len(frame), "sha256": sha256, "span": span}
+    users, items = len(events), int(frame[1].nunique())
+    return {"users": users, "items": items, "interactions": len(frame), "sha256": sha256, "span": span}
 
 
 def _check_lengths(path: Path, events: np.ndarray, warnings: list[str]) -> None:
@@ -222,9 +216,10 @@ def _check_lengths(path: Path, events: np.ndarray, warnings: list[str]) -> None:
 def _features(path: Path, suffix: str, key: str, layout: Layout, warnings: list[str]) -> None:
     columns = _scanned(path, suffix, [(key, "token")], layout, hashlib.sha256(), warnings)
     ids = _read(path, columns, layout, ids=(key,))[key]
-    for count, what in ((ids.isna().sum(), f"without {key}"), (ids.dropna().duplicated().sum(), f"repeat a {key}")):
+    repeated = ids.dropna().duplicated().sum()
+    for count, what in ((ids.isna().sum(), f"without {key}"), (repeated, f"with an earlier {key}")):
         if count:
-            warnings.append(f"{path}: {_plural(count, 'row')} {what} and will be dropped")
+            warnings.append(f"{path}: {_plural(count, 'row')} {what} will be dropped")
 
 
 def _plural(count: int, noun: str) -> str:

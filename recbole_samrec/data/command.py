@@ -68,15 +68,16 @@ def main(args: argparse.Namespace) -> int:
         DataError: the source is not usable, the files exist, or the counts are not those known for the name.
     """
     folder = _folder(args)
-    kind = args.format or detect(args.source)
-    _check_options(args, kind)
     try:
+        kind = args.format or detect(args.source)
+        _check_options(args, kind)
         with staged(folder, args.name, force=args.force) as stage:
             notes = _convert(args, kind, stage)
-            summary = _checked(args, stage, folder)
+            summary = _checked(args, stage)
     except OSError as error:
         raise DataError(f"{error.filename or folder} cannot be read or written: {error.strerror or error}") from error
-    print(_report(args.name, folder, summary, [*notes, *summary.warnings]))
+    warnings = [warning.removeprefix(f"{stage}{os.sep}") for warning in summary.warnings]
+    print(_report(args.name, folder, summary, [*notes, *warnings]))
     return 0
 
 
@@ -139,7 +140,7 @@ def _convert(args: argparse.Namespace, kind: str, stage: Path) -> list[str]:
     return table.convert(args.source, stage, args.name, columns, items=items, **options)
 
 
-def _checked(args: argparse.Namespace, stage: Path, folder: Path) -> AtomicSummary:
+def _checked(args: argparse.Namespace, stage: Path) -> AtomicSummary:
     try:
         summary = check_atomic_files(stage, args.name)
     except DataError as error:

@@ -56,6 +56,11 @@ class Layout:
         given["benchmark"] = tuple(given.get("benchmark", ()))
         return cls(**given)
 
+    @property
+    def ends_lines_in_ascii(self) -> bool:
+        """Tell whether lines can be found in the bytes, which holds for all encodings but UTF-16 and UTF-32."""
+        return "ab".encode(self.encoding).removeprefix(codecs.BOM_UTF8) == b"ab"
+
     def loads(self, suffix: str, name: str) -> bool:
         """Tell whether RecBole loads the column ``name`` of the file with this suffix."""
         if self.load is not None:
@@ -82,12 +87,16 @@ def read_header(path: Path, layout: Layout) -> list[Column]:
     for mark, name in _BYTE_ORDER_MARKS.items():
         if raw.startswith(mark) and layout.encoding.lower() not in ("utf-8-sig", "utf-16"):
             raise DataError(f"{path} line 1 begins with a {name} byte order mark: save the file as UTF-8 without it")
+    try:
+        line = raw.decode(layout.encoding) if layout.ends_lines_in_ascii else _first_line(path, layout)
+    except UnicodeDecodeError as error:
+        raise encoding_error(path, 1, error) from error
+    return list(_columns(path, line.rstrip("\r\n"), layout))
+
+
+def _first_line(path: Path, layout: Layout) -> str:
     with path.open(encoding=layout.encoding) as file:
-        try:
-            line = file.readline().rstrip("\n")
-        except UnicodeDecodeError as error:
-            raise encoding_error(path, 1, error) from error
-    return list(_columns(path, line, layout))
+        return file.readline()
 
 
 def encoding_error(path: Path, line: int, error: UnicodeDecodeError) -> DataError:
@@ -116,9 +125,10 @@ def _columns(path: Path, line: str, layout: Layout) -> Iterator[Column]:
         name, colon, kind = cell.partition(":")
         if not colon or not name:
             guess = "float" if name in (layout.time, "rating") else "token"
+            example = name if name.isidentifier() else layout.user
             raise DataError(
                 f"{path} line 1, column {number}: {cell!r} has no type: the first line names every column with its "
-                f"type, such as {name or layout.user}:{guess}"
+                f"type, such as {example}:{guess}"
             )
         if kind not in TYPES:
             raise DataError(f"{path} line 1, column {name}: type {kind!r} is unknown: use {', '.join(TYPES)}")

@@ -33,7 +33,7 @@ def scan(path: Path, layout: Layout, width: int, digest: Any = None) -> None:
         DataError: with the line where the first thing wrong is.
     """
     digest = hashlib.sha256() if digest is None else digest
-    plain = len(layout.separator.encode()) == 1 and "ab".encode(layout.encoding) in (b"ab", b"\xef\xbb\xbfab")
+    plain = len(layout.separator.encode()) == 1 and layout.ends_lines_in_ascii
     line = 1
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

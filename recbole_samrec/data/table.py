@@ -82,7 +82,8 @@ def convert(
     Raises:
         DataError: a column is missing, or a time or rating cannot be read.
     """
-    table = _read(source, [name for name in columns if name], delimiter, encoding)
+    ids = (columns.user, columns.item)
+    table = _read(source, [name for name in columns if name], ids, delimiter, encoding)
     frame = pd.DataFrame({"user_id:token": _ids(table[columns.user]), "item_id:token": _ids(table[columns.item])})
     if columns.rating:
         frame["rating:float"] = _numbers(table[columns.rating], source)
@@ -97,17 +98,21 @@ def convert(
     return notes
 
 
-def _read(path: Path, wanted: Sequence[str], delimiter: str | None, encoding: str) -> pd.DataFrame:
-    """Read the wanted columns; those of text files as text, so that ids keep their leading zeros."""
+def _read(
+    path: Path, wanted: Sequence[str], texts: Sequence[str], delimiter: str | None, encoding: str
+) -> pd.DataFrame:
+    """Read the wanted columns; ``texts`` are read as text even where they look like numbers: ids keep their zeros."""
     if path.suffix.lower() in PARQUET:
         return _read_parquet(path, wanted)
     delimiter = (delimiter or _sniff(path, wanted, encoding)).replace("\\t", "\t")
     line = first_line(path, encoding)
     _require(path, wanted, _cells(line, delimiter) if len(delimiter) == 1 else line.split(delimiter))
-    options = {"usecols": list(dict.fromkeys(wanted)), "dtype": str, "keep_default_na": False, "na_values": [""]}
+    options = {"usecols": list(dict.fromkeys(wanted)), "dtype": dict.fromkeys(texts, str)}
+    options |= {"keep_default_na": False, "na_values": [""]}
+    options |= {"engine": "c", "low_memory": False} if len(delimiter) == 1 else {"engine": "python"}
     with open_text(path, encoding) as text:
         try:
-            return pd.read_csv(text, sep=delimiter, engine="c" if len(delimiter) == 1 else "python", **options)
+            return pd.read_csv(text, sep=delimiter, **options)
         except pd.errors.ParserError as error:
             raise DataError(f"{path} cannot be read with delimiter {delimiter!r}: {error}") from error
 
@@ -152,6 +157,8 @@ def _ids(column: pd.Series) -> pd.Series:
     """Return ids as text; whole numbers that a Parquet file holds as floats, for a gap's sake, lose their ``.0``."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
+    if isinstance(column.dtype, pd.StringDtype):
+        return column
     return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
 
 
@@ -186,7 +193,8 @@ def _refuse(column: pd.Series, bad: pd.Series, source: Path, wanted: str) -> Non
 
 
 def _item_frame(items: ItemTable, wanted: Sequence[str], delimiter: str | None, encoding: str) -> pd.DataFrame:
-    table = _read(items.path, [items.item, *items.columns], delimiter, encoding)
+    texts = [column for column, kind in items.columns.items() if kind != "float"]
+    table = _read(items.path, [items.item, *items.columns], [items.item, *texts], delimiter, encoding)
     frame = pd.DataFrame({"item_id:token": _ids(table[items.item])})
     for column, kind in items.columns.items():
         values = table[column]

@@ -102,13 +102,13 @@ class TestMovieLens:
     @pytest.mark.skipif(not (ROOT / "dataset/ml-1m/ml-1m.item").exists(), reason="dataset/ml-1m is not unpacked")
     def test_the_whole_ml_1m_comes_back_byte_for_byte(self, here):
         old = ROOT / "dataset" / "ml-1m"
-        cells = {suffix: [line.split("\t") for line in lines(old / f"ml-1m.{suffix}")[1:]] for suffix in ("item", "user")}
+        films, users = ([line.split("\t") for line in lines(old / f"ml-1m.{s}")[1:]] for s in ("item", "user"))
         source = zipped(
             here / "ml-1m.zip",
             {
                 "ml-1m/ratings.dat": (old / "ml-1m.inter").read_text().split("\n", 1)[1].replace("\t", "::"),
-                "ml-1m/movies.dat": "".join(f"{i}::{t} ({y})::{g.replace(' ', '|')}\n" for i, t, y, g in cells["item"]),
-                "ml-1m/users.dat": "".join(f"{u}::{g}::{a}::{o}::{z}\n" for u, a, g, o, z in cells["user"]),
+                "ml-1m/movies.dat": "".join(f"{i}::{t} ({y})::{g.replace(' ', '|')}\n" for i, t, y, g in films),
+                "ml-1m/users.dat": "".join(f"{u}::{g}::{a}::{o}::{z}\n" for u, a, g, o, z in users),
             },
             "latin-1",
         )
@@ -117,7 +117,7 @@ class TestMovieLens:
             assert (here / f"dataset/ml-1m/ml-1m.{suffix}").read_bytes() == (old / f"ml-1m.{suffix}").read_bytes()
 
     def test_counts_must_be_those_known(self, ml_1m, here):
-        with pytest.raises(DataError, match=r"2 users, 3 items and 6 inter.* known with 6,040 users, 3,706 .*--no-check"):
+        with pytest.raises(DataError, match=r"2 users, 3 items and 6 inter.* with 6,040 users, 3,706 .*--no-check"):
             convert("ml-1m", ml_1m)
         assert not (here / "dataset" / "ml-1m").exists()
 
@@ -217,7 +217,7 @@ class TestAmazon:
     def test_reviews_of_2014_with_python_literal_meta(self, here):
         meta = here / "meta_Beauty.json.gz"
         entries = [
-            {"asin": "B1", "brand": "L'Oréal Paris", "categories": [["Beauty", "Hair Care", "Styling"], ["Beauty", "Styling"]]},
+            {"asin": "B1", "brand": "L'Oréal Paris", "categories": [["All", "Hair Care", "Gel"], ["All", "Gel"]]},
             {"asin": "B9", "brand": "never reviewed", "categories": [["Beauty", "x"]]},
             {"asin": "B2", "categories": [["Beauty", "Make\tup"]]},
         ]
@@ -232,7 +232,7 @@ class TestAmazon:
         ]
         assert lines(folder / "Amazon_Beauty.item") == [
             "item_id:token\tclass:token_seq",
-            "B1\tHair_Care Styling L'Oréal_Paris",
+            "B1\tHair_Care Gel L'Oréal_Paris",
             "B2\tMake_up",
             "B3\t",
         ]
@@ -284,7 +284,7 @@ class TestS3Rec:
         assert "timestamp is the position" in capsys.readouterr().out
 
     @pytest.mark.skipif(
-        not (ROOT / "dataset/Amazon_Beauty/Amazon_Beauty.inter").exists(), reason="dataset/Amazon_Beauty is not unpacked"
+        not (ROOT / "dataset/Amazon_Beauty/Amazon_Beauty.item").exists(), reason="dataset/Amazon_Beauty is not unpacked"
     )
     def test_the_whole_beauty_set_comes_back_byte_for_byte(self, here):
         old = ROOT / "dataset" / "Amazon_Beauty"
@@ -294,14 +294,15 @@ class TestS3Rec:
             orders.setdefault(user, []).append(item)
         classes = dict(line.split("\t") for line in lines(old / "Amazon_Beauty.item")[1:])
         (here / "Beauty.txt").write_text("".join(f"{user} {' '.join(items)}\n" for user, items in orders.items()))
-        (here / "a.json").write_text(json.dumps({item: [int(n) for n in cell.split()] for item, cell in classes.items()}))
+        (here / "a.json").write_text(json.dumps({item: list(map(int, cell.split())) for item, cell in classes.items()}))
         convert("Amazon_Beauty", "Beauty.txt", "--attributes", "a.json")
         for suffix in ("inter", "item"):
             new = here / f"dataset/Amazon_Beauty/Amazon_Beauty.{suffix}"
             assert new.read_bytes() == (old / f"Amazon_Beauty.{suffix}").read_bytes()
 
     @pytest.mark.parametrize(
-        ("text", "words"), [("1 2 3 4\n2\n", "line 2 has a user and no item"), ("1 2\n1 3\n", "line 2: user 1 has a line")]
+        ("text", "words"),
+        [("1 2 3 4\n2\n", "line 2 has a user and no item"), ("1 2\n1 3\n", "line 2: user 1 has a line")],
     )
     def test_bad_lines(self, here, text, words):
         (here / "x.txt").write_text(text)
@@ -378,12 +379,13 @@ class TestTable:
         source = ratings_csv(here / "a.csv")
         source.write_text(source.read_text() + ",x,1\n8,,2\n")
         convert("mine", source, *self.columns)
-        assert "2 rows without user or item were left out" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert "2 rows without user or item were left out" in out and "partial" not in out
         assert len(lines(here / "dataset/mine/mine.inter")) == 7
 
     def test_a_missing_column_lists_what_there_is(self, here):
         source = ratings_csv(here / "a.csv", "userId,movieId,stamp\n1,2,3\n")
-        with pytest.raises(DataError, match=r"no column 'user_id': it has userId, movieId, stamp; did you mean 'userId'"):
+        with pytest.raises(DataError, match=r"no column 'user_id': it has userId, movieId, stamp; .* 'userId'"):
             convert("mine", source, "--user", "user_id", "--item", "movieId", "--time", "stamp")
 
     @pytest.mark.parametrize(
@@ -411,7 +413,8 @@ class TestTable:
 
     def test_latin_1_needs_its_name(self, here):
         source = here / "a.csv"
-        source.write_bytes("u,i,t\n".encode() + "".join(f"é{u},{i},1\n" for u in "ab" for i in "xyz").encode("latin-1"))
+        rows = "".join(f"é{u},{i},1\n" for u in "ab" for i in "xyz")
+        source.write_bytes(f"u,i,t\n{rows}".encode("latin-1"))
         with pytest.raises(DataError, match=r"not utf-8 text.*--encoding"):
             convert("mine", source, *self.columns)
         convert("mine", source, *self.columns, "--encoding", "latin-1")

@@ -10,9 +10,10 @@ from recbole_samrec.version import __version__
 try:
     from recbole_samrec import activate  # noqa: F401
     from recbole_samrec.model.samrec import SAMRec
+    from recbole_samrec.plugin import register
     from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer
 except Exception as error:
     doctor.rescue(error)  # the doctor must be able to say why nothing can be imported
     raise
 
-__all__ = ["SAMRec", "SAMRecTrainer", "SAMTrainer", "__version__"]
+__all__ = ["SAMRec", "SAMRecTrainer", "SAMTrainer", "__version__", "register"]

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add = partial(commands.add_parser, allow_abbrev=False)
     one = add("run", help="train and test a model", description=RUN_HELP)
-    one.add_argument("--model", "-m", metavar="NAME", help="model (default: SAMRec)")
+    one.add_argument("--model", "-m", metavar="NAME", help="model (default: SAMRec), or file.py:Name for your own")
     one.add_argument("--dataset", "-d", metavar="NAME", help="data set (default: ml-100k)")
     one.add_argument("--config_files", metavar="FILES", help="yaml files, separated by blanks")
     one.add_argument("--run_dir", metavar="PATH", help="folder of the run (default: a new one under runs/)")
@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 
     again = add("evaluate", help="score a finished run again")
     again.add_argument("run", metavar="RUN", type=Path, help="folder of a run, or a checkpoint file")
+    again.add_argument("--model", metavar="file.py:NAME", help="where a model of your own is")
     again.add_argument("--mask_history", action="store_true", help="also leave out of the ranking what a user had before")
     again.set_defaults(call=evaluate_command)
 
@@ -109,9 +110,7 @@ def run_command(arguments: argparse.Namespace, rest: Sequence[str], console: Con
     given = parse_settings(rest)
     files = [Path(file) for file in (arguments.config_files or "").split()]
     resume = Path(arguments.resume) if arguments.resume and arguments.resume != "auto" else None
-    for key in ("model", "dataset"):
-        if getattr(arguments, key):
-            given[key] = getattr(arguments, key)
+    given |= _model_and_dataset(arguments)
     if resume is not None:
         resume = run.newest_checkpoint(resume, lambda line: console.print(f"passed over: {line}", highlight=False))
         given = _as_stored(resume, files, given)
@@ -142,6 +141,14 @@ def run_command(arguments: argparse.Namespace, rest: Sequence[str], console: Con
     show_result(console, result)
     console.print(f"result in {folder / run.RESULT}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _model_and_dataset(arguments: argparse.Namespace) -> dict[str, str]:
+    """What was named; a user's own model, ``file.py:Name``, becomes known under its name."""
+    named = {key: getattr(arguments, key) for key in ("model", "dataset") if getattr(arguments, key)}
+    if ":" in named.get("model", ""):
+        named["model"] = plugin.model_from(named["model"])
+    return named
 
 
 def parse_settings(rest: Sequence[str]) -> dict[str, Any]:
@@ -249,13 +256,15 @@ def run_on_several(settings: dict[str, Any], resume: Path | None, arguments: arg
         "offset": arguments.group_offset,
     }
     try:
-        torch.multiprocessing.spawn(_one_process, (settings, resume), nprocs=arguments.nproc, join=True)
+        torch.multiprocessing.spawn(_one_process, (settings, resume, arguments.model), nprocs=arguments.nproc, join=True)
     except torch.multiprocessing.ProcessExitedException as error:
         raise UserError(f"process {error.error_index} ended early with status {error.exit_code}") from error
     return json.loads((folder / run.RESULT).read_text(encoding="utf-8"))
 
 
-def _one_process(rank: int, settings: dict[str, Any], resume: Path | None) -> None:
+def _one_process(rank: int, settings: dict[str, Any], resume: Path | None, model: str | None) -> None:
+    if model and ":" in model:
+        plugin.model_from(model)
     console = Console(quiet=rank != 0)
     try:
         run_once({**settings, "local_rank": rank}, resume, console)
@@ -312,6 +321,8 @@ def _one_line(error: BaseException) -> str:
 def evaluate_command(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
     """Score a finished run again."""
     given = parse_settings(rest)
+    if arguments.model:
+        plugin.model_from(arguments.model)
     folder, file = arguments.run, arguments.run
     if folder.is_dir():
         file = folder / "best.pth"

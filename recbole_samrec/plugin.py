@@ -14,7 +14,10 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from importlib import resources
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import recbole.config
@@ -22,6 +25,7 @@ import recbole.data
 import recbole.trainer
 import yaml
 from recbole.config import Config
+from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import EvaluatorType, ModelType
 from recbole.utils import utils as recbole_utils
@@ -54,6 +58,54 @@ def install(patch: Patcher) -> None:
     patch(Config, "_load_internal_config_dict", with_our_defaults(Config._load_internal_config_dict))
     patch.everywhere(recbole_utils.get_model, with_nearest_names(recbole_utils.get_model))
     patch.everywhere(recbole.data.data_preparation, with_earlier_data(recbole.data.data_preparation))
+
+
+def register(model_class: type) -> str:
+    """Make a user's own model known to RecBole, and to our commands, by its name.
+
+    Args:
+        model_class: A RecBole recommender; its settings may have defaults in a yaml file of the user's.
+
+    Returns:
+        The name of the model.
+
+    Raises:
+        ConfigError: It is no RecBole recommender, or has the name of another model.
+    """
+    name = model_class.__name__
+    if not (isinstance(model_class, type) and issubclass(model_class, AbstractRecommender)):
+        raise ConfigError(f"{name} is not a model: derive it from one of recbole.model.abstract_recommender")
+    if name in model_names():
+        raise ConfigError(f"{name}: there is a model of this name already; choose another")
+    family = {ModelType.SEQUENTIAL: "sequential", ModelType.CONTEXT: "context_aware", ModelType.KNOWLEDGE: "knowledge_aware"}
+    where = family.get(getattr(model_class, "type", None), "general")
+    alias = ModuleType(f"recbole.model.{where}_recommender.{name.lower()}")
+    alias.__spec__ = ModuleSpec(alias.__name__, None)
+    setattr(alias, name, model_class)
+    sys.modules[alias.__name__] = alias
+    return name
+
+
+def model_from(source: str) -> str:
+    """Register the model that ``file.py:Name`` or ``package.module:Name`` names, and return its name.
+
+    Raises:
+        ConfigError: The file, module or class is not there, or is no model.
+    """
+    where, _, name = source.rpartition(":")
+    try:
+        if where.endswith(".py"):
+            spec = spec_from_file_location(Path(where).stem, where)
+            module = module_from_spec(spec)
+            sys.modules[spec.name] = module
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(where)
+    except (ImportError, OSError) as error:
+        raise ConfigError(f"--model={source}: {where} cannot be imported ({error})") from error
+    if not hasattr(module, name):
+        raise ConfigError(f"--model={source}: there is no {name} in {where}")
+    return register(getattr(module, name))
 
 
 def _install_trainers(patch: Patcher) -> None:

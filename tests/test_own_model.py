@@ -1,0 +1,47 @@
+"""The page "add your own model" says what is true: its files are taken from it and run."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from recbole_samrec.cli import main
+from tests.tiny import cyclic, write_events
+
+PAGE = Path(__file__).parent.parent / "docs" / "own_model.md"
+
+
+@pytest.fixture
+def files(own_folder):
+    """The model and the settings that the page shows, and a tiny data set."""
+    for block in re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE.read_text(), re.S):
+        Path(block[0]).write_text(block[1])
+    write_events("dataset", "circle", cyclic(users=40))
+    return ["--config_files=mean_rec.yaml", "--dataset=circle", "--epochs=2", "--show_progress=False"]
+
+
+def test_commands_of_the_page(files, capsys):
+    run, source = ["run", "--model=mean_rec.py:MeanRec", *files], "--model=mean_rec.py:MeanRec"
+    assert main([*run, "--run_dir=plain"]) == 0
+    assert main([*run, "--run_dir=sam", "--sam_rho=0.1"]) == 0
+    plain, sam = (json.loads(Path(name, "result.json").read_text()) for name in ("plain", "sam"))
+    assert plain["model"] == "MeanRec" and sam["config"]["sam_rho"] == 0.1
+    assert plain["valid"] != sam["valid"] or plain["test"] != sam["test"]
+    assert main(["evaluate", "sam", source, "--mask_history"]) == 0
+    assert "the same figures as in sam/result.json" in capsys.readouterr().out
+    assert main([*run, "--run_dir=wrong", "--mean_sizes=3"]) == 2
+    assert "did you mean mean_size?" in capsys.readouterr().err
+
+
+def test_python_of_the_page(files, monkeypatch):
+    monkeypatch.syspath_prepend(".")
+    from mean_rec import MeanRec
+    from recbole.quick_start import run_recbole
+
+    import recbole_samrec
+
+    assert recbole_samrec.register(MeanRec) == "MeanRec"
+    settings = {"epochs": 1, "sam_rho": 0.1, "show_progress": False, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
+    result = run_recbole(model=MeanRec, dataset="circle", config_file_list=["mean_rec.yaml"], config_dict=settings)
+    assert set(result) >= {"best_valid_result", "test_result"}

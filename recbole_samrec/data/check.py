@@ -195,7 +195,7 @@ def _summary(path: Path, frame: pd.DataFrame, layout: Layout, sha256: str, warni
         raise DataError(f"{path} has a single user in column {layout.user}: at least two are needed to compare")
     if not layout.benchmark:
         _check_lengths(path, events, warnings)
-    times = frame[2] if 2 in frame else None
+    times = frame.get(2)
     span = None if times is None else (float(times.min()), float(times.max()))
     users, items = len(events), int(frame[1].nunique())
     return {"users": users, "items": items, "interactions": len(frame), "sha256": sha256, "span": span}

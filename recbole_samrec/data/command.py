@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import zipfile
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from recbole_samrec.data import amazon, movielens, s3rec, table
@@ -176,7 +176,7 @@ def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -
 
 def _span(first: float, last: float) -> str:
     """Write the first and last time as dates where they can be Unix seconds since 1990, else as numbers."""
-    if 631_152_000 <= first and last < 4_102_444_800:
-        first, last = (datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%d") for time in (first, last))
+    if first >= 631_152_000 and last < 4_102_444_800:
+        first, last = (datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d") for time in (first, last))
         return f"{first} to {last}"
     return f"{first:.15g} to {last:.15g}"

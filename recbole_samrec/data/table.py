@@ -12,7 +12,7 @@ import pandas as pd
 from recbole_samrec.data.atomic import one_token, write_frame
 from recbole_samrec.data.known import nearest
 from recbole_samrec.data.layout import TYPES
-from recbole_samrec.data.source import first_line, open_bytes, open_text
+from recbole_samrec.data.source import first_line, open_text
 from recbole_samrec.errors import DataError
 
 PARQUET = (".parquet", ".pq")

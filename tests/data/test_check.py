@@ -36,7 +36,7 @@ class TestGoodFiles:
     def test_what_recbole_accepts_passes(self, tmp_path):
         item = (
             "item_id:token\ttitle:token_seq\tprice:float\tvector:float_seq\n"
-            "1\tA film, or two; \"quoted\" | é\t\t0.5 -1e3\n2\t\t3\t\n3\t\t\t1\n"
+            '1\tA film, or two; "quoted" | é\t\t0.5 -1e3\n2\t\t3\t\n3\t\t\t1\n'
         )
         user = 'user_id:token\tname:token\n1\t"quoted"\n2\t\n'
         assert check(tmp_path, item=item, user=user).warnings == ()

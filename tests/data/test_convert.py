@@ -203,10 +203,10 @@ class TestMovieLens:
 
 
 class TestAmazon:
-    reviews = [
+    reviews = tuple(
         {"reviewerID": user, "asin": item, "overall": 5.0, "unixReviewTime": 1369699200 + n, "reviewText": "a\tb\nc"}
         for n, (user, item) in enumerate((user, item) for user in ("A1", "A2") for item in ("B1", "B2", "B3"))
-    ]
+    )
 
     def source(self, folder: Path) -> Path:
         path = folder / "reviews_Beauty_5.json.gz"
@@ -473,7 +473,7 @@ class TestCommand:
             convert("films", ml_1m, "--out", here / "other")
 
     def test_options_of_another_format_are_refused(self, ml_1m):
-        with pytest.raises(DataError, match="--meta is for format amazon, but .* is movielens"):
+        with pytest.raises(DataError, match=r"--meta is for format amazon, but .* is movielens"):
             convert("films", ml_1m, "--meta", "m.json")
 
     def test_a_missing_source(self, here):

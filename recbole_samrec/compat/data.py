@@ -57,8 +57,7 @@ class AtomicFileReader:
         texts = [column for column, type_ in types.items() if type_ is str]
         options["dtype"] = types | dict.fromkeys(texts, self.text)
         if _keep_na_tokens.get():
-            numbers = [column for column in types if column not in texts]
-            missing = dict.fromkeys(texts, [""]) | dict.fromkeys(numbers, sorted(STR_NA_VALUES))
+            missing = {column: [""] if column in texts else sorted(STR_NA_VALUES) for column in types}
             options |= {"keep_default_na": False, "na_values": missing}
         if self.first_column_is_data:
             options["index_col"] = False

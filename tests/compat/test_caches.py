@@ -5,8 +5,9 @@ import warnings
 
 import pytest
 from recbole.data import create_dataset, data_preparation
-from recbole_samrec.errors import CheckpointError
 from toy_data import SASREC, config, table, tokens, without
+
+from recbole_samrec.errors import CheckpointError
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.ChainedAssignmentError"),
@@ -71,7 +72,7 @@ def test_untrusted_loaders_are_ignored(tmp_path, bomb, caplog):
 def test_an_untrusted_data_set_that_was_asked_for_is_an_error(tmp_path, bomb):
     path = bomb("mine.pth")
     settings = config(tmp_path, FILES, dataset_save_path=str(path), **SASREC)
-    with pytest.raises(CheckpointError, match="dataset_save_path: .*mine.pth is a pickle.*--trust_checkpoint=True"):
+    with pytest.raises(CheckpointError, match=r"dataset_save_path: .*mine.pth is a pickle.*--trust_checkpoint=True"):
         create_dataset(settings)
     assert not exploded(tmp_path)
 
@@ -80,7 +81,7 @@ def test_untrusted_loaders_that_were_asked_for_are_an_error(tmp_path, bomb):
     path = bomb("mine.pth")
     settings = config(tmp_path, FILES, dataloaders_save_path=str(path), **SASREC)
     dataset = create_dataset(settings)
-    with pytest.raises(CheckpointError, match="dataloaders_save_path: .*mine.pth is a pickle"):
+    with pytest.raises(CheckpointError, match=r"dataloaders_save_path: .*mine.pth is a pickle"):
         data_preparation(settings, dataset)
     assert not exploded(tmp_path)
 

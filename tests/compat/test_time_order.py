@@ -1,5 +1,6 @@
 """Interactions are sorted and split by the exact time, ties in file order; the stored timestamps stay as they are."""
 
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -65,9 +66,9 @@ def test_leave_one_out_of_a_general_model(tmp_path):
 @pytest.mark.parametrize("normalize", [False, True])
 def test_rows_of_all_users_are_in_exact_order(tmp_path, normalize):
     files = {"eval_args": UNGROUPED, "normalize_all": normalize}
-    assert sum(targets(tmp_path, SECONDS, **files), []) == ALL_IN_ORDER
+    assert list(chain(*targets(tmp_path, SECONDS, **files))) == ALL_IN_ORDER
     # A sequential data set has no row for a user's first event.
-    sequential = sum(targets(tmp_path, SECONDS, **SASREC | files), [])
+    sequential = list(chain(*targets(tmp_path, SECONDS, **SASREC | files)))
     assert sequential == [item for item in ALL_IN_ORDER if item not in ("early", "first")]
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import recbole_samrec  # noqa: F401  (mends RecBole)
 from recbole.config import Config
 from recbole.data import create_dataset
 from recbole.data.dataset import Dataset
+
+import recbole_samrec  # noqa: F401  (mends RecBole)
 from recbole_samrec import compat
 
 LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"}

@@ -145,10 +145,22 @@ def with_our_defaults(load: Callable) -> Callable:
         for file in ours:
             if file.is_file():
                 self._update_internal_config_dict(file)
-        if COMMAND_DEFAULTS.get() and not _by_value(self.internal_config_dict | self.external_config_dict):
-            self._update_internal_config_dict(PROPERTIES / "command.yaml")
+        if COMMAND_DEFAULTS.get():
+            if not _by_value(self.internal_config_dict | self.external_config_dict):
+                self._update_internal_config_dict(PROPERTIES / "command.yaml")
+            if model_class.type == ModelType.SEQUENTIAL:
+                self.internal_config_dict["load_col"] = with_time(self.internal_config_dict, self.external_config_dict)
 
     return load_all
+
+
+def with_time(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, list[str]]:
+    """The default columns to load, with the time without which sequences have no order, under the user's names."""
+    settings = defaults | given
+    loaded = {source: list(columns) for source, columns in (defaults.get("load_col") or {}).items()}
+    if loaded.get("inter") == ["user_id", "item_id"]:  # RecBole's default, of no particular data set
+        loaded["inter"] = [settings[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+    return loaded
 
 
 def _by_value(settings: dict[str, Any]) -> bool:

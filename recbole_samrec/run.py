@@ -22,7 +22,7 @@ from typing import Any
 import torch
 import yaml
 from recbole.data import create_dataset, data_preparation
-from recbole.utils import get_model, get_trainer, init_logger, init_seed
+from recbole.utils import EvaluatorType, get_model, get_trainer, init_logger, init_seed
 
 from recbole_samrec import checkpoint
 from recbole_samrec.errors import CheckpointError, ConfigError, DataError, UserError
@@ -81,6 +81,8 @@ def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, torch.nn.Module,
     except (ValueError, TypeError, KeyError, NotImplementedError) as error:
         raise error if isinstance(error, UserError) else DataError(f"{config['dataset']}: {error}") from error
     logger.info(dataset)
+    if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) > dataset.item_num - 1:
+        raise ConfigError(f"topk={config['topk']}: {config['dataset']} has only {dataset.item_num - 1} items; lower --topk")
     interactions = int(dataset.inter_num)
     loaders = data_preparation(config, dataset)
     dataset.interactions = interactions  # sequential data sets replace them by their prefixes

@@ -17,7 +17,7 @@ def files(own_folder):
     """The model and the settings that the page shows, and a tiny data set."""
     for block in re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE.read_text(), re.S):
         Path(block[0]).write_text(block[1])
-    write_events("dataset", "circle", cyclic(users=40))
+    write_events("dataset", "circle", cyclic(users=40, items=30))
     return ["--config_files=mean_rec.yaml", "--dataset=circle", "--epochs=2", "--show_progress=False"]
 
 

@@ -1,0 +1,45 @@
+"""What the pages say of the code is true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from recbole_samrec import compat, plugin
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_every_mend_stands_on_the_page_of_differences():
+    page = (ROOT / "docs" / "differences.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (yes)? ?\|$", page, re.M)
+    assert {name: (where, defect, said == "yes") for name, where, defect, said in rows} == {
+        name: (one.where, one.defect, one.silent) for name, one in compat.MENDS.items()
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_files_exist(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_settings_that_the_readme_explains_are_those_of_the_package():
+    readme = (ROOT / "README.md").read_text()
+    ours = set(plugin.read_yaml(plugin.PROPERTIES / "overall.yaml"))
+    table = readme.split("## Settings")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == ours
+
+
+def test_keys_of_a_result_that_the_readme_names_are_there(tmp_path, monkeypatch):
+    import json
+
+    from recbole_samrec.cli import main
+    from tests.tiny import cyclic, write_events
+
+    write_events("dataset", "circle", cyclic(users=30, items=30))
+    assert main(["run", "--model=Pop", "--dataset=circle", "--run_dir=pop"]) == 0
+    table = (ROOT / "README.md").read_text().split("`result.json`, which other programs may rely on")[1].split("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.M)) == set(json.loads(Path("pop", "result.json").read_text()))

@@ -22,6 +22,7 @@ lint: .venv/ready-dev  ## Check the style.
 	.venv/bin/python -m ruff check .
 
 wheel: .venv/ready  ## Build the wheel in dist/.
+	@rm -rf build  # what is left of an earlier build would go into the wheel
 	.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 
 clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoints stay.

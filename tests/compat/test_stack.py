@@ -1,0 +1,175 @@
+"""RecBole runs on today's numpy, scipy and torch, and does not need Ray or thop to be imported."""
+
+import inspect
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from recbole.quick_start import quick_start
+from recbole.trainer import trainer as recbole_trainer
+from toy_data import without
+
+import recbole_samrec
+from recbole_samrec.trainer import SCALER
+from tests.tiny import build, cyclic, make_config, write_events
+
+EVENTS = [("u1", "i1", 1), ("u1", "i2", 2), ("u1", "i3", 3), ("u1", "i4", 4), ("u2", "i2", 1), ("u2", "i5", 2)]
+ALL_FOR_TRAINING = {"eval_args": {"split": {"RS": [1, 0, 0]}, "order": "TO", "group_by": "user", "mode": "full"}}
+
+
+@pytest.fixture
+def circle(tmp_path):
+    write_events(tmp_path, "tiny", cyclic(users=20))
+    return tmp_path
+
+
+# numpy: `numpy_aliases`
+
+
+def test_numpy_has_the_names_that_recbole_uses(circle):
+    make_config("BPR", circle)
+    assert (np.float, np.int, np.object, np.str, np.bool) == (np.float64, np.int_, np.object_, np.str_, np.bool_)
+    with without("numpy_aliases"), pytest.raises(AttributeError, match="float_"):
+        make_config("BPR", circle)
+
+
+# scipy: `dok_matrix_update`
+
+
+def test_a_graph_model_has_the_right_adjacency(tmp_path):
+    write_events(tmp_path, "tiny", EVENTS)
+    config = make_config("LightGCN", tmp_path, **ALL_FOR_TRAINING)
+    loaders, model, _ = build(config)
+    users, items = model.n_users, model.n_items
+    adjacency = np.zeros((users + items, users + items))
+    pairs = loaders[0].dataset.inter_feat
+    for user, item in zip(pairs["user_id"].tolist(), pairs["item_id"].tolist(), strict=True):
+        adjacency[user, users + item] = adjacency[users + item, user] = 1
+    degree = adjacency.sum(axis=1) + 1e-7
+    assert len(pairs) == len(EVENTS)
+    expected = adjacency / np.sqrt(np.outer(degree, degree))
+    assert np.allclose(model.norm_adj_matrix.to_dense().numpy(), expected, atol=1e-6)
+    with without("dok_matrix_update"), pytest.raises(AttributeError, match="_update"):
+        build(config)
+
+
+def test_dok_matrix_update_fills_the_matrix():
+    matrix = scipy.sparse.dok_matrix((2, 3), dtype=np.float32)
+    matrix._update({(0, 1): 1.0, (1, 2): 2.0})
+    assert matrix.toarray().tolist() == [[0, 1, 0], [0, 0, 2]]
+
+
+# torch: `grad_scaler`
+
+
+def steps_since_the_scale_grew(folder):
+    """What the trainer's scaler has counted after two epochs of training, and the optimizer steps there were."""
+    loaders, _, trainer = build(make_config("SASRec", folder, enable_scaler=True, enable_amp=True, amp_dtype="bfloat16"))
+    trainer.fit(loaders[0], verbose=False, saved=False)
+    return int(trainer.scaler._get_growth_tracker()), 2 * len(loaders[0])
+
+
+@pytest.mark.filterwarnings("ignore:torch.cuda.amp.GradScaler:UserWarning")
+def test_one_scaler_lives_through_all_epochs(circle):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        counted, steps = steps_since_the_scale_grew(circle)
+    assert counted == steps > 2
+    with without("grad_scaler"), pytest.warns(FutureWarning, match="GradScaler"):
+        assert steps_since_the_scale_grew(circle)[0] == 0  # RecBole's loop used scalers of its own
+
+
+def test_recboles_loops_get_the_scaler_of_the_epoch_and_one_of_their_own_without():
+    mine = torch.amp.GradScaler("cpu")
+    token = SCALER.set(mine)
+    assert recbole_trainer.amp.GradScaler(enabled=True) is mine
+    SCALER.reset(token)
+    assert not recbole_trainer.amp.GradScaler(enabled=False).is_enabled()
+    with recbole_trainer.amp.autocast(enabled=True):
+        assert torch.is_autocast_enabled("cuda" if torch.cuda.is_available() else "cpu")
+
+
+# Ray: `lazy_ray`
+
+FRESH = """
+import sys
+import recbole_samrec, recbole.quick_start
+assert not {"ray", "thop", "hyperopt", "lightgbm", "xgboost"} & set(sys.modules), "loaded"
+from recbole.quick_start import quick_start
+assert "ray" not in sys.modules
+quick_start.tune.with_resources
+assert "ray" in sys.modules and sys.modules["ray"].__file__, "the real one is loaded on its first use"
+"""
+
+
+def test_importing_leaves_ray_alone_until_it_is_used():
+    pytest.importorskip("ray")
+    root = Path(recbole_samrec.__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0, done.stderr
+
+
+def test_recbole_still_imports_ray_at_once():
+    """What cannot be taken out again once RecBole is imported: the line that the mend is for."""
+    assert "\nfrom ray import tune\n" in inspect.getsource(quick_start)
+
+
+# thop: `count_flops`
+
+
+def flops(config, dataset, model):
+    from recbole.data.transform import construct_transform
+    from recbole.utils import get_flops
+
+    return get_flops(model, dataset, config["device"], None, construct_transform(config))
+
+
+def by_hand(config, items):
+    """Multiplications and additions of SASRec for one row: three projections, attention, output, feed-forward."""
+    length, hidden, inner = config["MAX_ITEM_LIST_LENGTH"], config["hidden_size"], config["inner_size"]
+    attention = 4 * length * hidden * hidden + 2 * length * length * hidden
+    layer = attention + 2 * length * hidden * inner
+    return 2 * config["n_layers"] * layer
+
+
+def test_flops_are_all_multiplications_and_additions_of_matrices(circle, monkeypatch):
+    config = make_config("SASRec", circle)
+    loaders, model, _ = build(config)
+    dataset = loaders[0].dataset
+    monkeypatch.setitem(sys.modules, "thop", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "distutils", None)
+    assert flops(config, dataset, model) == by_hand(config, dataset.item_num)
+    assert model.training and not any("total_ops" in name for name, _ in model.named_buffers())
+    with without("count_flops"), pytest.raises(ImportError):
+        flops(config, dataset, model)
+
+
+def test_sasrec_with_rows_of_50_costs_what_it_is_said_to(circle):
+    pytest.importorskip("thop")
+    size = {"MAX_ITEM_LIST_LENGTH": 50, "hidden_size": 64, "inner_size": 256}
+    config = make_config("SASRec", circle, **size)
+    loaders, model, _ = build(config)
+    dataset = loaders[0].dataset
+    ours = flops(config, dataset, model)
+    assert ours == by_hand(config, dataset.item_num) and round(ours / 1e6, 1) == 11.1
+    with without("count_flops"):
+        theirs = flops(config, dataset, model)
+    assert round(theirs / 1e6, 2) == 4.98
+
+
+def test_flops_of_a_linear_model_are_counted_by_hand(circle):
+    config = make_config("NeuMF", circle, mlp_hidden_size=[8, 4], mf_embedding_size=4, mlp_embedding_size=6)
+    loaders, model, _ = build(config)
+    assert flops(config, loaders[0].dataset, model) == 2 * (12 * 8 + 8 * 4 + (4 + 4) * 1)
+
+
+def test_models_without_arithmetic_count_as_one(circle):
+    config = make_config("Pop", circle)
+    loaders, model, _ = build(config)
+    assert flops(config, loaders[0].dataset, model) == 1
+

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -56,7 +57,8 @@ def gradient_norm(gradients: Sequence[Tensor]) -> Tensor:
         A scalar tensor on the device of the first gradient; inf or nan if one of the gradients is.
     """
     norms = [torch.linalg.vector_norm(_widened(g.coalesce().values() if g.is_sparse else g)) for g in gradients]
-    return torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]))
+    kind = functools.reduce(torch.promote_types, [norm.dtype for norm in norms])
+    return torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device, kind) for norm in norms]))
 
 
 def ascent(parameters: Sequence[Tensor], rho: float, adaptive: bool = False, eta: float = 0.01) -> list[Tensor]:
@@ -73,17 +75,17 @@ def ascent(parameters: Sequence[Tensor], rho: float, adaptive: bool = False, eta
         eta: Stability term of ASAM.
 
     Returns:
-        One step for each parameter. All are zero where the gradient is zero, inf or nan.
+        One step for each parameter, in at least single precision. All are zero where the gradient is zero, and where
+        one of them holds an inf or a nan.
     """
-    gradients = [p.grad.coalesce() if p.grad.is_sparse else p.grad for p in parameters]
+    gradients = [_widened(p.grad.coalesce() if p.grad.is_sparse else p.grad) for p in parameters]
     if adaptive:
         units = [_unit(p.detach(), g, eta) for p, g in zip(parameters, gradients, strict=True)]
         gradients = [_times(g, unit) for g, unit in zip(gradients, units, strict=True)]
     norm = gradient_norm(gradients)
-    scale = torch.where((norm > 0) & norm.isfinite(), rho / norm, torch.zeros_like(norm))
     if adaptive:
         gradients = [_times(g, unit) for g, unit in zip(gradients, units, strict=True)]
-    return [g * scale.to(g.device, g.dtype) for g in gradients]
+    return [_scaled(g, rho, norm) for g in gradients]
 
 
 @contextlib.contextmanager
@@ -109,7 +111,7 @@ def worst_neighbour(
     """
     if not rho >= 0:
         raise ValueError(f"rho must be at least 0, not {rho}")
-    moved = [p for p in parameters if p.grad is not None]
+    moved = [p for p in parameters if p.grad is not None and rho > 0]
     if not moved:
         yield moved
         return
@@ -119,7 +121,7 @@ def worst_neighbour(
     try:
         with torch.no_grad():
             for parameter, step in zip(moved, steps, strict=True):
-                parameter.add_(step)
+                parameter.add_(step.to(parameter.dtype))
         del steps
         yield moved
     finally:
@@ -134,11 +136,28 @@ def _widened(tensor: Tensor) -> Tensor:
 
 def _unit(weight: Tensor, gradient: Tensor, eta: float) -> Tensor:
     """ASAM's unit of each weight, for a sparse gradient only of the rows it has."""
-    return (weight[gradient.indices()[0]] if gradient.is_sparse else weight).abs() + eta
+    return _widened(weight[tuple(gradient.indices())] if gradient.is_sparse else weight).abs() + eta
 
 
 def _times(gradient: Tensor, unit: Tensor) -> Tensor:
+    return _with_values(gradient, _values(gradient) * unit)
+
+
+def _scaled(gradient: Tensor, rho: float, norm: Tensor) -> Tensor:
+    """``rho * gradient / norm``, or zero where the norm is zero, inf or nan; without waiting for a GPU."""
+    norm = norm.to(gradient.device)
+    usable = (norm > 0) & norm.isfinite()
+    values = _values(gradient)
+    return _with_values(gradient, torch.where(usable, values * (rho / norm).to(values.dtype), 0.0))
+
+
+def _values(gradient: Tensor) -> Tensor:
+    return gradient.values() if gradient.is_sparse else gradient
+
+
+def _with_values(gradient: Tensor, values: Tensor) -> Tensor:
     if not gradient.is_sparse:
-        return gradient * unit
-    values = gradient.values() * unit
-    return torch.sparse_coo_tensor(gradient.indices(), values, gradient.shape, is_coalesced=True)
+        return values
+    return torch.sparse_coo_tensor(
+        gradient.indices(), values, gradient.shape, is_coalesced=True, check_invariants=False
+    )

@@ -8,6 +8,7 @@ with the neighbour's gradient. Weight decay lives in the optimizer, so SAM's nei
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -119,14 +120,16 @@ class ModelState:
         }
 
     def restore(self) -> None:
-        """Put buffers and attributes back as they were."""
+        """Put buffers and attributes back as they were; a tensor that nobody wrote into is left alone."""
         with torch.no_grad():
             for buffer, value in self._buffers:
                 buffer.copy_(value)
-            for module, name, value, copy, _ in self._attributes:
+            for module, name, value, copy, version in self._attributes:
                 module.__dict__[name] = value
-                if copy is not None:
+                if isinstance(value, np.ndarray):
                     value[...] = copy
+                elif copy is not None and value._version != version:
+                    value.copy_(copy)
 
 
 def plain_attributes(model: nn.Module) -> Iterable[tuple[nn.Module, str, Any]]:
@@ -157,7 +160,7 @@ class SAMStep:
     model: nn.Module
     settings: SAMSettings
     clip: dict[str, Any] | None = None
-    autocast: Callable[[], Any] = torch.no_grad
+    autocast: Callable[[], Any] = contextlib.nullcontext
     rearm: Callable[[], Any] = lambda: 0
     scaler: torch.amp.GradScaler | None = None
     patience: int = 20
@@ -166,6 +169,7 @@ class SAMStep:
     on_step: Callable[[], None] = lambda: None
     _volatile: set[tuple[int, str]] | None = field(default=None, repr=False)
     _batch: tuple[Callable[[Any], Any], Any, dict[str, Any], ModelState] | None = field(default=None, repr=False)
+    _awaited: bool = field(default=False, repr=False)
 
     def recorded(self, loss_func: Callable[[Any], Any], second: Callable[[Any], Any] | None = None):
         """A loss function that does what ``loss_func`` does and remembers batch and random state for the second pass.
@@ -185,19 +189,36 @@ class SAMStep:
 
     def attach(self, optimizer: torch.optim.Optimizer) -> None:
         """Hook onto an optimizer."""
-        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         owned = [p for group in optimizer.param_groups for p in group["params"]]
-        named = [(names.get(id(p), f"parameter {i}"), p) for i, p in enumerate(owned)]
-        if self.settings.rho:
-            try:
-                moved = select(named, self.settings.leave_out)
-            except ValueError as error:
-                raise ConfigError(f"sam_leave_out: {error}") from error
-        else:
-            moved = []
+        chosen = self._chosen() if self.settings.rho else set()
+        moved = [p for p in owned if id(p) in chosen]
         optimizer.register_step_pre_hook(lambda optimizer, args, kwargs: self._before_step(optimizer, owned, moved))
 
+    def _chosen(self) -> set[int]:
+        """The parameters that SAM moves, whichever of the model's optimizers owns them."""
+        try:
+            return {id(p) for p in select(self.model.named_parameters(), self.settings.leave_out)}
+        except ValueError as error:
+            raise ConfigError(f"sam_leave_out: {error}") from error
+
+    def watch(self, scaler: torch.amp.GradScaler) -> None:
+        """Count also the steps that a scaler leaves out itself, so that the optimizer's hook never sees them."""
+        step = scaler.step
+
+        def counted(optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> Any:
+            self._awaited = True
+            result = step(optimizer, *args, **kwargs)
+            if self._awaited:
+                self._batch = None
+                self._count_skipped()
+                self.on_step()
+            return result
+
+        scaler.step = counted
+
     def _before_step(self, optimizer: torch.optim.Optimizer, owned: Sequence[Tensor], moved: Sequence[Tensor]) -> None:
+        self._awaited = False
+        _require_sparse(optimizer, owned)
         good = self._finite(owned)
         if good and self._batch is not None:
             self._second_gradient(optimizer, moved)
@@ -243,9 +264,12 @@ class SAMStep:
         return not gradients or bool(gradient_norm(gradients).isfinite())
 
     def _skip(self, owned: Sequence[Tensor]) -> None:
-        """Make the step empty: a pre-hook cannot cancel it, but an optimizer passes over parameters without gradient."""
+        """Make the step empty: a hook cannot cancel it, but an optimizer passes over parameters without gradient."""
         for parameter in owned:
             parameter.grad = None
+        self._count_skipped()
+
+    def _count_skipped(self) -> None:
         self.skipped += 1
         self.skipped_in_a_row += 1
         if self.skipped_in_a_row >= self.patience:
@@ -264,3 +288,13 @@ class SAMStep:
         self.skipped, self.skipped_in_a_row = state["skipped"], state["skipped_in_a_row"]
         if self.scaler is not None and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
+
+
+def _require_sparse(optimizer: torch.optim.Optimizer, owned: Sequence[Tensor]) -> None:
+    """Refuse ``sparse_adam`` for gradients that are not sparse, before torch does so in the middle of a step."""
+    if isinstance(optimizer, torch.optim.SparseAdam):
+        if any(p.grad is not None and not p.grad.is_sparse for p in owned):
+            raise ConfigError(
+                "learner=sparse_adam: this model's gradients are dense (only nn.Embedding(sparse=True) gives sparse "
+                "ones); choose adam"
+            )

@@ -81,6 +81,7 @@ class SAMTrainer(Trainer):
         self.clip_grad_norm = None  # the step's hook clips: RecBole would clip the scaled gradient
         self.enable_scaler = bool(config["enable_scaler"])  # RecBole's has none without CUDA
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)
+        self.sam_step.watch(self.scaler)
         self.sam_step.scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)
         self.run_dir = config["run_dir"]
         self.saved_model_file = shared_name(config, self._checkpoint_path())

@@ -34,7 +34,7 @@ from recbole_samrec.compat import Patcher
 from recbole_samrec.compat.config import YamlLoader
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.settings import nearest
-from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer
+from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer, whole
 
 MODELS = {"SAMRec": "sequential_recommender"}
 """Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
@@ -113,6 +113,8 @@ def _install_trainers(patch: Patcher) -> None:
     for trainer in recbole_trainer.Trainer.__subclasses__():
         if trainer is not SAMTrainer:
             patch(trainer, "__bases__", (SAMTrainer,))
+            if "fit" in vars(trainer):
+                patch(trainer, "fit", whole(trainer.fit))
     patch(recbole.trainer, "Trainer", SAMTrainer)
     patch(recbole.trainer, "SAMRecTrainer", SAMRecTrainer)
     patch(recbole_trainer.NCLTrainer, "_train_epoch", _ncl_epoch(recbole_trainer.NCLTrainer._train_epoch))
@@ -228,10 +230,13 @@ def known_keys(model_class: type, model: str, dataset: str) -> set[str]:
         module = sys.modules.get(base.__module__)
         if getattr(module, "__file__", None) and not base.__module__.startswith(("torch", "builtins")):
             sources.append(Path(module.__file__))
-    pattern = re.compile(r"""config(?:\.get\(|\[)\s*f?["'](\w+)["']""")
-    for source in set(sources):
-        keys |= set(pattern.findall(source.read_text(encoding="utf-8")))
-    return keys
+    return keys.union(*map(_keys_read_in, set(sources)))
+
+
+@functools.cache
+def _keys_read_in(source: Path) -> frozenset[str]:
+    pattern = r"""config(?:\.get\(|\[)\s*f?["'](\w+)["']"""
+    return frozenset(re.findall(pattern, source.read_text(encoding="utf-8")))
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ there), so that every model trains through the same few overrides and no loop of
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -51,6 +52,36 @@ class Listener:
         """The model was scored on the validation set."""
 
 
+def whole(fit: Callable[..., Any]) -> Callable[..., Any]:
+    """A trainer's ``fit`` that continues a resumed run exactly and leaves one that had stopped early as it is."""
+
+    @functools.wraps(fit)
+    def fit_whole(
+        self: SAMTrainer,
+        train_data: DataLoader,
+        valid_data: DataLoader | None = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], None] | None = None,
+    ) -> tuple[float, dict[str, float] | None]:
+        def validated(epoch: int, score: float) -> None:
+            if callback_fn:
+                callback_fn(epoch, score)
+            if saved:
+                self._end_epoch()
+
+        self._start(train_data, valid_data)
+        if self._out_of_patience():
+            return self.best_valid_score, self.best_valid_result
+        result = fit(self, train_data, valid_data, verbose, saved, show_progress, validated)
+        if saved:
+            self._end_training()
+        return result
+
+    return fit_whole
+
+
 class SAMTrainer(Trainer):
     """RecBole's trainer, with SAM where ``sam_rho`` is above 0.
 
@@ -88,9 +119,11 @@ class SAMTrainer(Trainer):
         self.best_epoch = -1
         self.seconds: dict[int, float] = {}
         self.elapsed = 0.0
-        self.finished = False
         self._reported = 0
+        self._started_training = False
         self._epoch: int | None = None
+        self._last: int | None = None
+        self._keeps_last = True
         self._result_now: dict[str, float] | None = None
         self._loaders: dict[str, DataLoader] = {}
         self._pending: dict[str, torch.Tensor] = {}
@@ -142,15 +175,38 @@ class SAMTrainer(Trainer):
             self.seconds[epoch_idx] = self.seconds.get(epoch_idx, 0.0) + time.perf_counter() - started
 
     def _begin_epoch(self, train_data: DataLoader, epoch_idx: int) -> None:
-        """The state now is the one after the last epoch, validation included: restore it or save it."""
+        """Save the state after the epoch before, unless that was done when its validation had ended."""
+        self._start(train_data)
+        self._end_epoch()
         self._epoch = epoch_idx
-        if self._untouched is None:
-            self._untouched = {key: as_built(value) for key, value in self._model_attributes()}
+
+    def _start(self, train_data: DataLoader, valid_data: DataLoader | None = None) -> None:
+        """Take up what a resumed run draws from, before anything is drawn; once."""
+        if self._started_training:
+            return
+        self._started_training = True
+        self._untouched = {key: as_built(value) for key, value in self._model_attributes()}
         self._follow("train", train_data)
+        if valid_data:
+            self._follow("valid", valid_data)
         if self._resumed is not None:
             self._continue()
-        elif epoch_idx > 0 and epoch_idx - 1 in self.train_loss_dict:
-            self.save_last(epoch_idx - 1)
+
+    def _end_epoch(self) -> None:
+        """Save the state after the last epoch if it is not saved yet."""
+        if self._epoch is not None and self._epoch != self._last and self._epoch in self.train_loss_dict:
+            self.save_last(self._epoch)
+
+    def _end_training(self) -> None:
+        self._end_epoch()
+        if self.run_dir and self.best_epoch < 0 and self.train_loss_dict:  # pre-training is never validated
+            self.saved_model_file = self._checkpoint_path()
+            self._save_checkpoint(max(self.train_loss_dict), verbose=False)
+
+    def _out_of_patience(self) -> bool:
+        """Whether early stopping had ended the run that was resumed."""
+        exact = self.config["exact_early_stopping"] is not False
+        return self.cur_step >= self.stopping_step + (not exact) and self.start_epoch > 0
 
     def _report_training(self, epoch_idx: int, losses: Any, steps: int) -> None:
         total = sum(losses) if isinstance(losses, tuple) else losses
@@ -175,26 +231,9 @@ class SAMTrainer(Trainer):
         self.set_reduce_hook()
         return self.sync_grad_loss()
 
-    def fit(
-        self,
-        train_data: DataLoader,
-        valid_data: DataLoader | None = None,
-        verbose: bool = True,
-        saved: bool = True,
-        show_progress: bool = False,
-        callback_fn: Callable[[int, float], None] | None = None,
-    ) -> tuple[float, dict[str, float] | None]:
-        """Train as RecBole does; a run that was resumed after it had finished is left as it is."""
-        if self.finished:
-            return self.best_valid_score, self.best_valid_result
-        result = super().fit(train_data, valid_data, verbose, saved, show_progress, callback_fn)
-        self.finished = True
-        if saved and self.train_loss_dict:
-            self.save_last(max(self.train_loss_dict))
-        return result
+    fit = whole(Trainer.fit)
 
     def _valid_epoch(self, valid_data: DataLoader, show_progress: bool = False) -> tuple[float, dict[str, float]]:
-        self._follow("valid", valid_data)
         score, result = super()._valid_epoch(valid_data, show_progress)
         if not np.isfinite(score):
             raise TrainingError(f"epoch {self._epoch}: the validation {self.valid_metric} is {score}")
@@ -260,15 +299,14 @@ class SAMTrainer(Trainer):
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         """Write the state after the training and validation of ``epoch``.
 
-        RecBole passes -1 when there is nothing left to train; what is there is then left alone.
+        RecBole passes -1 when there is nothing left to train; what is there of a resumed run is then left alone.
         """
-        path = kwargs.pop("saved_model_file", self.saved_model_file)
-        if epoch >= 0:
-            self.best_epoch = epoch
-            if self._result_now is not None:
-                self.best_valid_result = self._result_now
-        elif os.path.exists(path):
+        if epoch < 0 and self.start_epoch > 0:
             return
+        path = kwargs.pop("saved_model_file", self.saved_model_file)
+        self.best_epoch = epoch
+        if self._result_now is not None:
+            self.best_valid_result = self._result_now
         if self._is_first_rank():
             checkpoint.save(path, self.state(epoch))
             if verbose:
@@ -276,16 +314,11 @@ class SAMTrainer(Trainer):
 
     def save_last(self, epoch: int) -> None:
         """Write ``last.pth`` of the run's folder, keeping the one before it as ``previous.pth``."""
-        if not self.run_dir or not self._is_first_rank():
-            return
-        last, previous = Path(self.run_dir, "last.pth"), Path(self.run_dir, "previous.pth")
-        if last.exists():
-            link = previous.with_name(f".{previous.name}.{os.getpid()}.tmp")
-            link.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # a file system without hard links keeps one checkpoint only
-                os.link(last, link)
-                os.replace(link, previous)
-        checkpoint.save(last, self.state(epoch))
+        self._last = epoch
+        if self.run_dir and self._is_first_rank():
+            last, previous = Path(self.run_dir, "last.pth"), Path(self.run_dir, "previous.pth")
+            checkpoint.save(last, self.state(epoch), previous if self._keeps_last else None)
+            self._keeps_last = True
 
     def _is_first_rank(self) -> bool:
         return bool(self.config["single_spec"]) or self.config["local_rank"] == 0
@@ -302,11 +335,10 @@ class SAMTrainer(Trainer):
             "best_valid_score": float(self.best_valid_score),
             "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
             "best_epoch": self.best_epoch,
-            "finished": self.finished,
             "state_dict": self.model.state_dict(),
             "other_parameter": {k: hidden_state(v) for k, v in self.model.other_parameter().items()},
             "optimizer": self.optimizer.state_dict(),
-            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
             "scaler": self.scaler.state_dict(),
             "sam": self.sam_step.state_dict(),
             "attributes": changed,
@@ -324,31 +356,50 @@ class SAMTrainer(Trainer):
             resume_file: A checkpoint of a run of the same model and data.
 
         Raises:
-            CheckpointError: The file cannot be read, or its weights do not fit this model.
+            CheckpointError: The file cannot be read, or does not fit this model, or the best weights are lost.
         """
-        trust = bool(self.config["trust_checkpoint"])
-        state = checkpoint.load(resume_file, trust=trust)
-        if not self.run_dir:
-            self.saved_model_file = str(resume_file)
-        self.load_model(state, str(resume_file))
-        self.start_epoch = state["epoch"] + 1
-        self.cur_step = state["cur_step"]
-        self.best_valid_score = state["best_valid_score"]
+        resume_file = Path(resume_file)
+        state = checkpoint.load(resume_file, trust=bool(self.config["trust_checkpoint"]))
+        load_weights(self.model, state, resume_file)
         try:
-            self.optimizer.load_state_dict(state["optimizer"])
-            for name, optimizer in self._optimizers():
-                if name in state.get("optimizers", {}):
-                    optimizer.load_state_dict(state["optimizers"][name])
-        except (ValueError, KeyError) as error:
-            raise CheckpointError(f"{resume_file}: its optimizer does not fit learner={self.learner}: {error}") from error
-        if state.get("format") == FORMAT:
-            self.best_valid_result, self.best_epoch = state["best_valid_result"], state["best_epoch"]
-            self.train_loss_dict, self.seconds = dict(state["train_loss"]), dict(state["seconds"])
-            self.elapsed = state["elapsed"]
-            out_of_patience = self.cur_step >= self.stopping_step
-            self.finished = state["finished"] and (out_of_patience or self.start_epoch >= self.epochs)
-            self._resumed = state
+            self.start_epoch = state["epoch"] + 1
+            self.cur_step = state["cur_step"]
+            self.best_valid_score = state["best_valid_score"]
+            self._load_optimizers(state)
+            if state.get("format") == FORMAT:
+                self.best_valid_result, self.best_epoch = state["best_valid_result"], state["best_epoch"]
+                self.train_loss_dict, self.seconds = dict(state["train_loss"]), dict(state["seconds"])
+                self.elapsed = state["elapsed"]
+                self._resumed = state
+            else:
+                self.best_epoch = state["epoch"]  # RecBole saves its best epochs only
+        except (ValueError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"{resume_file}: it does not fit learner={self.learner}: {reason}") from error
+        if not self.run_dir and self.best_epoch == state["epoch"]:
+            self.saved_model_file = str(resume_file)
+        self._have_best(resume_file, state)
+        self._last = state["epoch"]
+        self._keeps_last = bool(self.run_dir) and resume_file.absolute() == Path(self.run_dir, "last.pth").absolute()
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
+
+    def _have_best(self, resume_file: Path, state: dict[str, Any]) -> None:
+        """Make sure that the best weights so far lie where they are looked for when no later epoch is better."""
+        if self.best_epoch < 0 or not self._is_first_rank():
+            return
+        best = Path(self.saved_model_file)
+        try:
+            if best != resume_file:
+                checkpoint.load(best)
+            return
+        except CheckpointError as error:
+            lost = error
+        if self.best_epoch != state["epoch"]:
+            beside = resume_file.with_name("best.pth")
+            if best.exists() or not beside.exists():
+                raise CheckpointError(f"{lost}; it holds the best weights so far, those of epoch {self.best_epoch}")
+            state = checkpoint.load(beside)
+        checkpoint.save(best, state if state.get("format") == FORMAT else self.state(state["epoch"]))
 
     def resume_weights(self, path: str | os.PathLike[str]) -> None:
         """Put the weights of a checkpoint into the model.
@@ -356,23 +407,7 @@ class SAMTrainer(Trainer):
         Raises:
             CheckpointError: It cannot be read, or does not fit.
         """
-        self.load_model(checkpoint.load(path, trust=bool(self.config["trust_checkpoint"])), str(path))
-
-    def load_model(self, state: dict[str, Any], path: str) -> None:
-        """Put a checkpoint's weights into the model.
-
-        Raises:
-            CheckpointError: They are of another model or other data.
-        """
-        try:
-            self.model.load_state_dict(state["state_dict"])
-            others = {k: show_hidden(v, getattr(self.model, k, None)) for k, v in (state["other_parameter"] or {}).items()}
-            self.model.load_other_parameter(others)
-        except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise CheckpointError(
-                f"{path}: its weights do not fit {self.config['model']} on {self.config['dataset']}: {reason}"
-            ) from error
+        load_weights(self.model, checkpoint.load(path, trust=bool(self.config["trust_checkpoint"])), path)
 
     def _continue(self) -> None:
         """Put back what training draws from, at the moment at which it was saved."""
@@ -380,13 +415,15 @@ class SAMTrainer(Trainer):
         modules = dict(self.model.named_modules())
         for key, value in state["attributes"].items():
             module, _, name = key.rpartition(".")
-            modules[module].__dict__[name] = value.to(self.device) if isinstance(value, torch.Tensor) else value
+            vars(modules[module])[name] = on_device(value, self.device)
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.sam_step.load_state_dict(state["sam"])
         self._pending = dict(state["generators"])
         for name, loader in list(self._loaders.items()):
             self._follow(name, loader)
+        if not torch.cuda.is_available():  # a run may be carried on without the GPU on which it began
+            state["random"].pop("cuda", None)
         RandomState.set(state["random"])
 
     def _follow(self, name: str, loader: DataLoader) -> None:
@@ -403,11 +440,16 @@ class SAMTrainer(Trainer):
             if isinstance(getattr(loader, "generator", None), torch.Generator):
                 yield name, loader.generator
 
-    def _optimizers(self) -> Iterator[tuple[str, torch.optim.Optimizer]]:
-        """The optimizers of trainers that have several, such as RecVAE's."""
-        for name, value in vars(self).items():
-            if isinstance(value, torch.optim.Optimizer) and name != "optimizer":
-                yield name, value
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """All optimizers by name; RecVAE has two, between which ``optimizer`` changes."""
+        named = {name: value for name, value in vars(self).items() if isinstance(value, torch.optim.Optimizer)}
+        main = named.pop("optimizer")
+        return named if any(main is one for one in named.values()) else {"optimizer": main, **named}
+
+    def _load_optimizers(self, state: dict[str, Any]) -> None:
+        states = state.get("optimizers") or {"optimizer": state["optimizer"]}
+        for name, stored in states.items():
+            getattr(self, name).load_state_dict(stored)
 
     def _model_attributes(self) -> Iterator[tuple[str, Any]]:
         """Numbers and tensors outside the ``state_dict``, each under its dotted name, tensors with their version."""
@@ -488,6 +530,33 @@ def shared_name(config: Any, name: str) -> str:
     box = [name]
     torch.distributed.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def load_weights(model: nn.Module, state: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Put a checkpoint's weights, and what RecBole keeps of a model beside them, into a model.
+
+    Raises:
+        CheckpointError: They are of another model or other data.
+    """
+    try:
+        model.load_state_dict(state["state_dict"])
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        others = {k: show_hidden(v, getattr(model, k, None)) for k, v in (state["other_parameter"] or {}).items()}
+        model.load_other_parameter(on_device(others, device))
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        name, reason = type(model).__name__, " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path}: its weights do not fit {name} on this data: {reason}") from error
+
+
+def on_device(value: Any, device: torch.device) -> Any:
+    """A value whose tensors, also those in lists and dictionaries, are on a device."""
+    if isinstance(value, torch.Tensor):
+        return value.to(device)
+    if type(value) in (list, tuple):
+        return type(value)(on_device(entry, device) for entry in value)
+    if type(value) is dict:
+        return {key: on_device(entry, device) for key, entry in value.items()}
+    return value
 
 
 def hidden_state(value: Any) -> Any:

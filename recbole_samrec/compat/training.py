@@ -20,8 +20,8 @@ from recbole_samrec import checkpoint
 from recbole_samrec.compat import Patcher, applied, mend
 from recbole_samrec.names import unique_name
 from recbole_samrec.settings import plain_config
+from recbole_samrec.trainer import EXACT_STOPPING, load_weights
 from recbole_samrec.version import __version__
-from recbole_samrec.trainer import EXACT_STOPPING, show_hidden
 
 
 @mend("evaluator/base_metric.py 81, 124; metrics.py", "metrics are rounded to 4 places before early stopping sees them", True)
@@ -302,10 +302,8 @@ def load_data_and_model(model_file: str, trust_checkpoint: bool = False) -> tupl
     from recbole_samrec.compat.config import READ_ARGV, Typed
 
     state = checkpoint.load(model_file, trust=trust_checkpoint)
-    stored = state["config"]
-    settings = dict(stored) if isinstance(stored, dict) else plain_config(stored)
-    settings["trust_checkpoint"] = trust_checkpoint
-    settings["run_dir"] = None
+    settings = checkpoint.settings_in(state, model_file)
+    settings.update(trust_checkpoint=trust_checkpoint, run_dir=None)
     token = READ_ARGV.set(False)
     try:
         config = Config(model=settings["model"], dataset=settings["dataset"], config_dict=Typed(settings))
@@ -319,12 +317,5 @@ def load_data_and_model(model_file: str, trust_checkpoint: bool = False) -> tupl
     loaders = data_preparation(config, dataset)
     init_seed(config["seed"], config["reproducibility"])
     model = get_model(config["model"])(config, loaders[0]._dataset).to(config["device"])
-    model.load_state_dict(state["state_dict"])
-    restore_other(model, state.get("other_parameter"))
+    load_weights(model, state, model_file)
     return config, model, dataset, *loaders
-
-
-def restore_other(model: Any, others: dict[str, Any] | None) -> None:
-    """Put back what RecBole keeps of a model beside its ``state_dict``."""
-    others = others or {}
-    model.load_other_parameter({name: show_hidden(value, getattr(model, name, None)) for name, value in others.items()})

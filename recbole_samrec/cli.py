@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from logging import getLogger
+from logging import Handler, getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
 from recbole_samrec import checkpoint, doctor, plugin, run
+from recbole_samrec.checks import check_evaluation, check_keys, check_values, declarations
 from recbole_samrec.compat.config import READ_ARGV, Typed
 from recbole_samrec.data import command as data_command
 from recbole_samrec.data.check import check_atomic_files
@@ -24,7 +26,7 @@ from recbole_samrec.data.find import find_dataset
 from recbole_samrec.errors import CheckpointError, ConfigError, UserError
 from recbole_samrec.names import unique_name
 from recbole_samrec.progress import show_comparison, show_result, watch
-from recbole_samrec.settings import OF_ONE_RUN, check_keys, check_values, declared_types, literal, nearest, plain_config
+from recbole_samrec.settings import OF_ONE_RUN, literal, nearest, plain_config
 
 MAY_CHANGE = OF_ONE_RUN | {"epochs", "stopping_step", "quiet_terminal", "nproc", "max_bad_steps"}
 """Settings that a resumed run may be given anew."""
@@ -35,34 +37,56 @@ RUN_HELP = """Trains and tests one model. Every setting of RecBole, of the model
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; errors that the user can put right are one line and exit status 2."""
-    arguments, rest = _parser().parse_known_args(argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
     console, errors = Console(), Console(stderr=True)
     try:
+        arguments, rest = _parser().parse_known_args(argv)
         return arguments.call(arguments, rest, console)
     except UserError as error:
-        return _failed(errors, arguments, str(error), 2)
+        return _failed(errors, _one_line(error), 2, "--debug" in argv)
     except KeyboardInterrupt:
         errors.print("stopped", highlight=False)
         return 130
     except Exception as error:
-        getLogger().exception("the run ended unexpectedly")
+        if _logs_of_runs():
+            getLogger().exception("the run ended unexpectedly")
         reason = (str(error).strip().splitlines() or [""])[0]
-        return _failed(errors, arguments, f"unexpected {type(error).__name__}: {reason}; --debug shows where", 1)
+        message = f"unexpected {type(error).__name__}: {reason}; --debug shows where"
+        return _failed(errors, message, 1, "--debug" in argv)
+    finally:
+        for handler in _logs_of_runs():
+            getLogger().removeHandler(handler)
+            handler.close()
 
 
-def _failed(errors: Console, arguments: argparse.Namespace, message: str, status: int) -> int:
-    if getattr(arguments, "debug", False):
+def _failed(errors: Console, message: str, status: int, debug: bool) -> int:
+    if debug:
         traceback.print_exc()
     errors.print(f"[bold red]error:[/] {_escaped(message)}", highlight=False, soft_wrap=True)
     return status
+
+
+def _logs_of_runs() -> list[Handler]:
+    return [handler for handler in getLogger().handlers if getattr(handler, "of_a_run", False)]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _escaped(text: str) -> str:
     return text.replace("[", r"\[")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong argument as any other error: in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; --help lists the arguments")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("recbole-samrec", description="SAMRec and everything to judge it by, for RecBole.")
+    parser = _Parser("recbole-samrec", description="SAMRec and everything to judge it by, for RecBole.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     add = partial(commands.add_parser, allow_abbrev=False)
@@ -82,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     again = add("evaluate", help="score a finished run again")
     again.add_argument("run", metavar="RUN", type=Path, help="folder of a run, or a checkpoint file")
     again.add_argument("--model", metavar="file.py:NAME", help="where a model of your own is")
-    again.add_argument("--mask_history", action="store_true", help="also leave out of the ranking what a user had before")
+    again.add_argument("--mask_history", action="store_true", help="also leave out what users had before")
     again.set_defaults(call=evaluate_command)
 
     data = add("data", help="make a data set from the provider's own file")
@@ -107,40 +131,51 @@ def _all_read(arguments: argparse.Namespace, rest: Sequence[str]) -> argparse.Na
 
 def run_command(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
     """Train and test one model."""
-    given = parse_settings(rest)
-    files = [Path(file) for file in (arguments.config_files or "").split()]
-    resume = Path(arguments.resume) if arguments.resume and arguments.resume != "auto" else None
-    given |= _model_and_dataset(arguments)
-    if resume is not None:
-        resume = run.newest_checkpoint(resume, lambda line: console.print(f"passed over: {line}", highlight=False))
-        given = _as_stored(resume, files, given)
-        folder = Path(arguments.run_dir or resume.parent)
-        files = []
-    config = configure(files, given)
-    if resume is None and arguments.resume == "auto":
+    given = parse_settings(rest) | _model_and_dataset(arguments)
+    base = _settings_in((arguments.config_files or "").split())
+    folder = Path(arguments.run_dir) if arguments.run_dir else None
+    resume = None
+    if arguments.nproc < 1:
+        raise ConfigError(f"--nproc={arguments.nproc}: give a number of at least 1")
+    if arguments.resume and arguments.resume != "auto":
+        resume = run.newest_checkpoint(Path(arguments.resume), partial(_note, console))
+        base, folder = _as_stored(resume, base | given), folder or resume.parent
+    config = configure(base, given, partial(_note, console))
+    if arguments.resume == "auto":
         folder = run.newest_run_like(Path("runs"), run.settings_of(config))
-        if folder is None:
-            console.print("no run of these settings to go on with; a new one begins", highlight=False)
-        else:
-            resume = run.newest_checkpoint(folder)
-    if resume is None:
-        folder = Path(arguments.run_dir or Path("runs", unique_name(config["model"], config["dataset"])))
+        resume = folder and run.newest_checkpoint(folder, partial(_note, console))
+        if resume is None:
+            _note(console, "there is no run of these settings to go on with; a new one begins")
     check_data(config, console)
     if resume is None:
+        folder = folder or Path("runs", unique_name(config["model"], config["dataset"]))
         run.new_folder(folder)
-    settings = {**plain_config(config), "run_dir": str(folder), "checkpoint_dir": str(folder), "quiet_terminal": True}
-    settings["show_progress"] = False
     _clear_temporary(folder)
+    settings = {**plain_config(config), "run_dir": str(folder), "checkpoint_dir": str(folder)}
+    settings |= {"quiet_terminal": True, "show_progress": False}
     try:
-        if arguments.nproc == 1 and arguments.world_size <= 1:
-            result = run_once(settings, resume, console)
-        else:
-            result = run_on_several(settings, resume, arguments, folder)
+        several = arguments.nproc > 1 or arguments.world_size > 1
+        result = run_on_several(settings, resume, arguments) if several else run_once(settings, resume, console)
     except KeyboardInterrupt:
-        return _interrupted(folder, console)
+        return _interrupted(folder, arguments, console)
+    except UserError:
+        run.forget_unstarted(folder)
+        raise
     show_result(console, result)
     console.print(f"result in {folder / run.RESULT}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _note(console: Console, line: str) -> None:
+    console.print(f"note: {_escaped(line)}", highlight=False, soft_wrap=True)
+
+
+def _settings_in(files: Sequence[str]) -> dict[str, Any]:
+    """The settings of yaml files, of which the later ones win."""
+    settings: dict[str, Any] = {}
+    for file in files:
+        settings |= plugin.read_yaml(Path(file))
+    return settings
 
 
 def _model_and_dataset(arguments: argparse.Namespace) -> dict[str, str]:
@@ -162,56 +197,47 @@ def parse_settings(rest: Sequence[str]) -> dict[str, Any]:
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not equals or not key.isidentifier():
             raise ConfigError(f"{argument}: give settings as --key=value, such as --learning_rate=0.001")
-        if key in given and given[key] != literal(value):
+        read = value if key.endswith("_num_interval") else literal(value)  # "[5,10]" is an interval there, not a list
+        if key in given and given[key] != read:
             raise ConfigError(f"--{key} is given twice, as {given[key]} and {value}")
-        given[key] = literal(value)
+        given[key] = read
     return given
 
 
-def configure(files: Sequence[Path], given: dict[str, Any], check: bool = True) -> Any:
-    """RecBole's configuration from files and settings, all of which are checked first.
+def configure(base: dict[str, Any], given: dict[str, Any], note: Callable[[str], None] | None = None) -> Any:
+    """RecBole's configuration from settings.
+
+    Args:
+        base: Settings of files or of a stored run; a key that nothing is known to read may be the user's own.
+        given: Settings that win over those, whose keys must all be known.
+        note: Is told what looks odd. Without it the settings are taken as checked before.
 
     Raises:
-        ConfigError: A file, key, value, model or data set is wrong.
+        ConfigError: A key, value, model or data set is wrong.
     """
     from recbole.config import Config
     from recbole.utils import get_model
 
-    in_files: dict[str, Any] = {}
-    for file in files:
-        in_files.update(plugin.read_yaml(file))
-    model = given.get("model") or in_files.get("model") or "SAMRec"
-    dataset = given.get("dataset") or in_files.get("dataset") or "ml-100k"
-    model_class = get_model(str(model))
-    if check:
+    settings = {**base, **given}
+    model, dataset = str(settings.get("model") or "SAMRec"), str(settings.get("dataset") or "ml-100k")
+    model_class = get_model(model)
+    if note is not None:
         known = plugin.known_keys(model_class, model, dataset)
-        check_keys(given, known | set(in_files))
-        for key in sorted(set(in_files) - known):
-            hint = nearest(key, known)
-            if hint.startswith("did you mean"):
-                getLogger().warning(f"nothing reads the setting {key} of the configuration files; {hint}")
-        check_values({**in_files, **given}, declared_types(plugin.settings_files(model, dataset)))
+        check_keys(given, known | set(base))
+        for key in sorted(set(base) - known):
+            if (hint := nearest(key, known)).startswith("did you mean"):
+                note(f"nothing is known to read the setting {key} of the files; {hint}")
+        check_values(settings, declarations(plugin.settings_files(model, dataset)))
     argv, defaults = READ_ARGV.set(False), plugin.COMMAND_DEFAULTS.set(True)
     try:
-        settings = Typed({**in_files, **given})
-        config = Config(model=str(model), dataset=str(dataset), config_dict=settings)
-    except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError, AttributeError) as error:
-        raise error if isinstance(error, UserError) else ConfigError(_one_line(error)) from error
+        config = Config(model=model, dataset=dataset, config_dict=Typed(settings))
+    except run.RECBOLES as error:
+        raise ConfigError(run.words_of(error, settings)) from error
     finally:
         READ_ARGV.reset(argv)
         plugin.COMMAND_DEFAULTS.reset(defaults)
-    _check_metrics(config)
+    check_evaluation(config)
     return config
-
-
-def _check_metrics(config: Any) -> None:
-    """A validation metric that is not computed would only be missed after the first epoch."""
-    name, _, cut = str(config["valid_metric"]).partition("@")
-    metrics = [str(metric).lower() for metric in config["metrics"]]
-    if name.lower() not in metrics or (cut and (not cut.isdigit() or int(cut) not in config["topk"])):
-        raise ConfigError(
-            f"valid_metric={config['valid_metric']}: it is not among metrics={config['metrics']} at topk={config['topk']}"
-        )
 
 
 def check_data(config: Any, console: Console) -> None:
@@ -225,52 +251,53 @@ def check_data(config: Any, console: Console) -> None:
     needs_time = plugin.is_sequential(config) or config["eval_args"]["order"] == "TO"
     summary = check_atomic_files(folder, name, needs_time=needs_time, fields=config.final_config_dict)
     for line in summary.warnings:
-        console.print(f"note: {_escaped(line)}", highlight=False, soft_wrap=True)
+        _note(console, line)
 
 
 def run_once(settings: dict[str, Any], resume: Path | None, console: Console) -> dict[str, Any]:
     """Carry out one run in this process."""
-    config = configure([], settings, check=False)
+    config = configure(settings, {})
     title = f"{config['model']} on {config['dataset']}"
     metric = str(config["valid_metric"])
     return run.train(config, resume, lambda: watch(console, title, config["epochs"], metric))
 
 
-def run_on_several(settings: dict[str, Any], resume: Path | None, arguments: argparse.Namespace, folder: Path) -> dict:
+def run_on_several(settings: dict[str, Any], resume: Path | None, arguments: argparse.Namespace) -> dict[str, Any]:
     """Carry out one run on several processes.
 
     Raises:
-        UserError: The first process says why it cannot go on.
+        UserError: A process says why it cannot go on.
     """
     import torch.multiprocessing
 
-    if arguments.nproc < 1:
-        raise ConfigError(f"nproc={arguments.nproc}: give a number of at least 1")
-    world = arguments.world_size if arguments.world_size > 0 else arguments.nproc
-    settings = {
-        **settings,
+    shared = {
         "nproc": arguments.nproc,
-        "world_size": world,
+        "world_size": arguments.world_size if arguments.world_size > 0 else arguments.nproc,
         "ip": arguments.ip,
         "port": str(arguments.port or _free_port()),
         "offset": arguments.group_offset,
     }
+    last_words = torch.multiprocessing.get_context("spawn").SimpleQueue()
+    work = (settings | shared, resume, arguments.model, last_words)
     try:
-        torch.multiprocessing.spawn(_one_process, (settings, resume, arguments.model), nprocs=arguments.nproc, join=True)
+        torch.multiprocessing.spawn(_one_process, work, nprocs=arguments.nproc, join=True)
     except torch.multiprocessing.ProcessExitedException as error:
+        if not last_words.empty():
+            raise UserError(last_words.get()) from error
         raise UserError(f"process {error.error_index} ended early with status {error.exit_code}") from error
-    return json.loads((folder / run.RESULT).read_text(encoding="utf-8"))
+    return json.loads(Path(settings["run_dir"], run.RESULT).read_text(encoding="utf-8"))
 
 
-def _one_process(rank: int, settings: dict[str, Any], resume: Path | None, model: str | None) -> None:
+def _one_process(rank: int, settings: dict[str, Any], resume: Path | None, model: str | None, last_words: Any) -> None:
     if model and ":" in model:
         plugin.model_from(model)
-    console = Console(quiet=rank != 0)
     try:
-        run_once({**settings, "local_rank": rank}, resume, console)
+        run_once({**settings, "local_rank": rank}, resume, Console(quiet=rank != 0))
     except UserError as error:
-        Console(stderr=True).print(f"process {rank}: {_escaped(str(error))}", highlight=False, soft_wrap=True)
+        last_words.put(_one_line(error))
         os._exit(2)  # the others wait for this one in vain; the parent ends them
+    except KeyboardInterrupt:
+        os._exit(130)  # the parent was stopped too, and says so
 
 
 def _free_port() -> int:
@@ -279,22 +306,24 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _as_stored(resume: Path, files: Sequence[Path], given: dict[str, Any]) -> dict[str, Any]:
-    """The settings of the run that is resumed, with those that may be given anew.
+def _as_stored(resume: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the run that is resumed.
 
     Raises:
-        ConfigError: A setting that decides the result differs from the run's.
+        ConfigError: A given setting that decides the result differs from the run's.
     """
-    for file in files:
-        given = {**plugin.read_yaml(file), **given}
-    stored = checkpoint.load(resume, trust=bool(given.get("trust_checkpoint")))["config"]
-    stored = stored if isinstance(stored, dict) else plain_config(stored)
+    stored = _settings_of(resume, given)
     for key, value in given.items():
         if key not in MAY_CHANGE and key in stored and stored[key] != value:
             raise ConfigError(
                 f"--{key}={value}: the run to be resumed has {key}={stored[key]}; leave it out, or start a new run"
             )
-    return {**stored, **given}
+    return stored
+
+
+def _settings_of(file: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings that a checkpoint was trained with."""
+    return checkpoint.settings_in(checkpoint.load(file, trust=bool(given.get("trust_checkpoint"))), file)
 
 
 def _clear_temporary(folder: Path) -> None:
@@ -303,16 +332,16 @@ def _clear_temporary(folder: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def _interrupted(folder: Path, console: Console) -> int:
+def _interrupted(folder: Path, arguments: argparse.Namespace, console: Console) -> int:
     if (folder / "last.pth").exists() or (folder / "best.pth").exists():
-        console.print(f"stopped; go on with: python run_recbole.py --resume={folder}", highlight=False, soft_wrap=True)
+        program = "run_recbole.py" if Path(sys.argv[0]).name == "run_recbole.py" else "-m recbole_samrec run"
+        own = f" --model={shlex.quote(arguments.model)}" if ":" in (arguments.model or "") else ""
+        several = f" --nproc={arguments.nproc}" if arguments.nproc > 1 else ""
+        line = f"stopped; go on with: python {program} --resume={shlex.quote(str(folder))}{own}{several}"
     else:
-        console.print(f"stopped in the first epoch; nothing to go on from in {folder}", highlight=False, soft_wrap=True)
+        line = f"stopped in the first epoch; there is nothing to go on from in {folder}"
+    console.print(_escaped(line), highlight=False, soft_wrap=True)
     return 130
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).strip("'\"").split()) or type(error).__name__
 
 
 # evaluate -----------------------------------------------------------------------------------------------------------
@@ -330,10 +359,8 @@ def evaluate_command(arguments: argparse.Namespace, rest: Sequence[str], console
         folder = file.parent
     if not file.exists():
         raise CheckpointError(f"{file}: there is no such checkpoint; give the folder of a run, see what lies in runs/")
-    stored = checkpoint.load(file, trust=bool(given.get("trust_checkpoint")))["config"]
-    stored = stored if isinstance(stored, dict) else plain_config(stored)
-    settings = {**stored, **given, "run_dir": None, "checkpoint_dir": str(folder), "show_progress": False}
-    config = configure([], settings, check=False)
+    stored = {**_settings_of(file, given), "run_dir": None, "checkpoint_dir": str(folder), "show_progress": False}
+    config = configure(stored, given, partial(_note, console))
     check_data(config, Console(quiet=True))
     masks = (False, True) if arguments.mask_history else (bool(config["mask_history"]),)
     scores = run.evaluate(config, file, masks)

@@ -9,11 +9,12 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import metadata
 from logging import getLogger
 from pathlib import Path
@@ -31,6 +32,7 @@ from recbole_samrec.trainer import Listener, SAMTrainer
 from recbole_samrec.traps import warnings_about
 
 RESULT, CONFIG = "result.json", "config.yaml"
+CHECKPOINTS = ("last.pth", "previous.pth", "best.pth")
 
 
 def train(
@@ -70,31 +72,94 @@ def train(
 
 
 def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, torch.nn.Module, SAMTrainer]:
-    """Load and split the data, build the model and its trainer, with the same seeds as RecBole's ``run_recbole``."""
+    """Load and split the data, build the model and its trainer, with the same seeds as RecBole's ``run_recbole``.
+
+    Raises:
+        UserError: RecBole or the model does not take the settings or the data.
+    """
     init_seed(config["seed"], config["reproducibility"])
     if log:
         init_logger(config)
     logger = getLogger()
     logger.info(config)
-    try:
-        dataset = create_dataset(config)
-    except (ValueError, TypeError, KeyError, NotImplementedError) as error:
-        raise error if isinstance(error, UserError) else DataError(f"{config['dataset']}: {error}") from error
-    logger.info(dataset)
-    if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) > dataset.item_num - 1:
-        raise ConfigError(f"topk={config['topk']}: {config['dataset']} has only {dataset.item_num - 1} items; lower --topk")
-    interactions = int(dataset.inter_num)
-    loaders = data_preparation(config, dataset)
-    dataset.interactions = interactions  # sequential data sets replace them by their prefixes
-    if len(loaders[0]) == 0:
-        raise DataError(f"{config['dataset']}: the split leaves nothing for training; users need at least 3 events each")
+    dataset, loaders = _read(config)
     for line in warnings_about(config, dataset, loaders):
         logger.warning(line)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    model = get_model(config["model"])(config, loaders[0]._dataset).to(config["device"])
-    logger.info(model)
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    with told_as_user_error(f"{config['model']} cannot be built with these settings", config):
+        model = get_model(config["model"])(config, loaders[0]._dataset).to(config["device"])
+        logger.info(model)
+        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     return dataset, loaders, model, trainer
+
+
+def _read(config: Any) -> tuple[Any, tuple]:
+    """Load and split the data, and check that there is enough to train and rank."""
+    name = config["dataset"]
+    with told_as_user_error(f"{name} cannot be read with these settings", config):
+        dataset = create_dataset(config)
+    getLogger().info(dataset)
+    if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) > dataset.item_num - 1:
+        raise ConfigError(f"topk={config['topk']}: {name} has only {dataset.item_num - 1} items; lower --topk")
+    interactions = int(dataset.inter_num)
+    with told_as_user_error(f"{name} cannot be split with these settings", config):
+        loaders = data_preparation(config, dataset)
+    dataset.interactions = interactions  # sequential data sets replace them by their prefixes
+    if len(loaders[0]) == 0:
+        raise DataError(f"{name}: the split leaves nothing for training; users need at least 3 events each")
+    return dataset, loaders
+
+
+RECBOLES = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    ImportError,
+    NotImplementedError,
+    RuntimeError,
+)
+"""What RecBole, torch and pandas raise at settings and data that they do not take."""
+
+
+REMEDIES = {
+    "Full sort evaluation": "set 'mode': 'labeled' or 'uni100' in eval_args, or rank with metrics such as NDCG",
+    "feat is empty": "the filters leave nothing; loosen user_inter_num_interval, item_inter_num_interval, val_interval",
+    "number of attention heads": "change n_heads or hidden_size",
+}
+"""What to do about messages of RecBole that do not say it."""
+
+
+@contextmanager
+def told_as_user_error(what: str, config: Any) -> Iterator[None]:
+    """Turn what RecBole, torch and pandas raise into an error that is told in one line.
+
+    Raises:
+        UserError: In place of any of :data:`RECBOLES`.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except RECBOLES as error:
+        raise ConfigError(f"{what}: {words_of(error, config.final_config_dict)}") from error
+
+
+def words_of(error: Exception, settings: Mapping[str, Any]) -> str:
+    """An exception's message in one line; a bare key error names the setting that the key came from."""
+    words = " ".join(str(error).split())
+    remedy = next((remedy for part, remedy in REMEDIES.items() if part in words), None)
+    if remedy:
+        return f"{words.rstrip('.!')}; {remedy}"
+    if isinstance(error, KeyError):
+        words = str(error.args[0]) if error.args else ""
+        sources = [f"{key}={value}" for key, value in settings.items() if isinstance(value, str) and value == words]
+        return f"{sources[0]} is not known" if sources else f"{words} is missing or not known"
+    if not words or isinstance(error, (TypeError, AttributeError, ArithmeticError, AssertionError)):
+        return f"{type(error).__name__} {words}".strip() + "; --debug shows where"
+    return words
 
 
 def evaluate(config: Any, weights: Path, masks: Sequence[bool] = (False,)) -> dict[bool, dict[str, Any]]:
@@ -174,19 +239,22 @@ def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: N
         return folder
     if not folder.is_dir():
         raise CheckpointError(f"--resume={folder}: there is no such run; see what lies in runs/")
-    damaged = []
-    for name in ("last.pth", "previous.pth", "best.pth"):
-        if (folder / name).exists():
-            try:
-                checkpoint.load(folder / name)
-                for line in damaged:
-                    warn(line)
-                return folder / name
-            except CheckpointError as error:
-                damaged.append(str(error))
-    if damaged:
-        raise CheckpointError(damaged[0])
-    raise CheckpointError(f"--resume={folder}: no checkpoint in it, the run ended before its first epoch; start it anew")
+    states = [(file, _epoch_of(file, warn)) for file in map(folder.joinpath, CHECKPOINTS) if file.exists()]
+    readable = [(epoch, file) for file, epoch in states if epoch is not None]
+    if readable:
+        return max(readable, key=lambda pair: pair[0])[1]  # the first of several, which is last.pth
+    if states:
+        raise CheckpointError(f"--resume={folder}: none of its checkpoints can be read; start the run anew")
+    raise CheckpointError(f"--resume={folder}: no checkpoint in it, the run ended in its first epoch; start it anew")
+
+
+def _epoch_of(file: Path, warn: Callable[[str], None]) -> int | None:
+    """The epoch after which a checkpoint was written, or None if it is damaged."""
+    try:
+        return int(checkpoint.load(file).get("epoch", -1))
+    except CheckpointError as error:
+        warn(f"passed over: {error}")
+        return None
 
 
 def newest_run_like(runs: Path, settings: Mapping[str, Any]) -> Path | None:
@@ -198,8 +266,9 @@ def newest_run_like(runs: Path, settings: Mapping[str, Any]) -> Path | None:
             stored = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError):
             continue
-        if isinstance(stored, dict) and fingerprint(stored) == wanted and (folder / "last.pth").exists():
-            return folder
+        if isinstance(stored, dict) and fingerprint(stored) == wanted:
+            if any((folder / name).exists() for name in CHECKPOINTS):
+                return folder
     return None
 
 
@@ -209,29 +278,40 @@ def new_folder(path: Path) -> None:
     Raises:
         ConfigError: It holds a run already, or cannot be written.
     """
-    taken = [name for name in ("last.pth", "best.pth", RESULT, CONFIG) if (path / name).exists()]
+    taken = [name for name in (*CHECKPOINTS, RESULT) if (path / name).exists()]
     if taken:
-        raise ConfigError(f"--run_dir={path}: it holds a run already ({taken[0]}); go on with --resume={path} or name another")
+        raise ConfigError(
+            f"--run_dir={path}: it holds a run already ({taken[0]}); go on with --resume={path} or name another"
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".{os.getpid()}.tmp"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ConfigError(f"{path}: the folder cannot be written ({error.strerror}); choose another with --run_dir") from error
+        reason = f"the folder cannot be written ({error.strerror})"
+        raise ConfigError(f"--run_dir={path}: {reason}; choose another") from error
+
+
+def forget_unstarted(path: Path) -> None:
+    """Remove what a run that ended before its training began has left in its folder, and the folder if it is empty."""
+    if (path / CONFIG).exists():
+        return
+    (path / "run.log").unlink(missing_ok=True)
+    shutil.rmtree(path / "tensorboard", ignore_errors=True)
+    with suppress(OSError):  # there is more in it, which is not ours
+        path.rmdir()
+        path.parent.rmdir()
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that it is at every moment either the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with checkpoint.writing(path) as file:
+            file.write(text.encode("utf-8"))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror}); free some space or choose another --run_dir") from error
+        reason = f"cannot be written ({error.strerror})"
+        raise ConfigError(f"{path}: {reason}; free some space or choose another --run_dir") from error
 
 
 def versions() -> dict[str, str | None]:

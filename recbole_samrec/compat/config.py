@@ -16,7 +16,7 @@ import yaml
 from recbole_samrec import checkpoint
 from recbole_samrec.compat import Patcher, mend
 from recbole_samrec.errors import ConfigError
-from recbole_samrec.settings import literal
+from recbole_samrec.settings import DERIVED, LEARNERS, literal, nearest
 
 READ_ARGV: ContextVar[bool] = ContextVar("read_argv", default=True)
 """Whether ``Config`` may read ``sys.argv``; our commands parse it themselves."""
@@ -37,13 +37,25 @@ def literal_strings(patch: Patcher) -> None:
     from recbole.config import Config
 
     def convert(self: Any, settings: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(settings, Typed):
-            for key, value in settings.items():
-                if isinstance(value, str):
-                    settings[key] = literal(value)
-        return settings
+        if isinstance(settings, Typed):
+            return settings
+        return {key: literal(value) if isinstance(value, str) else value for key, value in settings.items()}
 
     patch(Config, "_convert_config_dict", convert)
+
+
+@mend("trainer/hyper_tuning.py 239", "the choices of a file of search spaces are run by eval")
+def literal_search_space(patch: Patcher) -> None:
+    """Read them as a list of literals."""
+    from recbole.trainer import hyper_tuning
+
+    def choices(text: str) -> list[Any] | tuple[Any, ...]:
+        values = literal(text)
+        if not isinstance(values, (list, tuple)):
+            raise ConfigError(f"{text}: give the choices as a list, such as [0.01,0.001] or ['gelu','relu']")
+        return values
+
+    patch(hyper_tuning, "eval", choices)
 
 
 @mend("model/context_aware_recommender/kd_dagfm.py 44", "the setting teacher is run by eval")
@@ -101,7 +113,7 @@ def argv_of_recbole_only(patch: Patcher) -> None:
     patch(Config, "_load_cmd_line", load)
 
 
-@mend("config/configurator.py _init_device", "a user's CUDA_VISIBLE_DEVICES, use_gpu: False and a missing GPU are overruled", True)
+@mend("config/configurator.py _init_device", "CUDA_VISIBLE_DEVICES, use_gpu and a missing GPU are overruled", True)
 def device(patch: Patcher) -> None:
     """Choose the device as the user says, and gloo for several processes where there is no GPU."""
     from recbole.config import Config
@@ -174,19 +186,55 @@ def no_negatives_for_cross_entropy(patch: Patcher) -> None:
     patch(Config, "_set_default_parameters", set_with_loss)
 
 
+FLAGS_OF_SCRIPTS = {"group_offset", "config_files", "params_file", "output_file"}
+"""Arguments of RecBole's own scripts, which ``Config`` meets on their command lines and passes over."""
+
+
+@mend("config/configurator.py", "a misspelt setting is taken without a word", True)
+def misspelt_settings(patch: Patcher) -> None:
+    """Warn of settings that nothing reads and that look like one that is read; RecBole takes them all the same."""
+    from recbole.config import Config
+
+    merge = Config._get_final_config_dict
+
+    def merge_and_warn(self: Any) -> dict[str, Any]:
+        if READ_ARGV.get() and not self.external_config_dict.get("local_rank"):  # our commands look for themselves
+            for line in misspelt(self):
+                getLogger().warning(line)
+        return merge(self)
+
+    patch(Config, "_get_final_config_dict", merge_and_warn)
+
+
+def misspelt(config: Any) -> list[str]:
+    """A line for each setting from outside that nothing reads but that is spelt much like one that is read.
+
+    Args:
+        config: RecBole's configuration.
+    """
+    from recbole_samrec import plugin
+
+    read = plugin.known_keys(config.model_class, config.model, config.dataset).union(*config.parameters.values())
+    known = read | DERIVED | FLAGS_OF_SCRIPTS | set(config.internal_config_dict)
+    unread = {key for key in config.external_config_dict if key not in known}
+    unread -= plugin.keys_of_all_models() if unread else set()
+    hints = {key: nearest(key, read - DERIVED) for key in sorted(unread)}
+    hints = {key: hint for key, hint in hints.items() if hint.startswith("did you mean")}
+    return [f"nothing reads the setting {key}; {hint}" for key, hint in hints.items()]
+
+
 @mend("trainer/trainer.py 196", "an unknown learner becomes Adam without its weight decay", True)
 def unknown_learner(patch: Patcher) -> None:
     """Keep RecBole's tolerance, with the weight decay and a warning that says what happens."""
     from recbole.trainer import trainer
-
-    from recbole_samrec.settings import LEARNERS, nearest
 
     build = trainer.Trainer._build_optimizer
 
     def build_known(self: Any, **kwargs: Any) -> torch.optim.Optimizer:
         learner = str(kwargs.get("learner", self.learner))
         if learner.lower() not in LEARNERS:
-            getLogger().warning(f"learner={learner}: there is no such optimizer, adam is used; {nearest(learner, LEARNERS)}")
+            hint = nearest(learner, LEARNERS)
+            getLogger().warning(f"learner={learner}: there is no such optimizer, adam is used; {hint}")
             kwargs["learner"] = "adam"
         return build(self, **kwargs)
 

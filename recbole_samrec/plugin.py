@@ -195,7 +195,8 @@ def with_nearest_names(get_model: Callable) -> Callable:
 
 def _loaded(name: str) -> bool:
     """Whether a user has put a model of his own under one of RecBole's families."""
-    return any(re.fullmatch(rf"recbole\.model\.\w+\.{re.escape(name.lower())}", module) for module in sys.modules)
+    pattern = re.compile(rf"recbole\.model\.\w+\.{re.escape(name.lower())}")
+    return any(pattern.fullmatch(key) and hasattr(module, name) for key, module in list(sys.modules.items()))
 
 
 def with_earlier_data(prepare: Callable) -> Callable:
@@ -233,10 +234,21 @@ def known_keys(model_class: type, model: str, dataset: str) -> set[str]:
     return keys.union(*map(_keys_read_in, set(sources)))
 
 
+def keys_of_all_models() -> set[str]:
+    """Every setting that RecBole's yaml files or ours name for any model, such as one file for several models holds."""
+    files = [file for base in (RECBOLE / "properties", PROPERTIES) for file in base.rglob("*.yaml")]
+    return set().union(*map(_keys_set_in, files))
+
+
 @functools.cache
 def _keys_read_in(source: Path) -> frozenset[str]:
     pattern = r"""config(?:\.get\(|\[)\s*f?["'](\w+)["']"""
     return frozenset(re.findall(pattern, source.read_text(encoding="utf-8")))
+
+
+@functools.cache
+def _keys_set_in(file: Path) -> frozenset[str]:
+    return frozenset(re.findall(r"^(\w+)\s*:", file.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def read_yaml(file: Path) -> dict[str, Any]:

@@ -62,6 +62,29 @@ def grad_scaler(patch: Patcher) -> None:
     patch(trainer, "amp", SimpleNamespace(GradScaler=scaler, autocast=autocast))
 
 
+@mend(
+    "model/sequential_recommender/sine.py 25", "importing the models turns torch's anomaly detection on", True
+)
+def anomaly_detection(patch: Patcher) -> None:
+    """Leave it as the user has it: it makes training slow, and an inf or nan that could be skipped ends it."""
+    before = torch.is_anomaly_enabled() and "recbole.model.sequential_recommender.sine" not in sys.modules
+    from recbole.model.sequential_recommender import sine  # noqa: F401
+
+    if torch.is_anomaly_enabled() != before:
+        patch(_AnomalyDetection(), "enabled", before)
+
+
+class _AnomalyDetection:
+    """Torch's switch as an attribute, so that a patch can turn it and turn it back."""
+
+    def __init__(self) -> None:
+        self.enabled = torch.is_anomaly_enabled()
+
+    def __setattr__(self, name: str, value: bool) -> None:
+        super().__setattr__(name, value)
+        torch.autograd.set_detect_anomaly(value)
+
+
 @mend("quick_start/quick_start.py 20", "importing RecBole imports Ray, which costs seconds and may not be there")
 def lazy_ray(patch: Patcher) -> None:
     """Import RecBole's quick start with a stand-in for Ray that loads the real one when it is first used."""

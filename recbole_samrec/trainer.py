@@ -275,11 +275,20 @@ class SAMTrainer(Trainer):
 
     def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batched_data)
-        if torch.isnan(scores).all(dim=1).any() or torch.isnan(scores[:, 1:]).all(dim=1).any():
-            raise TrainingError(f"{self.config['model']}: the scores of a whole row are nan; there is nothing to rank")
+        self._refuse_nan(scores)
         if self.config["mask_history"]:
             self._history.apply(scores, interaction, positive_u, positive_i)
         return interaction, scores, positive_u, positive_i
+
+    def _neg_sample_batch_eval(self, batched_data: tuple) -> tuple:
+        interaction, scores, positive_u, positive_i = super()._neg_sample_batch_eval(batched_data)
+        self._refuse_nan(scores)
+        return interaction, scores, positive_u, positive_i
+
+    def _refuse_nan(self, scores: torch.Tensor) -> None:
+        """RecBole would rank them, and get ordinary metrics; items that are left out have the score -inf."""
+        if (scores.isnan().any(dim=-1) & ~scores.isfinite().any(dim=-1)).any():
+            raise TrainingError(f"{self.config['model']}: the scores of a whole row are nan; there is nothing to rank")
 
     def _history_mask(self, eval_data: DataLoader) -> HistoryMask:
         earlier = getattr(eval_data, "earlier_data", None)
@@ -397,7 +406,9 @@ class SAMTrainer(Trainer):
         if self.best_epoch != state["epoch"]:
             beside = resume_file.with_name("best.pth")
             if best.exists() or not beside.exists():
-                raise CheckpointError(f"{lost}; it holds the best weights so far, those of epoch {self.best_epoch}")
+                raise CheckpointError(
+                    f"{lost}; it held the best weights so far, those of epoch {self.best_epoch}: start the run anew"
+                ) from lost
             state = checkpoint.load(beside)
         checkpoint.save(best, state if state.get("format") == FORMAT else self.state(state["epoch"]))
 

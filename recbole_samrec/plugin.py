@@ -113,7 +113,9 @@ def _install_trainers(patch: Patcher) -> None:
     for trainer in recbole_trainer.Trainer.__subclasses__():
         if trainer is not SAMTrainer:
             patch(trainer, "__bases__", (SAMTrainer,))
-            if "fit" in vars(trainer):
+    for trainer in vars(recbole_trainer).values():
+        if isinstance(trainer, type) and issubclass(trainer, SAMTrainer) and "fit" in vars(trainer):
+            if trainer is not SAMTrainer:
                 patch(trainer, "fit", whole(trainer.fit))
     patch(recbole.trainer, "Trainer", SAMTrainer)
     patch(recbole.trainer, "SAMRecTrainer", SAMRecTrainer)

@@ -120,7 +120,6 @@ class SAMTrainer(Trainer):
         self.seconds: dict[int, float] = {}
         self.elapsed = 0.0
         self._reported = 0
-        self._started_training = False
         self._epoch: int | None = None
         self._last: int | None = None
         self._keeps_last = True
@@ -181,11 +180,9 @@ class SAMTrainer(Trainer):
         self._epoch = epoch_idx
 
     def _start(self, train_data: DataLoader, valid_data: DataLoader | None = None) -> None:
-        """Take up what a resumed run draws from, before anything is drawn; once."""
-        if self._started_training:
-            return
-        self._started_training = True
-        self._untouched = {key: as_built(value) for key, value in self._model_attributes()}
+        """Take up what a resumed run draws from, before anything is drawn."""
+        if self._untouched is None:
+            self._untouched = {key: as_built(value) for key, value in self._model_attributes()}
         self._follow("train", train_data)
         if valid_data:
             self._follow("valid", valid_data)
@@ -388,7 +385,7 @@ class SAMTrainer(Trainer):
         if not self.run_dir and self.best_epoch == state["epoch"]:
             self.saved_model_file = str(resume_file)
         self._have_best(resume_file, state)
-        self._last = state["epoch"]
+        self._epoch, self._last = None, state["epoch"]
         self._keeps_last = bool(self.run_dir) and resume_file.absolute() == Path(self.run_dir, "last.pth").absolute()
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
 

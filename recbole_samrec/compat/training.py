@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from recbole.quick_start.quick_start import run_recboles as recboles_own
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import logger as recbole_logger
 from recbole.utils import utils as recbole_utils
@@ -24,7 +25,7 @@ from recbole_samrec.trainer import EXACT_STOPPING, load_weights
 from recbole_samrec.version import __version__
 
 
-@mend("evaluator/base_metric.py 81, 124; metrics.py", "metrics are rounded to 4 places before early stopping sees them", True)
+@mend("evaluator/base_metric.py 81, 124; metrics.py", "early stopping sees metrics rounded to 4 places", True)
 def unrounded_metrics(patch: Patcher) -> None:
     """Keep metrics as plain, unrounded numbers; what is shown is rounded where it is shown."""
     from recbole.evaluator import base_metric, metrics
@@ -37,6 +38,26 @@ def unrounded_metrics(patch: Patcher) -> None:
         return "    ".join(f"{metric} : {value}" for metric, value in shown.items())
 
     patch.everywhere(recbole_utils.dict2str, dict2str)
+
+
+@mend("evaluator/collector.py 227", "metrics that need the training data, such as ItemCoverage, crash")
+def metrics_of_training_data(patch: Patcher) -> None:
+    """Move only tensors to the CPU; counts of users and items are none."""
+    from recbole.evaluator.collector import Collector
+
+    collect = Collector.get_data_struct
+
+    def collect_all(self: Any) -> Any:
+        rows, counts = self.data_struct._data_dict, {}
+        for name in [name for name, value in rows.items() if not isinstance(value, torch.Tensor)]:
+            counts[name] = rows.pop(name)
+        struct = collect(self)
+        for name, value in counts.items():
+            self.data_struct.set(name, value)
+            struct.set(name, value)
+        return struct
+
+    patch(Collector, "get_data_struct", collect_all)
 
 
 @mend("utils/utils.py early_stopping", "a tie counts as better, and training stops one evaluation late", True)
@@ -59,7 +80,7 @@ def early_stopping(patch: Patcher) -> None:
     patch.everywhere(as_recbole, by_setting)
 
 
-@mend("utils/logger.py, utils/utils.py get_tensorboard", "a second run in a process logs into nothing; logs go to the working folder", True)
+@mend("utils/logger.py, utils/utils.py get_tensorboard", "logs litter the working folder; a second run has none", True)
 def logs_of_each_run(patch: Patcher) -> None:
     """Give every run its own log file and tensorboard folder, in the run's folder or under ``checkpoint_dir``."""
     patch.everywhere(recbole_logger.init_logger, init_logger)
@@ -149,26 +170,43 @@ def several_processes(patch: Patcher) -> None:
     patch(recbole_trainer.AbstractTrainer, "__init__", init)
 
 
-@mend("trainer/trainer.py _map_reduce, evaluation", "processes score padded users twice and weigh their shares wrongly", True)
+@mend("trainer/trainer.py _map_reduce, evaluation", "processes score users twice and weigh their shares wrongly", True)
 def evaluation_of_several_processes(patch: Patcher) -> None:
     """Give each process its own rows, none twice, and let all evaluate the rows of all."""
     from recbole.data.dataloader import abstract_dataloader
     from recbole.evaluator.collector import Collector
 
-    build, collect = abstract_dataloader.AbstractDataLoader.__init__, Collector.get_data_struct
+    build = abstract_dataloader.AbstractDataLoader.__init__
 
     def build_unpadded(self: Any, config: Any, dataset: Any, sampler: Any, shuffle: bool = False) -> None:
         build(self, config, dataset, sampler, shuffle)
         if not config["single_spec"] and not shuffle:
             self.sampler.__class__ = _Unpadded
 
-    def gather(self: Any) -> Any:
+    def gather(self: Any, model: torch.nn.Module) -> None:  # RecBole calls it when all rows are collected, for nothing
         if self.config["single_spec"] is False and torch.distributed.is_initialized():
             _gather_rows(self.data_struct)
-        return collect(self)
 
     patch(abstract_dataloader.AbstractDataLoader, "__init__", build_unpadded)
-    patch(Collector, "get_data_struct", gather)
+    # A process whose share is empty must evaluate with the others all the same; RecBole asks "if not eval_data".
+    patch(abstract_dataloader.AbstractDataLoader, "__bool__", lambda self: self.sample_size > 0)
+    patch(Collector, "model_collect", gather)
+
+
+@mend("quick_start/quick_start.py 54, 178", "the processes that run() starts know neither our models nor the mends")
+def mended_processes(patch: Patcher) -> None:
+    """Start them with a function of ours: to find it, a fresh process imports this package."""
+    patch.everywhere(recboles_own, run_recboles)
+
+
+def run_recboles(rank: int, *args: Any) -> None:
+    """RecBole's ``run_recboles``, carried out in a process that knows our models.
+
+    Args:
+        rank: Number of the process on this machine.
+        args: What RecBole's function takes.
+    """
+    recboles_own(rank, *args)
 
 
 class _Unpadded(torch.utils.data.distributed.DistributedSampler):
@@ -228,7 +266,7 @@ def plain_checkpoints(patch: Patcher) -> None:
     patch(recbole_trainer.DecisionTreeTrainer, "_save_checkpoint", save_trees)
 
 
-@mend("quick_start/quick_start.py 225-233", "Ray is given test metrics, by a call it no longer has, and a second result", True)
+@mend("quick_start/quick_start.py 225-233", "Ray is given test metrics, by a lost call, and a second result", True)
 def objective(patch: Patcher) -> None:
     """Report the validation metrics, once, to the search that is running."""
     from recbole.quick_start import quick_start
@@ -249,9 +287,9 @@ def objective_function(
         config_file_list: Files of settings.
         saved: Whether to save the model.
     """
+    from recbole.config import Config
     from recbole.quick_start import run_recbole
 
-    config_dict = dict(config_dict or {})
     result = run_recbole(config_dict=config_dict, config_file_list=config_file_list, saved=saved)
     if in_ray_trial():
         from ray import tune
@@ -259,7 +297,7 @@ def objective_function(
         test = {f"test_{name}": value for name, value in (result["test_result"] or {}).items()}
         tune.report({**(result["best_valid_result"] or {}), **test})
         return None
-    return {"model": config_dict.get("model"), **result}
+    return {"model": Config(config_dict=config_dict, config_file_list=config_file_list)["model"], **result}
 
 
 def in_ray_trial() -> bool:
@@ -274,7 +312,7 @@ def in_ray_trial() -> bool:
         return False
 
 
-@mend("quick_start/quick_start.py 236-266", "the configuration is unpickled; evaluation after it fails in a fresh process")
+@mend("quick_start/quick_start.py 236-266", "configurations are unpickled; a fresh process cannot evaluate then")
 def load_safely(patch: Patcher) -> None:
     """Rebuild configuration, data and model from a checkpoint's plain data."""
     from recbole.quick_start import quick_start

@@ -83,11 +83,11 @@ def writing(path: Path, previous: str | os.PathLike[str] | None = None) -> Itera
 def _keep(path: Path, previous: Path) -> None:
     """Make ``previous`` the file that ``path`` is, which keeps its own name until the new one takes it."""
     link = previous.with_name(f".{previous.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    if not path.exists():
+        return
     try:
         os.link(path, link)
         os.replace(link, previous)
-    except FileNotFoundError:
-        pass  # the first state has none before it
     except OSError:  # a file system without hard links
         os.replace(path, previous)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
-from tiny import build, make_config, random_events, write_events
 
 from recbole_samrec import checkpoint, run
 from recbole_samrec.cli import main
 from recbole_samrec.errors import CheckpointError
 from recbole_samrec.trainer import Listener
+from tests.tiny import build, make_config, random_events, write_events
 
 SAMREC = {"model": "SAMRec", "sam_rho": 0.05, "epochs": 4, "n_layers": 1, "train_batch_size": 64}
 GENERAL = {"epochs": 4, "train_batch_size": 64}

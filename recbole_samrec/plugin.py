@@ -34,7 +34,7 @@ from recbole_samrec.compat import Patcher
 from recbole_samrec.compat.config import YamlLoader
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.settings import nearest
-from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer, whole
+from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer, require_gradients, whole
 
 MODELS = {"SAMRec": "sequential_recommender"}
 """Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
@@ -119,7 +119,20 @@ def _install_trainers(patch: Patcher) -> None:
                 patch(trainer, "fit", whole(trainer.fit))
     patch(recbole.trainer, "Trainer", SAMTrainer)
     patch(recbole.trainer, "SAMRecTrainer", SAMRecTrainer)
+    patch(recbole_trainer.DecisionTreeTrainer, "__init__", _without_sam(recbole_trainer.DecisionTreeTrainer.__init__))
     patch(recbole_trainer.NCLTrainer, "_train_epoch", _ncl_epoch(recbole_trainer.NCLTrainer._train_epoch))
+
+
+def _without_sam(init: Callable) -> Callable:
+    """Trees are grown by a trainer that is not derived from the others, and would pass over ``sam_rho`` in silence."""
+
+    @functools.wraps(init)
+    def refuse_or_build(self: Any, config: Any, model: Any) -> None:
+        if config["sam_rho"]:
+            require_gradients(model)
+        init(self, config, model)
+
+    return refuse_or_build
 
 
 def _ncl_epoch(train: Callable) -> Callable:
@@ -179,7 +192,7 @@ def _by_value(settings: dict[str, Any]) -> bool:
 def model_names() -> list[str]:
     """The names of all models, RecBole's and ours."""
     theirs = {file.stem for file in (RECBOLE / "properties" / "model").glob("*.yaml")}
-    return sorted(theirs | set(MODELS), key=str.lower)
+    return sorted({*theirs, *MODELS, "Random"}, key=str.lower)  # RecBole's Random has no settings, so no file either
 
 
 def with_nearest_names(get_model: Callable) -> Callable:

@@ -491,13 +491,14 @@ def require_gradients(model: nn.Module) -> None:
     Raises:
         ConfigError: Names the model and the reason.
     """
-    name = type(model).__name__
+    name, counted = type(model).__name__, "it is computed from counts, not trained by gradients"
     reason = {
-        ModelType.TRADITIONAL: "it is computed from counts, not trained by gradients",
+        "Random": "it has nothing to learn",
+        "NCEPLRec": counted,  # RecBole has it among the models that are trained
+        ModelType.TRADITIONAL: counted,
         ModelType.DECISIONTREE: "it grows trees and is not trained by gradients",
-    }.get(getattr(model, "type", None))
-    if reason is None and name in ("Pop", "Random"):
-        reason = "it has nothing to learn by gradients"
+    }
+    reason = reason.get(name) or reason.get(getattr(model, "type", None))
     if reason is None and not any(p.requires_grad for p in model.parameters()):
         reason = "it has no trainable parameters"
     if reason:

@@ -85,6 +85,20 @@ class _AnomalyDetection:
         torch.autograd.set_detect_anomaly(value)
 
 
+@mend("model/sequential_recommender/ksr.py 89", "KSR's relation vectors are in double precision: every run dies")
+def ksr_precision(patch: Patcher) -> None:
+    """Multiply them in the precision of the weights, as its entity vectors are."""
+    from recbole.model.sequential_recommender.ksr import KSR
+
+    build = KSR.__init__
+
+    def build_in_one_precision(self: Any, config: Any, dataset: Any) -> None:
+        build(self, config, dataset)
+        self.relation_Matrix = self.relation_Matrix.to(self.entity_embedding.weight.dtype)
+
+    patch(KSR, "__init__", build_in_one_precision)
+
+
 @mend("quick_start/quick_start.py 20", "importing RecBole imports Ray, which costs seconds and may not be there")
 def lazy_ray(patch: Patcher) -> None:
     """Import RecBole's quick start with a stand-in for Ray that loads the real one when it is first used."""

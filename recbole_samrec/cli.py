@@ -21,7 +21,7 @@ from recbole_samrec import checkpoint, doctor, plugin, run
 from recbole_samrec.checks import check_evaluation, check_keys, check_values, declarations
 from recbole_samrec.compat.config import READ_ARGV, Typed
 from recbole_samrec.data import command as data_command
-from recbole_samrec.data.check import check_atomic_files
+from recbole_samrec.data.check import AtomicSummary, check_atomic_files
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.errors import CheckpointError, ConfigError, UserError
 from recbole_samrec.names import unique_name
@@ -146,7 +146,7 @@ def run_command(arguments: argparse.Namespace, rest: Sequence[str], console: Con
         resume = folder and run.newest_checkpoint(folder, partial(_note, console))
         if resume is None:
             _note(console, "there is no run of these settings to go on with; a new one begins")
-    check_data(config, console)
+    sha256 = check_data(config, partial(_note, console)).sha256
     if resume is None:
         folder = folder or Path("runs", unique_name(config["model"], config["dataset"]))
         run.new_folder(folder)
@@ -155,13 +155,18 @@ def run_command(arguments: argparse.Namespace, rest: Sequence[str], console: Con
     settings |= {"quiet_terminal": True, "show_progress": False}
     try:
         several = arguments.nproc > 1 or arguments.world_size > 1
-        result = run_on_several(settings, resume, arguments) if several else run_once(settings, resume, console)
+        if several:
+            result = run_on_several(settings, resume, arguments, sha256)
+        else:
+            result = run_once(settings, resume, console, sha256)
     except KeyboardInterrupt:
         return _interrupted(folder, arguments, console)
     except UserError:
         run.forget_unstarted(folder)
         raise
     show_result(console, result)
+    if "pretrain" in str(result["config"].get("train_stage")) and (weights := run.newest_weights(folder)):
+        _note(console, f"pre-trained; name the weights in the next stage with --pre_model_path={weights}")
     console.print(f"result in {folder / run.RESULT}", highlight=False, soft_wrap=True)
     return 0
 
@@ -220,7 +225,10 @@ def configure(base: dict[str, Any], given: dict[str, Any], note: Callable[[str],
 
     settings = {**base, **given}
     model, dataset = str(settings.get("model") or "SAMRec"), str(settings.get("dataset") or "ml-100k")
-    model_class = get_model(model)
+    try:
+        model_class = get_model(model)
+    except ImportError as error:
+        raise ConfigError(f"--model={model}: {run.words_of(error, {})}") from error
     if note is not None:
         known = plugin.known_keys(model_class, model, dataset)
         check_keys(given, known | set(base))
@@ -240,8 +248,12 @@ def configure(base: dict[str, Any], given: dict[str, Any], note: Callable[[str],
     return config
 
 
-def check_data(config: Any, console: Console) -> None:
+def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:
     """Find the data set, or fetch it, and check its files.
+
+    Args:
+        config: RecBole's configuration.
+        note: Is told what is odd but can be read.
 
     Raises:
         DataError: It is not there, or cannot be read as it is.
@@ -251,18 +263,20 @@ def check_data(config: Any, console: Console) -> None:
     needs_time = plugin.is_sequential(config) or config["eval_args"]["order"] == "TO"
     summary = check_atomic_files(folder, name, needs_time=needs_time, fields=config.final_config_dict)
     for line in summary.warnings:
-        _note(console, line)
+        note(line)
+    return summary
 
 
-def run_once(settings: dict[str, Any], resume: Path | None, console: Console) -> dict[str, Any]:
+def run_once(settings: dict[str, Any], resume: Path | None, console: Console, sha256: str) -> dict[str, Any]:
     """Carry out one run in this process."""
     config = configure(settings, {})
     title = f"{config['model']} on {config['dataset']}"
-    metric = str(config["valid_metric"])
-    return run.train(config, resume, lambda: watch(console, title, config["epochs"], metric))
+    return run.train(config, resume, lambda epochs: watch(console, title, epochs, str(config["valid_metric"])), sha256)
 
 
-def run_on_several(settings: dict[str, Any], resume: Path | None, arguments: argparse.Namespace) -> dict[str, Any]:
+def run_on_several(
+    settings: dict[str, Any], resume: Path | None, arguments: argparse.Namespace, sha256: str
+) -> dict[str, Any]:
     """Carry out one run on several processes.
 
     Raises:
@@ -278,7 +292,7 @@ def run_on_several(settings: dict[str, Any], resume: Path | None, arguments: arg
         "offset": arguments.group_offset,
     }
     last_words = torch.multiprocessing.get_context("spawn").SimpleQueue()
-    work = (settings | shared, resume, arguments.model, last_words)
+    work = (settings | shared, resume, sha256, arguments, last_words)
     try:
         torch.multiprocessing.spawn(_one_process, work, nprocs=arguments.nproc, join=True)
     except torch.multiprocessing.ProcessExitedException as error:
@@ -288,16 +302,29 @@ def run_on_several(settings: dict[str, Any], resume: Path | None, arguments: arg
     return json.loads(Path(settings["run_dir"], run.RESULT).read_text(encoding="utf-8"))
 
 
-def _one_process(rank: int, settings: dict[str, Any], resume: Path | None, model: str | None, last_words: Any) -> None:
-    if model and ":" in model:
-        plugin.model_from(model)
+def _one_process(
+    rank: int,
+    settings: dict[str, Any],
+    resume: Path | None,
+    sha256: str,
+    arguments: argparse.Namespace,
+    last_words: Any,
+) -> None:
+    """Carry out a run as one of several; when it fails the others wait in vain, and the parent ends them."""
     try:
-        run_once({**settings, "local_rank": rank}, resume, Console(quiet=rank != 0))
+        if arguments.model and ":" in arguments.model:
+            plugin.model_from(arguments.model)
+        run_once({**settings, "local_rank": rank}, resume, Console(quiet=rank != 0), sha256)
     except UserError as error:
         last_words.put(_one_line(error))
-        os._exit(2)  # the others wait for this one in vain; the parent ends them
+        os._exit(2)
     except KeyboardInterrupt:
         os._exit(130)  # the parent was stopped too, and says so
+    except Exception as error:
+        last_words.put(f"process {rank}: unexpected {type(error).__name__}: {_one_line(error)}; --debug shows where")
+        if arguments.debug:
+            traceback.print_exc()
+        os._exit(1)
 
 
 def _free_port() -> int:
@@ -361,7 +388,7 @@ def evaluate_command(arguments: argparse.Namespace, rest: Sequence[str], console
         raise CheckpointError(f"{file}: there is no such checkpoint; give the folder of a run, see what lies in runs/")
     stored = {**_settings_of(file, given), "run_dir": None, "checkpoint_dir": str(folder), "show_progress": False}
     config = configure(stored, given, partial(_note, console))
-    check_data(config, Console(quiet=True))
+    check_data(config, lambda line: None)
     masks = (False, True) if arguments.mask_history else (bool(config["mask_history"]),)
     scores = run.evaluate(config, file, masks)
     show_comparison(console, f"{config['model']} on {config['dataset']}, {file}", scores)

@@ -39,6 +39,9 @@ from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer, require_gradients,
 MODELS = {"SAMRec": "sequential_recommender"}
 """Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
 
+TREES = {"XGBoost": "xgboost", "LightGBM": "lightgbm"}
+"""Models whose yaml file RecBole finds only where the case of a file name does not matter."""
+
 COMMAND_DEFAULTS: ContextVar[bool] = ContextVar("command_defaults", default=False)
 """Whether the defaults of our commands (K = 5, 10, 20 and NDCG@10) apply under the user's settings."""
 
@@ -157,7 +160,8 @@ def with_our_defaults(load: Callable) -> Callable:
     @functools.wraps(load)
     def load_all(self: Any, model: str, model_class: type, dataset: str) -> None:
         load(self, model, model_class, dataset)
-        ours = [PROPERTIES / "overall.yaml", PROPERTIES / "model" / f"{model}.yaml"]
+        ours = [RECBOLE / "properties" / "model" / f"{TREES.get(model)}.yaml"]
+        ours += [PROPERTIES / "overall.yaml", PROPERTIES / "model" / f"{model}.yaml"]
         ours.append(PROPERTIES / "dataset" / f"{dataset}.yaml")
         for file in ours:
             if file.is_file():
@@ -192,7 +196,8 @@ def _by_value(settings: dict[str, Any]) -> bool:
 def model_names() -> list[str]:
     """The names of all models, RecBole's and ours."""
     theirs = {file.stem for file in (RECBOLE / "properties" / "model").glob("*.yaml")}
-    return sorted({*theirs, *MODELS, "Random"}, key=str.lower)  # RecBole's Random has no settings, so no file either
+    theirs = theirs.difference(TREES.values()) | {*TREES, "Random"}  # Random has no settings, so no file either
+    return sorted(theirs.union(MODELS), key=str.lower)
 
 
 def with_nearest_names(get_model: Callable) -> Callable:
@@ -229,7 +234,8 @@ def with_earlier_data(prepare: Callable) -> Callable:
 
 def settings_files(model: str | None = None, dataset: str | None = None) -> list[Path]:
     """The yaml files of RecBole and ours that explain the settings of a run."""
-    names = ["overall.yaml", "dataset/sample.yaml", "command.yaml", f"model/{model}.yaml", f"dataset/{dataset}.yaml"]
+    names = ["overall.yaml", "dataset/sample.yaml", "command.yaml"]
+    names += [f"model/{TREES.get(model, model)}.yaml", f"dataset/{dataset}.yaml"]
     start = [f"quick_start_config/{file.name}" for file in (RECBOLE / "properties/quick_start_config").glob("*.yaml")]
     files = [base / name for name in [*names, *start] for base in (RECBOLE / "properties", PROPERTIES)]
     return [file for file in files if file.is_file()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -105,46 +105,36 @@ def watch(console: Console, title: str, epochs: int, metric: str) -> Bar | Lines
 
 def show_result(console: Console, result: Mapping[str, Any]) -> None:
     """Print a result's metrics for validation and test as a small table."""
-    names, cuts = _split(result["test"] or result["valid"] or {})
-    table = Table(title=f"{result['model']} on {result['dataset']}, best epoch {result['best_epoch'] + 1}", title_justify="left")
-    table.add_column("")
-    for name in names:
-        table.add_column(name, justify="right")
-    for part in ("valid", "test"):
-        for cut in cuts:
-            values = [(result[part] or {}).get(f"{name.lower()}{cut}") for name in names]
-            if any(value is not None for value in values):
-                label = f"{part} {'K = ' + cut[1:] if cut else ''}"
-                table.add_row(label, *("" if v is None else f"{v:.4f}" for v in values), end_section=cut == cuts[-1])
-    console.print(table)
+    best = "" if result["best_epoch"] is None else f", best epoch {result['best_epoch'] + 1}"
+    rows = [(part, result[part]) for part in ("valid", "test") if result[part]]
+    _print_table(console, f"{result['model']} on {result['dataset']}{best}", rows)
 
 
 def show_comparison(console: Console, title: str, scores: Mapping[bool, Mapping[str, Any]]) -> None:
-    """Print the metrics of a run scored again, with all items ranked and with each user's history left out.
+    """Print the metrics of a run scored again, as RecBole ranks and with each user's history left out (masked).
 
     Args:
         console: Where it is printed.
         title: What was scored.
         scores: For each mask, metrics of ``valid`` and ``test``.
     """
-    said = {False: "all items ranked", True: "history left out"}
-    names, cuts = _split(next(iter(scores.values()))["test"] or {})
+    parts = [(part, mask) for part in ("valid", "test") for mask in scores if scores[mask][part]]
+    rows = [(f"{part}, masked" if mask else part, scores[mask][part]) for part, mask in parts]
+    _print_table(console, title, rows)
+
+
+def _print_table(console: Console, title: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> None:
+    """Print for each row, a name and its metrics, one line for each cut-off (none for AUC and its like)."""
+    names = list(dict.fromkeys(key.split("@")[0] for _, metrics in rows for key in metrics))
+    names.sort(key=lambda name: {"hr": 0, "ndcg": 1, "mrr": 2}.get(name, 3))
     table = Table(title=title, title_justify="left")
-    for name in ("", "", *names):
-        table.add_column(name, justify="left" if not name else "right")
-    for part in ("valid", "test"):
-        for mask, parts in scores.items():
-            for cut in cuts:
-                values = [(parts[part] or {}).get(f"{name.lower()}{cut}") for name in names]
-                label = f"{part} {'K = ' + cut[1:] if cut else ''}"
-                figures = ("" if value is None else f"{value:.4f}" for value in values)
-                table.add_row(label, said[mask], *figures, end_section=cut == cuts[-1])
+    table.add_column("")
+    for name in names:
+        table.add_column(name.upper(), justify="right")
+    for row, metrics in rows:
+        cuts = list(dict.fromkeys(key.partition("@")[2] for key in metrics))
+        for cut in cuts:
+            values = [metrics.get(f"{name}@{cut}" if cut else name) for name in names]
+            figures = ("" if value is None else f"{value:.4f}" for value in values)
+            table.add_row(f"{row} K = {cut}" if cut else row, *figures, end_section=cut == cuts[-1])
     console.print(table)
-
-
-def _split(metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:
-    """Names of the metrics in capitals, the usual ones first, and their cut-offs (``@5``; empty for AUC and its like)."""
-    names = dict.fromkeys(key.split("@")[0].upper() for key in metrics)
-    first = [name for name in ("HR", "NDCG", "MRR") if name in names]
-    cuts = dict.fromkeys("@" + key.split("@")[1] if "@" in key else "" for key in metrics)
-    return first + [name for name in names if name not in first], list(cuts)

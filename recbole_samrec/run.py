@@ -32,20 +32,24 @@ from recbole_samrec.trainer import Listener, SAMTrainer
 from recbole_samrec.traps import warnings_about
 
 RESULT, CONFIG = "result.json", "config.yaml"
+BEST_TREES = "best.ubj"
+"""The model itself of boosted trees, which write no tensors."""
 CHECKPOINTS = ("last.pth", "previous.pth", "best.pth")
 
 
 def train(
     config: Any,
     resume: Path | None = None,
-    watch: Callable[[], AbstractContextManager[Listener]] = lambda: nullcontext(Listener()),
+    watch: Callable[[int], AbstractContextManager[Listener]] = lambda epochs: nullcontext(Listener()),
+    sha256: str | None = None,
 ) -> dict[str, Any]:
     """Carry out one run, from the data to ``result.json``.
 
     Args:
         config: RecBole's configuration; ``run_dir`` names the folder of the run.
         resume: Checkpoint to go on from.
-        watch: Makes the listener that is told of the progress.
+        watch: Makes the listener that is told of the progress, given the most epochs that there may be.
+        sha256: Hash of the interactions, if it is known already.
 
     Returns:
         What was written to ``result.json``.
@@ -55,23 +59,28 @@ def train(
     """
     started = time.perf_counter()
     folder = Path(config["run_dir"])
-    dataset, loaders, model, trainer = prepare(config)
+    dataset, loaders, trainer = prepare(config)
     if resume is not None:
+        if not isinstance(trainer, SAMTrainer):
+            raise ConfigError(f"--resume={resume}: {config['model']} is not trained in epochs; start a new run")
         trainer.resume_checkpoint(resume)
     if _is_first(config) and resume is None:
         write_atomically(folder / CONFIG, yaml.safe_dump(settings_of(config), sort_keys=True))
-    with watch() as listener:
+    with watch(planned_epochs(trainer)) as listener:
         trainer.listener = listener
         trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False)
-    test = trainer.evaluate(loaders[2], load_best_model=True)
-    trainer.elapsed += time.perf_counter() - started
-    result = describe(config, dataset, model, trainer, test)
+    scored = bool(loaders[2]) and Path(trainer.saved_model_file).exists()  # pre-training may save nothing
+    test = trainer.evaluate(loaders[2], load_best_model=True) if scored else None
+    seconds = getattr(trainer, "elapsed", 0.0) + time.perf_counter() - started
+    result = describe(config, dataset, trainer, test)
+    result |= {"seconds_total": seconds}
+    result["data"]["sha256"] = sha256 or data_hash(config)
     if _is_first(config):
         write_atomically(folder / RESULT, json.dumps(result, indent=2) + "\n")
     return result
 
 
-def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, torch.nn.Module, SAMTrainer]:
+def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, Any]:
     """Load and split the data, build the model and its trainer, with the same seeds as RecBole's ``run_recbole``.
 
     Raises:
@@ -90,7 +99,22 @@ def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, torch.nn.Module,
         model = get_model(config["model"])(config, loaders[0]._dataset).to(config["device"])
         logger.info(model)
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    return dataset, loaders, model, trainer
+    if not isinstance(trainer, SAMTrainer):
+        _of_trees(trainer, config)
+    return dataset, loaders, trainer
+
+
+def _of_trees(trainer: Any, config: Any) -> None:
+    """Let a trainer of boosted trees, which is not one of ours, name its files as the others do."""
+    folder = Path(config["checkpoint_dir"])
+    trainer.saved_model_file = str(folder / "best.pth")
+    trainer.temp_best_file, trainer.temp_file = str(folder / BEST_TREES), str(folder / "last.ubj")
+
+
+def planned_epochs(trainer: Any) -> int:
+    """The most epochs that a trainer may take: models made of counts need one, pre-training has its own number."""
+    stage = getattr(getattr(trainer, "model", None), "train_stage", "")
+    return trainer.pretrain_epochs if "pretrain" in str(stage) else trainer.epochs
 
 
 def _read(config: Any) -> tuple[Any, tuple]:
@@ -101,6 +125,11 @@ def _read(config: Any) -> tuple[Any, tuple]:
     getLogger().info(dataset)
     if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) > dataset.item_num - 1:
         raise ConfigError(f"topk={config['topk']}: {name} has only {dataset.item_num - 1} items; lower --topk")
+    if "labeled" in config["eval_args"]["mode"].values() and dataset.label_field not in dataset.inter_feat:
+        raise DataError(
+            f"{name}: mode labeled needs a column {dataset.label_field}, and there is none; make it of the ratings "
+            "with --threshold=\"{'rating': 4}\", and have them loaded by load_col"
+        )
     interactions = int(dataset.inter_num)
     with told_as_user_error(f"{name} cannot be split with these settings", config):
         loaders = data_preparation(config, dataset)
@@ -153,6 +182,8 @@ def words_of(error: Exception, settings: Mapping[str, Any]) -> str:
     remedy = next((remedy for part, remedy in REMEDIES.items() if part in words), None)
     if remedy:
         return f"{words.rstrip('.!')}; {remedy}"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"it needs the package {error.name}; install it with: pip install {error.name}"
     if isinstance(error, KeyError):
         words = str(error.args[0]) if error.args else ""
         sources = [f"{key}={value}" for key, value in settings.items() if isinstance(value, str) and value == words]
@@ -173,19 +204,26 @@ def evaluate(config: Any, weights: Path, masks: Sequence[bool] = (False,)) -> di
     Returns:
         For each mask the ``valid`` and ``test`` metrics, unrounded.
     """
-    _, loaders, _, trainer = prepare(config, log=False)
-    trainer.resume_weights(weights)
+    _, loaders, trainer = prepare(config, log=False)
+    options: dict[str, Any] = {"load_best_model": False}
+    if isinstance(trainer, SAMTrainer):
+        trainer.resume_weights(weights)
+    else:
+        options = {"load_best_model": True, "model_file": str(weights.with_name(BEST_TREES))}
     scores = {}
     for mask in masks:
         config["mask_history"] = mask
         parts = zip(("valid", "test"), loaders[1:], strict=True)
-        scores[mask] = {part: renamed(trainer.evaluate(loader, load_best_model=False)) for part, loader in parts}
+        scores[mask] = {
+            part: renamed(trainer.evaluate(loader, **options)) if loader else None for part, loader in parts
+        }
     return scores
 
 
-def describe(config: Any, dataset: Any, model: torch.nn.Module, trainer: SAMTrainer, test: Mapping) -> dict[str, Any]:
+def describe(config: Any, dataset: Any, trainer: Any, test: Mapping[str, float] | None) -> dict[str, Any]:
     """The record of a finished run that other programs rely on; its keys are explained in the README."""
-    seconds = list(trainer.seconds.values())
+    ours = isinstance(trainer, SAMTrainer)  # boosted trees have no epochs, steps or parameters
+    seconds = list(trainer.seconds.values()) if ours else []
     return {
         "model": config["model"],
         "dataset": config["dataset"],
@@ -195,18 +233,18 @@ def describe(config: Any, dataset: Any, model: torch.nn.Module, trainer: SAMTrai
             "users": dataset.user_num - 1,
             "items": dataset.item_num - 1,
             "interactions": dataset.interactions,
-            "sha256": data_hash(config),
+            "sha256": None,
         },
         "versions": versions(),
         "revision": revision(),
         "device": device_name(config["device"]),
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "epochs_run": len(trainer.train_loss_dict),
-        "best_epoch": trainer.best_epoch,
+        "parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad) if ours else None,
+        "epochs_run": len(trainer.train_loss_dict) if ours else None,
+        "best_epoch": trainer.best_epoch if ours and trainer.best_epoch >= 0 else None,
         "seconds_per_epoch": statistics.median(seconds) if seconds else None,
-        "seconds_total": trainer.elapsed,
+        "seconds_total": None,
         "peak_memory_mb": peak_memory_mb(config["device"]),
-        "skipped_steps": trainer.sam_step.skipped,
+        "skipped_steps": trainer.sam_step.skipped if ours else None,
         "valid": renamed(trainer.best_valid_result),
         "test": renamed(test),
     }
@@ -291,6 +329,12 @@ def new_folder(path: Path) -> None:
     except OSError as error:
         reason = f"the folder cannot be written ({error.strerror})"
         raise ConfigError(f"--run_dir={path}: {reason}; choose another") from error
+
+
+def newest_weights(folder: Path) -> Path | None:
+    """The file of pre-trained weights that was written last to a run's folder."""
+    others = [file for file in folder.glob("*.pth") if file.name not in CHECKPOINTS]
+    return max(others, key=lambda file: file.stat().st_mtime, default=None)
 
 
 def forget_unstarted(path: Path) -> None:

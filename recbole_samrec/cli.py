@@ -10,6 +10,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from logging import Handler, getLogger
 from pathlib import Path
@@ -27,6 +28,7 @@ from recbole_samrec.errors import CheckpointError, ConfigError, UserError
 from recbole_samrec.names import unique_name
 from recbole_samrec.progress import show_comparison, show_result, watch
 from recbole_samrec.settings import OF_ONE_RUN, literal, nearest, plain_config
+from recbole_samrec.trainer import Listener
 
 MAY_CHANGE = OF_ONE_RUN | {"epochs", "stopping_step", "quiet_terminal", "nproc", "max_bad_steps"}
 """Settings that a resumed run may be given anew."""
@@ -271,7 +273,11 @@ def run_once(settings: dict[str, Any], resume: Path | None, console: Console, sh
     """Carry out one run in this process."""
     config = configure(settings, {})
     title = f"{config['model']} on {config['dataset']}"
-    return run.train(config, resume, lambda epochs: watch(console, title, epochs, str(config["valid_metric"])), sha256)
+
+    def listener(epochs: int, best: float) -> AbstractContextManager[Listener]:
+        return watch(console, title, epochs, str(config["valid_metric"]), best)
+
+    return run.train(config, resume, listener, sha256)
 
 
 def run_on_several(

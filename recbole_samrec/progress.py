@@ -2,105 +2,188 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from recbole_samrec.trainer import Listener
 
 
-class Bar(Listener):
-    """One progress bar for the whole run.
+class Course(Listener):
+    """Follows a run: how far it is, its last loss and score, and how long it may take yet.
+
+    Args:
+        epochs: Most epochs that the run may take.
+        metric: Name of the validation metric.
+        best: Best score so far of a run that goes on; infinite if there is none.
+    """
+
+    def __init__(self, epochs: int, metric: str, best: float = math.inf) -> None:
+        self.epochs, self.metric = epochs, metric
+        self.best = best if math.isfinite(best) else None
+        self.loss: float | None = None
+        self.score: float | None = None
+        self.epoch = self.done = 0.0
+        self._steps = 1
+        self._start: tuple[float, float] | None = None
+
+    def epoch_started(self, epoch: int, steps: int) -> None:
+        """Count the steps of a new epoch."""
+        self._start = self._start or (time.monotonic(), epoch)
+        self.epoch, self.done, self._steps = epoch, epoch, max(steps, 1)
+
+    def stepped(self) -> None:
+        """Go on by a step; a model that trains in several rounds has more steps than were announced."""
+        self.done = min(self.done + 1 / self._steps, self.epoch + 1)
+
+    def trained(self, epoch: int, loss: float, seconds: float) -> None:
+        """Take the loss of an epoch."""
+        self.loss, self.done = loss, epoch + 1
+
+    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+        """Take the score of an epoch."""
+        self.score = score
+        if best:
+            self.best = score
+
+    @property
+    def left(self) -> str:
+        """Time that the remaining epochs take at the pace so far, validation included; training may stop early."""
+        if self._start is None or self.done <= self._start[1]:
+            return "-:--:--"
+        pace = (time.monotonic() - self._start[0]) / (self.done - self._start[1])
+        return str(timedelta(seconds=round(pace * (self.epochs - self.done))))
+
+    def __str__(self) -> str:
+        """Loss, score and best score."""
+        return f"loss {shown(self.loss)}  {self.metric} {shown(self.score)}  best {shown(self.best)}"
+
+
+def shown(value: float | None) -> str:
+    """A number in at most 8 characters: ``0.1234``, ``12.3457``, ``651.6``, ``1.2e+06``."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}" if abs(value) < 1e5 else f"{value:.1e}"
+
+
+class Bar(Course):
+    """One progress bar for the whole run, in one line of a terminal of 80 columns.
 
     Args:
         console: Where it is drawn.
         title: What is trained on what.
         epochs: Most epochs that the run may take.
         metric: Name of the validation metric.
+        best: Best score so far of a run that goes on.
     """
 
-    def __init__(self, console: Console, title: str, epochs: int, metric: str) -> None:
+    def __init__(self, console: Console, title: str, epochs: int, metric: str, best: float = math.inf) -> None:
+        super().__init__(epochs, metric if len(metric) <= 12 else "valid", best)
         columns = (
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=16),
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}  loss {task.fields[loss]}"),
-            TextColumn(metric + " {task.fields[score]}  best {task.fields[best]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
+            TextColumn("{task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[figures]}  {task.fields[left]} left"),
         )
-        self._progress = Progress(*columns, console=console, transient=False, speed_estimate_period=600)
-        blank = dict.fromkeys(("loss", "score", "best"), "-")
-        self._task = self._progress.add_task(title, total=epochs, epoch=0, epochs=epochs, **blank)
-        self._steps = 1
-        self._epoch = 0
-        self._done = 0
+        self._title, self._console = title, console
+        self._progress = Progress(*columns, console=console, expand=True)
+        self._task = self._progress.add_task("", total=epochs, **self._fields())
+
+    def _fields(self) -> dict[str, str]:
+        number = min(int(self.epoch) + 1, self.epochs)
+        return {"epoch": f"epoch {number}/{self.epochs}", "figures": str(self), "left": self.left}
 
     def __enter__(self) -> Bar:
         """Start drawing."""
+        self._console.print(Text(self._title, style="bold", no_wrap=True, overflow="ellipsis"))
         self._progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         """Stop drawing and leave the last state on the screen."""
+        self._draw()
         self._progress.stop()
 
+    def _draw(self) -> None:
+        self._progress.update(self._task, completed=self.done, **self._fields())
+
     def epoch_started(self, epoch: int, steps: int) -> None:
-        """Count the steps of a new epoch."""
-        self._epoch, self._steps, self._done = epoch, max(steps, 1), 0
-        self._progress.update(self._task, epoch=epoch + 1, completed=epoch)
+        """Show which epoch begins."""
+        super().epoch_started(epoch, steps)
+        self._draw()
 
     def stepped(self) -> None:
         """Move the bar by a step."""
-        self._done += 1
-        self._progress.update(self._task, completed=self._epoch + min(self._done / self._steps, 1.0))
+        super().stepped()
+        self._draw()
 
     def trained(self, epoch: int, loss: float, seconds: float) -> None:
         """Show the loss."""
-        self._progress.update(self._task, loss=f"{loss:.4f}", completed=epoch + 1)
+        super().trained(epoch, loss, seconds)
+        self._draw()
 
     def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
-        """Show the validation metric."""
-        self._progress.update(self._task, score=f"{score:.4f}", **({"best": f"{score:.4f}"} if best else {}))
+        """Show the score."""
+        super().validated(epoch, score, result, best)
+        self._draw()
 
 
-class Lines(Listener):
+class Lines(Course):
     """One plain line an epoch, for output that is not a terminal.
 
     Args:
         console: Where they are printed.
         epochs: Most epochs that the run may take.
         metric: Name of the validation metric.
+        best: Best score so far of a run that goes on.
     """
 
-    def __init__(self, console: Console, epochs: int, metric: str) -> None:
-        self._console, self._epochs, self._metric = console, epochs, metric
+    def __init__(self, console: Console, epochs: int, metric: str, best: float = math.inf) -> None:
+        super().__init__(epochs, metric, best)
+        self._console = console
+        self._waiting = False
 
     def __enter__(self) -> Lines:
         """Nothing to start."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Nothing to stop."""
+        """Print what is known of an epoch that was not validated."""
+        self._print()
+
+    def epoch_started(self, epoch: int, steps: int) -> None:
+        """Print what is known of an epoch before that was not validated."""
+        self._print()
+        super().epoch_started(epoch, steps)
 
     def trained(self, epoch: int, loss: float, seconds: float) -> None:
-        """Print the loss of an epoch."""
-        self._print(f"epoch {epoch + 1}/{self._epochs}  loss {loss:.4f}  {seconds:.1f} s")
+        """Wait with the line for the score, if there will be one."""
+        super().trained(epoch, loss, seconds)
+        self.score, self._waiting = None, True
 
     def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
-        """Print the validation metric."""
-        self._print(f"epoch {epoch + 1}/{self._epochs}  {self._metric} {score:.4f}{'  best so far' if best else ''}")
+        """Print the line of the epoch."""
+        super().validated(epoch, score, result, best)
+        self._print()
 
-    def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=True)
+    def _print(self) -> None:
+        if self._waiting:
+            line = f"epoch {int(self.epoch) + 1}/{self.epochs}  {self}  {self.left} left"
+            self._console.print(line, highlight=False, soft_wrap=True)
+        self._waiting = False
 
 
-def watch(console: Console, title: str, epochs: int, metric: str) -> Bar | Lines:
+def watch(console: Console, title: str, epochs: int, metric: str, best: float = math.inf) -> Bar | Lines:
     """A bar on a terminal, lines elsewhere."""
-    return Bar(console, title, epochs, metric) if console.is_terminal else Lines(console, epochs, metric)
+    if console.is_terminal:
+        return Bar(console, title, epochs, metric, best)
+    return Lines(console, epochs, metric, best)
 
 
 def show_result(console: Console, result: Mapping[str, Any]) -> None:

@@ -40,7 +40,7 @@ CHECKPOINTS = ("last.pth", "previous.pth", "best.pth")
 def train(
     config: Any,
     resume: Path | None = None,
-    watch: Callable[[int], AbstractContextManager[Listener]] = lambda epochs: nullcontext(Listener()),
+    watch: Callable[[int, float], AbstractContextManager[Listener]] = lambda epochs, best: nullcontext(Listener()),
     sha256: str | None = None,
 ) -> dict[str, Any]:
     """Carry out one run, from the data to ``result.json``.
@@ -48,7 +48,8 @@ def train(
     Args:
         config: RecBole's configuration; ``run_dir`` names the folder of the run.
         resume: Checkpoint to go on from.
-        watch: Makes the listener that is told of the progress, given the most epochs that there may be.
+        watch: Makes the listener that is told of the progress, given the most epochs that there may be and the best
+            score so far, which is infinite if there is none.
         sha256: Hash of the interactions, if it is known already.
 
     Returns:
@@ -66,7 +67,7 @@ def train(
         trainer.resume_checkpoint(resume)
     if _is_first(config) and resume is None:
         write_atomically(folder / CONFIG, yaml.safe_dump(settings_of(config), sort_keys=True))
-    with watch(planned_epochs(trainer)) as listener:
+    with watch(planned_epochs(trainer), float(trainer.best_valid_score)) as listener:
         trainer.listener = listener
         trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False)
     scored = bool(loaders[2]) and Path(trainer.saved_model_file).exists()  # pre-training may save nothing

@@ -87,7 +87,7 @@ def train(data: Path, folder: Path, settings: dict, resume: Path | None = None, 
     """One run up to its end, or until it is stopped in the middle of an epoch (then None)."""
     config = configuration(data, folder, settings)
     try:
-        return run.train(config, resume, lambda: contextlib.nullcontext(StopAt(stop_at)))
+        return run.train(config, resume, lambda *_: contextlib.nullcontext(StopAt(stop_at)))
     except Stopped:
         return None
 

@@ -218,7 +218,7 @@ class SAMStep:
 
     def _before_step(self, optimizer: torch.optim.Optimizer, owned: Sequence[Tensor], moved: Sequence[Tensor]) -> None:
         self._awaited = False
-        _require_sparse(optimizer, owned)
+        _check_sparse(optimizer, owned, self.clip)
         good = self._finite(owned)
         if good and self._batch is not None:
             self._second_gradient(optimizer, moved)
@@ -290,11 +290,13 @@ class SAMStep:
             self.scaler.load_state_dict(state["scaler"])
 
 
-def _require_sparse(optimizer: torch.optim.Optimizer, owned: Sequence[Tensor]) -> None:
-    """Refuse ``sparse_adam`` for gradients that are not sparse, before torch does so in the middle of a step."""
-    if isinstance(optimizer, torch.optim.SparseAdam):
-        if any(p.grad is not None and not p.grad.is_sparse for p in owned):
-            raise ConfigError(
-                "learner=sparse_adam: this model's gradients are dense (only nn.Embedding(sparse=True) gives sparse "
-                "ones); choose adam"
-            )
+def _check_sparse(optimizer: torch.optim.Optimizer, owned: Sequence[Tensor], clip: Any) -> None:
+    """Refuse gradients that torch would refuse in the middle of the step, in many more words."""
+    sparse = [p.grad.is_sparse for p in owned if p.grad is not None]
+    if isinstance(optimizer, torch.optim.SparseAdam) and not all(sparse):
+        raise ConfigError(
+            "learner=sparse_adam: this model's gradients are dense (only nn.Embedding(sparse=True) gives sparse "
+            "ones); choose adam"
+        )
+    if clip and any(sparse):
+        raise ConfigError("clip_grad_norm: torch cannot clip sparse gradients; leave it out")

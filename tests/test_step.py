@@ -415,6 +415,16 @@ def test_sparse_adam_touches_no_row_that_the_batch_has_not():
     assert torch.equal(table.weight[[0, 2, 3, 5]], start[[0, 2, 3, 5]])
 
 
+def test_sparse_gradients_cannot_be_clipped():
+    table = nn.Embedding(6, 2, sparse=True)
+    step = SAMStep(table, SAMSettings(RHO), clip={"max_norm": 1.0})
+    optimizer = torch.optim.SparseAdam(table.parameters())
+    step.attach(optimizer)
+    table(torch.tensor([1])).sum().backward()
+    with pytest.raises(ConfigError, match="clip_grad_norm: torch cannot clip sparse gradients"):
+        optimizer.step()
+
+
 @pytest.mark.parametrize("rho", [0, RHO])
 def test_sparse_adam_on_dense_gradients_is_refused_before_anything_moves(rho, folder):
     network, trainer, batches = prepare(folder, learner="sparse_adam", sam_rho=rho)

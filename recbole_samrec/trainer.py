@@ -265,8 +265,6 @@ class SAMTrainer(Trainer):
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
 
     def _load_weights(self, path: str) -> None:
-        if not self.config["single_spec"]:
-            torch.distributed.barrier()  # the first process may still be writing it
         self.resume_weights(path)
         self.logger.info(f"Loading model structure and parameters from {path}")
 
@@ -313,18 +311,29 @@ class SAMTrainer(Trainer):
         self.best_epoch = epoch
         if self._result_now is not None:
             self.best_valid_result = self._result_now
-        if self._is_first_rank():
-            checkpoint.save(path, self.state(epoch))
-            if verbose:
-                self.logger.info(f"Saving current: {path}")
+        self.write(path, epoch)
+        if verbose:
+            self.logger.info(f"Saving current: {path}")
 
     def save_last(self, epoch: int) -> None:
         """Write ``last.pth`` of the run's folder, keeping the one before it as ``previous.pth``."""
         self._last = epoch
-        if self.run_dir and self._is_first_rank():
+        if self.run_dir:
             last, previous = Path(self.run_dir, "last.pth"), Path(self.run_dir, "previous.pth")
-            checkpoint.save(last, self.state(epoch), previous if self._keeps_last else None)
+            self.write(last, epoch, previous if self._keeps_last else None)
             self._keeps_last = True
+
+    def write(self, path: str | os.PathLike[str], epoch: int, previous: Path | None = None) -> None:
+        """Write a checkpoint; all processes take part, since each draws its own random numbers, and find it written."""
+        everyones = gathered(self.config, RandomState.get())
+        if self._is_first_rank():
+            checkpoint.save(path, {**self.state(epoch), "random": everyones}, previous)
+        self._wait_for_all()
+
+    def _wait_for_all(self) -> None:
+        """Let no process look for a file that the first one may still be writing."""
+        if not self.config["single_spec"]:
+            torch.distributed.barrier()
 
     def _is_first_rank(self) -> bool:
         return bool(self.config["single_spec"]) or self.config["local_rank"] == 0
@@ -348,7 +357,7 @@ class SAMTrainer(Trainer):
             "scaler": self.scaler.state_dict(),
             "sam": self.sam_step.state_dict(),
             "attributes": changed,
-            "random": RandomState.get(),
+            "random": [RandomState.get()],
             "generators": {name: generator.get_state() for name, generator in self._generators()},
             "train_loss": {int(k): float(v) for k, v in self.train_loss_dict.items() if v is not None},
             "seconds": dict(self.seconds),
@@ -385,6 +394,7 @@ class SAMTrainer(Trainer):
         if not self.run_dir and self.best_epoch == state["epoch"]:
             self.saved_model_file = str(resume_file)
         self._have_best(resume_file, state)
+        self._wait_for_all()
         self._epoch, self._last = None, state["epoch"]
         self._keeps_last = bool(self.run_dir) and resume_file.absolute() == Path(self.run_dir, "last.pth").absolute()
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
@@ -430,9 +440,12 @@ class SAMTrainer(Trainer):
         self._pending = dict(state["generators"])
         for name, loader in list(self._loaders.items()):
             self._follow(name, loader)
-        if not torch.cuda.is_available():  # a run may be carried on without the GPU on which it began
-            state["random"].pop("cuda", None)
-        RandomState.set(state["random"])
+        rank = 0 if self.config["single_spec"] else torch.distributed.get_rank()
+        if rank < len(state["random"]):  # a run may be carried on by more processes than began it
+            mine = state["random"][rank]
+            if not torch.cuda.is_available():  # and without the GPU on which it began
+                mine.pop("cuda", None)
+            RandomState.set(mine)
 
     def _follow(self, name: str, loader: DataLoader) -> None:
         """Keep the generators of a data loader, and of the loaders inside it, in the checkpoint."""
@@ -539,6 +552,15 @@ def shared_name(config: Any, name: str) -> str:
     box = [name]
     torch.distributed.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def gathered(config: Any, value: Any) -> list[Any]:
+    """The values of all processes, in their order."""
+    if config["single_spec"] or not torch.distributed.is_initialized():
+        return [value]
+    values = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
 
 
 def load_weights(model: nn.Module, state: dict[str, Any], path: str | os.PathLike[str]) -> None:

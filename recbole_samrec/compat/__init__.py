@@ -35,8 +35,9 @@ class Patcher:
 
     def everywhere(self, old: Any, new: Any) -> None:
         """Put ``new`` wherever a loaded module of RecBole, or the user's script, holds ``old`` under a name."""
+        theirs = ("recbole", "__main__", "__mp_main__")  # the last is the script in a process that it has spawned
         for module_name, module in list(sys.modules.items()):
-            if not isinstance(module, ModuleType) or module_name.split(".")[0] not in ("recbole", "__main__"):
+            if not isinstance(module, ModuleType) or module_name.split(".")[0] not in theirs:
                 continue
             for name, value in list(vars(module).items()):
                 if value is old:
@@ -76,7 +77,7 @@ class Mend:
 MENDS: dict[str, Mend] = {}
 
 
-def mend(where: str, defect: str, silent: bool = False) -> Callable[[Callable[[Patcher], None]], Callable[[Patcher], None]]:
+def mend(where: str, defect: str, silent: bool = False) -> Callable[[Callable], Callable]:
     """Register the decorated function as the mend of one defect.
 
     Args:

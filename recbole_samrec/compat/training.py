@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from recbole_samrec import checkpoint
 from recbole_samrec.compat import Patcher, applied, mend
 from recbole_samrec.names import unique_name
 from recbole_samrec.settings import plain_config
-from recbole_samrec.trainer import EXACT_STOPPING, load_weights
+from recbole_samrec.trainer import EXACT_STOPPING, gathered, load_weights
 from recbole_samrec.version import __version__
 
 
@@ -170,6 +171,12 @@ def several_processes(patch: Patcher) -> None:
     patch(recbole_trainer.AbstractTrainer, "__init__", init)
 
 
+@mend("utils/utils.py 51", "processes, and trials of a search, that make the same folder at once fail")
+def folders_of_several_processes(patch: Patcher) -> None:
+    """Let the folder be there by the time it is made."""
+    patch.everywhere(recbole_utils.ensure_dir, lambda path: os.makedirs(path, exist_ok=True))
+
+
 @mend("trainer/trainer.py _map_reduce, evaluation", "processes score users twice and weigh their shares wrongly", True)
 def evaluation_of_several_processes(patch: Patcher) -> None:
     """Give each process its own rows, none twice, and let all evaluate the rows of all."""
@@ -184,8 +191,8 @@ def evaluation_of_several_processes(patch: Patcher) -> None:
             self.sampler.__class__ = _Unpadded
 
     def gather(self: Any, model: torch.nn.Module) -> None:  # RecBole calls it when all rows are collected, for nothing
-        if self.config["single_spec"] is False and torch.distributed.is_initialized():
-            _gather_rows(self.data_struct)
+        if not self.config["single_spec"]:
+            _gather_rows(self.config, self.data_struct)
 
     patch(abstract_dataloader.AbstractDataLoader, "__init__", build_unpadded)
     # A process whose share is empty must evaluate with the others all the same; RecBole asks "if not eval_data".
@@ -222,11 +229,9 @@ class _Unpadded(torch.utils.data.distributed.DistributedSampler):
 ROWS = ("rec.items", "rec.topk", "rec.meanrank", "rec.score", "data.label")
 
 
-def _gather_rows(struct: Any) -> None:
+def _gather_rows(config: Any, struct: Any) -> None:
     """Replace each process's rows by those of all, in the order of one process where shares are row for row."""
-    mine = {name: struct[name].cpu() for name in ROWS if name in struct}
-    everyones: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(everyones, mine)
+    everyones = gathered(config, {name: struct[name].cpu() for name in ROWS if name in struct})
     for name in ROWS:
         shares = [share[name] for share in everyones if name in share]
         if shares:
@@ -248,7 +253,7 @@ def plain_checkpoints(patch: Patcher) -> None:
     """Save these checkpoints too as plain data."""
 
     def save_pretrained(self: Any, epoch: int, saved_model_file: str) -> None:
-        checkpoint.save(saved_model_file, self.state(epoch))
+        self.write(saved_model_file, epoch)
         self.saved_model_file = saved_model_file
 
     def save_trees(self: Any, epoch: int) -> None:

@@ -203,6 +203,16 @@ def test_a_figure_without_a_log_goes_nowhere(events):
     assert boards(events) == []
 
 
+# Folders: `folders_of_several_processes`
+
+
+def test_a_folder_that_another_process_has_just_made_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.path.exists", lambda path: False)  # as it was when this process looked
+    recbole_trainer.ensure_dir(tmp_path)
+    with without("folders_of_several_processes"), pytest.raises(FileExistsError):
+        recbole_trainer.ensure_dir(tmp_path)
+
+
 # The search: `objective`
 
 

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from recbole_samrec.compat.config import YamlLoader
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.settings import LEARNERS, nearest
 
@@ -41,7 +44,8 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 """Words that RecBole takes for keys whose comments do not list them."""
 
 TOLERANT = frozenset(
-    "gpu_id clip_grad_norm metrics topk valid_metric_bigger eval_args train_neg_sample_args val_interval".split()
+    "gpu_id clip_grad_norm metrics topk valid_metric_bigger eval_args train_neg_sample_args val_interval "
+    "additional_feat_suffix".split()
 )
 """Keys that take more types than their comments name, and are checked elsewhere."""
 
@@ -76,14 +80,22 @@ class Declared:
 
 
 def declarations(files: Iterable[Path]) -> dict[str, Declared]:
-    """Read the ``# (type) meaning`` comments of yaml files; later files win."""
+    """Read the ``# (type) meaning`` comments of yaml files; later files win.
+
+    Some of RecBole's comments are wrong; a key may always be of the type of its default.
+    """
     found: dict[str, Declared] = {}
     for file in files:
-        for line in file.read_text(encoding="utf-8").splitlines():
-            if match := _LINE.match(line):
-                types = frozenset(re.findall(r"[a-z]+", match[2])) & frozenset(_TYPES)
-                listed = _RANGE.search(match[3]) if types == {"str"} else None
-                found[match[1]] = Declared(types, tuple(re.findall(r"\w+", listed[1])) if listed else ())
+        text = file.read_text(encoding="utf-8")
+        defaults = yaml.load(text, Loader=YamlLoader) or {}
+        for match in filter(None, map(_LINE.match, text.splitlines())):
+            default = defaults.get(match[1])
+            types = frozenset(re.findall(r"[a-z]+", match[2])) & frozenset(_TYPES)
+            listed = _RANGE.search(match[3]) if types == {"str"} else None
+            choices = tuple(re.findall(r"\w+", listed[1])) if listed else ()
+            if types and default is not None:
+                types |= {type(default).__name__} & frozenset(_TYPES)
+            found[match[1]] = Declared(types, choices if default in (None, *choices) else ())
     return found
 
 

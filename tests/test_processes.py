@@ -2,17 +2,18 @@
 
 import json
 import os
+import pickle
 import socket
 from pathlib import Path
 
 import pytest
 import recbole.data
 import torch
-from recbole.quick_start import run
+from recbole.quick_start import quick_start, run
 from recbole.utils import get_model, get_trainer, init_seed
 
 import recbole_samrec  # noqa: F401  a spawned process imports this file first
-from recbole_samrec import checkpoint, cli
+from recbole_samrec import checkpoint, cli, compat
 from recbole_samrec.sam import worst_neighbour
 from tests.tiny import SMALL, make_config, random_events, write_events
 
@@ -75,6 +76,8 @@ def one_of_two(rank, folder, port):
     torch.set_default_dtype(torch.float32)
     for name, (model, data, more) in SCORINGS.items():
         found["scores"][name] = score(make_config(model, folder, data, **more, **process))
+    with compat.without("evaluation_of_several_processes"):
+        found["as in RecBole"] = score(make_config("SASRec", folder, metrics=RANKING, topk=[3, 10], **process))
     found["sampled"] = score_sampled(make_config("BPR", folder, **SAMPLED, **process))
     found["lonely"] = fit(make_config("SASRec", folder, "lonely", **process))
     found["whole"] = fit(make_config(folder=folder, name="tiny", **{**WHOLE, **process}))
@@ -201,6 +204,18 @@ def test_two_processes_train_as_one_on_the_joined_batch(name, both, folder):
         assert torch.allclose(weight, alone[key], rtol=1e-9, atol=1e-9), key
 
 
+def test_the_model_is_wrapped_on_the_device_that_it_is_on(folder, monkeypatch):
+    process = {"local_rank": 0, "nproc": 1, "world_size": 1, "offset": 0, "ip": "localhost", "port": free_port()}
+    config = make_config("SASRec", folder, **process)
+    try:
+        trainer = build(config)[2]
+        assert trainer.distributed_model.module is trainer.model and trainer.distributed_model.device_ids is None
+        with compat.without("several_processes"), pytest.raises(ValueError, match="device_ids"):
+            build(config)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def test_the_shares_of_the_processes_differ_and_change_with_the_epoch(both):
     first, second = (found["trained"]["adam"]["batches"] for found in both)
     assert not same(first[0], second[0])
@@ -219,6 +234,13 @@ def test_two_processes_score_as_one(name, both, folder):
     if name == "labeled":  # the scores of a batch of other rows differ in their last bit
         alone = [pytest.approx(metrics, rel=1e-6) for metrics in alone]
     assert both[0]["scores"][name] == alone
+
+
+def test_processes_left_to_themselves_score_their_own_shares_and_a_user_twice(both):
+    first, second = (found["as in RecBole"] for found in both)
+    assert first != second and both[0]["scores"]["sequential"] not in (first, second)
+    hits = round(first[1]["hit@10"] * 16), round(second[1]["hit@10"] * 16)  # 32 rows of 31 users
+    assert hits == pytest.approx((first[1]["hit@10"] * 16, second[1]["hit@10"] * 16))
 
 
 def test_sampled_evaluation_weighs_every_user_once(both, folder):
@@ -245,6 +267,13 @@ def test_a_run_of_two_processes_that_was_stopped_goes_on_as_if_it_had_not_been(b
 
 
 # Whole programs -----------------------------------------------------------------------------------------------------
+
+
+def test_processes_are_started_with_a_function_of_ours(monkeypatch):
+    assert b"recbole_samrec" in pickle.dumps(quick_start.run_recboles)
+    assert recbole.quick_start.run_recboles is quick_start.run_recboles
+    with compat.without("mended_processes"):
+        assert b"recbole_samrec" not in pickle.dumps(quick_start.run_recboles)
 
 
 def test_recboles_own_run_on_two_processes_knows_our_models(both, folder, monkeypatch):

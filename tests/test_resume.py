@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -10,12 +11,17 @@ import numpy as np
 import pytest
 import scipy.sparse
 import torch
+from recbole.utils import get_model
 
-from recbole_samrec import checkpoint, run
+from recbole_samrec import checkpoint, plugin, run
 from recbole_samrec.cli import main
 from recbole_samrec.errors import CheckpointError
 from recbole_samrec.trainer import Listener
+from tests import test_every_model as every_model
 from tests.tiny import build, make_config, random_events, write_events
+
+toy = every_model.folder
+"""A data set with everything that a model may ask for."""
 
 SAMREC = {"model": "SAMRec", "sam_rho": 0.05, "epochs": 4, "n_layers": 1, "train_batch_size": 64}
 GENERAL = {"epochs": 4, "train_batch_size": 64}
@@ -73,14 +79,15 @@ def data(tmp_path_factory) -> Path:
 
 def configuration(data: Path, folder: Path, settings: dict):
     settings = dict(settings)
-    if settings["model"] in ("CKE", "MKR"):
+    if settings["model"] in ("CKE", "MKR") and "load_col" not in settings:
         settings["load_col"] = {
             "inter": ["user_id", "item_id", "timestamp"],
             "kg": ["head_id", "relation_id", "tail_id"],
             "link": ["item_id", "entity_id"],
         }
     folder.mkdir(exist_ok=True)
-    return make_config(settings.pop("model"), data, run_dir=str(folder), checkpoint_dir=str(folder), **settings)
+    model, name = settings.pop("model"), settings.pop("dataset", "tiny")
+    return make_config(model, data, name, run_dir=str(folder), checkpoint_dir=str(folder), **settings)
 
 
 def train(data: Path, folder: Path, settings: dict, resume: Path | None = None, stop_at: int | None = None):
@@ -392,3 +399,22 @@ def test_a_run_is_never_overwritten_by_another(data, tmp_path, capsys):
     assert command(data, *TINY, "--run_dir=run") == 0
     assert command(data, *TINY, "--run_dir=run") == 2
     assert "go on with --resume=run" in capsys.readouterr().err
+
+
+# Every model --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", plugin.model_names())
+def test_every_model_is_resumed(model, toy, tmp_path, clusters):
+    package = every_model.PACKAGES.get(model, every_model.PACKAGES.get(model.lower()))
+    if package and importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    wanted = every_model.SETTINGS.get(model, every_model.SETTINGS.get(get_model(model).type, {}))
+    settings = {"epochs": 2, "pretrain_epochs": 2, "save_step": 1, "dataset": "toy", "model": model, **wanted}
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    result = train(toy, whole, settings)
+    if result["epochs_run"] == 1:
+        pytest.skip("it is computed at once")
+    assert train(toy, parts, settings, stop_at=1) is None
+    assert_same_end(whole, parts, result, train(toy, parts, settings, run.newest_checkpoint(parts)))

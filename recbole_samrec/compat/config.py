@@ -63,15 +63,13 @@ def named_teacher(patch: Patcher) -> None:
     """Let only the name of a class through to it."""
     from recbole.model.context_aware_recommender import kd_dagfm
 
-    build = kd_dagfm.KD_DAGFM.__init__
-
-    def checked(self: Any, config: Any, dataset: Any) -> None:
-        teacher = getattr(kd_dagfm, str(config["teacher"]), None)
+    def network(name: str) -> type[torch.nn.Module]:
+        teacher = getattr(kd_dagfm, name, None)
         if not (isinstance(teacher, type) and issubclass(teacher, torch.nn.Module)):
-            raise ConfigError(f"teacher={config['teacher']}: KD_DAGFM has no such teacher network")
-        build(self, config, dataset)
+            raise ConfigError(f"teacher={name}: KD_DAGFM has no such teacher network")
+        return teacher
 
-    patch(kd_dagfm.KD_DAGFM, "__init__", checked)
+    patch(kd_dagfm, "eval", network)
 
 
 @mend("config/configurator.py 101", "yaml.FullLoader is changed for the whole process", True)

@@ -69,7 +69,8 @@ def test_dok_matrix_update_fills_the_matrix():
 
 def steps_since_the_scale_grew(folder):
     """What the trainer's scaler has counted after two epochs of training, and the optimizer steps there were."""
-    loaders, _, trainer = build(make_config("SASRec", folder, enable_scaler=True, enable_amp=True, amp_dtype="bfloat16"))
+    half = {"enable_scaler": True, "enable_amp": True, "amp_dtype": "bfloat16"}
+    loaders, _, trainer = build(make_config("SASRec", folder, **half))
     trainer.fit(loaders[0], verbose=False, saved=False)
     return int(trainer.scaler._get_growth_tracker()), 2 * len(loaders[0])
 
@@ -92,6 +93,43 @@ def test_recboles_loops_get_the_scaler_of_the_epoch_and_one_of_their_own_without
     assert not recbole_trainer.amp.GradScaler(enabled=False).is_enabled()
     with recbole_trainer.amp.autocast(enabled=True):
         assert torch.is_autocast_enabled("cuda" if torch.cuda.is_available() else "cpu")
+
+
+# Precision: `ksr_precision`
+
+KSR = {
+    "load_col": {
+        "inter": ["user_id", "item_id", "timestamp"],
+        "kg": ["head_id", "relation_id", "tail_id"],
+        "link": ["item_id", "entity_id"],
+        "ent": ["ent_id", "ent_emb"],
+        "rel": ["rel_id", "rel_emb"],
+    },
+    "additional_feat_suffix": ["ent", "rel"],
+    "alias_of_item_id": ["ent_id"],
+    "alias_of_relation_id": ["rel_id"],
+    "preload_weight": {"ent_id": "ent_emb", "rel_id": "rel_emb"},
+    "kg_embedding_size": 2,
+    "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
+}
+
+
+def test_ksr_trains_with_the_vectors_of_its_relations(circle):
+    items = [f"i{item}" for item in range(12)]
+    for kind, lines in {
+        "kg": ["head_id:token\trelation_id:token\ttail_id:token", *(f"{item}\tr\t{items[0]}" for item in items)],
+        "link": ["item_id:token\tentity_id:token", *(f"{item}\t{item}" for item in items)],
+        "ent": ["ent_id:token\tent_emb:float_seq", *(f"{item}\t0.5 {n}" for n, item in enumerate(items))],
+        "rel": ["rel_id:token\trel_emb:float_seq", "r\t0.25 -1.5"],
+    }.items():
+        (circle / "tiny" / f"tiny.{kind}").write_text("\n".join(lines) + "\n")
+    config = make_config("KSR", circle, **KSR)
+    loaders, model, trainer = build(config)
+    trainer.fit(loaders[0], verbose=False, saved=False)
+    assert model.relation_Matrix.tolist() == [[0, 0], [0.25, -1.5]] + [[0, 0]] * (len(model.relation_Matrix) - 2)
+    with without("ksr_precision"), pytest.raises(RuntimeError, match=r"dtype|scalar type|Double"):
+        loaders, _, trainer = build(config)
+        trainer.fit(loaders[0], verbose=False, saved=False)
 
 
 # Ray: `lazy_ray`

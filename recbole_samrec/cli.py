@@ -25,10 +25,10 @@ from recbole_samrec.data import command as data_command
 from recbole_samrec.data.check import AtomicSummary, check_atomic_files
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.errors import CheckpointError, ConfigError, UserError
+from recbole_samrec.listener import Listener
 from recbole_samrec.names import unique_name
 from recbole_samrec.progress import show_comparison, show_result, watch
 from recbole_samrec.settings import OF_ONE_RUN, literal, nearest, plain_config
-from recbole_samrec.trainer import Listener
 
 MAY_CHANGE = OF_ONE_RUN | {"epochs", "stopping_step", "quiet_terminal", "nproc", "max_bad_steps"}
 """Settings that a resumed run may be given anew."""

@@ -33,8 +33,9 @@ from recbole.utils import utils as recbole_utils
 from recbole_samrec.compat import Patcher
 from recbole_samrec.compat.config import YamlLoader
 from recbole_samrec.errors import ConfigError
+from recbole_samrec.resume import whole
 from recbole_samrec.settings import nearest
-from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer, require_gradients, whole
+from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer, require_gradients
 
 MODELS = {"SAMRec": "sequential_recommender"}
 """Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
@@ -80,8 +81,9 @@ def register(model_class: type) -> str:
         raise ConfigError(f"{name} is not a model: derive it from one of recbole.model.abstract_recommender")
     if name in model_names():
         raise ConfigError(f"{name}: there is a model of this name already; choose another")
-    family = {ModelType.SEQUENTIAL: "sequential", ModelType.CONTEXT: "context_aware", ModelType.KNOWLEDGE: "knowledge_aware"}
-    where = family.get(getattr(model_class, "type", None), "general")
+    families = {ModelType.SEQUENTIAL: "sequential", ModelType.CONTEXT: "context_aware"}
+    families[ModelType.KNOWLEDGE] = "knowledge_aware"
+    where = families.get(getattr(model_class, "type", None), "general")
     alias = ModuleType(f"recbole.model.{where}_recommender.{name.lower()}")
     alias.__spec__ = ModuleSpec(alias.__name__, None)
     setattr(alias, name, model_class)

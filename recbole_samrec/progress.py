@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from recbole_samrec.trainer import Listener
+from recbole_samrec.listener import Listener
 
 
 class Course(Listener):

@@ -27,8 +27,9 @@ from recbole.utils import EvaluatorType, get_model, get_trainer, init_logger, in
 
 from recbole_samrec import checkpoint
 from recbole_samrec.errors import CheckpointError, ConfigError, DataError, UserError
+from recbole_samrec.listener import Listener
 from recbole_samrec.settings import fingerprint, plain_config
-from recbole_samrec.trainer import Listener, SAMTrainer
+from recbole_samrec.trainer import SAMTrainer
 from recbole_samrec.traps import warnings_about
 
 RESULT, CONFIG = "result.json", "config.yaml"

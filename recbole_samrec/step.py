@@ -9,16 +9,15 @@ with the neighbour's gradient. Weight decay lives in the optimizer, so SAM's nei
 from __future__ import annotations
 
 import contextlib
-import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recbole_samrec.errors import ConfigError, TrainingError
+from recbole_samrec.model_state import ModelState, RandomState
 from recbole_samrec.sam import gradient_norm, select, worst_neighbour
 
 VARIANTS = ("sam", "asam")
@@ -67,80 +66,10 @@ def _number(config: Any, key: str, default: float) -> float:
     return float(value)
 
 
-class RandomState:
-    """Every random generator a loss may draw from: Python's, numpy's, torch's on the CPU and on each GPU."""
-
-    @staticmethod
-    def get() -> dict[str, Any]:
-        """The state of all of them, as plain data and tensors."""
-        state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
-            state["cuda"] = torch.cuda.get_rng_state_all()
-        return state
-
-    @staticmethod
-    def set(state: dict[str, Any]) -> None:
-        """Put all of them back into a state that :meth:`get` returned."""
-        version, numbers, gauss = state["python"]
-        random.setstate((version, tuple(numbers), gauss))
-        np.random.set_state(tuple(state["numpy"]))
-        torch.set_rng_state(state["torch"])
-        if "cuda" in state:
-            torch.cuda.set_rng_state_all(state["cuda"])
 
 
-class ModelState:
-    """What a forward pass may change in a model besides its parameters: buffers, counters and plain tensors.
-
-    Args:
-        model: The model.
-        volatile: Names of the plain tensors that a pass changes in place; only these are copied, since others, such
-            as tables of all users' histories, may be large. None copies all.
-    """
-
-    def __init__(self, model: nn.Module, volatile: set[tuple[int, str]] | None = None) -> None:
-        self._buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-        self._attributes = []
-        for module, name, value in plain_attributes(model):
-            copy, version = None, None
-            if isinstance(value, np.ndarray):
-                copy = value.copy()
-            elif isinstance(value, Tensor):
-                version = value._version
-                if volatile is None or (id(module), name) in volatile:
-                    copy = value.detach().clone()
-            self._attributes.append((module, name, value, copy, version))
-
-    def changed_in_place(self) -> set[tuple[int, str]]:
-        """Names of the plain tensors that were written into since."""
-        return {
-            (id(module), name)
-            for module, name, value, _, version in self._attributes
-            if isinstance(value, Tensor) and value._version != version
-        }
-
-    def restore(self) -> None:
-        """Put buffers and attributes back as they were; a tensor that nobody wrote into is left alone."""
-        with torch.no_grad():
-            for buffer, value in self._buffers:
-                buffer.copy_(value)
-            for module, name, value, copy, version in self._attributes:
-                module.__dict__[name] = value
-                if isinstance(value, np.ndarray):
-                    value[...] = copy
-                elif copy is not None and value._version != version:
-                    value.copy_(copy)
 
 
-def plain_attributes(model: nn.Module) -> Iterable[tuple[nn.Module, str, Any]]:
-    """The numbers, strings and tensors that a model keeps as ordinary attributes, which no ``state_dict`` holds."""
-    for module in model.modules():
-        for name, value in vars(module).items():
-            if not name.startswith("_") and name != "training":
-                if value is None or isinstance(value, (bool, int, float, str, np.ndarray)):
-                    yield module, name, value
-                elif isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
-                    yield module, name, value
 
 
 @dataclass

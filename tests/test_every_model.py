@@ -18,7 +18,7 @@ from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
 from recbole_samrec import checkpoint, plugin, step
 from recbole_samrec.errors import ConfigError
-from recbole_samrec.step import RandomState, plain_attributes
+from recbole_samrec.model_state import RandomState, plain_attributes
 from recbole_samrec.trainer import SAMTrainer
 from tests.tiny import make_config
 

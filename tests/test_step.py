@@ -11,7 +11,8 @@ from torch import nn
 
 from recbole_samrec import compat
 from recbole_samrec.errors import ConfigError, TrainingError
-from recbole_samrec.step import RandomState, SAMSettings, SAMStep
+from recbole_samrec.model_state import RandomState
+from recbole_samrec.step import SAMSettings, SAMStep
 from tests.tiny import build, make_config, random_events, write_events
 
 RHO, RATE, DECAY = 0.7, 0.05, 0.1

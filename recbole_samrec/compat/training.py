@@ -20,9 +20,11 @@ from recbole.utils import utils as recbole_utils
 
 from recbole_samrec import checkpoint
 from recbole_samrec.compat import Patcher, applied, mend
+from recbole_samrec.model_state import load_weights
 from recbole_samrec.names import unique_name
+from recbole_samrec.resume import gathered
 from recbole_samrec.settings import plain_config
-from recbole_samrec.trainer import EXACT_STOPPING, gathered, load_weights
+from recbole_samrec.trainer import EXACT_STOPPING
 from recbole_samrec.version import __version__
 
 

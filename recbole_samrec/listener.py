@@ -1,0 +1,19 @@
+"""What a training run tells whoever watches it."""
+
+from __future__ import annotations
+
+
+class Listener:
+    """Is told what happens in training; the base class ignores it all."""
+
+    def epoch_started(self, epoch: int, steps: int) -> None:
+        """An epoch of so many optimizer steps begins (a model may start several rounds of steps an epoch)."""
+
+    def stepped(self) -> None:
+        """One optimizer step is done."""
+
+    def trained(self, epoch: int, loss: float, seconds: float) -> None:
+        """The training part of an epoch is done; ``loss`` is the mean over its steps."""
+
+    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+        """The model was scored on the validation set."""

@@ -1,6 +1,6 @@
 """Importing this module mends RecBole and makes our models known to it; the order of its imports matters."""
 
-# ruff: noqa: E402, I001
+# ruff: noqa: E402
 from recbole_samrec import compat
 from recbole_samrec.compat import stack
 

@@ -19,8 +19,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from recbole_samrec import checkpoint, doctor, plugin, run
-from recbole_samrec.checks import check_evaluation, check_keys, check_values, declarations
-from recbole_samrec.compat.config import READ_ARGV, Typed
+from recbole_samrec.configure import configure, parse_settings, settings_in
 from recbole_samrec.data import command as data_command
 from recbole_samrec.data.check import AtomicSummary, check_atomic_files
 from recbole_samrec.data.find import find_dataset
@@ -28,7 +27,8 @@ from recbole_samrec.errors import CheckpointError, ConfigError, UserError
 from recbole_samrec.listener import Listener
 from recbole_samrec.names import unique_name
 from recbole_samrec.progress import show_comparison, show_result, watch
-from recbole_samrec.settings import OF_ONE_RUN, literal, nearest, plain_config
+from recbole_samrec.record import settings_of
+from recbole_samrec.settings import OF_ONE_RUN, plain_config
 
 MAY_CHANGE = OF_ONE_RUN | {"epochs", "stopping_step", "quiet_terminal", "nproc", "max_bad_steps"}
 """Settings that a resumed run may be given anew."""
@@ -134,7 +134,7 @@ def _all_read(arguments: argparse.Namespace, rest: Sequence[str]) -> argparse.Na
 def run_command(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
     """Train and test one model."""
     given = parse_settings(rest) | _model_and_dataset(arguments)
-    base = _settings_in((arguments.config_files or "").split())
+    base = settings_in((arguments.config_files or "").split())
     folder = Path(arguments.run_dir) if arguments.run_dir else None
     resume = None
     if arguments.nproc < 1:
@@ -144,9 +144,9 @@ def run_command(arguments: argparse.Namespace, rest: Sequence[str], console: Con
         base, folder = _as_stored(resume, base | given), folder or resume.parent
     config = configure(base, given, partial(_note, console))
     if arguments.resume == "auto":
-        folder = run.newest_run_like(Path("runs"), run.settings_of(config))
-        resume = folder and run.newest_checkpoint(folder, partial(_note, console))
-        if resume is None:
+        if like := run.newest_run_like(Path("runs"), settings_of(config)):
+            folder, resume = like, run.newest_checkpoint(like, partial(_note, console))
+        else:
             _note(console, "there is no run of these settings to go on with; a new one begins")
     sha256 = check_data(config, partial(_note, console)).sha256
     if resume is None:
@@ -177,77 +177,12 @@ def _note(console: Console, line: str) -> None:
     console.print(f"note: {_escaped(line)}", highlight=False, soft_wrap=True)
 
 
-def _settings_in(files: Sequence[str]) -> dict[str, Any]:
-    """The settings of yaml files, of which the later ones win."""
-    settings: dict[str, Any] = {}
-    for file in files:
-        settings |= plugin.read_yaml(Path(file))
-    return settings
-
-
 def _model_and_dataset(arguments: argparse.Namespace) -> dict[str, str]:
     """What was named; a user's own model, ``file.py:Name``, becomes known under its name."""
     named = {key: getattr(arguments, key) for key in ("model", "dataset") if getattr(arguments, key)}
     if ":" in named.get("model", ""):
         named["model"] = plugin.model_from(named["model"])
     return named
-
-
-def parse_settings(rest: Sequence[str]) -> dict[str, Any]:
-    """Read ``--key=value`` arguments.
-
-    Raises:
-        ConfigError: An argument has another form, or a key is given twice with different values.
-    """
-    given: dict[str, Any] = {}
-    for argument in rest:
-        key, equals, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or not equals or not key.isidentifier():
-            raise ConfigError(f"{argument}: give settings as --key=value, such as --learning_rate=0.001")
-        read = value if key.endswith("_num_interval") else literal(value)  # "[5,10]" is an interval there, not a list
-        if key in given and given[key] != read:
-            raise ConfigError(f"--{key} is given twice, as {given[key]} and {value}")
-        given[key] = read
-    return given
-
-
-def configure(base: dict[str, Any], given: dict[str, Any], note: Callable[[str], None] | None = None) -> Any:
-    """RecBole's configuration from settings.
-
-    Args:
-        base: Settings of files or of a stored run; a key that nothing is known to read may be the user's own.
-        given: Settings that win over those, whose keys must all be known.
-        note: Is told what looks odd. Without it the settings are taken as checked before.
-
-    Raises:
-        ConfigError: A key, value, model or data set is wrong.
-    """
-    from recbole.config import Config
-    from recbole.utils import get_model
-
-    settings = {**base, **given}
-    model, dataset = str(settings.get("model") or "SAMRec"), str(settings.get("dataset") or "ml-100k")
-    try:
-        model_class = get_model(model)
-    except ImportError as error:
-        raise ConfigError(f"--model={model}: {run.words_of(error, {})}") from error
-    if note is not None:
-        known = plugin.known_keys(model_class, model, dataset)
-        check_keys(given, known | set(base))
-        for key in sorted(set(base) - known):
-            if (hint := nearest(key, known)).startswith("did you mean"):
-                note(f"nothing is known to read the setting {key} of the files; {hint}")
-        check_values(settings, declarations(plugin.settings_files(model, dataset)))
-    argv, defaults = READ_ARGV.set(False), plugin.COMMAND_DEFAULTS.set(True)
-    try:
-        config = Config(model=model, dataset=dataset, config_dict=Typed(settings))
-    except run.RECBOLES as error:
-        raise ConfigError(run.words_of(error, settings)) from error
-    finally:
-        READ_ARGV.reset(argv)
-        plugin.COMMAND_DEFAULTS.reset(defaults)
-    check_evaluation(config)
-    return config
 
 
 def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:

@@ -5,30 +5,26 @@ The folder holds ``best.pth`` and ``last.pth``, ``config.yaml``, ``run.log``, ``
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import platform
 import shutil
-import statistics
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from importlib import metadata
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import EvaluatorType, get_model, get_trainer, init_logger, init_seed
 
 from recbole_samrec import checkpoint
-from recbole_samrec.errors import CheckpointError, ConfigError, DataError, UserError
+from recbole_samrec.errors import CheckpointError, ConfigError, DataError
 from recbole_samrec.listener import Listener
-from recbole_samrec.settings import fingerprint, plain_config
+from recbole_samrec.record import data_hash, describe, renamed, settings_of
+from recbole_samrec.refusals import told_as_user_error
+from recbole_samrec.settings import fingerprint
 from recbole_samrec.trainer import SAMTrainer
 from recbole_samrec.traps import warnings_about
 
@@ -74,9 +70,7 @@ def train(
     scored = bool(loaders[2]) and Path(trainer.saved_model_file).exists()  # pre-training may save nothing
     test = trainer.evaluate(loaders[2], load_best_model=True) if scored else None
     seconds = getattr(trainer, "elapsed", 0.0) + time.perf_counter() - started
-    result = describe(config, dataset, trainer, test)
-    result |= {"seconds_total": seconds}
-    result["data"]["sha256"] = sha256 or data_hash(config)
+    result = describe(config, dataset, trainer, test, seconds, sha256 or data_hash(config))
     if _is_first(config):
         write_atomically(folder / RESULT, json.dumps(result, indent=2) + "\n")
     return result
@@ -141,60 +135,6 @@ def _read(config: Any) -> tuple[Any, tuple]:
     return dataset, loaders
 
 
-RECBOLES = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    ImportError,
-    NotImplementedError,
-    RuntimeError,
-)
-"""What RecBole, torch and pandas raise at settings and data that they do not take."""
-
-
-REMEDIES = {
-    "Full sort evaluation": "set 'mode': 'labeled' or 'uni100' in eval_args, or rank with metrics such as NDCG",
-    "feat is empty": "the filters leave nothing; loosen user_inter_num_interval, item_inter_num_interval, val_interval",
-    "number of attention heads": "change n_heads or hidden_size",
-}
-"""What to do about messages of RecBole that do not say it."""
-
-
-@contextmanager
-def told_as_user_error(what: str, config: Any) -> Iterator[None]:
-    """Turn what RecBole, torch and pandas raise into an error that is told in one line.
-
-    Raises:
-        UserError: In place of any of :data:`RECBOLES`.
-    """
-    try:
-        yield
-    except UserError:
-        raise
-    except RECBOLES as error:
-        raise ConfigError(f"{what}: {words_of(error, config.final_config_dict)}") from error
-
-
-def words_of(error: Exception, settings: Mapping[str, Any]) -> str:
-    """An exception's message in one line; a bare key error names the setting that the key came from."""
-    words = " ".join(str(error).split())
-    remedy = next((remedy for part, remedy in REMEDIES.items() if part in words), None)
-    if remedy:
-        return f"{words.rstrip('.!')}; {remedy}"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"it needs the package {error.name}; install it with: pip install {error.name}"
-    if isinstance(error, KeyError):
-        words = str(error.args[0]) if error.args else ""
-        sources = [f"{key}={value}" for key, value in settings.items() if isinstance(value, str) and value == words]
-        return f"{sources[0]} is not known" if sources else f"{words} is missing or not known"
-    if not words or isinstance(error, (TypeError, AttributeError, ArithmeticError, AssertionError)):
-        return f"{type(error).__name__} {words}".strip() + "; --debug shows where"
-    return words
-
-
 def evaluate(config: Any, weights: Path, masks: Sequence[bool] = (False,)) -> dict[bool, dict[str, Any]]:
     """Score the weights of a checkpoint again.
 
@@ -220,49 +160,6 @@ def evaluate(config: Any, weights: Path, masks: Sequence[bool] = (False,)) -> di
             part: renamed(trainer.evaluate(loader, **options)) if loader else None for part, loader in parts
         }
     return scores
-
-
-def describe(config: Any, dataset: Any, trainer: Any, test: Mapping[str, float] | None) -> dict[str, Any]:
-    """The record of a finished run that other programs rely on; its keys are explained in the README."""
-    ours = isinstance(trainer, SAMTrainer)  # boosted trees have no epochs, steps or parameters
-    seconds = list(trainer.seconds.values()) if ours else []
-    return {
-        "model": config["model"],
-        "dataset": config["dataset"],
-        "seed": config["seed"],
-        "config": settings_of(config),
-        "data": {
-            "users": dataset.user_num - 1,
-            "items": dataset.item_num - 1,
-            "interactions": dataset.interactions,
-            "sha256": None,
-        },
-        "versions": versions(),
-        "revision": revision(),
-        "device": device_name(config["device"]),
-        "parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad) if ours else None,
-        "epochs_run": len(trainer.train_loss_dict) if ours else None,
-        "best_epoch": trainer.best_epoch if ours and trainer.best_epoch >= 0 else None,
-        "seconds_per_epoch": statistics.median(seconds) if seconds else None,
-        "seconds_total": None,
-        "peak_memory_mb": peak_memory_mb(config["device"]),
-        "skipped_steps": trainer.sam_step.skipped if ours else None,
-        "valid": renamed(trainer.best_valid_result),
-        "test": renamed(test),
-    }
-
-
-def renamed(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
-    """RecBole's metrics under the field's names: ``hit@10`` is ``hr@10``."""
-    if metrics is None:
-        return None
-    return {name.replace("hit@", "hr@"): float(value) for name, value in metrics.items()}
-
-
-def settings_of(config: Any) -> dict[str, Any]:
-    """The settings of a run without those of its folder, so that another run may use them."""
-    drop = ("run_dir", "resume", "quiet_terminal", "checkpoint_dir")
-    return {key: value for key, value in plain_config(config).items() if key not in drop}
 
 
 def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: None) -> Path:
@@ -358,66 +255,6 @@ def write_atomically(path: Path, text: str) -> None:
     except OSError as error:
         reason = f"cannot be written ({error.strerror})"
         raise ConfigError(f"{path}: {reason}; free some space or choose another --run_dir") from error
-
-
-def versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that a result depends on."""
-    names = ("recbole-samrec", "recbole", "torch", "numpy", "pandas", "scipy", "ray")
-    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
-
-
-def _version(package: str) -> str | None:
-    if package == "recbole-samrec":
-        from recbole_samrec.version import __version__
-
-        return __version__
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def revision() -> str | None:
-    """The git revision of a checkout that the code runs from, with ``-dirty`` if it was changed; else None."""
-    here = Path(__file__).resolve().parent.parent
-    if not (here / ".git").exists():
-        return None
-    try:
-        command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def device_name(device: torch.device) -> str:
-    """Name of the GPU, or ``cpu`` with the number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu ({torch.get_num_threads()} threads)"
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """The most memory that was in use: on the GPU, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
-
-
-def data_hash(config: Any) -> str:
-    """The sha256 of the interaction file, or of all of them for benchmark files."""
-    folder, name = Path(config["data_path"]), config["dataset"]
-    parts = config["benchmark_filename"]
-    files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
-    digest = hashlib.sha256()
-    for file in files:
-        with open(folder / file, "rb") as stream:
-            while block := stream.read(2**20):
-                digest.update(block)
-    return digest.hexdigest()
 
 
 def _is_first(config: Any) -> bool:

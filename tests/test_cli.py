@@ -16,7 +16,7 @@ from command import SMALL, main, succeed
 from tiny import cyclic, write_events
 
 from recbole_samrec import cli
-from recbole_samrec.cli import parse_settings
+from recbole_samrec.configure import parse_settings
 from recbole_samrec.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,7 +12,9 @@ import yaml
 from command import SMALL, main, succeed, tree
 from tiny import cyclic, random_events, write_events
 
-from recbole_samrec import cli, run
+from recbole_samrec import record, run
+from recbole_samrec.configure import configure
+from recbole_samrec.refusals import words_of
 
 KEYS = set(
     "model dataset seed config data versions revision device parameters epochs_run best_epoch seconds_per_epoch "
@@ -119,7 +121,7 @@ def test_masked_figures(data):
     trained(*SMALL)
     said = succeed("evaluate", "one", "--mask_history")
     stored = torch.load("one/best.pth", weights_only=True)["config"]
-    config = cli.configure({**stored, "checkpoint_dir": "one"}, {})
+    config = configure({**stored, "checkpoint_dir": "one"}, {})
     scores = run.evaluate(config, Path("one/best.pth"), (False, True))
 
     dataset, loaders, trainer = run.prepare(config, log=False)
@@ -153,7 +155,7 @@ def test_masked_figures(data):
 def test_masks_change_nothing_where_recbole_hides_the_history_itself(data):
     trained("--model=BPR", "--epochs=1")
     stored = torch.load("one/best.pth", weights_only=True)["config"]
-    scores = run.evaluate(cli.configure(stored, {}), Path("one/best.pth"), (False, True))
+    scores = run.evaluate(configure(stored, {}), Path("one/best.pth"), (False, True))
     assert scores[False] == scores[True]
 
 
@@ -233,7 +235,7 @@ def test_the_hash_of_benchmark_files_is_that_of_all(own_folder):
     for part, content in (("train", b"a"), ("test", b"b")):
         (own_folder / f"x.{part}.inter").write_bytes(content)
     config = {"data_path": str(own_folder), "dataset": "x", "benchmark_filename": ["train", "test"]}
-    assert run.data_hash(config) == hashlib.sha256(b"ab").hexdigest()
+    assert record.data_hash(config) == hashlib.sha256(b"ab").hexdigest()
 
 
 def test_only_what_a_run_left_before_it_began_is_removed(own_folder):
@@ -266,7 +268,7 @@ def test_only_what_a_run_left_before_it_began_is_removed(own_folder):
     ],
 )
 def test_words_of_an_error(error, words):
-    assert words in run.words_of(error, {"hidden_act": "foo", "n_heads": 2})
+    assert words in words_of(error, {"hidden_act": "foo", "n_heads": 2})
 
 
 def test_recboles_own_functions_tolerate_what_they_did(data):

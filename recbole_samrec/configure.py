@@ -1,0 +1,79 @@
+"""From arguments and files to RecBole's configuration, with every setting checked on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole.config import Config
+from recbole.utils import get_model
+
+from recbole_samrec import plugin
+from recbole_samrec.checks import check_evaluation, check_keys, check_values, declarations
+from recbole_samrec.compat.config import READ_ARGV, Typed
+from recbole_samrec.errors import ConfigError
+from recbole_samrec.refusals import RECBOLES, words_of
+from recbole_samrec.settings import literal, nearest
+
+
+def parse_settings(rest: Sequence[str]) -> dict[str, Any]:
+    """Read ``--key=value`` arguments.
+
+    Raises:
+        ConfigError: An argument has another form, or a key is given twice with different values.
+    """
+    given: dict[str, Any] = {}
+    for argument in rest:
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not equals or not key.isidentifier():
+            raise ConfigError(f"{argument}: give settings as --key=value, such as --learning_rate=0.001")
+        read = value if key.endswith("_num_interval") else literal(value)  # "[5,10]" is an interval there, not a list
+        if key in given and given[key] != read:
+            raise ConfigError(f"--{key} is given twice, as {given[key]} and {value}")
+        given[key] = read
+    return given
+
+
+def settings_in(files: Sequence[str]) -> dict[str, Any]:
+    """The settings of yaml files, of which the later ones win."""
+    settings: dict[str, Any] = {}
+    for file in files:
+        settings |= plugin.read_yaml(Path(file))
+    return settings
+
+
+def configure(base: dict[str, Any], given: dict[str, Any], note: Callable[[str], None] | None = None) -> Any:
+    """RecBole's configuration from settings.
+
+    Args:
+        base: Settings of files or of a stored run; a key that nothing is known to read may be the user's own.
+        given: Settings that win over those, whose keys must all be known.
+        note: Is told what looks odd. Without it the settings are taken as checked before.
+
+    Raises:
+        ConfigError: A key, value, model or data set is wrong.
+    """
+    settings = {**base, **given}
+    model, dataset = str(settings.get("model") or "SAMRec"), str(settings.get("dataset") or "ml-100k")
+    try:
+        model_class = get_model(model)
+    except ImportError as error:
+        raise ConfigError(f"--model={model}: {words_of(error, {})}") from error
+    if note is not None:
+        known = plugin.known_keys(model_class, model, dataset)
+        check_keys(given, known | set(base))
+        for key in sorted(set(base) - known):
+            if (hint := nearest(key, known)).startswith("did you mean"):
+                note(f"nothing is known to read the setting {key} of the files; {hint}")
+        check_values(settings, declarations(plugin.settings_files(model, dataset)))
+    argv, defaults = READ_ARGV.set(False), plugin.COMMAND_DEFAULTS.set(True)
+    try:
+        config = Config(model=model, dataset=dataset, config_dict=Typed(settings))
+    except RECBOLES as error:
+        raise ConfigError(words_of(error, settings)) from error
+    finally:
+        READ_ARGV.reset(argv)
+        plugin.COMMAND_DEFAULTS.reset(defaults)
+    check_evaluation(config)
+    return config

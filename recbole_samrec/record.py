@@ -1,0 +1,130 @@
+"""What is written down of a finished run in ``result.json``."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recbole_samrec.settings import plain_config
+from recbole_samrec.trainer import SAMTrainer
+from recbole_samrec.version import __version__
+
+
+def describe(
+    config: Any, dataset: Any, trainer: Any, test: Mapping[str, float] | None, seconds_total: float, sha256: str
+) -> dict[str, Any]:
+    """The record of a finished run that other programs rely on; its keys are explained in the README.
+
+    Args:
+        config: RecBole's configuration.
+        dataset: RecBole's data set, with the number of ``interactions``.
+        trainer: RecBole's trainer, after training.
+        test: Metrics of the test set, if there is one.
+        seconds_total: Time that the whole run took.
+        sha256: Hash of the interactions.
+    """
+    ours = isinstance(trainer, SAMTrainer)  # boosted trees have no epochs, steps or parameters
+    seconds = list(trainer.seconds.values()) if ours else []
+    return {
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "seed": config["seed"],
+        "config": settings_of(config),
+        "data": {
+            "users": dataset.user_num - 1,
+            "items": dataset.item_num - 1,
+            "interactions": dataset.interactions,
+            "sha256": sha256,
+        },
+        "versions": versions(),
+        "revision": revision(),
+        "device": device_name(config["device"]),
+        "parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad) if ours else None,
+        "epochs_run": len(trainer.train_loss_dict) if ours else None,
+        "best_epoch": trainer.best_epoch if ours and trainer.best_epoch >= 0 else None,
+        "seconds_per_epoch": statistics.median(seconds) if seconds else None,
+        "seconds_total": seconds_total,
+        "peak_memory_mb": peak_memory_mb(config["device"]),
+        "skipped_steps": trainer.sam_step.skipped if ours else None,
+        "valid": renamed(trainer.best_valid_result),
+        "test": renamed(test),
+    }
+
+
+def renamed(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
+    """RecBole's metrics under the field's names: ``hit@10`` is ``hr@10``."""
+    if metrics is None:
+        return None
+    return {name.replace("hit@", "hr@"): float(value) for name, value in metrics.items()}
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """The settings of a run without those of its folder, so that another run may use them."""
+    drop = ("run_dir", "resume", "quiet_terminal", "checkpoint_dir")
+    return {key: value for key, value in plain_config(config).items() if key not in drop}
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that a result depends on."""
+    names = ("recbole-samrec", "recbole", "torch", "numpy", "pandas", "scipy", "ray")
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def _version(package: str) -> str | None:
+    if package == "recbole-samrec":
+        return __version__
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def revision() -> str | None:
+    """The git revision of a checkout that the code runs from, with ``-dirty`` if it was changed; else None."""
+    here = Path(__file__).resolve().parent.parent
+    if not (here / ".git").exists():
+        return None
+    try:
+        command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the GPU, or ``cpu`` with the number of threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """The most memory that was in use: on the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    import resource  # there is none on Windows
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def data_hash(config: Any) -> str:
+    """The sha256 of the interaction file, or of all of them for benchmark files."""
+    folder, name = Path(config["data_path"]), config["dataset"]
+    parts = config["benchmark_filename"]
+    files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
+    digest = hashlib.sha256()
+    for file in files:
+        with open(folder / file, "rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -16,7 +16,7 @@ from recbole.utils import get_model
 from recbole_samrec import checkpoint, plugin, run
 from recbole_samrec.cli import main
 from recbole_samrec.errors import CheckpointError
-from recbole_samrec.trainer import Listener
+from recbole_samrec.listener import Listener
 from tests import test_every_model as every_model
 from tests.tiny import build, make_config, random_events, write_events
 

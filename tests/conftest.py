@@ -1,9 +1,9 @@
-"""What all tests share: one thread, a folder of their own, and no command line that RecBole could read."""
+"""What all tests share: the CPU with one thread, a folder of their own, and no command line that RecBole could read."""
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # many tests compare bits, which a GPU rounds in another order
 
 import logging
 import sys
@@ -21,8 +21,9 @@ def own_folder(tmp_path, monkeypatch):
     """Run every test in an empty folder, so that nothing is scattered and nothing is found that lies about."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["test"])
-    yield tmp_path
     root = logging.getLogger()
+    root.setLevel(logging.WARNING)  # a run before may have set another
+    yield tmp_path
     for handler in [h for h in root.handlers if getattr(h, "of_a_run", False)]:
         root.removeHandler(handler)
         handler.close()

@@ -43,7 +43,7 @@ def test_a_run_on_a_terminal_that_is_stopped_goes_on_as_printed(data):
     lines = [line for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)) if line.strip()]
     assert lines[0] == "SAMRec on tiny"
     drawn = [line for line in lines if line.startswith("epoch ")]
-    assert len(drawn) > 2 and all(len(line) <= 80 for line in drawn)
+    assert drawn and all(len(line) <= 80 for line in drawn)
     assert re.fullmatch(r"epoch \d+/500 \S+ loss \S+  NDCG@10 \S+  best \S+  \S+ left", drawn[-1])
     assert "KeyboardInterrupt" not in shown and len(set(lines) - set(drawn)) == 2, lines
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import sys
 from collections.abc import Callable
@@ -129,10 +130,14 @@ def count_flops(patch: Patcher) -> None:
     patch.everywhere(utils.get_flops, get_flops)
 
 
+REFUSALS = (AssertionError, NotImplementedError)
+"""How a model says that it does not score single pairs, or not all items."""
+
+
 def get_flops(
     model: torch.nn.Module, dataset: Any, device: Any, logger: Any, transform: Callable, verbose: bool = False
 ) -> int:
-    """Floating-point operations of scoring one interaction, as torch counts them.
+    """Floating-point operations of scoring one interaction, as torch counts them; 0 where the model scores none.
 
     Args:
         model: RecBole model.
@@ -149,6 +154,25 @@ def get_flops(
         return 1
     interaction = transform(dataset, dataset[torch.tensor([1])].to(device))
     probe = copy.deepcopy(model).eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        probe.predict(interaction)
-    return counter.get_total_flops()
+    for score in (probe.predict, probe.full_sort_predict):  # GRU4RecCPR and SASRecCPR refuse the first
+        with torch.no_grad(), FlopCounterMode(display=False) as counter, contextlib.suppress(*REFUSALS):
+            score(interaction)
+            return counter.get_total_flops()
+    return 0
+
+
+@mend("trainer/hyper_tuning.py 117", "exhaustive search gives hyperopt a random generator that it no longer takes")
+def generator_for_hyperopt(patch: Patcher) -> None:
+    """Let the one ``RandomState`` of the search be a ``Generator``, which hyperopt draws from since 0.2.6."""
+    from recbole.trainer import hyper_tuning
+
+    patch(hyper_tuning, "np", _NumpyWithGenerator("numpy"))
+
+
+class _NumpyWithGenerator(ModuleType):
+    """Numpy as RecBole's search sees it, but for the generator."""
+
+    random = SimpleNamespace(RandomState=np.random.default_rng)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)

@@ -127,6 +127,9 @@ class _Plain(logging.Formatter):
     """Formats messages without the colours that RecBole writes into them."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line of a message; RaCT hands over a path as if it were to be printed."""
+        if record.args and "%" not in str(record.msg):
+            record.msg, record.args = " ".join(map(str, (record.msg, *record.args))), None
         return re.sub(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])", "", super().format(record))
 
 

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import scipy.sparse
 import torch
 from recbole.quick_start import quick_start
+from recbole.trainer import hyper_tuning
 from recbole.trainer import trainer as recbole_trainer
 from toy_data import without
 
@@ -211,3 +213,32 @@ def test_models_without_arithmetic_count_as_one(circle):
     loaders, model, _ = build(config)
     assert flops(config, loaders[0].dataset, model) == 1
 
+
+@pytest.mark.parametrize("model", ["GRU4RecCPR", "SASRecCPR"])
+def test_models_that_score_no_single_pair_are_counted_by_scoring_all_items(model, circle):
+    loaders, network, _ = build(make_config(model, circle))
+    assert flops(make_config(model, circle), loaders[0].dataset, network) > 0
+
+
+def test_an_exhaustive_search_draws_from_a_generator(monkeypatch):
+    drawn_from = []
+
+    def rec_eval(nodes, memo):
+        drawn_from.append(memo["s_rng"])
+        raise StopIteration
+
+    stand_in = ModuleType("hyperopt")
+    stand_in.pyll = SimpleNamespace(rec_eval=rec_eval)
+    monkeypatch.setitem(sys.modules, "hyperopt", stand_in)
+    monkeypatch.setitem(sys.modules, "hyperopt.base", SimpleNamespace(miscs_update_idxs_vals=None))
+    domain = SimpleNamespace(s_idxs_vals=None, s_new_ids="s_new_ids", s_rng="s_rng")
+
+    def search():
+        with pytest.raises(StopIteration):
+            hyper_tuning.exhaustive_search([0], domain, SimpleNamespace(trials=[]), seed=3)
+        return drawn_from.pop()
+
+    assert search().integers(100) == np.random.default_rng(3).integers(100)
+    with without("generator_for_hyperopt"):
+        assert not hasattr(search(), "integers")
+    assert hyper_tuning.np.prod([2, 3]) == 6

@@ -429,3 +429,12 @@ def test_a_users_own_class_trains_with_recboles_classes(events):
     trainer.fit(train_data, valid_data, verbose=False)
     assert trainer.evaluate(test_data).keys() == trainer.best_valid_result.keys()
     assert checkpoint.load(trainer.saved_model_file)["config"]["model"] == "Own"
+
+
+def test_a_message_with_surplus_arguments_is_written_as_it_would_be_printed(own_folder):
+    settings = {"run_dir": str(own_folder), "state": "INFO", "single_spec": True, "quiet_terminal": True}
+    recbole_samrec.compat.training.init_logger(settings)
+    logging.getLogger().info("Load pretrained model from", "a/path.pth")
+    logging.getLogger().info("%d of %d", 1, 2)
+    lines = (own_folder / "run.log").read_text().splitlines()
+    assert [line.split("  ")[1] for line in lines[-2:]] == ["Load pretrained model from a/path.pth", "1 of 2"]

@@ -434,7 +434,11 @@ def test_a_users_own_class_trains_with_recboles_classes(events):
 def test_a_message_with_surplus_arguments_is_written_as_it_would_be_printed(own_folder):
     settings = {"run_dir": str(own_folder), "state": "INFO", "single_spec": True, "quiet_terminal": True}
     recbole_samrec.compat.training.init_logger(settings)
-    logging.getLogger().info("Load pretrained model from", "a/path.pth")
-    logging.getLogger().info("%d of %d", 1, 2)
-    lines = (own_folder / "run.log").read_text().splitlines()
-    assert [line.split("  ")[1] for line in lines[-2:]] == ["Load pretrained model from a/path.pth", "1 of 2"]
+    handler = next(h for h in logging.getLogger().handlers if getattr(h, "of_a_run", False))
+
+    def line(message, *arguments):
+        record = logging.LogRecord("root", logging.INFO, "ract.py", 76, message, arguments, None)
+        return handler.format(record).split("  ")[1]
+
+    assert line("Load pretrained model from", "a/path.pth") == "Load pretrained model from a/path.pth"
+    assert line("%d of %d", 1, 2) == "1 of 2"

@@ -10,6 +10,7 @@ _ray.apply(_ray.patcher)  # before anything imports RecBole's quick start, and R
 from recbole_samrec.compat import caches, config, data, time_order, training
 
 compat.apply_all()
+data.silence_pandas()
 
 from recbole_samrec import plugin
 

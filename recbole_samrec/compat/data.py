@@ -139,13 +139,14 @@ def _fill_nan(self: Dataset) -> None:
 def fill_empty_sequences(patch: Patcher) -> None:
     if _fillna_on_a_column_is_lost():
         patch(_reader(), "fill_sequences", True)
-        _silence_pandas_3()
 
 
-def _silence_pandas_3() -> None:
-    """Ignore what pandas 3 and torch say of RecBole's lines whose effect is mended here, or that do no harm."""
-    module = re.escape(dataset_module.__name__)
-    warnings.filterwarnings("ignore", category=pd.errors.ChainedAssignmentError, module=module)
+def silence_pandas() -> None:
+    """Ignore what pandas and torch say of RecBole's lines whose effect is mended here, or that do no harm."""
+    module = re.escape("recbole.data.dataset.")
+    if hasattr(pd.errors, "ChainedAssignmentError"):
+        warnings.filterwarnings("ignore", category=pd.errors.ChainedAssignmentError, module=module)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=module)  # pandas 2.2 announces pandas 3
     # Columns are read-only views; no tensor of a data set is ever written to in place.
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module=module)
 
@@ -156,8 +157,10 @@ def _silence_pandas_3() -> None:
     silent=True,
 )
 def length_of_each_row(patch: Patcher) -> None:
-    if isinstance(pd.Series([[1, 2], [3]]).agg(len), pd.Series):
-        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if isinstance(pd.Series([[1, 2], [3]]).agg(len), pd.Series):
+            return
     for module in (dataset_module, kg_module, sequential_module):
         patch(module, "len", _length)
 

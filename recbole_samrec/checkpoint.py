@@ -10,6 +10,9 @@ import contextlib
 import os
 import pickle
 import secrets
+import signal
+import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -44,13 +47,30 @@ def save(path: str | os.PathLike[str], state: dict[str, Any], previous: str | os
     path = Path(path)
     plain_state = plain(state)
     try:
-        with writing(path, previous) as file:
+        with _uninterrupted(), writing(path, previous) as file:
             torch.save(plain_state, file)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise CheckpointError(
             f"{path}: the checkpoint could not be written ({_reason(error)}); free some space or choose another "
             "folder with --run_dir, the last good checkpoint is kept"
         ) from error
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the ``with`` block has ended: torch's writer aborts the process if it is stopped midway."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[tuple] = []
+    signal.signal(signal.SIGINT, lambda *event: pressed.append(event))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            handler(*pressed[0])
 
 
 @contextlib.contextmanager
@@ -106,7 +126,9 @@ def load(path: str | os.PathLike[str], trust: bool | None = None) -> dict[str, A
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint file")
     try:
-        state = unpacked(torch.load(path, map_location="cpu", weights_only=True))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # our own message says more
+            state = unpacked(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged file may mislead the loader into any error
         if not (isinstance(error, pickle.UnpicklingError) and _is_pickled(path)):
             raise CheckpointError(f"{path}: the checkpoint is damaged or none ({_reason(error)})") from error

@@ -168,6 +168,7 @@ def recboles(state, file):
     torch.save(state, file, pickle_protocol=4)
 
 
+@pytest.mark.filterwarnings("error:Detected pickle protocol")
 @pytest.mark.parametrize("write", [bare_pickle, recboles, torch.save])
 def test_a_bomb_is_refused_and_does_not_go_off(write):
     write({"config": {}, "state_dict": {}, "bomb": Bomb()}, "bomb.pth")
@@ -388,6 +389,22 @@ def test_an_interrupt_leaves_the_old_file(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save("file.pth", NEW)
     assert os.listdir() == ["file.pth"]
+
+
+def test_ctrl_c_waits_until_the_file_is_whole(monkeypatch):
+    """Stopped midway, torch's writer aborts the process: "terminate called ... write to closed file"."""
+    checkpoint.save("file.pth", OLD)
+    save, handler = torch.save, signal.getsignal(signal.SIGINT)
+
+    def save_during_ctrl_c(state, file):
+        os.kill(os.getpid(), signal.SIGINT)
+        save(state, file)
+
+    monkeypatch.setattr(checkpoint.torch, "save", save_during_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.save("file.pth", NEW)
+    assert torch.equal(checkpoint.load("file.pth")["weights"], NEW["weights"])
+    assert os.listdir() == ["file.pth"] and signal.getsignal(signal.SIGINT) is handler
 
 
 def test_a_file_is_on_the_disk_before_it_takes_its_name(monkeypatch):

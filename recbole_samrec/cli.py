@@ -290,8 +290,15 @@ def _as_stored(resume: Path, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings_of(file: Path, given: dict[str, Any]) -> dict[str, Any]:
-    """The settings that a checkpoint was trained with."""
-    return checkpoint.settings_in(checkpoint.load(file, trust=bool(given.get("trust_checkpoint"))), file)
+    """The settings that a checkpoint was trained with.
+
+    Raises:
+        CheckpointError: Its model is the user's own, and nobody said where that is.
+    """
+    stored = checkpoint.settings_in(checkpoint.load(file, trust=bool(given.get("trust_checkpoint"))), file)
+    if not plugin.is_model(stored["model"]):
+        raise CheckpointError(f"{file}: its model is one of your own; say where: --model=file.py:{stored['model']}")
+    return stored
 
 
 def _clear_temporary(folder: Path) -> None:

@@ -202,14 +202,18 @@ def model_names() -> list[str]:
     return sorted(theirs.union(MODELS), key=str.lower)
 
 
+def is_model(name: str) -> bool:
+    """Whether a model of this name can be found: RecBole's, ours, or one that was made known."""
+    return name in model_names() or _loaded(name)
+
+
 def with_nearest_names(get_model: Callable) -> Callable:
     """Answer an unknown model name with the nearest ones; RecBole's look-up ends in a missing lightgbm."""
 
     @functools.wraps(get_model)
     def get_known(model_name: str) -> type:
-        known = model_names()
-        if model_name not in known and not _loaded(model_name):
-            raise ConfigError(f"--model={model_name}: there is no such model; {nearest(model_name, known)}")
+        if not is_model(model_name):
+            raise ConfigError(f"--model={model_name}: there is no such model; {nearest(model_name, model_names())}")
         return get_model(model_name)
 
     return get_known

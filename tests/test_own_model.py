@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recbole_samrec import plugin
 from recbole_samrec.checkpoint import load
 from recbole_samrec.cli import main
 from tests.tiny import cyclic, write_events
@@ -22,7 +23,7 @@ def files(own_folder):
     return ["--config_files=mean_rec.yaml", "--dataset=circle", "--epochs=2", "--show_progress=False"]
 
 
-def test_commands_of_the_page(files, capsys):
+def test_commands_of_the_page(files, capsys, monkeypatch):
     run, source = ["run", "--model=mean_rec.py:MeanRec", *files], "--model=mean_rec.py:MeanRec"
     assert main([*run, "--run_dir=plain"]) == 0
     assert main([*run, "--run_dir=sam", "--sam_rho=0.1"]) == 0
@@ -32,18 +33,19 @@ def test_commands_of_the_page(files, capsys):
     assert plain.shape == sam.shape and not plain.equal(sam)
     assert main(["evaluate", "sam", source, "--mask_history"]) == 0
     assert "the same figures as in sam/result.json" in capsys.readouterr().out
+    with monkeypatch.context() as patch:
+        patch.setattr(plugin, "_loaded", lambda name: False)  # as in another process, which has never heard of it
+        for again in (["evaluate", "sam"], ["run", "--resume=sam"]):
+            assert main(again) == 2
+            assert "its model is one of your own; say where: --model=file.py:MeanRec" in capsys.readouterr().err
     assert main([*run, "--run_dir=wrong", "--mean_sizes=3"]) == 2
     assert "did you mean mean_size?" in capsys.readouterr().err
 
 
 def test_python_of_the_page(files, monkeypatch):
     monkeypatch.syspath_prepend(".")
-    from mean_rec import MeanRec
-    from recbole.quick_start import run_recbole
-
-    import recbole_samrec
-
-    assert recbole_samrec.register(MeanRec) == "MeanRec"
+    (block,) = re.findall(r"```python\n(import recbole_samrec\n.*?)```", PAGE.read_text(), re.S)
     settings = {"epochs": 1, "sam_rho": 0.1, "load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
-    result = run_recbole(model=MeanRec, dataset="circle", config_file_list=["mean_rec.yaml"], config_dict=settings)
-    assert set(result) >= {"best_valid_result", "test_result"}
+    block = block.replace('"ml-100k"', '"circle"').replace('{"sam_rho": 0.1}', repr(settings))
+    exec(block.replace("\nrun_recbole(", "\nresult = run_recbole("), shown := {})
+    assert set(shown["result"]) >= {"best_valid_result", "test_result"}

@@ -15,6 +15,7 @@ from recbole_samrec.compat.config import READ_ARGV, Typed
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.refusals import RECBOLES, words_of
 from recbole_samrec.settings import literal, nearest
+from recbole_samrec.trainer import GROWS_TREES, no_sam
 
 
 def parse_settings(rest: Sequence[str]) -> dict[str, Any]:
@@ -56,6 +57,8 @@ def configure(base: dict[str, Any], given: dict[str, Any], note: Callable[[str],
     """
     settings = {**base, **given}
     model, dataset = str(settings.get("model") or "SAMRec"), str(settings.get("dataset") or "ml-100k")
+    if model in plugin.TREES and settings.get("sam_rho"):  # said also where their packages are missing
+        raise no_sam(model, GROWS_TREES)
     try:
         model_class = get_model(model)
     except ImportError as error:

@@ -287,7 +287,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     try:
         settings = yaml.load(file.read_text(encoding="utf-8"), Loader=YamlLoader)
     except OSError as error:
-        raise ConfigError(f"--config_files={file}: {error.strerror}") from error
+        raise ConfigError(f"--config_files={file}: {error.strerror}; name a yaml file that can be read") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not a yaml file: {' '.join(str(error).split())}") from error
     if settings is not None and not isinstance(settings, dict):

@@ -208,6 +208,9 @@ class SAMRecTrainer(SAMTrainer):
     """Trains SAMRec: RecBole's loop, whose optimizer step takes the gradient at the worst neighbour."""
 
 
+GROWS_TREES = "it grows trees and is not trained by gradients"
+
+
 def require_gradients(model: nn.Module) -> None:
     """Refuse SAM for a model that no gradient trains.
 
@@ -219,13 +222,18 @@ def require_gradients(model: nn.Module) -> None:
         "Random": "it has nothing to learn",
         "NCEPLRec": counted,  # RecBole has it among the models that are trained
         ModelType.TRADITIONAL: counted,
-        ModelType.DECISIONTREE: "it grows trees and is not trained by gradients",
+        ModelType.DECISIONTREE: GROWS_TREES,
     }
     reason = reason.get(name) or reason.get(getattr(model, "type", None))
     if reason is None and not any(p.requires_grad for p in model.parameters()):
         reason = "it has no trainable parameters"
     if reason:
-        raise ConfigError(f"sam_rho cannot be used with {name}: {reason}; leave sam_rho out")
+        raise no_sam(name, reason)
+
+
+def no_sam(name: str, reason: str) -> ConfigError:
+    """The error that says why SAM cannot be used with a model."""
+    return ConfigError(f"sam_rho cannot be used with {name}: {reason}; leave sam_rho out")
 
 
 def clip_arguments(value: Any) -> dict[str, Any] | None:

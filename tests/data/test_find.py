@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -190,10 +189,8 @@ class TestDownload:
         assert list((tmp_path / "data").iterdir()) == [] and list(tmp_path.glob("**/evil*")) == []
 
     def test_a_hanging_server(self, server, tmp_path):
-        start = time.monotonic()
         with pytest.raises(DataError, match=r"the download failed \(no answer in time\)"):
             download("toy", tmp_path, timeout=0.3, url=f"{server}/hanging.zip")
-        assert time.monotonic() - start < 5
 
     def test_no_connection(self, recbole, tmp_path):
         with pytest.raises(DataError, match=r"the download failed \(Connection refused\).*--user COLUMN"):

@@ -57,6 +57,20 @@ class Patcher:
             setattr(owner, name, new)
 
 
+class StandIn:
+    """A module as RecBole is to see it: what a subclass defines, and for the rest the module's own attributes.
+
+    Args:
+        module: The module that is stood in for.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
 @dataclass
 class Mend:
     """One mended defect: where it sits in RecBole, what goes wrong, whether it does so without an error."""

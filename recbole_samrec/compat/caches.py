@@ -25,7 +25,7 @@ from recbole.config import Config
 from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from recbole.data.dataset import Dataset
 
-from recbole_samrec.compat import Patcher, mend
+from recbole_samrec.compat import Patcher, StandIn, mend
 from recbole_samrec.errors import CheckpointError
 
 _DATA_SETTINGS = (
@@ -55,23 +55,17 @@ _LOADER_SETTINGS = (
 _reading: contextvars.ContextVar[tuple[Config, str] | None] = contextvars.ContextVar("reading", default=None)
 
 
-class _PathQuestions:
+class _PathQuestions(StandIn):
     """Stands in for ``os.path`` where RecBole looks for caches: only one that may be used exists."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os.path, name)
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path) and _may_use(path)
 
 
-class _OperatingSystem:
+class _OperatingSystem(StandIn):
     """Stands in for ``os`` in the module that reads caches."""
 
-    path = _PathQuestions()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
+    path = _PathQuestions(os.path)
 
 
 def _may_use(path: str) -> bool:
@@ -154,7 +148,7 @@ def open_only_trusted_caches(patch: Patcher) -> None:
         with _read_under(config, "dataloaders_save_path"):
             return load(config)
 
-    patch(utils_module, "os", _OperatingSystem())
+    patch(utils_module, "os", _OperatingSystem(os))
     patch.everywhere(create, create_dataset)
     patch.everywhere(load, load_split_dataloaders)
 

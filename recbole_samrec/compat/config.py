@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from recbole_samrec import checkpoint
-from recbole_samrec.compat import Patcher, mend
+from recbole_samrec.compat import Patcher, StandIn, mend
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.settings import DERIVED, LEARNERS, literal, nearest
 
@@ -251,7 +251,7 @@ def pretrained_weights(patch: Patcher) -> None:
     """Let models that start from another checkpoint read it with our safe reader."""
     import importlib
 
-    safe = _TorchReadingSafely("torch")
+    safe = _TorchReadingSafely(torch)
     for family, names in PRETRAINED.items():
         for name in names:
             module = importlib.import_module(f"recbole.model.{family}.{name}")
@@ -262,11 +262,8 @@ def pretrained_weights(patch: Patcher) -> None:
                         patch(model, "__init__", _trusting_init(model.__init__))
 
 
-class _TorchReadingSafely(type(torch)):
+class _TorchReadingSafely(StandIn):
     """Torch as RecBole's models see it, but for ``load``."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
 
     @staticmethod
     def load(path: Any, *args: Any, **kwargs: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from recbole_samrec.compat import Patcher, mend
+from recbole_samrec.compat import Patcher, StandIn, mend
 from recbole_samrec.trainer import SCALER
 
 ALIASES = {
@@ -166,13 +166,10 @@ def generator_for_hyperopt(patch: Patcher) -> None:
     """Let the one ``RandomState`` of the search be a ``Generator``, which hyperopt draws from since 0.2.6."""
     from recbole.trainer import hyper_tuning
 
-    patch(hyper_tuning, "np", _NumpyWithGenerator("numpy"))
+    patch(hyper_tuning, "np", _NumpyWithGenerator(np))
 
 
-class _NumpyWithGenerator(ModuleType):
+class _NumpyWithGenerator(StandIn):
     """Numpy as RecBole's search sees it, but for the generator."""
 
     random = SimpleNamespace(RandomState=np.random.default_rng)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)

@@ -36,7 +36,9 @@ RANGES: dict[str, tuple[float, float, str]] = {
     **{"looksam_k": _COUNT, "sam_rho_epochs": _POSITIVE, "sam_momentum": _SHARE},
     **dict.fromkeys(("hidden_dropout_prob", "attn_dropout_prob", "dropout_prob"), _SHARE),
     "n_negatives": _COUNT,
-    "gbce_t": (0, 1, "from 0 to 1"),
+    **dict.fromkeys(("gbce_t", "filter_share"), (0, 1, "from 0 to 1")),
+    "filter_cutoff": _COUNT,
+    "train_fraction": (1e-9, 1, "above 0 and at most 1"),
     "seed": (0, 2**32 - 1, "from 0 to 4294967295"),
 }
 

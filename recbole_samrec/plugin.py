@@ -36,13 +36,18 @@ from recbole_samrec.compat import Patcher
 from recbole_samrec.compat.config import YamlLoader
 from recbole_samrec.data.loader import PackedLoader
 from recbole_samrec.data.packed import PackedDataset
+from recbole_samrec.data.share import of_some_users
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.model.packed import require_packable
 from recbole_samrec.resume import whole
 from recbole_samrec.settings import nearest
 from recbole_samrec.trainer import SAMRecTrainer, SAMTrainer, require_gradients
 
-MODELS = {"SAMRec": "sequential_recommender"}
+MODELS = {
+    "SAMRec": "sequential_recommender",
+    "BSARec": "sequential_recommender",
+    "gSASRec": "sequential_recommender",
+}
 """Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
 
 TREES = {"XGBoost": "xgboost", "LightGBM": "lightgbm"}
@@ -267,12 +272,26 @@ def with_earlier_data(prepare: Callable) -> Callable:
 
     @functools.wraps(prepare)
     def prepare_all(config: Any, dataset: Any) -> tuple:
+        share = config["train_fraction"]
+        if share is not None and share < 1:
+            dataset.build = with_share(dataset.build, share, config["seed"])
         train_data, valid_data, test_data = prepare(config, dataset)
         valid_data.earlier_data = [train_data]
         test_data.earlier_data = [train_data, valid_data]
         return train_data, valid_data, test_data
 
     return prepare_all
+
+
+def with_share(build: Callable, share: float, seed: int) -> Callable:
+    """Let a data set's training part hold a share of its users; the parts for validation and test stay whole."""
+
+    @functools.wraps(build)
+    def build_all() -> list[Any]:
+        train, *others = build()
+        return [of_some_users(train, share, seed), *others]
+
+    return build_all
 
 
 def settings_files(model: str | None = None, dataset: str | None = None) -> list[Path]:

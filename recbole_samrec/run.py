@@ -22,6 +22,7 @@ from recbole.utils import EvaluatorType, get_model, get_trainer, init_logger, in
 from recbole_samrec import checkpoint
 from recbole_samrec.errors import CheckpointError, ConfigError, DataError
 from recbole_samrec.listener import Listener
+from recbole_samrec.ranks import RANKS, Events, RankRecorder
 from recbole_samrec.record import data_hash, describe, renamed, settings_of
 from recbole_samrec.refusals import told_as_user_error
 from recbole_samrec.settings import fingerprint
@@ -68,12 +69,28 @@ def train(
         trainer.listener = listener
         trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False)
     scored = bool(loaders[2]) and Path(trainer.saved_model_file).exists()  # pre-training may save nothing
-    test = trainer.evaluate(loaders[2], load_best_model=True) if scored else None
+    test = _test(trainer, dataset, loaders, folder) if scored else None
     seconds = getattr(trainer, "elapsed", 0.0) + time.perf_counter() - started
     result = describe(config, dataset, trainer, test, seconds, sha256 or data_hash(config))
     if _is_first(config):
         write_atomically(folder / RESULT, json.dumps(result, indent=2) + "\n")
     return result
+
+
+def _test(trainer: Any, dataset: Any, loaders: tuple, folder: Path) -> dict[str, float]:
+    """Score the test set with the best weights, and keep the place of each test item in ``ranks.npz``."""
+    config = trainer.config
+    kept = isinstance(trainer, SAMTrainer) and config["eval_args"]["mode"]["test"] == "full" and config["single_spec"]
+    if kept:
+        trainer.recorder = RankRecorder(max(config["topk"]))
+    try:
+        metrics = trainer.evaluate(loaders[2], load_best_model=True)
+        if kept:
+            held_out = [loader._dataset for loader in loaders[1:]]
+            trainer.recorder.ranks(dataset, dataset.all_events, held_out).save(folder / RANKS)
+    finally:
+        trainer.recorder = None
+    return metrics
 
 
 def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, Any]:
@@ -94,10 +111,26 @@ def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, Any]:
     with told_as_user_error(f"{config['model']} cannot be built with these settings", config):
         model = get_model(config["model"])(config, loaders[0]._dataset).to(config["device"])
         logger.info(model)
+        if config["train_fraction"] < 1:
+            require_no_user_vectors(model, dataset.user_num)
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     if not isinstance(trainer, SAMTrainer):
         _of_trees(trainer, config)
     return dataset, loaders, trainer
+
+
+def require_no_user_vectors(model: Any, users: int) -> None:
+    """Refuse to train on some users only what learns something of each.
+
+    Raises:
+        ConfigError: Names the parameter.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1 and parameter.size(0) == users:
+            raise ConfigError(
+                f"train_fraction: {type(model).__name__} learns a vector for each user ({name}), and those of the "
+                "users left out would be random; use a model that reads sequences, or leave train_fraction out"
+            )
 
 
 def _of_trees(trainer: Any, config: Any) -> None:
@@ -126,10 +159,10 @@ def _read(config: Any) -> tuple[Any, tuple]:
             f"{name}: mode labeled needs a column {dataset.label_field}, and there is none; make it of the ratings "
             "with --threshold=\"{'rating': 4}\", and have them loaded by load_col"
         )
-    interactions = int(dataset.inter_num)
+    interactions, events = int(dataset.inter_num), Events.of(dataset)
     with told_as_user_error(f"{name} cannot be split with these settings", config):
         loaders = data_preparation(config, dataset)
-    dataset.interactions = interactions  # sequential data sets replace them by their prefixes
+    dataset.interactions, dataset.all_events = interactions, events  # sequential data sets replace them by prefixes
     if len(loaders[0]) == 0:
         raise DataError(f"{name}: the split leaves nothing for training; users need at least 3 events each")
     return dataset, loaders

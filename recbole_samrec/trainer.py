@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from recbole_samrec import ranking
+from recbole_samrec.data import share
 from recbole_samrec.data.frequency import item_counts
 from recbole_samrec.data.history import HistoryMask
 from recbole_samrec.errors import ConfigError, TrainingError
@@ -27,6 +28,7 @@ from recbole_samrec.listener import Listener
 from recbole_samrec.model.packed import cut_to_longest, packable, packed_loss
 from recbole_samrec.nn import draw_dropout_in_bulk
 from recbole_samrec.optim import RowAdam
+from recbole_samrec.ranks import RankRecorder
 from recbole_samrec.resume import Resumable, whole
 from recbole_samrec.sam_settings import SAMSettings
 from recbole_samrec.step import SAMStep
@@ -55,6 +57,7 @@ class SAMTrainer(Resumable, Trainer):
         if config["fast_dropout"] is not False:
             draw_dropout_in_bulk(model)
         self.listener = Listener()
+        self.recorder: RankRecorder | None = None
         self.sam_step = SAMStep(
             model,
             settings,
@@ -199,7 +202,7 @@ class SAMTrainer(Resumable, Trainer):
             self._load_weights(model_file or self.saved_model_file)
         if getattr(eval_data, "earlier_data", None):  # a model that was not trained here has not seen them yet
             self.eval_collector.data_collect(eval_data.earlier_data[0])
-        if self.config["mask_history"]:
+        if self.config["mask_history"] or self.recorder is not None:
             self._history = self._history_mask(eval_data)
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
 
@@ -227,8 +230,12 @@ class SAMTrainer(Resumable, Trainer):
             batch = (cut_to_longest(self.model, batch[0]), *batch[1:])
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batch)
         self._refuse_nan(scores)
-        if self.config["mask_history"]:
-            self._history.apply(scores, interaction, positive_u, positive_i)
+        if self.config["mask_history"] or self.recorder is not None:
+            hidden = scores if self.recorder is None else scores.clone()
+            self._history.apply(hidden, interaction, positive_u, positive_i)
+            if self.recorder is not None:
+                self.recorder.record(interaction[self.model.USER_ID], scores, hidden, positive_u, positive_i)
+            scores = hidden if self.config["mask_history"] else scores
         return interaction, scores, positive_u, positive_i
 
     def _neg_sample_batch_eval(self, batched_data: tuple) -> tuple:
@@ -249,7 +256,7 @@ class SAMTrainer(Resumable, Trainer):
         rank, world = 0, 1
         if not self.config["single_spec"]:
             rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        return HistoryMask([loader._dataset for loader in earlier], eval_data._dataset, rank, world)
+        return HistoryMask([share.whole(loader._dataset) for loader in earlier], eval_data._dataset, rank, world)
 
     def _map_reduce(self, result: dict[str, float], num_sample: int) -> dict[str, float]:
         """Every rank has evaluated the gathered rows of all, so the result is the whole set's already."""

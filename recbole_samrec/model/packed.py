@@ -44,8 +44,13 @@ def of_transformer(model: nn.Module, item_seq: Tensor, where: Tensor) -> Tensor:
     Returns:
         Shape ``[n, d]``.
     """
-    positions = model.position_embedding.weight[: item_seq.size(1)]
-    hidden = model.dropout(model.LayerNorm(model.item_embedding(item_seq) + positions))
+    return of_item_vectors(model, model.item_embedding(item_seq), where)
+
+
+def of_item_vectors(model: nn.Module, vectors: Tensor, where: Tensor) -> Tensor:
+    """States as those of :func:`of_transformer`, of rows whose items are given as vectors ``[B, L, d]``."""
+    positions = model.position_embedding.weight[: vectors.size(1)]
+    hidden = model.dropout(model.LayerNorm(vectors + positions))
     return fast.transformer(hidden, model.trm_encoder.layer, where)
 
 
@@ -119,8 +124,12 @@ def last_states(model: nn.Module, item_seq: Tensor, lengths: Tensor) -> Tensor:
         Shape ``[B, d]``.
     """
     item_seq = item_seq[:, : int(lengths.max())]
-    where = torch.arange(len(lengths), device=lengths.device) * item_seq.size(1) + lengths - 1
-    return packed_states(model, item_seq, where)
+    return packed_states(model, item_seq, ends(lengths, item_seq.size(1)))
+
+
+def ends(lengths: Tensor, width: int) -> Tensor:
+    """Places of the last items of rows ``[B, width]`` when these are flattened, shape ``[B]``."""
+    return torch.arange(len(lengths), device=lengths.device) * width + lengths - 1
 
 
 def scores(model: nn.Module, item_seq: Tensor, lengths: Tensor) -> Tensor:
@@ -136,11 +145,12 @@ def number_of_items(model: nn.Module) -> int:
     return model.item_embedding.num_embeddings - (type(model).__name__ == "S3Rec")
 
 
-def packed_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor]:
+def packed_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
     """The training loss of a model's packed batches, the mean over the batch's targets.
 
     Args:
         model: A model that may be packed; its own ``item_loss``, if it has one, takes the place of the configured one.
+            With a method ``auxiliary_loss(batch)`` of its own the loss is a pair, which is logged apart and summed.
         config: RecBole's configuration.
 
     Returns:
@@ -148,13 +158,15 @@ def packed_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor]:
         several processes share a batch, ``batch_targets``, what each has to divide its sum by.
     """
     item_loss = getattr(model, "item_loss", None) or ItemLoss(config, number_of_items(model))
+    auxiliary_loss = getattr(model, "auxiliary_loss", None)
 
-    def loss_of(batch: Any) -> Tensor:
+    def loss_of(batch: Any) -> Tensor | tuple[Tensor, Tensor]:
         targets = batch[model.POS_ITEM_ID].flatten()
         where = targets.nonzero().squeeze(1)
         states = packed_states(model, batch[model.ITEM_SEQ], where)
         shared = batch[BATCH_TARGETS][0] if BATCH_TARGETS in batch else None
-        return item_loss(states, model.item_embedding, targets[where], shared)
+        loss = item_loss(states, model.item_embedding, targets[where], shared)
+        return loss if auxiliary_loss is None else (loss, auxiliary_loss(batch))
 
     return loss_of
 

@@ -1,0 +1,70 @@
+"""CL4SRec: SASRec with a contrastive loss between two views of each user's sequence."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recbole_samrec.augment import augment
+from recbole_samrec.contrast import info_nce
+from recbole_samrec.data.training_rows import TrainingRows, of_users
+from recbole_samrec.model import packed
+from recbole_samrec.model.samrec import SAMRec
+
+
+class CL4SRec(SAMRec):
+    """SASRec that also learns to recognise a user's sequence after it was cropped, masked or reordered.
+
+    The loss is that of the next items plus ``cl_weight`` times InfoNCE: two views of a sequence, each cropped, masked
+    or reordered at random, are each other's positives, and the views of the other users' sequences are negatives
+    (arXiv 2010.14395, section 3). With ``cl_weight: 0`` it trains as SASRec, bit for bit.
+
+    Departures from the paper: the next-item loss is cross-entropy over all items (or ``loss_type``), as for all models
+    here, where the paper draws one negative. Each step contrasts ``cl_batch_users`` users drawn for it, whichever users
+    the next-item loss is computed for. The mask is a vector of its own, so that no score is computed for it; it starts
+    at zero. A crop keeps at least one item. The two ways of changing a sequence are drawn independently, and may be
+    the same; the published code of DuoRec's authors takes two different ones. ``crop_rate``, ``mask_rate``,
+    ``reorder_rate``, ``cl_temperature`` and ``cl_weight`` have that code's values; the paper tunes them for each data
+    set. The body is RecBole's SASRec.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.mask_vector = nn.Parameter(torch.zeros(self.hidden_size))
+        self.cl_weight, self.cl_temperature = config["cl_weight"], config["cl_temperature"]
+        self.cl_similarity, self.cl_batch_users = config["cl_similarity"], config["cl_batch_users"]
+        self._rates = {key: config[key] for key in ("crop_rate", "mask_rate", "reorder_rate")}
+        self._dataset = dataset
+
+    @functools.cached_property
+    def rows(self) -> TrainingRows:
+        """The users' training sequences; made when they are first needed, since scoring does without them."""
+        return of_users(self._dataset, self.max_seq_length, self.mask_vector.device)
+
+    def packed_states(self, item_seq: Tensor, where: Tensor) -> Tensor:
+        """The states at the positions ``where``, shape ``[n]``, of flattened left-aligned rows ``[B, L]``."""
+        return packed.of_transformer(self, item_seq, where)
+
+    def calculate_loss(self, interaction: Any) -> tuple[Tensor, Tensor]:
+        """Both losses of a batch of RecBole's rows, one for each prefix."""
+        return super().calculate_loss(interaction), self.auxiliary_loss(interaction)
+
+    def auxiliary_loss(self, batch: Any) -> Tensor:
+        """The contrastive loss of users drawn anew, times its weight; it does not depend on the batch."""
+        if self.cl_weight == 0:
+            return self.mask_vector.new_zeros(())
+        users = torch.randperm(len(self.rows), device=self.mask_vector.device)[: self.cl_batch_users]
+        first, second = self.view_states(*self.rows[users.repeat(2)]).chunk(2)
+        loss = info_nce(first, second, temperature=self.cl_temperature, similarity=self.cl_similarity)
+        return self.cl_weight * loss
+
+    def view_states(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """The last states ``[B, d]`` of a random view of each of some rows ``[B, L]``."""
+        items, lengths = augment(items, lengths, mask_item=self.n_items, **self._rates)
+        masked = items == self.n_items
+        vectors = self.item_embedding(items.masked_fill(masked, 0))
+        vectors = torch.where(masked.unsqueeze(-1), self.mask_vector, vectors)
+        return packed.of_item_vectors(self, vectors, packed.ends(lengths, items.size(1)))

@@ -1,0 +1,66 @@
+"""DuoRec: SASRec with a contrastive loss between sequences that are followed by the same item."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_samrec.contrast import SameLabel, info_nce
+from recbole_samrec.data.training_rows import TrainingRows, of_targets
+from recbole_samrec.model import packed
+from recbole_samrec.model.samrec import SAMRec
+
+
+class DuoRec(SAMRec):
+    """SASRec that also brings together the states of sequences that are followed by the same item.
+
+    The loss is that of the next items plus ``cl_weight`` times InfoNCE between two views of a training sequence: its
+    own state under another dropout mask (the unsupervised view), and the state of another training sequence with the
+    same next item, drawn at random (the supervised one); the views of the other sequences are negatives (arXiv
+    2110.05730, section 4; ``contrast: us_x`` in the authors' code). With ``cl_weight: 0`` it trains as SASRec, bit for
+    bit.
+
+    Departures from the paper: each step contrasts ``cl_batch`` sequences drawn from all of the training part, not those
+    that the next-item loss is computed for; packed training encodes whole rows, whose prefixes are too alike for
+    negatives. Sequences with the same next item are never each other's negatives; the authors' code lets them be. A
+    sequence whose next item follows no other is its own positive, under two masks. Dropout and batch are those of the
+    other Transformers here. The body is RecBole's SASRec.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.cl_weight, self.cl_temperature = config["cl_weight"], config["cl_temperature"]
+        self.cl_similarity, self.cl_batch = config["cl_similarity"], config["cl_batch"]
+        self._dataset = dataset
+
+    @functools.cached_property
+    def rows(self) -> TrainingRows:
+        """The training sequences and their targets; made when first needed, since scoring does without them."""
+        return of_targets(self._dataset, self.max_seq_length, self.item_embedding.weight.device)
+
+    @functools.cached_property
+    def same_target(self) -> SameLabel:
+        """Finds training sequences by their targets."""
+        return SameLabel(self.rows.targets)
+
+    def packed_states(self, item_seq: Tensor, where: Tensor) -> Tensor:
+        """The states at the positions ``where``, shape ``[n]``, of flattened left-aligned rows ``[B, L]``."""
+        return packed.of_transformer(self, item_seq, where)
+
+    def calculate_loss(self, interaction: Any) -> tuple[Tensor, Tensor]:
+        """Both losses of a batch of RecBole's rows, one for each prefix."""
+        return super().calculate_loss(interaction), self.auxiliary_loss(interaction)
+
+    def auxiliary_loss(self, batch: Any) -> Tensor:
+        """The contrastive loss of sequences drawn anew, times its weight; it does not depend on the batch."""
+        if self.cl_weight == 0:
+            return self.item_embedding.weight.new_zeros(())
+        own = torch.randint(len(self.rows), (self.cl_batch,), device=self.rows.starts.device)
+        pairs = torch.cat([own, self.same_target.another(own)])
+        first, second = packed.last_states(self, *self.rows[pairs]).chunk(2)
+        targets = self.rows.targets[own]
+        loss = info_nce(first, second, temperature=self.cl_temperature, similarity=self.cl_similarity, labels=targets)
+        return self.cl_weight * loss

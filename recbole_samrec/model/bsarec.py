@@ -1,0 +1,183 @@
+"""BSARec: a Transformer whose attention is mixed with a rescaling of the row's frequencies."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from recbole.model.sequential_recommender.sasrec import SASRec
+from torch import Tensor, nn
+
+from recbole_samrec import loss
+from recbole_samrec import nn as fast
+
+
+class BSARec(SASRec):
+    """SASRec's Transformer with a frequency rescaler beside each self-attention (arXiv 2312.10325).
+
+    A layer mixes the two branches and feeds the result forward, with ``filter_share`` as the paper's alpha::
+
+        out = feed_forward(filter_share * rescaler(x) + (1 - filter_share) * attention(x))
+
+    The rescaler works on rows of one length with padding in front, as in the paper's code: RecBole's rows, which have
+    it behind, are turned round first. Padding is part of what the rescaler sees, and embedded as item 0 at its
+    position. A position of padding sees the whole row, because the paper's mask hides all of it alike; an item sees
+    itself and the items before it.
+
+    The rescaler mixes all positions, so the model cannot be packed: it trains on RecBole's row for each prefix. Only
+    the last position is scored, so that the last layer computes only that one, which changes no number.
+
+    Departures from the paper: the defaults of dropout, heads, batch and learning rate are those of the other
+    Transformers here, so that rows of one table differ by the model; the paper has dropout 0.5, one head, batches of
+    256 rows and learning rate 0.0005 on Beauty, and chooses alpha and c for each data set.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.filter_share = config["filter_share"]
+        sizes = (self.max_seq_length, self.hidden_size, config["filter_cutoff"])
+        others = (self.hidden_dropout_prob, self.layer_norm_eps)
+        self.rescalers = nn.ModuleList(FrequencyRescaler(*sizes, *others) for _ in range(self.n_layers))
+
+    def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
+        """States ``[B, d]`` after left-aligned rows of items ``[B, L]``, whose lengths are ``[B]``."""
+        rows = right_aligned(item_seq, item_seq_len, self.max_seq_length)
+        x = self.dropout(self.LayerNorm(self.item_embedding(rows) + self.position_embedding.weight))
+        padding = rows == 0
+        layers = list(zip(self.trm_encoder.layer, self.rescalers, strict=True))
+        for layer, rescaler in layers[:-1]:
+            attended = masked_attention(x, layer.multi_head_attention, hidden_from(padding))
+            x = feed_forward(self._mixed(rescaler(x), attended), layer.feed_forward)
+        layer, rescaler = layers[-1]
+        attended = attention_of_last(x, layer.multi_head_attention, padding)
+        return feed_forward(self._mixed(rescaler.of_last(x), attended), layer.feed_forward)
+
+    def _mixed(self, rescaled: Tensor, attended: Tensor) -> Tensor:
+        return self.filter_share * rescaled + (1 - self.filter_share) * attended
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """The loss of a batch of RecBole's rows, one for each prefix; cross-entropy is over all items."""
+        if self.loss_type == "BPR":
+            return super().calculate_loss(interaction)
+        states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        return loss.cross_entropy(states, self.item_embedding.weight, interaction[self.POS_ITEM_ID])
+
+
+class FrequencyRescaler(nn.Module):
+    """Scales the high frequencies of rows by a learnt factor beta for each feature (arXiv 2312.10325).
+
+    ``rescaled(x) = low(x) + beta (x - low(x))``, with ``beta = sqrt_beta^2``, then dropout, the residual and a
+    normalisation. ``low(x)`` keeps the ``cutoff // 2 + 1`` lowest frequencies of a row's discrete Fourier transform.
+    It is the projection on a few cosines and sines, so it is computed as such: the two products with them are several
+    times cheaper than a transform and its inverse.
+
+    Args:
+        length: Positions of a row, L.
+        size: Features of a state, d.
+        cutoff: The paper's c.
+        dropout: Probability of dropout.
+        eps: Added to the variance by the normalisation.
+    """
+
+    def __init__(self, length: int, size: int, cutoff: int, dropout: float, eps: float) -> None:
+        super().__init__()
+        self.register_buffer("waves", lowest_waves(length, cutoff // 2 + 1), persistent=False)
+        self.sqrt_beta = nn.Parameter(torch.randn(size))
+        self.dropout = nn.Dropout(dropout)
+        self.LayerNorm = nn.LayerNorm(size, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rescale rows ``[B, L, d]`` at every position."""
+        return self._rescaled(x, self.waves.T @ (self.waves @ x))
+
+    def of_last(self, x: Tensor) -> Tensor:
+        """Rescale rows ``[B, L, d]`` at their last position only; shape ``[B, d]``."""
+        return self._rescaled(x[:, -1], (self.waves[:, -1] @ self.waves) @ x)
+
+    def _rescaled(self, x: Tensor, low: Tensor) -> Tensor:
+        return self.LayerNorm(self.dropout(low + self.sqrt_beta**2 * (x - low)) + x)
+
+
+def lowest_waves(length: int, frequencies: int) -> Tensor:
+    """An orthonormal basis of the signals that consist of the lowest frequencies of the discrete Fourier transform.
+
+    Args:
+        length: Points of a signal, L.
+        frequencies: How many frequencies, the constant one among them; there are at most L // 2 + 1.
+
+    Returns:
+        Cosines and sines in rows, shape ``[n, L]`` with n at most ``2 * frequencies - 1``.
+    """
+    frequencies = min(frequencies, length // 2 + 1)
+    angles = 2 * math.pi / length * torch.outer(torch.arange(frequencies), torch.arange(length)).double()
+    cosines, sines = angles.cos(), angles[1 : (length + 1) // 2].sin()  # constant and alternating signals have no sine
+    waves = torch.cat([cosines, sines])
+    return (waves / waves.norm(dim=1, keepdim=True)).to(torch.get_default_dtype())
+
+
+def right_aligned(item_seq: Tensor, lengths: Tensor, width: int) -> Tensor:
+    """Rows ``[B, width]`` with the padding in front, of left-aligned rows ``[B, L]`` of at most ``width`` items."""
+    source = torch.arange(-width, 0, device=item_seq.device) + lengths.unsqueeze(1)
+    return item_seq.gather(1, source.clamp(min=0)).masked_fill(source < 0, 0)
+
+
+def hidden_from(padding: Tensor) -> Tensor:
+    """What each position may not attend to, as a mask ``[B, 1, L, L]``, given where padding is ``[B, L]``.
+
+    To an item, what comes after it and all padding is hidden; to padding, nothing.
+    """
+    later = torch.ones(padding.size(1), padding.size(1), dtype=torch.bool, device=padding.device).triu_(1)
+    return ((later | padding.unsqueeze(1)) & ~padding.unsqueeze(2)).unsqueeze(1)
+
+
+def masked_attention(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor:
+    """Self-attention of every position, with its residual and normalisation.
+
+    Args:
+        x: States ``[B, L, d]``.
+        attention: RecBole's ``MultiHeadAttention``, whose weights are used.
+        hidden: True where a position may not look, shape ``[B, 1, L, L]``.
+
+    Returns:
+        Shape ``[B, L, d]``.
+    """
+    batch, length, size = x.shape
+    heads = attention.num_attention_heads
+    parts = (attention.query, attention.key, attention.value)
+    query, key, value = (part(x).view(batch, length, heads, -1).transpose(1, 2) for part in parts)
+    scores = (query / math.sqrt(size // heads)) @ key.transpose(2, 3)
+    weights = attention.attn_dropout(scores.masked_fill(hidden, -math.inf).softmax(-1))
+    context = (weights @ value).transpose(1, 2).reshape(batch, length, size)
+    return attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
+
+
+def attention_of_last(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor:
+    """What :func:`masked_attention` gives at the last position, without the keys and values of all positions.
+
+    The product of a query with ``W x + b`` is the product of ``W^T query`` with ``x``, and a constant; the weighted
+    mean of ``W x + b`` is ``W`` times that of ``x``, and ``b`` times the sum of the weights.
+
+    Args:
+        x: States ``[B, L, d]``.
+        attention: RecBole's ``MultiHeadAttention``, whose weights are used.
+        hidden: True where the last position may not look, shape ``[B, L]``.
+
+    Returns:
+        Shape ``[B, d]``.
+    """
+    last, heads, size = x[:, -1], attention.num_attention_heads, x.size(2)
+    key, value = (part.weight.view(heads, -1, size) for part in (attention.key, attention.value))
+    query = attention.query(last).view(len(x), heads, -1) / math.sqrt(size // heads)
+    constant = (query * attention.key.bias.view(heads, -1)).sum(2, keepdim=True)  # for its gradient, which is 0
+    scores = torch.einsum("bhe,hed->bhd", query, key) @ x.transpose(1, 2) + constant
+    weights = attention.attn_dropout(scores.masked_fill(hidden.unsqueeze(1), -math.inf).softmax(-1))
+    context = torch.einsum("bhd,hed->bhe", weights @ x, value)
+    context = context + weights.sum(2, keepdim=True) * attention.value.bias.view(heads, -1)
+    return attention.LayerNorm(attention.out_dropout(attention.dense(context.flatten(1))) + last)
+
+
+def feed_forward(x: Tensor, forward: nn.Module) -> Tensor:
+    """RecBole's ``FeedForward`` of states ``[..., d]``, with torch's faster GELU."""
+    inner = fast.activation(forward)(forward.dense_1(x))
+    return forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)

@@ -1,0 +1,26 @@
+"""gSASRec: SASRec with generalised binary cross-entropy over sampled items."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from recbole_samrec.model import packed
+from recbole_samrec.model.samrec import SAMRec
+
+
+class gSASRec(SAMRec):  # noqa: N801  the paper's name
+    """SASRec trained with gBCE, which needs a few items for each target in place of all (arXiv 2308.07192).
+
+    It is SAMRec's body with other defaults, which are in ``properties/model/gSASRec.yaml``: the paper's recommended
+    256 negatives and t = 0.75, and no SAM. As in the paper, every position of a user's sequence is a target, and one
+    table of items serves input and output.
+
+    Departures from the paper: the body is RecBole's SASRec with its normalisation behind each residual, GELU and a
+    feed-forward block four times as wide, where the authors' code has SASRec's original layers; its sizes, dropout
+    and batch are those of the other Transformers here, so that rows of one table differ by the model. The authors'
+    code draws negatives from all items, so now and then the target itself; here it is drawn from the others.
+    """
+
+    def packed_states(self, item_seq: Tensor, where: Tensor) -> Tensor:
+        """The states at the positions ``where``, shape ``[n]``, of flattened left-aligned rows ``[B, L]``."""
+        return packed.of_transformer(self, item_seq, where)

@@ -1,0 +1,56 @@
+"""The sequences of the training part are the same in both kinds of data, and hold nothing of validation and test."""
+
+import pytest
+import torch
+from recbole.data import create_dataset, data_preparation
+
+from recbole_samrec.data.training_rows import of_targets, of_users
+from tests.tiny import make_config, random_events, write_events
+
+LAST_TWO = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+SHARES = {"split": {"RS": [0.5, 0.2, 0.3]}, "order": "TO", "group_by": "user"}
+
+
+def events():
+    """Some histories, two of which are very short."""
+    short = [("short", f"i{i}", 90_000 + i) for i in range(3)] + [("shorter", f"i{i}", 95_000 + i) for i in range(2)]
+    return [*random_events(), *short]
+
+
+def training_part(folder, training, length, eval_args):
+    settings = {"training": training, "MAX_ITEM_LIST_LENGTH": length, "eval_args": eval_args}
+    config = make_config("SAMRec", folder, **settings)
+    return data_preparation(config, create_dataset(config))[0]._dataset
+
+
+def rows_of(rows):
+    items, lengths = rows[torch.arange(len(rows))]
+    assert not (items * (torch.arange(items.size(1)) >= lengths[:, None])).any()
+    assert items.size(1) == lengths.max()
+    return [row[:length] for row, length in zip(items.tolist(), lengths.tolist(), strict=True)]
+
+
+@pytest.mark.parametrize("training", ["packed", "prefix"])
+@pytest.mark.parametrize("length", [1, 4, 50])
+def test_they_are_the_events_before_the_last_two(training, length, tmp_path):
+    write_events(tmp_path, "tiny", events())
+    train = training_part(tmp_path, training, length, LAST_TWO)
+    histories = {}
+    for user, item, _ in events():
+        histories.setdefault(train.token2id("user_id", user), []).append(train.token2id("item_id", item))
+    learnt = [items[: max(2, len(items) - 2)] for _, items in sorted(histories.items())]  # RecBole leaves one target
+    assert rows_of(of_users(train, length)) == [items[-length:] for items in learnt]
+    examples = of_targets(train, length)
+    pairs = sorted(zip(rows_of(examples), examples.targets.tolist(), strict=True))
+    prefixes = [(items[max(0, t - length) : t], items[t]) for items in learnt for t in range(1, len(items))]
+    assert pairs == sorted(prefixes)
+
+
+@pytest.mark.parametrize("length", [1, 3, 50])
+def test_both_kinds_of_data_give_the_same_rows(length, tmp_path):
+    write_events(tmp_path, "tiny", events())
+    packed, prefix = (training_part(tmp_path, training, length, SHARES) for training in ("packed", "prefix"))
+    assert rows_of(of_users(packed, length)) == rows_of(of_users(prefix, length))
+    one, other = (of_targets(part, length) for part in (packed, prefix))
+    pairs = [sorted(zip(rows_of(rows), rows.targets.tolist(), strict=True)) for rows in (one, other)]
+    assert pairs[0] == pairs[1] and len(pairs[0]) == len(packed) == len(prefix)

@@ -17,6 +17,8 @@ REQUIRES = {
     "ray[tune]": "2.50",
     "pyyaml": "6.0",
     "rich": "13.7",
+    "jinja2": "3.1",
+    "matplotlib": "3.9",
     "tensorboard": "2.17",
     "tqdm": "4.66",
     "psutil": "5.9",

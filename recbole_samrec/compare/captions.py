@@ -1,0 +1,136 @@
+"""What a table says of itself: data, protocol, seeds, tests and marks, in plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from recbole_samrec.compare.statistics import FLIPS, RESAMPLES
+
+if TYPE_CHECKING:
+    from recbole_samrec.compare.runs import Run
+
+MARK = "†"
+LEVEL = 0.05
+"""Below this corrected p-value a figure is marked."""
+LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+MARKS = "Best of each column bold, second underlined."
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the rows of one page have in common.
+
+    Attributes:
+        dataset: Name of the data set.
+        data: Its statistics, as in ``result.json``.
+        events: Number of test events.
+        seeds: Numbers of seeds of the rows, each once, ascending.
+        devices: Names of the devices, each once.
+        split: RecBole's ``eval_args``.
+        masked: Whether what a user had before is left out of the rankings.
+        tuned: Whether every row has its best configuration under the same budget.
+        share: Largest share of the users that were trained on.
+    """
+
+    dataset: str
+    data: dict
+    events: int
+    seeds: tuple[int, ...]
+    devices: tuple[str, ...]
+    split: dict
+    masked: bool = False
+    tuned: bool = False
+    share: float = 1.0
+
+    @classmethod
+    def of(cls, runs: Sequence[Run], masked: bool = False, tuned: bool = False) -> Setting:
+        """Gather it from the runs of one data set."""
+        of_row: dict[tuple[str, float], set[int]] = {}
+        for run in runs:
+            of_row.setdefault((run.row, run.fraction), set()).add(run.seed)
+        return cls(
+            dataset=runs[0].dataset,
+            data=dict(runs[0].result.get("data") or {}),
+            events=len(runs[0].ranks),
+            seeds=tuple(sorted({len(seeds) for seeds in of_row.values()})),
+            devices=tuple(sorted({str(run.result.get("device")) for run in runs if run.result.get("device")})),
+            split=dict((runs[0].result.get("config") or {}).get("eval_args") or LEAVE_ONE_OUT),
+            masked=masked,
+            tuned=tuned,
+            share=max(run.fraction for run in runs),
+        )
+
+
+def accuracy(reference: str, compared: int) -> str:
+    """Caption of the main table; ``compared`` is the number of rows that the reference is compared with."""
+    marks = "Best bold, second underlined; MRR is not cut off."
+    if not compared:
+        return marks
+    others = f"the {compared} other rows" if compared > 1 else "the other row"
+    return (
+        f"{marks} Gain: {reference} over the best other row. {MARK}: differs from {reference} with p < {LEVEL} in a "
+        f"two-sided paired randomisation test ({FLIPS:,} random assignments of signs) on each user's metric averaged "
+        f"over seeds, after Holm's correction for the comparisons with {others}; it speaks of other users, the ± of "
+        "other seeds."
+    )
+
+
+def cost(setting: Setting) -> str:
+    """Caption of the table of costs."""
+    devices = f" on {', '.join(setting.devices)}" if setting.devices else ""
+    return (
+        "Parameters, seconds an epoch and seconds to the best epoch as means over seeds, and the most memory of any "
+        f"seed{devices}. Runs that share a machine slow each other down."
+    )
+
+
+def significance(reference: str) -> str:
+    """Caption of the table of differences."""
+    return (
+        f"{reference} minus each other row, with the 95 % bootstrap interval over users ({RESAMPLES:,} resamples, not "
+        "corrected), and the p-value of the paired randomisation test before and after Holm's correction. Each user's "
+        "metric is averaged over seeds first."
+    )
+
+
+def groups(metric: str, what: str, counted: str) -> str:
+    """Caption of a table by group: what is divided, by what number."""
+    return f"{metric} of {what}: {counted}; n is the number of test events. {MARKS}"
+
+
+def fractions(metric: str) -> str:
+    """Caption of a table against the share of the users that models are trained on."""
+    return f"{metric} against the share of the users, drawn by seed, who were trained on; all are tested. {MARKS}"
+
+
+def common(setting: Setting) -> str:
+    """What holds for all tables of a page: data, protocol, tuning, seeds."""
+    data = setting.data
+    counts = [f"{data[name]:,} {name}" for name in ("users", "items", "interactions") if name in data]
+    share = "" if setting.share == 1 else f" Trained on {100 * setting.share:g} % of the users."
+    history = "left out" if setting.masked else "among them"
+    tuning = (
+        "Every model was tuned under the same budget."
+        if setting.tuned
+        else "No model was tuned: those of one family share architecture, dropout, learning rate and batch."
+    )
+    return (
+        f"{setting.dataset}: {', '.join([*counts, f'{setting.events:,} test events'])}.{share} {_split(setting)} Full "
+        f"ranking of the test item among all items, the user's history {history}. {tuning} {_seeds(setting)}"
+    )
+
+
+def _split(setting: Setting) -> str:
+    if all(setting.split.get(key) == value for key, value in LEAVE_ONE_OUT.items()):
+        return "Leave-one-out by time: each user's last item is the test item, the one before it is for validation."
+    return f"Split: {setting.split.get('split')}, order: {setting.split.get('order')}."
+
+
+def _seeds(setting: Setting) -> str:
+    fewest, most = setting.seeds[0], setting.seeds[-1]
+    if most == 1:
+        return "One seed, so that nothing is known of the spread over seeds."
+    count = str(most) if fewest == most else f"{fewest} to {most}"
+    return f"Mean ± standard deviation over {count} seeds."

@@ -1,0 +1,173 @@
+"""Frames laid out as people read them: lines of cells, with what is best and what is significant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from recbole_samrec.compare import captions, groups
+from recbole_samrec.compare.tables import DIGITS, METRICS, gains, places
+
+SHOWN = ("ndcg@10", "hr@10")
+"""Metrics of the tables that have no room for all."""
+WHOSE = {"history": "users by history", "popularity": "items by popularity"}
+SPREAD = " ± "
+NOTHING = "\N{EN DASH}"
+
+
+class Cell(NamedTuple):
+    """A cell: its text, its place (1 best, 2 second), and whether it is marked as significant."""
+
+    text: str
+    place: int = 0
+    marked: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One table as it is shown; the first column is the model's name, ``name`` is short and without spaces."""
+
+    title: str
+    name: str
+    caption: str
+    header: list[str]
+    body: list[list[Cell]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """What one file shows: tables, what holds for all of them, notes on rows, and the name of the plot's file."""
+
+    title: str
+    common: str
+    grids: list[Grid]
+    notes: list[str] = field(default_factory=list)
+    plot: str = ""
+
+
+def main_page(table: pd.DataFrame, setting: captions.Setting, notes: Sequence[str], plot: str) -> Page:
+    """The page that compares the rows of one data set.
+
+    Args:
+        table: Made by :func:`~recbole_samrec.compare.tables.main_table`.
+        setting: What the rows have in common.
+        notes: Sentences to add to those of the table.
+        plot: File name of the plot.
+    """
+    reference = table.index[0]
+    others = table.index[(table["seeds"] > 0) & (table.index != reference)]
+    compared = len(others) if table["seeds"].iloc[0] else 0
+    grids = [_accuracy(table, captions.accuracy(reference, compared), compared)]
+    if compared:
+        grids.append(_differences(table.loc[others], captions.significance(reference)))
+    grids.append(_costs(table[table["seeds"] > 0], captions.cost(setting)))
+    of_rows = [f"{row}: {note}" for row, note in table["note"].items() if note]
+    return Page(setting.dataset, captions.common(setting), grids, [*of_rows, *notes], plot)
+
+
+def _accuracy(table: pd.DataFrame, caption: str, compared: int) -> Grid:
+    columns = []
+    for metric in METRICS:
+        p = table.get(f"{metric}_p_holm", pd.Series(np.nan, table.index))
+        columns.append(_metric_cells(table, metric, p < captions.LEVEL))
+    body = [
+        [Cell(row), Cell(str(table["seeds"][row])), *cells] for row, *cells in zip(table.index, *columns, strict=True)
+    ]
+    if compared:
+        percent = gains(table, table.index[0])
+        signed = [Cell(_shown(percent[metric], "+.1f", " %")) for metric in METRICS]
+        body.append([Cell(f"gain of {table.index[0]}"), Cell(""), *signed])
+    return Grid("Accuracy", "accuracy", caption, ["model", "seeds", *map(str.upper, METRICS)], body)
+
+
+def _metric_cells(table: pd.DataFrame, metric: str, marked: Sequence[bool] | None = None) -> list[Cell]:
+    means, stds = table[f"{metric}_mean"], table[f"{metric}_std"]
+    marked = [False] * len(table) if marked is None else marked
+    texts = [_spread(mean, std) for mean, std in zip(means, stds, strict=True)]
+    return [Cell(text, place, bool(mark)) for text, place, mark in zip(texts, places(means), marked, strict=True)]
+
+
+def _differences(table: pd.DataFrame, caption: str) -> Grid:
+    header, columns = ["model"], [[Cell(row) for row in table.index]]
+    for metric in SHOWN:
+        name = metric.upper()
+        header += [f"{name} difference", "95 % interval", "p", "p (Holm)"]
+        low, high = (_column(table[f"{metric}_{end}"], f"+.{DIGITS}f") for end in ("low", "high"))
+        columns.append(_column(table[f"{metric}_difference"], f"+.{DIGITS}f"))
+        columns.append([Cell(f"{one.text} to {other.text}") for one, other in zip(low, high, strict=True)])
+        columns += [[Cell(_p(value)) for value in table[f"{metric}_{one}"]] for one in ("p", "p_holm")]
+    return Grid("Differences", "differences", caption, header, [list(line) for line in zip(*columns, strict=True)])
+
+
+def _costs(table: pd.DataFrame, caption: str) -> Grid:
+    header = ["model", "parameters", "seconds an epoch", "seconds to the best epoch", "peak memory, MB"]
+    shown = {"parameters": ",.0f", "seconds_per_epoch": ",.2f", "seconds_to_best": ",.0f", "peak_memory_mb": ",.0f"}
+    columns = [_column(table[name], form) for name, form in shown.items()]
+    body = [[Cell(row), *cells] for row, *cells in zip(table.index, *columns, strict=True)]
+    return Grid("Cost", "cost", caption, header, body)
+
+
+def groups_page(table: pd.DataFrame, rows: Sequence[str], setting: captions.Setting, plot: str) -> Page:
+    """The page that compares rows by groups of users and of items.
+
+    Args:
+        table: Made by :func:`~recbole_samrec.compare.groups.group_table`.
+        rows: Labels in the order to show.
+        setting: What the rows have in common.
+        plot: File name of the plot.
+    """
+    grids = []
+    for kind, counted in groups.KINDS.items():
+        part = table[table["kind"] == kind]
+        columns = {
+            f"{bounds} ({size})": part[part["group"] == group] for group, (bounds, size) in groups.heads(part).items()
+        }
+        for metric in SHOWN:
+            caption = captions.groups(metric.upper(), WHOSE[kind], counted)
+            title = f"{metric.upper()}, {WHOSE[kind]}"
+            grids.append(_pivot(title, f"{kind}-{metric}", caption, rows, columns, metric))
+    return Page(f"{setting.dataset} by group", captions.common(setting), grids, plot=plot)
+
+
+def fractions_page(table: pd.DataFrame, rows: Sequence[str], setting: captions.Setting, plot: str) -> Page:
+    """The page that compares rows by the share of training users; see :func:`groups_page` for the arguments."""
+    columns = {f"{100 * share:g} %": table[table["fraction"] == share] for share in sorted(table["fraction"].unique())}
+    grids = [
+        _pivot(metric.upper(), metric, captions.fractions(metric.upper()), rows, columns, metric) for metric in SHOWN
+    ]
+    return Page(f"{setting.dataset} by share of training users", captions.common(setting), grids, plot=plot)
+
+
+def _pivot(
+    title: str,
+    name: str,
+    caption: str,
+    rows: Sequence[str],
+    columns: Mapping[str, pd.DataFrame],
+    metric: str,
+) -> Grid:
+    """Rows against groups or shares, one frame for each column."""
+    cells = [_metric_cells(column.set_index("row").reindex(rows), metric) for column in columns.values()]
+    body = [[Cell(row), *line] for row, *line in zip(rows, *cells, strict=True)]
+    return Grid(title, name, caption, ["model", *columns], body)
+
+
+def _column(values: pd.Series, form: str) -> list[Cell]:
+    return [Cell(_shown(value, form)) for value in values]
+
+
+def _spread(mean: float, std: float) -> str:
+    text = _shown(mean, f".{DIGITS}f")
+    return text if np.isnan(std) else f"{text}{SPREAD}{std:.{DIGITS}f}"
+
+
+def _shown(value: float, form: str, unit: str = "") -> str:
+    return f"{value:{form}}{unit}".replace("-", "\N{MINUS SIGN}") if np.isfinite(value) else NOTHING
+
+
+def _p(value: float) -> str:
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"

@@ -1,0 +1,100 @@
+"""Test events in groups: users by the length of their history, items by how often they occur in the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from recbole_samrec.compare.statistics import per_user
+from recbole_samrec.compare.tables import rank_column, spread
+
+if TYPE_CHECKING:
+    from recbole_samrec.compare.runs import Run
+
+METRICS = ("ndcg@10", "hr@10")
+KINDS = {"history": "events before the test item", "popularity": "training events of the test item"}
+"""Columns of the ranks by which test events are divided, and what they count."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A division of test events.
+
+    Attributes:
+        codes: Group of each event, shape ``[U]``.
+        bounds: The lowest and the highest value of each group.
+        sizes: Number of events of each group.
+    """
+
+    codes: np.ndarray
+    bounds: list[tuple[int, int]]
+    sizes: list[int]
+
+
+def divide(values: np.ndarray, parts: int = 4) -> Groups:
+    """Divide events into groups of about equal size by a whole number that each has.
+
+    Equal values stay together, so that there may be fewer groups, and of unequal size, where many are equal.
+
+    Args:
+        values: Whole numbers, shape ``[U]``.
+        parts: Number of groups that is aimed at.
+    """
+    values = np.asarray(values)
+    shares = np.arange(1, parts) / parts
+    tops = np.unique(np.append(np.quantile(values, shares, method="inverted_cdf"), values.max()))
+    codes = np.searchsorted(tops, values)
+    members = [values[codes == code] for code in range(len(tops))]
+    return Groups(codes, [(int(one.min()), int(one.max())) for one in members], [len(one) for one in members])
+
+
+def heads(table: pd.DataFrame) -> dict[int, tuple[str, str]]:
+    """How the groups of one kind are labelled: by their bounds, and by their number of test events.
+
+    Args:
+        table: Made by :func:`group_table`.
+    """
+    firsts = table.drop_duplicates("group").set_index("group")
+    return {
+        group: (f"{low:,}" if low == high else f"{low:,}\N{EN DASH}{high:,}", f"n = {events:,}")
+        for group, low, high, events in firsts[["low", "high", "events"]].itertuples()
+    }
+
+
+def group_table(
+    runs: Sequence[Run], masked: bool = False, metrics: Sequence[str] = METRICS, parts: int = 4
+) -> pd.DataFrame:
+    """Metrics of each row in each group of users and of items of one data set.
+
+    The groups are made once, of the first run's events, which are those of all runs.
+
+    Args:
+        runs: Runs of one data set with the same share of training users, with ranks.
+        masked: Whether what a user had before is left out of the rankings.
+        metrics: See :func:`~recbole_samrec.compare.statistics.per_user`.
+        parts: Number of groups that is aimed at.
+
+    Returns:
+        One line for each kind, group and row: ``kind`` (``history`` or ``popularity``), ``group`` (counted from 1), its
+        bounds ``low`` and ``high``, ``events``, ``row``, ``seeds``, and mean and standard deviation over seeds of each
+        metric.
+    """
+    return pd.concat([_one_kind(runs, kind, masked, metrics, parts) for kind in KINDS], ignore_index=True)
+
+
+def _one_kind(runs: Sequence[Run], kind: str, masked: bool, metrics: Sequence[str], parts: int) -> pd.DataFrame:
+    groups = divide(runs[0].ranks[kind].to_numpy(), parts)
+    lines = []
+    for run in runs:
+        ranks = run.ranks[rank_column(masked)].to_numpy()
+        sums = {one: np.bincount(groups.codes, weights=per_user(ranks, one)) for one in metrics}
+        for code, ((low, high), size) in enumerate(zip(groups.bounds, groups.sizes, strict=True)):
+            group = {"kind": kind, "group": code + 1, "low": low, "high": high, "events": size}
+            means = {metric: sums[metric][code] / size for metric in metrics}
+            lines.append({**group, "row": run.row, "seed": run.seed, **means})
+    by = ["kind", "group", "low", "high", "events", "row"]
+    return spread(pd.DataFrame(lines), by, metrics).reset_index()

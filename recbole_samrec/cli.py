@@ -1,4 +1,4 @@
-"""The command line: ``python -m recbole_samrec run|evaluate|recommend|data|doctor``, and ``run_recbole.py``."""
+"""The command line: ``python -m recbole_samrec run|evaluate|recommend|compare|data|doctor``, and ``run_recbole.py``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 
 from recbole_samrec import checkpoint, doctor, plugin, recommend, run
+from recbole_samrec.compare import command as compare
 from recbole_samrec.configure import configure, parse_settings, settings_in
 from recbole_samrec.data import command as data_command
 from recbole_samrec.data.check import AtomicSummary, check_atomic_files
@@ -115,13 +116,17 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_arguments(best)
     best.set_defaults(call=recommend_command)
 
+    table = add("compare", help="train models side by side over several seeds, into one table", description=compare.HELP)
+    compare.add_arguments(table)
+    table.set_defaults(call=lambda arguments, rest, console: compare.main(arguments, rest, console, check_data))
+
     data = add("data", help="make a data set from the provider's own file")
     data_command.add_arguments(data)
     data.set_defaults(call=lambda arguments, rest, console: data_command.main(_all_read(arguments, rest)))
 
     check = add("doctor", help="tell what is installed, mended, found and missing", add_help=False)
     check.set_defaults(call=lambda arguments, rest, console: doctor.main(rest))
-    for command in (one, again, best, data, check):
+    for command in (one, again, best, table, data, check):
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

@@ -1,0 +1,1 @@
+"""Models side by side: the same protocol for all, several seeds, one table."""

@@ -1,0 +1,123 @@
+"""What a user sees of a comparison: what it will cost, how far it is, how each run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from recbole_samrec.compare.costs import Costs, seconds_left
+from recbole_samrec.compare.plan import Job, by_row
+
+
+def show_plan(console: Console, jobs: Sequence[Job], costs: Costs, reasons: Mapping[tuple[str, str], str]) -> None:
+    """Print what is finished and what the rest is expected to cost.
+
+    Args:
+        console: Where it is printed.
+        jobs: All runs.
+        costs: What an epoch of each row takes.
+        reasons: Why rows (name, data set) are not trained.
+    """
+    table = Table(title="Runs, and what they are expected to cost", title_justify="left")
+    for column in ("row", "data set"):
+        table.add_column(column)
+    for column in ("finished", "to do", "s an epoch", "epochs", "memory", "time a run"):
+        table.add_column(column, justify="right")
+    for row, dataset, members in by_row(jobs):
+        finished = sum(job.finished for job in members)
+        waiting = [job for job in members if not job.finished]
+        figures = ["", "", "", ""]
+        if reason := reasons.get((row, dataset)):
+            figures[0] = reason
+        elif cost := costs.of(members[0]):
+            seconds = sum(map(costs.seconds, members)) / len(members)
+            epochs = f"{costs.epochs(members[0]):.0f} of {cost.epochs}"
+            figures = [f"{cost.seconds_per_epoch:.1f}", epochs, f"{cost.memory_mb / 1000:.1f} GB", spoken(seconds)]
+        table.add_row(row, dataset, str(finished), str(len(waiting)), *figures)
+    console.print(table)
+
+
+class Display:
+    """Follows runs: a bar for all and one for each running one on a terminal, a line for each that ended elsewhere.
+
+    Args:
+        console: Where it is drawn.
+        jobs: The runs that are to be carried out.
+        costs: What they are expected to cost.
+        parallel: Runs at once.
+    """
+
+    def __init__(self, console: Console, jobs: Sequence[Job], costs: Costs, parallel: int) -> None:
+        self._console, self._costs, self._parallel = console, costs, parallel
+        self._waiting = {str(job.folder): job for job in jobs}
+        self._total = len(jobs)
+        self._reports: Mapping[str, tuple[float, int, float]] = {}
+        self._tasks: dict[str, TaskID] = {}
+        columns = (TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[words]}"))
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._all = self._progress.add_task("all runs", words="", total=1.0)
+
+    def __enter__(self) -> Display:
+        """Begin to draw."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the terminal as it is."""
+        self._progress.stop()
+
+    def tick(self, reports: Mapping[str, tuple[float, int, float]]) -> None:
+        """Draw how far the running runs are."""
+        self._reports = reports
+        for folder, job in self._waiting.items():
+            if folder not in reports:
+                continue
+            done, epochs, best = reports[folder]
+            score = f"best {best:.4f}" if -1e9 < best < 1e9 else ""
+            if folder not in self._tasks:
+                self._tasks[folder] = self._progress.add_task(job.title, words="", total=1.0)
+            share = min(1.0, done / max(self._costs.epochs(job), done, 1))
+            words = f"epoch {min(int(done) + 1, epochs)} of at most {epochs}  {score}"
+            self._progress.update(self._tasks[folder], completed=share, words=words)
+        self._draw_all()
+
+    def ended(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Print how a run ended."""
+        self._waiting.pop(str(job.folder), None)
+        task = self._tasks.pop(str(job.folder), None)
+        if task is not None:
+            self._progress.remove_task(task)
+        place = f"{self._total - len(self._waiting)} of {self._total}"
+        left = f"; {spoken(self._left())} left" if self._waiting else ""
+        self._console.print(f"{place}: {job.title}: {_words(result)}{left}", highlight=False, markup=False)
+        self._draw_all()
+
+    def _left(self) -> float:
+        jobs = list(self._waiting.values())
+        return seconds_left(jobs, self._costs, lambda job: self._done(job), self._parallel)
+
+    def _done(self, job: Job) -> float:
+        return self._reports.get(str(job.folder), (0.0, 0, 0.0))[0]
+
+    def _draw_all(self) -> None:
+        gone = self._total - len(self._waiting)
+        words = f"{gone} of {self._total}  {spoken(self._left())} left"
+        self._progress.update(self._all, completed=gone, total=max(self._total, 1), words=words)
+
+
+def _words(result: Mapping[str, Any]) -> str:
+    if "failed" in result:
+        return f"failed: {result['failed']}"
+    epochs = f"{result['epochs_run']} epochs, " if result.get("epochs_run") else ""
+    metric = "ndcg@10" if "ndcg@10" in result["test"] else next(iter(result["test"]))
+    return f"{metric.upper()} {result['test'][metric]:.4f} ({epochs}{spoken(result['seconds_total'])})"
+
+
+def spoken(seconds: float) -> str:
+    """A time as hours, minutes and seconds: ``0:02:10``."""
+    return str(timedelta(seconds=round(seconds)))

@@ -1,0 +1,175 @@
+"""Many runs at once with Ray: on this machine's cores or GPUs, or on a cluster, never more than memory allows.
+
+Each run has a process of its own, so that one that dies takes no other with it and its peak memory is its own. What a
+run has reached lies in its folder; whoever starts the same runs again goes on there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole_samrec import checkpoint
+from recbole_samrec.compare.plan import Job
+from recbole_samrec.errors import ConfigError
+
+MARGIN = 1.3
+"""Memory that is reserved for a run, as a multiple of what its probe took: evaluation comes later than the probe."""
+MEGABYTE = 2**20
+POLL_SECONDS = 0.5
+LOST = "its process was lost, most likely for want of memory"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What each run gets, and of how much.
+
+    Args:
+        threads: Threads, and so cores, of each run.
+        parallel: Most runs at once; None for as many as there are cores.
+        gpus: GPUs of each run, which may be a part of one.
+        address: Of a Ray cluster; None starts one on this machine for the time of the comparison.
+    """
+
+    threads: int = 1
+    parallel: int | None = None
+    gpus: float = 0
+    address: str | None = None
+
+
+@contextlib.contextmanager
+def cluster(resources: Resources) -> Iterator[Any]:
+    """Ray, started on this machine alone or joined.
+
+    Yields:
+        The module ``ray``.
+
+    Raises:
+        ConfigError: There is no cluster at the address.
+    """
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
+    if resources.address:
+        try:
+            ray.init(resources.address, **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"--address={resources.address}: there is no Ray cluster ({error})") from error
+    else:
+        cores = os.cpu_count() or 1
+        slots = resources.parallel * resources.threads if resources.parallel else max(cores, resources.threads)
+        ray.init(
+            num_cpus=slots,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            object_store_memory=100 * MEGABYTE,
+            **options,
+        )
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+class Board:
+    """Holds how far the runs are; lives in a process of its own, which all others can reach."""
+
+    def __init__(self) -> None:
+        self._reports: dict[str, tuple[float, int, float]] = {}
+
+    def report(self, folder: str, done: float, epochs: int, best: float) -> None:
+        """Note how far a run is."""
+        self._reports[folder] = (done, epochs, best)
+
+    def reports(self) -> dict[str, tuple[float, int, float]]:
+        """How far each run is: epochs done, the most there may be, best score so far."""
+        return self._reports
+
+
+def _work(job: Job, threads: int, board: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
+    from recbole_samrec.compare import worker
+
+    def report(done: float, epochs: int, best: float) -> None:
+        board.report.remote(str(job.folder), done, epochs, best)
+
+    result = worker.carry_out(job, threads, report)
+    return result, worker.result_files(job.folder)
+
+
+def _probe(job: Job, threads: int, board: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
+    from recbole_samrec.compare import worker
+
+    return worker.probe(job, threads), {}
+
+
+def run_all(
+    ray: Any,
+    jobs: Sequence[Job],
+    resources: Resources,
+    memory_mb: Callable[[Job], float],
+    *,
+    probe: bool = False,
+    done: Callable[[Job, Mapping[str, Any]], None] = lambda job, result: None,
+    tick: Callable[[Mapping[str, tuple[float, int, float]]], None] = lambda reports: None,
+) -> None:
+    """Carry out runs, as many at once as cores, GPUs and memory allow, in their order.
+
+    Args:
+        ray: What :func:`cluster` gives.
+        jobs: The runs.
+        resources: What each gets.
+        memory_mb: Memory to reserve for a run.
+        probe: Only estimate what each costs.
+        done: Is told of each run that ended: its record, its cost, or ``{"failed": reason}``.
+        tick: Is told twice a second how far the running ones are, by folder.
+    """
+    board = ray.remote(num_cpus=0)(Board).remote()
+    most = max((node["Resources"].get("memory", 0) for node in ray.nodes()), default=0)
+    task = ray.remote(max_calls=1, max_retries=1)(_probe if probe else _work)
+    threads = {name: str(resources.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    pending: dict[Any, Job] = {}
+    for job in jobs:
+        needed = memory_mb(job) * MEGABYTE
+        if needed > most:
+            done(job, {"failed": f"needs about {needed / 2**30:.1f} GB, and there are {most / 2**30:.1f} GB"})
+            continue
+        options = {"num_cpus": resources.threads, "num_gpus": resources.gpus, "memory": int(needed)}
+        options["runtime_env"] = {"env_vars": threads}
+        pending[task.options(**options).remote(job, resources.threads, board)] = job
+    asked = board.reports.remote()
+    while pending:
+        ready, _ = ray.wait([*pending, asked], num_returns=1, timeout=POLL_SECONDS)
+        for reference in ready:
+            if reference == asked:
+                tick(ray.get(asked))
+                time.sleep(POLL_SECONDS)
+                asked = board.reports.remote()
+            else:
+                job = pending.pop(reference)
+                done(job, _result_of(ray, reference, job))
+
+
+def _result_of(ray: Any, reference: Any, job: Job) -> Mapping[str, Any]:
+    """The result of a run that ended, whose record is then on this machine."""
+    try:
+        result, files = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        return {"failed": f"{LOST} ({type(error).__name__})"}
+    for name, content in files.items():
+        if not (job.folder / name).exists():  # it ran on another machine, without a shared disk
+            job.folder.mkdir(parents=True, exist_ok=True)
+            write(job.folder / name, content)
+    return result
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file so that it is at every moment either the old one or the new one."""
+    with checkpoint.writing(path) as file:
+        file.write(content)

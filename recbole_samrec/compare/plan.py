@@ -1,0 +1,190 @@
+"""Which runs a comparison consists of, and which of them are finished already."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole.utils import get_model
+
+from recbole_samrec import plugin
+from recbole_samrec.checks import check_keys
+from recbole_samrec.compare import rows as rows_of
+from recbole_samrec.compare.rows import Row
+from recbole_samrec.configure import configure
+from recbole_samrec.errors import ConfigError
+from recbole_samrec.ranks import RANKS
+from recbole_samrec.record import settings_of
+from recbole_samrec.run import RESULT
+from recbole_samrec.settings import DERIVED, OF_ONE_RUN
+
+JOB = "job.json"
+"""What a run's folder was made for; written before it starts."""
+NEUTRAL = OF_ONE_RUN | DERIVED | {"eval_memory", "eval_batch_size", "quiet_terminal", "pretrained_dir"}
+"""Settings that do not change a result."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a comparison.
+
+    Args:
+        row: Name of its row.
+        dataset: Name of the data set.
+        seed: The run's seed.
+        fraction: Share of the users it is trained on.
+        settings: All its settings.
+        sha256: Hash of the interactions.
+        folder: Where its record is, or will be.
+    """
+
+    row: str
+    dataset: str
+    seed: int
+    fraction: float
+    settings: Mapping[str, Any]
+    sha256: str
+    folder: Path
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        share = "" if self.fraction == 1 else f", {self.fraction:.0%} of the users"
+        return f"{self.row} on {self.dataset}, seed {self.seed}{share}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether its record is there."""
+        return (self.folder / RESULT).exists() and (self.folder / RANKS).exists()
+
+
+def plan(
+    rows: Sequence[Row],
+    datasets: Mapping[str, str],
+    seeds: Sequence[int],
+    fractions: Sequence[float],
+    out: Path,
+    *,
+    files: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+    tables: Sequence[Path] = (),
+    note: Callable[[str], None] = lambda line: None,
+) -> list[Job]:
+    """All runs of a comparison: the first seed of every row comes before the second of any.
+
+    Args:
+        rows: The rows of the table.
+        datasets: Names of the data sets, with the hashes of their interactions.
+        seeds: A run for each.
+        fractions: Shares of the users to train on.
+        out: Folder of the comparison.
+        files: Settings of the user's files, for all rows.
+        given: Settings of the command line, for all rows that know them.
+        tables: The user's files of rows.
+        note: Is told what looks odd.
+
+    Raises:
+        ConfigError: A setting is wrong, or no row knows it.
+    """
+    files, given = files or {}, given or {}
+    for key in ("seed", "train_fraction", "model", "dataset", "run_dir"):
+        if key in given or key in files:
+            flag = {"seed": "--seeds", "run_dir": "--out"}.get(key, f"--{key}s")
+            raise ConfigError(f"{key} belongs to each run of a comparison; use {flag.replace('fractions', 'fraction')}")
+    for dataset in datasets:
+        known = [plugin.known_keys(get_model(row.model), row.model, dataset) for row in rows]
+        check_keys(given, set().union(*known))
+    jobs = []
+    for dataset, sha256 in datasets.items():
+        chosen: dict[tuple[str, float], dict[str, Any]] = {}
+        for row in rows:
+            known_here = plugin.known_keys(get_model(row.model), row.model, dataset)
+            own = {key: value for key, value in given.items() if key in known_here}
+            settings = row.settings(rows_of.of_dataset(dataset, tables), files, own) | {"dataset": dataset}
+            for fraction in fractions:
+                config = configure(settings | {"train_fraction": fraction}, {}, note)
+                chosen[row.name, fraction] = settings_of(config)
+                note = _once(note)
+        for seed in seeds:
+            for (name, fraction), settings in chosen.items():
+                complete = settings | {"seed": seed}
+                folder = folder_of(out / dataset, name, seed, fraction, complete, sha256)
+                jobs.append(Job(name, dataset, seed, fraction, complete, sha256, folder))
+    return jobs
+
+
+def _once(note: Callable[[str], None]) -> Callable[[str], None]:
+    told: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            note(line)
+
+    return tell
+
+
+def folder_of(parent: Path, row: str, seed: int, fraction: float, settings: Mapping[str, Any], sha256: str) -> Path:
+    """The folder of a run: the one that was made for the same settings and data, or a new one.
+
+    Runs of one name with other settings keep their folders; this one's then has a number behind its name.
+    """
+    share = "" if fraction == 1 else f"-{fraction:g}"
+    name = f"{slug(row)}{share}-{seed}"
+    for number in range(1, 1000):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        made_for = recorded(folder)
+        if made_for is None or (made_for["sha256"] == sha256 and alike(made_for["settings"], settings)):
+            return folder
+    raise ConfigError(f"{parent}: there are a thousand runs of {row} with seed {seed}; choose another --out")
+
+
+def recorded(folder: Path) -> dict[str, Any] | None:
+    """The settings and the data that a folder's run was made for, or None if nothing readable is there."""
+    for read in (_of_result, _of_job):
+        try:
+            return read(folder)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None
+
+
+def _of_result(folder: Path) -> dict[str, Any]:
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    return {"settings": result["config"], "sha256": result["data"]["sha256"]}
+
+
+def _of_job(folder: Path) -> dict[str, Any]:
+    made_for = json.loads((folder / JOB).read_text(encoding="utf-8"))
+    return {"settings": made_for["settings"], "sha256": made_for["sha256"]}
+
+
+def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two runs' settings give the same result.
+
+    A setting that only one of them has was introduced after the other run; its default does what was done before.
+    """
+    shared = (one.keys() & other.keys()) - NEUTRAL
+    return all(_same(one[key], other[key]) for key in shared)
+
+
+def _same(one: Any, other: Any) -> bool:
+    return json.dumps(one, sort_keys=True, default=str) == json.dumps(other, sort_keys=True, default=str)
+
+
+def slug(name: str) -> str:
+    """A name that can be a folder's: ``SASRec (RecBole's rows)`` becomes ``SASRec-RecBoles-rows``."""
+    return re.sub(r"[^\w+.]+", "-", name.replace("'", "")).strip("-")
+
+
+def by_row(jobs: Sequence[Job]) -> Iterator[tuple[str, str, list[Job]]]:
+    """The jobs of each row and data set, in the order in which they come."""
+    groups: dict[tuple[str, str], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault((job.row, job.dataset), []).append(job)
+    for (row, dataset), members in groups.items():
+        yield row, dataset, members

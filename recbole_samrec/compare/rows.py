@@ -1,0 +1,94 @@
+"""The rows of a comparison: what a name such as ``GRU4Rec+SAM`` or ``S3Rec (RecBole)`` stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_samrec import plugin
+from recbole_samrec.errors import ConfigError
+from recbole_samrec.settings import nearest
+
+WITH_SAM = "+SAM"
+KEYS = {"model", "settings", "fixed"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Args:
+        name: What the table calls it.
+        model: RecBole's name of the model.
+        defaults: Settings below those of the user.
+        fixed: Settings that make the row what its name says; they win over all others.
+    """
+
+    name: str
+    model: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    def settings(self, *files: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of a run: the row's defaults, those of the given files in their order, the row's fixed ones."""
+        joined: dict[str, Any] = dict(self.defaults)
+        for settings in files:
+            joined |= settings
+        return joined | self.fixed | {"model": self.model}
+
+
+def read_rows(names: Sequence[str], files: Sequence[Path] = ()) -> list[Row]:
+    """The rows of these names.
+
+    Args:
+        names: Models, names of rows in ``properties/compare.yaml`` or in ``files``, each perhaps with ``+SAM``.
+        files: Further files of the same form.
+
+    Raises:
+        ConfigError: There is no such row, or a file has another form.
+    """
+    tables = [plugin.read_yaml(file) for file in (plugin.PROPERTIES / "compare.yaml", *files)]
+    known: dict[str, dict[str, Any]] = {}
+    for file, table in zip(("", *files), tables, strict=True):
+        for name, entry in (table.get("rows") or {}).items():
+            if not isinstance(entry, dict) or "model" not in entry or set(entry) - KEYS:
+                raise ConfigError(
+                    f"{file}: the row {name} needs a model, and may have settings and fixed; nothing else"
+                )
+            known[name] = entry
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise ConfigError(f"--models names {twice} twice")
+    return [_row(name, known, tables) for name in names]
+
+
+def _row(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Row:
+    plain = name.removesuffix(WITH_SAM)
+    entry = known.get(name) or known.get(plain) or {"model": plain}
+    model, fixed = entry["model"], dict(entry.get("fixed") or {})
+    if not plugin.is_model(model):
+        candidates = {*plugin.model_names(), *known}
+        raise ConfigError(f"--models: there is no model or row {name}; {nearest(plain, candidates)}")
+    defaults: dict[str, Any] = {}
+    for table in tables:
+        defaults |= table.get("protocol") or {}
+        for family in (table.get("families") or {}).values():
+            if model in family["models"]:
+                defaults |= family["settings"]
+    defaults |= entry.get("settings") or {}
+    if name.endswith(WITH_SAM) and name not in known:
+        fixed.pop("sam_rho", None)
+        defaults.setdefault("sam_rho", plugin.read_yaml(plugin.PROPERTIES / "model" / "SAMRec.yaml")["sam_rho"])
+    elif model != "SAMRec" and "sam_rho" not in defaults:
+        fixed.setdefault("sam_rho", 0)
+    return Row(name, model, defaults, fixed)
+
+
+def of_dataset(name: str, files: Sequence[Path] = ()) -> dict[str, Any]:
+    """The settings that belong to a data set."""
+    settings: dict[str, Any] = {}
+    for file in (plugin.PROPERTIES / "compare.yaml", *files):
+        settings |= (plugin.read_yaml(file).get("datasets") or {}).get(name) or {}
+    return settings

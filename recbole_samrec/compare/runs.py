@@ -1,0 +1,71 @@
+"""Finished runs of a comparison, as the tables need them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from recbole_samrec import ranks
+from recbole_samrec.compare.plan import Job
+from recbole_samrec.errors import DataError
+from recbole_samrec.run import RESULT
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        row: Name of its row.
+        dataset: Name of the data set.
+        seed: Its seed.
+        fraction: Share of the users it was trained on.
+        result: Its ``result.json``.
+        ranks: Places of the test items, as :class:`recbole_samrec.ranks.Ranks` describes them.
+        test: Hash of the users and items that were ranked.
+    """
+
+    row: str
+    dataset: str
+    seed: int
+    fraction: float
+    result: Mapping[str, Any]
+    ranks: pd.DataFrame
+    test: str
+
+
+def read_run(job: Job) -> Run:
+    """Read the record of a finished run.
+
+    Raises:
+        DataError: A file of it cannot be read.
+    """
+    kept = ranks.load(job.folder / ranks.RANKS)
+    file = job.folder / RESULT
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: this is no record of a run ({error}); remove it to train the run again") from error
+    return Run(job.row, job.dataset, job.seed, job.fraction, result, kept.frame, kept.test)
+
+
+def finished_runs(jobs: Sequence[Job]) -> list[Run]:
+    """The finished ones of these runs.
+
+    Raises:
+        DataError: A record cannot be read, or runs of one data set ranked different items.
+    """
+    runs = [read_run(job) for job in jobs if job.finished]
+    first: dict[str, Run] = {}
+    for run in runs:
+        other = first.setdefault(run.dataset, run)
+        if run.test != other.test:
+            raise DataError(
+                f"{run.row} and {other.row} on {run.dataset} ranked different test items; give all rows the same "
+                "filters and eval_args"
+            )
+    return runs

@@ -1,0 +1,212 @@
+"""One run of a comparison in a process of its own: trained from where it stopped, or probed for what it will cost."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from recbole_samrec import run
+from recbole_samrec.compare.plan import JOB, Job
+from recbole_samrec.configure import configure
+from recbole_samrec.errors import UserError
+from recbole_samrec.listener import Listener
+from recbole_samrec.ranks import RANKS
+from recbole_samrec.record import peak_memory_mb
+
+FAILURE = "failure.txt"
+"""Why the last attempt at a run failed."""
+LOCK = ".lock"
+PROBED_SECONDS = 4.0
+"""How long the steps of a probe are watched; and never fewer than two steps, of which the first is not counted."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an epoch of a row takes.
+
+    Args:
+        seconds_per_epoch: Measured, or estimated from some steps.
+        epochs: The most epochs that a run may take.
+        memory_mb: The most memory that the process had.
+    """
+
+    seconds_per_epoch: float
+    epochs: int
+    memory_mb: float
+
+
+class Reporter(Listener):
+    """Passes on how far a run is, at most once a second.
+
+    Args:
+        report: Takes the epochs done, as a number with a fraction, the most epochs, and the best score so far.
+        epochs: Most epochs of the run.
+        best: Best score of a run that goes on.
+    """
+
+    def __init__(self, report: Callable[[float, int, float], None], epochs: int, best: float) -> None:
+        self._report, self._epochs, self._best = report, epochs, best
+        self._epoch, self._steps, self._done, self._last = 0, 1, 0, 0.0
+
+    def epoch_started(self, epoch: int, steps: int) -> None:
+        """Count the steps of a new epoch."""
+        self._epoch, self._steps, self._done = epoch, max(steps, 1), 0
+
+    def stepped(self) -> None:
+        """Go on by a step."""
+        self._done += 1
+        if time.monotonic() - self._last > 1:
+            self._tell(self._epoch + min(1.0, self._done / self._steps))
+
+    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+        """Take the score of an epoch."""
+        if best:
+            self._best = score
+        self._tell(epoch + 1)
+
+    def _tell(self, done: float) -> None:
+        self._last = time.monotonic()
+        self._report(done, self._epochs, self._best)
+
+
+def carry_out(job: Job, threads: int, report: Callable[[float, int, float], None]) -> dict[str, Any]:
+    """Train a run of a comparison, or go on with it, and leave its record in its folder.
+
+    Args:
+        job: The run.
+        threads: Threads of this process.
+        report: As in :class:`Reporter`.
+
+    Returns:
+        The record; or, for a run that failed, ``{"failed": reason}``.
+    """
+    torch.set_num_threads(threads)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(job.folder):
+            made_for = {"row": job.row, "sha256": job.sha256, "settings": dict(job.settings)}
+            run.write_atomically(job.folder / JOB, json.dumps(made_for, indent=2, default=str) + "\n")
+            result = _train(job, report)
+            for name in ("last.pth", "previous.pth", FAILURE):
+                (job.folder / name).unlink(missing_ok=True)
+            return result
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {reason}"
+        with contextlib.suppress(OSError, UserError):
+            words = "" if isinstance(error, UserError) else f"\n{traceback.format_exc()}"
+            run.write_atomically(job.folder / FAILURE, f"{reason}\n{words}")
+        return {"failed": reason}
+
+
+def _train(job: Job, report: Callable[[float, int, float], None]) -> dict[str, Any]:
+    if job.finished:  # by another process, while this one waited
+        return json.loads((job.folder / run.RESULT).read_text(encoding="utf-8"))
+    begun = any((job.folder / name).exists() for name in run.CHECKPOINTS)
+    resume = run.newest_checkpoint(job.folder) if begun else None
+    config = configure(_settings(job.settings, job.folder), {})
+    return run.train(config, resume, lambda epochs, best: nullcontext(Reporter(report, epochs, best)), job.sha256)
+
+
+def _settings(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    places = {"run_dir": str(folder), "checkpoint_dir": str(folder)}
+    return {**settings, **places, "quiet_terminal": True, "show_progress": False}
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from a run's folder.
+
+    Raises:
+        UserError: Another one is at it.
+    """
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        raise UserError(f"{folder}: another process is at this run; wait for it, or stop it") from error
+
+
+# Probes -------------------------------------------------------------------------------------------------------------
+
+
+class _EnoughSeen(BaseException):
+    """Ends a probe; no handler of RecBole's or ours takes it for an error."""
+
+
+class _Watch(Listener):
+    """Times steps, and ends the run when some have been seen."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._limit = 0.0, seconds
+        self._started = 0.0
+        self.steps = self.seen = 0
+
+    def epoch_started(self, epoch: int, steps: int) -> None:
+        self.steps = steps
+
+    def stepped(self) -> None:
+        now = time.perf_counter()
+        if self.seen:
+            self._seconds += now - self._started
+        self.seen, self._started = self.seen + 1, now
+        if self.seen > 2 and self._seconds > self._limit:
+            raise _EnoughSeen
+
+    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+        if self._seconds > self._limit:
+            raise _EnoughSeen
+        self._started = time.perf_counter()
+
+    @property
+    def seconds_per_step(self) -> float:
+        """The mean over all steps but the first, which has things to set up."""
+        return self._seconds / max(self.seen - 1, 1)
+
+
+def probe(job: Job, threads: int) -> dict[str, Any]:
+    """Estimate what an epoch of a run takes, from some steps whose results are thrown away.
+
+    Args:
+        job: A run of the row.
+        threads: Threads of this process.
+
+    Returns:
+        The fields of :class:`Cost`; or ``{"failed": reason}``.
+    """
+    torch.set_num_threads(threads)
+    watch, most = _Watch(PROBED_SECONDS), [1]
+
+    def watching(epochs: int, best: float) -> Any:
+        most[0] = epochs
+        return nullcontext(watch)
+
+    with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as folder:
+        started = time.perf_counter()
+        config = configure(_settings(job.settings, Path(folder)) | {"state": "critical"}, {})
+        try:
+            run.train(config, None, watching, job.sha256)
+        except _EnoughSeen:
+            pass
+        except Exception as error:
+            return {"failed": " ".join(str(error).split()) or type(error).__name__}
+        whole = time.perf_counter() - started
+    seconds = watch.seconds_per_step * watch.steps if watch.seen > 1 else whole
+    return asdict(Cost(seconds, most[0], peak_memory_mb(config["device"])))
+
+
+def result_files(folder: Path) -> dict[str, bytes]:
+    """What the computer that the comparison was started on needs of a run on another one."""
+    return {name: (folder / name).read_bytes() for name in (run.RESULT, RANKS, JOB) if (folder / name).exists()}
+

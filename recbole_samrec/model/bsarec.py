@@ -99,12 +99,13 @@ class FrequencyRescaler(nn.Module):
         return self.LayerNorm(self.dropout(low + self.sqrt_beta**2 * (x - low)) + x)
 
 
-def lowest_waves(length: int, frequencies: int) -> Tensor:
+def lowest_waves(length: int, frequencies: int, dtype: torch.dtype | None = None) -> Tensor:
     """An orthonormal basis of the signals that consist of the lowest frequencies of the discrete Fourier transform.
 
     Args:
         length: Points of a signal, L.
         frequencies: How many frequencies, the constant one among them; there are at most L // 2 + 1.
+        dtype: Type of the result, by default torch's.
 
     Returns:
         Cosines and sines in rows, shape ``[n, L]`` with n at most ``2 * frequencies - 1``.
@@ -113,7 +114,7 @@ def lowest_waves(length: int, frequencies: int) -> Tensor:
     angles = 2 * math.pi / length * torch.outer(torch.arange(frequencies), torch.arange(length)).double()
     cosines, sines = angles.cos(), angles[1 : (length + 1) // 2].sin()  # constant and alternating signals have no sine
     waves = torch.cat([cosines, sines])
-    return (waves / waves.norm(dim=1, keepdim=True)).to(torch.get_default_dtype())
+    return (waves / waves.norm(dim=1, keepdim=True)).to(dtype or torch.get_default_dtype())
 
 
 def right_aligned(item_seq: Tensor, lengths: Tensor, width: int) -> Tensor:

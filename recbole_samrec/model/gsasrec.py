@@ -8,7 +8,7 @@ from recbole_samrec.model import packed
 from recbole_samrec.model.samrec import SAMRec
 
 
-class gSASRec(SAMRec):  # noqa: N801  the paper's name
+class gSASRec(SAMRec):
     """SASRec trained with gBCE, which needs a few items for each target in place of all (arXiv 2308.07192).
 
     It is SAMRec's body with other defaults, which are in ``properties/model/gSASRec.yaml``: the paper's recommended

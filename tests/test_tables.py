@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from recbole_samrec.compare import statistics
+from recbole_samrec.compare.captions import Setting, common
 from recbole_samrec.compare.grids import NOTHING
 from recbole_samrec.compare.render import latex_text, markdown_text
 from recbole_samrec.compare.report import write_tables
@@ -186,9 +187,22 @@ def test_the_caption_names_the_protocol(tmp_path, masked, tuned, words):
     assert words in (tmp_path / "tiny_set.tex").read_text(encoding="utf-8")
 
 
-def test_another_split_is_named():
-    from recbole_samrec.compare.captions import Setting, common
+def test_a_reference_without_runs_is_compared_with_nothing(tmp_path):
+    text = write_tables([run("SASRec"), run("Pop", rank=(9, 9, 9, 9))], tmp_path, rows=["SAMRec"])
+    assert f"| SAMRec | 0 | {NOTHING} |" in text
+    assert "randomisation" not in text
+    assert "gain" not in text
 
+
+def test_figures_do_not_depend_on_the_other_rows_beside_the_reference():
+    runs = [*many("SAMRec", 22), *many("SASRec", 21), *many("Pop", 0)]
+    alone = comparisons([one for one in runs if one.row != "Pop"], "SAMRec", metrics=["mrr"]).loc["SASRec"]
+    beside = comparisons(runs, "SAMRec", metrics=["mrr"]).loc["SASRec"]
+    for name in ("difference", "low", "high", "p"):
+        assert alone[f"mrr_{name}"] == pytest.approx(beside[f"mrr_{name}"])
+
+
+def test_another_split_is_named():
     split = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO"}
     text = common(Setting.of([run(config={"eval_args": split})]))
     assert "Leave-one-out" not in text

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 FORMATS = ("png", "pdf")
 DPI = 150
 INK, GREY = "black", "0.45"
-MARKERS = "Dos^vP<X>hp*"
-COLOURS = (INK, "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-"""The first for the reference; the others, by Okabe and Ito, are told apart by those who see few colours too."""
+MARKERS = "Dos^vP<X>hp*d"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+"""By Okabe and Ito, for those who see few colours too; the reference has ink."""
 LINES = ("-", "--", "-.", ":")
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -84,7 +84,7 @@ def groups(table: pd.DataFrame, rows: Sequence[str], title: str) -> Figure:
         title: Above the plot.
     """
     with _style():
-        figure = _figure(10, 6)
+        figure = _figure(8 + 0.3 * len(rows), 6)
         panels = figure.subplots(len(SHOWN), len(KINDS), sharex="col", sharey="row")
         for line, metric in zip(panels, SHOWN, strict=True):
             for axes, kind in zip(line, KINDS, strict=True):
@@ -148,8 +148,8 @@ def rendered(figure: Figure, form: str) -> bytes:
 
 def _look(row: str, number: int) -> dict[str, Any]:
     """Marker and line of a row; the reference, which is the first, is filled."""
-    colour = COLOURS[number % len(COLOURS)]
-    face = colour if number == 0 else "white"
+    colour = COLOURS[(number - 1) % len(COLOURS)] if number else INK
+    face = "white" if number else INK
     return {
         "label": row, "color": colour, "markerfacecolor": face, "markersize": 5.5, "capsize": 2, "linewidth": 1.2,
         "zorder": 3 if number == 0 else 2,

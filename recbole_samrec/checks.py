@@ -38,6 +38,12 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "n_negatives": _COUNT,
     **dict.fromkeys(("gbce_t", "filter_share"), (0, 1, "from 0 to 1")),
     "filter_cutoff": _COUNT,
+    **{"cl_weight": _NOT_NEGATIVE, "cl_temperature": _POSITIVE},
+    **dict.fromkeys(("cl_batch", "cl_batch_users"), (2, math.inf, "at least 2")),
+    **dict.fromkeys(("crop_rate", "mask_rate", "reorder_rate"), (0, 1, "from 0 to 1")),
+    **dict.fromkeys(("pretrain_epochs", "pretrain_batch_size", "save_step"), _COUNT),
+    **dict.fromkeys(("aap_weight", "mip_weight", "map_weight", "sp_weight"), _NOT_NEGATIVE),
+    **{"pretrain_learning_rate": _POSITIVE, "mask_ratio": (1e-9, 1, "above 0 and at most 1")},
     "train_fraction": (1e-9, 1, "above 0 and at most 1"),
     "seed": (0, 2**32 - 1, "from 0 to 4294967295"),
 }

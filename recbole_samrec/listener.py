@@ -6,6 +6,9 @@ from __future__ import annotations
 class Listener:
     """Is told what happens in training; the base class ignores it all."""
 
+    def stage(self, name: str, epochs: int) -> None:
+        """A stage of the training begins, of so many epochs at most; most models have one only and do not say."""
+
     def epoch_started(self, epoch: int, steps: int) -> None:
         """An epoch of so many optimizer steps begins (a model may start several rounds of steps an epoch)."""
 

@@ -1,4 +1,4 @@
-"""Fast parts of a causal Transformer's training step on plain torch tensors.
+"""Fast parts of a Transformer's training step on plain torch tensors.
 
 What costs time in a step on a CPU beside the matrix products is dropout, whose random numbers torch draws one by one,
 and the attention of positions that nobody asks for. Here dropout draws its bits in bulk, and the last layer computes
@@ -15,6 +15,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Attention = Callable[[Tensor, Tensor, Tensor, nn.Dropout], Tensor]
+"""From query, key, value ``[B, heads, L, d]`` and the dropout layer of the weights to ``[B, heads, L, d]``."""
 
 LEVELS = 1 << 16
 """Dropout compares 16 random bits with a threshold, so its probability is a multiple of 1 / 65536."""
@@ -106,13 +109,37 @@ def _mask(size: int, dtype: torch.dtype) -> Tensor:
     return torch.full((size, size), -math.inf, dtype=dtype).triu_(1)
 
 
-def transformer_layer(x: Tensor, layer: nn.Module, where: Tensor | None = None) -> Tensor:
-    """One causal layer of RecBole's Transformer, with the normalisation after each residual.
+def attention_without(padding: Tensor) -> Attention:
+    """Attention in which each position sees all but the padded ones, on both of its sides.
+
+    Args:
+        padding: Which positions are padded, shape ``[B, L]``; a row must have one that is not.
+
+    Returns:
+        A function with the arguments and the result of :func:`causal_attention`.
+    """
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, drop: nn.Dropout) -> Tensor:
+        batch, heads, length, size = query.shape
+        query, key, value = (part.reshape(batch * heads, length, size) for part in (query, key, value))
+        hidden = torch.zeros(padding.shape, dtype=query.dtype, device=query.device).masked_fill_(padding, -math.inf)
+        hidden = hidden.repeat_interleave(heads, 0).unsqueeze(1)
+        scores = torch.baddbmm(hidden, query, key.transpose(1, 2), alpha=1 / math.sqrt(size))
+        return torch.bmm(drop(scores.softmax(-1)), value).view(batch, heads, length, size)
+
+    return attend
+
+
+def transformer_layer(
+    x: Tensor, layer: nn.Module, where: Tensor | None = None, attend: Attention = causal_attention
+) -> Tensor:
+    """One layer of RecBole's Transformer, with the normalisation after each residual.
 
     Args:
         x: Hidden states ``[B, L, d]``.
         layer: A module with ``multi_head_attention`` and ``feed_forward`` as RecBole's ``TransformerLayer`` has them.
         where: Positions of the flattened ``[B * L]`` that are wanted, shape ``[n]``; None for all of them.
+        attend: How positions see each other; causally unless named.
 
     Returns:
         ``[B, L, d]``, or ``[n, d]`` where positions were named.
@@ -124,7 +151,7 @@ def transformer_layer(x: Tensor, layer: nn.Module, where: Tensor | None = None) 
     weight = torch.cat([part.weight for part in parts])
     bias = torch.cat([part.bias for part in parts])
     joint = F.linear(x, weight, bias).view(batch, length, 3, heads, size // heads)
-    context = causal_attention(*joint.permute(2, 0, 3, 1, 4).unbind(0), attention.attn_dropout)
+    context = attend(*joint.permute(2, 0, 3, 1, 4).unbind(0), attention.attn_dropout)
     context = context.transpose(1, 2).reshape(batch, length, size)
     if where is not None:
         context, x = (part.reshape(-1, size).index_select(0, where) for part in (context, x))
@@ -133,20 +160,21 @@ def transformer_layer(x: Tensor, layer: nn.Module, where: Tensor | None = None) 
     return forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)
 
 
-def transformer(x: Tensor, layers: Sequence[nn.Module], where: Tensor) -> Tensor:
-    """The last hidden states of a causal Transformer at the positions that are wanted.
+def transformer(x: Tensor, layers: Sequence[nn.Module], where: Tensor, attend: Attention = causal_attention) -> Tensor:
+    """The last hidden states of a Transformer at the positions that are wanted.
 
     Args:
         x: Embedded rows ``[B, L, d]``.
         layers: RecBole's ``TransformerLayer`` modules, at least one.
         where: Positions of the flattened ``[B * L]``, shape ``[n]``. The last layer computes only these.
+        attend: How positions see each other; causally unless named.
 
     Returns:
         Shape ``[n, d]``.
     """
     for layer in layers[:-1]:
-        x = transformer_layer(x, layer)
-    return transformer_layer(x, layers[-1], where)
+        x = transformer_layer(x, layer, None, attend)
+    return transformer_layer(x, layers[-1], where, attend)
 
 
 def activation(forward: nn.Module) -> Callable[[Tensor], Tensor]:

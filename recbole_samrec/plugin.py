@@ -28,14 +28,18 @@ import yaml
 from recbole.config import Config
 from recbole.data import utils as recbole_data
 from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.model.sequential_recommender.s3rec import S3Rec
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import EvaluatorType, ModelType
 from recbole.utils import utils as recbole_utils
 
+from recbole_samrec import pretrain
 from recbole_samrec.compat import Patcher
 from recbole_samrec.compat.config import YamlLoader
+from recbole_samrec.data import attributes
 from recbole_samrec.data.loader import PackedLoader
 from recbole_samrec.data.packed import PackedDataset
+from recbole_samrec.data.pretraining import PretrainingLoader
 from recbole_samrec.data.share import of_some_users
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.model.packed import require_packable
@@ -47,6 +51,8 @@ MODELS = {
     "SAMRec": "sequential_recommender",
     "BSARec": "sequential_recommender",
     "gSASRec": "sequential_recommender",
+    "CL4SRec": "sequential_recommender",
+    "DuoRec": "sequential_recommender",
 }
 """Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
 
@@ -69,6 +75,7 @@ def install(patch: Patcher) -> None:
         module = importlib.import_module(f"recbole_samrec.model.{name.lower()}")
         sys.modules[f"recbole.model.{family}.{name.lower()}"] = module
     _install_trainers(patch)
+    patch(S3Rec, "__init__", pretrain.in_both_stages(S3Rec.__init__))
     patch(Config, "_load_internal_config_dict", with_our_defaults(Config._load_internal_config_dict))
     patch.everywhere(recbole_utils.get_model, with_nearest_names(recbole_utils.get_model))
     patch.everywhere(recbole_data.create_dataset, with_packed_data(recbole_data.create_dataset))
@@ -130,6 +137,8 @@ def _install_trainers(patch: Patcher) -> None:
     for trainer in recbole_trainer.Trainer.__subclasses__():
         if trainer is not SAMTrainer:
             patch(trainer, "__bases__", (SAMTrainer,))
+    s3rec = recbole_trainer.S3RecTrainer
+    patch(s3rec, "fit", pretrain.with_pretraining(s3rec.fit))
     for trainer in vars(recbole_trainer).values():
         if isinstance(trainer, type) and issubclass(trainer, SAMTrainer) and "fit" in vars(trainer):
             if trainer is not SAMTrainer:
@@ -183,8 +192,11 @@ def with_our_defaults(load: Callable) -> Callable:
         if COMMAND_DEFAULTS.get():
             if not _by_value(self.internal_config_dict | self.external_config_dict):
                 self._update_internal_config_dict(PROPERTIES / "command.yaml")
-            if model_class.type == ModelType.SEQUENTIAL:
+            order = (self.external_config_dict.get("eval_args") or {}).get("order")
+            if model_class.type == ModelType.SEQUENTIAL or order == "TO":
                 self.internal_config_dict["load_col"] = with_time(self.internal_config_dict, self.external_config_dict)
+        if model == "S3Rec":
+            pretrain.complete(self.internal_config_dict, self.external_config_dict, dataset)
 
     return load_all
 
@@ -242,6 +254,8 @@ def with_packed_data(create: Callable) -> Callable:
 
     @functools.wraps(create)
     def create_dataset(config: Any) -> Any:
+        if config["model"] == "S3Rec" and config["item_attribute"] is None:  # its files were not there before
+            config.final_config_dict |= attributes.settings_for(config.final_config_dict, Path(config["data_path"]))
         if config["training"] != "packed":
             return create(config)
         require_packable(config.model_class, config)
@@ -262,7 +276,9 @@ def with_packed_loader(choose: Callable) -> Callable:
 
     @functools.wraps(choose)
     def get_dataloader(config: Any, phase: str) -> type:
-        return PackedLoader if config["training"] == "packed" and phase == "train" else choose(config, phase)
+        if config["training"] != "packed" or phase != "train":
+            return choose(config, phase)
+        return PretrainingLoader if config["train_stage"] == "pretrain" else PackedLoader
 
     return get_dataloader
 

@@ -34,6 +34,11 @@ class Course(Listener):
         self._steps = 1
         self._start: tuple[float, float] | None = None
 
+    def stage(self, name: str, epochs: int) -> None:
+        """Begin to count anew."""
+        self.epochs, self.loss, self.score, self._start = epochs, None, None, None
+        self.epoch = self.done = 0.0
+
     def epoch_started(self, epoch: int, steps: int) -> None:
         """Count the steps of a new epoch."""
         self._start = self._start or (time.monotonic(), epoch)
@@ -113,6 +118,12 @@ class Bar(Course):
     def _draw(self) -> None:
         self._progress.update(self._task, completed=self.done, **self._fields())
 
+    def stage(self, name: str, epochs: int) -> None:
+        """Name the stage above the bar, which begins anew."""
+        super().stage(name, epochs)
+        self._console.print(Text(name), soft_wrap=True)
+        self._progress.reset(self._task, total=epochs, **self._fields())
+
     def epoch_started(self, epoch: int, steps: int) -> None:
         """Show which epoch begins."""
         super().epoch_started(epoch, steps)
@@ -156,6 +167,12 @@ class Lines(Course):
     def __exit__(self, *error: object) -> None:
         """Print what is known of an epoch that was not validated."""
         self._print()
+
+    def stage(self, name: str, epochs: int) -> None:
+        """Print the name of the stage."""
+        self._print()
+        super().stage(name, epochs)
+        self._console.print(Text(name), soft_wrap=True)
 
     def epoch_started(self, epoch: int, steps: int) -> None:
         """Print what is known of an epoch before that was not validated."""

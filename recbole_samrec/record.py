@@ -56,6 +56,7 @@ def describe(
         "seconds_total": seconds_total,
         "peak_memory_mb": peak_memory_mb(config["device"]),
         "skipped_steps": trainer.sam_step.skipped if ours else None,
+        **({"pretraining": trainer.pretraining} if ours and trainer.pretraining else {}),
         "valid": renamed(trainer.best_valid_result),
         "test": renamed(test),
     }
@@ -64,9 +65,10 @@ def describe(
 def label(config: Mapping[str, Any]) -> str:
     """The name under which tables show a run: what was trained, rather than by which class.
 
-    SAMRec without SAM is SASRec; other models with SAM are marked, and so are losses and variants of SAM.
+    SAMRec without SAM is SASRec; other models with SAM are marked, and so are losses, variants of SAM, and RecBole's
+    own pre-training.
 
-    Example: ``SAMRec``, ``SASRec (SSM)``, ``SAMRec (looksam)``, ``GRU4Rec+SAM``.
+    Example: ``SAMRec``, ``SASRec (SSM)``, ``SAMRec (looksam)``, ``GRU4Rec+SAM``, ``S3Rec (RecBole)``.
     """
     name, with_sam, ours = config["model"], bool(config["sam_rho"]), config["model"] == "SAMRec"
     if ours and not with_sam:
@@ -74,6 +76,8 @@ def label(config: Mapping[str, Any]) -> str:
     elif with_sam and not ours:
         name += "+SAM"
     marks = [config["loss_type"]] if ours and config["loss_type"] != "CE" else []
+    if name.startswith("S3Rec") and config["pretraining"] == "recbole":
+        marks.append("RecBole")
     if with_sam and config["sam_variant"] not in (None, "sam"):
         marks.append(config["sam_variant"])
     return f"{name} ({', '.join(marks)})" if marks else name

@@ -73,6 +73,7 @@ class Resumable:
         self.best_epoch = -1
         self.seconds: dict[int, float] = {}
         self.elapsed = 0.0
+        self.pretraining: dict[str, Any] | None = None
         self._epoch: int | None = None
         self._last: int | None = None
         self._keeps_last = True
@@ -175,6 +176,7 @@ class Resumable:
             "generators": {name: generator.get_state() for name, generator in self._generators()},
             "train_loss": {int(k): float(v) for k, v in self.train_loss_dict.items() if v is not None},
             "seconds": dict(self.seconds),
+            "pretraining": self.pretraining,
             "elapsed": self.elapsed + time.perf_counter() - self._started,
         }
 
@@ -198,7 +200,7 @@ class Resumable:
             if state.get("format") == FORMAT:
                 self.best_valid_result, self.best_epoch = state["best_valid_result"], state["best_epoch"]
                 self.train_loss_dict, self.seconds = dict(state["train_loss"]), dict(state["seconds"])
-                self.elapsed = state["elapsed"]
+                self.elapsed, self.pretraining = state["elapsed"], state.get("pretraining")
                 self._resumed = state
             else:
                 self.best_epoch = state["epoch"]  # RecBole saves its best epochs only

@@ -20,7 +20,7 @@ DERIVED = frozenset(
 
 OF_ONE_RUN = frozenset(
     "run_dir resume checkpoint_dir show_progress state log_wandb wandb_project gpu_id use_gpu data_path "
-    "trust_checkpoint".split()
+    "trust_checkpoint pretrained_dir".split()
 )
 """Keys that say where or how a run is carried out and leave its result alone."""
 

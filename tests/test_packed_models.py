@@ -124,7 +124,8 @@ def test_only_what_says_so_may_be_packed():
 
 
 def test_pretraining_is_refused(tmp_path):
-    write_events(tmp_path, "tiny", random_events())
-    config = make_config("S3Rec", tmp_path, train_stage="pretrain", item_attribute="class")
+    folder = write_events(tmp_path, "tiny", random_events())
+    (folder / "tiny.item").write_text("item_id:token\tclass:token_seq\n")
+    config = make_config("S3Rec", tmp_path, train_stage="pretrain", pretraining="recbole")
     with pytest.raises(ConfigError, match="pre-training sees the whole row"):
         require_packable(get_model("S3Rec"), config)

@@ -57,8 +57,9 @@ def test_s3rec_is_fine_tuned_on_whole_rows(tmp_path):
         results.append((value.detach(), network.item_embedding.weight.grad))
     for slow, fast in zip(*results, strict=True):
         torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-7)
-    with pytest.raises(ConfigError, match="training=packed cannot be used with S3Rec: its pre-training sees the whole"):
-        build(make_config("S3Rec", tmp_path, **settings | {"train_stage": "pretrain"}, training="packed"))
+    with pytest.raises(ConfigError, match="training=packed cannot be used with S3Rec: RecBole's pre-training sees"):
+        theirs = {"train_stage": "pretrain", "pretraining": "recbole"}
+        build(make_config("S3Rec", tmp_path, **settings | theirs, training="packed"))
 
 
 def negative_of(targets):

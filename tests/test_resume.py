@@ -40,6 +40,8 @@ RUNS = {
     "popular negatives": {**GENERAL, "model": "BPR", "train_neg_sample_args": {"distribution": "popularity"}},
     "sampled evaluation": {**GENERAL, "model": "BPR", "eval_args": {"mode": "uni5"}},
     "GRU4Rec with SAM": {**GENERAL, "model": "GRU4Rec", "sam_rho": 0.05},
+    "CL4SRec with SAM": {**SAMREC, "model": "CL4SRec"},
+    "DuoRec": {**GENERAL, "model": "DuoRec", "cl_batch": 32},
     "MultiVAE": {**GENERAL, "model": "MultiVAE"},
     "RecVAE": {**GENERAL, "model": "RecVAE", "sam_rho": 0.05},
     "RecVAE with LookSAM": {**GENERAL, "model": "RecVAE", "sam_rho": 0.05, "sam_variant": "looksam"},
@@ -126,7 +128,7 @@ def same(one, other) -> bool:
 def state_in(file: Path) -> dict:
     """What a checkpoint holds, without clocks and folders."""
     state = checkpoint.load(file)
-    return {key: value for key, value in state.items() if key not in ("config", "elapsed", "seconds")}
+    return {key: value for key, value in state.items() if key not in ("config", "elapsed", "seconds", "pretraining")}
 
 
 def assert_same_end(one: Path, other: Path, result: dict, other_result: dict) -> None:

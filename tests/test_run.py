@@ -221,7 +221,7 @@ def test_pre_training_and_what_follows_it(own_folder):
     rated("dataset", users=8)
     columns = "--load_col={'inter':['user_id','item_id','timestamp'],'item':['item_id','class']}"
     options = ["--model=S3Rec", RATED[0], columns, "--item_attribute=class", *SMALL[:-1]]
-    said = succeed("run", *options, "--pretrain_epochs=2", "--save_step=1", "--run_dir=one")
+    said = succeed("run", *options, "--train_stage=pretrain", "--pretrain_epochs=2", "--save_step=1", "--run_dir=one")
     assert "epoch 2/2 " in said.out
     weights = re.search(r"--pre_model_path=(\S+)", said.out)[1]
     assert Path(weights) == Path("one/S3Rec-rated-2.pth")

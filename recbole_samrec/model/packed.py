@@ -26,11 +26,12 @@ REASONS = {
     "LightSANs": SEES_ALL,
     "CORE": SEES_ALL,
     "FEARec": SEES_ALL,
+    "BSARec": "its Fourier filter spans the row",
     "Caser": "it convolves over the row as a whole",
     "SRGNN": "it makes a graph of the row as a whole",
     "GCSAN": "it makes a graph of the row as a whole",
 }
-"""Why some of RecBole's models may not be packed."""
+"""Why some models may not be packed."""
 
 
 def of_transformer(model: nn.Module, item_seq: Tensor, where: Tensor) -> Tensor:
@@ -90,8 +91,8 @@ def require_packable(model_class: type, config: Any = None) -> None:
         reason = "it reads no sequences"
     elif not packable(model_class):
         reason = REASONS.get(name, "it does not say that its state at a position depends only on the items up to it")
-    elif config is not None and config["train_stage"] == "pretrain":
-        reason = "its pre-training sees the whole row"
+    elif config is not None and config["train_stage"] == "pretrain" and config["pretraining"] != "users":
+        reason = "RecBole's pre-training sees the whole row"
     if reason:
         raise ConfigError(f"training=packed cannot be used with {name}: {reason}; use training=prefix")
 

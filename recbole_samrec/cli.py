@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     recommend.add_arguments(best)
     best.set_defaults(call=recommend_command)
 
-    table = add("compare", help="train models side by side over several seeds, into one table", description=compare.HELP)
+    table = add("compare", help="train models side by side, into one table", description=compare.HELP)
     compare.add_arguments(table)
     table.set_defaults(call=lambda arguments, rest, console: compare.main(arguments, rest, console, check_data))
 

@@ -29,7 +29,10 @@ setup(
     # The folder of settings lies at the top of a checkout and inside the package in a wheel.
     packages=[*find_packages(include=["recbole_samrec*"]), "recbole_samrec.properties"],
     package_dir={"recbole_samrec.properties": "properties"},
-    package_data={"recbole_samrec.properties": ["**/*.yaml"]},
+    package_data={
+        "recbole_samrec.properties": ["**/*.yaml"],
+        "recbole_samrec.compare": ["templates/*.jinja"],
+    },
     # RecBole is required and yet not listed: recbole 1.2.1 asks for ray<=2.6.3, which no longer imports, so that a
     # resolver would refuse or install a broken stack. Install it with `pip install --no-deps recbole==1.2.1`.
     install_requires=[f"{name}>={oldest}" for name, oldest in VERSION["REQUIRES"].items()],

@@ -22,6 +22,7 @@ REQUIRES = {
     "tensorboard": "2.17",
     "tqdm": "4.66",
     "psutil": "5.9",
+    "filelock": "3.13",
     # RecBole's
     "scikit-learn": "1.5",
     "colorlog": "4.7.2",

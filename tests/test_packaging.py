@@ -62,7 +62,8 @@ def settings() -> set[str]:
 
 
 def modules() -> set[str]:
-    return {path.relative_to(ROOT).as_posix() for path in (ROOT / "recbole_samrec").rglob("*.py")}
+    files = [path for kind in ("*.py", "*.jinja") for path in (ROOT / "recbole_samrec").rglob(kind)]
+    return {path.relative_to(ROOT).as_posix() for path in files}
 
 
 def test_the_wheel_holds_every_module_and_setting_and_nothing_else(wheel):

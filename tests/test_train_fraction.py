@@ -64,7 +64,8 @@ def test_the_test_and_the_histories_stay_whole(data):
 
 def test_a_model_with_a_vector_for_each_user_refuses(data):
     said = main("run", "--model=BPR", "--dataset=tiny", "--train_fraction=0.5")
-    assert said.status == 2 and "BPR learns a vector for each user (user_embedding.weight)" in " ".join(said.err.split())
+    assert said.status == 2
+    assert "BPR learns a vector for each user (user_embedding.weight)" in " ".join(said.err.split())
 
 
 @pytest.mark.parametrize("share", [0, 1.5, -1])

@@ -24,22 +24,22 @@ def show_plan(console: Console, jobs: Sequence[Job], costs: Costs, reasons: Mapp
         reasons: Why rows (name, data set) are not trained.
     """
     table = Table(title="Runs, and what they are expected to cost", title_justify="left")
-    for column in ("row", "data set"):
+    for column in ("row", "data"):
         table.add_column(column)
-    for column in ("finished", "to do", "s an epoch", "epochs", "memory", "time a run"):
+    for column in ("done", "to do", "s/epoch", "epochs", "memory", "each run"):
         table.add_column(column, justify="right")
     for row, dataset, members in by_row(jobs):
         finished = sum(job.finished for job in members)
         waiting = [job for job in members if not job.finished]
         figures = ["", "", "", ""]
-        if reason := reasons.get((row, dataset)):
-            figures[0] = reason
-        elif cost := costs.of(members[0]):
+        if cost := costs.of(members[0]):
             seconds = sum(map(costs.seconds, members)) / len(members)
-            epochs = f"{costs.epochs(members[0]):.0f} of {cost.epochs}"
+            epochs = f"{costs.epochs(members[0]):.0f}/{cost.epochs}"
             figures = [f"{cost.seconds_per_epoch:.1f}", epochs, f"{cost.memory_mb / 1000:.1f} GB", spoken(seconds)]
         table.add_row(row, dataset, str(finished), str(len(waiting)), *figures)
     console.print(table)
+    for (row, dataset), reason in reasons.items():
+        console.print(f"left out: {row} on {dataset}: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
 class Display:

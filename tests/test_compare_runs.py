@@ -1,0 +1,171 @@
+"""Runs of a comparison: carried out, continued after kill -9, probed, read back, and what happens when one fails."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from tiny import random_events, write_events
+
+from recbole_samrec.compare import worker
+from recbole_samrec.compare.costs import Costs, seconds_left
+from recbole_samrec.compare.plan import plan
+from recbole_samrec.compare.rows import read_rows
+from recbole_samrec.compare.runs import finished_runs
+from recbole_samrec.data.find import find_dataset
+from recbole_samrec.errors import DataError
+from recbole_samrec.record import data_hash
+
+SMALL = {
+    "hidden_size": 8,
+    "inner_size": 8,
+    "n_layers": 1,
+    "MAX_ITEM_LIST_LENGTH": 6,
+    "train_batch_size": 64,
+    "epochs": 3,
+}
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def data(own_folder):
+    """A data set in the working folder."""
+    write_events("dataset", "tiny", random_events(users=30, items=25))
+    return own_folder
+
+
+def jobs_of(names, seeds=(1,), out="out", **given):
+    find_dataset("tiny", Path("dataset"))
+    sha256 = data_hash({"data_path": "dataset/tiny", "dataset": "tiny", "benchmark_filename": None})
+    return plan(read_rows(names), {"tiny": sha256}, seeds, [1.0], Path(out), given=SMALL | given)
+
+
+def silent(done, epochs, best):
+    """Nobody listens."""
+
+
+def figures(record):
+    """What may not differ between two runs of the same settings."""
+    return {key: record[key] for key in ("valid", "test", "best_epoch", "epochs_run", "parameters")}
+
+
+def test_a_run_leaves_its_record_and_is_finished(data):
+    (job,) = jobs_of(["SAMRec"])
+    assert not job.finished
+    said = []
+    result = worker.carry_out(job, 1, lambda *report: said.append(report))
+    assert job.finished and result["test"] and said[-1][:2] == (3, 3)
+    names = {path.name for path in job.folder.iterdir()}
+    assert {"result.json", "ranks.npz", "best.pth", "job.json"} <= names and "last.pth" not in names
+    assert jobs_of(["SAMRec"])[0].folder == job.folder  # found again
+    before = (job.folder / "result.json").stat().st_mtime_ns
+    assert worker.carry_out(job, 1, silent) == json.loads((job.folder / "result.json").read_text())
+    assert (job.folder / "result.json").stat().st_mtime_ns == before
+
+
+def test_a_run_that_cannot_be_carried_out_says_why(data):
+    _, job = jobs_of(["SAMRec", "Pop+SAM"])
+    assert "sam_rho cannot be used with Pop" in worker.carry_out(job, 1, silent)["failed"]
+    assert not job.finished and "sam_rho cannot be used with Pop" in (job.folder / worker.FAILURE).read_text()
+
+
+def test_two_processes_do_not_train_the_same_run(data):
+    (job,) = jobs_of(["SAMRec"])
+    job.folder.mkdir(parents=True)
+    with FileLock(job.folder / worker.LOCK):
+        assert "another process is at this run" in worker.carry_out(job, 1, silent)["failed"]
+    assert worker.carry_out(job, 1, silent)["test"]
+    assert not (job.folder / worker.FAILURE).exists()
+
+
+def test_a_probe_leaves_nothing_and_knows_the_epochs(data, monkeypatch):
+    monkeypatch.setattr(worker, "PROBED_SECONDS", 0.0)
+    (job,) = jobs_of(["SAMRec"], epochs=7)
+    cost = worker.probe(job, 1)
+    assert cost["epochs"] == 7 and cost["seconds_per_epoch"] > 0 and cost["memory_mb"] > 50
+    assert not Path("out").exists()
+    _, counted, refused = jobs_of(["SAMRec", "Pop", "Pop+SAM"])
+    assert worker.probe(counted, 1)["seconds_per_epoch"] > 0
+    assert "sam_rho" in worker.probe(refused, 1)["failed"]
+
+
+def test_costs_come_from_probes_until_a_run_has_ended(data):
+    jobs = jobs_of(["SAMRec", "Pop"], seeds=(1, 2))
+    costs = Costs(jobs, Path("out"))
+    assert costs.unknown(jobs) == jobs[:2]
+    costs.probed(jobs[0], {"seconds_per_epoch": 2.0, "epochs": 300, "memory_mb": 100.0})
+    assert Costs(jobs, Path("out")).seconds(jobs[2]) == 2.0 * 40  # remembered
+    assert costs.unknown(jobs) == [jobs[1]]
+    record = {"epochs_run": 10, "seconds_total": 50.0, "peak_memory_mb": 200.0, "config": {"epochs": 300}}
+    costs.ended(jobs[0], record)
+    assert costs.seconds(jobs[2]) == 50.0 and costs.memory_mb(jobs[2]) == 260.0
+    assert seconds_left([jobs[0], jobs[2]], costs, lambda job: 0.0, parallel=2) == 50.0
+    assert seconds_left([jobs[0], jobs[2]], costs, lambda job: 5.0, parallel=1) == 50.0
+    other = jobs_of(["SAMRec"], train_batch_size=32)
+    assert Costs(other, Path("out")).of(other[0]) is None  # a probe of other settings
+
+
+def test_rows_that_ranked_different_items_are_not_compared(data):
+    one, other = jobs_of(["SAMRec"]) + jobs_of(["SASRec"], user_inter_num_interval="[8,inf)")
+    for job in (one, other):
+        worker.carry_out(job, 1, silent)
+    with pytest.raises(DataError, match="ranked different test items"):
+        finished_runs([one, other])
+
+
+def test_a_damaged_record_is_one_line(data):
+    (job,) = jobs_of(["SAMRec"])
+    worker.carry_out(job, 1, silent)
+    (job.folder / "result.json").write_text("{")
+    with pytest.raises(DataError, match="this is no record of a run"):
+        finished_runs([job])
+
+
+# With a real Ray -----------------------------------------------------------------------------------------------------
+
+
+def compare(*arguments):
+    """Start the command as a user does."""
+    settings = [f"--{key}={value}" for key, value in (SMALL | {"epochs": 6}).items()]
+    command = [sys.executable, "-m", "recbole_samrec", "compare", "--datasets=tiny", "--out=out", *settings]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*command, *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_a_killed_comparison_goes_on_where_it_stopped(data):
+    """Kill -9 the command when one run is finished; no finished run is touched again, and the end is the same."""
+    rows = "--models=SASRec,GRU4Rec,Pop+SAM"
+    process = compare(rows, "--seeds=1,2", "--parallel=1")
+    finished = []
+    deadline = time.monotonic() + 300
+    while not finished and process.poll() is None and time.monotonic() < deadline:
+        finished = list(Path("out/tiny").glob("*/result.json"))
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert finished and len(list(Path("out/tiny").glob("*/result.json"))) < 4
+    before = {file: file.stat().st_mtime_ns for file in Path("out/tiny").glob("*/result.json")}
+
+    process = compare(rows, "--seeds=1,2")
+    said, _ = process.communicate(timeout=600)
+    assert process.returncode == 3, said  # a row could not be trained
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert "sam_rho cannot be used with Pop" in said
+    jobs = jobs_of(["SASRec", "GRU4Rec"], seeds=(1, 2), epochs=6)
+    assert all(job.finished for job in jobs)
+    for suffix in ("md", "csv", "tex", "png", "pdf"):
+        assert Path(f"out/tiny.{suffix}").stat().st_size > 0
+    table = Path("out/tiny.md").read_text()
+    assert "| SASRec |" in table and "| GRU4Rec |" in table and "Pop+SAM" in table
+
+    alone = jobs_of(["SASRec", "GRU4Rec"], seeds=(1, 2), epochs=6, out="alone")
+    for job, single in zip(jobs, alone, strict=True):
+        result = json.loads((job.folder / "result.json").read_text())
+        assert figures(worker.carry_out(single, 1, silent)) == figures(result)

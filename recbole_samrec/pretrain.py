@@ -121,19 +121,20 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     """Put pre-trained weights into a trainer's model; the result is what ``result.json`` says of them."""
     config, listener = trainer.config, trainer.listener
     stage = stage_config(config)
-    file = weights_file(config, stage)
+    file = Path(shared_name(config, str(weights_file(config, stage))))
     state = _kept(file)
-    reused = bool(shared_name(config, "yes" if state else ""))  # as the first process sees it
+    reused = bool(shared_name(config, "yes" if state else ""))  # what the first of several processes sees counts
     if not reused:
         listener.stage("pre-training", stage["pretrain_epochs"])
-        _compute(stage, file, listener, verbose)
+        trainer.elapsed += _compute(stage, file, listener, verbose)
     state = state if reused and state else checkpoint.load(file)
     load_weights(trainer.model, state, file)
     words = f"takes the pre-trained weights {file}" if reused else f"pre-trained weights are in {file}"
     getLogger().info(f"S3Rec {words}")
     listener.stage(f"fine-tuning ({words})", trainer.epochs)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return {**state["pretraining"], "reused": reused, "file": str(file), "sha256": digest}
+    others = reused and state["config"].get("run_dir") != stage["run_dir"]  # else this run's, which was stopped since
+    return {**state["pretraining"], "reused": others, "file": str(file), "sha256": digest}
 
 
 def _kept(file: Path) -> dict[str, Any] | None:
@@ -148,8 +149,12 @@ def _kept(file: Path) -> dict[str, Any] | None:
         return None
 
 
-def _compute(stage: Any, file: Path, listener: Listener, verbose: bool) -> None:
-    """Pre-train, or go on with a pre-training of this run that was stopped, and keep the weights."""
+def _compute(stage: Any, file: Path, listener: Listener, verbose: bool) -> float:
+    """Pre-train, or go on with a pre-training of this run that was stopped, and keep the weights.
+
+    Returns:
+        Seconds that it had taken when it was stopped.
+    """
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
 
@@ -161,15 +166,17 @@ def _compute(stage: Any, file: Path, listener: Listener, verbose: bool) -> None:
     trainer.listener, trainer.tensorboard = listener, _OfPretraining(trainer.tensorboard)
     if (begun := _newest(stage)) is not None:
         trainer.resume_checkpoint(begun)
+    before = trainer.elapsed
     trainer.fit(train_data, verbose=verbose, saved=bool(stage["run_dir"]))
     seconds = sum(trainer.seconds.values())
-    record = {"epochs": len(trainer.train_loss_dict), "seconds": seconds, "seconds_per_epoch": None}
-    record["seconds_per_epoch"] = seconds / max(record["epochs"], 1)
+    epochs = len(trainer.seconds)
+    record = {"epochs": epochs, "seconds": seconds, "seconds_per_epoch": seconds / max(epochs, 1)}
     state = {"config": plain_config(stage), "epoch": stage["pretrain_epochs"] - 1, "pretraining": record}
     state |= {"state_dict": model.state_dict(), "other_parameter": None}
     if trainer._is_first_rank():
         checkpoint.save(file, state)
     trainer._wait_for_all()
+    return before
 
 
 def _newest(stage: Any) -> Path | None:

@@ -21,7 +21,8 @@ from recbole_samrec.errors import DataError
 from recbole_samrec.listener import Listener
 from recbole_samrec.model.s3rec_users import attribute_table, objectives, pretraining_loss, states_of
 from recbole_samrec.record import label
-from tests.tiny import SMALL, build, make_config, random_events, write_events
+from tests.test_models import hit_rate_on_new_users
+from tests.tiny import SMALL, build, cyclic, make_config, random_events, write_events
 
 OFF = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}
 STAGES = {"pretrain_epochs": 3, "pretrain_batch_size": 8, "epochs": 3, "n_layers": 1}
@@ -233,6 +234,41 @@ def test_other_items_in_validation_and_test_change_nothing(tmp_path):
         assert all(torch.equal(one[name], two[name]) for name in one.interaction)
 
 
+@pytest.fixture
+def circle(tmp_path):
+    """Users who go round a circle of 12 items, each of one of three kinds."""
+    folder = write_events(tmp_path / "data", "tiny", cyclic(users=100))
+    kinds = "".join(f"i{i}\tk{i % 3}\n" for i in range(12))
+    (folder / "tiny.item").write_text("item_id:token\tkind:token_seq\n" + kinds)
+    return folder.parent
+
+
+def test_masked_items_and_their_attributes_are_learnt_from_both_sides(circle):
+    settings = {"pretrain_epochs": 20, "pretrain_batch_size": 32, "learning_rate": 0.01, "save_step": 99}
+    (train_data, *_), network, trainer = stage_of(circle, **settings)
+    trainer.fit(train_data, verbose=False, saved=False)
+    ids = torch.from_numpy(train_data.dataset.token2id("item_id", [f"i{i}" for i in range(12)]))
+    rows = ids[(torch.arange(12)[:, None] + torch.arange(5)) % 12]
+    middle = rows[:, 2].clone()
+    rows[:, 2] = network.mask_token
+    with torch.no_grad():
+        states = states_of(network.eval(), rows, torch.arange(12) * 5 + 2)
+        kinds = (network.map_norm(states) @ network.feature_embedding.weight.T).argmax(1)
+        scores = network.mip_norm(states) @ network.item_embedding.weight[:13].T
+    assert torch.equal(kinds, attribute_table(network)[middle].argmax(1))
+    never_near = ids[(torch.arange(12)[:, None] + 2 + torch.arange(6, 10)) % 12]  # a row of 8 never has both
+    above = scores.gather(1, middle[:, None]) > scores.gather(1, never_near)
+    assert above.float().mean() >= 0.9
+
+
+def test_both_stages_together_learn_cyclic_sequences(circle):
+    settings = {**STAGES, "epochs": 10, "learning_rate": 0.01, "topk": [1], "valid_metric": "Hit@1"}
+    (train_data, valid_data, _), network, trainer = build(make_config("S3Rec", circle, **settings))
+    trainer.fit(train_data, valid_data, verbose=False)
+    trainer.resume_weights(trainer.saved_model_file)
+    assert hit_rate_on_new_users(network.eval(), train_data.dataset, SMALL["MAX_ITEM_LIST_LENGTH"], False) >= 0.95
+
+
 # The run ------------------------------------------------------------------------------------------------------------
 
 
@@ -248,6 +284,8 @@ class StopAt(Listener):
 
     def stage(self, name, epochs):
         self.stages.append(name)
+        if (name.split()[0], epochs) == self.at:
+            raise Stopped
 
     def epoch_started(self, epoch, steps):
         if (len(self.stages), epoch) == self.at:
@@ -321,6 +359,21 @@ def test_a_run_that_was_stopped_in_either_stage_comes_out_alike(data, tmp_path, 
     assert resumed["pretraining"]["reused"] is False and resumed["pretraining"]["epochs"] == 3
     files = [Path(result["pretraining"]["file"]) for result in (whole, resumed)]
     assert same(*(checkpoint.load(file)["state_dict"] for file in files))
+
+
+def test_weights_that_a_stopped_run_had_computed_are_its_own(data, tmp_path):
+    folder = tmp_path / "runs/one"
+    assert carry_out(data, folder, stop_at=("fine-tuning", 3))[0] is None
+    resumed, stages = carry_out(data, folder, run.newest_checkpoint(folder))
+    assert len(stages) == 1 and resumed["pretraining"]["reused"] is False
+    assert carry_out(data, tmp_path / "runs/two")[0]["pretraining"]["reused"] is True
+
+
+def test_the_command_goes_on_with_a_run_that_was_stopped_in_pre_training(data, tmp_path, capsys):
+    assert carry_out(data, tmp_path / "run", stop_at=(1, 2))[0] is None
+    assert command(["run", f"--resume={tmp_path / 'run'}"]) == 0
+    assert re.search(r"pre-training\nepoch 3/3 .*\nfine-tuning .*\nepoch 1/3 ", capsys.readouterr().out)
+    assert (tmp_path / "run" / run.RESULT).exists()
 
 
 def key_of(data, **settings):

@@ -7,6 +7,8 @@ import platform
 import shutil
 from pathlib import Path
 
+from recbole_samrec.record import cpu_name
+
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -16,13 +18,13 @@ def describe(threads: int) -> str:
         memory = f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GB of memory"
     except (ValueError, AttributeError):
         memory = "memory unknown"
-    cpu = _of_cpu("model name") or platform.processor() or platform.machine()
-    return f"{cpu}, {os.cpu_count()} cores, {threads} threads used, {memory}, {platform.system()}"
+    return f"{cpu_name()}, {os.cpu_count()} cores, {threads} threads used, {memory}, {platform.system()}"
 
 
 def why_no_bf16() -> str | None:
     """Why bf16 is not measured on this CPU; None where it has products of bf16."""
-    flags = _of_cpu("flags").split()
+    lines = _CPUINFO.read_text(encoding="utf-8").splitlines() if _CPUINFO.exists() else []
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
     return None if {"avx512_bf16", "amx_bf16"} & set(flags) else "the CPU has neither avx512_bf16 nor amx_bf16"
 
 
@@ -31,7 +33,3 @@ def why_no_compiler() -> str | None:
     found = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     return None if found else "there is no C++ compiler"
 
-
-def _of_cpu(key: str) -> str:
-    lines = _CPUINFO.read_text(encoding="utf-8").splitlines() if _CPUINFO.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")

@@ -124,10 +124,19 @@ def revision() -> str | None:
 
 
 def device_name(device: torch.device) -> str:
-    """Name of the GPU, or ``cpu`` with the number of threads."""
+    """Name of the GPU, or of the CPU with the number of threads that the run had."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"cpu ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"{cpu_name()} ({threads} {'threads' if threads > 1 else 'thread'})"
+
+
+def cpu_name() -> str:
+    """What the CPU calls itself, or at least its kind."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine() or "cpu"
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -63,6 +63,35 @@ class Setting:
         )
 
 
+@dataclass(frozen=True)
+class Made:
+    """How a table was made.
+
+    Attributes:
+        command: The command that makes it.
+        settings: What it gave to the rows, as yaml.
+        work: Runs, hours, devices and versions, in a sentence or two.
+    """
+
+    command: str
+    settings: str
+    work: str
+
+
+def work(runs: Sequence[Run]) -> str:
+    """What went into the runs of a page."""
+    hours = sum(run.result.get("seconds_total") or 0 for run in runs) / 3600
+    versions = {
+        name: sorted({str(v) for run in runs if (v := (run.result.get("versions") or {}).get(name))})
+        for name in ("python", "torch", "recbole", "recbole-samrec")
+    }
+    listed = ", ".join(f"{name} {' and '.join(found)}" for name, found in versions.items() if found)
+    devices = sorted({str(run.result.get("device")) for run in runs if run.result.get("device")})
+    number = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+    where = f" on {' and '.join(devices)}" if devices else ""
+    return f"{number}{where}, {hours:.1f} hours one after the other. {listed}.".replace(" .", "")
+
+
 def accuracy(reference: str, compared: int) -> str:
     """Caption of the main table; ``compared`` is the number of rows that the reference is compared with."""
     marks = "Best bold, second underlined; MRR is not cut off."
@@ -70,9 +99,9 @@ def accuracy(reference: str, compared: int) -> str:
         return marks
     others = f"the {compared} other rows" if compared > 1 else "the other row"
     return (
-        f"{marks} Gain: {reference} over the best other row. {MARK}: differs from {reference} with p < {LEVEL} in a "
-        f"two-sided paired randomisation test ({FLIPS:,} random assignments of signs) on each user's metric averaged "
-        f"over seeds, after Holm's correction for the comparisons with {others}; it speaks of other users, the ± of "
+        f"{marks} Gain: {reference} over the best row without SAM. {MARK}: differs from {reference} with p < {LEVEL} "
+        f"in a two-sided paired randomisation test ({FLIPS:,} random assignments of signs) on each user's metric "
+        f"averaged over seeds, after Holm's correction for the comparisons with {others}; it speaks of other users, the ± of "
         "other seeds."
     )
 

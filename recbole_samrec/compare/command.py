@@ -13,9 +13,9 @@ from rich.console import Console
 
 from recbole_samrec import run
 from recbole_samrec.compare.costs import Costs
-from recbole_samrec.compare.display import Display, show_plan, spoken
+from recbole_samrec.compare.display import Display, show_page, show_plan, spoken
 from recbole_samrec.compare.engine import Resources, cluster, run_all
-from recbole_samrec.compare.plan import Job, by_row, plan
+from recbole_samrec.compare.plan import Job, as_yaml, by_row, plan, settings_of_rows
 from recbole_samrec.compare.report import write_tables
 from recbole_samrec.compare.rows import Row, read_rows
 from recbole_samrec.compare.runs import finished_runs
@@ -74,27 +74,27 @@ def main(
     resources = _resources(arguments)
     given = parse_settings(rest)
     datasets = _checked(_words(arguments.datasets, "--datasets"), rows, given, check_data, note)
+    files = settings_in((arguments.config_files or "").split())
     jobs = plan(
         rows,
         datasets,
         _seeds(arguments.seeds),
         _fractions(arguments.train_fraction),
         arguments.out,
-        files=settings_in((arguments.config_files or "").split()),
+        files=files,
         given=given,
         tables=tables,
-        note=note,
+        note=_once(note),
     )
+    settings = {name: as_yaml(settings_of_rows(rows, name, files, given, tables)) for name in datasets}
     reasons: dict[tuple[str, str], str] = {}
     try:
         if not arguments.tables and not all(job.finished for job in jobs):
             _train(jobs, resources, arguments, reasons, console)
     except KeyboardInterrupt:
-        words = " ".join(map(shlex.quote, sys.argv[1:]))
-        go_on = f"stopped; the same command goes on: python -m recbole_samrec {words}"
-        console.print(go_on, highlight=False, soft_wrap=True, markup=False)
+        console.print(f"stopped; the same command goes on: {_command()}", highlight=False, soft_wrap=True, markup=False)
         return 130
-    _show_tables(jobs, rows, arguments, reasons, console)
+    _show_tables(jobs, rows, arguments, reasons, settings, console)
     return 0 if all(job.finished for job in jobs) or arguments.tables else 3
 
 
@@ -216,24 +216,44 @@ def _show_tables(
     rows: Sequence[Row],
     arguments: argparse.Namespace,
     reasons: Mapping[tuple[str, str], str],
+    settings: Mapping[str, str],
     console: Console,
 ) -> None:
-    """Write the tables and say where they are."""
+    """Write the tables, show the first ones and say where they all are."""
     why: dict[str, dict[str, str]] = {job.dataset: {} for job in jobs}
     for row, dataset, members in by_row(jobs):
         if words := reasons.get((row, dataset)) or _unfinished(members):
             why[dataset][row] = words
-    markdown = write_tables(
+    pages = write_tables(
         finished_runs(jobs),
         arguments.out,
         rows=[row.name for row in rows],
         reasons=why,
         masked=arguments.mask_history,
-        tuned=False,
+        command=_command(),
+        settings=settings,
     )
-    console.print(markdown, highlight=False, markup=False, soft_wrap=True)
-    for dataset in why:
+    for dataset, page in pages.items():
+        show_page(console, page)
         console.print(f"tables and plots: {arguments.out / dataset}.*", highlight=False, soft_wrap=True)
+
+
+def _command() -> str:
+    """What was typed, without what belongs to one computer or one call."""
+    words = [word for word in sys.argv[2:] if word not in ("--tables", "--debug")]
+    return " ".join(["python -m recbole_samrec compare", *map(shlex.quote, words)])
+
+
+def _once(note: Callable[[str], None]) -> Callable[[str], None]:
+    """Say nothing twice."""
+    told: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            note(line)
+
+    return tell
 
 
 def _unfinished(members: Sequence[Job]) -> str:

@@ -9,8 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
+from recbole_samrec.compare.captions import MARK
 from recbole_samrec.compare.costs import Costs, seconds_left
+from recbole_samrec.compare.grids import Page
 from recbole_samrec.compare.plan import Job, by_row
 
 
@@ -40,6 +43,29 @@ def show_plan(console: Console, jobs: Sequence[Job], costs: Costs, reasons: Mapp
     console.print(table)
     for (row, dataset), reason in reasons.items():
         console.print(f"left out: {row} on {dataset}: {reason}", highlight=False, markup=False, soft_wrap=True)
+
+
+STYLES = ("", "bold", "underline")
+SHOWN = ("model", "HR@10", "NDCG@10", "MRR")
+"""Columns of the table of accuracy that a terminal has room for."""
+
+
+def show_page(console: Console, page: Page) -> None:
+    """Print the table of accuracy of a data set, the best of each column bold and the second underlined."""
+    if not page.grids:
+        console.print(f"{page.title}: {page.common}", highlight=False, markup=False, soft_wrap=True)
+    for grid in page.grids[:1]:
+        table = Table(title=page.title, title_justify="left")
+        columns = [number for number, name in enumerate(grid.header) if name in SHOWN]
+        for number in columns:
+            table.add_column(grid.header[number], justify="right" if number else "left")
+        for line in grid.body:
+            cells = [line[number] for number in columns]
+            table.add_row(*(Text(f"{cell.text}{MARK * cell.marked}", STYLES[cell.place]) for cell in cells))
+        console.print(table)
+        console.print(grid.caption, highlight=False, markup=False)
+    for note in page.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
 
 class Display:

@@ -40,16 +40,23 @@ class Grid:
 
 @dataclass(frozen=True)
 class Page:
-    """What one file shows: tables, what holds for all of them, notes on rows, and the name of the plot's file."""
+    """What one file shows: tables, what holds for all of them, notes on rows, the plot's file, how it was made."""
 
     title: str
     common: str
     grids: list[Grid]
     notes: list[str] = field(default_factory=list)
     plot: str = ""
+    made: captions.Made | None = None
 
 
-def main_page(table: pd.DataFrame, setting: captions.Setting, notes: Sequence[str], plot: str) -> Page:
+def main_page(
+    table: pd.DataFrame,
+    setting: captions.Setting,
+    notes: Sequence[str],
+    plot: str,
+    made: captions.Made | None = None,
+) -> Page:
     """The page that compares the rows of one data set.
 
     Args:
@@ -57,6 +64,7 @@ def main_page(table: pd.DataFrame, setting: captions.Setting, notes: Sequence[st
         setting: What the rows have in common.
         notes: Sentences to add to those of the table.
         plot: File name of the plot.
+        made: How the table was made.
     """
     reference = table.index[0]
     others = table.index[(table["seeds"] > 0) & (table.index != reference)]
@@ -66,7 +74,7 @@ def main_page(table: pd.DataFrame, setting: captions.Setting, notes: Sequence[st
         grids.append(_differences(table.loc[others], captions.significance(reference)))
     grids.append(_costs(table[table["seeds"] > 0], captions.cost(setting)))
     of_rows = [f"{row}: {note}" for row, note in table["note"].items() if note]
-    return Page(setting.dataset, captions.common(setting), grids, [*of_rows, *notes], plot)
+    return Page(setting.dataset, captions.common(setting), grids, [*of_rows, *notes], plot, made)
 
 
 def _accuracy(table: pd.DataFrame, caption: str, compared: int) -> Grid:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from recbole.utils import get_model
 
 from recbole_samrec import plugin
@@ -101,14 +102,10 @@ def plan(
     jobs = []
     for dataset, sha256 in datasets.items():
         chosen: dict[tuple[str, float], dict[str, Any]] = {}
-        for row in rows:
-            known_here = plugin.known_keys(get_model(row.model), row.model, dataset)
-            own = {key: value for key, value in given.items() if key in known_here}
-            settings = row.settings(rows_of.of_dataset(dataset, tables), files, own) | {"dataset": dataset}
+        for row, settings in settings_of_rows(rows, dataset, files, given, tables).items():
             for fraction in fractions:
-                config = configure(settings | {"train_fraction": fraction}, {}, note)
-                chosen[row.name, fraction] = settings_of(config)
-                note = _once(note)
+                config = configure(settings | {"train_fraction": fraction, "dataset": dataset}, {}, note)
+                chosen[row, fraction] = settings_of(config)
         for seed in seeds:
             for (name, fraction), settings in chosen.items():
                 complete = settings | {"seed": seed}
@@ -117,15 +114,31 @@ def plan(
     return jobs
 
 
-def _once(note: Callable[[str], None]) -> Callable[[str], None]:
-    told: set[str] = set()
+def settings_of_rows(
+    rows: Sequence[Row],
+    dataset: str,
+    files: Mapping[str, Any],
+    given: Mapping[str, Any],
+    tables: Sequence[Path] = (),
+) -> dict[str, dict[str, Any]]:
+    """What each row is given on a data set, above RecBole's defaults; see :func:`plan` for the arguments."""
+    of_set, settings = rows_of.of_dataset(dataset, tables), {}
+    for row in rows:
+        known = plugin.known_keys(get_model(row.model), row.model, dataset)
+        own = {key: value for key, value in given.items() if key in known}
+        settings[row.name] = row.settings(of_set, files, own)
+    return settings
 
-    def tell(line: str) -> None:
-        if line not in told:
-            told.add(line)
-            note(line)
 
-    return tell
+def as_yaml(settings: Mapping[str, Mapping[str, Any]]) -> str:
+    """What rows are given alike, and what is each row's own."""
+    shared: dict[str, Any] = {}
+    for key in dict.fromkeys(key for of in settings.values() for key in of):
+        values = [of[key] for of in settings.values() if key in of]
+        if len(values) > 1 and all(_same(value, values[0]) for value in values):
+            shared[key] = values[0]
+    own = {row: {k: v for k, v in of.items() if k not in shared} for row, of in settings.items()}
+    return yaml.safe_dump({"all rows that know them": shared} | own, sort_keys=False, default_flow_style=None, width=100)
 
 
 def folder_of(parent: Path, row: str, seed: int, fraction: float, settings: Mapping[str, Any], sha256: str) -> Path:

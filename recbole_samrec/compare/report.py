@@ -10,7 +10,7 @@ import pandas as pd
 
 from recbole_samrec import checkpoint
 from recbole_samrec.compare import plots, render
-from recbole_samrec.compare.captions import Setting
+from recbole_samrec.compare.captions import Made, Setting, work
 from recbole_samrec.compare.grids import Page, fractions_page, groups_page, main_page
 from recbole_samrec.compare.groups import group_table
 from recbole_samrec.compare.tables import disagreements, fraction_table, main_table
@@ -30,7 +30,9 @@ def write_tables(
     reasons: Mapping[str, Mapping[str, str]] | None = None,
     masked: bool = False,
     tuned: bool = False,
-) -> str:
+    command: str = "",
+    settings: Mapping[str, str] | None = None,
+) -> dict[str, Page]:
     """Write the tables and plots of each data set.
 
     They are ``<dataset>``, ``<dataset>-groups`` and, where runs differ in the share of the users that they
@@ -44,56 +46,73 @@ def write_tables(
         reasons: For each data set and row, why runs failed or are waiting.
         masked: Whether what a user had before is left out of the rankings.
         tuned: Whether every row has its best configuration under the same budget.
+        command: The command that makes the tables.
+        settings: For each data set, what its page says of the settings, as yaml.
 
     Returns:
-        The Markdown of all pages.
+        The main page of each data set.
 
     Raises:
         DataError: The folder cannot be written.
     """
     reasons = reasons or {}
-    texts = []
+    pages = {}
     for dataset in dict.fromkeys([*(run.dataset for run in runs), *reasons]):
         why = reasons.get(dataset, {})
         of_set = [run for run in runs if run.dataset == dataset]
         order = list(dict.fromkeys([*rows, *(run.row for run in of_set), *why]))
-        texts += _data_set(dataset, of_set, Path(out), order, why, masked, tuned)
-    return "\n".join(texts)
+        made = Made(command, (settings or {}).get(dataset, ""), work(of_set)) if command else None
+        pages[dataset] = _data_set(dataset, of_set, Path(out), order, why, masked, tuned, made)
+    return pages
 
 
 def _data_set(
-    dataset: str, runs: list[Run], out: Path, rows: list[str], why: Mapping[str, str], masked: bool, tuned: bool
-) -> list[str]:
-    """Write what there is of one data set, and return the Markdown of its pages."""
+    dataset: str,
+    runs: list[Run],
+    out: Path,
+    rows: list[str],
+    why: Mapping[str, str],
+    masked: bool,
+    tuned: bool,
+    made: Made | None,
+) -> Page:
+    """Write what there is of one data set, and return its main page."""
     if not runs:
         page = Page(dataset, "No run has finished.", [], [f"{row}: {reason}" for row, reason in why.items()])
-        return [_write(out / dataset, page, None, None)]
+        return _write(out / dataset, page, None, None)
     shares = sorted({run.fraction for run in runs})
     notes = [line for run in runs for line in disagreements(run)]
     whole = [run for run in runs if run.fraction == shares[-1]]
-    texts = [_main(whole, out / dataset, rows, why, notes, masked, tuned)]
-    texts.append(_groups(whole, out / f"{dataset}-groups", rows, masked, tuned))
+    main = _main(whole, out / dataset, rows, why, notes, masked, tuned, made)
+    _groups(whole, out / f"{dataset}-groups", rows, masked, tuned)
     if len(shares) > 1:
-        texts.append(_fractions(runs, out / f"{dataset}-fractions", rows, masked, tuned))
-    return texts
+        _fractions(runs, out / f"{dataset}-fractions", rows, masked, tuned)
+    return main
 
 
 def _main(
-    runs: list[Run], path: Path, rows: list[str], why: Mapping[str, str], notes: list[str], masked: bool, tuned: bool
-) -> str:
+    runs: list[Run],
+    path: Path,
+    rows: list[str],
+    why: Mapping[str, str],
+    notes: list[str],
+    masked: bool,
+    tuned: bool,
+    made: Made | None,
+) -> Page:
     table, setting = main_table(runs, rows, why, masked), Setting.of(runs, masked, tuned)
-    page = main_page(table, setting, notes, f"{path.name}.png")
+    page = main_page(table, setting, notes, f"{path.name}.png", made)
     return _write(path, page, table, lambda: plots.accuracy(table, _title(setting)))
 
 
-def _groups(runs: list[Run], path: Path, rows: list[str], masked: bool, tuned: bool) -> str:
+def _groups(runs: list[Run], path: Path, rows: list[str], masked: bool, tuned: bool) -> Page:
     table, setting = group_table(runs, masked), Setting.of(runs, masked, tuned)
     rows = [row for row in rows if row in set(table["row"])]
     page = groups_page(table, rows, setting, f"{path.name}.png")
     return _write(path, page, table, lambda: plots.groups(table, rows, _title(setting)))
 
 
-def _fractions(runs: list[Run], path: Path, rows: list[str], masked: bool, tuned: bool) -> str:
+def _fractions(runs: list[Run], path: Path, rows: list[str], masked: bool, tuned: bool) -> Page:
     table, setting = fraction_table(runs, rows, masked), Setting.of(runs, masked, tuned)
     rows = [row for row in rows if row in set(table["row"])]
     page = fractions_page(table, rows, setting, f"{path.name}.png")
@@ -106,10 +125,9 @@ def _title(setting: Setting) -> str:
     return f"{setting.dataset}{history}{spread}"
 
 
-def _write(path: Path, page: Page, table: pd.DataFrame | None, draw: Callable[[], Figure] | None) -> str:
-    """Write a page, its numbers and its plot beside each other; return the Markdown."""
-    text = render.markdown(page)
-    files = {"md": text.encode()}
+def _write(path: Path, page: Page, table: pd.DataFrame | None, draw: Callable[[], Figure] | None) -> Page:
+    """Write a page, its numbers and its plot beside each other; return the page."""
+    files = {"md": render.markdown(page).encode()}
     if table is not None:
         files |= {"csv": render.csv(table).encode(), "tex": render.latex(page).encode()}
     if draw is not None:
@@ -122,4 +140,4 @@ def _write(path: Path, page: Page, table: pd.DataFrame | None, draw: Callable[[]
                 file.write(content)
     except OSError as error:
         raise DataError(f"{path.parent}: tables cannot be written ({error.strerror}); choose another --out") from error
-    return text
+    return page

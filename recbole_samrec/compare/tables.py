@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from recbole_samrec.compare.rows import WITH_SAM
 from recbole_samrec.compare.statistics import bootstrap_intervals, holm, per_user, randomisation_test
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ def places(means: Sequence[float]) -> list[int]:
 
 
 def gains(table: pd.DataFrame, reference: str, metrics: Sequence[str] = METRICS) -> dict[str, float]:
-    """How much better the reference is than the best other row, in percent of that, for each metric.
+    """How much better the reference is than the best baseline, in percent of that, for each metric.
+
+    Rows that have SAM besides are no baselines.
 
     Args:
         table: With the rows as index and ``<metric>_mean``.
@@ -108,7 +111,7 @@ def gains(table: pd.DataFrame, reference: str, metrics: Sequence[str] = METRICS)
     Returns:
         NaN where there is nothing to compare with.
     """
-    others = table.drop(index=reference, errors="ignore")
+    others = table[(table.index != reference) & ~table.index.str.endswith(WITH_SAM)]
     percent = {}
     for metric in metrics:
         best = others[f"{metric}_mean"].max()

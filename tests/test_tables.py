@@ -115,8 +115,10 @@ def written(tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "new"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics.randomisation_test, "__defaults__", (2000, 0))
-        page = write_tables(runs, out, rows=["SAMRec"], reasons={"tiny_set": {"S3Rec": "100 % out of_memory"}})
-    return out, text
+        options = {"command": "compare --seeds 2", "settings": {"tiny_set": "all rows: {}\n"}}
+        reasons = {"tiny_set": {"S3Rec": "100 % out_of_memory"}}
+        write_tables(runs, out, rows=["SAMRec"], reasons=reasons, **options)
+    return out
 
 
 def test_every_table_is_written_in_every_form(written):

@@ -101,8 +101,8 @@ def accuracy(reference: str, compared: int) -> str:
     return (
         f"{marks} Gain: {reference} over the best row without SAM. {MARK}: differs from {reference} with p < {LEVEL} "
         f"in a two-sided paired randomisation test ({FLIPS:,} random assignments of signs) on each user's metric "
-        f"averaged over seeds, after Holm's correction for the comparisons with {others}; it speaks of other users, the ± of "
-        "other seeds."
+        f"averaged over seeds, after Holm's correction for the comparisons with {others}; it speaks of other users, "
+        "the ± of other seeds."
     )
 
 

@@ -138,7 +138,8 @@ def as_yaml(settings: Mapping[str, Mapping[str, Any]]) -> str:
         if len(values) > 1 and all(_same(value, values[0]) for value in values):
             shared[key] = values[0]
     own = {row: {k: v for k, v in of.items() if k not in shared} for row, of in settings.items()}
-    return yaml.safe_dump({"all rows that know them": shared} | own, sort_keys=False, default_flow_style=None, width=100)
+    parts = {"all rows that know them": shared} | own
+    return yaml.safe_dump(parts, sort_keys=False, default_flow_style=None, width=100)
 
 
 def folder_of(parent: Path, row: str, seed: int, fraction: float, settings: Mapping[str, Any], sha256: str) -> Path:

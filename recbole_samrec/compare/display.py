@@ -120,7 +120,7 @@ class Display:
             self._progress.remove_task(task)
         place = f"{self._total - len(self._waiting)} of {self._total}"
         left = f"; {spoken(self._left())} left" if self._waiting else ""
-        self._console.print(f"{place}: {job.title}: {_words(result)}{left}", highlight=False, markup=False)
+        self._console.print(f"{place}: {job.title}: {_words(result)}{left}", highlight=False, markup=False, soft_wrap=True)
         self._draw_all()
 
     def _left(self) -> float:
@@ -139,7 +139,8 @@ class Display:
 def _words(result: Mapping[str, Any]) -> str:
     if "failed" in result:
         return f"failed: {result['failed']}"
-    epochs = f"{result['epochs_run']} epochs, " if result.get("epochs_run") else ""
+    number = result.get("epochs_run") or 0
+    epochs = f"{number} epochs, " if number > 1 else ""
     metric = "ndcg@10" if "ndcg@10" in result["test"] else next(iter(result["test"]))
     return f"{metric.upper()} {result['test'][metric]:.4f} ({epochs}{spoken(result['seconds_total'])})"
 

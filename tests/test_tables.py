@@ -116,7 +116,7 @@ def written(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics.randomisation_test, "__defaults__", (2000, 0))
         options = {"command": "compare --seeds 2", "settings": {"tiny_set": "all rows: {}\n"}}
-        reasons = {"tiny_set": {"S3Rec": "100 % out_of_memory"}}
+        reasons = {"tiny_set": {"S3Rec": "100 % out of_memory"}}
         write_tables(runs, out, rows=["SAMRec"], reasons=reasons, **options)
     return out
 

@@ -120,7 +120,8 @@ class Display:
             self._progress.remove_task(task)
         place = f"{self._total - len(self._waiting)} of {self._total}"
         left = f"; {spoken(self._left())} left" if self._waiting else ""
-        self._console.print(f"{place}: {job.title}: {_words(result)}{left}", highlight=False, markup=False, soft_wrap=True)
+        line = f"{place}: {job.title}: {_words(result)}{left}"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         self._draw_all()
 
     def _left(self) -> float:

@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from recbole_samrec import ranking
+from recbole_samrec.allocator import keep_freed_memory
 from recbole_samrec.data import share
 from recbole_samrec.data.frequency import item_counts
 from recbole_samrec.data.history import HistoryMask
@@ -57,6 +58,8 @@ class SAMTrainer(Resumable, Trainer):
             require_gradients(model)
         if config["fast_dropout"] is not False:
             draw_dropout_in_bulk(model)
+            if config["training"] != "packed" and config["device"].type == "cpu":
+                keep_freed_memory()
         self.listener = Listener()
         self.recorder: RankRecorder | None = None
         self.sam_step = SAMStep(

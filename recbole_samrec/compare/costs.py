@@ -73,8 +73,8 @@ class Costs:
     def epochs(self, job: Job) -> float:
         """Epochs that a run is expected to last."""
         ended, cost = self._epochs.get(_key(job)), self.of(job)
-        most = cost.epochs if cost else USUAL_EPOCHS
-        return statistics.mean(ended) if ended else min(USUAL_EPOCHS, most)
+        most, before = (cost.epochs, cost.before) if cost else (USUAL_EPOCHS, 0)
+        return statistics.mean(ended) if ended else before + min(USUAL_EPOCHS, most)
 
     def seconds(self, job: Job) -> float:
         """Seconds that a run is expected to take."""

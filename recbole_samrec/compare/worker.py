@@ -39,11 +39,13 @@ class Cost:
         seconds_per_epoch: Measured, or estimated from some steps.
         epochs: The most epochs that a run may take.
         memory_mb: The most memory that the process had.
+        before: Epochs of pre-training, which are taken to last as long as the others.
     """
 
     seconds_per_epoch: float
     epochs: int
     memory_mb: float
+    before: int = 0
 
 
 class Reporter(Listener):
@@ -58,6 +60,10 @@ class Reporter(Listener):
     def __init__(self, report: Callable[[float, int, float], None], epochs: int, best: float) -> None:
         self._report, self._epochs, self._best = report, epochs, best
         self._epoch, self._steps, self._done, self._last = 0, 1, 0, 0.0
+
+    def stage(self, name: str, epochs: int) -> None:
+        """Begin to count anew."""
+        self._epochs = epochs
 
     def epoch_started(self, epoch: int, steps: int) -> None:
         """Count the steps of a new epoch."""
@@ -151,7 +157,10 @@ class _Watch(Listener):
     def __init__(self, seconds: float) -> None:
         self._seconds, self._limit = 0.0, seconds
         self._started = 0.0
-        self.steps = self.seen = 0
+        self.steps = self.seen = self.before = 0
+
+    def stage(self, name: str, epochs: int) -> None:
+        self.before = epochs  # the first stage ends the probe, so it is the last one that is heard of
 
     def epoch_started(self, epoch: int, steps: int) -> None:
         self.steps = steps
@@ -203,7 +212,7 @@ def probe(job: Job, threads: int) -> dict[str, Any]:
             return {"failed": " ".join(str(error).split()) or type(error).__name__}
         whole = time.perf_counter() - started
     seconds = watch.seconds_per_step * watch.steps if watch.seen > 1 else whole
-    return asdict(Cost(seconds, most[0], peak_memory_mb(config["device"])))
+    return asdict(Cost(seconds, most[0], peak_memory_mb(config["device"]), watch.before))
 
 
 def result_files(folder: Path) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from recbole_samrec.compat import stack
 _ray = compat.MENDS["lazy_ray"]
 _ray.apply(_ray.patcher)  # before anything imports RecBole's quick start, and Ray with it
 
-from recbole_samrec.compat import caches, config, data, time_order, training
+from recbole_samrec.compat import caches, config, data, models, time_order, training
 
 compat.apply_all()
 data.silence_pandas()
@@ -16,4 +16,4 @@ from recbole_samrec import plugin
 
 plugin.install(compat.Patcher())
 
-__all__ = ["caches", "compat", "config", "data", "plugin", "stack", "time_order", "training"]
+__all__ = ["caches", "compat", "config", "data", "models", "plugin", "stack", "time_order", "training"]

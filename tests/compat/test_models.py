@@ -1,0 +1,24 @@
+"""What single models of RecBole compute, with the mend and without it."""
+
+import numpy as np
+import pytest
+
+from recbole_samrec import compat
+from tests.tiny import build, make_config, random_events, write_events
+
+
+@pytest.mark.parametrize("batch", [8, 4096])
+def test_pop_counts_every_event_once(own_folder, batch):
+    write_events("dataset", "tiny", random_events(users=40, items=15))
+
+    def counted():
+        (train, *_), model, trainer = build(make_config("Pop", "dataset", train_batch_size=batch, epochs=1))
+        trainer.fit(train, None, saved=False)
+        items = train._dataset.inter_feat["item_id"].numpy()
+        return model.item_cnt[:, 0].numpy(), np.bincount(items, minlength=model.n_items)
+
+    got, events = counted()
+    assert np.array_equal(got, events)
+    with compat.without("count_every_event"):
+        got, events = counted()
+    assert not np.array_equal(got, events)

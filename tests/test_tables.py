@@ -183,11 +183,12 @@ def test_a_data_set_without_finished_runs_says_so(tmp_path):
 )
 def test_the_caption_names_the_protocol(tmp_path, masked, tuned, words):
     write_tables([run()], tmp_path, masked=masked, tuned=tuned)
-    text = (tmp_path / "tiny_set.md").read_text(encoding="utf-8")
+    stem = "tiny_set-masked" if masked else "tiny_set"
+    text = (tmp_path / f"{stem}.md").read_text(encoding="utf-8")
     assert words in text
     assert "One seed" in text
     assert "randomisation" not in text  # there is nothing to compare with
-    assert words in (tmp_path / "tiny_set.tex").read_text(encoding="utf-8")
+    assert words in (tmp_path / f"{stem}.tex").read_text(encoding="utf-8")
 
 
 def test_a_reference_without_runs_is_compared_with_nothing(tmp_path):

@@ -92,6 +92,11 @@ def work(runs: Sequence[Run]) -> str:
     return f"{number}{where}, {hours:.1f} hours one after the other. {listed}.".replace(" .", "")
 
 
+def title(setting: Setting) -> str:
+    """What a page is about."""
+    return f"{setting.dataset}, history left out" if setting.masked else setting.dataset
+
+
 def accuracy(reference: str, compared: int) -> str:
     """Caption of the main table; ``compared`` is the number of rows that the reference is compared with."""
     marks = "Best bold, second underlined; MRR is not cut off."

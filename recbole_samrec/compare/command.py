@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--config_files", metavar="FILES", help="yaml files of settings for all rows, separated by blanks")
     add("--rows", metavar="FILES", help="yaml files of further rows, of the form of properties/compare.yaml")
     add("--out", metavar="DIR", type=Path, default=Path("runs", "compare"), help="folder (default: runs/compare)")
-    add("--mask_history", action="store_true", help="tables leave out what users had before, as many papers do")
+    add("--mask_history", action="store_true", help="also tables that leave out what users had before")
     add("--threads", metavar="N", type=int, default=1, help="threads of each run (default: 1)")
     add("--parallel", metavar="N", type=int, help="runs at once (default: as many as there are cores)")
     add("--gpus", metavar="N", type=float, help="GPUs of each run, such as 0.5 (default: 1 where there is one)")
@@ -224,18 +224,21 @@ def _show_tables(
     for row, dataset, members in by_row(jobs):
         if words := reasons.get((row, dataset)) or _unfinished(members):
             why[dataset][row] = words
-    pages = write_tables(
-        finished_runs(jobs),
-        arguments.out,
-        rows=[row.name for row in rows],
-        reasons=why,
-        masked=arguments.mask_history,
-        command=_command(),
-        settings=settings,
-    )
-    for dataset, page in pages.items():
-        show_page(console, page)
-        console.print(f"tables and plots: {arguments.out / dataset}.*", highlight=False, soft_wrap=True)
+    runs = finished_runs(jobs)
+    for masked in (False, True) if arguments.mask_history else (False,):
+        pages = write_tables(
+            runs,
+            arguments.out,
+            rows=[row.name for row in rows],
+            reasons=why,
+            masked=masked,
+            command=_command(),
+            settings=settings,
+        )
+        for page in pages.values():
+            show_page(console, page)
+    for dataset in why:
+        console.print(f"tables and plots: {arguments.out / dataset}*", highlight=False, markup=False, soft_wrap=True)
 
 
 def _command() -> str:

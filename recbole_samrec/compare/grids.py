@@ -74,7 +74,7 @@ def main_page(
         grids.append(_differences(table.loc[others], captions.significance(reference)))
     grids.append(_costs(table[table["seeds"] > 0], captions.cost(setting)))
     of_rows = [f"{row}: {note}" for row, note in table["note"].items() if note]
-    return Page(setting.dataset, captions.common(setting), grids, [*of_rows, *notes], plot, made)
+    return Page(captions.title(setting), captions.common(setting), grids, [*of_rows, *notes], plot, made)
 
 
 def _accuracy(table: pd.DataFrame, caption: str, compared: int) -> Grid:
@@ -138,7 +138,7 @@ def groups_page(table: pd.DataFrame, rows: Sequence[str], setting: captions.Sett
             caption = captions.groups(metric.upper(), WHOSE[kind], counted)
             title = f"{metric.upper()}, {WHOSE[kind]}"
             grids.append(_pivot(title, f"{kind}-{metric}", caption, rows, columns, metric))
-    return Page(f"{setting.dataset} by group", captions.common(setting), grids, plot=plot)
+    return Page(f"{captions.title(setting)} by group", captions.common(setting), grids, plot=plot)
 
 
 def fractions_page(table: pd.DataFrame, rows: Sequence[str], setting: captions.Setting, plot: str) -> Page:
@@ -147,7 +147,7 @@ def fractions_page(table: pd.DataFrame, rows: Sequence[str], setting: captions.S
     grids = [
         _pivot(metric.upper(), metric, captions.fractions(metric.upper()), rows, columns, metric) for metric in SHOWN
     ]
-    return Page(f"{setting.dataset} by share of training users", captions.common(setting), grids, plot=plot)
+    return Page(f"{captions.title(setting)} by share of training users", captions.common(setting), grids, plot=plot)
 
 
 def _pivot(

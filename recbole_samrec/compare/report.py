@@ -37,7 +37,8 @@ def write_tables(
 
     They are ``<dataset>``, ``<dataset>-groups`` and, where runs differ in the share of the users that they
     were trained on, ``<dataset>-fractions``, each as ``.md``, ``.csv``, ``.tex``, ``.png`` and ``.pdf``. The first two
-    show the runs with the largest share. Each file is at every moment the old or the new one.
+    show the runs with the largest share. With the history left out they are ``<dataset>-masked`` and so on. Each file
+    is at every moment the old or the new one.
 
     Args:
         runs: The finished runs; those of one data set ranked the same items for the same users.
@@ -77,16 +78,17 @@ def _data_set(
     made: Made | None,
 ) -> Page:
     """Write what there is of one data set, and return its main page."""
+    stem = out / (f"{dataset}-masked" if masked else dataset)
     if not runs:
         page = Page(dataset, "No run has finished.", [], [f"{row}: {reason}" for row, reason in why.items()])
-        return _write(out / dataset, page, None, None)
+        return _write(stem, page, None, None)
     shares = sorted({run.fraction for run in runs})
     notes = [line for run in runs for line in disagreements(run)]
     whole = [run for run in runs if run.fraction == shares[-1]]
-    main = _main(whole, out / dataset, rows, why, notes, masked, tuned, made)
-    _groups(whole, out / f"{dataset}-groups", rows, masked, tuned)
+    main = _main(whole, stem, rows, why, notes, masked, tuned, made)
+    _groups(whole, stem.with_name(f"{stem.name}-groups"), rows, masked, tuned)
     if len(shares) > 1:
-        _fractions(runs, out / f"{dataset}-fractions", rows, masked, tuned)
+        _fractions(runs, stem.with_name(f"{stem.name}-fractions"), rows, masked, tuned)
     return main
 
 

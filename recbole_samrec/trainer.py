@@ -26,7 +26,7 @@ from recbole_samrec.data.frequency import item_counts
 from recbole_samrec.data.history import HistoryMask
 from recbole_samrec.errors import ConfigError, TrainingError
 from recbole_samrec.listener import Listener
-from recbole_samrec.model.packed import cut_to_longest, packable, packed_loss
+from recbole_samrec.model.packed import cut_to_longest, packable, packed_loss, prefix_loss
 from recbole_samrec.model.s3rec_users import pretraining_loss
 from recbole_samrec.nn import draw_dropout_in_bulk
 from recbole_samrec.optim import RowAdam
@@ -128,7 +128,7 @@ class SAMTrainer(Resumable, Trainer):
         if self.config["training"] == "packed":
             return pretraining_loss(self.model) if pretrains else packed_loss(self.model, self.config)
         if self.config["fast_dropout"] is not False and packable(type(self.model)) and not pretrains:
-            return lambda batch: self.model.calculate_loss(cut_to_longest(self.model, batch))
+            return prefix_loss(self.model, self.config)
         return self.model.calculate_loss
 
     @contextlib.contextmanager

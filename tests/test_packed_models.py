@@ -3,10 +3,19 @@
 import pytest
 import torch
 from recbole.data.interaction import Interaction
+from recbole.model.loss import BPRLoss
 from recbole.utils import get_model
 
 from recbole_samrec.errors import ConfigError
-from recbole_samrec.model.packed import RECBOLES, last_states, packable, packed_states, require_packable, scores
+from recbole_samrec.model.packed import (
+    RECBOLES,
+    last_states,
+    packable,
+    packed_states,
+    prefix_loss,
+    require_packable,
+    scores,
+)
 from recbole_samrec.plugin import MODELS, model_names
 from tests.tiny import make_config, random_events, write_events
 
@@ -34,6 +43,7 @@ def make_model(tmp_path):
         config = make_config(name, tmp_path, MAX_ITEM_LIST_LENGTH=LENGTH, n_layers=2, num_layers=1, **settings)
         torch.manual_seed(0)
         model = get_model(name)(config, create_dataset(config))
+        model.config = config
         if name == "S3Rec":
             model.train_stage = "finetune"  # whose constructor would ask for pre-trained weights
         for parameter in model.parameters():
@@ -79,6 +89,32 @@ def test_states_are_those_of_recboles_own_rows(name, training, make_model):
         prefix = items[row : row + 1] * (torch.arange(LENGTH) <= t)
         torch.testing.assert_close(state, recboles_state(model, prefix, torch.tensor([t + 1]))[0])
     torch.testing.assert_close(last_states(model, items, lengths), recboles_state(model, items, lengths))
+
+
+@pytest.mark.parametrize("name", PACKABLE)
+@pytest.mark.parametrize("loss_type", ["CE", "BPR"])
+def test_the_loss_of_recboles_rows_is_the_models_own(name, loss_type, make_model):
+    """Value and gradients, though the last layer computes the last positions only."""
+    settings = {} if name == "gSASRec" else {"loss_type": loss_type}
+    model = make_model(name, cl_weight=0.0, **settings).train()
+    if name == "S3Rec":  # whose constructor made that of pre-training
+        model.loss_fct = torch.nn.CrossEntropyLoss() if loss_type == "CE" else BPRLoss()
+    items, lengths, _ = rows(count=7)
+    target, negative = torch.randint(1, 20, (2, 7), generator=torch.Generator().manual_seed(2))
+    columns = {model.ITEM_SEQ: items, model.ITEM_SEQ_LEN: lengths, model.POS_ITEM_ID: target}
+    batch = Interaction({**columns, model.NEG_ITEM_ID: negative, "user_id": torch.arange(7)})
+
+    def gradients(loss_of):
+        model.zero_grad()
+        torch.manual_seed(5)
+        loss = loss_of(batch)
+        loss = sum(loss) if isinstance(loss, tuple) else loss
+        loss.backward()
+        return loss.detach(), [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+
+    (got, mine), (wanted, recboles) = gradients(prefix_loss(model, model.config)), gradients(model.calculate_loss)
+    torch.testing.assert_close(got, wanted)
+    torch.testing.assert_close(mine, recboles)
 
 
 def recboles_state(model, item_seq, lengths):

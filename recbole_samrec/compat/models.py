@@ -10,7 +10,7 @@ from recbole.model.general_recommender.pop import Pop
 from recbole_samrec.compat import Patcher, mend
 
 
-@mend("model/general_recommender/pop.py 46", "Pop counts an item once a batch, and counts drawn negative items too", True)
+@mend("model/general_recommender/pop.py 46", "an item counts once a batch, and drawn negative items count too", True)
 def count_every_event(patch: Patcher) -> None:
     """Count each event of the training data once, and nothing else.
 

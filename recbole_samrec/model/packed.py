@@ -172,6 +172,34 @@ def packed_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple
     return loss_of
 
 
+def prefix_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
+    """The training loss of RecBole's rows, one for each prefix, of a model that may be packed.
+
+    It is the model's ``calculate_loss``, up to rounding, on rows cut to the longest of the batch, of which the last
+    layer computes the last positions only. A loss with negative items of RecBole's, or of the user's own making, is
+    taken as it is.
+
+    Args:
+        model: A model that may be packed.
+        config: RecBole's configuration.
+
+    Returns:
+        A function of a batch of RecBole's rows.
+    """
+    own = not type(model).calculate_loss.__module__.startswith(("recbole.", "recbole_samrec."))
+    if own or config["loss_type"] == "BPR":
+        return lambda batch: model.calculate_loss(cut_to_longest(model, batch))
+    item_loss = getattr(model, "item_loss", None) or ItemLoss(config, number_of_items(model))
+    auxiliary_loss = getattr(model, "auxiliary_loss", None)
+
+    def loss_of(batch: Any) -> Tensor | tuple[Tensor, Tensor]:
+        states = last_states(model, batch[model.ITEM_SEQ], batch[model.ITEM_SEQ_LEN])
+        loss = item_loss(states, model.item_embedding, batch[model.POS_ITEM_ID])
+        return loss if auxiliary_loss is None else (loss, auxiliary_loss(batch))
+
+    return loss_of
+
+
 def cut_to_longest(model: nn.Module, batch: Any) -> Any:
     """A batch of RecBole's rows without the columns in which all of them are padded.
 

@@ -68,6 +68,13 @@ def test_settings_of_the_user_win_but_not_over_what_a_name_says(tmp_path):
     assert given["SAMRec"]["hidden_dropout_prob"] == 0.4 and "hidden_dropout_prob" not in given["Pop"]
 
 
+def test_a_row_is_given_only_what_its_model_reads():
+    said = []
+    rows = read_rows(["SAMRec", "CORE", "LightSANs", "FEARec", "BERT4Rec"])
+    plan(rows, {"ml-100k": "hash"}, [1], [1.0], Path("out"), note=said.append)
+    assert not said
+
+
 def test_rows_of_the_users_own(tmp_path):
     file = tmp_path / "rows.yaml"
     file.write_text(

@@ -170,7 +170,10 @@ def _train(
         for row, dataset, members in by_row(waiting):
             seconds = costs.seconds(members[0])
             if arguments.limit_hours is not None and seconds > 3600 * arguments.limit_hours:
-                reasons[row, dataset] = f"a run is expected to take {spoken(seconds)}, and --limit_hours leaves it out"
+                reasons[row, dataset] = (
+                    f"a run is expected to take {spoken(seconds)} on this machine, more than --limit_hours="
+                    f"{arguments.limit_hours:g}; add it on a faster one: {_adding(row, dataset, arguments)}"
+                )
         show_plan(console, jobs, costs, reasons)
         todo = [job for job in waiting if (job.row, job.dataset) not in reasons]
         parallel = max(1, int(ray.cluster_resources().get("CPU", 1)) // resources.threads)
@@ -239,6 +242,12 @@ def _show_tables(
             show_page(console, page)
     for dataset in why:
         console.print(f"tables and plots: {arguments.out / dataset}*", highlight=False, markup=False, soft_wrap=True)
+
+
+def _adding(row: str, dataset: str, arguments: argparse.Namespace) -> str:
+    """The command that trains a row which was left out."""
+    words = ["--models", row, "--datasets", dataset, "--seeds", arguments.seeds, "--out", str(arguments.out)]
+    return " ".join(["python -m recbole_samrec compare", *map(shlex.quote, words)])
 
 
 def _command() -> str:

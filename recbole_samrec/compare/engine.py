@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
+import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec import checkpoint
+from recbole_samrec import checkpoint, plugin
 from recbole_samrec.compare.plan import Job
 from recbole_samrec.errors import ConfigError
 
@@ -60,10 +63,13 @@ def cluster(resources: Resources) -> Iterator[Any]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
     if resources.address:
-        try:
-            ray.init(resources.address, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ConfigError(f"--address={resources.address}: there is no Ray cluster ({error})") from error
+        _require_listener(resources.address)
+        with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as folder:
+            options["runtime_env"] = {"py_modules": [str(_package_in(Path(folder)))]}
+            try:
+                ray.init(resources.address, **options)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise ConfigError(f"--address={resources.address}: there is no Ray cluster ({error})") from error
     else:
         cores = os.cpu_count() or 1
         slots = resources.parallel * resources.threads if resources.parallel else max(cores, resources.threads)
@@ -78,6 +84,30 @@ def cluster(resources: Resources) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Refuse an address at which nothing listens; Ray would try for minutes.
+
+    Raises:
+        ConfigError: Names the address.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address in ("auto", "local") or not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--address={address}: nothing answers there ({error}); start Ray or correct it") from error
+
+
+def _package_in(folder: Path) -> Path:
+    """A copy of this package as a wheel would install it, which Ray sends to the other computers of a cluster."""
+    package = folder / "recbole_samrec"
+    shutil.copytree(Path(__file__).resolve().parent.parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    if not (package / "properties").exists():
+        shutil.copytree(plugin.PROPERTIES, package / "properties")
+    return package
 
 
 class Board:
@@ -95,8 +125,10 @@ class Board:
         return self._reports
 
 
-def _work(job: Job, threads: int, board: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _work(job: Job, threads: int, board: Any, folder: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     from recbole_samrec.compare import worker
+
+    _go_to(folder)
 
     def report(done: float, epochs: int, best: float) -> None:
         board.report.remote(str(job.folder), done, epochs, best)
@@ -105,10 +137,17 @@ def _work(job: Job, threads: int, board: Any) -> tuple[dict[str, Any], dict[str,
     return result, worker.result_files(job.folder)
 
 
-def _probe(job: Job, threads: int, board: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _probe(job: Job, threads: int, board: Any, folder: str) -> tuple[dict[str, Any], dict[str, bytes]]:
     from recbole_samrec.compare import worker
 
+    _go_to(folder)
     return worker.probe(job, threads), {}
+
+
+def _go_to(folder: str) -> None:
+    """Work where the comparison was started, so that paths mean the same; on another computer, where there is one."""
+    if os.path.isdir(folder):
+        os.chdir(folder)
 
 
 def run_all(
@@ -144,7 +183,7 @@ def run_all(
             continue
         options = {"num_cpus": resources.threads, "num_gpus": resources.gpus, "memory": int(needed)}
         options["runtime_env"] = {"env_vars": threads}
-        pending[task.options(**options).remote(job, resources.threads, board)] = job
+        pending[task.options(**options).remote(job, resources.threads, board, os.getcwd())] = job
     asked = board.reports.remote()
     while pending:
         ready, _ = ray.wait([*pending, asked], num_returns=1, timeout=POLL_SECONDS)

@@ -126,7 +126,7 @@ def settings_of_rows(
     for row in rows:
         known = plugin.known_keys(get_model(row.model), row.model, dataset)
         own = {key: value for key, value in given.items() if key in known}
-        settings[row.name] = row.settings(of_set, files, own)
+        settings[row.name] = row.settings(of_set, files, own, known=known)
     return settings
 
 

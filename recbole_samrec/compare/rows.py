@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,14 @@ class Row:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
-    def settings(self, *files: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of a run: the row's defaults, those of the given files in their order, the row's fixed ones."""
-        joined: dict[str, Any] = dict(self.defaults)
+    def settings(self, *files: Mapping[str, Any], known: Collection[str] | None = None) -> dict[str, Any]:
+        """The settings of a run: the row's defaults, those of the given files in their order, the row's fixed ones.
+
+        Args:
+            files: Settings above the defaults.
+            known: Keys that the model reads; of the others the defaults are left out.
+        """
+        joined = {key: value for key, value in self.defaults.items() if known is None or key in known}
         for settings in files:
             joined |= settings
         return joined | self.fixed | {"model": self.model}

@@ -53,7 +53,7 @@ def test_its_second_loss_is_info_nce_of_two_views_of_each_user(data):
     """With views that change nothing; the order in which users are drawn does not count."""
     same = {"crop_rate": 1.0, "mask_rate": 0.0, "reorder_rate": 0.0, "cl_batch_users": 1000}
     settings = {**OFF, **same, "cl_weight": 0.7, "cl_temperature": 0.5, "cl_similarity": "cosine"}
-    _, network, _ = make(data, **settings)
+    _, network, _ = make(data, MAX_ITEM_LIST_LENGTH=20, **settings)
     states = packed.last_states(network, *network.rows[torch.arange(len(network.rows))])
     expected = 0.7 * info_nce(states, states, temperature=0.5, similarity="cosine")
     torch.testing.assert_close(network.auxiliary_loss(None), expected)
@@ -61,18 +61,19 @@ def test_its_second_loss_is_info_nce_of_two_views_of_each_user(data):
 
 def test_it_contrasts_two_views_of_so_many_users_none_of_them_twice(data, monkeypatch):
     _, network, _ = make(data, cl_batch_users=9)
-    seen, rows_of = [], type(network.rows).__getitem__
+    drawn, rows, rows_of = [], [], type(network.rows).as_packed
 
-    def watched(rows, which):
-        seen.append(which)
-        return rows_of(rows, which)
+    def watched(self, which, length):
+        drawn.append(which)
+        return rows_of(self, which, length)
 
-    monkeypatch.setattr(type(network.rows), "__getitem__", watched)
+    monkeypatch.setattr(type(network.rows), "as_packed", watched)
+    monkeypatch.setattr(network, "view_states", lambda *row: (rows.append(row), torch.zeros(len(row[1]), 2))[1])
     for _ in range(2):
         network.auxiliary_loss(None)
-    for users in seen:
-        assert torch.equal(users[:9], users[9:]) and len(users[:9].unique()) == 9
-    assert not torch.equal(*seen)
+    assert all(len(users.unique()) == len(users) == 9 for users in drawn) and not torch.equal(*drawn)
+    for items, lengths in rows:
+        assert torch.equal(items[:9], items[9:]) and torch.equal(lengths[:9], lengths[9:])
 
 
 def test_a_masked_item_is_the_vector_of_the_mask_and_is_never_scored(data):

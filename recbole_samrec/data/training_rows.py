@@ -5,7 +5,7 @@ Both kinds of data give the same rows. Nothing of the validation or the test par
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from recbole_samrec.data.packed import PackedDataset
+from recbole_samrec.draws import below
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,24 @@ class TrainingRows:
         place = torch.arange(int(lengths.max()), device=starts.device)
         inside = place < lengths.unsqueeze(1)
         return self.items[(starts.unsqueeze(1) + place) * inside] * inside, lengths
+
+    def as_packed(self, which: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Some rows with as many items before their ends as packed training gives to targets.
+
+        A target far from its user's beginning stands at any place of the second half of a row of ``length``, not
+        always at the last one. Rows that are always full would have the last position learn from them alone.
+
+        Args:
+            which: Numbers of rows, shape ``[n]``.
+            length: Most items of a row, ``L``; a row of so many loses up to half of them, at its beginning.
+
+        Returns:
+            As indexing does.
+        """
+        full = self.ends[which] - self.starts[which] == length
+        skipped = below(torch.full_like(which, length // 2 + 1)) * full
+        chosen = replace(self, starts=self.starts[which] + skipped, ends=self.ends[which])
+        return chosen[torch.arange(len(which), device=which.device)]
 
 
 def of_users(dataset: Any, length: int, device: torch.device | str = "cpu") -> TrainingRows:

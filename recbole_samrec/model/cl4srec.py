@@ -25,10 +25,12 @@ class CL4SRec(SAMRec):
     Departures from the paper: the next-item loss is cross-entropy over all items (or ``loss_type``), as for all models
     here, where the paper draws one negative. Each step contrasts ``cl_batch_users`` users drawn for it, whichever users
     the next-item loss is computed for. The mask is a vector of its own, so that no score is computed for it; it starts
-    at zero. A crop keeps at least one item. The two ways of changing a sequence are drawn independently, and may be
-    the same; the published code of DuoRec's authors takes two different ones. ``crop_rate``, ``mask_rate``,
-    ``reorder_rate``, ``cl_temperature`` and ``cl_weight`` have that code's values; the paper tunes them for each data
-    set. The body is RecBole's SASRec.
+    at zero. In packed training a row that is full loses up to half of its items, drawn anew, at its beginning
+    (:meth:`~recbole_samrec.data.training_rows.TrainingRows.as_packed`): else the last position of a row, where users
+    with long histories are tested, would learn from the contrast alone. A crop keeps at least one item. The two ways
+    of changing a sequence are drawn independently, and may be the same; the published code of DuoRec's authors takes
+    two different ones. ``crop_rate``, ``mask_rate``, ``reorder_rate``, ``cl_temperature`` and ``cl_weight`` have that
+    code's values; the paper tunes them for each data set. The body is RecBole's SASRec.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -37,6 +39,7 @@ class CL4SRec(SAMRec):
         self.cl_weight, self.cl_temperature = config["cl_weight"], config["cl_temperature"]
         self.cl_similarity, self.cl_batch_users = config["cl_similarity"], config["cl_batch_users"]
         self._rates = {key: config[key] for key in ("crop_rate", "mask_rate", "reorder_rate")}
+        self.packed = config["training"] == "packed"
         self._dataset = dataset
 
     @functools.cached_property
@@ -57,7 +60,8 @@ class CL4SRec(SAMRec):
         if self.cl_weight == 0:
             return self.mask_vector.new_zeros(())
         users = torch.randperm(len(self.rows), device=self.mask_vector.device)[: self.cl_batch_users]
-        first, second = self.view_states(*self.rows[users.repeat(2)]).chunk(2)
+        items, lengths = self.rows.as_packed(users, self.max_seq_length) if self.packed else self.rows[users]
+        first, second = self.view_states(items.repeat(2, 1), lengths.repeat(2)).chunk(2)
         loss = info_nce(first, second, temperature=self.cl_temperature, similarity=self.cl_similarity)
         return self.cl_weight * loss
 

@@ -23,17 +23,20 @@ class DuoRec(SAMRec):
     2110.05730, section 4; ``contrast: us_x`` in the authors' code). With ``cl_weight: 0`` it trains as SASRec, bit for
     bit.
 
-    Departures from the paper: each step contrasts ``cl_batch`` sequences drawn from all of the training part, not those
-    that the next-item loss is computed for; packed training encodes whole rows, whose prefixes are too alike for
-    negatives. Sequences with the same next item are never each other's negatives; the authors' code lets them be. A
-    sequence whose next item follows no other is its own positive, under two masks. Dropout and batch are those of the
-    other Transformers here. The body is RecBole's SASRec.
+    Departures from the paper: each step contrasts ``cl_batch`` sequences drawn from all of the training part, not
+    those that the next-item loss is computed for; packed training encodes whole rows, whose prefixes are too alike for
+    negatives. In packed training a row that is full loses up to half of its items at its beginning, drawn anew, as
+    the rows of the next-item loss do (:meth:`~recbole_samrec.data.training_rows.TrainingRows.as_packed`). Sequences
+    with the same next item are never each other's negatives; the authors' code lets them be. A sequence whose next
+    item follows no other is its own positive, under two masks. Dropout and batch are those of the other Transformers
+    here. The body is RecBole's SASRec.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.cl_weight, self.cl_temperature = config["cl_weight"], config["cl_temperature"]
         self.cl_similarity, self.cl_batch = config["cl_similarity"], config["cl_batch"]
+        self.packed = config["training"] == "packed"
         self._dataset = dataset
 
     @functools.cached_property
@@ -60,7 +63,8 @@ class DuoRec(SAMRec):
             return self.item_embedding.weight.new_zeros(())
         own = torch.randint(len(self.rows), (self.cl_batch,), device=self.rows.starts.device)
         pairs = torch.cat([own, self.same_target.another(own)])
-        first, second = packed.last_states(self, *self.rows[pairs]).chunk(2)
+        rows = self.rows.as_packed(pairs, self.max_seq_length) if self.packed else self.rows[pairs]
+        first, second = packed.last_states(self, *rows).chunk(2)
         targets = self.rows.targets[own]
         loss = info_nce(first, second, temperature=self.cl_temperature, similarity=self.cl_similarity, labels=targets)
         return self.cl_weight * loss

@@ -46,6 +46,21 @@ def test_they_are_the_events_before_the_last_two(training, length, tmp_path):
     assert pairs == sorted(prefixes)
 
 
+@pytest.mark.parametrize("length", [1, 4, 5, 50])
+def test_full_rows_lose_up_to_half_at_their_beginning(length, tmp_path):
+    """As packed training's windows, in which a target far from the beginning stands at any place of the second half."""
+    write_events(tmp_path, "tiny", events())
+    rows = of_users(training_part(tmp_path, "packed", length, LAST_TWO), length)
+    whole, everyone, lost = rows_of(rows), torch.arange(len(rows)), set()
+    for _ in range(60):
+        items, lengths = rows.as_packed(everyone, length)
+        for row, count, all_of in zip(items.tolist(), lengths.tolist(), whole, strict=True):
+            assert row[:count] == all_of[-count:] and not any(row[count:])
+            assert len(all_of) == length or count == len(all_of)
+            lost |= {length - count} if len(all_of) == length else set()
+    assert lost == (set() if length == 50 else set(range(length // 2 + 1)))
+
+
 @pytest.mark.parametrize("length", [1, 3, 50])
 def test_both_kinds_of_data_give_the_same_rows(length, tmp_path):
     write_events(tmp_path, "tiny", events())

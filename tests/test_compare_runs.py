@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from command import main
 from filelock import FileLock
 from tiny import random_events, write_events
 
@@ -139,6 +140,15 @@ def compare(*arguments):
     )
 
 
+def ended(process):
+    """Wait for the command, and give back what it printed."""
+    try:
+        return process.communicate(timeout=600)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail(f"it did not end: {process.communicate()[0]}")
+
+
 def test_a_killed_comparison_goes_on_where_it_stopped(data):
     """Kill -9 the command when one run is finished; no finished run is touched again, and the end is the same."""
     rows = "--models=SASRec,GRU4Rec,Pop+SAM"
@@ -154,7 +164,7 @@ def test_a_killed_comparison_goes_on_where_it_stopped(data):
     before = {file: file.stat().st_mtime_ns for file in Path("out/tiny").glob("*/result.json")}
 
     process = compare(rows, "--seeds=1,2")
-    said, _ = process.communicate(timeout=600)
+    said = ended(process)
     assert process.returncode == 3, said  # a row could not be trained
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert "sam_rho cannot be used with Pop" in said
@@ -169,3 +179,23 @@ def test_a_killed_comparison_goes_on_where_it_stopped(data):
     for job, single in zip(jobs, alone, strict=True):
         result = json.loads((job.folder / "result.json").read_text())
         assert figures(worker.carry_out(single, 1, silent)) == figures(result)
+
+
+def test_a_comparison_runs_on_the_computers_of_a_cluster(data):
+    """Two nodes of one core each, in whose processes this package is not to be found."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        cluster.add_node(num_cpus=1)
+        process = compare("--models=SASRec,GRU4Rec", "--seeds=1", f"--address={cluster.address}")
+        said = ended(process)
+    finally:
+        cluster.shutdown()
+    assert process.returncode == 0, said
+    assert all(job.finished for job in jobs_of(["SASRec", "GRU4Rec"], seeds=[2020], epochs=6))
+
+
+def test_an_address_where_nothing_listens_is_said_at_once(data):
+    said = main("compare", "--datasets=tiny", "--models=Pop", "--address=127.0.0.1:1")
+    assert said.status == 2 and "--address=127.0.0.1:1: nothing answers there" in " ".join(said.err.split())

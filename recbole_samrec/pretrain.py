@@ -12,11 +12,13 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from recbole.model.loss import BPRLoss
 
 from recbole_samrec import checkpoint
@@ -122,11 +124,12 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     config, listener = trainer.config, trainer.listener
     stage = stage_config(config)
     file = Path(shared_name(config, str(weights_file(config, stage))))
-    state = _kept(file)
-    reused = bool(shared_name(config, "yes" if state else ""))  # what the first of several processes sees counts
-    if not reused:
-        listener.stage("pre-training", stage["pretrain_epochs"])
-        trainer.elapsed += _compute(stage, file, listener, verbose)
+    with FileLock(f"{file}.lock") if config["single_spec"] else nullcontext():  # equal runs wait for the first one
+        state = _kept(file)
+        reused = bool(shared_name(config, "yes" if state else ""))  # what the first of several processes sees counts
+        if not reused:
+            listener.stage("pre-training", stage["pretrain_epochs"])
+            trainer.elapsed += _compute(stage, file, listener, verbose)
     state = state if reused and state else checkpoint.load(file)
     load_weights(trainer.model, state, file)
     words = f"takes the pre-trained weights {file}" if reused else f"pre-trained weights are in {file}"

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 from recbole.data import create_dataset, data_preparation
-from recbole.utils import EvaluatorType, get_model, get_trainer, init_logger, init_seed
+from recbole.utils import EvaluatorType, ModelType, get_model, get_trainer, init_logger, init_seed
 
 from recbole_samrec import checkpoint
 from recbole_samrec.errors import CheckpointError, ConfigError, DataError
@@ -112,25 +112,31 @@ def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, Any]:
         model = get_model(config["model"])(config, loaders[0]._dataset).to(config["device"])
         logger.info(model)
         if config["train_fraction"] < 1:
-            require_no_user_vectors(model, dataset.user_num)
+            require_no_users(config, model, dataset.user_num)
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     if not isinstance(trainer, SAMTrainer):
         _of_trees(trainer, config)
     return dataset, loaders, trainer
 
 
-def require_no_user_vectors(model: Any, users: int) -> None:
-    """Refuse to train on some users only what learns something of each.
+def require_no_users(config: Any, model: Any, users: int) -> None:
+    """Refuse to train on some users only what knows others by their training data alone.
 
     Raises:
-        ConfigError: Names the parameter.
+        ConfigError: Names the reason.
     """
-    for name, parameter in model.named_parameters():
-        if parameter.dim() > 1 and parameter.size(0) == users:
-            raise ConfigError(
-                f"train_fraction: {type(model).__name__} learns a vector for each user ({name}), and those of the "
-                "users left out would be random; use a model that reads sequences, or leave train_fraction out"
-            )
+    known = [
+        f"it learns a vector for each user ({name})"
+        for name, parameter in model.named_parameters()
+        if parameter.dim() > 1 and parameter.size(0) == users and "item" not in name
+    ]
+    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL and config["model"] != "Pop":
+        known.append("it knows users by their training data")
+    if known:
+        raise ConfigError(
+            f"train_fraction cannot be used with {config['model']}: {known[0]}, and would know nothing of those left "
+            "out; use a model that reads sequences, or leave train_fraction out"
+        )
 
 
 def _of_trees(trainer: Any, config: Any) -> None:

@@ -9,7 +9,7 @@ from command import main
 from tiny import random_events, write_events
 
 from recbole_samrec import plugin
-from recbole_samrec.compare.plan import alike, folder_of, plan, slug
+from recbole_samrec.compare.plan import alike, as_yaml, folder_of, plan, settings_shown, slug
 from recbole_samrec.compare.rows import of_dataset, read_rows
 from recbole_samrec.errors import ConfigError
 
@@ -143,6 +143,23 @@ def test_runs_with_other_settings_or_data_keep_their_folders(tmp_path):
     assert folder_of(tmp_path, "SAMRec", 1, 1.0, {"sam_rho": 0.2, "new_setting": 1}, "data") == second
 
 
+def test_two_names_that_make_one_folder_keep_apart(tmp_path):
+    file = tmp_path / "rows.yaml"
+    rows = {name: {"model": "SAMRec", "settings": {"sam_rho": rho}} for name, rho in (("a (1)", 0.1), ("a [1]", 0.7))}
+    file.write_text(yaml.safe_dump({"rows": rows}))
+    jobs = plan(read_rows(list(rows), [file]), {"ml-100k": "hash"}, [1], [1.0], tmp_path)
+    assert [job.folder.name for job in jobs] == ["a-1-1", "a-1-1-2"]
+
+
+def test_what_a_page_says_of_the_settings():
+    jobs = plan(read_rows(["SAMRec", "SASRec", "CL4SRec", "Pop"]), {"ml-100k": "hash"}, [1, 2], [1.0], Path("out"))
+    said = yaml.safe_load(as_yaml(settings_shown(jobs)))
+    assert said["SAMRec"]["sam_rho"] == 0.3 and said["SASRec"]["sam_rho"] == said["Pop"]["sam_rho"] == 0
+    assert said["CL4SRec"]["cl_weight"] == 0.1
+    shared = said["all rows that know them"]
+    assert shared["hidden_size"] == 64 and shared["repeatable"] is True and "seed" not in shared
+
+
 def test_what_makes_two_runs_alike():
     assert alike({"a": 1, "eval_memory": 5}, {"a": 1, "eval_memory": 6, "b": 2})
     assert not alike({"a": 1}, {"a": 2})
@@ -162,6 +179,10 @@ def test_names_become_folders():
         (["--seeds=0"], "--seeds=0: give how many"),
         (["--seeds=1,1"], "a seed is named twice"),
         (["--seeds=many"], "--seeds=many: give how many"),
+        (["--seeds=2020"], "--seeds=2020: give how many"),
+        (["--eval_args={'mode':'uni100','split':{'LS':'valid_and_test'},'order':'TO'}"], "ranks all items, not uni100"),
+        (["--models=XGBoost"], "--models: XGBoost: it needs the package"),
+        (["--models=missing.py:Mine"], "missing.py cannot be imported"),
         (["--train_fraction=0,1"], "above 0 and at most 1"),
         (["--train_fraction=half"], "--train_fraction=half: give numbers"),
         (["--threads=0"], "--threads=0: give a number of at least 1"),

@@ -119,12 +119,41 @@ def test_rows_that_ranked_different_items_are_not_compared(data):
         finished_runs([one, other])
 
 
+def test_rows_that_ranked_among_other_items_are_not_compared(data):
+    lines = ["item_id:token\tclass:token_seq", *(f"i{i}\tc" for i in range(40))]  # some of which nobody had
+    Path("dataset/tiny/tiny.item").write_text("\n".join(lines) + "\n")
+    columns = {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}
+    one, other = jobs_of(["SAMRec"]) + jobs_of(["SASRec"], load_col=columns)
+    for job in (one, other):
+        worker.carry_out(job, 1, silent)
+    with pytest.raises(DataError, match="ranked different candidates"):
+        finished_runs([one, other])
+
+
+def test_a_run_whose_checkpoints_cannot_be_read_begins_anew(data):
+    (job,) = jobs_of(["SAMRec"])
+    job.folder.mkdir(parents=True)
+    for name in ("last.pth", "best.pth"):
+        (job.folder / name).write_bytes(b"nothing")
+    assert worker.carry_out(job, 1, silent)["test"] and job.finished
+
+
+def test_a_model_of_the_users_own_is_a_row(data):
+    Path("own.py").write_text(
+        "from recbole.model.sequential_recommender.gru4rec import GRU4Rec\n\n\nclass Mine(GRU4Rec):\n    pass\n"
+    )
+    of_gru4rec = {"loss_type": "CE", "num_layers": 1, "embedding_size": 8, "dropout_prob": 0.1}
+    mine, with_sam = jobs_of(["SAMRec", "own.py:Mine", "own.py:Mine+SAM"], **of_gru4rec)[1:]
+    assert (mine.row, with_sam.row) == ("Mine", "Mine+SAM") and mine.source == with_sam.source == "own.py:Mine"
+    assert worker.carry_out(with_sam, 1, silent)["test"]
+
+
 def test_a_damaged_record_is_one_line(data):
     (job,) = jobs_of(["SAMRec"])
     worker.carry_out(job, 1, silent)
     (job.folder / "result.json").write_text("{")
-    with pytest.raises(DataError, match="this is no record of a run"):
-        finished_runs([job])
+    runs, damaged = finished_runs([job])
+    assert not runs and "this is no record of a run" in damaged[job]
 
 
 # With a real Ray -----------------------------------------------------------------------------------------------------

@@ -324,7 +324,7 @@ def test_a_second_run_reuses_the_weights_and_comes_out_alike(data, tmp_path):
     assert stages[0] == "pre-training" and stages[1].startswith("fine-tuning (pre-trained weights are in")
     second, stages = carry_out(data, tmp_path / "runs/two")
     assert len(stages) == 1 and "takes the pre-trained weights" in stages[0]
-    (file,) = (tmp_path / "runs/pretrained").iterdir()
+    (file,) = (tmp_path / "runs/pretrained").glob("*.pth")
     ours, theirs = first.pop("pretraining"), second.pop("pretraining")
     assert (ours.pop("reused"), theirs.pop("reused")) == (False, True) and ours == theirs
     assert ours["file"] == str(file) and ours["epochs"] == 3 and ours["seconds"] > 0
@@ -424,7 +424,7 @@ def test_recboles_own_function_pre_trains_and_fine_tunes_too(data):
 
     settings = {**SMALL, **STAGES, "data_path": str(data), "checkpoint_dir": "saved", "epochs": 1}
     found = run_recbole("S3Rec", "tiny", config_dict=settings, saved=False)
-    assert found["test_result"]["ndcg@10"] > 0 and len(list(Path("saved/pretrained").iterdir())) == 1
+    assert found["test_result"]["ndcg@10"] > 0 and len(list(Path("saved/pretrained").glob("*.pth"))) == 1
 
 
 def test_the_command_says_what_it_does(data, tmp_path, capsys):

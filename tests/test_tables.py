@@ -177,7 +177,7 @@ def test_a_data_set_without_finished_runs_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("masked", "tuned", "words"),
     [
-        (True, False, "history left out. No model was tuned"),
+        (True, False, "history left out, in validation among them. No model was tuned"),
         (False, True, "history among them. Every model was tuned under the same budget"),
     ],
 )

@@ -65,7 +65,20 @@ def test_the_test_and_the_histories_stay_whole(data):
 def test_a_model_with_a_vector_for_each_user_refuses(data):
     said = main("run", "--model=BPR", "--dataset=tiny", "--train_fraction=0.5")
     assert said.status == 2
-    assert "BPR learns a vector for each user (user_embedding.weight)" in " ".join(said.err.split())
+    assert "with BPR: it learns a vector for each user (user_embedding.weight)" in " ".join(said.err.split())
+
+
+@pytest.mark.parametrize("model", ["ItemKNN", "EASE", "FPMC", "MultiVAE"])
+def test_models_that_know_users_by_their_training_data_refuse(data, model):
+    said = main("run", f"--model={model}", "--dataset=tiny", "--train_fraction=0.5", "--epochs=1")
+    assert said.status == 2 and f"train_fraction cannot be used with {model}" in said.err
+
+
+def test_as_many_users_as_items_are_no_reason(own_folder):
+    """Then a table of items has as many rows as one of users."""
+    write_events("dataset", "tiny", [(f"u{u}", f"i{(u + k) % 20}", 10 * u + k) for u in range(20) for k in range(6)])
+    succeed("run", "--dataset=tiny", "--train_fraction=0.5", *SMALL)
+    succeed("run", "--model=Pop", "--dataset=tiny", "--train_fraction=0.5")
 
 
 @pytest.mark.parametrize("share", [0, 1.5, -1])

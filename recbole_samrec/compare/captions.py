@@ -89,6 +89,8 @@ def work(runs: Sequence[Run]) -> str:
     devices = sorted({str(run.result.get("device")) for run in runs if run.result.get("device")})
     number = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
     where = f" on {' and '.join(devices)}" if devices else ""
+    revisions = sorted({str(revision) for run in runs if (revision := run.result.get("revision"))})
+    listed += f", revision{'s' if len(revisions) > 1 else ''} {', '.join(revisions)}" if revisions else ""
     return f"{number}{where}, {hours:.1f} hours one after the other. {listed}.".replace(" .", "")
 
 
@@ -115,8 +117,8 @@ def cost(setting: Setting) -> str:
     """Caption of the table of costs."""
     devices = f" on {', '.join(setting.devices)}" if setting.devices else ""
     return (
-        "Parameters, seconds an epoch and seconds to the best epoch as means over seeds, and the most memory of any "
-        f"seed{devices}. Runs that share a machine slow each other down."
+        "Parameters, seconds an epoch and seconds to the best epoch, pre-training included, as means over seeds, and "
+        f"the most memory of any seed{devices}. Runs that share a machine slow each other down."
     )
 
 
@@ -144,7 +146,7 @@ def common(setting: Setting) -> str:
     data = setting.data
     counts = [f"{data[name]:,} {name}" for name in ("users", "items", "interactions") if name in data]
     share = "" if setting.share == 1 else f" Trained on {100 * setting.share:g} % of the users."
-    history = "left out" if setting.masked else "among them"
+    history = "left out, in validation among them" if setting.masked else "among them"
     tuning = (
         "Every model was tuned under the same budget."
         if setting.tuned

@@ -15,7 +15,7 @@ from recbole_samrec import run
 from recbole_samrec.compare.costs import Costs
 from recbole_samrec.compare.display import Display, show_page, show_plan, spoken
 from recbole_samrec.compare.engine import Resources, cluster, run_all
-from recbole_samrec.compare.plan import Job, as_yaml, by_row, plan, settings_of_rows
+from recbole_samrec.compare.plan import Job, as_yaml, by_row, plan, settings_of_rows, settings_shown
 from recbole_samrec.compare.report import write_tables
 from recbole_samrec.compare.rows import Row, read_rows
 from recbole_samrec.compare.runs import finished_runs
@@ -26,15 +26,18 @@ from recbole_samrec.errors import ConfigError
 HELP = """Trains every row on every data set with every seed, and writes one table for each data set. A run that is
 finished is not trained again: the same command goes on where it was stopped. Settings given as --key=value go to all
 rows that know them."""
-FIRST_SEED = 2020
+MODELS = "SAMRec,SASRec,S3Rec,CL4SRec"
+FIRST_SEED, MOST_SEEDS = 2020, 1000
+OF_ONE_CALL = ("--tables", "--debug")
+OF_ONE_MACHINE = ("--threads", "--parallel", "--gpus", "--address", "--limit_hours")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``compare``."""
     add = parser.add_argument
-    add("--models", metavar="A,B", help="rows: models, each perhaps with +SAM (default: SAMRec,SASRec,S3Rec,CL4SRec)")
+    add("--models", metavar="A,B", help=f"models, perhaps with +SAM, or file.py:Name (default: {MODELS})")
     add("--datasets", metavar="A,B", default="ml-100k", help="data sets (default: ml-100k)")
-    add("--seeds", metavar="N", default="5", help="how many seeds, or seeds separated by commas (default: 5)")
+    add("--seeds", metavar="N", default="5", help="how many seeds, or the seeds with commas, one as 7, (default: 5)")
     add("--train_fraction", metavar="S,T", default="1", help="shares of the users to train on (default: 1)")
     add("--config_files", metavar="FILES", help="yaml files of settings for all rows, separated by blanks")
     add("--rows", metavar="FILES", help="yaml files of further rows, of the form of properties/compare.yaml")
@@ -70,11 +73,15 @@ def main(
         console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
 
     tables = [Path(file) for file in (arguments.rows or "").split()]
-    rows = read_rows(_words(arguments.models or "SAMRec,SASRec,S3Rec,CL4SRec", "--models"), tables)
+    rows = read_rows(_words(arguments.models or MODELS, "--models"), tables)
     resources = _resources(arguments)
     given = parse_settings(rest)
-    datasets = _checked(_words(arguments.datasets, "--datasets"), rows, given, check_data, note)
     files = settings_in((arguments.config_files or "").split())
+
+    def first_row(dataset: str) -> dict[str, Any]:
+        return settings_of_rows(rows[:1], dataset, files, given, tables)[rows[0].name]
+
+    datasets = _checked(_words(arguments.datasets, "--datasets"), first_row, check_data, note)
     jobs = plan(
         rows,
         datasets,
@@ -86,15 +93,14 @@ def main(
         tables=tables,
         note=_once(note),
     )
-    settings = {name: as_yaml(settings_of_rows(rows, name, files, given, tables)) for name in datasets}
-    reasons: dict[tuple[str, str], str] = {}
+    costs = Costs(jobs, arguments.out)
     try:
         if not arguments.tables and not all(job.finished for job in jobs):
-            _train(jobs, resources, arguments, reasons, console)
+            _train(jobs, costs, resources, arguments.limit_hours, console)
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on: {_command()}", highlight=False, soft_wrap=True, markup=False)
         return 130
-    _show_tables(jobs, rows, arguments, reasons, settings, console)
+    _show_tables(jobs, rows, costs, arguments, console)
     return 0 if all(job.finished for job in jobs) or arguments.tables else 3
 
 
@@ -106,13 +112,13 @@ def _words(text: str, flag: str) -> list[str]:
 
 
 def _seeds(text: str) -> list[int]:
-    words = _words(text, "--seeds")
-    if not all(word.isdecimal() for word in words) or words == ["0"]:
-        raise ConfigError(f"--seeds={text}: give how many seeds, or several seeds such as 1,2,3")
-    numbers = [int(word) for word in words]
+    words, named = _words(text, "--seeds"), "," in text
+    numbers = [int(word) for word in words if word.isdecimal()]
+    if len(numbers) < len(words) or (not named and not 0 < numbers[0] <= MOST_SEEDS):
+        raise ConfigError(f"--seeds={text}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
     if len(set(numbers)) < len(numbers):
         raise ConfigError(f"--seeds={text}: a seed is named twice")
-    return numbers if len(numbers) > 1 else [FIRST_SEED + number for number in range(numbers[0])]
+    return numbers if named else [FIRST_SEED + number for number in range(numbers[0])]
 
 
 def _fractions(text: str) -> list[float]:
@@ -141,63 +147,64 @@ def _resources(arguments: argparse.Namespace) -> Resources:
 
 def _checked(
     names: Sequence[str],
-    rows: Sequence[Row],
-    given: Mapping[str, Any],
+    settings_on: Callable[[str], dict[str, Any]],
     check_data: Callable[[Any, Callable[[str], None]], Any],
     note: Callable[[str], None],
 ) -> dict[str, str]:
     """Find the data sets and check their files once, as the first row reads them; the hashes by name."""
     hashes = {}
     for name in names:
-        data_path = {"data_path": given["data_path"]} if "data_path" in given else {}
-        config = configure(rows[0].settings(data_path) | {"dataset": name}, {}, note)
+        config = configure(settings_on(name) | {"dataset": name}, {}, note)
         hashes[name] = check_data(config, note).sha256
     return hashes
 
 
 def _train(
-    jobs: Sequence[Job],
-    resources: Resources,
-    arguments: argparse.Namespace,
-    reasons: dict[tuple[str, str], str],
-    console: Console,
+    jobs: Sequence[Job], costs: Costs, resources: Resources, limit_hours: float | None, console: Console
 ) -> None:
-    """Carry out the runs that are not finished; ``reasons`` learns of rows that are left out."""
-    costs = Costs(jobs, arguments.out)
+    """Carry out the runs that are not finished; ``costs`` learns of rows that are left out."""
     waiting = [job for job in jobs if not job.finished]
+    for members in by_row(waiting):
+        costs.left_out(members[0], None)
     with cluster(resources) as ray:
-        _estimate(ray, costs, waiting, resources, reasons, console)
-        for row, dataset, members in by_row(waiting):
-            seconds = costs.seconds(members[0])
-            if arguments.limit_hours is not None and seconds > 3600 * arguments.limit_hours:
-                reasons[row, dataset] = (
-                    f"a run is expected to take {spoken(seconds)} on this machine, more than --limit_hours="
-                    f"{arguments.limit_hours:g}; add it on a faster one: {_adding(row, dataset, arguments)}"
-                )
-        show_plan(console, jobs, costs, reasons)
-        todo = [job for job in waiting if (job.row, job.dataset) not in reasons]
-        parallel = max(1, int(ray.cluster_resources().get("CPU", 1)) // resources.threads)
-        with Display(console, todo, costs, parallel) as display:
+        _estimate(ray, costs, waiting, resources, console)
+        for row, *_ in by_row(waiting):
+            if limit_hours is not None and costs.seconds(row) > 3600 * limit_hours:
+                costs.left_out(row, _too_long(costs.seconds(row), limit_hours))
+        show_plan(console, jobs, costs)
+        todo = [job for job in waiting if not costs.reason(job)]
+        with Display(console, todo, costs, _parallel(ray, resources)) as display:
 
             def ended(job: Job, result: Mapping[str, Any]) -> None:
                 if "failed" not in result:
                     costs.ended(job, result)
-                elif not (job.folder / FAILURE).exists():  # its process could not say so itself
+                elif _failure_of(job) != result["failed"]:  # its process could not say so itself
                     job.folder.mkdir(parents=True, exist_ok=True)
                     run.write_atomically(job.folder / FAILURE, f"{result['failed']}\n")
                 display.ended(job, result)
 
-            run_all(ray, todo, resources, costs.memory_mb, done=ended, tick=display.tick)
+            run_all(
+                ray, todo, resources, costs.memory_mb, gpu_share=costs.gpu_share, done=ended, tick=display.tick
+            )
 
 
-def _estimate(
-    ray: Any,
-    costs: Costs,
-    waiting: Sequence[Job],
-    resources: Resources,
-    reasons: dict[tuple[str, str], str],
-    console: Console,
-) -> None:
+def _parallel(ray: Any, resources: Resources) -> int:
+    """How many runs go on at once, as far as cores and GPUs decide it."""
+    there = ray.cluster_resources()
+    most = there.get("CPU", 1) / resources.threads
+    if resources.gpus:
+        most = min(most, there.get("GPU", 0) / resources.gpus)
+    return max(1, int(most))
+
+
+def _too_long(seconds: float, limit_hours: float) -> str:
+    return (
+        f"a run is expected to take {spoken(seconds)} on this machine, more than --limit_hours={limit_hours:g}; add it "
+        f"on a faster one: {_command()}"
+    )
+
+
+def _estimate(ray: Any, costs: Costs, waiting: Sequence[Job], resources: Resources, console: Console) -> None:
     """Measure some steps of each row of which nothing is known yet."""
     unknown = costs.unknown(waiting)
     if not unknown:
@@ -207,7 +214,7 @@ def _estimate(
 
     def done(job: Job, result: Mapping[str, Any]) -> None:
         if "failed" in result:
-            reasons[job.row, job.dataset] = result["failed"]
+            costs.left_out(job, result["failed"])
         else:
             costs.probed(job, result)
 
@@ -215,19 +222,17 @@ def _estimate(
 
 
 def _show_tables(
-    jobs: Sequence[Job],
-    rows: Sequence[Row],
-    arguments: argparse.Namespace,
-    reasons: Mapping[tuple[str, str], str],
-    settings: Mapping[str, str],
-    console: Console,
+    jobs: Sequence[Job], rows: Sequence[Row], costs: Costs, arguments: argparse.Namespace, console: Console
 ) -> None:
     """Write the tables, show the first ones and say where they all are."""
+    runs, damaged = finished_runs(jobs)
     why: dict[str, dict[str, str]] = {job.dataset: {} for job in jobs}
-    for row, dataset, members in by_row(jobs):
-        if words := reasons.get((row, dataset)) or _unfinished(members):
-            why[dataset][row] = words
-    runs = finished_runs(jobs)
+    for members in by_row(jobs):
+        if words := _unfinished(members, costs, damaged):
+            of_set, first = why[members[0].dataset], members[0]
+            share = "" if first.fraction == 1 else f"{first.fraction:.0%} of the users: "
+            of_set[first.row] = "; ".join(filter(None, (of_set.get(first.row), share + words)))
+    settings = {name: as_yaml(settings_shown([job for job in jobs if job.dataset == name])) for name in why}
     for masked in (False, True) if arguments.mask_history else (False,):
         pages = write_tables(
             runs,
@@ -244,16 +249,15 @@ def _show_tables(
         console.print(f"tables and plots: {arguments.out / dataset}*", highlight=False, markup=False, soft_wrap=True)
 
 
-def _adding(row: str, dataset: str, arguments: argparse.Namespace) -> str:
-    """The command that trains a row which was left out."""
-    words = ["--models", row, "--datasets", dataset, "--seeds", arguments.seeds, "--out", str(arguments.out)]
-    return " ".join(["python -m recbole_samrec compare", *map(shlex.quote, words)])
-
-
 def _command() -> str:
     """What was typed, without what belongs to one computer or one call."""
-    words = [word for word in sys.argv[2:] if word not in ("--tables", "--debug")]
-    return " ".join(["python -m recbole_samrec compare", *map(shlex.quote, words)])
+    words, kept = iter(word for word in sys.argv[2:] if word not in OF_ONE_CALL), []
+    for word in words:
+        if word in OF_ONE_MACHINE:
+            next(words, None)  # its value
+        elif not word.startswith(tuple(f"{flag}=" for flag in OF_ONE_MACHINE)):
+            kept.append(shlex.quote(word))
+    return " ".join(["python -m recbole_samrec compare", *kept])
 
 
 def _once(note: Callable[[str], None]) -> Callable[[str], None]:
@@ -268,11 +272,22 @@ def _once(note: Callable[[str], None]) -> Callable[[str], None]:
     return tell
 
 
-def _unfinished(members: Sequence[Job]) -> str:
-    """What there is to say of a row's runs that are not finished."""
+def _failure_of(job: Job) -> str:
+    """Why the last attempt at a run failed; empty if it did not."""
+    try:
+        return (job.folder / FAILURE).read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError):
+        return ""
+
+
+def _unfinished(members: Sequence[Job], costs: Costs, damaged: Mapping[Job, str]) -> str:
+    """What there is to say of a row's runs that are not in the table."""
+    words = [damaged[job] for job in members if job in damaged]
     waiting = [job for job in members if not job.finished]
-    failed = {job.seed: (job.folder / FAILURE).read_text("utf-8") for job in waiting if (job.folder / FAILURE).exists()}
-    words = [f"seed {seed} failed: {text.splitlines()[0]}" for seed, text in failed.items()]
+    if waiting and (reason := costs.reason(waiting[0])):
+        return "; ".join([*words, reason])
+    failed = [job for job in waiting if _failure_of(job)]
+    words += [f"seed {job.seed} failed: {_failure_of(job)}" for job in failed]
     if rest := len(waiting) - len(failed):
         words.append(f"{rest} of {len(members)} runs not trained yet")
     return "; ".join(words)

@@ -34,12 +34,12 @@ class Costs:
         self._epochs: dict[tuple[str, str, float], list[float]] = {}
         self._stored = _read(out / COSTS)
         for job in jobs:
-            if job.finished:
-                self.ended(job, json.loads((job.folder / run.RESULT).read_text(encoding="utf-8")))
+            entry = self._stored.get(_name(job)) or {}
+            if "cost" in entry and alike(entry["settings"], {**job.settings, "seed": entry["settings"]["seed"]}):
+                self._known[_key(job)] = Cost(**entry["cost"])
         for job in jobs:
-            if _key(job) not in self._known and (entry := self._stored.get(_name(job))):
-                if alike(entry["settings"], {**job.settings, "seed": entry["settings"]["seed"]}):
-                    self._known[_key(job)] = Cost(**entry["cost"])
+            if job.finished and (result := _read(job.folder / run.RESULT)):
+                self.ended(job, result)
 
     def unknown(self, jobs: Sequence[Job]) -> list[Job]:
         """For each row of which nothing is known, its first run."""
@@ -50,6 +50,21 @@ class Costs:
         """Take the result of a probe, and remember it."""
         self._known[_key(job)] = Cost(**cost)
         self._stored[_name(job)] = {"settings": dict(job.settings), "cost": dict(cost)}
+        self._write()
+
+    def left_out(self, job: Job, reason: str | None) -> None:
+        """Remember why a row is not trained, or that it is."""
+        entry = self._stored.setdefault(_name(job), {})
+        entry.pop("left_out", None)
+        if reason:
+            entry["left_out"] = reason
+        self._write()
+
+    def reason(self, job: Job) -> str:
+        """Why the row of a run is not trained; empty if it is."""
+        return self._stored.get(_name(job), {}).get("left_out", "")
+
+    def _write(self) -> None:
         self._out.mkdir(parents=True, exist_ok=True)
         run.write_atomically(self._out / COSTS, json.dumps(self._stored, indent=1, default=str) + "\n")
 
@@ -59,7 +74,12 @@ class Costs:
         self._epochs.setdefault(_key(job), []).append(epochs)
         whole = result["seconds_total"] / epochs  # with validation, start-up and pre-training
         most = (result.get("config") or {}).get("epochs") or epochs
-        self._known[_key(job)] = Cost(whole, most, result["peak_memory_mb"])
+        probed = self._known.get(_key(job))
+        if probed and probed.gpu_share:  # then the record's memory is that of the GPU
+            memory = (probed.memory_mb, probed.gpu_share)
+        else:
+            memory = (result["peak_memory_mb"], 0.0)
+        self._known[_key(job)] = Cost(whole, most, *memory)
 
     def of(self, job: Job) -> Cost | None:
         """What is known of a row, or None."""
@@ -69,6 +89,11 @@ class Costs:
         """Memory to reserve for a run."""
         cost = self.of(job)
         return UNKNOWN_MB if cost is None else cost.memory_mb * MARGIN
+
+    def gpu_share(self, job: Job) -> float:
+        """Part of a GPU's memory to reserve for a run, at most all of it."""
+        cost = self.of(job)
+        return 0.0 if cost is None else min(1.0, cost.gpu_share * MARGIN)
 
     def epochs(self, job: Job) -> float:
         """Epochs that a run is expected to last."""

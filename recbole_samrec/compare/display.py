@@ -17,32 +17,36 @@ from recbole_samrec.compare.grids import Page
 from recbole_samrec.compare.plan import Job, by_row
 
 
-def show_plan(console: Console, jobs: Sequence[Job], costs: Costs, reasons: Mapping[tuple[str, str], str]) -> None:
+def show_plan(console: Console, jobs: Sequence[Job], costs: Costs) -> None:
     """Print what is finished and what the rest is expected to cost.
 
     Args:
         console: Where it is printed.
         jobs: All runs.
-        costs: What an epoch of each row takes.
-        reasons: Why rows (name, data set) are not trained.
+        costs: What an epoch of each row takes, and why rows are not trained.
     """
     table = Table(title="Runs, and what they are expected to cost", title_justify="left")
     for column in ("row", "data"):
         table.add_column(column)
     for column in ("done", "to do", "s/epoch", "epochs", "memory", "each run"):
         table.add_column(column, justify="right")
-    for row, dataset, members in by_row(jobs):
+    left_out = []
+    for members in by_row(jobs):
+        first = members[0]
         finished = sum(job.finished for job in members)
         waiting = [job for job in members if not job.finished]
         figures = ["", "", "", ""]
-        if cost := costs.of(members[0]):
-            seconds = sum(map(costs.seconds, members)) / len(members)
-            epochs = f"{costs.epochs(members[0]):.0f}/{cost.epochs}"
-            figures = [f"{cost.seconds_per_epoch:.1f}", epochs, f"{cost.memory_mb / 1000:.1f} GB", spoken(seconds)]
-        table.add_row(row, dataset, str(finished), str(len(waiting)), *figures)
+        if cost := costs.of(first):
+            epochs = f"{costs.epochs(first):.0f}/{cost.epochs + cost.before}"
+            memory = f"{cost.memory_mb / 1000:.1f} GB"
+            figures = [f"{cost.seconds_per_epoch:.1f}", epochs, memory, spoken(costs.seconds(first))]
+        share = "" if first.fraction == 1 else f", {first.fraction:.0%}"
+        table.add_row(first.row, first.dataset + share, str(finished), str(len(waiting)), *figures)
+        if waiting and (reason := costs.reason(first)):
+            left_out.append(f"left out: {first.row} on {first.dataset}{share}: {reason}")
     console.print(table)
-    for (row, dataset), reason in reasons.items():
-        console.print(f"left out: {row} on {dataset}: {reason}", highlight=False, markup=False, soft_wrap=True)
+    for line in left_out:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 STYLES = ("", "bold", "underline")

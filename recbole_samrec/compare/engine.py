@@ -74,6 +74,7 @@ def cluster(resources: Resources) -> Iterator[Any]:
         cores = os.cpu_count() or 1
         slots = resources.parallel * resources.threads if resources.parallel else max(cores, resources.threads)
         ray.init(
+            "local",  # else it would join whatever Ray runs on this machine
             num_cpus=slots,
             include_dashboard=False,
             _node_ip_address="127.0.0.1",
@@ -156,6 +157,7 @@ def run_all(
     resources: Resources,
     memory_mb: Callable[[Job], float],
     *,
+    gpu_share: Callable[[Job], float] = lambda job: 0.0,
     probe: bool = False,
     done: Callable[[Job, Mapping[str, Any]], None] = lambda job, result: None,
     tick: Callable[[Mapping[str, tuple[float, int, float]]], None] = lambda reports: None,
@@ -167,6 +169,7 @@ def run_all(
         jobs: The runs.
         resources: What each gets.
         memory_mb: Memory to reserve for a run.
+        gpu_share: Part of a GPU's memory that a run needs; it then gets at least this part of the GPU.
         probe: Only estimate what each costs.
         done: Is told of each run that ended: its record, its cost, or ``{"failed": reason}``.
         tick: Is told twice a second how far the running ones are, by folder.
@@ -181,7 +184,8 @@ def run_all(
         if needed > most:
             done(job, {"failed": f"needs about {needed / 2**30:.1f} GB, and there are {most / 2**30:.1f} GB"})
             continue
-        options = {"num_cpus": resources.threads, "num_gpus": resources.gpus, "memory": int(needed)}
+        gpus = resources.gpus if resources.gpus >= 1 else max(resources.gpus, gpu_share(job) * bool(resources.gpus))
+        options = {"num_cpus": resources.threads, "num_gpus": gpus, "memory": int(needed)}
         options["runtime_env"] = {"env_vars": threads}
         pending[task.options(**options).remote(job, resources.threads, board, os.getcwd())] = job
     asked = board.reports.remote()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from recbole_samrec.configure import configure
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.ranks import RANKS
 from recbole_samrec.record import settings_of
+from recbole_samrec.refusals import words_of
 from recbole_samrec.run import RESULT
 from recbole_samrec.settings import DERIVED, OF_ONE_RUN
 
@@ -29,7 +30,7 @@ NEUTRAL = OF_ONE_RUN | DERIVED | {"eval_memory", "eval_batch_size", "quiet_termi
 """Settings that do not change a result."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """One run of a comparison.
 
@@ -41,6 +42,8 @@ class Job:
         settings: All its settings.
         sha256: Hash of the interactions.
         folder: Where its record is, or will be.
+        source: ``file.py:Name`` of a model of the user's own.
+        given: Names of the settings that were given above the defaults of RecBole and of the model.
     """
 
     row: str
@@ -50,6 +53,8 @@ class Job:
     settings: Mapping[str, Any]
     sha256: str
     folder: Path
+    source: str | None = None
+    given: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -97,21 +102,34 @@ def plan(
             flag = {"seed": "--seeds", "run_dir": "--out"}.get(key, f"--{key}s")
             raise ConfigError(f"{key} belongs to each run of a comparison; use {flag.replace('fractions', 'fraction')}")
     for dataset in datasets:
-        known = [plugin.known_keys(get_model(row.model), row.model, dataset) for row in rows]
+        known = [plugin.known_keys(_class_of(row), row.model, dataset) for row in rows]
         check_keys(given, set().union(*known))
-    jobs = []
+    jobs: list[Job] = []
+    sources = {row.name: row.source for row in rows}
     for dataset, sha256 in datasets.items():
         chosen: dict[tuple[str, float], dict[str, Any]] = {}
-        for row, settings in settings_of_rows(rows, dataset, files, given, tables).items():
+        above = settings_of_rows(rows, dataset, files, given, tables)
+        for row, settings in above.items():
             for fraction in fractions:
                 config = configure(settings | {"train_fraction": fraction, "dataset": dataset}, {}, note)
+                if (mode := config["eval_args"]["mode"]["test"]) != "full":
+                    raise ConfigError(f"eval_args: a comparison ranks all items, not {mode}; leave mode out")
                 chosen[row, fraction] = settings_of(config)
         for seed in seeds:
             for (name, fraction), settings in chosen.items():
                 complete = settings | {"seed": seed}
-                folder = folder_of(out / dataset, name, seed, fraction, complete, sha256)
-                jobs.append(Job(name, dataset, seed, fraction, complete, sha256, folder))
+                taken = {job.folder for job in jobs}
+                folder = folder_of(out / dataset, name, seed, fraction, complete, sha256, taken)
+                more = (sources[name], tuple(above[name]))
+                jobs.append(Job(name, dataset, seed, fraction, complete, sha256, folder, *more))
     return jobs
+
+
+def _class_of(row: Row) -> type:
+    try:
+        return get_model(row.model)
+    except ImportError as error:
+        raise ConfigError(f"--models: {row.name}: {words_of(error, {})}") from error
 
 
 def settings_of_rows(
@@ -124,14 +142,26 @@ def settings_of_rows(
     """What each row is given on a data set, above RecBole's defaults; see :func:`plan` for the arguments."""
     of_set, settings = rows_of.of_dataset(dataset, tables), {}
     for row in rows:
-        known = plugin.known_keys(get_model(row.model), row.model, dataset)
+        known = plugin.known_keys(_class_of(row), row.model, dataset)
         own = {key: value for key, value in given.items() if key in known}
         settings[row.name] = row.settings(of_set, files, own, known=known)
     return settings
 
 
+def settings_shown(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+    """Of each row the settings of its model and those that were given, as they were in the end."""
+    shown: dict[str, dict[str, Any]] = {}
+    for job in jobs:
+        model = job.settings["model"]
+        files = [base / "properties" / "model" / f"{model}.yaml" for base in (plugin.RECBOLE, plugin.PROPERTIES.parent)]
+        keys = set().union(*(plugin.read_yaml(file) for file in files if file.is_file())) | set(job.given)
+        chosen = {key: job.settings[key] for key in sorted(keys - NEUTRAL - {"model"}) if key in job.settings}
+        shown.setdefault(job.row, {"model": model} | chosen)
+    return shown
+
+
 def as_yaml(settings: Mapping[str, Mapping[str, Any]]) -> str:
-    """What rows are given alike, and what is each row's own."""
+    """What rows have alike, and what is each row's own."""
     shared: dict[str, Any] = {}
     for key in dict.fromkeys(key for of in settings.values() for key in of):
         values = [of[key] for of in settings.values() if key in of]
@@ -142,7 +172,15 @@ def as_yaml(settings: Mapping[str, Mapping[str, Any]]) -> str:
     return yaml.safe_dump(parts, sort_keys=False, default_flow_style=None, width=100)
 
 
-def folder_of(parent: Path, row: str, seed: int, fraction: float, settings: Mapping[str, Any], sha256: str) -> Path:
+def folder_of(
+    parent: Path,
+    row: str,
+    seed: int,
+    fraction: float,
+    settings: Mapping[str, Any],
+    sha256: str,
+    taken: Collection[Path] = (),
+) -> Path:
     """The folder of a run: the one that was made for the same settings and data, or a new one.
 
     Runs of one name with other settings keep their folders; this one's then has a number behind its name.
@@ -151,6 +189,8 @@ def folder_of(parent: Path, row: str, seed: int, fraction: float, settings: Mapp
     name = f"{slug(row)}{share}-{seed}"
     for number in range(1, 1000):
         folder = parent / (name if number == 1 else f"{name}-{number}")
+        if folder in taken:  # by another row, whose name makes the same one
+            continue
         made_for = recorded(folder)
         if made_for is None or (made_for["sha256"] == sha256 and alike(made_for["settings"], settings)):
             return folder
@@ -195,10 +235,9 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w+.]+", "-", name.replace("'", "")).strip("-")
 
 
-def by_row(jobs: Sequence[Job]) -> Iterator[tuple[str, str, list[Job]]]:
-    """The jobs of each row and data set, in the order in which they come."""
-    groups: dict[tuple[str, str], list[Job]] = {}
+def by_row(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """The jobs of each row, data set and share of the users, in the order in which they come."""
+    groups: dict[tuple[str, str, float], list[Job]] = {}
     for job in jobs:
-        groups.setdefault((job.row, job.dataset), []).append(job)
-    for (row, dataset), members in groups.items():
-        yield row, dataset, members
+        groups.setdefault((job.row, job.dataset, job.fraction), []).append(job)
+    yield from groups.values()

@@ -81,7 +81,8 @@ def _data_set(
     stem = out / (f"{dataset}-masked" if masked else dataset)
     if not runs:
         page = Page(dataset, "No run has finished.", [], [f"{row}: {reason}" for row, reason in why.items()])
-        return _write(stem, page, None, None)
+        earlier = stem.with_name(f"{stem.name}.md").exists()  # of other rows, and whole
+        return page if earlier else _write(stem, page, None, None)
     shares = sorted({run.fraction for run in runs})
     notes = [line for run in runs for line in disagreements(run)]
     whole = [run for run in runs if run.fraction == shares[-1]]

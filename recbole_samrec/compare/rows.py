@@ -24,12 +24,14 @@ class Row:
         model: RecBole's name of the model.
         defaults: Settings below those of the user.
         fixed: Settings that make the row what its name says; they win over all others.
+        source: ``file.py:Name`` of a model of the user's own.
     """
 
     name: str
     model: str
     defaults: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    source: str | None = None
 
     def settings(self, *files: Mapping[str, Any], known: Collection[str] | None = None) -> dict[str, Any]:
         """The settings of a run: the row's defaults, those of the given files in their order, the row's fixed ones.
@@ -70,7 +72,12 @@ def read_rows(names: Sequence[str], files: Sequence[Path] = ()) -> list[Row]:
 
 
 def _row(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Row:
-    plain = name.removesuffix(WITH_SAM)
+    plain, source = name.removesuffix(WITH_SAM), None
+    if ".py:" in plain:
+        source, plain = plain, plain.rpartition(":")[2]
+        name = name.removeprefix(source.removesuffix(plain))
+        if not plugin.is_model(plain):
+            plugin.model_from(source)
     entry = known.get(name) or known.get(plain) or {"model": plain}
     model, fixed = entry["model"], dict(entry.get("fixed") or {})
     if not plugin.is_model(model):
@@ -85,10 +92,18 @@ def _row(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]
     defaults |= entry.get("settings") or {}
     if name.endswith(WITH_SAM) and name not in known:
         fixed.pop("sam_rho", None)
-        defaults.setdefault("sam_rho", plugin.read_yaml(plugin.PROPERTIES / "model" / "SAMRec.yaml")["sam_rho"])
-    elif model != "SAMRec" and "sam_rho" not in defaults:
-        fixed.setdefault("sam_rho", 0)
-    return Row(name, model, defaults, fixed)
+        defaults.setdefault("sam_rho", rho_of_samrec())
+    elif "sam_rho" not in {**defaults, **fixed}:
+        if model == "SAMRec":
+            defaults["sam_rho"] = rho_of_samrec()
+        else:
+            fixed["sam_rho"] = 0
+    return Row(name, model, defaults, fixed, source)
+
+
+def rho_of_samrec() -> float:
+    """SAM's radius where nothing else is said."""
+    return plugin.read_yaml(plugin.PROPERTIES / "model" / "SAMRec.yaml")["sam_rho"]
 
 
 def of_dataset(name: str, files: Sequence[Path] = ()) -> dict[str, Any]:

@@ -53,19 +53,34 @@ def read_run(job: Job) -> Run:
     return Run(job.row, job.dataset, job.seed, job.fraction, result, kept.frame, kept.test)
 
 
-def finished_runs(jobs: Sequence[Job]) -> list[Run]:
+def finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:
     """The finished ones of these runs.
 
+    Returns:
+        The runs, and why others of them cannot be read.
+
     Raises:
-        DataError: A record cannot be read, or runs of one data set ranked different items.
+        DataError: Runs of one data set ranked different items.
     """
-    runs = [read_run(job) for job in jobs if job.finished]
+    runs: list[Run] = []
+    damaged: dict[Job, str] = {}
+    for job in jobs:
+        if job.finished:
+            try:
+                runs.append(read_run(job))
+            except DataError as error:
+                damaged[job] = str(error)
     first: dict[str, Run] = {}
     for run in runs:
         other = first.setdefault(run.dataset, run)
-        if run.test != other.test:
-            raise DataError(
-                f"{run.row} and {other.row} on {run.dataset} ranked different test items; give all rows the same "
-                "filters and eval_args"
-            )
-    return runs
+        for what, one, two in (("test items", run.test, other.test), ("candidates", _items(run), _items(other))):
+            if one != two:
+                raise DataError(
+                    f"{run.row} and {other.row} on {run.dataset} ranked different {what}; give all rows the same "
+                    "filters, load_col and eval_args"
+                )
+    return runs, damaged
+
+
+def _items(run: Run) -> Any:
+    return run.result.get("data", {}).get("items")

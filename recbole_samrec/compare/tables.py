@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.compare.rows import WITH_SAM
 from recbole_samrec.compare.statistics import bootstrap_intervals, holm, per_user, randomisation_test
 
 if TYPE_CHECKING:
@@ -101,17 +100,18 @@ def places(means: Sequence[float]) -> list[int]:
 def gains(table: pd.DataFrame, reference: str, metrics: Sequence[str] = METRICS) -> dict[str, float]:
     """How much better the reference is than the best baseline, in percent of that, for each metric.
 
-    Rows that have SAM besides are no baselines.
+    Rows with SAM are no baselines.
 
     Args:
-        table: With the rows as index and ``<metric>_mean``.
+        table: With the rows as index, ``<metric>_mean`` and perhaps ``with_sam``.
         reference: One of the rows.
         metrics: Those to compare.
 
     Returns:
         NaN where there is nothing to compare with.
     """
-    others = table[(table.index != reference) & ~table.index.str.endswith(WITH_SAM)]
+    with_sam = table.get("with_sam", pd.Series(False, table.index)).fillna(False).astype(bool)
+    others = table[(table.index != reference) & ~with_sam]
     percent = {}
     for metric in metrics:
         best = others[f"{metric}_mean"].max()
@@ -171,7 +171,8 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
     for run in runs:
         result, best = run.result, run.result.get("best_epoch")
         seconds = result.get("seconds_per_epoch")
-        to_best = None if seconds is None or best is None else seconds * (best + 1)
+        before = (result.get("pretraining") or {}).get("seconds", 0.0)
+        to_best = None if seconds is None or best is None else before + seconds * (best + 1)
         figures = (result.get("parameters"), seconds, to_best, result.get("peak_memory_mb"))
         lines.append({"row": run.row, **dict(zip(COSTS, figures, strict=True))})
     frame = pd.DataFrame(lines).astype(dict.fromkeys(COSTS, "float64"))
@@ -191,13 +192,16 @@ def main_table(
         masked: Whether what a user had before is left out of the rankings.
 
     Returns:
-        A line a row, also of those without runs: ``seeds``; mean and standard deviation of each metric; the columns of
-        :func:`comparisons`; those of :func:`costs`; ``<metric>_gain_percent`` of the reference; ``note``.
+        A line a row, also of those without runs: ``seeds``; ``with_sam``; mean and standard deviation of each metric;
+        the columns of :func:`comparisons`; those of :func:`costs`; ``<metric>_gain_percent`` of the reference;
+        ``note``.
     """
     table = spread(scores(runs, masked), ["row"])
     for part in (comparisons(runs, rows[0], masked), costs(runs)):
         table = table.join(part)
     table = table.reindex(pd.Index(rows, name="row"))
+    with_sam = {run.row for run in runs if (run.result.get("config") or {}).get("sam_rho")}
+    table["with_sam"] = table.index.isin(with_sam)
     table["seeds"] = table["seeds"].fillna(0).astype(int)
     for metric, percent in gains(table, rows[0]).items():
         table[f"{metric}_gain_percent"] = np.where(table.index == rows[0], percent, np.nan)

@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from recbole_samrec import run
+from recbole_samrec import plugin, run
 from recbole_samrec.compare.plan import JOB, Job
 from recbole_samrec.configure import configure
-from recbole_samrec.errors import UserError
+from recbole_samrec.errors import CheckpointError, UserError
 from recbole_samrec.listener import Listener
 from recbole_samrec.ranks import RANKS
 from recbole_samrec.record import peak_memory_mb
@@ -39,12 +39,14 @@ class Cost:
         seconds_per_epoch: Measured, or estimated from some steps.
         epochs: The most epochs that a run may take.
         memory_mb: The most memory that the process had.
+        gpu_share: The most memory that it had of a GPU, as a share of the GPU's.
         before: Epochs of pre-training, which are taken to last as long as the others.
     """
 
     seconds_per_epoch: float
     epochs: int
     memory_mb: float
+    gpu_share: float = 0.0
     before: int = 0
 
 
@@ -119,15 +121,20 @@ def carry_out(job: Job, threads: int, report: Callable[[float, int, float], None
 def _train(job: Job, report: Callable[[float, int, float], None]) -> dict[str, Any]:
     if job.finished:  # by another process, while this one waited
         return json.loads((job.folder / run.RESULT).read_text(encoding="utf-8"))
-    begun = any((job.folder / name).exists() for name in run.CHECKPOINTS)
-    resume = run.newest_checkpoint(job.folder) if begun else None
-    config = configure(_settings(job.settings, job.folder), {})
+    try:
+        resume = run.newest_checkpoint(job.folder)
+    except CheckpointError:  # there is none, or none that can be read
+        resume = None
+    config = configure(_settings(job, job.folder), {})
     return run.train(config, resume, lambda epochs, best: nullcontext(Reporter(report, epochs, best)), job.sha256)
 
 
-def _settings(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _settings(job: Job, folder: Path) -> dict[str, Any]:
+    """A run's settings with its folder; in a fresh process a model of the user's own is made known first."""
+    if job.source and not plugin.is_model(job.settings["model"]):
+        plugin.model_from(job.source)
     places = {"run_dir": str(folder), "checkpoint_dir": str(folder)}
-    return {**settings, **places, "quiet_terminal": True, "show_progress": False}
+    return {**job.settings, **places, "quiet_terminal": True, "show_progress": False}
 
 
 @contextlib.contextmanager
@@ -160,7 +167,7 @@ class _Watch(Listener):
         self.steps = self.seen = self.before = 0
 
     def stage(self, name: str, epochs: int) -> None:
-        self.before = epochs  # the first stage ends the probe, so it is the last one that is heard of
+        self.before = epochs if name == "pre-training" else 0
 
     def epoch_started(self, epoch: int, steps: int) -> None:
         self.steps = steps
@@ -203,8 +210,9 @@ def probe(job: Job, threads: int) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as folder:
         started = time.perf_counter()
-        config = configure(_settings(job.settings, Path(folder)) | {"state": "critical"}, {})
         try:
+            pretrained = {"pretrained_dir": folder} if "pretrained_dir" in job.settings else {}
+            config = configure(_settings(job, Path(folder)) | pretrained | {"state": "critical"}, {})
             run.train(config, None, watching, job.sha256)
         except _EnoughSeen:
             pass
@@ -212,7 +220,15 @@ def probe(job: Job, threads: int) -> dict[str, Any]:
             return {"failed": " ".join(str(error).split()) or type(error).__name__}
         whole = time.perf_counter() - started
     seconds = watch.seconds_per_step * watch.steps if watch.seen > 1 else whole
-    return asdict(Cost(seconds, most[0], peak_memory_mb(config["device"]), watch.before))
+    return asdict(Cost(seconds, most[0], *_memory(config["device"]), watch.before))
+
+
+def _memory(device: torch.device) -> tuple[float, float]:
+    """The most memory of this process in megabytes, and its share of the GPU's."""
+    share = 0.0
+    if device.type == "cuda":
+        share = torch.cuda.max_memory_reserved(device) / torch.cuda.get_device_properties(device).total_memory
+    return peak_memory_mb(torch.device("cpu")), share
 
 
 def result_files(folder: Path) -> dict[str, bytes]:

@@ -79,6 +79,23 @@ def test_nothing_is_cut_off_or_hidden(figures, name):
         assert not any(legend.get_window_extent().overlaps(axes.get_window_extent()) for axes in figure.axes)
 
 
+def test_panels_that_share_an_axis_show_all_of_their_dots():
+    """Whichever panel has the highest ones."""
+    runs = []
+    for seed in (1, 2):
+        rank = np.r_[np.full(30, 15), np.full(30, 1)] + seed
+        frame = pd.DataFrame({"rank": rank, "masked_rank": rank, "history": np.tile([4, 9], 30)})
+        frame["popularity"] = np.repeat([1, 50], 30)  # the popular items alone are found
+        runs.append(Run("SAMRec", "tiny", seed, 1.0, {}, frame, "test"))
+    figure = plots.groups(group_table(runs), ["SAMRec"], "tiny")
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        for line in axes.get_lines():
+            y = np.asarray(line.get_ydata(), float)
+            if line.get_transform() == axes.transData:
+                assert low <= y.min() and y.max() <= high
+
+
 def test_files_are_the_same_each_time_and_of_150_dots_an_inch(runs, figures):
     whole = [run for run in runs if run.fraction == 1]
     again = plots.accuracy(main_table(whole, ROWS), "tiny")

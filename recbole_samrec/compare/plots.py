@@ -90,6 +90,7 @@ def groups(table: pd.DataFrame, rows: Sequence[str], title: str) -> Figure:
             for axes, kind in zip(line, KINDS, strict=True):
                 _dodged(axes, table[table["kind"] == kind], rows, metric)
             line[0].set_ylabel(metric.upper())
+            line[0].set_ylim(bottom=-0.03 * line[0].get_ylim()[1])  # after both, which share it; a marker at 0 is whole
         for axes, counted in zip(panels[-1], KINDS.values(), strict=True):
             axes.set_xlabel(counted)
         _legend(figure, panels[0, 0])
@@ -108,7 +109,6 @@ def _dodged(axes: Axes, table: pd.DataFrame, rows: Sequence[str], metric: str) -
         axes.axvline(between, color="0.8", linewidth=0.8)
     axes.grid(axis="x", visible=False)
     axes.set_xticks(places, ["\n".join(one) for one in labels.values()])
-    axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # a marker at zero is whole
 
 
 def fractions(table: pd.DataFrame, rows: Sequence[str], title: str) -> Figure:

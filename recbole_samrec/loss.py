@@ -166,6 +166,21 @@ def gbce(
     return terms.sum() * (_scale(len(positive), denominator) / (k + 1))
 
 
+def gbce_base(k: int, n_items: int, t: float) -> float:
+    """The score that a model should give to every item before it knows anything, under gBCE: ``log(beta / k)``.
+
+    Added to all scores it changes no ranking. A model that shares one table between input and output has to learn it
+    otherwise, by moving all items the same way, until they look alike to its layers and it learns nothing more.
+
+    Args:
+        k: Number of negatives for a target.
+        n_items: Number of items, padding not counted; at least 2.
+        t: Calibration, from 0 to 1.
+    """
+    beta = k / (n_items - 1) * t - t + 1
+    return math.log(max(beta, 1e-6) / max(k, 1))
+
+
 def bpr(positive: Tensor, negative: Tensor, *, denominator: float | Tensor | None = None) -> Tensor:
     """Bayesian personalised ranking: ``-log(1e-10 + sigmoid(positive - negative))``, the value of RecBole's BPRLoss.
 

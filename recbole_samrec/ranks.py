@@ -84,6 +84,12 @@ class RankRecorder:
         both = (places(kind, rows, items, self._best) for kind in (scores, hidden))
         self._columns.append(tuple(column.cpu() for column in (users.cpu()[rows.cpu()], items, *both)))
 
+    def gather(self) -> None:
+        """Bring together what the processes of a run have collected, each of its share of the rows."""
+        shares: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(shares, self._columns)
+        self._columns = [columns for share in shares for columns in share]
+
     def ranks(self, dataset: Any, events: Events, held_out: list[Any]) -> Ranks:
         """What was collected.
 

@@ -80,14 +80,17 @@ def train(
 def _test(trainer: Any, dataset: Any, loaders: tuple, folder: Path) -> dict[str, float]:
     """Score the test set with the best weights, and keep the place of each test item in ``ranks.npz``."""
     config = trainer.config
-    kept = isinstance(trainer, SAMTrainer) and config["eval_args"]["mode"]["test"] == "full" and config["single_spec"]
+    kept = isinstance(trainer, SAMTrainer) and config["eval_args"]["mode"]["test"] == "full"
     if kept:
         trainer.recorder = RankRecorder(max(config["topk"]))
     try:
         metrics = trainer.evaluate(loaders[2], load_best_model=True)
         if kept:
-            held_out = [loader._dataset for loader in loaders[1:]]
-            trainer.recorder.ranks(dataset, dataset.all_events, held_out).save(folder / RANKS)
+            if not config["single_spec"]:
+                trainer.recorder.gather()
+            if _is_first(config):
+                held_out = [loader._dataset for loader in loaders[1:]]
+                trainer.recorder.ranks(dataset, dataset.all_events, held_out).save(folder / RANKS)
     finally:
         trainer.recorder = None
     return metrics

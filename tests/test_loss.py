@@ -15,6 +15,7 @@ from recbole_samrec.loss import (
     bpr,
     cross_entropy,
     gbce,
+    gbce_base,
     item_scores,
     sampled_softmax,
     shared_scores,
@@ -305,6 +306,16 @@ class TestGBCE:
         loss = gbce(positive, negative, 20, t)
         torch.testing.assert_close(loss, expected)
         torch.testing.assert_close(gradients(loss, positive, negative), gradients(expected, positive, negative))
+
+    @pytest.mark.parametrize("t", [0.0, 0.75])
+    def test_the_base_is_the_best_of_all_constant_scores(self, t):
+        base = gbce_base(256, 1681, t)
+        scores = [torch.tensor(s) for s in (base, base - 1, base + 1)]
+        losses = {s.item(): gbce(s.expand(1), s.expand(1, 256), 1681, t).item() for s in scores}
+        assert min(losses, key=losses.get) == pytest.approx(base)
+        score = torch.tensor(base, dtype=DOUBLE, requires_grad=True)
+        (slope,) = torch.autograd.grad(gbce(score.expand(1), score.expand(1, 256), 1681, t), score)
+        assert abs(slope) < 1e-12
 
     def test_without_calibration_is_binary_cross_entropy(self):
         scores = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))

@@ -13,7 +13,7 @@ from recbole.quick_start import quick_start, run
 from recbole.utils import get_model, get_trainer, init_seed
 
 import recbole_samrec  # noqa: F401  a spawned process imports this file first
-from recbole_samrec import checkpoint, cli, compat
+from recbole_samrec import checkpoint, cli, compat, ranks
 from recbole_samrec.sam_settings import SAMSettings
 from recbole_samrec.sam_variants import CLASSES
 from tests.tiny import SMALL, make_config, random_events, write_events
@@ -326,8 +326,11 @@ def test_the_command_goes_on_with_two_processes_where_one_stopped(folder, tmp_pa
     assert cli.main(["run", f"--resume={place}", "--epochs=2", f"--nproc={WORLD}"]) == 0
     second = json.loads((place / "result.json").read_text())
     assert (first["epochs_run"], second["epochs_run"]) == (1, 2) and second["model"] == "SAMRec"
-    names = {"best.pth", "last.pth", "previous.pth", "config.yaml", "result.json", "run.log", "tensorboard"}
-    assert {path.name for path in place.iterdir()} == names
+    names = {"best.pth", "last.pth", "previous.pth", "config.yaml", "result.json", "ranks.npz", "run.log"}
+    assert {path.name for path in place.iterdir()} == names | {"tensorboard"}
+    frame = ranks.load(place / "ranks.npz").frame  # of all users, whichever process scored them
+    assert len(frame) == second["data"]["users"]
+    assert (frame["rank"] <= 5).mean() == pytest.approx(second["test"]["hr@5"])
     state = checkpoint.load(place / "last.pth")
     assert state["epoch"] == 1 and len(state["random"]) == WORLD
     output = capfd.readouterr()

@@ -17,8 +17,11 @@ class gSASRec(SAMRec):
 
     Departures from the paper: the body is RecBole's SASRec with its normalisation behind each residual, GELU and a
     feed-forward block four times as wide, where the authors' code has SASRec's original layers; its sizes, dropout
-    and batch are those of the other Transformers here, so that rows of one table differ by the model. The authors'
-    code draws negatives from all items, so now and then the target itself; here it is drawn from the others.
+    and batch are those of the other Transformers here, so that rows of one table differ by the model. A constant is
+    added to all scores (:func:`~recbole_samrec.loss.gbce_base`), which changes no ranking: without it this body, whose
+    embeddings begin small, spends its table on that constant and learns no more than popularity on ml-100k (NDCG@10
+    of validation 0.018 after 37 epochs; with it, 0.062 after 10). The authors' code draws negatives from all items, so
+    now and then the target itself; here it is drawn from the others.
     """
 
     def packed_states(self, item_seq: Tensor, where: Tensor) -> Tensor:

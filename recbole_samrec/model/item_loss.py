@@ -59,7 +59,8 @@ class ItemLoss:
         positive = loss.item_scores(states, items.weight, targets, sparse=items.sparse)
         if self.loss_type == "gBCE":
             negative = self._negative_scores(states, items, targets)
-            return loss.gbce(positive, negative, self.n_items - 1, self.t, denominator=denominator)
+            base = loss.gbce_base(self.n_negatives, self.n_items - 1, self.t)
+            return loss.gbce(positive + base, negative + base, self.n_items - 1, self.t, denominator=denominator)
         drawn = loss.uniform_negatives(self.n_items, targets.shape, targets=targets)
         negative = loss.item_scores(states, items.weight, drawn, sparse=items.sparse)
         return loss.bpr(positive, negative, denominator=denominator)

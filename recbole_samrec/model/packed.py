@@ -186,7 +186,7 @@ def prefix_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple
     Returns:
         A function of a batch of RecBole's rows.
     """
-    own = not type(model).calculate_loss.__module__.startswith(("recbole.", "recbole_samrec."))
+    own = not model.calculate_loss.__module__.startswith(("recbole.", "recbole_samrec."))
     if own or config["loss_type"] == "BPR":
         return lambda batch: model.calculate_loss(cut_to_longest(model, batch))
     item_loss = getattr(model, "item_loss", None) or ItemLoss(config, number_of_items(model))

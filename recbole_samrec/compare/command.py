@@ -11,15 +11,14 @@ from typing import Any
 
 from rich.console import Console
 
-from recbole_samrec import run
+from recbole_samrec.compare.conduct import failure_of, train_all
 from recbole_samrec.compare.costs import Costs
-from recbole_samrec.compare.display import Display, show_page, show_plan, spoken
-from recbole_samrec.compare.engine import Resources, cluster, run_all
+from recbole_samrec.compare.display import show_page
+from recbole_samrec.compare.engine import Resources
 from recbole_samrec.compare.plan import Job, as_yaml, by_row, plan, settings_of_rows, settings_shown
 from recbole_samrec.compare.report import write_tables
 from recbole_samrec.compare.rows import Row, read_rows
 from recbole_samrec.compare.runs import finished_runs
-from recbole_samrec.compare.worker import FAILURE
 from recbole_samrec.configure import configure, parse_settings, settings_in
 from recbole_samrec.errors import ConfigError
 
@@ -96,7 +95,9 @@ def main(
     costs = Costs(jobs, arguments.out)
     try:
         if not arguments.tables and not all(job.finished for job in jobs):
-            _train(jobs, costs, resources, arguments.limit_hours, console)
+            train_all(
+                jobs, costs, resources, console, limit_hours=arguments.limit_hours, command=_command()
+            )
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on: {_command()}", highlight=False, soft_wrap=True, markup=False)
         return 130
@@ -159,68 +160,6 @@ def _checked(
     return hashes
 
 
-def _train(
-    jobs: Sequence[Job], costs: Costs, resources: Resources, limit_hours: float | None, console: Console
-) -> None:
-    """Carry out the runs that are not finished; ``costs`` learns of rows that are left out."""
-    waiting = [job for job in jobs if not job.finished]
-    for members in by_row(waiting):
-        costs.left_out(members[0], None)
-    with cluster(resources) as ray:
-        _estimate(ray, costs, waiting, resources, console)
-        for row, *_ in by_row(waiting):
-            if limit_hours is not None and costs.seconds(row) > 3600 * limit_hours:
-                costs.left_out(row, _too_long(costs.seconds(row), limit_hours))
-        show_plan(console, jobs, costs)
-        todo = [job for job in waiting if not costs.reason(job)]
-        with Display(console, todo, costs, _parallel(ray, resources)) as display:
-
-            def ended(job: Job, result: Mapping[str, Any]) -> None:
-                if "failed" not in result:
-                    costs.ended(job, result)
-                elif _failure_of(job) != result["failed"]:  # its process could not say so itself
-                    job.folder.mkdir(parents=True, exist_ok=True)
-                    run.write_atomically(job.folder / FAILURE, f"{result['failed']}\n")
-                display.ended(job, result)
-
-            run_all(
-                ray, todo, resources, costs.memory_mb, gpu_share=costs.gpu_share, done=ended, tick=display.tick
-            )
-
-
-def _parallel(ray: Any, resources: Resources) -> int:
-    """How many runs go on at once, as far as cores and GPUs decide it."""
-    there = ray.cluster_resources()
-    most = there.get("CPU", 1) / resources.threads
-    if resources.gpus:
-        most = min(most, there.get("GPU", 0) / resources.gpus)
-    return max(1, int(most))
-
-
-def _too_long(seconds: float, limit_hours: float) -> str:
-    return (
-        f"a run is expected to take {spoken(seconds)} on this machine, more than --limit_hours={limit_hours:g}; add it "
-        f"on a faster one: {_command()}"
-    )
-
-
-def _estimate(ray: Any, costs: Costs, waiting: Sequence[Job], resources: Resources, console: Console) -> None:
-    """Measure some steps of each row of which nothing is known yet."""
-    unknown = costs.unknown(waiting)
-    if not unknown:
-        return
-    rows = "one row" if len(unknown) == 1 else f"{len(unknown)} rows"
-    console.print(f"estimating what {rows} cost, with some steps of each", highlight=False)
-
-    def done(job: Job, result: Mapping[str, Any]) -> None:
-        if "failed" in result:
-            costs.left_out(job, result["failed"])
-        else:
-            costs.probed(job, result)
-
-    run_all(ray, unknown, resources, costs.memory_mb, probe=True, done=done)
-
-
 def _show_tables(
     jobs: Sequence[Job], rows: Sequence[Row], costs: Costs, arguments: argparse.Namespace, console: Console
 ) -> None:
@@ -272,22 +211,14 @@ def _once(note: Callable[[str], None]) -> Callable[[str], None]:
     return tell
 
 
-def _failure_of(job: Job) -> str:
-    """Why the last attempt at a run failed; empty if it did not."""
-    try:
-        return (job.folder / FAILURE).read_text(encoding="utf-8").splitlines()[0]
-    except (OSError, IndexError):
-        return ""
-
-
 def _unfinished(members: Sequence[Job], costs: Costs, damaged: Mapping[Job, str]) -> str:
     """What there is to say of a row's runs that are not in the table."""
     words = [damaged[job] for job in members if job in damaged]
     waiting = [job for job in members if not job.finished]
     if waiting and (reason := costs.reason(waiting[0])):
         return "; ".join([*words, reason])
-    failed = [job for job in waiting if _failure_of(job)]
-    words += [f"seed {job.seed} failed: {_failure_of(job)}" for job in failed]
+    failed = [job for job in waiting if failure_of(job)]
+    words += [f"seed {job.seed} failed: {failure_of(job)}" for job in failed]
     if rest := len(waiting) - len(failed):
         words.append(f"{rest} of {len(members)} runs not trained yet")
     return "; ".join(words)

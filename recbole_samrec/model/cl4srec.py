@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from recbole_samrec.augment import augment
-from recbole_samrec.contrast import info_nce
 from recbole_samrec.data.training_rows import TrainingRows, of_users
 from recbole_samrec.model import packed
-from recbole_samrec.model.samrec import SAMRec
+from recbole_samrec.model.contrastive import Contrastive
 
 
-class CL4SRec(SAMRec):
+class CL4SRec(Contrastive):
     """SASRec that also learns to recognise a user's sequence after it was cropped, masked or reordered.
 
     The loss is that of the next items plus ``cl_weight`` times InfoNCE: two views of a sequence, each cropped, masked
@@ -38,11 +37,8 @@ class CL4SRec(SAMRec):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.mask_vector = nn.Parameter(torch.zeros(self.hidden_size))
-        self.cl_weight, self.cl_temperature = config["cl_weight"], config["cl_temperature"]
-        self.cl_similarity, self.cl_batch_users = config["cl_similarity"], config["cl_batch_users"]
+        self.cl_batch_users = config["cl_batch_users"]
         self._rates = {key: config[key] for key in ("crop_rate", "mask_rate", "reorder_rate")}
-        self.packed = config["training"] == "packed"
-        self._dataset = dataset
 
     @functools.cached_property
     def rows(self) -> TrainingRows:
@@ -53,19 +49,14 @@ class CL4SRec(SAMRec):
         """The states at the positions ``where``, shape ``[n]``, of flattened left-aligned rows ``[B, L]``."""
         return packed.of_transformer(self, item_seq, where)
 
-    def calculate_loss(self, interaction: Any) -> tuple[Tensor, Tensor]:
-        """Both losses of a batch of RecBole's rows, one for each prefix."""
-        return super().calculate_loss(interaction), self.auxiliary_loss(interaction)
-
     def auxiliary_loss(self, batch: Any) -> Tensor:
         """The contrastive loss of users drawn anew, times its weight; it does not depend on the batch."""
         if self.cl_weight == 0:
             return self.mask_vector.new_zeros(())
         users = torch.randperm(len(self.rows), device=self.mask_vector.device)[: self.cl_batch_users]
-        items, lengths = self.rows.as_packed(users, self.max_seq_length) if self.packed else self.rows[users]
+        items, lengths = self.rows_of(users)
         first, second = self.view_states(items.repeat(2, 1), lengths.repeat(2)).chunk(2)
-        loss = info_nce(first, second, temperature=self.cl_temperature, similarity=self.cl_similarity)
-        return self.cl_weight * loss
+        return self.contrast(first, second)
 
     def view_states(self, items: Tensor, lengths: Tensor) -> Tensor:
         """The last states ``[B, d]`` of a random view of each of some rows ``[B, L]``."""

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_samrec.contrast import SameLabel, info_nce
+from recbole_samrec.contrast import SameLabel
 from recbole_samrec.data.training_rows import TrainingRows, of_targets
 from recbole_samrec.model import packed
-from recbole_samrec.model.samrec import SAMRec
+from recbole_samrec.model.contrastive import Contrastive
 
 
-class DuoRec(SAMRec):
+class DuoRec(Contrastive):
     """SASRec that also brings together the states of sequences that are followed by the same item.
 
     The loss is that of the next items plus ``cl_weight`` times InfoNCE between two views of a training sequence: its
@@ -34,10 +34,7 @@ class DuoRec(SAMRec):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self.cl_weight, self.cl_temperature = config["cl_weight"], config["cl_temperature"]
-        self.cl_similarity, self.cl_batch = config["cl_similarity"], config["cl_batch"]
-        self.packed = config["training"] == "packed"
-        self._dataset = dataset
+        self.cl_batch = config["cl_batch"]
 
     @functools.cached_property
     def rows(self) -> TrainingRows:
@@ -53,18 +50,11 @@ class DuoRec(SAMRec):
         """The states at the positions ``where``, shape ``[n]``, of flattened left-aligned rows ``[B, L]``."""
         return packed.of_transformer(self, item_seq, where)
 
-    def calculate_loss(self, interaction: Any) -> tuple[Tensor, Tensor]:
-        """Both losses of a batch of RecBole's rows, one for each prefix."""
-        return super().calculate_loss(interaction), self.auxiliary_loss(interaction)
-
     def auxiliary_loss(self, batch: Any) -> Tensor:
         """The contrastive loss of sequences drawn anew, times its weight; it does not depend on the batch."""
         if self.cl_weight == 0:
             return self.item_embedding.weight.new_zeros(())
         own = torch.randint(len(self.rows), (self.cl_batch,), device=self.rows.starts.device)
         pairs = torch.cat([own, self.same_target.another(own)])
-        rows = self.rows.as_packed(pairs, self.max_seq_length) if self.packed else self.rows[pairs]
-        first, second = packed.last_states(self, *rows).chunk(2)
-        targets = self.rows.targets[own]
-        loss = info_nce(first, second, temperature=self.cl_temperature, similarity=self.cl_similarity, labels=targets)
-        return self.cl_weight * loss
+        first, second = packed.last_states(self, *self.rows_of(pairs)).chunk(2)
+        return self.contrast(first, second, labels=self.rows.targets[own])

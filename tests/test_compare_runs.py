@@ -1,20 +1,25 @@
 """Runs of a comparison: carried out, continued after kill -9, probed, read back, and what happens when one fails."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command import main
 from filelock import FileLock
+from rich.console import Console
 from tiny import random_events, write_events
 
-from recbole_samrec.compare import worker
+from recbole_samrec.compare import conduct, worker
 from recbole_samrec.compare.costs import Costs, seconds_left
+from recbole_samrec.compare.engine import Resources
 from recbole_samrec.compare.plan import plan
 from recbole_samrec.compare.rows import read_rows
 from recbole_samrec.compare.runs import finished_runs
@@ -109,6 +114,24 @@ def test_costs_come_from_probes_until_a_run_has_ended(data):
     assert seconds_left([jobs[0], jobs[2]], costs, lambda job: 5.0, parallel=1) == 50.0
     other = jobs_of(["SAMRec"], train_batch_size=32)
     assert Costs(other, Path("out")).of(other[0]) is None  # a probe of other settings
+
+
+def test_rows_that_take_too_long_are_left_out_and_say_how_to_add_them(data, monkeypatch):
+    jobs = jobs_of(["SAMRec", "GRU4Rec"], seeds=(1, 2))
+    costs, started = Costs(jobs, Path("out")), []
+    for job, seconds in zip(jobs[:2], (1000.0, 1.0), strict=True):
+        costs.probed(job, {"seconds_per_epoch": seconds, "epochs": 300, "memory_mb": 100.0})
+    machine = SimpleNamespace(cluster_resources=lambda: {"CPU": 2})
+    monkeypatch.setattr(conduct, "cluster", lambda resources: nullcontext(machine))
+    monkeypatch.setattr(conduct, "run_all", lambda ray, todo, *more, **options: started.extend(todo))
+    told = io.StringIO()
+    conduct.train_all(jobs, costs, Resources(), Console(file=told), limit_hours=1, command="compare --out out")
+    assert started == jobs[1::2]  # GRU4Rec's: 40 epochs of the other take 11 hours
+    for reason in (costs.reason(jobs[0]), Costs(jobs, Path("out")).reason(jobs[2])):  # also when it is asked later
+        assert "expected to take 11:06:40" in reason and reason.endswith("add it on a faster one: compare --out out")
+    assert "left out: SAMRec on tiny: a run is expected" in told.getvalue()
+    conduct.train_all(jobs, costs, Resources(), Console(file=told))
+    assert started[2:] == jobs and not costs.reason(jobs[0])
 
 
 def test_rows_that_ranked_different_items_are_not_compared(data):

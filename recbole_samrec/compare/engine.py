@@ -210,11 +210,6 @@ def _result_of(ray: Any, reference: Any, job: Job) -> Mapping[str, Any]:
     for name, content in files.items():
         if not (job.folder / name).exists():  # it ran on another machine, without a shared disk
             job.folder.mkdir(parents=True, exist_ok=True)
-            write(job.folder / name, content)
+            with checkpoint.writing(job.folder / name) as file:
+                file.write(content)
     return result
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file so that it is at every moment either the old one or the new one."""
-    with checkpoint.writing(path) as file:
-        file.write(content)

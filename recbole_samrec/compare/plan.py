@@ -105,6 +105,7 @@ def plan(
         known = [plugin.known_keys(_class_of(row), row.model, dataset) for row in rows]
         check_keys(given, set().union(*known))
     jobs: list[Job] = []
+    taken: set[Path] = set()
     sources = {row.name: row.source for row in rows}
     for dataset, sha256 in datasets.items():
         chosen: dict[tuple[str, float], dict[str, Any]] = {}
@@ -118,8 +119,8 @@ def plan(
         for seed in seeds:
             for (name, fraction), settings in chosen.items():
                 complete = settings | {"seed": seed}
-                taken = {job.folder for job in jobs}
                 folder = folder_of(out / dataset, name, seed, fraction, complete, sha256, taken)
+                taken.add(folder)
                 more = (sources[name], tuple(above[name]))
                 jobs.append(Job(name, dataset, seed, fraction, complete, sha256, folder, *more))
     return jobs
@@ -150,13 +151,16 @@ def settings_of_rows(
 
 def settings_shown(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     """Of each row the settings of its model and those that were given, as they were in the end."""
-    shown: dict[str, dict[str, Any]] = {}
+    first: dict[str, Job] = {}
     for job in jobs:
+        first.setdefault(job.row, job)
+    shown: dict[str, dict[str, Any]] = {}
+    for row, job in first.items():
         model = job.settings["model"]
         files = [base / "properties" / "model" / f"{model}.yaml" for base in (plugin.RECBOLE, plugin.PROPERTIES.parent)]
         keys = set().union(*(plugin.read_yaml(file) for file in files if file.is_file())) | set(job.given)
         chosen = {key: job.settings[key] for key in sorted(keys - NEUTRAL - {"model"}) if key in job.settings}
-        shown.setdefault(job.row, {"model": model} | chosen)
+        shown[row] = {"model": model} | chosen
     return shown
 
 

@@ -158,8 +158,7 @@ def packed_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple
         A function of a batch: items ``[B, L]``, and at each position the target, 0 for none, ``[B, L]``; and, where
         several processes share a batch, ``batch_targets``, what each has to divide its sum by.
     """
-    item_loss = getattr(model, "item_loss", None) or ItemLoss(config, number_of_items(model))
-    auxiliary_loss = getattr(model, "auxiliary_loss", None)
+    item_loss, with_auxiliary = _losses(model, config)
 
     def loss_of(batch: Any) -> Tensor | tuple[Tensor, Tensor]:
         targets = batch[model.POS_ITEM_ID].flatten()
@@ -167,9 +166,20 @@ def packed_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple
         states = packed_states(model, batch[model.ITEM_SEQ], where)
         shared = batch[BATCH_TARGETS][0] if BATCH_TARGETS in batch else None
         loss = item_loss(states, model.item_embedding, targets[where], shared)
-        return loss if auxiliary_loss is None else (loss, auxiliary_loss(batch))
+        return with_auxiliary(loss, batch)
 
     return loss_of
+
+
+def _losses(model: nn.Module, config: Any) -> tuple[ItemLoss, Callable[[Tensor, Any], Tensor | tuple[Tensor, Tensor]]]:
+    """A model's loss of states and targets, and what puts its auxiliary loss beside it, if it has one."""
+    item_loss = getattr(model, "item_loss", None) or ItemLoss(config, number_of_items(model))
+    auxiliary_loss = getattr(model, "auxiliary_loss", None)
+
+    def with_auxiliary(loss: Tensor, batch: Any) -> Tensor | tuple[Tensor, Tensor]:
+        return loss if auxiliary_loss is None else (loss, auxiliary_loss(batch))
+
+    return item_loss, with_auxiliary
 
 
 def prefix_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
@@ -189,13 +199,12 @@ def prefix_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple
     own = not model.calculate_loss.__module__.startswith(("recbole.", "recbole_samrec."))
     if own or config["loss_type"] == "BPR":
         return lambda batch: model.calculate_loss(cut_to_longest(model, batch))
-    item_loss = getattr(model, "item_loss", None) or ItemLoss(config, number_of_items(model))
-    auxiliary_loss = getattr(model, "auxiliary_loss", None)
+    item_loss, with_auxiliary = _losses(model, config)
 
     def loss_of(batch: Any) -> Tensor | tuple[Tensor, Tensor]:
         states = last_states(model, batch[model.ITEM_SEQ], batch[model.ITEM_SEQ_LEN])
         loss = item_loss(states, model.item_embedding, batch[model.POS_ITEM_ID])
-        return loss if auxiliary_loss is None else (loss, auxiliary_loss(batch))
+        return with_auxiliary(loss, batch)
 
     return loss_of
 

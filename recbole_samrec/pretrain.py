@@ -137,7 +137,7 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     listener.stage(f"fine-tuning ({words})", trainer.epochs)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     others = reused and state["config"].get("run_dir") != stage["run_dir"]  # else this run's, which was stopped since
-    return {**state["pretraining"], "reused": others, "file": str(file), "sha256": digest}
+    return {**state["pretraining"], "reused": others, "file": file.name, "sha256": digest}
 
 
 def _kept(file: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The command line: ``python -m recbole_samrec run|evaluate|recommend|compare|data|doctor``, and ``run_recbole.py``."""
+"""The command line: ``python -m recbole_samrec run|evaluate|recommend|compare|tune|...``, and ``run_recbole.py``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shlex
 import socket
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from logging import Handler, getLogger
@@ -20,16 +20,15 @@ from rich.console import Console
 
 from recbole_samrec import checkpoint, doctor, plugin, recommend, run
 from recbole_samrec.compare import command as compare
-from recbole_samrec.configure import configure, parse_settings, settings_in
+from recbole_samrec.configure import check_data, configure, parse_settings, settings_in
 from recbole_samrec.data import command as data_command
-from recbole_samrec.data.check import AtomicSummary, check_atomic_files
-from recbole_samrec.data.find import find_dataset
 from recbole_samrec.errors import CheckpointError, ConfigError, UserError
 from recbole_samrec.listener import Listener
 from recbole_samrec.names import unique_name
 from recbole_samrec.progress import show_comparison, show_result, watch
 from recbole_samrec.record import label, settings_of
 from recbole_samrec.settings import OF_ONE_RUN, plain_config
+from recbole_samrec.tune import command as tune
 
 MAY_CHANGE = OF_ONE_RUN | {"epochs", "stopping_step", "quiet_terminal", "nproc", "max_bad_steps", "eval_memory"}
 """Settings that a resumed run may be given anew."""
@@ -112,13 +111,17 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--mask_history", action="store_true", help="also leave out what users had before")
     again.set_defaults(call=evaluate_command)
 
-    best = add("recommend", help="name the best items for users of a run's data set, or for new sequences")
-    recommend.add_arguments(best)
-    best.set_defaults(call=recommend_command)
+    items = add("recommend", help="name the best items for users of a run's data set, or for new sequences")
+    recommend.add_arguments(items)
+    items.set_defaults(call=recommend_command)
 
     table = add("compare", help="train models side by side, into one table", description=compare.HELP)
     compare.add_arguments(table)
-    table.set_defaults(call=lambda arguments, rest, console: compare.main(arguments, rest, console, check_data))
+    table.set_defaults(call=compare.main)
+
+    best = add("tune", help="search the best settings of a model", description=tune.HELP)
+    tune.add_arguments(best)
+    best.set_defaults(call=tune.main)
 
     data = add("data", help="make a data set from the provider's own file")
     data_command.add_arguments(data)
@@ -126,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check = add("doctor", help="tell what is installed, mended, found and missing", add_help=False)
     check.set_defaults(call=lambda arguments, rest, console: doctor.main(rest))
-    for command in (one, again, best, table, data, check):
+    for command in (one, again, items, table, best, data, check):
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
@@ -192,25 +195,6 @@ def _model_and_dataset(arguments: argparse.Namespace) -> dict[str, str]:
     if ":" in named.get("model", ""):
         named["model"] = plugin.model_from(named["model"])
     return named
-
-
-def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:
-    """Find the data set, or fetch it, and check its files.
-
-    Args:
-        config: RecBole's configuration.
-        note: Is told what is odd but can be read.
-
-    Raises:
-        DataError: It is not there, or cannot be read as it is.
-    """
-    name, path = config["dataset"], Path(config["data_path"])
-    folder = find_dataset(name, path.parent)
-    needs_time = plugin.is_sequential(config) or config["eval_args"]["order"] == "TO"
-    summary = check_atomic_files(folder, name, needs_time=needs_time, fields=config.final_config_dict)
-    for line in summary.warnings:
-        note(line)
-    return summary
 
 
 def run_once(settings: dict[str, Any], resume: Path | None, console: Console, sha256: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From arguments and files to RecBole's configuration, with every setting checked on the way."""
+"""From arguments and files to RecBole's configuration and data, with everything checked on the way."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from recbole.utils import get_model
 from recbole_samrec import plugin
 from recbole_samrec.checks import check_evaluation, check_keys, check_values, declarations
 from recbole_samrec.compat.config import READ_ARGV, Typed
+from recbole_samrec.data.check import AtomicSummary, check_atomic_files
+from recbole_samrec.data.find import find_dataset
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.refusals import RECBOLES, words_of
 from recbole_samrec.settings import literal, nearest
@@ -80,3 +82,22 @@ def configure(base: dict[str, Any], given: dict[str, Any], note: Callable[[str],
         plugin.COMMAND_DEFAULTS.reset(defaults)
     check_evaluation(config)
     return config
+
+
+def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:
+    """Find the data set, or fetch it, and check its files.
+
+    Args:
+        config: RecBole's configuration.
+        note: Is told what is odd but can be read.
+
+    Raises:
+        DataError: It is not there, or cannot be read as it is.
+    """
+    name, path = config["dataset"], Path(config["data_path"])
+    folder = find_dataset(name, path.parent)
+    needs_time = plugin.is_sequential(config) or config["eval_args"]["order"] == "TO"
+    summary = check_atomic_files(folder, name, needs_time=needs_time, fields=config.final_config_dict)
+    for line in summary.warnings:
+        note(line)
+    return summary

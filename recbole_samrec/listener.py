@@ -20,3 +20,6 @@ class Listener:
 
     def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
         """The model was scored on the validation set."""
+
+    def saved(self, epoch: int) -> None:
+        """The state after an epoch, and its validation if it had one, lies in the run's ``last.pth``."""

@@ -142,6 +142,7 @@ class Resumable:
             last, previous = Path(self.run_dir, "last.pth"), Path(self.run_dir, "previous.pth")
             self.write(last, epoch, previous if self._keeps_last else None)
             self._keeps_last = True
+            self.listener.saved(epoch)
 
     def write(self, path: str | os.PathLike[str], epoch: int, previous: Path | None = None) -> None:
         """Write a checkpoint; all processes take part, since each draws its own random numbers, and find it written."""
@@ -267,6 +268,10 @@ class Resumable:
         states = state.get("optimizers") or {"optimizer": state["optimizer"]}
         for name, stored in states.items():
             getattr(self, name).load_state_dict(stored)
+        rate = self.config["learning_rate"]
+        if (state.get("config") or {}).get("learning_rate", rate) != rate:  # a search changes it between two epochs
+            for group in (group for optimizer in self._optimizers().values() for group in optimizer.param_groups):
+                group["lr"] = rate
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         """All optimizers by name; RecVAE has two, between which ``optimizer`` changes."""

@@ -40,6 +40,9 @@ def train(
     resume: Path | None = None,
     watch: Callable[[int, float], AbstractContextManager[Listener]] = lambda epochs, best: nullcontext(Listener()),
     sha256: str | None = None,
+    *,
+    read: Callable[[Any], Any] = create_dataset,
+    test: bool = True,
 ) -> dict[str, Any]:
     """Carry out one run, from the data to ``result.json``.
 
@@ -49,6 +52,8 @@ def train(
         watch: Makes the listener that is told of the progress, given the most epochs that there may be and the best
             score so far, which is infinite if there is none.
         sha256: Hash of the interactions, if it is known already.
+        read: Gives RecBole's data set for the configuration, before it is split.
+        test: Score the test set at the end; a search does not, since it must not choose by it.
 
     Returns:
         What was written to ``result.json``.
@@ -58,7 +63,7 @@ def train(
     """
     started = time.perf_counter()
     folder = Path(config["run_dir"])
-    dataset, loaders, trainer = prepare(config)
+    dataset, loaders, trainer = prepare(config, read=read)
     if resume is not None:
         if not isinstance(trainer, SAMTrainer):
             raise ConfigError(f"--resume={resume}: {config['model']} is not trained in epochs; start a new run")
@@ -68,10 +73,10 @@ def train(
     with watch(planned_epochs(trainer), float(trainer.best_valid_score)) as listener:
         trainer.listener = listener
         trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False)
-    scored = bool(loaders[2]) and Path(trainer.saved_model_file).exists()  # pre-training may save nothing
-    test = _test(trainer, dataset, loaders, folder) if scored else None
+    scored = test and bool(loaders[2]) and Path(trainer.saved_model_file).exists()  # pre-training may save nothing
+    metrics = _test(trainer, dataset, loaders, folder) if scored else None
     seconds = getattr(trainer, "elapsed", 0.0) + time.perf_counter() - started
-    result = describe(config, dataset, trainer, test, seconds, sha256 or data_hash(config))
+    result = describe(config, dataset, trainer, metrics, seconds, sha256 or data_hash(config))
     if _is_first(config):
         write_atomically(folder / RESULT, json.dumps(result, indent=2) + "\n")
     return result
@@ -96,7 +101,9 @@ def _test(trainer: Any, dataset: Any, loaders: tuple, folder: Path) -> dict[str,
     return metrics
 
 
-def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, Any]:
+def prepare(
+    config: Any, log: bool = True, read: Callable[[Any], Any] = create_dataset
+) -> tuple[Any, tuple, Any]:
     """Load and split the data, build the model and its trainer, with the same seeds as RecBole's ``run_recbole``.
 
     Raises:
@@ -107,7 +114,7 @@ def prepare(config: Any, log: bool = True) -> tuple[Any, tuple, Any]:
         init_logger(config)
     logger = getLogger()
     logger.info(config)
-    dataset, loaders = _read(config)
+    dataset, loaders = read_data(config, read)
     for line in warnings_about(config, dataset, loaders):
         logger.warning(line)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
@@ -155,11 +162,15 @@ def planned_epochs(trainer: Any) -> int:
     return trainer.pretrain_epochs if "pretrain" in str(stage) else trainer.epochs
 
 
-def _read(config: Any) -> tuple[Any, tuple]:
-    """Load and split the data, and check that there is enough to train and rank."""
+def read_data(config: Any, read: Callable[[Any], Any] = create_dataset) -> tuple[Any, tuple]:
+    """Load and split the data, and check that there is enough to train and rank.
+
+    Raises:
+        UserError: RecBole does not take the settings or the data, or there is not enough.
+    """
     name = config["dataset"]
     with told_as_user_error(f"{name} cannot be read with these settings", config):
-        dataset = create_dataset(config)
+        dataset = read(config)
     getLogger().info(dataset)
     if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) > dataset.item_num - 1:
         raise ConfigError(f"topk={config['topk']}: {name} has only {dataset.item_num - 1} items; lower --topk")

@@ -19,7 +19,7 @@ from recbole_samrec.compare.plan import Job, as_yaml, by_row, plan, settings_of_
 from recbole_samrec.compare.report import write_tables
 from recbole_samrec.compare.rows import Row, read_rows
 from recbole_samrec.compare.runs import finished_runs
-from recbole_samrec.configure import configure, parse_settings, settings_in
+from recbole_samrec.configure import check_data, configure, parse_settings, settings_in
 from recbole_samrec.errors import ConfigError
 
 HELP = """Trains every row on every data set with every seed, and writes one table for each data set. A run that is
@@ -50,19 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--tables", action="store_true", help="train nothing; write the tables of what is finished")
 
 
-def main(
-    arguments: argparse.Namespace,
-    rest: Sequence[str],
-    console: Console,
-    check_data: Callable[[Any, Callable[[str], None]], Any],
-) -> int:
+def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
     """Carry out ``compare``.
 
     Args:
         arguments: What :func:`add_arguments` reads.
         rest: Settings as ``--key=value``.
         console: Where progress and tables are shown.
-        check_data: Finds a data set and checks its files, given a configuration.
 
     Raises:
         UserError: An argument, a setting or a data set is wrong.
@@ -73,18 +67,18 @@ def main(
 
     tables = [Path(file) for file in (arguments.rows or "").split()]
     rows = read_rows(_words(arguments.models or MODELS, "--models"), tables)
-    resources = _resources(arguments)
+    resources = resources_of(arguments)
     given = parse_settings(rest)
     files = settings_in((arguments.config_files or "").split())
 
     def first_row(dataset: str) -> dict[str, Any]:
         return settings_of_rows(rows[:1], dataset, files, given, tables)[rows[0].name]
 
-    datasets = _checked(_words(arguments.datasets, "--datasets"), first_row, check_data, note)
+    datasets = _checked(_words(arguments.datasets, "--datasets"), first_row, note)
     jobs = plan(
         rows,
         datasets,
-        _seeds(arguments.seeds),
+        seeds_of(arguments.seeds),
         _fractions(arguments.train_fraction),
         arguments.out,
         files=files,
@@ -112,7 +106,12 @@ def _words(text: str, flag: str) -> list[str]:
     return words
 
 
-def _seeds(text: str) -> list[int]:
+def seeds_of(text: str) -> list[int]:
+    """The seeds of an argument: a number of them, or themselves with commas.
+
+    Raises:
+        ConfigError: It is neither.
+    """
     words, named = _words(text, "--seeds"), "," in text
     numbers = [int(word) for word in words if word.isdecimal()]
     if len(numbers) < len(words) or (not named and not 0 < numbers[0] <= MOST_SEEDS):
@@ -132,7 +131,12 @@ def _fractions(text: str) -> list[float]:
     return sorted(shares)
 
 
-def _resources(arguments: argparse.Namespace) -> Resources:
+def resources_of(arguments: argparse.Namespace) -> Resources:
+    """What each run gets, from the arguments.
+
+    Raises:
+        ConfigError: A number is out of its range.
+    """
     for name in ("threads", "parallel"):
         if (number := getattr(arguments, name)) is not None and number < 1:
             raise ConfigError(f"--{name}={number}: give a number of at least 1")
@@ -149,7 +153,6 @@ def _resources(arguments: argparse.Namespace) -> Resources:
 def _checked(
     names: Sequence[str],
     settings_on: Callable[[str], dict[str, Any]],
-    check_data: Callable[[Any, Callable[[str], None]], Any],
     note: Callable[[str], None],
 ) -> dict[str, str]:
     """Find the data sets and check their files once, as the first row reads them; the hashes by name."""

@@ -38,17 +38,25 @@ class Resources:
         parallel: Most runs at once; None for as many as there are cores.
         gpus: GPUs of each run, which may be a part of one.
         address: Of a Ray cluster; None starts one on this machine for the time of the comparison.
+        host: Address at which a Ray that is started here listens.
+        dashboard: Whether it shows its dashboard.
     """
 
     threads: int = 1
     parallel: int | None = None
     gpus: float = 0
     address: str | None = None
+    host: str = "127.0.0.1"
+    dashboard: bool = False
 
 
 @contextlib.contextmanager
-def cluster(resources: Resources) -> Iterator[Any]:
+def cluster(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
     """Ray, started on this machine alone or joined.
+
+    Args:
+        resources: What each run gets, and of how much.
+        store_mb: Memory of the store of a Ray that is started here, in which runs share what they read.
 
     Yields:
         The module ``ray``.
@@ -76,9 +84,10 @@ def cluster(resources: Resources) -> Iterator[Any]:
         ray.init(
             "local",  # else it would join whatever Ray runs on this machine
             num_cpus=slots,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            object_store_memory=100 * MEGABYTE,
+            include_dashboard=resources.dashboard,
+            dashboard_host=resources.host,
+            _node_ip_address=resources.host,
+            object_store_memory=int(store_mb * MEGABYTE),
             **options,
         )
     try:

@@ -102,7 +102,7 @@ def plan(
             flag = {"seed": "--seeds", "run_dir": "--out"}.get(key, f"--{key}s")
             raise ConfigError(f"{key} belongs to each run of a comparison; use {flag.replace('fractions', 'fraction')}")
     for dataset in datasets:
-        known = [plugin.known_keys(_class_of(row), row.model, dataset) for row in rows]
+        known = [plugin.known_keys(class_of(row), row.model, dataset) for row in rows]
         check_keys(given, set().union(*known))
     jobs: list[Job] = []
     taken: set[Path] = set()
@@ -126,7 +126,12 @@ def plan(
     return jobs
 
 
-def _class_of(row: Row) -> type:
+def class_of(row: Row) -> type:
+    """The class of a row's model.
+
+    Raises:
+        ConfigError: A package that it needs is missing.
+    """
     try:
         return get_model(row.model)
     except ImportError as error:
@@ -143,7 +148,7 @@ def settings_of_rows(
     """What each row is given on a data set, above RecBole's defaults; see :func:`plan` for the arguments."""
     of_set, settings = rows_of.of_dataset(dataset, tables), {}
     for row in rows:
-        known = plugin.known_keys(_class_of(row), row.model, dataset)
+        known = plugin.known_keys(class_of(row), row.model, dataset)
         own = {key: value for key, value in given.items() if key in known}
         settings[row.name] = row.settings(of_set, files, own, known=known)
     return settings

@@ -1,0 +1,46 @@
+"""The data set of a search: read once, and handed to all trials through Ray's object store."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from recbole.data import create_dataset
+from recbole.utils.argument_list import dataset_arguments
+
+from recbole_samrec.run import read_data
+
+
+def read_alike(names: Iterable[str]) -> bool:
+    """Whether trials that differ in these settings read the same data set."""
+    return not set(names) & {*dataset_arguments, "item_attribute", "exact_time_order", "keep_na_tokens"}
+
+
+def pack(config: Any) -> bytes:
+    """Read a data set as bytes that never leave Ray: each trial makes its own data set of them.
+
+    Raises:
+        UserError: The data cannot be read, split or ranked with these settings, so that every trial would fail.
+    """
+    packed = b""
+
+    def read(config: Any) -> Any:
+        nonlocal packed
+        dataset = create_dataset(config)
+        packed = pickle.dumps(dataset, protocol=pickle.HIGHEST_PROTOCOL)
+        return dataset
+
+    read_data(config, read)
+    return packed
+
+
+def reader(data: bytes) -> Callable[[Any], Any]:
+    """What stands for RecBole's ``create_dataset`` in a trial."""
+
+    def read(config: Any) -> Any:
+        dataset = pickle.loads(data)
+        dataset.config = config
+        return dataset
+
+    return read

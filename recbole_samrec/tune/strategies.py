@@ -1,0 +1,140 @@
+"""How a search goes about it: which trials it draws, and which of them it stops."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from recbole_samrec.errors import ConfigError
+from recbole_samrec.tune.space import Space
+
+SEARCHES = ("random", "grid", "optuna", "hyperopt")
+SCHEDULERS = ("asha", "median", "pbt", "none")
+SCORE, TIME = "score", "epoch"
+"""What trials report."""
+CHANGEABLE = ("learning_rate", "sam_rho", "hidden_dropout_prob", "attn_dropout_prob", "dropout_prob")
+"""What can change in a model that is being trained."""
+REDUCTION = 3
+"""ASHA lets the best third go on from each of its rungs."""
+PERTURBED_EVERY = 5
+"""Epochs after which population based training lets weak trials take over strong ones."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """How a search goes about it.
+
+    Args:
+        search: ``random``, ``grid``, ``optuna`` or ``hyperopt``.
+        scheduler: ``asha``, ``median``, ``pbt`` or ``none``.
+        trials: How many to draw; None for as many as a grid has.
+        grace: Epochs that no trial is stopped before.
+        seed: Of what is drawn.
+    """
+
+    search: str = "random"
+    scheduler: str = "asha"
+    trials: int | None = 20
+    grace: int = 10
+    seed: int = 2020
+
+    def check(self, space: Space, seeds: int) -> int:
+        """How many trials there will be.
+
+        Raises:
+            ConfigError: Search, scheduler and space do not go together, or a package is missing.
+        """
+        for flag, value, there in (("search", self.search, SEARCHES), ("scheduler", self.scheduler, SCHEDULERS)):
+            if value not in there:
+                raise ConfigError(f"--{flag}={value}: choose one of {', '.join(there)}")
+        if self.search in ("optuna", "hyperopt") and importlib.util.find_spec(self.search) is None:
+            raise ConfigError(
+                f"--search={self.search}: the package {self.search} is not installed; pip install {self.search}, or "
+                "leave --search out for random"
+            )
+        if self.scheduler == "pbt":
+            _check_pbt(space, seeds)
+        if self.search != "grid":
+            return self.trials or 20
+        size = len(space.grid())
+        if self.trials is not None and size > self.trials:
+            raise ConfigError(f"--search=grid: there are {size} combinations, more than --trials={self.trials}")
+        return size
+
+
+def _check_pbt(space: Space, seeds: int) -> None:
+    if seeds > 1:
+        raise ConfigError("--scheduler=pbt: a trial has one seed, since trials take each other over; leave --seeds out")
+    if not set(space.names) & set(CHANGEABLE):
+        raise ConfigError(
+            f"--scheduler=pbt changes {', '.join(CHANGEABLE)} in running trials, and the space has none of them; add "
+            "one, or choose another scheduler"
+        )
+
+
+def param_space(strategy: Strategy, space: Space) -> dict[str, Any]:
+    """What Ray Tune draws from."""
+    if strategy.search != "grid":
+        return space.domains()
+    from ray import tune
+
+    return {parameter.name: tune.grid_search(list(parameter.values)) for parameter in space.parameters}
+
+
+def searcher(strategy: Strategy, at_once: int) -> Any:
+    """Ray Tune's search algorithm, which draws the same trials for the same seed.
+
+    Args:
+        strategy: How the search goes about it.
+        at_once: Most trials at a time.
+    """
+    if strategy.search in ("random", "grid"):
+        from ray.tune.search.basic_variant import BasicVariantGenerator
+
+        return BasicVariantGenerator(random_state=strategy.seed, max_concurrent=at_once)
+    from ray.tune.search import ConcurrencyLimiter
+
+    if strategy.search == "optuna":
+        from ray.tune.search.optuna import OptunaSearch
+
+        found = OptunaSearch(seed=strategy.seed)
+    else:
+        from ray.tune.search.hyperopt import HyperOptSearch
+
+        found = HyperOptSearch(random_state_seed=strategy.seed)
+    return ConcurrencyLimiter(found, max_concurrent=at_once)
+
+
+def scheduler(strategy: Strategy, space: Space, epochs: int) -> Any:
+    """Ray Tune's scheduler.
+
+    Args:
+        strategy: How the search goes about it.
+        space: What is searched.
+        epochs: Most epochs of a trial.
+    """
+    from ray.tune import schedulers
+
+    if strategy.scheduler == "asha":
+        grace = min(strategy.grace, epochs)
+        rungs = {"grace_period": grace, "reduction_factor": REDUCTION, "max_t": epochs + 1}
+        return schedulers.ASHAScheduler(time_attr=TIME, **rungs)
+    if strategy.scheduler == "median":
+        return schedulers.MedianStoppingRule(time_attr=TIME, grace_period=strategy.grace)
+    if strategy.scheduler == "pbt":
+        return schedulers.PopulationBasedTraining(
+            time_attr=TIME,
+            perturbation_interval=PERTURBED_EVERY,
+            hyperparam_mutations=_mutations(space),
+            seed=strategy.seed,
+            log_config=False,
+        )
+    return schedulers.FIFOScheduler()
+
+
+def _mutations(space: Space) -> Mapping[str, Any]:
+    """The domains of what can change in a running model, as population based training takes them."""
+    changeable = [parameter for parameter in space.parameters if parameter.name in CHANGEABLE]
+    return {each.name: list(each.values) if each.kind == "choice" else each.domain() for each in changeable}

@@ -23,11 +23,11 @@ REQUIRES = {
     "tqdm": "4.66",
     "psutil": "5.9",
     "filelock": "3.13",
-    # RecBole's
     "scikit-learn": "1.5",
+    "plotly": "5.20",
+    # RecBole's
     "colorlog": "4.7.2",
     "colorama": "0.4.4",
     "tabulate": "0.9",
     "texttable": "1.7",
-    "plotly": "5.20",
 }

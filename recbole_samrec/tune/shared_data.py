@@ -28,7 +28,9 @@ def pack(config: Any) -> bytes:
     def read(config: Any) -> Any:
         nonlocal packed
         dataset = create_dataset(config)
+        dataset.config = None  # every trial has its own
         packed = pickle.dumps(dataset, protocol=pickle.HIGHEST_PROTOCOL)
+        dataset.config = config
         return dataset
 
     read_data(config, read)

@@ -128,7 +128,6 @@ def scheduler(strategy: Strategy, space: Space, epochs: int) -> Any:
             time_attr=TIME,
             perturbation_interval=PERTURBED_EVERY,
             hyperparam_mutations=_mutations(space),
-            seed=strategy.seed,
             log_config=False,
         )
     return schedulers.FIFOScheduler()

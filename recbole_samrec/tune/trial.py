@@ -152,7 +152,8 @@ def carry_out(drawn: Mapping[str, Any], task: Task, data: bytes | None = None) -
         plugin.model_from(task.source)
     context = tune.get_context()
     name = context.get_trial_name()
-    folder = Path(context.get_trial_dir()) if task.folder is None else task.folder / name
+    own = Path(context.get_trial_dir(), "run")  # beside Ray Tune's files
+    folder = own if task.folder is None else task.folder / name
     folder.mkdir(parents=True, exist_ok=True)
     _take_up(tune.get_checkpoint(), folder, name, task)
     try:

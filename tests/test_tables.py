@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from recbole_samrec.compare import statistics
-from recbole_samrec.compare.captions import Setting, common
+from recbole_samrec.compare.captions import Setting, Tuning, common
 from recbole_samrec.compare.grids import NOTHING
 from recbole_samrec.compare.render import latex_text, markdown_text
 from recbole_samrec.compare.report import write_tables
@@ -177,13 +177,13 @@ def test_a_data_set_without_finished_runs_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("masked", "tuned", "words"),
     [
-        (True, False, "history left out, in validation among them. No model was tuned"),
-        (False, True, "history among them. Every model was tuned under the same budget"),
+        (True, None, "history left out, in validation among them. No model was tuned"),
+        (False, Tuning("Tuned: so and so."), "history among them. Tuned: so and so. One seed"),
     ],
 )
 def test_the_caption_names_the_protocol(tmp_path, masked, tuned, words):
-    write_tables([run()], tmp_path, masked=masked, tuned=tuned)
-    stem = "tiny_set-masked" if masked else "tiny_set"
+    write_tables([run()], tmp_path, masked=masked, tuned=tuned and {"tiny_set": tuned})
+    stem = "tiny_set-masked" if masked else "tiny_set-tuned"
     text = (tmp_path / f"{stem}.md").read_text(encoding="utf-8")
     assert words in text
     assert "One seed" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ class Setting:
         devices: Names of the devices, each once.
         split: RecBole's ``eval_args``.
         masked: Whether what a user had before is left out of the rankings.
-        tuned: Whether every row has its best configuration under the same budget.
+        tuned: Which rows are tuned, and how; empty where none is.
         share: Largest share of the users that were trained on.
     """
 
@@ -41,11 +41,11 @@ class Setting:
     devices: tuple[str, ...]
     split: dict
     masked: bool = False
-    tuned: bool = False
+    tuned: str = ""
     share: float = 1.0
 
     @classmethod
-    def of(cls, runs: Sequence[Run], masked: bool = False, tuned: bool = False) -> Setting:
+    def of(cls, runs: Sequence[Run], masked: bool = False, tuned: str = "") -> Setting:
         """Gather it from the runs of one data set."""
         of_row: dict[tuple[str, float], set[int]] = {}
         for run in runs:
@@ -61,6 +61,50 @@ class Setting:
             tuned=tuned,
             share=max(run.fraction for run in runs),
         )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a search was given.
+
+    Attributes:
+        trials: Number of trials.
+        search: How they were drawn.
+        scheduler: What stopped bad ones.
+        grace: Epochs before which it stopped none; 0 where it does not matter.
+        epochs: Most epochs of a trial.
+        seeds: Seeds of each trial.
+        metric: What they were chosen by, on validation.
+    """
+
+    trials: int
+    search: str
+    scheduler: str
+    grace: int
+    epochs: int
+    seeds: tuple[int, ...]
+    metric: str
+
+    def __str__(self) -> str:
+        """It in words."""
+        scheduler = "no scheduler" if self.scheduler == "none" else self.scheduler
+        grace = f" after {self.grace} epochs" if self.grace else ""
+        seeds = f"seed{'s' if len(self.seeds) > 1 else ''} {', '.join(map(str, self.seeds))}"
+        how = f"{self.search}, {scheduler}{grace}, at most {self.epochs} epochs, {seeds}"
+        return f"{self.trials} trial{'s' if self.trials != 1 else ''} ({how}) by {self.metric} on validation"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How the rows of a table were tuned.
+
+    Attributes:
+        words: Which rows are tuned, and how, in a sentence or two.
+        notes: Of each row, where its settings come from.
+    """
+
+    words: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +140,7 @@ def work(runs: Sequence[Run]) -> str:
 
 def title(setting: Setting) -> str:
     """What a page is about."""
-    return f"{setting.dataset}, history left out" if setting.masked else setting.dataset
+    return f"{setting.dataset}{', tuned' if setting.tuned else ''}{', history left out' if setting.masked else ''}"
 
 
 def accuracy(reference: str, compared: int) -> str:
@@ -147,15 +191,36 @@ def common(setting: Setting) -> str:
     counts = [f"{data[name]:,} {name}" for name in ("users", "items", "interactions") if name in data]
     share = "" if setting.share == 1 else f" Trained on {100 * setting.share:g} % of the users."
     history = "left out, in validation among them" if setting.masked else "among them"
-    tuning = (
-        "Every model was tuned under the same budget."
-        if setting.tuned
-        else "No model was tuned: those of one family share architecture, dropout, learning rate and batch."
+    tuned = setting.tuned or (
+        "No model was tuned: those of one family share architecture, dropout, learning rate and batch."
     )
     return (
         f"{setting.dataset}: {', '.join([*counts, f'{setting.events:,} test events'])}.{share} {_split(setting)} Full "
-        f"ranking of the test item among all items, the user's history {history}. {tuning} {_seeds(setting)}"
+        f"ranking of the test item among all items, the user's history {history}. {tuned} {_seeds(setting)}"
     )
+
+
+def tuning(budgets: Mapping[str, Budget | None]) -> str:
+    """Which rows are tuned, and under what budgets.
+
+    Args:
+        budgets: What the search of each row was given; None for a row that has its defaults.
+    """
+    defaults = [row for row, budget in budgets.items() if budget is None]
+    shared: dict[Budget, list[str]] = {}
+    for row, budget in budgets.items():
+        if budget is not None:
+            shared.setdefault(budget, []).append(row)
+    if len(shared) == 1 and not defaults:
+        return f"Tuned: each row has the best of {next(iter(shared))}."
+    parts = [f"{_has(rows)} the best of {budget}" for budget, rows in shared.items()]
+    unequal = "" if len(shared) == 1 else " under different budgets, so that rows are not compared on equal terms"
+    rest = f" Not tuned: {_has(defaults)} the defaults." if defaults else ""
+    return f"Tuned{unequal}: {'; '.join(parts)}.{rest}"
+
+
+def _has(rows: Sequence[str]) -> str:
+    return f"{rows[0]} has" if len(rows) == 1 else f"{', '.join(rows[:-1])} and {rows[-1]} each have"
 
 
 def _split(setting: Setting) -> str:

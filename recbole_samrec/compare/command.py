@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from recbole_samrec.compare.captions import Tuning
 from recbole_samrec.compare.conduct import failure_of, train_all
 from recbole_samrec.compare.costs import Costs
 from recbole_samrec.compare.display import show_page
@@ -19,6 +20,7 @@ from recbole_samrec.compare.plan import Job, as_yaml, by_row, plan, settings_of_
 from recbole_samrec.compare.report import write_tables
 from recbole_samrec.compare.rows import Row, read_rows
 from recbole_samrec.compare.runs import finished_runs
+from recbole_samrec.compare.tuned import FOLDER, Tuned, searches_under, tuned_rows, tuning
 from recbole_samrec.configure import check_data, configure, parse_settings, settings_in
 from recbole_samrec.errors import ConfigError
 
@@ -40,6 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--train_fraction", metavar="S,T", default="1", help="shares of the users to train on (default: 1)")
     add("--config_files", metavar="FILES", help="yaml files of settings for all rows, separated by blanks")
     add("--rows", metavar="FILES", help="yaml files of further rows, of the form of properties/compare.yaml")
+    searched = f"take the best settings that searches in DIR found (default: {FOLDER})"
+    add("--tuned", metavar="DIR", nargs="?", const=FOLDER, help=searched)
     add("--out", metavar="DIR", type=Path, default=Path("runs", "compare"), help="folder (default: runs/compare)")
     add("--mask_history", action="store_true", help="also tables that leave out what users had before")
     add("--threads", metavar="N", type=int, default=1, help="threads of each run (default: 1)")
@@ -71,10 +75,18 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     given = parse_settings(rest)
     files = settings_in((arguments.config_files or "").split())
 
-    def first_row(dataset: str) -> dict[str, Any]:
-        return settings_of_rows(rows[:1], dataset, files, given, tables)[rows[0].name]
+    names = _words(arguments.datasets, "--datasets")
+    tuned = _tuned(arguments.tuned, rows, names, {**files, **given})
+    found = {dataset: {row: one.settings for row, one in of.items()} for dataset, of in tuned.items()}
 
-    datasets = _checked(_words(arguments.datasets, "--datasets"), first_row, note)
+    def first_row(dataset: str) -> dict[str, Any]:
+        return settings_of_rows(rows[:1], dataset, files, given, tables, found.get(dataset))[rows[0].name]
+
+    datasets = _checked(names, first_row, note)
+    said = {dataset: tuning(of, datasets[dataset]) for dataset, of in tuned.items()}
+    for dataset, of in said.items():
+        for line in of.notes:
+            note(f"{dataset}: {line}")
     jobs = plan(
         rows,
         datasets,
@@ -84,6 +96,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         files=files,
         given=given,
         tables=tables,
+        tuned=found,
         note=_once(note),
     )
     costs = Costs(jobs, arguments.out)
@@ -95,7 +108,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on: {_command()}", highlight=False, soft_wrap=True, markup=False)
         return 130
-    _show_tables(jobs, rows, costs, arguments, console)
+    _show_tables(jobs, rows, costs, said, arguments, console)
     return 0 if all(job.finished for job in jobs) or arguments.tables else 3
 
 
@@ -150,6 +163,18 @@ def resources_of(arguments: argparse.Namespace) -> Resources:
     return Resources(arguments.threads, arguments.parallel, gpus, arguments.address)
 
 
+def _tuned(
+    folders: str | None, rows: Sequence[Row], datasets: Sequence[str], wishes: Mapping[str, Any]
+) -> dict[str, dict[str, Tuned]]:
+    """For each data set, what the rows take from searches; nothing if nobody asked for it."""
+    if folders is None:
+        return {}
+    if not folders.split():
+        raise ConfigError(f"--tuned: name a folder of searches, or leave it out for {FOLDER}")
+    searches = searches_under([Path(folder) for folder in folders.split()])
+    return {dataset: tuned_rows(searches, rows, dataset, wishes, folders) for dataset in datasets}
+
+
 def _checked(
     names: Sequence[str],
     settings_on: Callable[[str], dict[str, Any]],
@@ -164,7 +189,12 @@ def _checked(
 
 
 def _show_tables(
-    jobs: Sequence[Job], rows: Sequence[Row], costs: Costs, arguments: argparse.Namespace, console: Console
+    jobs: Sequence[Job],
+    rows: Sequence[Row],
+    costs: Costs,
+    tuned: Mapping[str, Tuning],
+    arguments: argparse.Namespace,
+    console: Console,
 ) -> None:
     """Write the tables, show the first ones and say where they all are."""
     runs, damaged = finished_runs(jobs)
@@ -182,13 +212,15 @@ def _show_tables(
             rows=[row.name for row in rows],
             reasons=why,
             masked=masked,
+            tuned=tuned,
             command=_command(),
             settings=settings,
         )
         for page in pages.values():
             show_page(console, page)
     for dataset in why:
-        console.print(f"tables and plots: {arguments.out / dataset}*", highlight=False, markup=False, soft_wrap=True)
+        stem = f"{dataset}-tuned" if tuned else dataset
+        console.print(f"tables and plots: {arguments.out / stem}*", highlight=False, markup=False, soft_wrap=True)
 
 
 def _command() -> str:

@@ -78,6 +78,7 @@ def plan(
     files: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
     tables: Sequence[Path] = (),
+    tuned: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> list[Job]:
     """All runs of a comparison: the first seed of every row comes before the second of any.
@@ -91,6 +92,7 @@ def plan(
         files: Settings of the user's files, for all rows.
         given: Settings of the command line, for all rows that know them.
         tables: The user's files of rows.
+        tuned: For each data set and row, the settings that a search found.
         note: Is told what looks odd.
 
     Raises:
@@ -109,7 +111,7 @@ def plan(
     sources = {row.name: row.source for row in rows}
     for dataset, sha256 in datasets.items():
         chosen: dict[tuple[str, float], dict[str, Any]] = {}
-        above = settings_of_rows(rows, dataset, files, given, tables)
+        above = settings_of_rows(rows, dataset, files, given, tables, (tuned or {}).get(dataset))
         for row, settings in above.items():
             for fraction in fractions:
                 config = configure(settings | {"train_fraction": fraction, "dataset": dataset}, {}, note)
@@ -144,13 +146,18 @@ def settings_of_rows(
     files: Mapping[str, Any],
     given: Mapping[str, Any],
     tables: Sequence[Path] = (),
+    tuned: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """What each row is given on a data set, above RecBole's defaults; see :func:`plan` for the arguments."""
+    """What each row is given on a data set, above RecBole's defaults; see :func:`plan` for the arguments.
+
+    What a search found comes above what belongs to the row and to the data set, and below what the user gave.
+    """
     of_set, settings = rows_of.of_dataset(dataset, tables), {}
     for row in rows:
         known = plugin.known_keys(class_of(row), row.model, dataset)
         own = {key: value for key, value in given.items() if key in known}
-        settings[row.name] = row.settings(of_set, files, own, known=known)
+        found = (tuned or {}).get(row.name, {})
+        settings[row.name] = row.settings(of_set, found, files, own, known=known)
     return settings
 
 

@@ -5,7 +5,7 @@ ARGS ?=
 
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run test bench lint wheel clean
+.PHONY: help run test tune bench lint wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -17,6 +17,9 @@ run: .venv/ready  ## Train SAMRec on ml-100k until it converges, and evaluate it
 
 test: .venv/ready-dev  ## Run the tests.
 	.venv/bin/python -m pytest $(ARGS)
+
+tune: .venv/ready  ## Search SAMRec's settings on ml-100k for some five minutes, to see what a search is.
+	.venv/bin/python -m recbole_samrec tune --model=SAMRec --dataset=ml-100k --trials=6 --grace=2 --epochs=9 $(ARGS)
 
 bench: .venv/ready  ## Measure speed and memory beside RecBole's; takes some forty minutes and can be resumed.
 	.venv/bin/python -m benchmarks.speed $(ARGS)

@@ -146,7 +146,7 @@ def test_what_is_stopped_before_training_says_so(data, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("recbole_samrec.cli.check_atomic_files", interrupt)
+        patch.setattr("recbole_samrec.configure.check_atomic_files", interrupt)
         said = main("run", "--dataset=tiny", *SMALL)
         assert (said.status, said.err.strip()) == (130, "stopped") and not Path("runs").exists()
     monkeypatch.setattr("recbole_samrec.run.create_dataset", interrupt)

@@ -164,12 +164,13 @@ def test_a_trial_is_chosen_by_the_mean_of_its_seeds(ray, data):
 
 
 def test_population_based_training_goes_on_from_the_stronger(ray, data, monkeypatch):
-    """The weak trial takes over the state of the strong one, and with it a rate that learns."""
-    monkeypatch.setattr(strategies, "PERTURBED_EVERY", 2)
+    """The weak trial takes over the state of the strong one; they take turns at the one place that there is."""
+    monkeypatch.setattr(strategies, "PERTURBED_EVERY", 4)
     space = {"learning_rate": [0.03, 1e-7]}
-    strategy = Strategy(search="grid", scheduler="pbt")
-    trials = search("SASRec", "tiny", space, trials=2, out="out", strategy=strategy, **SMALL | {"epochs": 10})
-    assert set(trials["status"]) == {"finished"} and (trials["epochs"] == 10).all()
+    strategy, place = Strategy(search="grid", scheduler="pbt"), Resources(threads=2)
+    given = SMALL | {"epochs": 8}
+    trials = search("SASRec", "tiny", space, trials=2, out="out", strategy=strategy, resources=place, **given)
+    assert set(trials["status"]) == {"finished"} and (trials["epochs"] == 8).all()
     assert trials["score"].min() > 0.5  # alone, the weak one stays where it began
     rates = [json.loads(file.read_text())["config"]["learning_rate"] for file in Path("out").rglob("result.json")]
     assert set(rates) <= {0.03, 1e-7} and 0.03 in rates

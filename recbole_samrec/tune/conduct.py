@@ -151,6 +151,7 @@ def _fit(
 
 def _tuner(tune: Any, trainable: Any, search: Search, state: Path, parallel: int, relay: Any) -> Any:
     strategy, numbering = search.strategy, Numbering((search.out / TRIALS).resolve())
+    at_once = search.trials if strategy.scheduler == "pbt" else parallel  # a population takes turns
     return tune.Tuner(
         trainable,
         param_space=strategies.param_space(strategy, search.space),
@@ -158,7 +159,7 @@ def _tuner(tune: Any, trainable: Any, search: Search, state: Path, parallel: int
             metric=strategies.SCORE,
             mode=search.mode,
             num_samples=1 if strategy.search == "grid" else search.trials,
-            search_alg=strategies.searcher(strategy, parallel),
+            search_alg=strategies.searcher(strategy, at_once),
             scheduler=strategies.scheduler(strategy, search.space, search.epochs),
             trial_name_creator=numbering,
             trial_dirname_creator=numbering,

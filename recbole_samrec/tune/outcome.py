@@ -153,8 +153,3 @@ def _tidy(search: Search, best: str | None) -> None:
         names: Sequence[str] = ("last.pth", "previous.pth") if folder.name == best else ("*.pth",)
         for file in (file for name in names for file in folder.rglob(name)):
             file.unlink(missing_ok=True)
-
-
-def settings_in_folder(folder: Path) -> dict[str, Any]:
-    """The settings of a finished search's ``best.yaml``."""
-    return yaml.safe_load((folder / BEST).read_text(encoding="utf-8"))

@@ -84,7 +84,7 @@ def test_two_processes_do_not_train_the_same_run(data):
     (job,) = jobs_of(["SAMRec"])
     job.folder.mkdir(parents=True)
     with FileLock(job.folder / worker.LOCK):
-        assert "another process is at this run" in worker.carry_out(job, 1, silent)["failed"]
+        assert "another process is at work there" in worker.carry_out(job, 1, silent)["failed"]
     assert worker.carry_out(job, 1, silent)["test"]
     assert not (job.folder / worker.FAILURE).exists()
 

@@ -139,7 +139,7 @@ def _settings(job: Job, folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from a run's folder.
+    """Keep other processes from the folder of a run or a search.
 
     Raises:
         UserError: Another one is at it.
@@ -148,7 +148,7 @@ def locked(folder: Path) -> Iterator[None]:
         with FileLock(folder / LOCK, timeout=0):
             yield
     except Timeout as error:
-        raise UserError(f"{folder}: another process is at this run; wait for it, or stop it") from error
+        raise UserError(f"{folder}: another process is at work there; wait for it, or stop it") from error
 
 
 # Probes -------------------------------------------------------------------------------------------------------------

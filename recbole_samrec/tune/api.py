@@ -15,7 +15,7 @@ from recbole_samrec.compare.plan import settings_of_rows
 from recbole_samrec.compare.rows import read_rows
 from recbole_samrec.configure import check_data, configure
 from recbole_samrec.errors import ConfigError
-from recbole_samrec.tune.plan import PLAN, design, recall, store
+from recbole_samrec.tune.plan import PLAN, design, recall
 from recbole_samrec.tune.strategies import Strategy
 
 FIRST_SEED = 2020
@@ -78,7 +78,6 @@ def search(
         found = design(model, dataset, given, kind, seeds, where, given=settings, retries=retries)
         if (found.out / PLAN).exists():
             raise ConfigError(f"search(out={str(found.out)!r}): it holds a search already; resume it or name another")
-        store(found)
     outcome = conclude(found, conduct(found, resources or Resources(), console or Console(quiet=True)))
     outcome.trials.attrs = {"best": outcome.best, "settings": dict(outcome.settings), "scores": dict(outcome.scores)}
     return outcome.trials

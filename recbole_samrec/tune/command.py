@@ -18,7 +18,7 @@ from recbole_samrec.errors import ConfigError
 from recbole_samrec.tune.conduct import conduct
 from recbole_samrec.tune.follow import shown
 from recbole_samrec.tune.outcome import BEST, PAGE, Outcome, conclude
-from recbole_samrec.tune.plan import PLAN, Search, design, recall, store
+from recbole_samrec.tune.plan import PLAN, Search, design, recall
 from recbole_samrec.tune.strategies import SCHEDULERS, SEARCHES, Strategy
 
 HELP = """Searches the settings of a model: trains trials whose settings are drawn from a space, chooses by the
@@ -116,7 +116,6 @@ def _new(arguments: argparse.Namespace, rest: Sequence[str], note: Callable[[str
     if (search.out / PLAN).exists():
         out = shlex.quote(str(search.out))
         raise ConfigError(f"--out={out}: it holds a search already; go on with --resume={out}, or name another")
-    store(search)
     return search
 
 

@@ -14,12 +14,13 @@ from rich.console import Console
 
 from recbole_samrec import run
 from recbole_samrec.compare.engine import MEGABYTE, Resources, cluster
+from recbole_samrec.compare.worker import locked
 from recbole_samrec.configure import configure
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.tune import strategies
 from recbole_samrec.tune.follow import Follower
 from recbole_samrec.tune.journal import Journal
-from recbole_samrec.tune.plan import CLOCK, RAY, TRIALS, Search
+from recbole_samrec.tune.plan import CLOCK, PLAN, RAY, TRIALS, Search, store
 from recbole_samrec.tune.shared_data import pack, read_alike
 from recbole_samrec.tune.trial import Task, carry_out
 
@@ -80,12 +81,18 @@ def conduct(search: Search, resources: Resources, console: Console, memory_mb: f
 
     Returns:
         What is known of the trials; some have not ended if the user stopped the search.
+
+    Raises:
+        UserError: No trial could read the data or be given what it needs, or another process is at this search.
     """
     journal = Journal.read(search.out / CLOCK, search.bigger)
     if len(journal.ended) >= search.trials:
         return journal
-    data = pack(configure(dict(search.settings), {})) if read_alike(search.space.names) else None
-    with cluster(resources, store_mb=100 + 3 * len(data or b"") / MEGABYTE) as ray:
+    data = pack(configure(dict(search.settings), {}))  # so that what every trial would stumble over is said now
+    data = data if read_alike(search.space.names) else None
+    if not (search.out / PLAN).exists():
+        store(search)
+    with locked(search.out), cluster(resources, store_mb=100 + 3 * len(data or b"") / MEGABYTE) as ray:
         parallel = _parallel(ray, resources)
         with Follower(search, journal, console, parallel) as follower:
             _fit(ray, search, resources, follower, data, parallel, memory_mb)

@@ -127,9 +127,15 @@ class SAMTrainer(Resumable, Trainer):
         pretrains = self.config["train_stage"] == "pretrain"
         if self.config["training"] == "packed":
             return pretraining_loss(self.model) if pretrains else packed_loss(self.model, self.config)
-        if self.config["fast_dropout"] is not False and packable(type(self.model)) and not pretrains:
+        if self.computes_last_positions:
             return prefix_loss(self.model, self.config)
         return self.model.calculate_loss
+
+    @property
+    def computes_last_positions(self) -> bool:
+        """Whether RecBole's rows are cut to the longest of a batch, of which the last positions alone are wanted."""
+        pretrains = self.config["train_stage"] == "pretrain"
+        return self.config["fast_dropout"] is not False and packable(type(self.model)) and not pretrains
 
     @contextlib.contextmanager
     def epoch(self, train_data: DataLoader, epoch_idx: int) -> Iterator[None]:

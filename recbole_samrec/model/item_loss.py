@@ -34,6 +34,7 @@ class ItemLoss:
         self.n_negatives = 256 if config["n_negatives"] is None else config["n_negatives"]
         self.t = 0.75 if config["gbce_t"] is None else config["gbce_t"]
         self.shared = bool(config["shared_negatives"])
+        self.fused = True  # False for the plain forms, which can be differentiated twice
         self.frequencies = None if counts is None else counts / counts.sum()
         if config["embedding_update"] == "sparse" and self.loss_type not in SPARSE:
             raise ConfigError(
@@ -53,7 +54,7 @@ class ItemLoss:
             denominator: What the sum is divided by, for batches that several processes share; default n.
         """
         if self.loss_type == "CE":
-            return loss.cross_entropy(states, items.weight, targets, denominator=denominator)
+            return loss.cross_entropy(states, items.weight, targets, denominator=denominator, fused=self.fused)
         if self.loss_type == "SSM":
             return self._sampled_softmax(states, items, targets, denominator)
         positive = loss.item_scores(states, items.weight, targets, sparse=items.sparse)
@@ -71,9 +72,8 @@ class ItemLoss:
         if self.frequencies is not None:
             self.frequencies = self.frequencies.to(states.device)
         drawn = loss.uniform_negatives(self.n_items, (self.n_negatives,), device=states.device)
-        return loss.sampled_softmax(
-            states, items.weight, targets, drawn, self.frequencies, sparse=items.sparse, denominator=denominator
-        )
+        options = {"sparse": items.sparse, "denominator": denominator, "fused": self.fused}
+        return loss.sampled_softmax(states, items.weight, targets, drawn, self.frequencies, **options)
 
     def _negative_scores(self, states: Tensor, items: nn.Embedding, targets: Tensor) -> Tensor:
         """Scores ``[n, k]`` of the negatives, which every target has of its own unless they are shared."""

@@ -7,6 +7,7 @@ holds the states of all its prefixes. A model says so in one place: a class of o
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -146,19 +147,22 @@ def number_of_items(model: nn.Module) -> int:
     return model.item_embedding.num_embeddings - (type(model).__name__ == "S3Rec")
 
 
-def packed_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
+def packed_loss(
+    model: nn.Module, config: Any, fused: bool = True
+) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
     """The training loss of a model's packed batches, the mean over the batch's targets.
 
     Args:
         model: A model that may be packed; its own ``item_loss``, if it has one, takes the place of the configured one.
             With a method ``auxiliary_loss(batch)`` of its own the loss is a pair, which is logged apart and summed.
         config: RecBole's configuration.
+        fused: False for the plain form of the loss, which can be differentiated twice.
 
     Returns:
         A function of a batch: items ``[B, L]``, and at each position the target, 0 for none, ``[B, L]``; and, where
         several processes share a batch, ``batch_targets``, what each has to divide its sum by.
     """
-    item_loss, with_auxiliary = _losses(model, config)
+    item_loss, with_auxiliary = _losses(model, config, fused)
 
     def loss_of(batch: Any) -> Tensor | tuple[Tensor, Tensor]:
         targets = batch[model.POS_ITEM_ID].flatten()
@@ -171,9 +175,14 @@ def packed_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple
     return loss_of
 
 
-def _losses(model: nn.Module, config: Any) -> tuple[ItemLoss, Callable[[Tensor, Any], Tensor | tuple[Tensor, Tensor]]]:
+def _losses(
+    model: nn.Module, config: Any, fused: bool
+) -> tuple[ItemLoss, Callable[[Tensor, Any], Tensor | tuple[Tensor, Tensor]]]:
     """A model's loss of states and targets, and what puts its auxiliary loss beside it, if it has one."""
     item_loss = getattr(model, "item_loss", None) or ItemLoss(config, number_of_items(model))
+    if isinstance(item_loss, ItemLoss) and not fused:
+        item_loss = copy.copy(item_loss)
+        item_loss.fused = False
     auxiliary_loss = getattr(model, "auxiliary_loss", None)
 
     def with_auxiliary(loss: Tensor, batch: Any) -> Tensor | tuple[Tensor, Tensor]:
@@ -182,7 +191,9 @@ def _losses(model: nn.Module, config: Any) -> tuple[ItemLoss, Callable[[Tensor, 
     return item_loss, with_auxiliary
 
 
-def prefix_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
+def prefix_loss(
+    model: nn.Module, config: Any, fused: bool = True
+) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
     """The training loss of RecBole's rows, one for each prefix, of a model that may be packed.
 
     It is the model's ``calculate_loss``, up to rounding, on rows cut to the longest of the batch, of which the last
@@ -192,6 +203,7 @@ def prefix_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple
     Args:
         model: A model that may be packed.
         config: RecBole's configuration.
+        fused: As in :func:`packed_loss`.
 
     Returns:
         A function of a batch of RecBole's rows.
@@ -199,7 +211,7 @@ def prefix_loss(model: nn.Module, config: Any) -> Callable[[Any], Tensor | tuple
     own = not model.calculate_loss.__module__.startswith(("recbole.", "recbole_samrec."))
     if own or config["loss_type"] == "BPR":
         return lambda batch: model.calculate_loss(cut_to_longest(model, batch))
-    item_loss, with_auxiliary = _losses(model, config)
+    item_loss, with_auxiliary = _losses(model, config, fused)
 
     def loss_of(batch: Any) -> Tensor | tuple[Tensor, Tensor]:
         states = last_states(model, batch[model.ITEM_SEQ], batch[model.ITEM_SEQ_LEN])

@@ -1,0 +1,217 @@
+"""A finished run as the mathematics of sharpness takes it: a loss without arguments, and the weights it depends on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from recbole.utils import init_seed
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from recbole_samrec import plugin, run
+from recbole_samrec.configure import check_data, configure
+from recbole_samrec.curvature import ChunkedLoss
+from recbole_samrec.errors import CheckpointError, ConfigError, UserError
+from recbole_samrec.model.packed import packed_loss, prefix_loss
+from recbole_samrec.model_state import ModelState, RandomState
+from recbole_samrec.record import label
+from recbole_samrec.trainer import SAMTrainer, require_gradients
+
+CHUNK_TARGETS = 512
+"""Training targets whose loss is computed at a time, which bounds the memory."""
+SAMPLE_SEED = 2020
+"""Decides which training targets are taken; the same for all runs, so that they are judged on the same ones."""
+
+
+@dataclass
+class Solution:
+    """Where a run has come to.
+
+    Args:
+        folder: Folder of the run.
+        label: What was trained, as tables call it.
+        record: Its ``result.json``.
+        trainer: RecBole's trainer, with the best weights in its model, in evaluation mode.
+        loaders: Loaders for training, validation and test.
+        parameters: The trained weights by name.
+        loss: The training loss on a fixed sample, twice differentiable.
+        targets: Number of training targets of the sample.
+        all_targets: Number of all training targets.
+    """
+
+    folder: Path
+    label: str
+    record: Mapping[str, Any]
+    trainer: Any
+    loaders: tuple
+    parameters: dict[str, nn.Parameter]
+    loss: ChunkedLoss
+    targets: int
+    all_targets: int
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.record["seed"])
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others."""
+        return f"{self.label}, seed {self.seed}"
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """The trained weights."""
+        return list(self.parameters.values())
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a finished run.
+
+    Raises:
+        CheckpointError: It is not there, or damaged, or the run has not ended.
+    """
+    file = folder / run.RESULT
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or not record.get("config"):
+            raise ValueError("it is no record of a run")
+        return record
+    except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise CheckpointError(f"{folder}: there is no such run; see what lies in runs/") from error
+        reason = f"{folder}: it holds no {run.RESULT}, so it is no finished run; finish it by --resume={folder}"
+        raise CheckpointError(reason) from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: it is damaged ({error}); train the run again") from error
+
+
+def load(folder: Path, targets: int, source: str | None = None) -> Solution:
+    """Take up a finished run.
+
+    Args:
+        folder: Folder of the run.
+        targets: How many training targets the loss is computed of, about.
+        source: ``file.py:Name`` of a model of the user's own.
+
+    Raises:
+        UserError: The run is damaged, or its data are not there or have changed, or its model has no loss that can be
+            differentiated.
+    """
+    record = read_record(folder)
+    weights = folder / "best.pth"
+    if source:
+        plugin.model_from(source)
+    if not plugin.is_model(record["model"]):
+        name = record["model"]
+        raise CheckpointError(f"{folder}: its model is one of your own; say where: --model=file.py:{name}")
+    settings = {**record["config"], "run_dir": None, "checkpoint_dir": str(folder), "show_progress": False}
+    settings |= {"train_batch_size": min(CHUNK_TARGETS, record["config"]["train_batch_size"])}
+    settings |= {"enable_amp": False, "embedding_update": "dense", "quiet_terminal": True}
+    config = configure(settings, {})
+    sha256 = check_data(config, lambda line: None).sha256
+    if sha256 != record["data"]["sha256"]:
+        raise ConfigError(
+            f"{folder}: {config['dataset']} has other interactions than it was trained on; put that data set in its place"
+        )
+    trainer, loaders = _prepared(config)
+    if not isinstance(trainer, SAMTrainer):
+        raise ConfigError(f"{folder}: {config['model']} is not trained by gradients; there is no sharpness to measure")
+    try:
+        require_gradients(trainer.model)
+    except UserError as error:
+        reason = str(error).partition(": ")[2].partition(";")[0]
+        raise ConfigError(f"{folder}: {config['model']} has no differentiable loss: {reason}") from error
+    if not weights.exists():
+        raise CheckpointError(f"{weights}: the run's best weights are not there; train it again")
+    trainer.resume_weights(weights)
+    trainer.model.eval()
+    init_seed(SAMPLE_SEED, config["reproducibility"])
+    if isinstance(getattr(loaders[0], "generator", None), torch.Generator):
+        loaders[0].generator.manual_seed(SAMPLE_SEED)
+    loss, taken, there = sampled_loss(trainer, loaders[0], targets)
+    named = {name: weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+    return Solution(folder, label(config), record, trainer, loaders, named, loss, taken, there)
+
+
+def _prepared(config: Any) -> tuple[Any, tuple]:
+    """Trainer and loaders of a run, without the remarks that its log has already."""
+    logging.disable(logging.WARNING)
+    try:
+        _, loaders, trainer = run.prepare(config, log=False)
+    finally:
+        logging.disable(logging.NOTSET)
+    return trainer, loaders
+
+
+def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, int, int]:
+    """The training loss of a model on some batches, always the same ones, with the same random draws.
+
+    Args:
+        trainer: Our trainer of the model.
+        train: Its loader of training data.
+        targets: How many targets are wanted; whole batches are taken until there are as many.
+
+    Returns:
+        The loss, the number of its targets, and that of all training targets.
+    """
+    of_batch = differentiable_loss(trainer)
+    chunks, weights = [], []
+    for batch in train:
+        batch = batch.to(trainer.device)
+        chunks.append(_chunk(trainer.model, of_batch, batch, RandomState.get()))
+        weights.append(targets_of(trainer, batch))
+        if sum(weights) >= targets:
+            break
+    everything = len(train.windows.targets) if trainer.config["training"] == "packed" else len(train._dataset)
+    return ChunkedLoss(chunks, weights), sum(weights), everything
+
+
+def targets_of(trainer: Any, batch: Any) -> int:
+    """How many targets a batch of training data has."""
+    if trainer.config["training"] == "packed":
+        return int((batch[trainer.model.POS_ITEM_ID] != 0).sum())
+    return len(batch)
+
+
+def _chunk(
+    model: nn.Module, of_batch: Callable[[Any], Any], batch: Any, draws: Mapping[str, Any]
+) -> Callable[[], Tensor]:
+    """The loss of one batch, which draws the same random numbers and leaves the model as it is at every call."""
+
+    def loss() -> Tensor:
+        kept, before = ModelState(model), RandomState.get()
+        RandomState.set(dict(draws))
+        try:
+            with twice_differentiable():
+                value = of_batch(batch)
+        finally:
+            RandomState.set(before)
+            kept.restore()
+        return sum(value) if isinstance(value, tuple) else value
+
+    return loss
+
+
+def differentiable_loss(trainer: Any) -> Callable[[Any], Any]:
+    """What a trainer lowers, by operations that can be differentiated twice."""
+    model, config = trainer.model, trainer.config
+    if config["training"] == "packed":
+        return packed_loss(model, config, fused=False)
+    if trainer.computes_last_positions:
+        return prefix_loss(model, config, fused=False)
+    return model.calculate_loss
+
+
+@contextlib.contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Attention and recurrent layers by operations that have a second derivative; the fast ones have none."""
+    with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
+        yield

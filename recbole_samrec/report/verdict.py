@@ -1,0 +1,291 @@
+"""What the figures of several runs show, and what they do not, in plain words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+PLAIN, ADAPTIVE, ACCURACY, ROBUSTNESS = "sharpness", "adaptive sharpness", "accuracy", "robustness"
+COMPARATIVES = {
+    PLAIN: ("flatter", "sharper"),
+    ADAPTIVE: ("flatter", "sharper"),
+    ACCURACY: ("more accurate", "less accurate"),
+    ROBUSTNESS: ("more robust", "less robust"),
+}
+"""Of each kind of measure, what the better and the worse of two is called."""
+
+BETTER, WORSE, OPEN, DISAGREE, UNKNOWN = "better", "worse", "open", "disagree", "unknown"
+
+IN_FLATNESS = {
+    BETTER: "flatter",
+    WORSE: "sharper",
+    OPEN: "neither flatter nor sharper that these runs can show",
+    DISAGREE: "undecided in sharpness, of which the measures do not agree",
+    UNKNOWN: "of unknown sharpness",
+}
+IN_ACCURACY = {
+    BETTER: "better",
+    WORSE: "worse",
+    OPEN: "not better or worse that these runs can show",
+    DISAGREE: "undecided in accuracy, of which the measures do not agree",
+    UNKNOWN: "of unknown accuracy",
+}
+IN_ROBUSTNESS = {
+    BETTER: "; also more robust",
+    WORSE: "; but less robust",
+    OPEN: "; with no difference in robustness that these runs can show",
+    DISAGREE: "; undecided in robustness, of which the measures do not agree",
+    UNKNOWN: "",
+}
+SAY = {
+    BETTER: "say flatter",
+    WORSE: "say sharper",
+    OPEN: "show no difference",
+    DISAGREE: "do not agree among themselves",
+}
+CLAIM = "the claim that flatter minima are more accurate"
+SCALE = (
+    "plain sharpness depends on the scale of the weights, which can change while the model computes the same "
+    "(Dinh et al., arXiv 1703.04933)"
+)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a measure tells.
+
+    Args:
+        kind: ``sharpness``, ``adaptive sharpness``, ``accuracy`` or ``robustness``.
+        smaller_is_better: Whether the smaller of two is the flatter, more accurate or more robust one.
+
+    Raises:
+        ValueError: There is no such kind.
+    """
+
+    kind: str
+    smaller_is_better: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a kind that there is not."""
+        if self.kind not in COMPARATIVES:
+            raise ValueError(f"{self.kind!r} is no kind of measure; there are: {', '.join(COMPARATIVES)}")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measure of one label: its value, its interval, and the number of runs behind it."""
+
+    value: float
+    low: float
+    high: float
+    runs: int
+
+    def __str__(self) -> str:
+        """The value, and the interval where it is known."""
+        interval = f" [{_rounded(self.low)}, {_rounded(self.high)}]" if self.low < self.high else ""
+        return _rounded(self.value) + interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One measure of two labels, and which of the two it calls the better one, if their intervals are apart."""
+
+    measure: str
+    meaning: Meaning
+    ours: Figure
+    theirs: Figure
+
+    @property
+    def outcome(self) -> str:
+        """Whether ours is better or worse, or open where the intervals overlap."""
+        if self.ours.high < self.theirs.low:
+            return BETTER if self.meaning.smaller_is_better else WORSE
+        if self.ours.low > self.theirs.high:
+            return WORSE if self.meaning.smaller_is_better else BETTER
+        return OPEN
+
+    def __str__(self) -> str:
+        """The two figures."""
+        return f"{self.measure} {self.ours} against {self.theirs}"
+
+
+def verdict(measures: pd.DataFrame, meanings: Mapping[str, Meaning], reference: str | None = None) -> list[str]:
+    """Say in words what some measures show of each label against a reference, and what they do not.
+
+    Of two labels, one is called flatter, more accurate or more robust only if all measures of that kind say so and
+    their intervals are apart in each. Figures that did not converge or are not finite are named and not used.
+
+    Args:
+        measures: One line for each label and measure, with the columns ``label``, ``measure``, ``value``, ``low`` and
+            ``high`` (the interval, both equal to the value where none is known), ``runs`` (how many are behind it)
+            and, if some did not converge, ``converged``.
+        meanings: What each measure tells; those that are not named here are left out. The first of each kind stands
+            for it in the conclusion.
+        reference: The label that each other one is compared with; the first if not given.
+
+    Returns:
+        Sentences in plain text: of each pair one for each kind, the conclusion, and a warning where plain and adaptive
+        sharpness disagree; then what was not used, and where there is one run only.
+
+    Raises:
+        ValueError: A column is missing, a line is there twice, an interval does not hold its value, or the reference
+            is not among the labels.
+    """
+    _check(measures)
+    labels = list(dict.fromkeys(measures["label"]))
+    reference = labels[0] if reference is None else reference
+    if reference not in labels:
+        raise ValueError(f"{reference} is not among the labels: {', '.join(labels)}")
+    measures = measures[measures["measure"].isin(list(meanings))]
+    figures, left_out = _usable(measures)
+    sentences = []
+    for label in labels:
+        if label != reference:
+            pair = [
+                Comparison(measure, meaning, figures[label, measure], figures[reference, measure])
+                for measure, meaning in meanings.items()
+                if (label, measure) in figures and (reference, measure) in figures
+            ]
+            sentences += _of_pair(label, reference, pair, {meaning.kind for meaning in meanings.values()})
+    if len(labels) == 1:
+        sentences.append(f"{reference} stands alone: figures of sharpness say little without others beside them.")
+    left_out["not measured"] = _gaps(measures, labels, meanings)
+    sentences += [f"Left out, as {why}: {', '.join(named)}." for why, named in left_out.items() if named]
+    return sentences + list(_single_runs(figures))
+
+
+def _check(measures: pd.DataFrame) -> None:
+    columns = ["label", "measure", "value", "low", "high", "runs"]
+    missing = [column for column in columns if column not in measures]
+    if missing or measures.empty:
+        raise ValueError(f"the measures have no column {', '.join(missing)}" if missing else "there are no measures")
+    twice = measures[measures.duplicated(["label", "measure"])]
+    outside = measures[(measures["value"] < measures["low"]) | (measures["value"] > measures["high"])]
+    for lines, what in ((twice, "is there twice"), (outside, "lies outside its interval")):
+        if len(lines):
+            raise ValueError(f"{lines.iloc[0]['measure']} of {lines.iloc[0]['label']} {what}")
+
+
+def _usable(measures: pd.DataFrame) -> tuple[dict[tuple[str, str], Figure], dict[str, list[str]]]:
+    """The figures that can be compared, and the names of the others by what is wrong with them."""
+    figures, left_out = {}, {"not converged": [], "not finite": []}
+    for line in measures.itertuples(index=False):
+        if getattr(line, "converged", True) in (False,):  # None and NaN are no statement
+            left_out["not converged"].append(f"{line.measure} of {line.label}")
+        elif not all(map(math.isfinite, (line.value, line.low, line.high))):
+            left_out["not finite"].append(f"{line.measure} of {line.label}")
+        else:
+            figures[line.label, line.measure] = Figure(line.value, line.low, line.high, line.runs)
+    return figures, left_out
+
+
+def _gaps(measures: pd.DataFrame, labels: Sequence[str], meanings: Iterable[str]) -> list[str]:
+    """What some labels have a line of and others not."""
+    there = set(zip(measures["label"], measures["measure"], strict=True))
+    known = set(measures["measure"])
+    return [f"{m} of {label}" for m in meanings if m in known for label in labels if (label, m) not in there]
+
+
+def _of_pair(label: str, reference: str, pair: Sequence[Comparison], kinds: set[str]) -> Iterator[str]:
+    """All that is said of one label against the reference."""
+    of_kind = {kind: [c for c in pair if c.meaning.kind == kind] for kind in COMPARATIVES}
+    outcomes = {kind: _together(c.outcome for c in of_kind[kind]) for kind in COMPARATIVES}
+    for kind in COMPARATIVES:
+        if kind in kinds:
+            yield f"{kind.capitalize()}: {_of_kind(label, reference, kind, outcomes[kind], of_kind[kind])}"
+    yield _conclusion(label, reference, outcomes, of_kind)
+    yield from _scale(label, reference, outcomes[PLAIN], outcomes[ADAPTIVE])
+
+
+def _together(outcomes: Iterable[str]) -> str:
+    """What several outcomes say with one voice, if they do."""
+    found = set(outcomes)
+    return DISAGREE if len(found) > 1 else found.pop() if found else UNKNOWN
+
+
+def _of_kind(label: str, reference: str, kind: str, outcome: str, found: Sequence[Comparison]) -> str:
+    if outcome == UNKNOWN:
+        return f"nothing can be compared between {label} and {reference}."
+    all_of_them = "; ".join(map(str, found))
+    every = " by every measure" if len(found) > 1 else ""
+    better, worse = COMPARATIVES[kind]
+    if outcome in (BETTER, WORSE):
+        word = better if outcome == BETTER else worse
+        return f"{label} is {word} than {reference}{every}: {all_of_them}."
+    if outcome == OPEN:
+        return f"the intervals of {label} and {reference} overlap{every}, so no difference is shown: {all_of_them}."
+    parts = []
+    for of, words in (
+        (BETTER, f"{better} by"),
+        (WORSE, f"{worse} by"),
+        (OPEN, "not told apart, as intervals overlap, by"),
+    ):
+        agreeing = " and ".join(str(c) for c in found if c.outcome == of)
+        if agreeing:
+            parts.append(f"{words} {agreeing}")
+    return f"the measures do not agree on {label} against {reference}: " + "; ".join(parts) + "."
+
+
+def _conclusion(
+    label: str, reference: str, outcomes: Mapping[str, str], of_kind: Mapping[str, Sequence[Comparison]]
+) -> str:
+    flatness = _together(o for o in (outcomes[PLAIN], outcomes[ADAPTIVE]) if o != UNKNOWN)
+    accuracy, robustness = outcomes[ACCURACY], outcomes[ROBUSTNESS]
+    shown = [str(found[0]) for kind, found in of_kind.items() if outcomes[kind] not in (DISAGREE, UNKNOWN)]
+    figures = f" ({'; '.join(shown)})" if shown else ""
+    single = any(min(c.ours.runs, c.theirs.runs) < 2 for found in of_kind.values() for c in found)
+    if flatness == accuracy == OPEN:
+        words = f"no difference that these runs can show{figures}"
+    else:
+        words = f"{IN_FLATNESS[flatness]} and {IN_ACCURACY[accuracy]}{figures}"
+    meaning = _meaning(flatness, accuracy)
+    if single and {flatness, accuracy} & {BETTER, WORSE}:
+        meaning = "One run cannot tell whether that holds for the models."
+    return f"In sum, {label} against {reference}: {words}{IN_ROBUSTNESS[robustness]}. {meaning}"
+
+
+def _meaning(flatness: str, accuracy: str) -> str:
+    """What flatness and accuracy together say of the claim."""
+    decided = (BETTER, WORSE)
+    if flatness in decided and accuracy in decided:
+        if flatness == accuracy:
+            return f"That fits {CLAIM}; it does not show that the one is the reason for the other."
+        return f"That speaks against {CLAIM}."
+    if flatness == accuracy == OPEN:
+        return "That does not show that there is none; more runs narrow the intervals."
+    if flatness in decided and accuracy == OPEN:
+        return "The difference in flatness came with none in accuracy that shows."
+    if flatness == OPEN and accuracy in decided:
+        return "The difference in accuracy came with none in flatness that shows."
+    return f"That says nothing for or against {CLAIM}."
+
+
+def _scale(label: str, reference: str, plain: str, adaptive: str) -> Iterator[str]:
+    """Warn where sharpness by the raw weights may mislead."""
+    if plain in (UNKNOWN, adaptive):
+        return
+    if adaptive == UNKNOWN:
+        yield f"Careful: {label} and {reference} are compared by plain sharpness alone, and {SCALE}."
+    else:
+        yield (
+            f"Careful: of {label} against {reference}, the plain measures {SAY[plain]}, the adaptive ones "
+            f"{SAY[adaptive]}; {SCALE}, and the adaptive measures are made not to."
+        )
+
+
+def _single_runs(figures: Mapping[tuple[str, str], Figure]) -> Iterator[str]:
+    """Warn where nothing is known of the spread over seeds."""
+    single = [(label, measure) for (label, measure), figure in figures.items() if figure.runs < 2]
+    if single and len(single) == len(figures):
+        yield "One run each: nothing is known of the spread over seeds, and differences may be due to the seed alone."
+    elif single:
+        named = ", ".join(f"{measure} of {label}" for label, measure in single)
+        yield f"One run only: nothing is known of the spread over seeds of {named}."
+
+
+def _rounded(value: float) -> str:
+    """Four significant digits, without an exponent where it reads well without."""
+    return f"{float(f'{value:.4g}'):.10g}"

@@ -1,0 +1,564 @@
+"""Curvature of a loss at given parameters: eigenvalues, trace and spectral density of its Hessian.
+
+Everything is made of Hessian-vector products, so that the Hessian itself, with a row for each weight, is never built.
+The loss must give the same value each time it is asked (no dropout) and must be twice differentiable: fused attention
+and backward passes written by hand are not.
+
+Accuracy: a product is computed in the parameters' own type, and everything that is done with products in double
+precision. With single precision parameters a product carries an error of about 1e-6 of the largest eigenvalue, so that
+smaller eigenvalues cannot be told from zero and a tolerance below 1e-5 is not reached; make parameters and loss double
+for more.
+
+Sources: Hutchinson, "A stochastic estimator of the trace of the influence matrix", 1990; Ghorbani et al., arXiv
+1901.10159, section 2 and appendix A (stochastic Lanczos quadrature, full re-orthogonalisation); Pearlmutter, "Fast
+exact multiplication by the Hessian", 1994.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import eigh_tridiagonal
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from torch import Tensor
+
+Progress = Callable[[int, int], None]
+"""Told after each product how many are done and how many there may be at most."""
+
+_PROBE = 10  # products that find the size of the spectrum, to which residuals are compared
+_TAKES_RNG = "rng" in inspect.signature(eigsh).parameters  # since SciPy 1.17; before, restarts are drawn with one seed
+
+
+class ChunkedLoss:
+    """A mean loss in chunks, so that no more than one chunk's graph is in memory at a time.
+
+    The loss is ``sum(w_i * l_i) / sum(w_i)`` over the chunks.
+
+    Args:
+        chunks: Functions without arguments that return the mean loss of a chunk, a scalar tensor.
+        weights: The weight of each chunk, such as how many targets it has.
+
+    Raises:
+        ValueError: There is not one weight for each chunk, one is negative, or they add up to nothing.
+    """
+
+    def __init__(self, chunks: Sequence[Callable[[], Tensor]], weights: Sequence[float]) -> None:
+        self.chunks, self.weights = list(chunks), [float(weight) for weight in weights]
+        if len(self.chunks) != len(self.weights):
+            raise ValueError(f"{len(self.chunks)} chunks need as many weights, not {len(self.weights)}")
+        total = sum(self.weights)
+        if not (min(self.weights, default=-1) >= 0 and 0 < total < math.inf):
+            raise ValueError("the weights of chunks must be at least 0 and have a finite sum above 0")
+        self.shares = [weight / total for weight in self.weights]
+
+    def __iter__(self) -> Iterator[tuple[float, Callable[[], Tensor]]]:
+        """Each chunk's share of the loss and its function."""
+        return iter(zip(self.shares, self.chunks, strict=True))
+
+
+Loss = Callable[[], Tensor] | ChunkedLoss
+
+
+@dataclass(frozen=True)
+class Eigen:
+    """Eigenvalues at one end of a spectrum.
+
+    Attributes:
+        values: Eigenvalues ``[k]``, the outermost first.
+        vectors: Their unit vectors ``[k, n]``.
+        residuals: ``|H v - value * v| / scale`` of each ``[k]``.
+        converged: Whether the residual is within the tolerance ``[k]``. What did not converge is a rough estimate,
+            on the inner side of its eigenvalue, and not a figure to report.
+        scale: The largest absolute eigenvalue seen, near that of the Hessian and not above it. An eigenvalue of the
+            Hessian is within ``residual * scale`` of each value.
+        products: Hessian-vector products that were computed.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+    residuals: np.ndarray
+    converged: np.ndarray
+    scale: float
+    products: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over random probes, its standard error (nan of a single probe), and how many probes there were."""
+
+    value: float
+    standard_error: float
+    probes: int
+
+
+@dataclass(frozen=True)
+class Density:
+    """The distribution of a Hessian's eigenvalues.
+
+    Attributes:
+        nodes: Where the mass of each probe lies ``[probes, steps]``.
+        weights: How much of it lies there ``[probes, steps]``; each row adds up to 1, and a probe that ended early has
+            weights of 0 at its end.
+        grid: Values at which the density is given ``[points]``.
+        density: The density there ``[points]``, smoothed by a normal distribution; its integral is 1.
+        width: Standard deviation of that normal distribution.
+        negative_share: The share of eigenvalues below ``-zero``.
+        zero: The absolute eigenvalue up to which one is taken for zero.
+        products: Hessian-vector products that were computed.
+    """
+
+    nodes: np.ndarray
+    weights: np.ndarray
+    grid: np.ndarray
+    density: np.ndarray
+    width: float
+    negative_share: Estimate
+    zero: float
+    products: int
+
+
+def flatten(tensors: Sequence[Tensor]) -> Tensor:
+    """One vector ``[n]`` of all elements of some tensors, dense or sparse, in order."""
+    return torch.cat([(t.to_dense() if t.is_sparse else t).reshape(-1) for t in tensors])
+
+
+def unflatten(vector: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
+    """The pieces of a vector, each of the shape, the type and on the device of its parameter.
+
+    Args:
+        vector: A vector ``[n]``.
+        parameters: Tensors of n elements together.
+
+    Raises:
+        ValueError: The vector does not have as many elements as the parameters.
+    """
+    sizes = [p.numel() for p in parameters]
+    if vector.shape != (sum(sizes),):
+        raise ValueError(f"a vector of {sum(sizes)} elements is needed, not one of shape {tuple(vector.shape)}")
+    return [piece.view(p.shape).to(p) for piece, p in zip(vector.split(sizes), parameters, strict=True)]
+
+
+@torch.no_grad()
+def loss_value(loss: Loss) -> float:
+    """The loss itself, its chunks added in double precision."""
+    return sum(share * float(chunk()) for share, chunk in _shares(loss))
+
+
+def gradient(loss: Loss, parameters: Sequence[Tensor]) -> Tensor:
+    """The gradient of a loss, chunk by chunk; no ``.grad`` is read or written.
+
+    Args:
+        loss: The loss.
+        parameters: Parameters that require a gradient; those that the loss does not use have a gradient of zero.
+
+    Returns:
+        A vector ``[n]`` of the parameters' type.
+
+    Raises:
+        ValueError: The loss depends on nothing that requires a gradient.
+        FloatingPointError: The gradient is not finite.
+    """
+    return _accumulated(loss, parameters, lambda chunk: _chunk_gradient(chunk, parameters), "gradient")
+
+
+def hvp(loss: Loss, parameters: Sequence[Tensor], vector: Tensor) -> Tensor:
+    """The product of a loss's Hessian and a vector, chunk by chunk, by differentiating ``g @ v`` (Pearlmutter).
+
+    Args:
+        loss: The loss, twice differentiable.
+        parameters: Parameters that require a gradient; those that the loss does not use have zeros for second
+            derivatives.
+        vector: A vector ``[n]`` of any floating type.
+
+    Returns:
+        A vector ``[n]`` of the parameters' type.
+
+    Raises:
+        ValueError: The loss depends on nothing that requires a gradient, or the vector is of another size.
+        FloatingPointError: The product is not finite.
+    """
+    pieces = unflatten(vector, parameters)
+    return _accumulated(loss, parameters, lambda chunk: _chunk_product(chunk, parameters, pieces), "product")
+
+
+def top_eigenvalues(
+    loss: Loss,
+    parameters: Sequence[Tensor],
+    k: int,
+    *,
+    smallest: bool = False,
+    tolerance: float = 1e-3,
+    max_products: int = 300,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Eigen:
+    """The largest eigenvalues of the Hessian, by the implicitly restarted Lanczos method of ARPACK.
+
+    Lanczos from one start vector may find an eigenvalue that occurs several times only once. What ARPACK found is
+    therefore taken out of the Hessian, and what is left is searched from another start until nothing larger comes up.
+    A Hessian of at most ``max(20, 2 * k + 1)`` weights is built and solved densely. Memory: as many vectors in double
+    precision as that number, three times.
+
+    Args:
+        loss: The loss, twice differentiable.
+        parameters: Parameters that require a gradient, n elements together.
+        k: How many eigenvalues, from 1 to n.
+        smallest: The smallest ones, which are the most negative, instead of the largest.
+        tolerance: Largest residual, relative to the largest absolute eigenvalue, of a value that counts as converged.
+        max_products: At most how many Hessian-vector products may be spent; a number below ``10 + 2 * k``, or below n
+            where the Hessian is built, is taken for that one.
+        seed: Seed of the start vectors.
+        progress: Told of each product.
+
+    Returns:
+        Values, vectors, residuals and which of them converged.
+
+    Raises:
+        ValueError: k is out of its range, or see :func:`hvp`.
+        FloatingPointError: A product is not finite.
+    """
+    hessian = _Hessian(loss, parameters, max_products, progress)
+    if not 1 <= k <= hessian.size:
+        raise ValueError(f"k must be from 1 to the number of weights, {hessian.size}, not {k}")
+    sign = -1.0 if smallest else 1.0
+    if hessian.size <= _subspace(k):
+        return _dense_eigenvalues(hessian, k, sign, tolerance)
+    search = _Search(hessian, k, sign, tolerance, max_products, np.random.default_rng(seed))
+    search.run()
+    return search.result()
+
+
+def trace(
+    loss: Loss, parameters: Sequence[Tensor], probes: int = 30, seed: int = 0, progress: Progress | None = None
+) -> Estimate:
+    """The trace of the Hessian by Hutchinson's estimator, the mean of ``z @ H @ z`` over vectors z of random signs.
+
+    Args:
+        loss: The loss, twice differentiable.
+        parameters: Parameters that require a gradient.
+        probes: How many random vectors, each of one product.
+        seed: Their seed.
+        progress: Told of each product.
+
+    Returns:
+        The trace and its standard error, which is 0 for a diagonal Hessian.
+
+    Raises:
+        ValueError: There is no probe, or see :func:`hvp`.
+    """
+    hessian, random = _Hessian(loss, parameters, probes, progress), np.random.default_rng(seed)
+    signs = (_signs(random, hessian.size) for _ in range(_at_least_one("probes", probes)))
+    return _estimate(np.array([z @ hessian(z) for z in signs]))
+
+
+def spectral_density(
+    loss: Loss,
+    parameters: Sequence[Tensor],
+    *,
+    steps: int = 80,
+    probes: int = 4,
+    seed: int = 0,
+    grid: Sequence[float] | np.ndarray | None = None,
+    width: float | None = None,
+    zero: float = 1e-4,
+    progress: Progress | None = None,
+) -> Density:
+    """The density of the Hessian's eigenvalues by stochastic Lanczos quadrature (1901.10159, algorithm 1).
+
+    Each probe, a vector of random signs, gives by ``steps`` products the nodes and weights of a Gaussian quadrature of
+    the density, which are exact if that many steps span an invariant subspace. Memory: ``steps`` vectors in double
+    precision.
+
+    Args:
+        loss: The loss, twice differentiable.
+        parameters: Parameters that require a gradient.
+        steps: Steps of Lanczos a probe, at most as many as there are weights.
+        probes: How many random vectors.
+        seed: Their seed.
+        grid: Values at which the density is wanted, otherwise 1001 that span the nodes.
+        width: Standard deviation of the normal distribution that smooths, otherwise a hundredth of the nodes' span.
+        zero: The share of the largest absolute node up to which a node does not count as negative.
+        progress: Told of each product.
+
+    Returns:
+        Nodes, weights, density and share of negative eigenvalues.
+
+    Raises:
+        ValueError: There is no probe or no step, or see :func:`hvp`.
+    """
+    steps, probes = _at_least_one("steps", steps), _at_least_one("probes", probes)
+    hessian, random = _Hessian(loss, parameters, steps * probes, progress), np.random.default_rng(seed)
+    steps = min(steps, hessian.size)
+    nodes, weights = np.zeros((probes, steps)), np.zeros((probes, steps))
+    for probe in range(probes):
+        _, diagonal, beside = _lanczos(hessian, _signs(random, hessian.size), steps, hessian.precision)
+        found, vectors = eigh_tridiagonal(diagonal, beside)
+        nodes[probe, : len(found)], weights[probe, : len(found)] = found, vectors[0] ** 2
+    low, high = nodes[weights > 0].min(), nodes[weights > 0].max()
+    largest = max(abs(low), abs(high))
+    if width is None:
+        width = max(high - low, largest / 100) / 100 or 0.01
+    grid = np.linspace(low - 5 * width, high + 5 * width, 1001) if grid is None else np.asarray(grid, dtype=float)
+    negative = (weights * (nodes < -zero * largest)).sum(axis=1)
+    density, share = smoothed(nodes, weights, grid, width), _estimate(negative)
+    return Density(nodes, weights, grid, density, float(width), share, float(zero * largest), hessian.products)
+
+
+def smoothed(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray, width: float) -> np.ndarray:
+    """A density of nodes and weights, each node spread to a normal distribution; the mean over probes.
+
+    Args:
+        nodes: Nodes ``[probes, steps]``.
+        weights: Their weights ``[probes, steps]``, which add up to 1 for each probe.
+        grid: Where the density is wanted ``[points]``.
+        width: Standard deviation of the normal distribution.
+
+    Returns:
+        The density ``[points]``.
+
+    Raises:
+        ValueError: The width is not above 0.
+    """
+    if not width > 0:
+        raise ValueError(f"the width of a density must be above 0, not {width}")
+    density = np.zeros(len(grid))
+    for node, weight in zip(nodes.ravel(), weights.ravel(), strict=True):
+        density += weight * np.exp(-(((grid - node) / width) ** 2) / 2)
+    return density / (len(nodes) * width * math.sqrt(2 * math.pi))
+
+
+class _Hessian:
+    """A Hessian as a function from a double precision vector to its product; counts products."""
+
+    def __init__(self, loss: Loss, parameters: Sequence[Tensor], total: int, progress: Progress | None) -> None:
+        self._loss, self._parameters = loss, list(parameters)
+        self._total, self._progress = total, progress
+        self.size = sum(p.numel() for p in self._parameters)
+        kinds = [p.dtype for p in self._parameters]
+        if not self.size:
+            raise ValueError("there are no parameters to differentiate by")
+        self.precision = torch.finfo(functools.reduce(torch.promote_types, kinds)).eps
+        self.products = 0
+
+    def __call__(self, vector: np.ndarray) -> np.ndarray:
+        product = hvp(self._loss, self._parameters, torch.from_numpy(np.ascontiguousarray(vector)))
+        self.products += 1
+        if self._progress is not None:
+            self._progress(self.products, max(self._total, self.products))
+        return product.double().cpu().numpy()
+
+
+class _Search:
+    """The search for the k largest eigenvalues of ``sign * H``.
+
+    Args:
+        hessian: The Hessian.
+        k: How many.
+        sign: 1, or -1 for the smallest ones.
+        tolerance: Largest relative residual.
+        max_products: How many products may be spent.
+        random: Draws start vectors.
+    """
+
+    def __init__(
+        self, hessian: _Hessian, k: int, sign: float, tolerance: float, max_products: int, random: np.random.Generator
+    ) -> None:
+        self._hessian, self._k, self._sign, self._tolerance = hessian, k, sign, tolerance
+        self._max_products, self._random = max_products, random
+        self._scale = 0.0
+        self._values, self._vectors = np.empty(0), np.empty((0, hessian.size))
+
+    def run(self) -> None:
+        """Find the size of the spectrum, then eigenvalues until no larger ones are left or the products are spent."""
+        self._scale = np.abs(self._ritz(_PROBE)[0]).max()
+        k, subspace, rest = self._k, _subspace(self._k), None
+        while self._left() >= 3 * subspace + 2:  # ARPACK's start, one restart, and the search of what is left
+            self._add(*self._arpack(max(k - len(self._values), 1), subspace))
+            rest = self._ritz(subspace)
+            if len(self._values) >= k and rest[0].max() <= np.sort(self._values)[-k] + self._tolerance * self._scale:
+                return
+        if rest is not None:
+            self._add(*rest)
+        while len(self._values) < k:
+            self._add(*self._ritz(max(self._left(), k)))
+
+    def result(self) -> Eigen:
+        """The k largest with their residuals, each of one more product."""
+        vectors = self._vectors[np.argsort(-self._values)[: self._k]]
+        products = np.stack([self._hessian(v) for v in vectors])
+        return _eigen(vectors, products, self._sign, self._scale, self._tolerance, self._hessian.products)
+
+    def _left(self) -> int:
+        """Products that may be spent before those that :meth:`result` takes."""
+        return self._max_products - self._hessian.products - self._k
+
+    def _add(self, values: np.ndarray, vectors: np.ndarray) -> None:
+        self._values = np.concatenate([self._values, values])
+        self._vectors = np.concatenate([self._vectors, vectors])
+
+    def _outside(self, vector: np.ndarray) -> np.ndarray:
+        """The part of a vector that is orthogonal to the eigenvectors that were found."""
+        return vector - (self._vectors @ vector) @ self._vectors
+
+    def _rest(self, vector: np.ndarray) -> np.ndarray:
+        """The product with ``sign * H`` after what was found has been taken out."""
+        return self._outside(self._sign * self._hessian(self._outside(vector)))
+
+    def _ritz(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of eigenvalues of what is left, ascending, from a new start; none is above the largest."""
+        start = self._outside(self._random.standard_normal(self._hessian.size))
+        basis, diagonal, beside = _lanczos(self._rest, start, steps, self._hessian.precision)
+        values, weights = eigh_tridiagonal(diagonal, beside)
+        return values, weights.T @ basis
+
+    def _arpack(self, k: int, subspace: int) -> tuple[np.ndarray, np.ndarray]:
+        """The largest eigenvalues of what is left that converge."""
+        # ARPACK compares a residual with its own eigenvalue, which never ends for one that is zero but for rounding.
+        # Shifted by the spectrum's size, the eigenvalues lie between 0 and twice that size, and so does the yardstick.
+        shift = self._scale or 1.0
+
+        def shifted(vector: np.ndarray) -> np.ndarray:
+            inside = self._outside(vector)
+            return self._rest(vector) + shift * inside - shift * (vector - inside)
+
+        size = self._hessian.size
+        restarts = (self._left() - 2 * subspace - 2) // (subspace - k)
+        settings = {"rng": self._random} if _TAKES_RNG else {}
+        try:
+            values, vectors = eigsh(
+                LinearOperator((size, size), matvec=shifted, dtype=np.float64),
+                k=k,
+                which="LA",
+                v0=self._outside(self._random.standard_normal(size)),
+                ncv=subspace,
+                maxiter=max(restarts, 1),
+                tol=self._tolerance / 2,
+                **settings,
+            )
+        except ArpackNoConvergence as error:
+            values, vectors = error.eigenvalues, error.eigenvectors
+        return values - shift, vectors.T
+
+
+def _subspace(k: int) -> int:
+    """Vectors between ARPACK's restarts."""
+    return max(20, 2 * k + 1)
+
+
+def _dense_eigenvalues(hessian: _Hessian, k: int, sign: float, tolerance: float) -> Eigen:
+    matrix = np.stack([hessian(row) for row in np.eye(hessian.size)])
+    values, vectors = np.linalg.eigh(sign * (matrix + matrix.T) / 2)
+    outermost = vectors.T[::-1][:k]
+    return _eigen(outermost, outermost @ matrix, sign, np.abs(values).max(), tolerance, hessian.products)
+
+
+def _eigen(vectors: np.ndarray, products: np.ndarray, sign: float, scale: float, tolerance: float, spent: int) -> Eigen:
+    """Eigenvalues as the Rayleigh quotients of vectors ``[k, n]`` with their products ``[k, n]``."""
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    values = (vectors * products).sum(axis=1)
+    order = np.argsort(-sign * values)
+    values, vectors, products = values[order], vectors[order], products[order]
+    scale = float(max(scale, np.abs(values).max()))
+    residuals = np.linalg.norm(products - values[:, None] * vectors, axis=1) / (scale or 1.0)
+    return Eigen(values, vectors, residuals, residuals <= tolerance, scale, spent)
+
+
+def _lanczos(
+    product: Callable[[np.ndarray], np.ndarray], start: np.ndarray, steps: int, precision: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lanczos's tridiagonal matrix of a symmetric matrix, with full re-orthogonalisation.
+
+    Args:
+        product: The product of the matrix and a vector ``[n]``.
+        start: The first vector.
+        steps: At most how many products; fewer are made if their vectors span an invariant subspace.
+        precision: Relative accuracy of a product.
+
+    Returns:
+        The orthonormal vectors ``[m, n]``, the diagonal ``[m]`` and what is beside it ``[m - 1]``.
+    """
+    basis, diagonal, beside = np.empty((steps, len(start))), np.empty(steps), np.empty(steps)
+    basis[0] = start / np.linalg.norm(start)
+    for step in range(steps):
+        image = product(basis[step])
+        diagonal[step] = basis[step] @ image
+        known = basis[: step + 1]
+        for _ in range(2):  # once leaves what rounding has spared
+            image = image - (known @ image) @ known
+        beside[step] = np.linalg.norm(image)
+        largest = max(np.abs(diagonal[: step + 1]).max(), beside[:step].max(initial=0))
+        if step + 1 == steps or beside[step] <= 100 * precision * largest:
+            break
+        basis[step + 1] = image / beside[step]
+    return basis[: step + 1], diagonal[: step + 1], beside[:step]
+
+
+def _shares(loss: Loss) -> Iterator[tuple[float, Callable[[], Tensor]]]:
+    """The chunks of a loss and their shares; a plain function is one chunk."""
+    return iter(loss) if isinstance(loss, ChunkedLoss) else iter([(1.0, loss)])
+
+
+def _accumulated(
+    loss: Loss, parameters: Sequence[Tensor], part: Callable[[Callable[[], Tensor]], Tensor], name: str
+) -> Tensor:
+    """The weighted sum over chunks of a vector, added in double precision."""
+    if not parameters:
+        raise ValueError("there are no parameters to differentiate by")
+    total = None
+    for share, chunk in _shares(loss):
+        vector = part(chunk)
+        kind, vector = vector.dtype, vector.double() * share
+        total = vector if total is None else total.add_(vector)
+    if not total.isfinite().all():
+        raise FloatingPointError(f"the {name} is not finite; the weights or the loss hold an inf or a nan")
+    return total.to(kind)
+
+
+def _chunk_gradient(chunk: Callable[[], Tensor], parameters: Sequence[Tensor]) -> Tensor:
+    return _flat(_gradients(chunk, parameters, twice=False), parameters)
+
+
+def _chunk_product(chunk: Callable[[], Tensor], parameters: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
+    gradients = _gradients(chunk, parameters, twice=True)
+    # A gradient that is constant has no graph: what it would add to the product is zero.
+    pairs = [(g, v) for g, v in zip(gradients, vectors, strict=True) if g is not None and g.requires_grad]
+    if not pairs:
+        return _flat([None] * len(gradients), parameters)
+    outputs, factors = zip(*pairs, strict=True)
+    return _flat(torch.autograd.grad(outputs, parameters, factors, allow_unused=True), parameters)
+
+
+def _gradients(chunk: Callable[[], Tensor], parameters: Sequence[Tensor], twice: bool) -> tuple[Tensor | None, ...]:
+    with torch.enable_grad():
+        value = chunk()
+        if not value.requires_grad:
+            raise ValueError("the loss depends on nothing that requires a gradient, so it has no curvature")
+        return torch.autograd.grad(value, parameters, create_graph=twice, allow_unused=True)
+
+
+def _flat(pieces: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> Tensor:
+    """One vector of pieces, where a piece that is None stands for zeros."""
+    pairs = zip(pieces, parameters, strict=True)
+    return flatten([torch.zeros_like(p) if piece is None else piece for piece, p in pairs]).detach()
+
+
+def _signs(random: np.random.Generator, size: int) -> np.ndarray:
+    """A vector of independent random signs."""
+    return random.integers(0, 2, size) * 2.0 - 1.0
+
+
+def _estimate(samples: np.ndarray) -> Estimate:
+    error = samples.std(ddof=1) / math.sqrt(len(samples)) if len(samples) > 1 else math.nan
+    return Estimate(float(samples.mean()), float(error), len(samples))
+
+
+def _at_least_one(name: str, number: int) -> int:
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, not {number}")
+    return number

@@ -57,23 +57,25 @@ def conclusion(*figures, **more):
 def test_flatter_and_better():
     found = conclusion(FLATTER, BETTER)
     assert found.startswith("In sum, SAMRec against SASRec: flatter and better (")
-    assert "top eigenvalue 10 [8, 12] against 40 [36, 44]" in found
-    assert "NDCG@10 0.06 [0.058, 0.062] against 0.05 [0.048, 0.052]" in found
+    assert "top eigenvalue = 10 [8, 12] against 40 [36, 44]" in found
+    assert "NDCG@10 = 0.06 [0.058, 0.062] against 0.05 [0.048, 0.052]" in found
     assert "fits the claim" in found and "does not show that the one is the reason" in found
 
 
 def test_flatter_and_worse():
     found = conclusion(FLATTER, WORSE)
     assert found.startswith("In sum, SAMRec against SASRec: flatter and worse (")
-    assert "NDCG@10 0.04 [0.038, 0.042] against 0.05 [0.048, 0.052]" in found
+    assert "NDCG@10 = 0.04 [0.038, 0.042] against 0.05 [0.048, 0.052]" in found
     assert "speaks against the claim" in found
 
 
 def test_overlapping_intervals_decide_nothing():
     nearly = {"top eigenvalue": (30, 25, 36), "trace": (800, 700, 900), "adaptive rise": (0.26, 0.2, 0.28)}
     found = conclusion(nearly, SAME)
-    assert found.startswith("In sum, SAMRec against SASRec: no difference that these runs can show (")
-    assert "top eigenvalue 30 [25, 36] against 40 [36, 44]" in found  # intervals that touch are not apart
+    assert found.startswith(
+        "In sum, SAMRec against SASRec: no difference in flatness or accuracy that these runs can show ("
+    )
+    assert "top eigenvalue = 30 [25, 36] against 40 [36, 44]" in found  # intervals that touch are not apart
     assert "That does not show that there is none" in found
     sentences = verdict(table(SAMRec={**nearly, **SAME}), MEANINGS)
     assert not any(word in s for s in sentences for word in ("is flatter", "is more", "is less", "is sharper"))
@@ -84,9 +86,13 @@ def test_overlapping_intervals_decide_nothing():
     [
         ((SHARPER, BETTER), "sharper and better (", "speaks against the claim"),
         ((SHARPER, WORSE), "sharper and worse (", "fits the claim"),
-        ((FLATTER, SAME), "flatter and not better or worse that these runs can show (", "in flatness came with none"),
-        ((BETTER,), "neither flatter nor sharper that these runs can show and better (", "in accuracy came with none"),
-        (({"trace": (2000, 1900, 2100)}, BETTER), "undecided in sharpness", "nothing for or against the claim"),
+        ((FLATTER, SAME), "flatter and not shown to be better or worse (", "in flatness came with no"),
+        ((BETTER,), "not shown to be flatter or sharper, and better (", "in accuracy came with no"),
+        (
+            ({"trace": (2000, 1900, 2100)}, BETTER),
+            "undecided in sharpness and better (",
+            "nothing for or against the claim",
+        ),
     ],
 )
 def test_each_other_outcome_has_its_own_words(figures, words, meaning):
@@ -100,36 +106,36 @@ def test_each_kind_is_told_with_all_its_figures():
     plain, adaptive, accuracy, robustness, summary = verdict(table(SAMRec={**FLATTER, **BETTER, **robust}), MEANINGS)
     assert plain == (
         "Sharpness: SAMRec is flatter than SASRec by every measure: "
-        "top eigenvalue 10 [8, 12] against 40 [36, 44]; trace 300 [280, 320] against 900 [850, 950]."
+        "top eigenvalue = 10 [8, 12] against 40 [36, 44]; trace = 300 [280, 320] against 900 [850, 950]."
     )
     assert adaptive == (
-        "Adaptive sharpness: SAMRec is flatter than SASRec: adaptive rise 0.1 [0.08, 0.12] against 0.3 [0.27, 0.33]."
+        "Adaptive sharpness: SAMRec is flatter than SASRec: adaptive rise = 0.1 [0.08, 0.12] against 0.3 [0.27, 0.33]."
     )
     assert accuracy == (
-        "Accuracy: SAMRec is more accurate than SASRec: NDCG@10 0.06 [0.058, 0.062] against 0.05 [0.048, 0.052]."
+        "Accuracy: SAMRec is more accurate than SASRec: NDCG@10 = 0.06 [0.058, 0.062] against 0.05 [0.048, 0.052]."
     )
     assert robustness == (
         "Robustness: SAMRec is more robust than SASRec: "
-        "loss of NDCG@10 at noise 0.1 0.002 [0.001, 0.003] against 0.01 [0.008, 0.012]."
+        "loss of NDCG@10 at noise 0.1 = 0.002 [0.001, 0.003] against 0.01 [0.008, 0.012]."
     )
-    assert "; also more robust." in summary
+    assert "; more robust (loss of NDCG@10 at noise 0.1 = 0.002 [0.001, 0.003] against 0.01 [0.008, 0.012])." in summary
 
 
 def test_robustness_has_its_place_in_the_conclusion():
     fragile = {"loss of NDCG@10 at noise 0.1": (0.03, 0.02, 0.04)}
-    assert "; but less robust." in conclusion(FLATTER, BETTER, fragile)
-    assert "; with no difference in robustness that these runs can show." in conclusion(FLATTER, BETTER)
+    assert "; less robust (" in conclusion(FLATTER, BETTER, fragile)
+    assert "; not shown to be more or less robust (" in conclusion(FLATTER, BETTER)
 
 
 def test_measures_of_one_kind_that_do_not_agree_are_told_apart():
     mixed = {"top eigenvalue": (10, 8, 12), "trace": (2000, 1900, 2100)}
     assert (
-        "Sharpness: the measures do not agree on SAMRec against SASRec: flatter by top eigenvalue 10 [8, 12] against "
-        "40 [36, 44]; sharper by trace 2000 [1900, 2100] against 900 [850, 950]."
+        "Sharpness: the measures do not agree on SAMRec against SASRec: flatter by top eigenvalue = 10 [8, 12] against "
+        "40 [36, 44]; sharper by trace = 2000 [1900, 2100] against 900 [850, 950]."
     ) in text(table(SAMRec=mixed))
     partly = {"top eigenvalue": (10, 8, 12)}
     assert (
-        "flatter by top eigenvalue 10 [8, 12] against 40 [36, 44]; not told apart, as intervals overlap, by trace "
+        "flatter by top eigenvalue = 10 [8, 12] against 40 [36, 44]; not told apart, as intervals overlap, by trace = "
         "900 [850, 950] against 900 [850, 950]."
     ) in text(table(SAMRec=partly))
 
@@ -141,7 +147,7 @@ def test_disagreement_of_plain_and_adaptive_sharpness_is_warned_of():
         "Careful: of SAMRec against SASRec, the plain measures say sharper, the adaptive ones say flatter; "
         "plain sharpness depends on the scale of the weights"
     ) in found
-    assert "In sum, SAMRec against SASRec: undecided in sharpness, of which the measures do not agree and bet" in found
+    assert "In sum, SAMRec against SASRec: undecided in sharpness and better (" in found
     assert "Careful" not in text(table(SAMRec={**FLATTER, **BETTER}))
 
 
@@ -156,7 +162,7 @@ def test_one_run_each_says_nothing_of_the_spread_over_seeds():
     points = {measure: (value, value, value) for measure, (value, _, _) in {**FLATTER, **BETTER}.items()}
     found = text(table(SAMRec=points, runs=1))
     assert "One run each: nothing is known of the spread over seeds" in found
-    assert "flatter and better (top eigenvalue 10 against 40 [36, 44]; " in found
+    assert "flatter and better (top eigenvalue = 10 against 40 [36, 44]; " in found
     assert "One run cannot tell whether that holds for the models." in found and "the claim" not in found
     assert "One run" not in text(table(SAMRec=points, runs=2))
 
@@ -219,9 +225,9 @@ def test_one_label_alone_is_not_judged():
 def test_figures_are_rounded_to_four_digits_and_readable():
     figures = {"top eigenvalue": (12345.678, 12345.678, 12345.678), "trace": (1.23456e12, 1.23456e12, 1.23456e12)}
     found = text(table(SAMRec={**figures, "adaptive rise": (0.000123456, 0.000123456, 0.000123456)}))
-    assert "top eigenvalue 12350 against" in found
-    assert "trace 1.235e+12 against" in found
-    assert "adaptive rise 0.0001235 against" in found
+    assert "top eigenvalue = 12350 against" in found
+    assert "trace = 1.235e+12 against" in found
+    assert "adaptive rise = 0.0001235 against" in found
 
 
 def test_tables_that_cannot_be_read_are_refused():
@@ -232,8 +238,6 @@ def test_tables_that_cannot_be_read_are_refused():
         verdict(frame[:0], MEANINGS)
     with pytest.raises(ValueError, match="top eigenvalue of SASRec is there twice"):
         verdict(pd.concat([frame, frame[:1]]), MEANINGS)
-    with pytest.raises(ValueError, match="top eigenvalue of SAMRec lies outside its interval"):
-        verdict(table(SAMRec={"top eigenvalue": (3, 4, 5)}), MEANINGS)
     with pytest.raises(ValueError, match="BPR is not among the labels: SASRec, SAMRec"):
         verdict(frame, MEANINGS, reference="BPR")
     with pytest.raises(ValueError, match="'flatness' is no kind of measure"):

@@ -6,11 +6,11 @@ One random direction, the loss along it, and the loss over a plane::
     along = line(loss, parameters, first, positions(reach=1, count=51))
     over = surface(loss, parameters, (first, second), positions(1, 51), positions(1, 51))
 
-A *loss* is a callable without arguments that gives the loss of the weights as they are: of the same sample and without
-dropout at every call. *Parameters* are tensors by name, as :func:`recbole_samrec.sam.select` gives them. A *direction*
-is one tensor for each parameter, in their order: random, an eigenvector, anything. Weights are written in place and
-come back bit for bit, also after an exception or Ctrl-C. At position 0 nothing is added, so the loss there is exactly
-that of the weights. No graph of gradients is kept.
+A *loss* gives the loss of the weights as they are, of the same sample and without dropout at every call: a callable
+without arguments, or a :class:`recbole_samrec.curvature.ChunkedLoss`. *Parameters* are tensors by name, as
+:func:`recbole_samrec.sam.select` gives them. A *direction* is one tensor for each parameter, in their order: random, an
+eigenvector, anything. Weights are written in place and come back bit for bit, also after an exception or Ctrl-C. At
+position 0 nothing is added, so the loss there is exactly that of the weights. No graph of gradients is kept.
 
 What a picture shows is a slice of very many dimensions: a minimum that looks flat in two random directions may be sharp
 in others. Filter normalisation makes two models' slices comparable where only the scale of their rows differs.
@@ -29,7 +29,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Loss = Callable[[], Tensor]
+from recbole_samrec.curvature import Loss, loss_value
+
 Parameters = Mapping[str, Tensor]
 Direction = Sequence[Tensor]
 Save = Callable[[np.ndarray], object]
@@ -253,7 +254,7 @@ def _fill(
         try:
             for index in row:
                 place(index)
-                value = float(loss())
+                value = loss_value(loss)
                 values[index] = math.inf if math.isnan(value) else value  # NaN is what is not computed
                 done += 1
                 if progress:

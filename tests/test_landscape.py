@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_samrec.curvature import ChunkedLoss
 from recbole_samrec.landscape import between, line, positions, random_direction, surface
 
 
@@ -278,6 +279,15 @@ def test_a_surface_is_saved_after_each_row(parameters):
     loss = quadratic(parameters, [1, 1, 1, 1])
     surface(loss, parameters, directions, [0, 1, 2], [0, 1], save=lambda v: counts.append(int(np.isfinite(v).sum())))
     assert counts == [3, 6]
+
+
+def test_a_loss_in_chunks_is_their_weighted_mean(parameters):
+    first, second = quadratic(parameters, [1, 2, 3, 4]), quadratic(parameters, [5, 0, 1, 2])
+    direction = random_direction(parameters, 1)
+    whole, one, other = (
+        line(loss, parameters, direction, [-1, 0, 1]) for loss in (ChunkedLoss([first, second], [3, 1]), first, second)
+    )
+    np.testing.assert_allclose(whole, (3 * one + other) / 4, rtol=1e-14)
 
 
 def test_what_was_computed_before_is_not_written_to(parameters):

@@ -83,6 +83,11 @@ def test_a_row_of_zeros_does_not_move(parameters):
     assert not table[0].any() and table[1:].all()
 
 
+def test_a_row_for_which_only_zeros_are_drawn_does_not_move(parameters, monkeypatch):
+    monkeypatch.setattr(torch, "randn", lambda shape, **_: torch.zeros(shape))
+    assert not any(d.any() for d in random_direction(parameters, seed=1, vectors="scale"))
+
+
 def test_vectors_may_be_scaled_as_one_filter(parameters):
     ignored, scaled = (random_direction(parameters, seed=1, vectors=how) for how in ("ignore", "scale"))
     assert torch.equal(ignored[0], scaled[0]) and torch.equal(ignored[1], scaled[1])
@@ -156,6 +161,9 @@ def test_a_surface_of_a_quadratic_is_exact_and_symmetric():
 
 
 def test_the_middle_is_the_loss_of_the_untouched_weights(parameters):
+    with torch.no_grad():
+        parameters["norm.bias"][:3] = -0.0  # adding 0 would make it 0.0
+
     def loss():  # any change of any bit of the weights shows
         return sum(p.detach().numpy().view(np.int32).astype(np.float64).sum() for p in parameters.values())
 

@@ -32,6 +32,7 @@ RANGES: dict[str, tuple[float, float, str]] = {
     **dict.fromkeys("max_bad_steps n_layers n_heads hidden_size inner_size embedding_size nproc".split(), _COUNT),
     "window_stride": _COUNT,
     **dict.fromkeys("eval_step weight_decay worker sam_rho sam_eta initializer_range".split(), _NOT_NEGATIVE),
+    "track_sharpness": _NOT_NEGATIVE,
     **dict.fromkeys("sam_start sam_rho_from gsam_alpha fsam_sigma looksam_alpha".split(), _NOT_NEGATIVE),
     **{"looksam_k": _COUNT, "sam_rho_epochs": _POSITIVE, "sam_momentum": _SHARE},
     **dict.fromkeys(("hidden_dropout_prob", "attn_dropout_prob", "dropout_prob"), _SHARE),

@@ -17,7 +17,6 @@ exact multiplication by the Hessian", 1994.
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,14 +24,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.linalg import eigh_tridiagonal
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
-Progress = Callable[[int, int], None]
-"""Told after each product how many are done and how many there may be at most."""
-
-_PROBE = 10  # products that find the size of the spectrum, to which residuals are compared
-_TAKES_RNG = "rng" in inspect.signature(eigsh).parameters  # since SciPy 1.17; before, restarts are drawn with one seed
+from recbole_samrec.lanczos import Eigen, Progress, SymmetricMatrix, lanczos, outermost
 
 
 class ChunkedLoss:
@@ -63,29 +57,6 @@ class ChunkedLoss:
 
 
 Loss = Callable[[], Tensor] | ChunkedLoss
-
-
-@dataclass(frozen=True)
-class Eigen:
-    """Eigenvalues at one end of a spectrum.
-
-    Attributes:
-        values: Eigenvalues ``[k]``, the outermost first.
-        vectors: Their unit vectors ``[k, n]``.
-        residuals: ``|H v - value * v| / scale`` of each ``[k]``.
-        converged: Whether the residual is within the tolerance ``[k]``. What did not converge is a rough estimate,
-            on the inner side of its eigenvalue, and not a figure to report.
-        scale: The largest absolute eigenvalue seen, near that of the Hessian and not above it. An eigenvalue of the
-            Hessian is within ``residual * scale`` of each value.
-        products: Hessian-vector products that were computed.
-    """
-
-    values: np.ndarray
-    vectors: np.ndarray
-    residuals: np.ndarray
-    converged: np.ndarray
-    scale: float
-    products: int
 
 
 @dataclass(frozen=True)
@@ -200,10 +171,8 @@ def top_eigenvalues(
 ) -> Eigen:
     """The largest eigenvalues of the Hessian, by the implicitly restarted Lanczos method of ARPACK.
 
-    Lanczos from one start vector may find an eigenvalue that occurs several times only once. What ARPACK found is
-    therefore taken out of the Hessian, and what is left is searched from another start until nothing larger comes up.
-    A Hessian of at most ``max(20, 2 * k + 1)`` weights is built and solved densely. Memory: as many vectors in double
-    precision as that number, three times.
+    An eigenvalue that occurs several times is found as often; see :func:`recbole_samrec.lanczos.outermost`. Memory:
+    ``3 * max(20, 2 * k + 1)`` vectors in double precision.
 
     Args:
         loss: The loss, twice differentiable.
@@ -211,8 +180,8 @@ def top_eigenvalues(
         k: How many eigenvalues, from 1 to n.
         smallest: The smallest ones, which are the most negative, instead of the largest.
         tolerance: Largest residual, relative to the largest absolute eigenvalue, of a value that counts as converged.
-        max_products: At most how many Hessian-vector products may be spent; a number below ``10 + 2 * k``, or below n
-            where the Hessian is built, is taken for that one.
+        max_products: At most how many Hessian-vector products may be spent, but never less than what
+            :func:`recbole_samrec.lanczos.outermost` needs, 72 and k up to k = 9.
         seed: Seed of the start vectors.
         progress: Told of each product.
 
@@ -223,15 +192,8 @@ def top_eigenvalues(
         ValueError: k is out of its range, or see :func:`hvp`.
         FloatingPointError: A product is not finite.
     """
-    hessian = _Hessian(loss, parameters, max_products, progress)
-    if not 1 <= k <= hessian.size:
-        raise ValueError(f"k must be from 1 to the number of weights, {hessian.size}, not {k}")
-    sign = -1.0 if smallest else 1.0
-    if hessian.size <= _subspace(k):
-        return _dense_eigenvalues(hessian, k, sign, tolerance)
-    search = _Search(hessian, k, sign, tolerance, max_products, np.random.default_rng(seed))
-    search.run()
-    return search.result()
+    hessian = _hessian(loss, parameters, max_products, progress)
+    return outermost(hessian, k, smallest, tolerance, max_products, seed)
 
 
 def trace(
@@ -252,7 +214,7 @@ def trace(
     Raises:
         ValueError: There is no probe, or see :func:`hvp`.
     """
-    hessian, random = _Hessian(loss, parameters, probes, progress), np.random.default_rng(seed)
+    hessian, random = _hessian(loss, parameters, probes, progress), np.random.default_rng(seed)
     signs = (_signs(random, hessian.size) for _ in range(_at_least_one("probes", probes)))
     return _estimate(np.array([z @ hessian(z) for z in signs]))
 
@@ -293,11 +255,11 @@ def spectral_density(
         ValueError: There is no probe or no step, or see :func:`hvp`.
     """
     steps, probes = _at_least_one("steps", steps), _at_least_one("probes", probes)
-    hessian, random = _Hessian(loss, parameters, steps * probes, progress), np.random.default_rng(seed)
+    hessian, random = _hessian(loss, parameters, steps * probes, progress), np.random.default_rng(seed)
     steps = min(steps, hessian.size)
     nodes, weights = np.zeros((probes, steps)), np.zeros((probes, steps))
     for probe in range(probes):
-        _, diagonal, beside = _lanczos(hessian, _signs(random, hessian.size), steps, hessian.precision)
+        _, diagonal, beside = lanczos(hessian, _signs(random, hessian.size), steps, hessian.precision)
         found, vectors = eigh_tridiagonal(diagonal, beside)
         nodes[probe, : len(found)], weights[probe, : len(found)] = found, vectors[0] ** 2
     low, high = nodes[weights > 0].min(), nodes[weights > 0].max()
@@ -333,170 +295,17 @@ def smoothed(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray, width: fl
     return density / (len(nodes) * width * math.sqrt(2 * math.pi))
 
 
-class _Hessian:
-    """A Hessian as a function from a double precision vector to its product; counts products."""
+def _hessian(loss: Loss, parameters: Sequence[Tensor], total: int, progress: Progress | None) -> SymmetricMatrix:
+    """The Hessian as what :mod:`recbole_samrec.lanczos` works on."""
+    size = sum(p.numel() for p in parameters)
+    if not size:
+        raise ValueError("there are no parameters to differentiate by")
+    precision = torch.finfo(functools.reduce(torch.promote_types, [p.dtype for p in parameters])).eps
 
-    def __init__(self, loss: Loss, parameters: Sequence[Tensor], total: int, progress: Progress | None) -> None:
-        self._loss, self._parameters = loss, list(parameters)
-        self._total, self._progress = total, progress
-        self.size = sum(p.numel() for p in self._parameters)
-        kinds = [p.dtype for p in self._parameters]
-        if not self.size:
-            raise ValueError("there are no parameters to differentiate by")
-        self.precision = torch.finfo(functools.reduce(torch.promote_types, kinds)).eps
-        self.products = 0
+    def product(vector: np.ndarray) -> np.ndarray:
+        return hvp(loss, parameters, torch.from_numpy(np.ascontiguousarray(vector))).double().cpu().numpy()
 
-    def __call__(self, vector: np.ndarray) -> np.ndarray:
-        product = hvp(self._loss, self._parameters, torch.from_numpy(np.ascontiguousarray(vector)))
-        self.products += 1
-        if self._progress is not None:
-            self._progress(self.products, max(self._total, self.products))
-        return product.double().cpu().numpy()
-
-
-class _Search:
-    """The search for the k largest eigenvalues of ``sign * H``.
-
-    Args:
-        hessian: The Hessian.
-        k: How many.
-        sign: 1, or -1 for the smallest ones.
-        tolerance: Largest relative residual.
-        max_products: How many products may be spent.
-        random: Draws start vectors.
-    """
-
-    def __init__(
-        self, hessian: _Hessian, k: int, sign: float, tolerance: float, max_products: int, random: np.random.Generator
-    ) -> None:
-        self._hessian, self._k, self._sign, self._tolerance = hessian, k, sign, tolerance
-        self._max_products, self._random = max_products, random
-        self._scale = 0.0
-        self._values, self._vectors = np.empty(0), np.empty((0, hessian.size))
-
-    def run(self) -> None:
-        """Find the size of the spectrum, then eigenvalues until no larger ones are left or the products are spent."""
-        self._scale = np.abs(self._ritz(_PROBE)[0]).max()
-        k, subspace, rest = self._k, _subspace(self._k), None
-        while self._left() >= 3 * subspace + 2:  # ARPACK's start, one restart, and the search of what is left
-            self._add(*self._arpack(max(k - len(self._values), 1), subspace))
-            rest = self._ritz(subspace)
-            if len(self._values) >= k and rest[0].max() <= np.sort(self._values)[-k] + self._tolerance * self._scale:
-                return
-        if rest is not None:
-            self._add(*rest)
-        while len(self._values) < k:
-            self._add(*self._ritz(max(self._left(), k)))
-
-    def result(self) -> Eigen:
-        """The k largest with their residuals, each of one more product."""
-        vectors = self._vectors[np.argsort(-self._values)[: self._k]]
-        products = np.stack([self._hessian(v) for v in vectors])
-        return _eigen(vectors, products, self._sign, self._scale, self._tolerance, self._hessian.products)
-
-    def _left(self) -> int:
-        """Products that may be spent before those that :meth:`result` takes."""
-        return self._max_products - self._hessian.products - self._k
-
-    def _add(self, values: np.ndarray, vectors: np.ndarray) -> None:
-        self._values = np.concatenate([self._values, values])
-        self._vectors = np.concatenate([self._vectors, vectors])
-
-    def _outside(self, vector: np.ndarray) -> np.ndarray:
-        """The part of a vector that is orthogonal to the eigenvectors that were found."""
-        return vector - (self._vectors @ vector) @ self._vectors
-
-    def _rest(self, vector: np.ndarray) -> np.ndarray:
-        """The product with ``sign * H`` after what was found has been taken out."""
-        return self._outside(self._sign * self._hessian(self._outside(vector)))
-
-    def _ritz(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Estimates of eigenvalues of what is left, ascending, from a new start; none is above the largest."""
-        start = self._outside(self._random.standard_normal(self._hessian.size))
-        basis, diagonal, beside = _lanczos(self._rest, start, steps, self._hessian.precision)
-        values, weights = eigh_tridiagonal(diagonal, beside)
-        return values, weights.T @ basis
-
-    def _arpack(self, k: int, subspace: int) -> tuple[np.ndarray, np.ndarray]:
-        """The largest eigenvalues of what is left that converge."""
-        # ARPACK compares a residual with its own eigenvalue, which never ends for one that is zero but for rounding.
-        # Shifted by the spectrum's size, the eigenvalues lie between 0 and twice that size, and so does the yardstick.
-        shift = self._scale or 1.0
-
-        def shifted(vector: np.ndarray) -> np.ndarray:
-            inside = self._outside(vector)
-            return self._rest(vector) + shift * inside - shift * (vector - inside)
-
-        size = self._hessian.size
-        restarts = (self._left() - 2 * subspace - 2) // (subspace - k)
-        settings = {"rng": self._random} if _TAKES_RNG else {}
-        try:
-            values, vectors = eigsh(
-                LinearOperator((size, size), matvec=shifted, dtype=np.float64),
-                k=k,
-                which="LA",
-                v0=self._outside(self._random.standard_normal(size)),
-                ncv=subspace,
-                maxiter=max(restarts, 1),
-                tol=self._tolerance / 2,
-                **settings,
-            )
-        except ArpackNoConvergence as error:
-            values, vectors = error.eigenvalues, error.eigenvectors
-        return values - shift, vectors.T
-
-
-def _subspace(k: int) -> int:
-    """Vectors between ARPACK's restarts."""
-    return max(20, 2 * k + 1)
-
-
-def _dense_eigenvalues(hessian: _Hessian, k: int, sign: float, tolerance: float) -> Eigen:
-    matrix = np.stack([hessian(row) for row in np.eye(hessian.size)])
-    values, vectors = np.linalg.eigh(sign * (matrix + matrix.T) / 2)
-    outermost = vectors.T[::-1][:k]
-    return _eigen(outermost, outermost @ matrix, sign, np.abs(values).max(), tolerance, hessian.products)
-
-
-def _eigen(vectors: np.ndarray, products: np.ndarray, sign: float, scale: float, tolerance: float, spent: int) -> Eigen:
-    """Eigenvalues as the Rayleigh quotients of vectors ``[k, n]`` with their products ``[k, n]``."""
-    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    values = (vectors * products).sum(axis=1)
-    order = np.argsort(-sign * values)
-    values, vectors, products = values[order], vectors[order], products[order]
-    scale = float(max(scale, np.abs(values).max()))
-    residuals = np.linalg.norm(products - values[:, None] * vectors, axis=1) / (scale or 1.0)
-    return Eigen(values, vectors, residuals, residuals <= tolerance, scale, spent)
-
-
-def _lanczos(
-    product: Callable[[np.ndarray], np.ndarray], start: np.ndarray, steps: int, precision: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Lanczos's tridiagonal matrix of a symmetric matrix, with full re-orthogonalisation.
-
-    Args:
-        product: The product of the matrix and a vector ``[n]``.
-        start: The first vector.
-        steps: At most how many products; fewer are made if their vectors span an invariant subspace.
-        precision: Relative accuracy of a product.
-
-    Returns:
-        The orthonormal vectors ``[m, n]``, the diagonal ``[m]`` and what is beside it ``[m - 1]``.
-    """
-    basis, diagonal, beside = np.empty((steps, len(start))), np.empty(steps), np.empty(steps)
-    basis[0] = start / np.linalg.norm(start)
-    for step in range(steps):
-        image = product(basis[step])
-        diagonal[step] = basis[step] @ image
-        known = basis[: step + 1]
-        for _ in range(2):  # once leaves what rounding has spared
-            image = image - (known @ image) @ known
-        beside[step] = np.linalg.norm(image)
-        largest = max(np.abs(diagonal[: step + 1]).max(), beside[:step].max(initial=0))
-        if step + 1 == steps or beside[step] <= 100 * precision * largest:
-            break
-        basis[step + 1] = image / beside[step]
-    return basis[: step + 1], diagonal[: step + 1], beside[:step]
+    return SymmetricMatrix(product, size, precision, total, progress)
 
 
 def _shares(loss: Loss) -> Iterator[tuple[float, Callable[[], Tensor]]]:

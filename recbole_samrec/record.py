@@ -57,6 +57,7 @@ def describe(
         "peak_memory_mb": peak_memory_mb(config["device"]),
         "skipped_steps": trainer.sam_step.skipped if ours else None,
         **({"pretraining": trainer.pretraining} if ours and trainer.pretraining else {}),
+        **({"sharpness": trainer.tracker.history} if ours and trainer.tracker.history else {}),
         "valid": renamed(trainer.best_valid_result),
         "test": renamed(test),
     }

@@ -178,6 +178,7 @@ class Resumable:
             "train_loss": {int(k): float(v) for k, v in self.train_loss_dict.items() if v is not None},
             "seconds": dict(self.seconds),
             "pretraining": self.pretraining,
+            "sharpness": self.tracker.history,
             "elapsed": self.elapsed + time.perf_counter() - self._started,
         }
 
@@ -202,6 +203,7 @@ class Resumable:
                 self.best_valid_result, self.best_epoch = state["best_valid_result"], state["best_epoch"]
                 self.train_loss_dict, self.seconds = dict(state["train_loss"]), dict(state["seconds"])
                 self.elapsed, self.pretraining = state["elapsed"], state.get("pretraining")
+                self.tracker.history = list(state.get("sharpness") or [])
                 self._resumed = state
             else:
                 self.best_epoch = state["epoch"]  # RecBole saves its best epochs only

@@ -34,6 +34,7 @@ from recbole_samrec.ranks import RankRecorder
 from recbole_samrec.resume import Resumable, whole
 from recbole_samrec.sam_settings import SAMSettings
 from recbole_samrec.step import SAMStep
+from recbole_samrec.tracking import SharpnessTracker
 
 EXACT_STOPPING: ContextVar[bool] = ContextVar("exact_stopping", default=True)
 """Whether early stopping counts a tie as no gain and stops in time; from ``exact_early_stopping``."""
@@ -71,6 +72,7 @@ class SAMTrainer(Resumable, Trainer):
             patience=config["max_bad_steps"] or 20,
             on_step=lambda: self.listener.stepped(),
         )
+        self.tracker = SharpnessTracker(self, int(config["track_sharpness"] or 0))
         self._started = time.perf_counter()
         super().__init__(config, model)
         self.clip_grad_norm = None  # the step's hook clips: RecBole would clip the scaled gradient
@@ -120,7 +122,17 @@ class SAMTrainer(Resumable, Trainer):
             loss_func = self.sam_step.recorded(loss_func or self.training_loss())
             losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self._report_training(epoch_idx, losses, len(train_data))
+        if self.tracker.due(epoch_idx):
+            self._track(epoch_idx, train_data)
         return losses
+
+    def _track(self, epoch_idx: int, train_data: DataLoader) -> None:
+        found = self.tracker.measure(epoch_idx, train_data)
+        certain = "" if found["converged"] else " (not converged)"
+        self.logger.info(
+            f"epoch {epoch_idx} sharpness: top eigenvalue {found['top_eigenvalue']:.4g}{certain}, rise of the loss by "
+            f"{found['ascent_rise']:.4g} at rho {found['rho']:g}, gradient norm {found['gradient_norm']:.4g}"
+        )
 
     def training_loss(self) -> Callable[[Any], Any]:
         """The loss of a batch: of whole rows, of prefixes cut to the longest of the batch, or RecBole's own."""

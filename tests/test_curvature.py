@@ -89,7 +89,7 @@ def test_flat_vectors_come_apart_into_the_pieces_they_were_made_of():
         assert torch.equal(piece, again) and piece.dtype == again.dtype
     with pytest.raises(ValueError, match=r"11 elements is needed, not one of shape \(10,\)"):
         unflatten(flat[:10], pieces)
-    sparse = torch.sparse_coo_tensor([[1]], [[2.0, 3.0]], (3, 2))
+    sparse = torch.sparse_coo_tensor([[1]], [[2.0, 3.0]], (3, 2), check_invariants=True)
     assert flatten([sparse, torch.ones(1)]).tolist() == [0, 0, 2, 3, 0, 0, 1]
 
 
@@ -161,7 +161,12 @@ def test_only_one_chunk_is_in_memory_at_a_time():
 
 @pytest.mark.parametrize(
     ("chunks", "weights", "message"),
-    [(2, [1.0], "2 chunks need as many weights"), (2, [2, -1], "at least 0"), (1, [0.0], "sum above 0"), (0, [], "sum")],
+    [
+        (2, [1.0], "2 chunks need as many weights"),
+        (2, [2, -1], "at least 0"),
+        (1, [0.0], "sum above 0"),
+        (0, [], "sum"),
+    ],
 )
 def test_weights_of_chunks_that_make_no_mean_are_refused(chunks, weights, message):
     with pytest.raises(ValueError, match=message):
@@ -224,14 +229,17 @@ def test_what_the_products_do_not_suffice_for_is_marked():
     assert top_eigenvalues(loss, parameters, 6, tolerance=1e-8, max_products=10_000).converged.all()
 
 
-@pytest.mark.parametrize("eigenvalues", [[3.0] * 40, np.linspace(-1, 3, 40)])
-def test_as_many_values_as_asked_for_come_back_from_too_few_products(eigenvalues):
+@pytest.mark.parametrize("eigenvalues", [[3.0] * 40, np.r_[[3.0] * 3, np.linspace(-1, 2, 997)]])
+def test_the_fewest_products_give_as_many_values_as_asked_for(eigenvalues):
     loss, parameters, _ = quadratic(eigenvalues)
-    found = top_eigenvalues(loss, parameters, 5, max_products=1)
+    found = top_eigenvalues(loss, parameters, 5, tolerance=1e-4, max_products=1)
     assert found.values.shape == found.residuals.shape == found.converged.shape == (5,)
-    assert found.vectors.shape == (5, 40) and found.products <= 10 + 2 * 5
-    assert (found.converged == (found.residuals <= 1e-3)).all()
-    assert (found.values <= 3 + 1e-9).all()
+    assert found.vectors.shape == (5, len(eigenvalues)) and found.products <= 77
+    assert (found.converged == (found.residuals <= 1e-4)).all()
+    expected = np.sort(eigenvalues)[::-1][:5]
+    assert found.values[found.converged] == pytest.approx(expected[found.converged], abs=1e-3)
+    assert found.converged.all() == (len(eigenvalues) == 40)
+    assert (found.values <= expected + 1e-9).all()
 
 
 def test_the_seed_decides_the_figures_and_progress_counts_products():
@@ -304,15 +312,15 @@ def test_density_integrates_to_one_and_has_the_moments_of_the_spectrum(problem):
 
 
 def test_density_equals_that_of_the_dense_eigenvalues():
-    loss, parameters, hessian = tanh_network()
+    loss, parameters, hessian = tanh_network(hidden=3)
     eigenvalues = torch.linalg.eigvalsh(hessian).numpy()
-    found = spectral_density(loss, parameters, steps=len(eigenvalues), probes=400, width=0.5)
+    found = spectral_density(loss, parameters, steps=len(eigenvalues), probes=200, width=0.5)
     expected = np.exp(-(((found.grid[:, None] - eigenvalues) / 0.5) ** 2) / 2).mean(axis=1) / 0.5 / np.sqrt(2 * np.pi)
-    assert np.trapezoid(abs(found.density - expected), found.grid) < 0.05
+    assert np.trapezoid(abs(found.density - expected), found.grid) < 0.1
     share = (eigenvalues < -found.zero).mean()
     assert share > 0.1
     assert abs(found.negative_share.value - share) <= 4 * found.negative_share.standard_error
-    assert 0 < found.negative_share.standard_error < 0.01 and found.negative_share.probes == 400
+    assert 0 < found.negative_share.standard_error < 0.02 and found.negative_share.probes == 200
 
 
 def test_density_of_a_diagonal_hessian_is_exact_with_one_probe_and_ends_when_nothing_is_left():

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from recbole.utils import init_seed
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import nn
 
 from recbole_samrec import plugin, run
 from recbole_samrec.configure import check_data, configure
 from recbole_samrec.curvature import ChunkedLoss
 from recbole_samrec.errors import CheckpointError, ConfigError, UserError
-from recbole_samrec.model.packed import packed_loss, prefix_loss
-from recbole_samrec.model_state import ModelState, RandomState
+from recbole_samrec.loss_sample import sampled_loss
 from recbole_samrec.record import label
 from recbole_samrec.trainer import SAMTrainer, require_gradients
 
 CHUNK_TARGETS = 512
 """Training targets whose loss is computed at a time, which bounds the memory."""
-SAMPLE_SEED = 2020
-"""Decides which training targets are taken; the same for all runs, so that they are judged on the same ones."""
 
 
 @dataclass
@@ -119,7 +112,7 @@ def load(folder: Path, targets: int, source: str | None = None) -> Solution:
     sha256 = check_data(config, lambda line: None).sha256
     if sha256 != record["data"]["sha256"]:
         raise ConfigError(
-            f"{folder}: {config['dataset']} has other interactions than it was trained on; put that data set in its place"
+            f"{folder}: {config['dataset']} has other interactions than it was trained on; put those in their place"
         )
     trainer, loaders = _prepared(config)
     if not isinstance(trainer, SAMTrainer):
@@ -133,9 +126,6 @@ def load(folder: Path, targets: int, source: str | None = None) -> Solution:
         raise CheckpointError(f"{weights}: the run's best weights are not there; train it again")
     trainer.resume_weights(weights)
     trainer.model.eval()
-    init_seed(SAMPLE_SEED, config["reproducibility"])
-    if isinstance(getattr(loaders[0], "generator", None), torch.Generator):
-        loaders[0].generator.manual_seed(SAMPLE_SEED)
     loss, taken, there = sampled_loss(trainer, loaders[0], targets)
     named = {name: weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
     return Solution(folder, label(config), record, trainer, loaders, named, loss, taken, there)
@@ -149,69 +139,3 @@ def _prepared(config: Any) -> tuple[Any, tuple]:
     finally:
         logging.disable(logging.NOTSET)
     return trainer, loaders
-
-
-def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, int, int]:
-    """The training loss of a model on some batches, always the same ones, with the same random draws.
-
-    Args:
-        trainer: Our trainer of the model.
-        train: Its loader of training data.
-        targets: How many targets are wanted; whole batches are taken until there are as many.
-
-    Returns:
-        The loss, the number of its targets, and that of all training targets.
-    """
-    of_batch = differentiable_loss(trainer)
-    chunks, weights = [], []
-    for batch in train:
-        batch = batch.to(trainer.device)
-        chunks.append(_chunk(trainer.model, of_batch, batch, RandomState.get()))
-        weights.append(targets_of(trainer, batch))
-        if sum(weights) >= targets:
-            break
-    everything = len(train.windows.targets) if trainer.config["training"] == "packed" else len(train._dataset)
-    return ChunkedLoss(chunks, weights), sum(weights), everything
-
-
-def targets_of(trainer: Any, batch: Any) -> int:
-    """How many targets a batch of training data has."""
-    if trainer.config["training"] == "packed":
-        return int((batch[trainer.model.POS_ITEM_ID] != 0).sum())
-    return len(batch)
-
-
-def _chunk(
-    model: nn.Module, of_batch: Callable[[Any], Any], batch: Any, draws: Mapping[str, Any]
-) -> Callable[[], Tensor]:
-    """The loss of one batch, which draws the same random numbers and leaves the model as it is at every call."""
-
-    def loss() -> Tensor:
-        kept, before = ModelState(model), RandomState.get()
-        RandomState.set(dict(draws))
-        try:
-            with twice_differentiable():
-                value = of_batch(batch)
-        finally:
-            RandomState.set(before)
-            kept.restore()
-        return sum(value) if isinstance(value, tuple) else value
-
-    return loss
-
-
-def differentiable_loss(trainer: Any) -> Callable[[Any], Any]:
-    """What a trainer lowers, by operations that can be differentiated twice."""
-    model, config = trainer.model, trainer.config
-    if config["training"] == "packed":
-        return packed_loss(model, config, fused=False)
-    if trainer.computes_last_positions:
-        return prefix_loss(model, config, fused=False)
-    return model.calculate_loss
-
-
-@contextlib.contextmanager
-def twice_differentiable() -> Iterator[None]:
-    """Attention and recurrent layers by operations that have a second derivative; the fast ones have none."""
-    with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
-        yield

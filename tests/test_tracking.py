@@ -1,0 +1,63 @@
+"""Sharpness measured during training: what is recorded, and that training does not notice."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from command import main, succeed
+from tiny import cyclic, write_events
+
+from recbole_samrec import checkpoint
+from recbole_samrec.loss_sample import generators
+
+ANY = ["--train_batch_size=64", "--topk=[5]", "--valid_metric=NDCG@5", "--epochs=5", "--dataset=tiny"]
+SMALL = ["--hidden_size=8", "--inner_size=8", "--n_layers=1", "--MAX_ITEM_LIST_LENGTH=6", *ANY]
+OWN = {"GRU4Rec": ["--hidden_size=8", "--embedding_size=8", *ANY], "BPR": ["--embedding_size=8", *ANY]}
+
+
+@pytest.fixture(autouse=True)
+def data(own_folder):
+    write_events("dataset", "tiny", cyclic(users=40, items=12))
+
+
+def record(folder):
+    return json.loads(Path(folder, "result.json").read_text())
+
+
+@pytest.mark.parametrize("model", ["SAMRec", "GRU4Rec", "BPR", "CL4SRec"])
+def test_training_does_not_notice(model):
+    arguments = [f"--model={model}", *OWN.get(model, SMALL)]
+    succeed("run", *arguments, "--run_dir=plain")
+    succeed("run", *arguments, "--run_dir=tracked", "--track_sharpness=2")
+    plain, tracked = record("plain"), record("tracked")
+    assert "sharpness" not in plain and [entry["epoch"] for entry in tracked["sharpness"]] == [0, 1, 3]
+    assert plain["test"] == tracked["test"] and plain["valid"] == tracked["valid"]
+    weights = [checkpoint.load(Path(folder, "best.pth"))["state_dict"] for folder in ("plain", "tracked")]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    log = Path("tracked/run.log").read_text()
+    for entry in tracked["sharpness"]:
+        assert entry["loss"] > 0 and entry["gradient_norm"] > 0 and entry["targets"] > 0
+        assert f"epoch {entry['epoch']} sharpness: top eigenvalue {entry['top_eigenvalue']:.4g}" in log
+    assert all(entry["converged"] for entry in tracked["sharpness"])
+
+
+def test_a_resumed_run_keeps_what_was_measured():
+    succeed("run", *SMALL, "--run_dir=whole", "--track_sharpness=2")
+    arguments = [word for word in SMALL if not word.startswith("--epochs")]
+    succeed("run", *arguments, "--epochs=2", "--run_dir=parts", "--track_sharpness=2")
+    succeed("run", "--resume=parts", "--epochs=5")
+    assert record("parts")["sharpness"] == record("whole")["sharpness"]
+
+
+def test_a_negative_number_is_refused():
+    said = main("run", *SMALL, "--track_sharpness=-1")
+    assert said.status == 2 and "track_sharpness" in said.err
+
+
+def test_generators_are_found_inside_loaders():
+    generator = torch.Generator()
+    inner = torch.utils.data.DataLoader([1, 2], generator=generator)
+    outer = torch.utils.data.DataLoader([1, 2])
+    outer.inner = inner
+    assert generators(outer) == [generator]

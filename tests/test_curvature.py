@@ -208,7 +208,8 @@ def test_outermost_eigenvalues_equal_those_of_the_dense_hessian(problem, k, smal
     np.testing.assert_allclose(found.values, expected, atol=1e-6 * scale)
     np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(k), atol=1e-5)
     left = found.vectors @ hessian.numpy() - found.values[:, None] * found.vectors
-    np.testing.assert_allclose(np.linalg.norm(left, axis=1), found.residuals * found.scale, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(left, axis=1), found.errors, atol=1e-12)
+    np.testing.assert_allclose(found.errors, found.residuals * found.scale)
 
 
 @pytest.mark.parametrize("distinct", [3, 50])
@@ -264,6 +265,14 @@ def test_single_precision_finds_the_eigenvalues_to_its_accuracy():
     assert hvp(loss, parameters, random_vector(parameters)).dtype == torch.float32
     density = spectral_density(loss, parameters, steps=20, probes=3)
     assert density.nodes.max() == pytest.approx(50, rel=1e-5) and density.nodes.min() == pytest.approx(-10, rel=1e-5)
+
+
+def test_eigenvalues_near_zero_do_not_use_up_the_products():
+    eigenvalues = np.r_[50.0, 20.0, -(10.0 ** -np.linspace(1, 9, 300)), -10.0]
+    loss, parameters, _ = quadratic(eigenvalues)
+    found = top_eigenvalues(loss, parameters, 8)
+    assert found.converged.all() and found.products < 100
+    assert (abs(found.values - np.sort(eigenvalues)[::-1][:8]) <= 1e-3 * 50).all()
 
 
 @pytest.mark.parametrize("k", [0, 4])

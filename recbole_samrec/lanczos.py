@@ -1,0 +1,272 @@
+"""Eigenvalues of a large symmetric matrix that is known only by its products with vectors.
+
+Plain linear algebra in double precision: Lanczos's method with full re-orthogonalisation (Golub and Van Loan, "Matrix
+Computations", 4th edition, section 10.3), and the search for the outermost eigenvalues with ARPACK.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh_tridiagonal
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+Progress = Callable[[int, int], None]
+"""Told after each product how many are done and how many there may be at most."""
+
+_PROBE = 10  # products that find the size of the spectrum, to which residuals are compared
+_TAKES_RNG = "rng" in inspect.signature(eigsh).parameters  # since SciPy 1.17; before, restarts are drawn with one seed
+
+
+@dataclass(frozen=True)
+class Eigen:
+    """Eigenvalues at one end of a spectrum.
+
+    Attributes:
+        values: Eigenvalues ``[k]``, the outermost first.
+        vectors: Their unit vectors ``[k, n]``.
+        residuals: ``|H v - value * v| / scale`` of each ``[k]``.
+        converged: Whether the residual is within the tolerance ``[k]``. What did not converge is a rough estimate,
+            on the inner side of its eigenvalue, and not a figure to report.
+        scale: The largest absolute eigenvalue seen, near that of the matrix and not above it.
+        products: Products that were computed.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+    residuals: np.ndarray
+    converged: np.ndarray
+    scale: float
+    products: int
+
+    @property
+    def errors(self) -> np.ndarray:
+        """``|H v - value * v|`` of each ``[k]``: an eigenvalue of the matrix is no further from the value than that."""
+        return self.residuals * self.scale
+
+
+class SymmetricMatrix:
+    """A symmetric matrix as a function from a vector ``[n]`` to its product; counts the products.
+
+    Args:
+        product: The product with a double precision vector.
+        size: The number of rows, n.
+        precision: Relative accuracy of a product.
+        total: How many products there may be.
+        progress: Told of each product.
+    """
+
+    def __init__(
+        self,
+        product: Callable[[np.ndarray], np.ndarray],
+        size: int,
+        precision: float,
+        total: int,
+        progress: Progress | None = None,
+    ) -> None:
+        self._product, self._total, self._progress = product, total, progress
+        self.size, self.precision, self.products = size, precision, 0
+
+    def __call__(self, vector: np.ndarray) -> np.ndarray:
+        """The product with a vector."""
+        product = self._product(vector)
+        self.products += 1
+        if self._progress is not None:
+            self._progress(self.products, max(self._total, self.products))
+        return product
+
+
+def outermost(matrix: SymmetricMatrix, k: int, smallest: bool, tolerance: float, max_products: int, seed: int) -> Eigen:
+    """The k largest or smallest eigenvalues of a symmetric matrix.
+
+    Lanczos from one start vector may find an eigenvalue that occurs several times only once. What ARPACK found is
+    therefore taken out of the matrix, and what is left is searched from another start until nothing larger comes up.
+    A matrix of at most ``max(20, 2 * k + 1)`` rows is built and solved densely. Memory: as many vectors as that
+    number, three times.
+
+    Args:
+        matrix: The matrix.
+        k: How many eigenvalues, from 1 to n.
+        smallest: The smallest ones instead of the largest.
+        tolerance: Largest residual, relative to the largest absolute eigenvalue, of a value that counts as converged.
+        max_products: At most how many products may be spent, but never less than n where the matrix is built, and
+            otherwise enough for one restart: 72 and k up to k = 9.
+        seed: Seed of the start vectors.
+
+    Returns:
+        Values, vectors, residuals and which of them converged.
+
+    Raises:
+        ValueError: k is out of its range.
+    """
+    if not 1 <= k <= matrix.size:
+        raise ValueError(f"k must be from 1 to the number of weights, {matrix.size}, not {k}")
+    sign = -1.0 if smallest else 1.0
+    if matrix.size <= _subspace(k):
+        return _dense(matrix, k, sign, tolerance)
+    search = _Search(matrix, k, sign, tolerance, max_products, np.random.default_rng(seed))
+    search.run()
+    return search.result()
+
+
+def lanczos(
+    product: Callable[[np.ndarray], np.ndarray], start: np.ndarray, steps: int, precision: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lanczos's tridiagonal matrix of a symmetric matrix, with full re-orthogonalisation.
+
+    Args:
+        product: The product of the matrix and a vector ``[n]``.
+        start: The first vector.
+        steps: At most how many products; fewer are made if their vectors span an invariant subspace.
+        precision: Relative accuracy of a product.
+
+    Returns:
+        The orthonormal vectors ``[m, n]``, the diagonal ``[m]`` and what is beside it ``[m - 1]``.
+    """
+    basis, diagonal, beside = np.empty((steps, len(start))), np.empty(steps), np.empty(steps)
+    basis[0] = start / np.linalg.norm(start)
+    for step in range(steps):
+        image = product(basis[step])
+        diagonal[step] = basis[step] @ image
+        known = basis[: step + 1]
+        for _ in range(2):  # once leaves what rounding has spared
+            image = image - (known @ image) @ known
+        beside[step] = np.linalg.norm(image)
+        largest = max(np.abs(diagonal[: step + 1]).max(), beside[:step].max(initial=0))
+        if step + 1 == steps or beside[step] <= 100 * precision * largest:
+            break
+        basis[step + 1] = image / beside[step]
+    return basis[: step + 1], diagonal[: step + 1], beside[:step]
+
+
+class _Search:
+    """The search for the k largest eigenvalues of ``sign * H``.
+
+    Args:
+        matrix: The matrix H.
+        k: How many.
+        sign: 1, or -1 for the smallest ones.
+        tolerance: Largest relative residual.
+        max_products: How many products may be spent.
+        random: Draws start vectors.
+    """
+
+    def __init__(
+        self,
+        matrix: SymmetricMatrix,
+        k: int,
+        sign: float,
+        tolerance: float,
+        max_products: int,
+        random: np.random.Generator,
+    ) -> None:
+        self._matrix, self._k, self._sign, self._tolerance = matrix, k, sign, tolerance
+        self._max_products, self._random = max(max_products, _PROBE + _cycle(k) + k), random
+        self._scale = 0.0
+        self._values, self._vectors = np.empty(0), np.empty((0, matrix.size))
+
+    def run(self) -> None:
+        """Find the size of the spectrum, then eigenvalues until no larger ones are left or the products are spent."""
+        self._scale = np.abs(self._ritz(_PROBE)[0]).max()
+        subspace = _subspace(self._k)
+        while True:
+            self._add(*self._arpack(max(self._k - len(self._values), 1), subspace))
+            left, vectors = self._ritz(subspace)
+            if self._complete(left.max()):
+                return
+            if self._room() < _cycle(self._k):
+                return self._add(left, vectors)
+
+    def result(self) -> Eigen:
+        """The k largest with their residuals, each of one more product."""
+        vectors = self._vectors[np.argsort(-self._values)[: self._k]]
+        products = np.stack([self._matrix(v) for v in vectors])
+        return _eigen(vectors, products, self._sign, self._scale, self._tolerance, self._matrix.products)
+
+    def _complete(self, left: float) -> bool:
+        """Whether there are k eigenvalues and none is smaller than what is left."""
+        if len(self._values) < self._k:
+            return False
+        return left <= np.sort(self._values)[-self._k] + self._tolerance * self._scale
+
+    def _room(self) -> int:
+        """Products that may be spent before those that :meth:`result` takes."""
+        return self._max_products - self._matrix.products - self._k
+
+    def _add(self, values: np.ndarray, vectors: np.ndarray) -> None:
+        self._values = np.concatenate([self._values, values])
+        self._vectors = np.concatenate([self._vectors, vectors])
+
+    def _outside(self, vector: np.ndarray) -> np.ndarray:
+        """The part of a vector that is orthogonal to the eigenvectors that were found."""
+        return vector - (self._vectors @ vector) @ self._vectors
+
+    def _rest(self, vector: np.ndarray) -> np.ndarray:
+        """The product with ``sign * H`` after what was found has been taken out."""
+        return self._outside(self._sign * self._matrix(self._outside(vector)))
+
+    def _ritz(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Estimates of eigenvalues of what is left, ascending, from a new start; none is above the largest."""
+        start = self._outside(self._random.standard_normal(self._matrix.size))
+        basis, diagonal, beside = lanczos(self._rest, start, steps, self._matrix.precision)
+        values, weights = eigh_tridiagonal(diagonal, beside)
+        return values, weights.T @ basis
+
+    def _arpack(self, k: int, subspace: int) -> tuple[np.ndarray, np.ndarray]:
+        """The largest eigenvalues of what is left that converge."""
+        # ARPACK compares a residual with its own eigenvalue, which never ends for one that is zero but for rounding.
+        # Shifted by the spectrum's size, the eigenvalues lie between 0 and twice that size, and so does the yardstick.
+        shift = self._scale or 1.0
+
+        def shifted(vector: np.ndarray) -> np.ndarray:
+            inside = self._outside(vector)
+            return self._rest(vector) + shift * inside - shift * (vector - inside)
+
+        size = self._matrix.size
+        restarts = 1 + (self._room() - _cycle(self._k)) // (subspace - k)
+        settings = {"rng": self._random} if _TAKES_RNG else {}
+        try:
+            values, vectors = eigsh(
+                LinearOperator((size, size), matvec=shifted, dtype=np.float64),
+                k=k,
+                which="LA",
+                v0=self._outside(self._random.standard_normal(size)),
+                ncv=subspace,
+                maxiter=restarts,
+                tol=self._tolerance / 2,
+                **settings,
+            )
+        except ArpackNoConvergence as error:
+            values, vectors = error.eigenvalues, error.eigenvectors
+        return values - shift, vectors.T
+
+
+def _subspace(k: int) -> int:
+    """Vectors between ARPACK's restarts."""
+    return max(20, 2 * k + 1)
+
+
+def _cycle(k: int) -> int:
+    """Products for ARPACK's first vectors, one restart, and the search of what is left."""
+    return 3 * _subspace(k) + 2
+
+
+def _dense(matrix: SymmetricMatrix, k: int, sign: float, tolerance: float) -> Eigen:
+    rows = np.stack([matrix(unit) for unit in np.eye(matrix.size)])
+    values, vectors = np.linalg.eigh(sign * (rows + rows.T) / 2)
+    vectors = vectors.T[::-1][:k]
+    return _eigen(vectors, vectors @ rows, sign, np.abs(values).max(), tolerance, matrix.products)
+
+
+def _eigen(vectors: np.ndarray, products: np.ndarray, sign: float, scale: float, tolerance: float, spent: int) -> Eigen:
+    """Eigenvalues as the Rayleigh quotients of vectors ``[k, n]`` with their products ``[k, n]``."""
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    values = (vectors * products).sum(axis=1)
+    order = np.argsort(-sign * values)
+    values, vectors, products = values[order], vectors[order], products[order]
+    scale = float(max(scale, np.abs(values).max()))
+    residuals = np.linalg.norm(products - values[:, None] * vectors, axis=1) / (scale or 1.0)
+    return Eigen(values, vectors, residuals, residuals <= tolerance, scale, spent)

@@ -17,6 +17,8 @@ from recbole_samrec.report.histories import CHANGES, replaced
 from recbole_samrec.report.solution import Solution
 
 Progress = Callable[[int, int], None]
+KINDS = ("dropped", "replaced", "swapped", "cut off")
+"""What may happen to the events of test histories."""
 
 
 def silent(done: int, total: int) -> None:

@@ -174,6 +174,8 @@ class _Search:
         subspace = _subspace(self._k)
         while True:
             self._add(*self._arpack(max(self._k - len(self._values), 1), subspace))
+            if len(self._values) == self._k == 1:
+                return  # how often the largest occurs does not change it
             left, vectors = self._ritz(subspace)
             if self._complete(left.max()):
                 return

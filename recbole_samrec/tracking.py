@@ -47,13 +47,14 @@ class SharpnessTracker:
 
         Raises:
             ConfigError: The model's loss has no second derivative.
+            FloatingPointError: A gradient or product is not finite.
         """
         model, training = self._trainer.model, self._trainer.model.training
         model.eval()
         try:
             with torch.enable_grad():
                 found = self._measured(epoch, train)
-        except (RuntimeError, NotImplementedError) as error:
+        except (RuntimeError, ValueError) as error:
             words = f"the loss of {type(model).__name__} cannot be differentiated twice"
             raise ConfigError(f"track_sharpness: {words} ({' '.join(str(error).split())[:200]})") from error
         finally:

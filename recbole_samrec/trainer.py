@@ -127,7 +127,11 @@ class SAMTrainer(Resumable, Trainer):
         return losses
 
     def _track(self, epoch_idx: int, train_data: DataLoader) -> None:
-        found = self.tracker.measure(epoch_idx, train_data)
+        try:
+            found = self.tracker.measure(epoch_idx, train_data)
+        except FloatingPointError as error:  # training has its own guard against that
+            self.logger.warning(f"epoch {epoch_idx} sharpness: not measured, {error}")
+            return
         certain = "" if found["converged"] else " (not converged)"
         self.logger.info(
             f"epoch {epoch_idx} sharpness: top eigenvalue {found['top_eigenvalue']:.4g}{certain}, rise of the loss by "

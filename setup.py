@@ -32,6 +32,7 @@ setup(
     package_data={
         "recbole_samrec.properties": ["**/*.yaml"],
         "recbole_samrec.compare": ["templates/*.jinja"],
+        "recbole_samrec.report": ["templates/*.jinja"],
         "recbole_samrec.tune": ["templates/*.jinja"],
     },
     # RecBole is required and yet not listed: recbole 1.2.1 asks for ray<=2.6.3, which no longer imports, so that a

@@ -1,0 +1,127 @@
+"""The page of a sharpness report: one HTML file with all its figures inside, which needs no network."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import pandas as pd
+
+from recbole_samrec.report.summary import ADAPTIVE_RHO, CONVERGED, ERROR, RHO, TOP
+from recbole_samrec.run import write_atomically
+
+if TYPE_CHECKING:
+    from recbole_samrec.report.figures import Drawn
+    from recbole_samrec.report.measure import Budget
+
+SMALLEST_INCH, LARGEST_INCH = 70, 110
+"""Pixels of an inch of a figure: with fewer its letters cannot be read, with more it looks coarse."""
+
+
+def write_report(
+    file: Path,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    runs: pd.DataFrame,
+    summary: pd.DataFrame,
+    sentences: Sequence[str],
+    figures: Sequence[Drawn],
+    notes: Sequence[str],
+    budget: Budget,
+) -> None:
+    """Write what was measured of some runs as one HTML file.
+
+    Args:
+        file: Where to write; replaced as a whole or not at all.
+        title: Heading of the page.
+        facts: Data, versions, device, commands and so on, in the order to show.
+        runs: A line a run, as :func:`recbole_samrec.report.summary.per_run` makes it.
+        summary: The measures, as :func:`recbole_samrec.report.summary.measures` makes them.
+        sentences: What the measures show in words.
+        figures: What is drawn, as :func:`recbole_samrec.report.figures.draw` gives it.
+        notes: What a reader has to keep in mind.
+        budget: How much was computed.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
+    write_atomically(file, page(title, facts, runs, summary, sentences, figures, notes, budget))
+
+
+def page(
+    title: str,
+    facts: Mapping[str, str],
+    runs: pd.DataFrame,
+    summary: pd.DataFrame,
+    sentences: Sequence[str],
+    figures: Sequence[Drawn],
+    notes: Sequence[str],
+    budget: Budget,
+) -> str:
+    """The text of the page; see :func:`write_report`."""
+    labels = list(dict.fromkeys(summary["label"]))
+    cells = {(line["label"], line["measure"]): line for line in summary.to_dict("records")}
+    return _template().render(
+        title=title,
+        facts=facts,
+        sentences=sentences,
+        notes=notes,
+        labels={label: int((runs["label"] == label).sum()) for label in labels},
+        measures={
+            measure: [cells.get((label, measure)) for label in labels] for measure in dict.fromkeys(summary["measure"])
+        },
+        missed=not all(line["converged"] for line in cells.values()),
+        runs=list(runs["run"]),
+        lines=_by_run(runs),
+        figures=figures,
+        budget=budget,
+        rho=RHO,
+        adaptive_rho=ADAPTIVE_RHO,
+    )
+
+
+def _by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """The figures of :func:`recbole_samrec.report.summary.per_run`, a line each, with what belongs to them in cells."""
+    apart = {"run", "label", "seed", CONVERGED, *(name for name in runs if name.startswith(ERROR))}
+    records = runs.to_dict("records")
+    return {
+        name: [
+            {"value": run[name], "error": run.get(ERROR + name, math.nan), "converged": name != TOP or run[CONVERGED]}
+            for run in records
+        ]
+        for name in runs
+        if name not in apart
+    }
+
+
+def _short(value: Any) -> str:
+    """A number with four digits, whole numbers in full; nothing where there is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    number = float(value)
+    if not math.isfinite(number):
+        return "not finite"
+    return f"{number:,.0f}" if number.is_integer() else f"{number:.4g}"
+
+
+def _address(png: bytes) -> str:
+    """An image as an address that holds it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+    )
+    environment.filters.update(short=_short, address=_address)
+    environment.globals.update(smallest_inch=SMALLEST_INCH, largest_inch=LARGEST_INCH)
+    return environment.get_template("report.html.jinja")

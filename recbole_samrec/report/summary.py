@@ -1,0 +1,335 @@
+"""The figures of several runs in tables: one line a run, and the mean over the seeds of each label with an interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from recbole_samrec.errors import DataError
+from recbole_samrec.report.verdict import ACCURACY, ADAPTIVE, PLAIN, ROBUSTNESS, Meaning
+
+if TYPE_CHECKING:
+    from recbole_samrec.report.measure import Measured
+
+METRIC = "ndcg@10"
+"""The metric that is looked at, where all runs have it; else the one that chose their epochs."""
+SMALLER_IS_BETTER = ("rmse", "mae", "logloss", "averagepopularity", "giniindex")
+RHO, ADAPTIVE_RHO = 0.1, 1.0
+"""Radii of the ascent steps, or the nearest ones that were measured; adaptive ones are about ten times larger."""
+LEVEL = 0.95
+"""Of the intervals."""
+TOP, TRACE, NEGATIVE, GRADIENT = "top eigenvalue", "trace", "share of negative curvature", "gradient norm"
+RESIDUAL, CONVERGED = "relative residual of the top eigenvalue", "converged"
+ERROR = "standard error of the "
+NEXT_ITEM_LOSS = frozenset("SAMRec SASRec gSASRec GRU4Rec S3Rec BSARec LightSANs NARM STAMP".split())
+"""Models whose training loss is that of the next item, as ``loss_type`` names it, and nothing besides."""
+LOSSES = {"CE": "cross-entropy over all items", "SSM": "sampled softmax"}
+SAMPLED = ("SSM", "gBCE")
+ROWS = ("training", "window_stride", "MAX_ITEM_LIST_LENGTH", "train_fraction")
+"""Settings that decide what training targets there are and how they are drawn."""
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Which of all that was measured stands for it in a table.
+
+    Args:
+        metric: A metric of the test set.
+        rho: Radius of the ascent step.
+        adaptive_rho: Radius of the adaptive measures.
+        largest: Radius of the random directions.
+        noise: Level of noise on the weights.
+        dropped: Share of dropped events; None where no run reads histories.
+    """
+
+    metric: str
+    rho: float
+    adaptive_rho: float
+    largest: float
+    noise: float
+    dropped: float | None
+
+    @classmethod
+    def of(cls, runs: Sequence[Measured]) -> Levels:
+        """The levels that fit runs measured with one budget.
+
+        Raises:
+            DataError: The runs have no test metric in common.
+        """
+        sharpness = runs[0].parts["sharpness"]
+        histories = [run.changes for run in runs if len(run.changes)]
+        dropped = histories[0].loc[histories[0]["change"] == "dropped", "level"] if histories else []
+        return cls(
+            metric=common_metric(runs),
+            rho=_nearest(sharpness["rhos"], RHO),
+            adaptive_rho=_nearest(sharpness["adaptive_rhos"], ADAPTIVE_RHO),
+            largest=float(max(sharpness["rhos"])),
+            noise=_middle(runs[0].noise["level"]),
+            dropped=_middle(dropped) if len(dropped) else None,
+        )
+
+    @property
+    def ascent(self) -> str:
+        """Name of the rise after SAM's step."""
+        return f"rise after SAM's step, rho {self.rho:g}"
+
+    @property
+    def random(self) -> str:
+        """Name of the worst rise in random directions."""
+        return f"worst rise in random directions, rho {self.largest:g}"
+
+    @property
+    def adaptive_ascent(self) -> str:
+        """Name of the rise after the adaptive step."""
+        return f"rise after the adaptive step, rho {self.adaptive_rho:g}"
+
+    @property
+    def adaptive_worst(self) -> str:
+        """Name of the worst rise in the adaptive norm."""
+        return f"worst adaptive rise, rho {self.adaptive_rho:g}"
+
+    @property
+    def accuracy(self) -> str:
+        """Name of the metric on the test set."""
+        return f"{self.metric.upper()} on test"
+
+    @property
+    def under_noise(self) -> str:
+        """Name of what noise takes away of the metric."""
+        return f"relative loss of {self.metric.upper()} at noise {self.noise:g}"
+
+    @property
+    def under_drops(self) -> str:
+        """Name of what dropped events take away of the metric."""
+        return f"relative loss of {self.metric.upper()} with {100 * (self.dropped or 0):g} % of the events dropped"
+
+
+def common_metric(runs: Sequence[Measured]) -> str:
+    """The test metric that runs are compared by.
+
+    Raises:
+        DataError: They have none in common.
+    """
+    chosen = [str(_config(run).get("valid_metric", "")).lower().replace("hit@", "hr@") for run in runs]
+    for metric in (METRIC, *chosen, *runs[0].record["test"]):
+        if all(metric in run.record["test"] for run in runs):
+            return metric
+    names = ", ".join(run.name for run in runs)
+    raise DataError(f"{names} have no test metric in common; train them with the same metrics and topk")
+
+
+def meanings(runs: Sequence[Measured]) -> dict[str, Meaning]:
+    """What the measures of some runs tell, those that words are made of; the first of each kind stands for it."""
+    levels = Levels.of(runs)
+    found = {
+        TOP: Meaning(PLAIN),
+        TRACE: Meaning(PLAIN),
+        levels.ascent: Meaning(PLAIN),
+        levels.adaptive_ascent: Meaning(ADAPTIVE),
+        levels.adaptive_worst: Meaning(ADAPTIVE),
+        levels.accuracy: Meaning(ACCURACY, smaller_is_better=_smaller_is_better(levels.metric)),
+        levels.under_noise: Meaning(ROBUSTNESS),
+    }
+    if levels.dropped is not None:
+        found[levels.under_drops] = Meaning(ROBUSTNESS)
+    return found
+
+
+def measures(runs: Sequence[Measured]) -> pd.DataFrame:
+    """Each measure of each label: the mean over its seeds and, of two or more, its 95 % interval by Student's t.
+
+    Args:
+        runs: Runs on one data set, measured with one budget.
+
+    Returns:
+        A line for each label and measure, as :func:`recbole_samrec.report.verdict.verdict` takes them: ``label``,
+        ``measure``, ``value``, ``low``, ``high``, ``runs`` and ``converged``, which is whether all of them did.
+
+    Raises:
+        DataError: The runs have no test metric in common.
+    """
+    levels = Levels.of(runs)
+    lines = []
+    for label in dict.fromkeys(run.label for run in runs):
+        of_label = [run for run in runs if run.label == label]
+        found = [_measures(run, levels) for run in of_label]
+        converged = all(bool(run.parts["curvature"]["converged"][0]) for run in of_label)
+        for measure in dict.fromkeys(name for one in found for name in one):
+            values = [one[measure] for one in found if measure in one]
+            value, low, high = interval(values)
+            lines.append((label, measure, value, low, high, len(values), converged or measure != TOP))
+    return pd.DataFrame(lines, columns=["label", "measure", "value", "low", "high", "runs", "converged"])
+
+
+def per_run(runs: Sequence[Measured]) -> pd.DataFrame:
+    """All single figures of each run, with their standard errors and residuals.
+
+    Args:
+        runs: Runs on one data set, measured with one budget.
+
+    Returns:
+        A line a run: ``run``, ``label``, ``seed``, the measures of :func:`measures` by their names, ``converged`` (the
+        top eigenvalue) and more; nan where a run has no such figure.
+
+    Raises:
+        DataError: The runs have no test metric in common.
+    """
+    levels = Levels.of(runs)
+    return pd.DataFrame([_figures(run, levels) for run in runs])
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean, and the ends of its 95 % interval by Student's t.
+
+    Without two finite values or more the spread is unknown, and both ends are the mean.
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2 or not math.isfinite(mean):
+        return mean, mean, mean
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+    return mean, mean - half, mean + half
+
+
+def relative_loss(table: pd.DataFrame, metric: str, level: float) -> float:
+    """By which share of its value at level 0 a metric gets worse at another level, in the mean over the draws.
+
+    Args:
+        table: Columns ``level`` and the metric.
+        metric: Its name.
+        level: One of the levels.
+
+    Returns:
+        The share; below 0 where the metric gets better, nan where it is 0 at level 0.
+    """
+    before = float(table.loc[table["level"] == 0, metric].mean())
+    worse = float(table.loc[np.isclose(table["level"], level), metric].mean()) - before
+    if before == 0:
+        return math.nan
+    return (worse if _smaller_is_better(metric) else -worse) / before
+
+
+def notes_on(runs: Sequence[Measured]) -> list[str]:
+    """What a reader has to keep in mind before runs are compared: other losses, other training targets, other sizes."""
+    return [*_other_losses(runs), *_other_targets(runs), *_other_sizes(runs)]
+
+
+def _measures(run: Measured, levels: Levels) -> dict[str, float]:
+    """The measures of one run, by name."""
+    curvature, sharpness = run.parts["curvature"], run.parts["sharpness"]
+    plain, adaptive = (np.asarray(sharpness[name]) for name in ("rhos", "adaptive_rhos"))
+    found = {
+        TOP: curvature["values"][0],
+        TRACE: curvature["trace"][0],
+        NEGATIVE: curvature["negative"][0],
+        levels.ascent: _at(sharpness["ascent"], plain, levels.rho),
+        levels.random: _at(sharpness["random_worst"], plain, levels.largest),
+        GRADIENT: sharpness["gradient"],
+        levels.adaptive_ascent: _at(sharpness["adaptive_ascent"], adaptive, levels.adaptive_rho),
+        levels.adaptive_worst: _at(sharpness["adaptive_worst"], adaptive, levels.adaptive_rho),
+        levels.accuracy: run.record["test"][levels.metric],
+        levels.under_noise: relative_loss(run.noise, levels.metric, levels.noise),
+    }
+    if len(run.changes) and levels.dropped is not None:
+        dropped = run.changes[run.changes["change"] == "dropped"]
+        found[levels.under_drops] = relative_loss(dropped, levels.metric, levels.dropped)
+    return {name: float(value) for name, value in found.items()}
+
+
+def _figures(run: Measured, levels: Levels) -> dict[str, Any]:
+    """A line of :func:`per_run`."""
+    curvature, sharpness = run.parts["curvature"], run.parts["sharpness"]
+    best = run.record.get("best_epoch")
+    return {
+        "run": run.name,
+        "label": run.label,
+        "seed": run.seed,
+        "training loss of the sample": float(curvature["loss"]),
+        **_measures(run, levels),
+        CONVERGED: bool(curvature["converged"][0]),
+        RESIDUAL: float(curvature["residuals"][0]),
+        ERROR + TRACE: float(curvature["trace"][1]),
+        ERROR + NEGATIVE: float(curvature["negative"][1]),
+        "lowest node of the spectral density": float(curvature["lowest"]),
+        "adaptive gradient norm": float(sharpness["adaptive_gradient"]),
+        "weights": run.record.get("parameters"),
+        "best epoch": None if best is None else best + 1,
+        "training targets measured on": run.targets[0],
+        "training targets in all": run.targets[1],
+    }
+
+
+def _at(values: Any, levels: np.ndarray, level: float) -> float:
+    return values[int(np.abs(levels - level).argmin())]
+
+
+def _nearest(values: Any, wanted: float) -> float:
+    return _at(values, np.asarray(values), wanted)
+
+
+def _middle(levels: Any) -> float:
+    """The middle one of the levels above 0, of two the larger."""
+    above = sorted({float(level) for level in levels} - {0.0})
+    return above[len(above) // 2]
+
+
+def _smaller_is_better(metric: str) -> bool:
+    return metric.partition("@")[0] in SMALLER_IS_BETTER
+
+
+def _config(run: Measured) -> Mapping[str, Any]:
+    return run.record.get("config") or {}
+
+
+def objective(run: Measured) -> str:
+    """What a run lowered in training, in words."""
+    config, model = _config(run), run.record.get("model") or _config(run).get("model")
+    name = config.get("loss_type")
+    loss = LOSSES.get(name, name)
+    if name in SAMPLED:
+        loss = f"{loss} with {config.get('n_negatives')} negatives"
+    return f"{loss}" if model in NEXT_ITEM_LOSS and loss else f"the loss of {model}"
+
+
+def _other_losses(runs: Sequence[Measured]) -> list[str]:
+    labels: dict[str, list[str]] = {}
+    for run in runs:
+        labels.setdefault(objective(run), []).append(run.label)
+    if len(labels) < 2:
+        return []
+    parts = "; ".join(f"{_joined(dict.fromkeys(of_loss))}: {loss}" for loss, of_loss in labels.items())
+    return [
+        f"The training losses are not the same function ({parts}). Between them, values of the loss and its curvature "
+        "and sharpness, which are measured in units of the loss, compare only with care."
+    ]
+
+
+def _other_targets(runs: Sequence[Measured]) -> list[str]:
+    drawn = {(run.targets, *(_config(run).get(setting) for setting in ROWS)) for run in runs}
+    if len(drawn) < 2:
+        return []
+    parts = "; ".join(f"{run.name}: {run.targets[0]:,} of {run.targets[1]:,}" for run in runs)
+    return [
+        f"The runs draw their training targets in different ways, so the losses are not of the same ones ({parts})."
+    ]
+
+
+def _other_sizes(runs: Sequence[Measured]) -> list[str]:
+    sizes = {run.label: run.record.get("parameters") for run in runs}
+    if len({size for size in sizes.values() if size}) < 2:
+        return []
+    parts = "; ".join(f"{label}: {size:,}" for label, size in sizes.items() if size)
+    return [
+        f"The models have different numbers of weights ({parts}); trace, share of negative curvature, gradient norm "
+        "and what a step of a given rho does depend on how many there are."
+    ]
+
+
+def _joined(names: Any) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

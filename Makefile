@@ -19,7 +19,8 @@ test: .venv/ready-dev  ## Run the tests.
 	.venv/bin/python -m pytest $(ARGS)
 
 tune: .venv/ready  ## Search SAMRec's settings on ml-100k for some five minutes, to see what a search is.
-	.venv/bin/python -m recbole_samrec tune --model=SAMRec --dataset=ml-100k --trials=6 --grace=2 --epochs=9 $(ARGS)
+	.venv/bin/python -m recbole_samrec tune --model=SAMRec --dataset=ml-100k --trials=6 --grace=2 --epochs=9 \
+	    --out=runs/tune/taste-$$(date +%Y%m%d-%H%M%S) $(ARGS)
 
 bench: .venv/ready  ## Measure speed and memory beside RecBole's; takes some forty minutes and can be resumed.
 	.venv/bin/python -m benchmarks.speed $(ARGS)

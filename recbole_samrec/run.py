@@ -273,6 +273,15 @@ def new_folder(path: Path) -> None:
         raise ConfigError(
             f"--run_dir={path}: it holds a run already ({taken[0]}); go on with --resume={path} or name another"
         )
+    require_writable(path, "--run_dir")
+
+
+def require_writable(path: Path, flag: str) -> None:
+    """Make a folder, and see that files can be written in it.
+
+    Raises:
+        ConfigError: They cannot; names the flag that chooses the folder.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".{os.getpid()}.tmp"
@@ -280,7 +289,7 @@ def new_folder(path: Path) -> None:
         probe.unlink()
     except OSError as error:
         reason = f"the folder cannot be written ({error.strerror})"
-        raise ConfigError(f"--run_dir={path}: {reason}; choose another") from error
+        raise ConfigError(f"{flag}={path}: {reason}; choose another") from error
 
 
 def newest_weights(folder: Path) -> Path | None:

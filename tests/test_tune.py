@@ -20,7 +20,8 @@ from tiny import cyclic, write_events
 from recbole_samrec.compare.engine import Resources, cluster
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.tune import conduct, objective, search, strategies
-from recbole_samrec.tune.plan import recall
+from recbole_samrec.tune.journal import Entry, Journal
+from recbole_samrec.tune.plan import design, recall, store
 from recbole_samrec.tune.space import space_of
 from recbole_samrec.tune.strategies import Strategy
 
@@ -30,7 +31,7 @@ SMALL = {
     "inner_size": 8,
     "n_layers": 1,
     "MAX_ITEM_LIST_LENGTH": 6,
-    "train_batch_size": 64,
+    "train_batch_size": 64,  # what follows is known to every model
     "topk": [5],
     "valid_metric": "NDCG@5",
     "epochs": 4,
@@ -58,6 +59,15 @@ class Planted(SequentialRecommender):
         scores[:, self.favourite] = 1
         return scores
 '''
+
+FAILING = PLANTED.replace("Planted", "Failing").replace(
+    'self.favourite = dataset.token2id(dataset.iid_field, config["favourite"])',
+    'self.favourite, self.fails, self.steps = 1, config["fails"], 0',
+).replace("        return self.weight**2", '''
+        self.steps += 1
+        if self.fails and self.steps > 5:
+            raise ValueError("it was planted")
+        return self.weight**2''')  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +238,10 @@ def test_the_same_seed_draws_the_same_trials():
         (["--seed=3"], "seed belongs to each trial of a search; use --seeds"),
         (["--sam_rho=0.1"], "sam_rho"),
         (["--memory=-1"], "--memory=-1: give gigabytes above 0"),
+        (["--retries=-1"], "--retries=-1: give a number of at least 0"),
+        (["--out=afile/x"], "--out=afile/x: the folder cannot be written"),
+        (["--space=masked.yaml"], "mask_history"),
+        (["--eval_args={'split': {'RS': [0.8, 0.0, 0.2]}, 'order': 'TO'}"], "nothing for validation"),
         (["--scheduler=pbt", "--seeds=2"], "--scheduler=pbt: a trial has one seed"),
         (["--resume"], "--resume: say which search"),
         (["--resume=nowhere"], "--resume=nowhere: there is no search"),
@@ -238,6 +252,8 @@ def test_the_same_seed_draws_the_same_trials():
 )
 def test_what_is_wrong_is_said_before_anything_starts(data, monkeypatch, arguments, words):
     monkeypatch.setattr(conduct, "cluster", lambda *more: pytest.fail("Ray was started"))
+    Path("afile").touch()
+    Path("masked.yaml").write_text("mask_history: [True, False]\n")
     ranked = [] if "--topk=[500]" in arguments else ["--topk=[5]", "--valid_metric=NDCG@5"]
     asked = [] if "--resume" in arguments[0] else ["--dataset=tiny", *ranked]
     said = main("tune", *asked, *arguments)
@@ -352,8 +368,6 @@ def test_a_trial_goes_on_elsewhere_when_its_computer_is_lost(data):
 
 
 def test_a_search_is_read_back_as_it_was(data):
-    from recbole_samrec.tune.plan import design, store
-
     space = {"sam_rho": {"loguniform": [0.01, 1]}, "hidden_dropout_prob": [0.1, 0.2]}
     space["attn_dropout_prob"] = {"same_as": "hidden_dropout_prob"}
     found = design("SAMRec", "tiny", space, Strategy(trials=3, grace=4), [1, 2], Path("out"), given=SMALL)
@@ -361,3 +375,63 @@ def test_a_search_is_read_back_as_it_was(data):
     assert recall(Path("out")) == found
     Path("out/search.json").write_text("{")
     assert "this is no record of a search" in main("tune", "--resume=out").err
+
+
+def test_what_failed_or_was_not_trained_with_all_seeds_is_not_chosen(tmp_path):
+    def journal(several):
+        trials = {
+            "000": Entry({}, "finished", 0.5, ended=3.0),
+            "001": Entry({}, "failed", 0.9, ended=1.0),
+            "002": Entry({}, "stopped early", 0.8, ended=2.0),
+            "003": Entry({}, "running", 0.95),
+        }
+        return Journal(tmp_path / "file.json", several=several, trials=trials)
+
+    assert journal(several=False).best == "002" and journal(several=True).best == "000"
+
+
+def test_no_rung_lies_at_the_last_epoch():
+    space = space_of({"n_layers": [1, 2]}, "here")
+    for grace, epochs in ((2, 18), (10, 300), (1, 3), (2, 6)):
+        asha = strategies.scheduler(Strategy(grace=grace), space, epochs)
+        rungs = [milestone for bracket in asha._brackets for milestone, _ in bracket._rungs]
+        assert min(rungs) == grace and max(rungs) < epochs
+    assert type(strategies.scheduler(Strategy(grace=3), space, 3)).__name__ == "FIFOScheduler"
+
+
+def test_what_population_based_training_changes_stays_in_its_bounds():
+    within = strategies.Within({"hidden_dropout_prob": (0.1, 0.5)})
+    assert within({"hidden_dropout_prob": 0.6, "sam_rho": 3.0}) == {"hidden_dropout_prob": 0.5, "sam_rho": 3.0}
+
+
+def test_ray_listens_on_the_loopback(ray):
+    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
+
+
+def test_a_search_of_ones_own_model_that_dies_goes_on_and_says_why_it_failed(ray, data):
+    """The first trial raises in its second epoch, whatever is done; the other one does not."""
+    Path("own.py").write_text(FAILING)
+    arguments = ["--model=own.py:Failing", "--dataset=tiny", "--search=grid", "--scheduler=none", "--retries=0"]
+    Path("space.yaml").write_text("fails: [True, False]\n")
+    small = [*settings()[-4:], "--train_neg_sample_args=None"]
+    said = succeed("tune", *arguments, "--space=space.yaml", "--out=out", *small)
+    trials = pd.read_csv("out/trials.csv")
+    assert list(trials["status"]) == ["failed", "finished"]
+    assert trials["reason"][0] == "unexpected ValueError: it was planted" in said.out
+    assert f"--config_files out/best.yaml --model={Path('own.py').resolve()}:Failing" in said.out
+    Path("elsewhere").mkdir()
+    os.chdir("elsewhere")
+    assert recall(Path("../out")).row == "Failing"
+
+
+def test_a_search_whose_data_or_state_changed_is_not_gone_on_with(ray, data):
+    space, strategy = {"learning_rate": [0.1, 0.2]}, Strategy(search="grid")
+    store(design("SASRec", "tiny", space, strategy, [1], Path("out"), given=SMALL))
+    entry = {"drawn": {"learning_rate": 0.1}, "epochs": 3, "score": 0.1}
+    Path("out/progress.json").write_text(json.dumps({"seconds": 1.0, "trials": {"000": entry}}))
+    said = main("tune", "--resume=out")
+    assert said.status == 2 and "Ray Tune's state of this search is gone" in said.err
+    with open("dataset/tiny/tiny.inter", "a") as file:
+        file.write("u1\ti1\t99999\n")
+    said = main("tune", "--resume=out")
+    assert said.status == 2 and "tiny has other interactions than the search in out began with" in said.err

@@ -25,6 +25,7 @@ from recbole_samrec.errors import ConfigError
 MARGIN = 1.3
 """Memory that is reserved for a run, as a multiple of what its probe took: evaluation comes later than the probe."""
 MEGABYTE = 2**20
+LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.5
 LOST = "its process was lost, most likely for want of memory"
 
@@ -46,7 +47,7 @@ class Resources:
     parallel: int | None = None
     gpus: float = 0
     address: str | None = None
-    host: str = "127.0.0.1"
+    host: str = LOOPBACK
     dashboard: bool = False
 
 
@@ -66,9 +67,16 @@ def cluster(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets every other process go first
+    if not resources.address and resources.host == LOOPBACK:
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # else Ray takes this machine's own address
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
+    if ray.is_initialized():  # as in a notebook; it stays when the runs are done
+        if resources.address:
+            raise ConfigError(f"--address={resources.address}: Ray runs in this process; call ray.shutdown() first")
+        yield ray
+        return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
     if resources.address:
         _require_listener(resources.address)

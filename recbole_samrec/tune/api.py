@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from recbole_samrec import plugin
+from recbole_samrec.checks import check_keys
 from recbole_samrec.compare.engine import Resources
-from recbole_samrec.compare.plan import settings_of_rows
+from recbole_samrec.compare.plan import class_of, settings_of_rows
 from recbole_samrec.compare.rows import read_rows
 from recbole_samrec.configure import check_data, configure
 from recbole_samrec.errors import ConfigError
@@ -48,7 +50,8 @@ def search(
         seeds: Seeds of each trial.
         retries: How often a trial that dies is tried again.
         resources: What each trial gets; None for a core each.
-        resume: Go on with the search in ``out``, which keeps its model, space and settings.
+        resume: Go on with the search in ``out``, as it was begun; of the other arguments only ``resources`` and
+            ``console`` count.
         console: Where progress is shown; None for nowhere.
         settings: Settings of all trials.
 
@@ -103,6 +106,8 @@ def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) 
     from recbole_samrec.tune.trial import Task, carry_out
 
     (row,) = read_rows([model])
+    known = plugin.known_keys(class_of(row), row.model, dataset)
+    check_keys(settings, known)
     chosen = {**settings_of_rows([row], dataset, {}, settings)[row.name], "dataset": dataset}
     sha256 = check_data(configure(chosen, {}, warnings.warn), warnings.warn).sha256
     task = Task(chosen, None, (FIRST_SEED,), sha256, start=Path.cwd(), source=row.source)

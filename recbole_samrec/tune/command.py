@@ -19,7 +19,7 @@ from recbole_samrec.tune.conduct import conduct
 from recbole_samrec.tune.follow import shown
 from recbole_samrec.tune.outcome import BEST, PAGE, Outcome, conclude
 from recbole_samrec.tune.plan import PLAN, Search, design, recall
-from recbole_samrec.tune.strategies import SCHEDULERS, SEARCHES, Strategy
+from recbole_samrec.tune.strategies import SCHEDULERS, SEARCHES, USUAL_TRIALS, Strategy
 
 HELP = """Searches the settings of a model: trains trials whose settings are drawn from a space, chooses by the
 validation metric, and scores the test set with the best configuration alone. A search that was stopped goes on with
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="DIR", type=Path, help="folder (default: runs/tune/<Model>-<dataset>)")
     add("--resume", metavar="DIR", type=Path, nargs="?", const=True, help="go on with a search (or --out=DIR --resume)")
     add("--threads", metavar="N", type=int, default=1, help="threads of each trial (default: 1)")
-    add("--parallel", metavar="N", type=int, help="trials at once (default: as many as there are cores)")
+    add("--parallel", metavar="N", type=int, help="trials at once (default: one a core); a search keeps it")
     add("--gpus", metavar="N", type=float, help="GPUs of each trial, such as 0.5 (default: 1 where there is one)")
     add("--memory", metavar="GB", type=float, help="memory to reserve for a trial (default: 2, or what there is)")
     add("--address", metavar="HOST:PORT|auto", help="a Ray cluster to run on")
@@ -86,6 +86,8 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
 
 def _resumed(arguments: argparse.Namespace, rest: Sequence[str]) -> Search:
     out = arguments.out if arguments.resume is True else arguments.resume
+    if arguments.resume is not True and arguments.out is not None:
+        raise ConfigError(f"--out={arguments.out}: --resume={out} names the search already; leave one of them out")
     given = [f"--{name}" for name in OF_THE_SEARCH if getattr(arguments, name) is not None]
     if arguments.resume is True and out is None:
         raise ConfigError("--resume: say which search: --resume=DIR; see what lies in runs/tune/")
@@ -96,9 +98,6 @@ def _resumed(arguments: argparse.Namespace, rest: Sequence[str]) -> Search:
 
 
 def _new(arguments: argparse.Namespace, rest: Sequence[str], note: Callable[[str], None]) -> Search:
-    for name, least in (("trials", 1), ("grace", 1), ("retries", 0), ("search_seed", 0)):
-        if (number := getattr(arguments, name)) is not None and number < least:
-            raise ConfigError(f"--{name}={number}: give a number of at least {least}")
     if arguments.space is not None and not arguments.space.is_file():
         raise ConfigError(f"--space={arguments.space}: there is no such file")
     search = design(
@@ -123,7 +122,7 @@ def strategy_of(given: Mapping[str, Any]) -> Strategy:
     """How a search goes about it, from what was given; what is None or missing has its default."""
     names = {"search": "search", "scheduler": "scheduler", "grace": "grace", "search_seed": "seed"}
     chosen = {field: given[name] for name, field in names.items() if given.get(name) is not None}
-    default = None if chosen.get("search") == "grid" else 20
+    default = None if chosen.get("search") == "grid" else USUAL_TRIALS
     return Strategy(**chosen, trials=given["trials"] if given.get("trials") is not None else default)
 
 
@@ -139,7 +138,8 @@ def show(search: Search, outcome: Outcome, console: Console) -> None:
     """Print the best configuration with its metrics, and where everything lies."""
     if outcome.best is not None:
         title = f"Best of {search.title}: trial {outcome.best:03d}"
-        table = Table(title=title, title_justify="left")
+        console.print(title, highlight=False, markup=False, soft_wrap=True)
+        table = Table()
         table.add_column("metric")
         for part in outcome.scores:
             table.add_column(part, justify="right")
@@ -148,7 +148,8 @@ def show(search: Search, outcome: Outcome, console: Console) -> None:
         console.print(table)
         console.print(shown(dict(outcome.settings)), highlight=False, soft_wrap=True, markup=False)
         file = shlex.quote(str(search.out / BEST))
-        line = f"train it: python {_program()} --config_files {file}"
+        own = f" --model={shlex.quote(search.source)}" if search.source else ""
+        line = f"train it: python {_program()} --config_files {file}{own}"
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     console.print(f"all trials: {search.out / PAGE}", highlight=False, soft_wrap=True, markup=False)
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from rich.console import Console
 from recbole_samrec import run
 from recbole_samrec.compare.engine import MEGABYTE, Resources, cluster
 from recbole_samrec.compare.worker import locked
-from recbole_samrec.configure import configure
-from recbole_samrec.errors import ConfigError
+from recbole_samrec.configure import check_data, configure
+from recbole_samrec.errors import CheckpointError, ConfigError
 from recbole_samrec.tune import strategies
 from recbole_samrec.tune.follow import Follower
 from recbole_samrec.tune.journal import Journal
@@ -85,11 +86,18 @@ def conduct(search: Search, resources: Resources, console: Console, memory_mb: f
     Raises:
         UserError: No trial could read the data or be given what it needs, or another process is at this search.
     """
-    journal = Journal.read(search.out / CLOCK, search.bigger)
+    journal = Journal.read(search.out / CLOCK, search.bigger, len(search.seeds) > 1)
     if len(journal.ended) >= search.trials:
         return journal
-    data = pack(configure(dict(search.settings), {}))  # so that what every trial would stumble over is said now
+    config = configure(dict(search.settings), {})
+    if check_data(config, lambda line: None).sha256 != search.sha256:
+        raise ConfigError(
+            f"{search.dataset} has other interactions than the search in {search.out} began with; put those in their "
+            "place, or start the search anew in another --out"
+        )
+    data = pack(config)  # so that what every trial would stumble over is said now
     data = data if read_alike(search.space.names) else None
+    run.require_writable(search.out, "--out")
     if not (search.out / PLAN).exists():
         store(search)
     with locked(search.out), cluster(resources, store_mb=100 + 3 * len(data or b"") / MEGABYTE) as ray:
@@ -107,8 +115,9 @@ def _parallel(ray: Any, resources: Resources) -> int:
     if resources.gpus:
         most = min(most, there.get("GPU", 0) / resources.gpus)
     if most < 1:
-        words = f"{resources.gpus:g} GPUs" if there.get("CPU", 1) >= resources.threads else f"{resources.threads} cores"
-        raise ConfigError(f"a trial needs {words}, and there are fewer; lower --gpus or --threads")
+        cores = there.get("CPU", 1) >= resources.threads
+        words = f"--gpus={resources.gpus:g}" if cores else f"--threads={resources.threads}"
+        raise ConfigError(f"{words}: there is less than one trial is to have; lower it")
     return int(min(most, resources.parallel or most))
 
 
@@ -135,6 +144,7 @@ def _fit(
     os.environ.update({"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"})
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", SNAPSHOT_SECONDS)
     os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+    warnings.filterwarnings("ignore", module=r"ray\.")
     from ray import tune
 
     from recbole_samrec.tune.relay import Relay
@@ -146,14 +156,30 @@ def _fit(
     state = (search.out / RAY).resolve()
     Relay.watcher = follower
     try:
-        if tune.Tuner.can_restore(str(state)):
-            tuner = tune.Tuner.restore(str(state), trainable, resume_unfinished=True)
-        else:
+        tuner = _restored(tune, trainable, state, follower)
+        if tuner is None:
             shutil.rmtree(state, ignore_errors=True)
             tuner = _tuner(tune, trainable, search, state, parallel, Relay())
         tuner.fit()
     finally:
         Relay.watcher = None
+
+
+def _restored(tune: Any, trainable: Any, state: Path, follower: Follower) -> Any:
+    """What Ray Tune wrote down of a search, taken up again; None if it had not begun.
+
+    Raises:
+        CheckpointError: It is lost or damaged, and trials would be drawn anew.
+    """
+    words = "start the search anew in another --out; trials.csv and the folders of its trials stay"
+    if tune.Tuner.can_restore(str(state)):
+        try:
+            return tune.Tuner.restore(str(state), trainable, resume_unfinished=True)
+        except Exception as error:
+            raise CheckpointError(f"{state}: Ray Tune's state cannot be read ({error}); {words}") from error
+    if follower.has_reports:
+        raise CheckpointError(f"{state}: Ray Tune's state of this search is gone; {words}")
+    return None
 
 
 def _tuner(tune: Any, trainable: Any, search: Search, state: Path, parallel: int, relay: Any) -> Any:
@@ -175,7 +201,8 @@ def _tuner(tune: Any, trainable: Any, search: Search, state: Path, parallel: int
             name=state.name,
             storage_path=str(state.parent),
             failure_config=tune.FailureConfig(max_failures=search.retries),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            # a stronger trial's checkpoint has to be there until weaker ones have read it
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=None if strategy.scheduler == "pbt" else 1),
             callbacks=[relay],
             verbose=0,
         ),

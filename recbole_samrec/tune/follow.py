@@ -71,7 +71,8 @@ class Follower:
     def again(self, name: str) -> None:
         """Note a trial that has died and is tried again."""
         reason = self._said(name) or LOST
-        self._entry(name).reason = reason
+        self._entry(name).reason = f"died and was tried again: {reason}"
+        self._journal.write()
         self._print(f"trial {name} died and is tried again: {reason}")
 
     def completed(self, name: str) -> None:
@@ -85,6 +86,11 @@ class Follower:
         entry = self._entry(name)
         self._journal.end(name, FAILED, self._said(name) or _last_words(error) or LOST)
         self._print(self._line(name, entry))
+
+    @property
+    def has_reports(self) -> bool:
+        """Whether a trial has come to an epoch."""
+        return any(entry.epochs for entry in self._journal.trials.values())
 
     def _entry(self, name: str) -> Entry:
         return self._journal.trials.setdefault(name, Entry({}))
@@ -101,12 +107,12 @@ class Follower:
         place = f"{len(self._journal.ended)} of {self._search.trials}"
         if entry.status == FAILED:
             return f"{place}: trial {name} failed: {entry.reason}"
-        best = self._journal.trials[self._journal.best or name].score
+        best = self._journal.trials[self._journal.best].score if self._journal.best else None
         how = f", {entry.status}" if entry.status == STOPPED else ""
         words = f"{self._search.metric} {entry.score:.4f} ({entry.epochs} epochs, {spoken(entry.seconds)}{how})"
         left = self._seconds_left()
-        more = f"; {spoken(left)} left" if left else ""
-        return f"{place}: trial {name}: {words}, best {best:.4f}{more}: {shown(entry.drawn)}"
+        more = (f", best {best:.4f}" if best is not None else "") + (f"; {spoken(left)} left" if left else "")
+        return f"{place}: trial {name}: {words}{more}: {shown(entry.drawn)}"
 
     def _print(self, line: str) -> None:
         console = self._live.console if self._live else self._console

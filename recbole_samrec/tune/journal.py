@@ -1,4 +1,4 @@
-"""How far a search is: what each trial has drawn and reported, and how it ended; on the disk at every moment."""
+"""How far a search is: what each trial has drawn and come to; written whenever one begins or ends."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Entry:
         epochs: Epochs so far, of its first seed.
         seconds: Time that its training took.
         ended: Seconds from the start of the search to its end.
-        reason: Why it failed, if it did; else why it was tried again.
+        reason: Why it failed, if it did; else why it died and was tried again, if it was.
     """
 
     drawn: dict[str, Any]
@@ -50,12 +50,14 @@ class Journal:
     Args:
         file: Where it lies.
         bigger: Whether a larger score is better.
+        several: Whether a trial has several seeds; the score of one that was stopped is then no mean of them.
         seconds: How long the search had taken when it was last taken up.
         trials: What is known of each, by its name.
     """
 
     file: Path
     bigger: bool = True
+    several: bool = False
     seconds: float = 0.0
     trials: dict[str, Entry] = field(default_factory=dict)
 
@@ -64,7 +66,7 @@ class Journal:
         self._began = time.monotonic()
 
     @classmethod
-    def read(cls, file: Path, bigger: bool) -> Journal:
+    def read(cls, file: Path, bigger: bool, several: bool = False) -> Journal:
         """The journal of a search that goes on, or an empty one.
 
         Raises:
@@ -73,9 +75,9 @@ class Journal:
         try:
             stored = json.loads(file.read_text(encoding="utf-8"))
             trials = {name: Entry(**entry) for name, entry in stored["trials"].items()}
-            return cls(file, bigger, stored["seconds"], trials)
-        except FileNotFoundError:
-            return cls(file, bigger)
+            return cls(file, bigger, several, stored["seconds"], trials)
+        except (FileNotFoundError, NotADirectoryError):
+            return cls(file, bigger, several)
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{file}: it is damaged ({error}); start the search anew in another --out") from error
 
@@ -96,8 +98,10 @@ class Journal:
 
     @property
     def best(self) -> str | None:
-        """The name of the best trial so far, the first of equal ones."""
-        scored = [(entry.score, name) for name, entry in sorted(self.trials.items()) if entry.score is not None]
+        """The name of the best trial that has ended and can be trained again, the first of equal ones."""
+        whole = {FINISHED} if self.several else {FINISHED, STOPPED}
+        there = [(name, entry) for name, entry in sorted(self.trials.items()) if entry.status in whole]
+        scored = [(entry.score, name) for name, entry in there if entry.score is not None and entry.ended is not None]
         if not scored:
             return None
         return (max if self.bigger else min)(scored, key=lambda pair: pair[0])[1]
@@ -105,7 +109,7 @@ class Journal:
     def end(self, name: str, status: str, reason: str = "") -> None:
         """Note how a trial ended."""
         entry = self.trials[name]
-        entry.status, entry.ended, entry.reason = status, self.now, reason
+        entry.status, entry.ended, entry.reason = status, self.now, reason or entry.reason
         self.write()
 
     def table(self, parameters: Sequence[str]) -> pd.DataFrame:

@@ -16,6 +16,7 @@ import yaml
 from recbole_samrec import run
 from recbole_samrec.compare.display import spoken
 from recbole_samrec.configure import configure
+from recbole_samrec.errors import CheckpointError
 from recbole_samrec.record import device_name, versions
 from recbole_samrec.tune.conduct import task_of
 from recbole_samrec.tune.journal import RUNNING, Journal
@@ -54,11 +55,11 @@ def conclude(search: Search, journal: Journal, note: Callable[[str], None] = lam
     """
     complete = len(journal.ended) >= search.trials
     trials, name = journal.table(search.space.names), journal.best if complete else None
-    settings = journal.trials[name].drawn if name else {}
-    scores = _scores(search, name, settings) if name else {}
-    trials.to_csv(search.out / TABLE, index=False)
+    run.write_atomically(search.out / TABLE, trials.to_csv(index=False))
     if not complete:
         return Outcome(trials, None, {}, {}, False)
+    settings = journal.trials[name].drawn if name else {}
+    scores = _scores(search, name, settings) if name else {}
     facts = facts_of(search, journal)
     if name:
         run.write_atomically(search.out / BEST, best_yaml(search, name, settings, scores))
@@ -90,6 +91,9 @@ def _scores(search: Search, name: str, drawn: Mapping[str, Any]) -> dict[str, di
     try:
         for seed in search.seeds:
             place = task.folder_of(folder, seed)
+            if not (place / "best.pth").exists():
+                words = "the best trial's weights are gone; best.yaml trains them again"
+                raise CheckpointError(f"{place / 'best.pth'}: {words}")
             settings = {**search.settings, **drawn, "seed": seed, "run_dir": None, "checkpoint_dir": str(place)}
             config = configure(settings | {"show_progress": False, "quiet_terminal": True}, {})
             mask = bool(config["mask_history"])
@@ -114,7 +118,13 @@ def best_yaml(
         f"# The best configuration of {search.title} on validation: trial {name} of {how}, {seeds}.",
         f"# {metric}: {_score(scores, 'valid', metric)} on validation, {_score(scores, 'test', metric)} on test.",
     ]
+    if search.source:
+        lines.append(f"# Its model is your own: give --model={search.source} besides.")
+    if strategy.scheduler == "pbt":
+        lines.append("# They changed while the trial ran; these are the last ones, which may do otherwise.")
     settings = {**search.settings, **drawn}
+    if search.seeds not in ((2020,), ()) and len(search.seeds) == 1:
+        settings["seed"] = search.seeds[0]
     return "\n".join(lines) + "\n" + yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=100)
 
 

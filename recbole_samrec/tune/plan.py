@@ -99,6 +99,10 @@ def design(
     Raises:
         UserError: Something is wrong with the model, the settings, the space or the data.
     """
+    if retries < 0:
+        raise ConfigError(f"--retries={retries}: give a number of at least 0")
+    if not seeds:
+        raise ConfigError("--seeds: name at least one")
     (row,) = read_rows([model])
     files, given = dict(files or {}), dict(given or {})
     for key, flag in {"seed": "--seeds", "model": "--model", "dataset": "--dataset", "run_dir": "--out"}.items():
@@ -111,6 +115,7 @@ def design(
     check_space(wanted, origin, known, {**row.fixed, **given}, declared)
     settings = {**settings_of_rows([row], dataset, files, given)[row.name], "dataset": dataset}
     settings = {key: value for key, value in settings.items() if key not in {*wanted.names, *wanted.follow}}
+    out = out or Path("runs", "tune", f"{slug(row.name)}-{dataset}")
     config = configure(settings, {}, note)
     sha256 = check_data(config, note).sha256
     return Search(
@@ -125,10 +130,16 @@ def design(
         bigger=bool(config["valid_metric_bigger"]),
         epochs=int(config["epochs"]),
         sha256=sha256,
-        out=out or Path("runs", "tune", f"{slug(row.name)}-{dataset}"),
+        out=out,
         retries=retries,
-        source=row.source,
+        source=_from_anywhere(row.source),
     )
+
+
+def _from_anywhere(source: str | None) -> str | None:
+    """``file.py:Name`` with the whole path of the file, so that the search can go on from another folder."""
+    file, _, name = (source or "").rpartition(":")
+    return f"{Path(file).resolve()}:{name}" if file.endswith(".py") else source
 
 
 def _space(space: Path | Mapping[str, Any] | None, row: str) -> tuple[Space, str]:
@@ -159,9 +170,12 @@ def recall(out: Path) -> Search:
         parameters = [Parameter(**{**each, "values": tuple(each["values"])}) for each in stored["space"]["parameters"]]
         fields = {key: stored[key] for key in Search.__dataclass_fields__ if key in stored}
         fields |= {"seeds": tuple(stored["seeds"]), "strategy": Strategy(**stored["strategy"]), "out": out}
-        return Search(**fields | {"space": Space(tuple(parameters), dict(stored["space"]["follow"]))})
+        search = Search(**fields | {"space": Space(tuple(parameters), dict(stored["space"]["follow"]))})
     except FileNotFoundError as error:
         raise ConfigError(f"--resume={out}: there is no search; see what lies in runs/tune/") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file}: this is no record of a search ({error}); start it anew in another --out") from error
+    if search.source and not plugin.is_model(search.settings["model"]):
+        plugin.model_from(search.source)
+    return search
 

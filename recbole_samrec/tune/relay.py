@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from ray.tune import Callback
@@ -52,8 +53,11 @@ class Relay(Callback):
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Pass it on."""
-        error = trial.get_error() if hasattr(trial, "get_error") else None
-        self._tell("failed", trial, "" if error is None else str(error))
+        try:
+            error = Path(trial.error_file).read_text(encoding="utf-8")
+        except (OSError, TypeError):
+            error = ""
+        self._tell("failed", trial, error)
 
     def _tell(self, event: str, trial: Any, *more: Any) -> None:
         if self.watcher is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from recbole.data import create_dataset
 from recbole.utils.argument_list import dataset_arguments
 
+from recbole_samrec.errors import ConfigError
 from recbole_samrec.run import read_data
 
 
@@ -33,7 +34,9 @@ def pack(config: Any) -> bytes:
         dataset.config = config
         return dataset
 
-    read_data(config, read)
+    _, loaders = read_data(config, read)
+    if not loaders[1]:
+        raise ConfigError("eval_args: the split leaves nothing for validation, by which a search chooses")
     return packed
 
 

@@ -16,6 +16,7 @@ SCORE, TIME = "score", "epoch"
 """What trials report."""
 CHANGEABLE = ("learning_rate", "sam_rho", "hidden_dropout_prob", "attn_dropout_prob", "dropout_prob")
 """What can change in a model that is being trained."""
+USUAL_TRIALS = 20
 REDUCTION = 3
 """ASHA lets the best third go on from each of its rungs."""
 PERTURBED_EVERY = 5
@@ -49,6 +50,10 @@ class Strategy:
         for flag, value, there in (("search", self.search, SEARCHES), ("scheduler", self.scheduler, SCHEDULERS)):
             if value not in there:
                 raise ConfigError(f"--{flag}={value}: choose one of {', '.join(there)}")
+        numbers = (("trials", self.trials, 1), ("grace", self.grace, 1), ("search_seed", self.seed, 0))
+        for flag, number, least in numbers:
+            if number is not None and number < least:
+                raise ConfigError(f"--{flag}={number}: give a number of at least {least}")
         if self.search in ("optuna", "hyperopt") and importlib.util.find_spec(self.search) is None:
             raise ConfigError(
                 f"--search={self.search}: the package {self.search} is not installed; pip install {self.search}, or "
@@ -57,7 +62,7 @@ class Strategy:
         if self.scheduler == "pbt":
             _check_pbt(space, seeds)
         if self.search != "grid":
-            return self.trials or 20
+            return USUAL_TRIALS if self.trials is None else self.trials
         size = len(space.grid())
         if self.trials is not None and size > self.trials:
             raise ConfigError(f"--search=grid: there are {size} combinations, more than --trials={self.trials}")
@@ -117,20 +122,37 @@ def scheduler(strategy: Strategy, space: Space, epochs: int) -> Any:
     """
     from ray.tune import schedulers
 
-    if strategy.scheduler == "asha":
-        grace = min(strategy.grace, epochs)
-        rungs = {"grace_period": grace, "reduction_factor": REDUCTION, "max_t": epochs + 1}
-        return schedulers.ASHAScheduler(time_attr=TIME, **rungs)
+    if strategy.scheduler == "asha" and strategy.grace < epochs:
+        rungs = {"grace_period": strategy.grace, "reduction_factor": REDUCTION, "max_t": epochs - 1}
+        return schedulers.ASHAScheduler(time_attr=TIME, stop_last_trials=False, **rungs)
     if strategy.scheduler == "median":
         return schedulers.MedianStoppingRule(time_attr=TIME, grace_period=strategy.grace)
     if strategy.scheduler == "pbt":
+        ranges = {each.name: (each.low, each.high) for each in space.parameters if not each.values}
         return schedulers.PopulationBasedTraining(
             time_attr=TIME,
             perturbation_interval=PERTURBED_EVERY,
             hyperparam_mutations=_mutations(space),
+            custom_explore_fn=Within(ranges),
             log_config=False,
         )
     return schedulers.FIFOScheduler()
+
+
+class Within:
+    """Keeps what population based training changes within the bounds of the space.
+
+    Args:
+        bounds: The smallest and the largest value of each range.
+    """
+
+    def __init__(self, bounds: Mapping[str, tuple[float, float]]) -> None:
+        self._bounds = bounds
+
+    def __call__(self, drawn: dict[str, Any]) -> dict[str, Any]:
+        """The changed settings, none of them outside."""
+        inside = {key: min(max(drawn[key], low), high) for key, (low, high) in self._bounds.items() if key in drawn}
+        return drawn | inside
 
 
 def _mutations(space: Space) -> Mapping[str, Any]:

@@ -155,8 +155,9 @@ def carry_out(drawn: Mapping[str, Any], task: Task, data: bytes | None = None) -
     own = Path(context.get_trial_dir(), "run")  # beside Ray Tune's files
     folder = own if task.folder is None else task.folder / name
     folder.mkdir(parents=True, exist_ok=True)
-    _take_up(tune.get_checkpoint(), folder, name, task)
+    (folder / FAILURE).unlink(missing_ok=True)  # it speaks of an attempt before
     try:
+        _take_up(tune.get_checkpoint(), folder, name, task)
         progress = Progress(name, folder)
         for seed in task.seeds:
             if str(seed) not in progress.finished:
@@ -164,10 +165,12 @@ def carry_out(drawn: Mapping[str, Any], task: Task, data: bytes | None = None) -
         score = statistics.mean(progress.finished.values())
         end = {"score": score, "valid": score, "epoch": progress.epochs, "seconds": progress.seconds, "finished": True}
         tune.report(end)
-    except UserError as error:
-        run.write_atomically(folder / FAILURE, " ".join(str(error).split()) + "\n")
+    except Exception as error:
+        words = " ".join(str(error).split())
+        words = words if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {words}"
+        with suppress(OSError, UserError):
+            run.write_atomically(folder / FAILURE, f"{words}\n")
         raise
-    (folder / FAILURE).unlink(missing_ok=True)
 
 
 def _train(

@@ -15,11 +15,8 @@ from recbole_samrec.report.summary import ADAPTIVE_RHO, CONVERGED, ERROR, RHO, T
 from recbole_samrec.run import write_atomically
 
 if TYPE_CHECKING:
-    from recbole_samrec.report.figures import Drawn
     from recbole_samrec.report.measure import Budget
-
-SMALLEST_INCH, LARGEST_INCH = 70, 110
-"""Pixels of an inch of a figure: with fewer its letters cannot be read, with more it looks coarse."""
+    from recbole_samrec.report.panels import Drawn
 
 
 def write_report(
@@ -123,5 +120,4 @@ def _template() -> jinja2.Template:
         autoescape=True,
     )
     environment.filters.update(short=_short, address=_address)
-    environment.globals.update(smallest_inch=SMALLEST_INCH, largest_inch=LARGEST_INCH)
     return environment.get_template("report.html.jinja")

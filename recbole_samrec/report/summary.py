@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,8 +117,9 @@ def common_metric(runs: Sequence[Measured]) -> str:
         DataError: They have none in common.
     """
     chosen = [str(_config(run).get("valid_metric", "")).lower().replace("hit@", "hr@") for run in runs]
-    for metric in (METRIC, *chosen, *runs[0].record["test"]):
-        if all(metric in run.record["test"] for run in runs):
+    tests = [run.record.get("test") or {} for run in runs]
+    for metric in (METRIC, *chosen, *tests[0]):
+        if all(metric in test for test in tests):
             return metric
     names = ", ".join(run.name for run in runs)
     raise DataError(f"{names} have no test metric in common; train them with the same metrics and topk")
@@ -293,7 +294,7 @@ def objective(run: Measured) -> str:
     loss = LOSSES.get(name, name)
     if name in SAMPLED:
         loss = f"{loss} with {config.get('n_negatives')} negatives"
-    return f"{loss}" if model in NEXT_ITEM_LOSS and loss else f"the loss of {model}"
+    return str(loss) if model in NEXT_ITEM_LOSS and loss else f"the loss of {model}"
 
 
 def _other_losses(runs: Sequence[Measured]) -> list[str]:
@@ -330,6 +331,6 @@ def _other_sizes(runs: Sequence[Measured]) -> list[str]:
     ]
 
 
-def _joined(names: Any) -> str:
+def _joined(names: Iterable[str]) -> str:
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last

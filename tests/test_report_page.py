@@ -1,0 +1,369 @@
+"""The summary, the figures and the page of a sharpness report, from measurements that are made up."""
+
+import html
+import math
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from recbole_samrec.compare.render import csv
+from recbole_samrec.compare.runs import Run
+from recbole_samrec.compare.tables import fraction_table
+from recbole_samrec.errors import DataError
+from recbole_samrec.report import figures, summary
+from recbole_samrec.report.measure import QUICK, Measured
+from recbole_samrec.report.page import write_report
+from recbole_samrec.report.panels import DPI
+from recbole_samrec.report.surfaces import FURTHEST, Scale, rise_of
+from recbole_samrec.report.verdict import verdict
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NASTY = "<script>alert(1)</script> $x_1$"
+RHOS, ADAPTIVE_RHOS, STEPS = np.array(QUICK.rhos), np.array(QUICK.adaptive_rhos), np.linspace(-1, 1, 5)
+NO_WAYS = pd.DataFrame(columns=["first", "second", "position", "loss"])
+ALL = ["eigenvalues", "density", "rises", "contours", "surfaces", "line", "between", "noise", "histories", "training"]
+
+
+def table(levels, metric, draws=2, **columns):
+    """A metric that falls by its level's share, the first draw a little more and the second a little less."""
+    lines = [
+        {**columns, "level": level, "draw": draw, "ndcg@10": metric * (1 - level + 0.01 * (2 * draw - 1) * level)}
+        for level in levels
+        for draw in range(draws if level else 1)
+    ]
+    return pd.DataFrame(lines)
+
+
+def made(label, seed, sharp=1.0, *, converged=True, reads=True, model="SAMRec", metric=0.05, **record):
+    """A run whose every measure of sharpness is in proportion to ``sharp``; its surface is a bowl."""
+    grid, bowl = np.linspace(-1, 5, 101), STEPS[:, None] ** 2 + STEPS**2
+    curvature = {
+        "loss": 5.0, "values": sharp * np.array([4.0, 2.0, 1.0]), "residuals": np.full(3, 1e-6),
+        "converged": np.array([converged, True, True]), "trace": np.array([100 * sharp, 2.0]), "grid": grid,
+        "density": np.exp(-(grid**2) / sharp), "negative": np.array([0.3, math.nan]), "lowest": -0.5,
+    }  # fmt: skip
+    sharpness = {
+        "rhos": RHOS, "adaptive_rhos": ADAPTIVE_RHOS, "ascent": sharp * RHOS, "random_worst": sharp * RHOS**2,
+        "adaptive_ascent": sharp * ADAPTIVE_RHOS, "adaptive_worst": 2 * sharp * ADAPTIVE_RHOS, "gradient": sharp,
+        "adaptive_gradient": sharp / 10,
+    }  # fmt: skip
+    parts = {
+        "curvature": {name: np.asarray(value) for name, value in curvature.items()},
+        "sharpness": {name: np.asarray(value) for name, value in sharpness.items()},
+        "line": {"x": STEPS, "loss": 5 + sharp * STEPS**2},
+        "surface": {"x": STEPS, "y": STEPS, "loss": 5 + sharp * bowl},
+    }
+    changes = (
+        [table((0.0, 0.2, 0.4), metric, change=change) for change in figures.CHANGES] if reads else [pd.DataFrame()]
+    )
+    config = {"model": model, "loss_type": "CE", "training": "packed", "valid_metric": "NDCG@10"}
+    whole = {
+        "model": model,
+        "config": config,
+        "test": {"ndcg@10": metric},
+        "parameters": 1000,
+        "best_epoch": 3,
+        **record,
+    }
+    name = f"{label}, seed {seed}"
+    return Measured(name, label, seed, parts, table((0.0, 0.1, 0.2, 0.4), metric), pd.concat(changes), whole, (64, 640))
+
+
+def tracked(missed=()):
+    return [
+        {"epoch": epoch, "top_eigenvalue": 1.0 + epoch, "converged": epoch not in missed, "ascent_rise": 0.1,
+         "rho": 0.3, "gradient_norm": 0.5}
+        for epoch in (0, 4)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Two labels and three seeds each; one top eigenvalue has not converged, one corner is not finite."""
+    sharp = [
+        made("SASRec", seed, value, metric=0.05, sharpness=tracked()) for seed, value in enumerate((1.0, 1.2, 1.4))
+    ]
+    flat = [made(NASTY, seed, value, converged=seed != 1, metric=0.06) for seed, value in enumerate((0.4, 0.5, 0.6))]
+    sharp[0].parts["surface"]["loss"][0, 0] = np.inf
+    flat[0].record["sharpness"] = tracked(missed=(4,))
+    return sharp + flat
+
+
+@pytest.fixture(scope="module")
+def between(runs):
+    way = {
+        "first": runs[0].name,
+        "second": runs[4].name,
+        "position": np.linspace(0, 1, 5),
+        "loss": [5, 6, 7, 6, np.inf],
+    }
+    return pd.DataFrame(way)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("report")
+
+
+@pytest.fixture(scope="module")
+def drawn(runs, between, folder):
+    return {one.name: one for one in figures.draw(runs, between, folder / "figures")}
+
+
+@pytest.fixture(scope="module")
+def page(runs, drawn, folder):
+    return write(folder / "report.html", runs, drawn.values())
+
+
+@pytest.fixture(scope="module")
+def text(page):
+    return page.read_text(encoding="utf-8")
+
+
+def write(file, runs, drawn, **other):
+    found = summary.measures(runs)
+    texts = {
+        "title": f"Sharpness {NASTY}",
+        "facts": {"data": f"tiny {NASTY}", "command": "sharpness a b"},
+        "sentences": verdict(found, summary.meanings(runs), runs[0].label),
+        "notes": [f"Care {NASTY}"],
+    }
+    each = summary.per_run(runs)
+    write_report(file, runs=each, summary=found, figures=list(drawn), budget=QUICK, **{**texts, **other})
+    return file
+
+
+def line_of(runs, label, measure):
+    found = summary.measures(runs)
+    (line,) = found[(found["label"] == label) & (found["measure"] == measure)].to_dict("records")
+    return line
+
+
+def words(text):
+    """What a reader sees, on one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<style>.*</style>", "", text))).split())
+
+
+def test_the_mean_over_seeds_and_its_interval(runs):
+    """Traces 100, 120, 140: mean 120, deviation 20; 4.3027 is the 97.5 % quantile of t with two degrees of freedom."""
+    line = line_of(runs, "SASRec", "trace")
+    half = 4.302652729911275 * 20 / math.sqrt(3)
+    assert (line["value"], line["runs"]) == (pytest.approx(120), 3)
+    assert (line["low"], line["high"]) == (pytest.approx(120 - half), pytest.approx(120 + half))
+
+
+def test_one_run_has_no_interval():
+    line = line_of([made("SASRec", 1, 1.5)], "SASRec", "trace")
+    assert line["value"] == line["low"] == line["high"] == 150
+
+
+def test_measures_are_taken_at_the_levels_they_name(runs):
+    expected = {
+        "top eigenvalue": 4.0,
+        "rise after SAM's step, rho 0.1": 0.1,
+        "worst rise in random directions, rho 1": 1.0,
+        "rise after the adaptive step, rho 1": 1.0,
+        "worst adaptive rise, rho 1": 2.0,
+        "NDCG@10 on test": 0.05,
+        "relative loss of NDCG@10 at noise 0.2": 0.2,  # 0.202 and 0.198 in the two draws
+        "relative loss of NDCG@10 with 40 % of the events dropped": 0.4,
+    }
+    first = summary.per_run(runs).iloc[0]
+    assert {name: first[name] for name in expected} == pytest.approx(expected)
+
+
+def test_one_seed_that_did_not_converge_makes_the_mean_unsure(runs):
+    assert line_of(runs, "SASRec", "top eigenvalue")["converged"]
+    assert not line_of(runs, NASTY, "top eigenvalue")["converged"]
+    assert line_of(runs, NASTY, "trace")["converged"]
+    said = verdict(summary.measures(runs), summary.meanings(runs), "SASRec")
+    assert f"Left out, as not converged: top eigenvalue of {NASTY}." in said
+
+
+def test_each_kind_of_measure_has_one_that_stands_for_it(runs):
+    kinds = [meaning.kind for meaning in summary.meanings(runs).values()]
+    assert list(dict.fromkeys(kinds)) == ["sharpness", "adaptive sharpness", "accuracy", "robustness"]
+    assert set(summary.meanings(runs)) <= set(summary.measures(runs)["measure"])
+
+
+def test_other_metrics_stand_in():
+    """Of an error metric, more is worse, and so is a rise under noise."""
+    run = made("BPR", 1)
+    noise = pd.DataFrame({"level": [0.0, 0.1], "draw": [0, 0], "rmse": [2.0, 3.0]})
+    record = {**run.record, "test": {"rmse": 2.0}, "config": {"valid_metric": "RMSE"}}
+    run = Measured(run.name, run.label, 1, run.parts, noise, pd.DataFrame(), record, run.targets)
+    assert summary.per_run([run])["relative loss of RMSE at noise 0.1"].item() == pytest.approx(0.5)
+    assert summary.meanings([run])["RMSE on test"].smaller_is_better
+    with pytest.raises(DataError, match="no test metric in common"):
+        summary.measures([run, made("SASRec", 1)])
+
+
+def test_notes_say_which_losses_are_not_the_same_function():
+    same = [made("SASRec", 1), made("SAMRec", 1, model="SAMRec"), made("GRU4Rec", 1, model="GRU4Rec")]
+    assert summary.notes_on(same) == []
+    (note,) = summary.notes_on([*same, made("CL4SRec", 1, model="CL4SRec")])
+    assert "SASRec, SAMRec and GRU4Rec: cross-entropy over all items; CL4SRec: the loss of CL4SRec" in note
+    (note,) = summary.notes_on([*same, made("SASRec (large)", 1, parameters=4000)])
+    assert "SASRec (large): 4,000" in note
+
+
+def test_every_figure_is_written_twice(drawn, folder):
+    assert list(drawn) == ALL
+    for name, one in drawn.items():
+        assert (folder / "figures" / f"{name}.png").read_bytes() == one.png
+        assert (folder / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert one.alt.endswith(".") and one.caption.endswith(".")
+    loss = [one for name, one in drawn.items() if name not in ("noise", "histories", "training")]
+    assert all("64 of 640 training targets" in one.caption for one in loss)
+
+
+def test_surfaces_share_one_scale(runs, drawn):
+    """The flattest bowl rises by 0.8, the highest point is 2.8; the corner that is not finite is cut off."""
+    scale = Scale.of([rise_of(run.parts["surface"]) for run in runs])
+    assert scale.levels[0] == 0 and scale.levels[-1] >= 2.8 and scale.cut
+    maps = [axes for axes in drawn["contours"].figure.axes if axes.get_title()]
+    filled = [axes.collections[0] for axes in maps]
+    assert len({id(one.norm) for one in filled}) == 1 and len(filled) == 6
+    assert all(one.levels.tolist() == scale.levels.tolist() for one in filled)
+    planes = drawn["surfaces"].figure.axes
+    assert {axes.get_zlim() for axes in planes} == {(scale.levels[0], scale.levels[-1])}
+    assert {id(axes.collections[0].norm) for axes in planes} == {id(filled[0].norm)}
+    for name in ("contours", "surfaces"):
+        assert f"Points above {scale.levels[-1]:g}, or not finite, are cut off" in drawn[name].caption
+
+
+def test_a_surface_far_steeper_than_another_is_cut_off():
+    flat, steep = np.array([[0.0, 1.0]]), np.array([[0.0, 1000.0]])
+    scale = Scale.of([flat, steep])
+    assert scale.levels[-1] == pytest.approx(FURTHEST) and scale.cut
+    assert scale(steep).max() == scale.levels[-1]
+    assert not Scale.of([flat, 2 * flat]).cut
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plain_is_drawn_without_complaint(tmp_path):
+    runs = [made("SASRec", 1), made("SAMRec", 1, 0.01), made("GRU4Rec", 1)]
+    runs[2].parts["surface"]["loss"][:] = 5
+    runs[2].parts["sharpness"]["random_worst"][:] = -1
+    found = {one.name: one for one in figures.draw(runs, NO_WAYS, tmp_path)}
+    assert "Rises that are not above 0" in found["rises"].caption
+
+
+def test_labels_differ_without_colour_and_seeds_do_not(runs, drawn):
+    axes = drawn["rises"].figure.axes[0]
+    looks = [(line.get_linestyle(), line.get_marker(), line.get_color()) for line in axes.lines]
+    assert looks[0] == looks[1] == looks[2] and looks[3] == looks[4] == looks[5]
+    assert looks[0][0] != looks[3][0] and looks[0][1] != looks[3][1]
+    assert axes.lines[0].get_ydata().tolist() == runs[0].parts["sharpness"]["ascent"].tolist()
+    names = [entry.get_text() for entry in drawn["rises"].figure.legends[0].get_texts()]
+    assert names == ["SASRec", NASTY.replace("$", r"\$")]
+
+
+def test_eigenvalues_that_did_not_converge_are_crosses(drawn):
+    crosses = [line for line in drawn["eigenvalues"].figure.axes[0].lines if line.get_marker() == "x"]
+    assert [value for line in crosses for value in line.get_ydata()] == [4.0 * 0.5]
+    assert "did not converge" in drawn["eigenvalues"].caption
+    crosses = [line for line in drawn["training"].figure.axes[0].lines if line.get_marker() == "x"]
+    assert [epoch for line in crosses for epoch in line.get_xdata()] == [5]  # as a reader counts them
+
+
+def test_error_bars_are_over_draws_and_seeds(runs, drawn):
+    bars = drawn["noise"].figure.axes[0].containers[0]
+    expected = pd.concat([run.noise for run in runs[:3]]).groupby("level")["ndcg@10"]
+    assert bars.lines[0].get_ydata() == pytest.approx(expected.mean().to_numpy())
+    heights = [high - low for low, high in (part[:, 1] for part in bars.lines[2][0].get_segments())]
+    assert np.array(heights) / 2 == pytest.approx(expected.std().fillna(0).to_numpy())
+
+
+def test_a_model_without_histories_has_no_such_figures(tmp_path):
+    runs = [made("BPR", 1, reads=False, model="BPR")]
+    found = [one.name for one in figures.draw(runs, NO_WAYS, tmp_path / "figures")]
+    assert found == [name for name in ALL if name not in ("between", "histories", "training")]
+    assert not summary.measures(runs)["measure"].str.contains("dropped").any()
+    assert not any("dropped" in name for name in summary.meanings(runs))
+    mixed = [*runs, made("SASRec", 1)]
+    assert "Not shown: BPR, which read no histories." in figures.histories(mixed).caption
+    assert "not measured" in words(write(tmp_path / "report.html", mixed, []).read_text(encoding="utf-8"))
+
+
+def test_metric_against_the_share_of_training_data(tmp_path, runs):
+    """The table is what ``compare`` writes; users have rank 1 with all of the data, half of them with half of it."""
+    compared = [
+        Run("SASRec", "tiny", 1, share, {}, pd.DataFrame({"rank": [1, worse], "masked_rank": 1}), "hash")
+        for share, worse in ((0.5, 99), (1.0, 1))
+    ]
+    (tmp_path / "fractions.csv").write_text(csv(fraction_table(compared, ["SASRec"])), encoding="utf-8")
+    shares = pd.read_csv(tmp_path / "fractions.csv")
+    axes = figures.fractions(shares, "ndcg@10").figure.axes[0]
+    assert axes.containers[0].lines[0].get_xdata().tolist() == [50, 100]
+    assert axes.containers[0].lines[0].get_ydata().tolist() == [0.5, 1]
+    assert figures.draw(runs[:1], NO_WAYS, tmp_path, shares=shares)[-1].name == "fractions"
+    assert figures.fractions(shares, "auc") is None
+
+
+def test_the_page_holds_measures_sentences_and_figures(text, runs, drawn):
+    seen = words(text)
+    for sentence in verdict(summary.measures(runs), summary.meanings(runs), "SASRec"):
+        assert " ".join(sentence.split()) in seen
+    assert "trace 120 70.32 to 169.7 50 " in seen
+    assert "100 ± 2 " in seen
+    assert [html.unescape(alt) for alt in re.findall(r' alt="([^"]*)"', text)] == [one.alt for one in drawn.values()]
+    assert "1703.04933" in seen
+
+
+def test_what_did_not_converge_is_no_plain_figure(text, tmp_path):
+    seen = words(text)
+    assert "(about 2) †" in seen and "† Did not converge in all runs" in seen
+    assert re.findall(r'<td class="number missed">([^<]*)</td>', text) == ["(about 2) †"] * 2  # the mean, and the run
+    sure = write(tmp_path / "report.html", [made("SASRec", 1)], []).read_text(encoding="utf-8")
+    assert "†" not in sure
+
+
+def test_a_figure_that_is_not_finite_is_said(tmp_path):
+    run = made("SASRec", 1)
+    run.parts["sharpness"]["ascent"][:] = np.inf
+    seen = words(write(tmp_path / "report.html", [run], []).read_text(encoding="utf-8"))
+    assert "rise after SAM's step, rho 0.1 not finite" in seen
+
+
+def test_names_are_escaped_and_nothing_is_asked_for(text):
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
+    assert "default-src 'none'" in text
+    assert not re.search(r"""<(link|iframe|base)\b|\bhref=|url\(|@import|\bsrc="(?!data:)""", text)
+
+
+def in_chromium(file, profile, *options):
+    command = (
+        "--headless=new --no-sandbox --no-first-run --disable-background-networking --disable-gpu --dump-dom".split()
+    )
+    # The browser's own errands find no host; a request of the page would be refused and reported on the console.
+    command += ["--enable-logging=stderr", "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}"]
+    run = subprocess.run([CHROMIUM, *command, *options, file.as_uri()], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    return run.stdout, [line for line in run.stderr.splitlines() if ":CONSOLE" in line]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the page with")
+def test_a_browser_shows_every_figure_and_asks_nobody(page, text, drawn, tmp_path):
+    shown, console = in_chromium(page, tmp_path / "profile")
+    assert not console
+    assert shown.count("<figure") == len(drawn)
+    # The page runs no script; a copy that may run one tells what was decoded and what was asked for.
+    told = """<script>addEventListener("load", () => { document.title = JSON.stringify({
+        widths: [...document.images].map(image => image.naturalWidth),
+        wide: document.documentElement.scrollWidth > innerWidth,
+        asked: performance.getEntriesByType("resource").map(one => one.name.slice(0, 5)).filter(one => one != "data:"),
+    }) })</script></body>"""
+    copy = tmp_path / "copy.html"
+    allowed = text.replace("default-src 'none'", "default-src 'none'; script-src 'unsafe-inline'")
+    copy.write_text(allowed.replace("</body>", told), encoding="utf-8")
+    shown, console = in_chromium(copy, tmp_path / "profile", "--window-size=390,800", "--virtual-time-budget=5000")
+    assert not console
+    widths = [round(DPI * one.width) for one in drawn.values()]
+    expected = f'{{"widths":{widths},"wide":false,"asked":[]}}'.replace(" ", "")
+    assert html.unescape(re.search(r"<title>(.*?)</title>", shown).group(1)) == expected

@@ -164,10 +164,10 @@ def test_one_run_has_no_interval():
 def test_measures_are_taken_at_the_levels_they_name(runs):
     expected = {
         "top eigenvalue": 4.0,
-        "rise after SAM's step, rho 0.1": 0.1,
-        "worst rise in random directions, rho 1": 1.0,
-        "rise after the adaptive step, rho 1": 1.0,
-        "worst adaptive rise, rho 1": 2.0,
+        "rise after SAM's step at rho 0.1": 0.1,
+        "worst rise in random directions at rho 1": 1.0,
+        "rise after the adaptive step at rho 1": 1.0,
+        "worst adaptive rise at rho 1": 2.0,
         "NDCG@10 on test": 0.05,
         "relative loss of NDCG@10 at noise 0.2": 0.2,  # 0.202 and 0.198 in the two draws
         "relative loss of NDCG@10 with 40 % of the events dropped": 0.4,
@@ -327,7 +327,7 @@ def test_a_figure_that_is_not_finite_is_said(tmp_path):
     run = made("SASRec", 1)
     run.parts["sharpness"]["ascent"][:] = np.inf
     seen = words(write(tmp_path / "report.html", [run], []).read_text(encoding="utf-8"))
-    assert "rise after SAM's step, rho 0.1 not finite" in seen
+    assert "rise after SAM's step at rho 0.1 not finite" in seen
 
 
 def test_names_are_escaped_and_nothing_is_asked_for(text):

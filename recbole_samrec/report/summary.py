@@ -77,22 +77,22 @@ class Levels:
     @property
     def ascent(self) -> str:
         """Name of the rise after SAM's step."""
-        return f"rise after SAM's step, rho {self.rho:g}"
+        return f"rise after SAM's step at rho {self.rho:g}"
 
     @property
     def random(self) -> str:
         """Name of the worst rise in random directions."""
-        return f"worst rise in random directions, rho {self.largest:g}"
+        return f"worst rise in random directions at rho {self.largest:g}"
 
     @property
     def adaptive_ascent(self) -> str:
         """Name of the rise after the adaptive step."""
-        return f"rise after the adaptive step, rho {self.adaptive_rho:g}"
+        return f"rise after the adaptive step at rho {self.adaptive_rho:g}"
 
     @property
     def adaptive_worst(self) -> str:
         """Name of the worst rise in the adaptive norm."""
-        return f"worst adaptive rise, rho {self.adaptive_rho:g}"
+        return f"worst adaptive rise at rho {self.adaptive_rho:g}"
 
     @property
     def accuracy(self) -> str:

@@ -27,6 +27,7 @@ from recbole_samrec.listener import Listener
 from recbole_samrec.names import unique_name
 from recbole_samrec.progress import show_comparison, show_result, watch
 from recbole_samrec.record import label, settings_of
+from recbole_samrec.report import command as sharpness
 from recbole_samrec.settings import OF_ONE_RUN, plain_config
 from recbole_samrec.tune import command as tune
 
@@ -123,13 +124,17 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_arguments(best)
     best.set_defaults(call=tune.main)
 
+    minima = add("sharpness", help="show how sharp the minima of finished runs are", description=sharpness.HELP)
+    sharpness.add_arguments(minima)
+    minima.set_defaults(call=sharpness.main)
+
     data = add("data", help="make a data set from the provider's own file")
     data_command.add_arguments(data)
     data.set_defaults(call=lambda arguments, rest, console: data_command.main(_all_read(arguments, rest)))
 
     check = add("doctor", help="tell what is installed, mended, found and missing", add_help=False)
     check.set_defaults(call=lambda arguments, rest, console: doctor.main(rest))
-    for command in (one, again, items, table, best, data, check):
+    for command in (one, again, items, table, best, minima, data, check):
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

@@ -41,7 +41,7 @@ def train(
     watch: Callable[[int, float], AbstractContextManager[Listener]] = lambda epochs, best: nullcontext(Listener()),
     sha256: str | None = None,
     *,
-    read: Callable[[Any], Any] = create_dataset,
+    read: Callable[[Any], Any] | None = None,
     test: bool = True,
 ) -> dict[str, Any]:
     """Carry out one run, from the data to ``result.json``.
@@ -52,7 +52,7 @@ def train(
         watch: Makes the listener that is told of the progress, given the most epochs that there may be and the best
             score so far, which is infinite if there is none.
         sha256: Hash of the interactions, if it is known already.
-        read: Gives RecBole's data set for the configuration, before it is split.
+        read: Gives RecBole's data set for the configuration, before it is split; ``create_dataset`` if it is None.
         test: Score the test set at the end; a search does not, since it must not choose by it.
 
     Returns:
@@ -102,7 +102,7 @@ def _test(trainer: Any, dataset: Any, loaders: tuple, folder: Path) -> dict[str,
 
 
 def prepare(
-    config: Any, log: bool = True, read: Callable[[Any], Any] = create_dataset
+    config: Any, log: bool = True, read: Callable[[Any], Any] | None = None
 ) -> tuple[Any, tuple, Any]:
     """Load and split the data, build the model and its trainer, with the same seeds as RecBole's ``run_recbole``.
 
@@ -162,7 +162,7 @@ def planned_epochs(trainer: Any) -> int:
     return trainer.pretrain_epochs if "pretrain" in str(stage) else trainer.epochs
 
 
-def read_data(config: Any, read: Callable[[Any], Any] = create_dataset) -> tuple[Any, tuple]:
+def read_data(config: Any, read: Callable[[Any], Any] | None = None) -> tuple[Any, tuple]:
     """Load and split the data, and check that there is enough to train and rank.
 
     Raises:
@@ -170,7 +170,7 @@ def read_data(config: Any, read: Callable[[Any], Any] = create_dataset) -> tuple
     """
     name = config["dataset"]
     with told_as_user_error(f"{name} cannot be read with these settings", config):
-        dataset = read(config)
+        dataset = (read or create_dataset)(config)
     getLogger().info(dataset)
     if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) > dataset.item_num - 1:
         raise ConfigError(f"topk={config['topk']}: {name} has only {dataset.item_num - 1} items; lower --topk")

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from recbole_samrec import compat, plugin
@@ -55,3 +56,20 @@ def test_keys_of_a_result_that_the_readme_names_are_there(tmp_path, monkeypatch)
     cells = re.findall(r"^\| (`.*?) \|", table, re.M)
     named = set(re.findall(r"`(\w+)`", " ".join(cells))) - {"pretraining", "sharpness"}  # which not every run has
     assert named == set(json.loads(Path("pop", "result.json").read_text()))
+
+
+def test_the_table_on_the_first_screen_is_that_of_the_results():
+    readme, results = (ROOT / "README.md").read_text(), pd.read_csv(ROOT / "results/ml-100k.csv").set_index("row")
+    head, _, *lines = re.findall(r"^\|.*\|$", readme.split("\n## ")[0], re.M)
+    metrics = [name.strip().lower() for name in head.strip("|").split("|")[1:]]
+    shown = {}
+    for line in lines:
+        name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        shown[name] = [cell.replace("*", "") for cell in cells]
+    assert shown == {
+        name: [f"{row[f'{metric}_mean']:.4f} ± {row[f'{metric}_std']:.4f}" for metric in metrics]
+        for name, row in results.iterrows()
+    }
+    low, high, p, mean = (results.loc["SASRec"][f"ndcg@10_{part}"] for part in ("low", "high", "p", "difference"))
+    said = " ".join(readme.split()).replace("\N{MINUS SIGN}", "-")
+    assert f"SAMRec is {-mean:.4f} NDCG@10 below SASRec (95 % interval {low:.4f} to +{high:.4f}, p = {p:.2f})" in said

@@ -31,7 +31,9 @@ from recbole_samrec.report import command as sharpness
 from recbole_samrec.settings import OF_ONE_RUN, plain_config
 from recbole_samrec.tune import command as tune
 
-MAY_CHANGE = OF_ONE_RUN | {"epochs", "stopping_step", "quiet_terminal", "nproc", "max_bad_steps", "eval_memory", "track_sharpness"}
+MAY_CHANGE = OF_ONE_RUN | frozenset(
+    "epochs stopping_step quiet_terminal nproc max_bad_steps eval_memory track_sharpness".split()
+)
 """Settings that a resumed run may be given anew."""
 
 RUN_HELP = """Trains and tests one model. Every setting of RecBole, of the model and of this package is given as

@@ -129,6 +129,15 @@ def test_a_report_is_written_kept_and_gone_on_with(monkeypatch):
     assert all(file.stat().st_mtime_ns != stamps[file] for file in stamps if file.name == "curvature.npz")
 
 
+def test_runs_may_be_given_labels(monkeypatch):
+    monkeypatch.setattr(command, "QUICK", TINY)
+    for name, rate in {"much": 0.5, "little": 0.1}.items():
+        trained("SAMRec", name, f"--hidden_dropout_prob={rate}")
+    said = succeed("sharpness", "with much=much", "with little=little", "--quick", "--out=out")
+    assert "1 of 2: with much, seed 2020" in said.out and "2 of 2: with little, seed 2020" in said.out
+    assert set(pd.read_csv("out/measures.csv")["label"]) == {"with much", "with little"}
+
+
 def test_models_that_read_no_histories_are_measured_without_them(monkeypatch):
     monkeypatch.setattr(command, "QUICK", TINY)
     said = succeed("sharpness", str(trained("BPR")), "--quick")

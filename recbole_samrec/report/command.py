@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ MOST_RUNS = 6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``sharpness``."""
     add = parser.add_argument
-    add("runs", metavar="RUN", nargs="+", type=Path, help=f"folders of up to {MOST_RUNS} finished runs on one data set")
+    runs = f"folders of up to {MOST_RUNS} finished runs on one data set, each perhaps with a label: 'no dropout=RUN'"
+    add("runs", metavar="RUN", nargs="+", help=runs)
     add("--quick", action="store_true", help="a smaller sample and fewer points: some two minutes a run")
     add("--targets", metavar="N", type=int, help="training targets to measure on (default: 8192, quick 2048)")
     add("--out", metavar="DIR", type=Path, help="folder (default: runs/sharpness-<data set>)")
@@ -58,7 +59,8 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     """
     if rest:
         raise ConfigError(f"{rest[0]}: this command takes no such argument; --help lists them")
-    folders = _checked(arguments.runs)
+    labels = dict(map(_labelled, arguments.runs))
+    folders = _checked([folder for folder, _ in map(_labelled, arguments.runs)])
     for name in ("targets", "threads"):
         if (number := getattr(arguments, name)) is not None and number < 1:
             raise ConfigError(f"--{name}={number}: give a number of at least 1")
@@ -71,12 +73,18 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     out = arguments.out or Path("runs", f"sharpness-{read_record(folders[0])['dataset']}")
     started = time.monotonic()
     try:
-        measured, between = _measure_all(folders, budget, out, arguments.model, console)
+        measured, between = _measure_all(labels, budget, out, arguments.model, console)
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on", highlight=False)
         return 130
     conclude(measured, between, budget, out, console, shares=shares, seconds=time.monotonic() - started)
     return 0
+
+
+def _labelled(named: str) -> tuple[Path, str | None]:
+    """The folder of ``label=folder`` and its label, which most runs are named without."""
+    label, equals, folder = named.rpartition("=")
+    return (Path(folder), label) if equals and label and not Path(named).exists() else (Path(named), None)
 
 
 def _checked(folders: Sequence[Path]) -> list[Path]:
@@ -111,16 +119,17 @@ def _shares(file: Path | None) -> pd.DataFrame | None:
 
 
 def _measure_all(
-    folders: Sequence[Path], budget: Budget, out: Path, source: str | None, console: Console
+    labels: Mapping[Path, str | None], budget: Budget, out: Path, source: str | None, console: Console
 ) -> tuple[list[Measured], pd.DataFrame]:
     measured: list[Measured] = []
     solutions: list[Solution] = []
-    for number, folder in enumerate(folders):
+    for number, (folder, label) in enumerate(labels.items()):
         solution = load(folder, budget.targets, source)
+        solution.label = label or solution.label
         if any(solution.name == other.name for other in measured):
             solution.label = f"{solution.label} ({folder.name})"
         console.print(
-            f"{number + 1} of {len(folders)}: {solution.name}, {folder}: on {solution.targets} of "
+            f"{number + 1} of {len(labels)}: {solution.name}, {folder}: on {solution.targets} of "
             f"{solution.all_targets} training targets",
             highlight=False,
             soft_wrap=True,

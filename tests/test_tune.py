@@ -142,8 +142,8 @@ def test_the_choice_is_by_validation_where_the_test_says_otherwise(ray, own_fold
 
 def test_asha_stops_what_is_behind(ray, data):
     space = {"learning_rate": [0.03, 0.000001, 0.000002, 0.000003]}
-    strategy = Strategy(search="grid", grace=2)
-    trials = search("SASRec", "tiny", space, trials=4, out="out", strategy=strategy, **SMALL | {"epochs": 12})
+    strategy, given = Strategy(search="grid", grace=2), SMALL | {"epochs": 12, "stopping_step": 12}
+    trials = search("SASRec", "tiny", space, trials=4, out="out", strategy=strategy, **given)
     assert trials.attrs["settings"] == {"learning_rate": 0.03}
     stopped = trials[trials["status"] == "stopped early"]
     assert len(stopped) >= 2 and (stopped["epochs"] < 12).all() and trials["status"][0] == "finished"

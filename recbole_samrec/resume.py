@@ -270,8 +270,8 @@ class Resumable:
         states = state.get("optimizers") or {"optimizer": state["optimizer"]}
         for name, stored in states.items():
             getattr(self, name).load_state_dict(stored)
-        rate = self.config["learning_rate"]
-        if (state.get("config") or {}).get("learning_rate", rate) != rate:  # a search changes it between two epochs
+        rate, before = self.config["learning_rate"], state.get("config")
+        if state.get("format") == FORMAT and before["learning_rate"] != rate:  # a search changes it between two epochs
             for group in (group for optimizer in self._optimizers().values() for group in optimizer.param_groups):
                 group["lr"] = rate
 

@@ -60,7 +60,7 @@ class Planted(SequentialRecommender):
         return scores
 '''
 
-FAILING = PLANTED.replace("Planted", "Failing").replace(
+FAILING = PLANTED.replace("Planted", "Stumbling").replace(
     'self.favourite = dataset.token2id(dataset.iid_field, config["favourite"])',
     'self.favourite, self.fails, self.steps = 1, config["fails"], 0',
 ).replace("        return self.weight**2", '''
@@ -411,17 +411,17 @@ def test_ray_listens_on_the_loopback(ray):
 def test_a_search_of_ones_own_model_that_dies_goes_on_and_says_why_it_failed(ray, data):
     """The first trial raises in its second epoch, whatever is done; the other one does not."""
     Path("own.py").write_text(FAILING)
-    arguments = ["--model=own.py:Failing", "--dataset=tiny", "--search=grid", "--scheduler=none", "--retries=0"]
+    arguments = ["--model=own.py:Stumbling", "--dataset=tiny", "--search=grid", "--scheduler=none", "--retries=0"]
     Path("space.yaml").write_text("fails: [True, False]\n")
     small = [*settings()[-4:], "--train_neg_sample_args=None"]
     said = succeed("tune", *arguments, "--space=space.yaml", "--out=out", *small)
     trials = pd.read_csv("out/trials.csv")
     assert list(trials["status"]) == ["failed", "finished"]
     assert trials["reason"][0] == "unexpected ValueError: it was planted" in said.out
-    assert f"--config_files out/best.yaml --model={Path('own.py').resolve()}:Failing" in said.out
+    assert f"--config_files out/best.yaml --model={Path('own.py').resolve()}:Stumbling" in said.out
     Path("elsewhere").mkdir()
     os.chdir("elsewhere")
-    assert recall(Path("../out")).row == "Failing"
+    assert recall(Path("../out")).row == "Stumbling"
 
 
 def test_a_search_whose_data_or_state_changed_is_not_gone_on_with(ray, data):

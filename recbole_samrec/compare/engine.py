@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,8 +68,6 @@ def cluster(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
     """
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets every other process go first
-    if not resources.address and resources.host == LOOPBACK:
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # else Ray takes this machine's own address
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -89,19 +88,41 @@ def cluster(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
     else:
         cores = os.cpu_count() or 1
         slots = resources.parallel * resources.threads if resources.parallel else max(cores, resources.threads)
-        ray.init(
-            "local",  # else it would join whatever Ray runs on this machine
-            num_cpus=slots,
-            include_dashboard=resources.dashboard,
-            dashboard_host=resources.host,
-            _node_ip_address=resources.host,
-            object_store_memory=int(store_mb * MEGABYTE),
-            **options,
-        )
+        with _as_named(resources.host):
+            ray.init(
+                "local",  # else it would join whatever Ray runs on this machine
+                num_cpus=slots,
+                include_dashboard=resources.dashboard,
+                dashboard_host=resources.host,
+                _node_ip_address=resources.host,
+                object_store_memory=int(store_mb * MEGABYTE),
+                **options,
+            )
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _as_named(host: str) -> Iterator[None]:
+    """Let a Ray that starts listen on the loopback where it is told to; it would take this machine's own address.
+
+    It does as it is told where it knows that it will have no other computers, as it does on Windows.
+    """
+    name, constants = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", sys.modules.get("ray._private.ray_constants")
+    if host != LOOPBACK or name in os.environ:
+        yield
+        return
+    os.environ[name], before = "0", getattr(constants, "ENABLE_RAY_CLUSTER", None)
+    try:
+        if before is not None:  # this process has read the variable when it imported Ray
+            constants.ENABLE_RAY_CLUSTER = False
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            constants.ENABLE_RAY_CLUSTER = before
 
 
 def _require_listener(address: str) -> None:

@@ -76,8 +76,7 @@ def _row(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]
     if ".py:" in plain:
         source, plain = plain, plain.rpartition(":")[2]
         name = name.removeprefix(source.removesuffix(plain))
-        if not plugin.is_model(plain):
-            plugin.model_from(source)
+        plugin.model_from(source)  # anew: the file may have changed since, or another one had a model of this name
     entry = known.get(name) or known.get(plain) or {"model": plain}
     model, fixed = entry["model"], dict(entry.get("fixed") or {})
     if not plugin.is_model(model):

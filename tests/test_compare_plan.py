@@ -9,7 +9,7 @@ from command import main
 from tiny import random_events, write_events
 
 from recbole_samrec import plugin
-from recbole_samrec.compare.plan import alike, as_yaml, folder_of, plan, settings_shown, slug
+from recbole_samrec.compare.plan import alike, as_yaml, folder_of, plan, settings_of_rows, settings_shown, slug
 from recbole_samrec.compare.rows import of_dataset, read_rows
 from recbole_samrec.errors import ConfigError
 
@@ -73,6 +73,13 @@ def test_a_row_is_given_only_what_its_model_reads():
     rows = read_rows(["SAMRec", "CORE", "LightSANs", "FEARec", "BERT4Rec"])
     plan(rows, {"ml-100k": "hash"}, [1], [1.0], Path("out"), note=said.append)
     assert not said
+
+
+def test_what_belongs_to_a_data_set_goes_to_the_rows_that_read_it():
+    given = settings_of_rows(read_rows(["SAMRec", "GRU4Rec", "Pop"]), "Amazon_Beauty", {}, {})
+    assert [of.get("hidden_dropout_prob") for of in given.values()] == [0.4, None, None]
+    long = settings_of_rows(read_rows(["GRU4Rec"]), "ml-1m", {}, {})
+    assert long["GRU4Rec"]["MAX_ITEM_LIST_LENGTH"] == 200
 
 
 def test_rows_of_the_users_own(tmp_path):

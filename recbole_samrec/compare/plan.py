@@ -157,7 +157,8 @@ def settings_of_rows(
         known = plugin.known_keys(class_of(row), row.model, dataset)
         own = {key: value for key, value in given.items() if key in known}
         found = (tuned or {}).get(row.name, {})
-        settings[row.name] = row.settings(of_set, found, files, own, known=known)
+        of_data = {key: value for key, value in of_set.items() if key in known}
+        settings[row.name] = row.settings(of_data, found, files, own, known=known)
     return settings
 
 

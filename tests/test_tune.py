@@ -341,32 +341,6 @@ def test_a_stopped_search_goes_on_and_repeats_nothing(data, how):
         assert result["valid"]["ndcg@5"] == trials["score"][number]
 
 
-def test_a_trial_goes_on_elsewhere_when_its_computer_is_lost(data):
-    """Two computers of a cluster; the one that runs a trial past its second report is killed."""
-    from ray.cluster_utils import Cluster
-
-    Path("space.yaml").write_text("learning_rate: [0.01]\n")
-    there = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    try:
-        first = there.add_node(num_cpus=1)
-        process = tune(
-            "--dataset=tiny", "--space=space.yaml", "--search=grid", "--scheduler=none", "--out=out",
-            f"--address={there.address}", *settings(**LONG),
-        )  # fmt: skip
-        wait_for(lambda: len(epochs_of("out/trials/000")) > 3, process)
-        there.remove_node(first, allow_graceful=False)
-        done = len(epochs_of("out/trials/000"))
-        there.add_node(num_cpus=1)
-        said = process.communicate(timeout=300)[0]
-    finally:
-        there.shutdown()
-    assert process.returncode == 0, said
-    assert "trial 000 died and is tried again" in said
-    trained = epochs_of("out/trials/000")
-    assert 3 < done < EPOCHS and sorted(set(trained)) == list(range(EPOCHS)) and len(trained) <= EPOCHS + 1
-    assert json.loads(Path("out/search.json").read_text())["found"]["statuses"] == {"finished": 1}
-
-
 def test_a_search_is_read_back_as_it_was(data):
     space = {"sam_rho": {"loguniform": [0.01, 1]}, "hidden_dropout_prob": [0.1, 0.2]}
     space["attn_dropout_prob"] = {"same_as": "hidden_dropout_prob"}
@@ -435,3 +409,31 @@ def test_a_search_whose_data_or_state_changed_is_not_gone_on_with(ray, data):
         file.write("u1\ti1\t99999\n")
     said = main("tune", "--resume=out")
     assert said.status == 2 and "tiny has other interactions than the search in out began with" in said.err
+
+
+def test_a_trial_goes_on_elsewhere_when_its_computer_is_lost(data):
+    """Two computers of a cluster; the one that runs a trial past its second report is killed."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    ray.shutdown()  # the one of the tests above: two in a process mix up their addresses; so this test is the last
+    Path("space.yaml").write_text("learning_rate: [0.01]\n")
+    there = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        first = there.add_node(num_cpus=1)
+        process = tune(
+            "--dataset=tiny", "--space=space.yaml", "--search=grid", "--scheduler=none", "--out=out",
+            f"--address={there.address}", *settings(**LONG),
+        )  # fmt: skip
+        wait_for(lambda: len(epochs_of("out/trials/000")) > 3, process)
+        there.remove_node(first, allow_graceful=False)
+        done = len(epochs_of("out/trials/000"))
+        there.add_node(num_cpus=1)
+        said = process.communicate(timeout=300)[0]
+    finally:
+        there.shutdown()
+    assert process.returncode == 0, said
+    assert "trial 000 died and is tried again" in said
+    trained = epochs_of("out/trials/000")
+    assert 3 < done < EPOCHS and sorted(set(trained)) == list(range(EPOCHS)) and len(trained) <= EPOCHS + 1
+    assert json.loads(Path("out/search.json").read_text())["found"]["statuses"] == {"finished": 1}

@@ -88,7 +88,12 @@ def renamed(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
     """RecBole's metrics under the field's names: ``hit@10`` is ``hr@10``."""
     if metrics is None:
         return None
-    return {name.replace("hit@", "hr@"): float(value) for name, value in metrics.items()}
+    return {field_name(name): float(value) for name, value in metrics.items()}
+
+
+def field_name(metric: str) -> str:
+    """The field's name of a metric that RecBole or a user writes as ``Hit@10``: ``hr@10``."""
+    return metric.lower().replace("hit@", "hr@")
 
 
 def settings_of(config: Any) -> dict[str, Any]:

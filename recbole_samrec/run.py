@@ -238,6 +238,14 @@ def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: N
     raise CheckpointError(f"--resume={folder}: no checkpoint in it, the run ended in its first epoch; start it anew")
 
 
+def checkpoint_if_any(folder: Path) -> Path | None:
+    """The newest readable checkpoint of a run's folder, or None where there is none that can be read."""
+    try:
+        return newest_checkpoint(folder)
+    except CheckpointError:
+        return None
+
+
 def _epoch_of(file: Path, warn: Callable[[str], None]) -> int | None:
     """The epoch after which a checkpoint was written, or None if it is damaged."""
     try:

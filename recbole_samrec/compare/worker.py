@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from recbole_samrec import plugin, run
 from recbole_samrec.compare.plan import JOB, Job
 from recbole_samrec.configure import configure
-from recbole_samrec.errors import CheckpointError, UserError
+from recbole_samrec.errors import UserError
 from recbole_samrec.listener import Listener
 from recbole_samrec.ranks import RANKS
 from recbole_samrec.record import peak_memory_mb
@@ -110,21 +110,23 @@ def carry_out(job: Job, threads: int, report: Callable[[float, int, float], None
                 (job.folder / name).unlink(missing_ok=True)
             return result
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        reason = reason if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {reason}"
+        reason = reason_of(error)
         with contextlib.suppress(OSError, UserError):
             words = "" if isinstance(error, UserError) else f"\n{traceback.format_exc()}"
             run.write_atomically(job.folder / FAILURE, f"{reason}\n{words}")
         return {"failed": reason}
 
 
+def reason_of(error: Exception) -> str:
+    """Why a run failed, in one line."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return reason if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {reason}"
+
+
 def _train(job: Job, report: Callable[[float, int, float], None]) -> dict[str, Any]:
     if job.finished:  # by another process, while this one waited
         return json.loads((job.folder / run.RESULT).read_text(encoding="utf-8"))
-    try:
-        resume = run.newest_checkpoint(job.folder)
-    except CheckpointError:  # there is none, or none that can be read
-        resume = None
+    resume = run.checkpoint_if_any(job.folder)
     config = configure(_settings(job, job.folder), {})
     return run.train(config, resume, lambda epochs, best: nullcontext(Reporter(report, epochs, best)), job.sha256)
 

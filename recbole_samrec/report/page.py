@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import pandas as pd
 
+from recbole_samrec.pages import template
 from recbole_samrec.report.summary import ADAPTIVE_RHO, CONVERGED, ERROR, RHO, TOP
 from recbole_samrec.run import write_atomically
 
 if TYPE_CHECKING:
     from recbole_samrec.report.measure import Budget
     from recbole_samrec.report.panels import Drawn
+
+TEMPLATE = Path(__file__).parent / "templates" / "report.html.jinja"
 
 
 def write_report(
@@ -63,7 +65,7 @@ def page(
     """The text of the page; see :func:`write_report`."""
     labels = list(dict.fromkeys(summary["label"]))
     cells = {(line["label"], line["measure"]): line for line in summary.to_dict("records")}
-    return _template().render(
+    return template(TEMPLATE, short=_short, address=_address).render(
         title=title,
         facts=facts,
         sentences=sentences,
@@ -109,15 +111,3 @@ def _short(value: Any) -> str:
 def _address(png: bytes) -> str:
     """An image as an address that holds it."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-    )
-    environment.filters.update(short=_short, address=_address)
-    return environment.get_template("report.html.jinja")

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from recbole_samrec.errors import DataError
+from recbole_samrec.record import field_name
 from recbole_samrec.report.verdict import ACCURACY, ADAPTIVE, PLAIN, ROBUSTNESS, Meaning
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def common_metric(runs: Sequence[Measured]) -> str:
     Raises:
         DataError: They have none in common.
     """
-    chosen = [str(_config(run).get("valid_metric", "")).lower().replace("hit@", "hr@") for run in runs]
+    chosen = [field_name(str(_config(run).get("valid_metric", ""))) for run in runs]
     tests = [run.record.get("test") or {} for run in runs]
     for metric in (METRIC, *chosen, *tests[0]):
         if all(metric in test for test in tests):

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from recbole_samrec import plugin
 from recbole_samrec.checks import check_keys
+from recbole_samrec.compare.command import FIRST_SEED
 from recbole_samrec.compare.engine import Resources
 from recbole_samrec.compare.plan import class_of, settings_of_rows
 from recbole_samrec.compare.rows import read_rows
@@ -19,8 +20,6 @@ from recbole_samrec.configure import check_data, configure
 from recbole_samrec.errors import ConfigError
 from recbole_samrec.tune.plan import PLAN, design, recall
 from recbole_samrec.tune.strategies import Strategy
-
-FIRST_SEED = 2020
 
 
 def search(

@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from recbole_samrec.compare.display import spoken
+from recbole_samrec.compare.engine import LOST
+from recbole_samrec.compare.worker import FAILURE
 from recbole_samrec.tune.journal import FAILED, FINISHED, STOPPED, Entry, Journal
 from recbole_samrec.tune.plan import TRIALS, Search
-from recbole_samrec.tune.trial import FAILURE
 
-LOST = "its process was lost, most likely for want of memory"
 REDRAWN_SECONDS = 0.5
 SHOWN_ENDED = 8
 """Ended trials that the live table has room for."""

@@ -14,10 +14,11 @@ import pandas as pd
 import yaml
 
 from recbole_samrec import run
+from recbole_samrec.compare.command import FIRST_SEED
 from recbole_samrec.compare.display import spoken
 from recbole_samrec.configure import configure
 from recbole_samrec.errors import CheckpointError
-from recbole_samrec.record import device_name, versions
+from recbole_samrec.record import device_name, field_name, versions
 from recbole_samrec.tune.conduct import task_of
 from recbole_samrec.tune.journal import RUNNING, Journal
 from recbole_samrec.tune.page import write_page
@@ -123,13 +124,13 @@ def best_yaml(
     if strategy.scheduler == "pbt":
         lines.append("# They changed while the trial ran; these are the last ones, which may do otherwise.")
     settings = {**search.settings, **drawn}
-    if search.seeds not in ((2020,), ()) and len(search.seeds) == 1:
+    if len(search.seeds) == 1 and search.seeds[0] != FIRST_SEED:
         settings["seed"] = search.seeds[0]
     return "\n".join(lines) + "\n" + yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=100)
 
 
 def _score(scores: Mapping[str, Mapping[str, float]], part: str, metric: str) -> str:
-    value = scores.get(part, {}).get(metric.lower().replace("hit@", "hr@"))
+    value = scores.get(part, {}).get(field_name(metric))
     return "not measured" if value is None else f"{value:.4f}"
 
 

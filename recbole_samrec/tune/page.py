@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from recbole_samrec.pages import template
 from recbole_samrec.run import write_atomically
 from recbole_samrec.tune import figures
 from recbole_samrec.tune.importance import FEWEST, importance, scored
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from recbole_samrec.tune.space import Parameter
+
+TEMPLATE = Path(__file__).parent / "templates" / "search.html.jinja"
 
 
 def write_page(
@@ -68,7 +70,7 @@ def page(
 
     good = scored(trials)
     shares = importance(trials, parameters)
-    return _template().render(
+    return template(TEMPLATE, short=figures.short, score=_score, duration=_duration).render(
         title=title,
         metric=metric,
         facts=facts,
@@ -109,15 +111,3 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-    )
-    environment.filters.update(short=figures.short, score=_score, duration=_duration)
-    return environment.get_template("search.html.jinja")

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from recbole_samrec import checkpoint, plugin, run
+from recbole_samrec.compare.worker import FAILURE, reason_of
 from recbole_samrec.configure import configure
 from recbole_samrec.errors import CheckpointError, UserError
 from recbole_samrec.listener import Listener
+from recbole_samrec.record import field_name
 from recbole_samrec.tune.shared_data import reader
 from recbole_samrec.tune.space import Space
 
 STATE = "trial.json"
 """Which seeds of a trial are finished, and what they came to."""
-FAILURE = "failure.txt"
-"""Why the last attempt at a trial failed."""
 CARRIED = ("last.pth", "best.pth", STATE)
 """What a trial goes on from on another computer, or what another trial takes over."""
 
@@ -166,10 +166,8 @@ def carry_out(drawn: Mapping[str, Any], task: Task, data: bytes | None = None) -
         end = {"score": score, "valid": score, "epoch": progress.epochs, "seconds": progress.seconds, "finished": True}
         tune.report(end)
     except Exception as error:
-        words = " ".join(str(error).split())
-        words = words if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {words}"
         with suppress(OSError, UserError):
-            run.write_atomically(folder / FAILURE, f"{words}\n")
+            run.write_atomically(folder / FAILURE, f"{reason_of(error)}\n")
         raise
 
 
@@ -185,18 +183,14 @@ def _train(
     folder = task.folder_of(trial, seed)
     folder.mkdir(parents=True, exist_ok=True)
     config = configure(task.settings_of(drawn, seed, folder), {})
-    try:
-        resume = run.newest_checkpoint(folder)
-    except CheckpointError:  # there is none, or none that can be read
-        resume = None
+    resume = run.checkpoint_if_any(folder)
 
     def watch(epochs: int, best: float) -> Any:
         return nullcontext(Reports(_tell, progress, folder, best))
 
     more = {} if data is None else {"read": reader(data)}
     result = run.train(config, resume, watch, task.sha256, test=False, **more)
-    metric = str(config["valid_metric"]).lower().replace("hit@", "hr@")
-    progress.finished[str(seed)] = result["valid"][metric]
+    progress.finished[str(seed)] = result["valid"][field_name(str(config["valid_metric"]))]
     if len(progress.finished) == 1:
         progress.epochs = result["epochs_run"]
     progress.write()

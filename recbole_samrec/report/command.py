@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +26,17 @@ from recbole_samrec.record import device_name, versions
 from recbole_samrec.report.figures import draw
 from recbole_samrec.report.measure import FULL, QUICK, Budget, Measured, measure, ways_between
 from recbole_samrec.report.page import write_report
+from recbole_samrec.report.panels import Drawn
 from recbole_samrec.report.solution import Solution, load, read_record
-from recbole_samrec.report.summary import meanings, measures, notes_on, per_run
+from recbole_samrec.report.summary import Levels, meanings, measures, notes_on, per_run
 from recbole_samrec.report.verdict import verdict
 
 HELP = """Measures curvature, sharpness, loss surface and robustness of finished runs on one data set, side by side,
 and writes them as one page with figures and arrays. What was computed is kept: the same command goes on where it was
 stopped."""
 MOST_RUNS = 6
+ABOUT = "report.json"
+"""What a report is of, for programs; the last file that is written."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -216,6 +222,8 @@ def conclude(
         notes=notes_on(runs),
         budget=budget,
     )
+    about = about_report(runs, budget, figures, seconds)
+    run.write_atomically(out / ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     _show(summary, sentences, console)
     console.print(f"report: {page}", highlight=False, soft_wrap=True, markup=False)
 
@@ -223,7 +231,8 @@ def conclude(
 def _reference(runs: Sequence[Measured]) -> str:
     """What the others are compared with: plain SASRec where it is there, else the last label."""
     labels = list(dict.fromkeys(one.label for one in runs))
-    return "SASRec" if "SASRec" in labels else labels[-1]
+    plain = [label for label in labels if label.startswith("SASRec")]
+    return "SASRec" if "SASRec" in labels else (plain or labels)[-1]
 
 
 def facts_of(runs: Sequence[Measured], seconds: float) -> dict[str, str]:
@@ -241,6 +250,50 @@ def facts_of(runs: Sequence[Measured], seconds: float) -> dict[str, str]:
         "command": f"python -m recbole_samrec {shlex.join(sys.argv[1:])}",
         "versions": ", ".join(f"{package} {version}" for package, version in versions().items() if version),
     }
+
+
+def about_report(
+    runs: Sequence[Measured], budget: Budget, figures: Sequence[Drawn], seconds: float
+) -> dict[str, Any]:
+    """What a program has to know of a report besides its tables; it names no place on this machine.
+
+    Returns:
+        ``dataset``; ``command``; ``budget`` (``quick`` or ``full``, and how many ``targets`` if others were asked for);
+        ``seconds`` of the last call; ``facts`` in words; ``reference``, the label that others are compared with;
+        ``levels`` and ``meanings`` of the measures; ``notes``; and name, title, caption and alt text of ``figures``.
+    """
+    facts = facts_of(runs, seconds)
+    said = ("name", "title", "caption", "alt")
+    return {
+        "dataset": runs[0].record["dataset"],
+        "command": shlex.join(["python", "-m", "recbole_samrec", *map(_anywhere, sys.argv[1:])]),
+        "budget": _name_of(budget),
+        "seconds": round(seconds, 1),
+        "facts": {name: facts[name] for name in ("data", "runs", "measured on", "device", "versions")},
+        "reference": _reference(runs),
+        "levels": asdict(Levels.of(runs)),
+        "meanings": {measure: asdict(meaning) for measure, meaning in meanings(runs).items()},
+        "notes": notes_on(runs),
+        "figures": [{name: getattr(one, name) for name in said} for one in figures],
+    }
+
+
+def _name_of(budget: Budget) -> str:
+    """Which of the budgets it is, and how many targets it takes if not as many as that."""
+    for name, known in {"quick": QUICK, "full": FULL}.items():
+        if replace(budget, targets=known.targets) == known:
+            return name if budget == known else f"{name}, {budget.targets} targets"
+    return "other"
+
+
+def _anywhere(word: str) -> str:
+    """A word of the command line; a path is that from the working folder or the checkout it lies in, or its end."""
+    head, equals, named = word.rpartition("=")
+    if not named.startswith(("/", "..")):
+        return word
+    path = Path(os.path.abspath(named))
+    homes = (home for home in path.parents if home == Path.cwd() or (home / ".git").exists())
+    return head + equals + (path.relative_to(home).as_posix() if (home := next(homes, None)) else path.name)
 
 
 def _show(summary: pd.DataFrame, sentences: Sequence[str], console: Console) -> None:

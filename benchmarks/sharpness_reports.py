@@ -19,6 +19,7 @@ from recbole_samrec.report.verdict import DISAGREE, UNKNOWN, Comparison, Figure,
 AGAIN = "run the command of its report again, which computes nothing twice"
 MEASURES = {"label": str, "measure": str, "value": float, "low": float, "high": float, "runs": int, "converged": bool}
 RUNS = {"run": str, "label": str, "seed": int, "weights": float, "training loss of the sample": float}
+RUNS |= {"training targets measured on": int, "training targets in all": int}
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def read_all(folder: Path) -> tuple[list[Report], list[str]]:
     Raises:
         DataError: There is none, or one is damaged.
     """
-    make = f"make one by python -m recbole_samrec sharpness RUN RUN --out {folder.name}/NAME"
+    make = f"make one by python -m recbole_samrec sharpness RUN RUN --out {folder}/NAME"
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder; {make}")
     folders = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.name.lower())

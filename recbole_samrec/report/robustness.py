@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 from torch import Tensor, nn
 
+from recbole_samrec.model_state import RandomState
 from recbole_samrec.record import renamed
 from recbole_samrec.report.histories import CHANGES, replaced
 from recbole_samrec.report.solution import Solution
@@ -19,6 +22,8 @@ from recbole_samrec.report.solution import Solution
 Progress = Callable[[int, int], None]
 KINDS = ("dropped", "replaced", "swapped", "cut off")
 """What may happen to the events of test histories."""
+EVALUATION_SEED = 0
+"""From it the items are drawn that a test item is ranked among, before each evaluation, so that levels compare."""
 
 
 def silent(done: int, total: int) -> None:
@@ -26,8 +31,22 @@ def silent(done: int, total: int) -> None:
 
 
 def test_metrics(solution: Solution) -> dict[str, float]:
-    """The metrics of the test set with the weights as they are."""
-    return renamed(solution.trainer.evaluate(solution.loaders[2], load_best_model=False))
+    """The metrics of the test set with the weights as they are; items that are sampled to rank among are the same."""
+    with drawing_from(EVALUATION_SEED):
+        return renamed(solution.trainer.evaluate(solution.loaders[2], load_best_model=False))
+
+
+@contextlib.contextmanager
+def drawing_from(seed: int) -> Iterator[None]:
+    """Random numbers from a seed, after which all generators go on where they were."""
+    before = RandomState.get()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        RandomState.set(before)
 
 
 def under_noise(
@@ -40,7 +59,7 @@ def under_noise(
 
     Args:
         solution: The run.
-        levels: The noise, as shares of the weights; 0 gives the recorded metrics.
+        levels: The noise, as shares of the weights; 0 gives the recorded metrics where all items are ranked.
         draws: How often each level above 0 is drawn.
         seed: Decides the draws, which are the same for all runs of a model.
         progress: Is told how many evaluations of how many are done.
@@ -94,7 +113,7 @@ def under_changes(
     Args:
         solution: The run of a model that reads histories.
         levels: Shares of the events that are ``dropped``, ``replaced``, ``swapped`` or ``cut off``; 0 gives the
-            recorded metrics.
+            recorded metrics where all items are ranked.
         draws: How often each share above 0 is drawn; cutting draws nothing and is done once.
         seed: Decides the draws, which are the same for all runs on a data set.
         progress: Is told how many evaluations of how many are done.

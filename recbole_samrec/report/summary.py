@@ -218,7 +218,7 @@ def relative_loss(table: pd.DataFrame, metric: str, level: float) -> float:
 
 def notes_on(runs: Sequence[Measured]) -> list[str]:
     """What a reader has to keep in mind before runs are compared: other losses, other training targets, other sizes."""
-    return [*_other_losses(runs), *_other_targets(runs), *_other_sizes(runs)]
+    return [*_sampled_ranking(runs), *_other_losses(runs), *_other_targets(runs), *_other_sizes(runs)]
 
 
 def _measures(run: Measured, levels: Levels) -> dict[str, float]:
@@ -296,6 +296,25 @@ def objective(run: Measured) -> str:
     if name in SAMPLED:
         loss = f"{loss} with {config.get('n_negatives')} negatives"
     return str(loss) if model in NEXT_ITEM_LOSS and loss else f"the loss of {model}"
+
+
+def _sampled_ranking(runs: Sequence[Measured]) -> list[str]:
+    """The runs whose test items are ranked among a few drawn ones, which are other ones than at the end of training."""
+    modes = {run.label: _test_mode(run) for run in runs}
+    sampled = {label: mode for label, mode in modes.items() if mode.startswith(("uni", "pop"))}
+    if not sampled:
+        return []
+    parts = "; ".join(f"{label}: {mode}" for label, mode in sampled.items())
+    return [
+        f"The test items are ranked among items that are drawn ({parts}). They are the same at all levels of noise and "
+        "of changed histories, so levels compare; they are not those of the record, so level 0 is not its figure."
+    ]
+
+
+def _test_mode(run: Measured) -> str:
+    """Among which items the test items are ranked: ``full``, ``uni100`` and the like."""
+    mode = (_config(run).get("eval_args") or {}).get("mode", "full")
+    return str(mode.get("test", "full") if isinstance(mode, Mapping) else mode)
 
 
 def _other_losses(runs: Sequence[Measured]) -> list[str]:

@@ -152,8 +152,7 @@ def _section(report: Report, out: Path) -> list[str]:
     parts.append(f"{_text(about['dataset'])}; {_text(runs)}.")
     parts.append(f"```bash\n{about['command']}\n```")
     measured = [facts.get("data"), facts.get("measured on"), f"budget: {about['budget']}", facts.get("device")]
-    took = f"{spoken(about['seconds'])} in its last call, which kept what was there before"
-    measured += [facts.get("versions"), took]
+    measured += [facts.get("versions"), f"{spoken(about['seconds'])} of measuring"]
     parts.append(f"{_text('; '.join(filter(None, measured)))}.")
     parts.append(markdown(_measures(report)))
     parts += [MISSED] * _missed(report)

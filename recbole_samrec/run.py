@@ -317,14 +317,23 @@ def forget_unstarted(path: Path) -> None:
         path.parent.rmdir()
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that it is at every moment either the old one or the new one."""
+def write_atomically(path: Path, text: str, folder: str = "--run_dir") -> None:
+    """Write a text file so that it is at every moment either the old one or the new one.
+
+    Args:
+        path: The file.
+        text: What it is to hold.
+        folder: The setting that says where files go.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
     try:
         with checkpoint.writing(path) as file:
             file.write(text.encode("utf-8"))
     except OSError as error:
         reason = f"cannot be written ({error.strerror})"
-        raise ConfigError(f"{path}: {reason}; free some space or choose another --run_dir") from error
+        raise ConfigError(f"{path}: {reason}; free some space or choose another {folder}") from error
 
 
 def _is_first(config: Any) -> bool:

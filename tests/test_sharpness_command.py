@@ -1,6 +1,7 @@
 """``sharpness`` on finished runs: the loss that it measures, what it leaves, and what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 from command import main, succeed
 from tiny import cyclic, write_events
 
+from recbole_samrec import checkpoint
 from recbole_samrec.curvature import gradient, hvp
 from recbole_samrec.model_state import RandomState
-from recbole_samrec.report import command, robustness, solution
+from recbole_samrec.report import command, measure, robustness, solution
 from recbole_samrec.report.measure import Budget
 
 ANY = ["--dataset=tiny", "--train_batch_size=64", "--topk=[5]", "--valid_metric=NDCG@5", "--epochs=2"]
@@ -129,6 +131,69 @@ def test_a_report_is_written_kept_and_gone_on_with(monkeypatch):
     assert all(file.stat().st_mtime_ns != stamps[file] for file in stamps if file.name == "curvature.npz")
 
 
+def test_seconds_are_those_of_all_calls(monkeypatch):
+    monkeypatch.setattr(command, "QUICK", TINY)
+    run = str(trained("SAMRec"))
+    succeed("sharpness", run, "--quick", "--out=out")
+    before = json.loads(Path("out/report.json").read_text())
+    spent = sum(float(np.load(file)["seconds"]) for file in Path("out/data").rglob("*.npz"))
+    assert before["seconds"] == round(spent, 1) > 0
+    succeed("sharpness", run, "--quick", "--out=out")
+    assert json.loads(Path("out/report.json").read_text())["seconds"] == before["seconds"]
+
+
+def test_a_grid_that_goes_on_adds_its_time(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(measure.time, "monotonic", lambda: now[0])
+    store = measure.Store(tmp_path, "key")
+    for spent in (3, 4):
+        assert store.read("other") is None  # what came before belongs to no part
+        now[0] += spent
+        store.write("grid", loss=np.zeros(2))
+    assert store.seconds == {"grid": 7}
+    later = measure.Store(tmp_path, "key")
+    now[0] += 50
+    assert list(later.read("grid")) == ["loss"]
+    now[0] += 5
+    later.write("grid", loss=np.ones(2))
+    assert later.seconds == {"grid": 12}
+    assert measure.Store(tmp_path, "another").read("grid") is None
+
+
+def test_a_smaller_report_removes_what_a_larger_one_left(monkeypatch):
+    monkeypatch.setattr(command, "QUICK", TINY)
+    runs = [str(trained("SAMRec", "one", "--track_sharpness=1")), str(trained("SASRec", "two"))]
+    succeed("sharpness", *runs, "--quick", "--out=out")
+    of_others = [Path("out/noise-my.csv"), Path("out/figures/mine.png"), Path("out/title.txt")]
+    for file in of_others:
+        file.write_text("")
+    gone = ["noise-1.csv", "histories-1.csv", "figures/training.png", "figures/training.pdf", "figures/between.png"]
+    assert all(Path("out", name).exists() for name in gone)
+    succeed("sharpness", runs[1], "--quick", "--out=out")
+    assert not any(Path("out", name).exists() for name in gone)
+    assert all(file.exists() for file in of_others) and len(list(Path("out/data").iterdir())) == 2
+    drawn = {figure["name"] for figure in json.loads(Path("out/report.json").read_text())["figures"]}
+    assert {file.stem for file in Path("out/figures").iterdir()} == {*drawn, "mine"}
+
+
+@pytest.mark.parametrize("mode", ["uni10", "pop10"])
+def test_sampled_items_are_the_same_at_all_levels(mode, monkeypatch):
+    monkeypatch.setattr(command, "QUICK", TINY)
+    split = {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": mode}
+    run = trained("SAMRec", "run", f"--eval_args={split}")
+    found = solution.load(run, targets=50)
+    state = RandomState.get()["torch"]
+    one, two = (robustness.test_metrics(found) for _ in range(2))
+    assert one == two and torch.equal(RandomState.get()["torch"], state)  # and nobody else's draws are moved
+    succeed("sharpness", str(run), "--quick", "--out=out")
+    about = json.loads(Path("out/report.json").read_text())
+    (note,) = (note for note in about["notes"] if "level 0 is not its figure" in note)
+    assert f"SAMRec: {mode}" in note and note in Path("out/report.html").read_text()
+    noise, histories = (pd.read_csv(f"out/{name}-0.csv") for name in ("noise", "histories"))
+    assert histories.loc[histories["level"] == 0, "ndcg@5"].nunique() == 1
+    assert set(noise.loc[noise["level"] == 0, "ndcg@5"]) == set(histories.loc[histories["level"] == 0, "ndcg@5"])
+
+
 def test_runs_may_be_given_labels(monkeypatch):
     monkeypatch.setattr(command, "QUICK", TINY)
     for name, rate in {"much": 0.5, "little": 0.1}.items():
@@ -160,6 +225,12 @@ def test_noise_is_drawn_alike_and_taken_back():
         assert torch.equal(found.trainer.model.item_embedding.weight[0], before[0][0])  # padding
 
 
+def spoil(file):
+    state = checkpoint.load(file)
+    state["state_dict"]["item_embedding.weight"][3, 2] = float("nan")
+    checkpoint.save(file, state)
+
+
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
@@ -168,6 +239,7 @@ def test_noise_is_drawn_alike_and_taken_back():
         (lambda: Path("run/result.json").unlink(), "it is no finished run"),
         (lambda: Path("run/best.pth").unlink(), "the run's best weights are not there"),
         (lambda: Path("run/best.pth").write_bytes(b"no"), "run/best.pth"),
+        (lambda: spoil("run/best.pth"), "run/best.pth: item_embedding.weight is not finite"),
     ],
 )
 def test_runs_that_cannot_be_measured_are_one_line(break_it, words):
@@ -183,18 +255,29 @@ def test_runs_that_cannot_be_measured_are_one_line(break_it, words):
 def test_what_is_named_wrongly_is_one_line(monkeypatch):
     trained("SAMRec")
     succeed("run", "--model=Pop", *ANY, "--run_dir=pop")
+    said = main("sharpness", "pop", "--out=out")
+    assert said.status == 2 and "Pop" in said.err
     write_events("dataset", "other", cyclic(users=30, items=12, seed=1))
     succeed("run", "--model=SAMRec", *[word.replace("=tiny", "=other") for word in BODY], "--run_dir=other")
+    succeed("run", "--model=SAMRec", *(word.replace("5", "3") for word in BODY), "--run_dir=hits")
+    shutil.copytree("run", "copy")
+    Path("elsewhere").mkdir()
+    Path("shares.csv").write_text("row,fraction,auc_mean\nA,1,0.5\n")
+    monkeypatch.setattr(command, "load", None)  # all that is known from records and tables comes first
     for arguments, words in (
         (["nowhere"], "nowhere: there is no such run"),
         (["run", "run"], "run is named twice"),
         (["run"] * 7, "up to 6"),
         (["run", "other"], "a report is about one data set"),
-        (["pop"], "Pop"),
         (["run", "--targets=0"], "--targets=0: give a number of at least 1"),
         (["run", "--fractions=nowhere.csv"], "--fractions=nowhere.csv: it cannot be read"),
+        (["run", "copy"], "both are one run"),
+        (["run", "elsewhere/../run"], "is named twice"),
+        (["run", "hits"], "no test metric in common"),
+        (["run", "--fractions=shares.csv"], "no figure to draw"),
+        (["run", "--out=pop/result.json"], "--out=pop/result.json: it cannot be written"),
         (["run", "--sam_rho=1"], "this command takes no such argument"),
     ):
-        said = main("sharpness", *arguments, "--out=out")
+        said = main("sharpness", "--out=out", *arguments)
         assert said.status == 2 and words in " ".join(said.err.split()), said.err
     assert not Path("out").exists()

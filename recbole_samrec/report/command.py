@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
+import re
 import shlex
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,24 +20,26 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from recbole_samrec import run
 from recbole_samrec.compare.display import spoken
+from recbole_samrec.compare.plots import FORMATS
 from recbole_samrec.errors import ConfigError
-from recbole_samrec.record import device_name, versions
-from recbole_samrec.report.figures import draw
+from recbole_samrec.record import versions
+from recbole_samrec.report.figures import NAMES, draw
 from recbole_samrec.report.measure import FULL, QUICK, Budget, Measured, measure, ways_between
+from recbole_samrec.report.named import MOST_RUNS, Named, named_runs, read_shares, writable
 from recbole_samrec.report.page import write_report
 from recbole_samrec.report.panels import Drawn
-from recbole_samrec.report.solution import Solution, load, read_record
-from recbole_samrec.report.summary import Levels, meanings, measures, notes_on, per_run
+from recbole_samrec.report.solution import load
+from recbole_samrec.report.summary import Levels, common_metric, meanings, measures, notes_on, per_run
 from recbole_samrec.report.verdict import verdict
+from recbole_samrec.run import write_atomically
 
 HELP = """Measures curvature, sharpness, loss surface and robustness of finished runs on one data set, side by side,
 and writes them as one page with figures and arrays. What was computed is kept: the same command goes on where it was
 stopped."""
-MOST_RUNS = 6
-ABOUT = "report.json"
-"""What a report is of, for programs; the last file that is written."""
+PAGE, ABOUT = "report.html", "report.json"
+"""The page, and what a report is of, for programs; the last file that is written."""
+write = functools.partial(write_atomically, folder="--out")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,8 +68,6 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     """
     if rest:
         raise ConfigError(f"{rest[0]}: this command takes no such argument; --help lists them")
-    labels = dict(map(_labelled, arguments.runs))
-    folders = _checked([folder for folder, _ in map(_labelled, arguments.runs)])
     for name in ("targets", "threads"):
         if (number := getattr(arguments, name)) is not None and number < 1:
             raise ConfigError(f"--{name}={number}: give a number of at least 1")
@@ -75,67 +76,29 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     budget = QUICK if arguments.quick else FULL
     if arguments.targets:
         budget = Budget(**{**vars(budget), "targets": arguments.targets})
-    shares = _shares(arguments.fractions)
-    out = arguments.out or Path("runs", f"sharpness-{read_record(folders[0])['dataset']}")
-    started = time.monotonic()
-    try:
-        measured, between = _measure_all(labels, budget, out, arguments.model, console)
-    except KeyboardInterrupt:
-        console.print("stopped; the same command goes on", highlight=False)
-        return 130
-    conclude(measured, between, budget, out, console, shares=shares, seconds=time.monotonic() - started)
+    runs = named_runs(arguments.runs)
+    shares = None if arguments.fractions is None else read_shares(arguments.fractions, common_metric(runs))
+    out = arguments.out or Path("runs", f"sharpness-{runs[0].record['dataset']}")
+    with writable(out):
+        try:
+            measured, between, seconds = _measure_all(runs, budget, out, arguments.model, console)
+        except KeyboardInterrupt:
+            console.print("stopped; the same command goes on", highlight=False)
+            return 130
+        conclude(measured, between, budget, out, console, shares=shares, seconds=seconds)
     return 0
 
 
-def _labelled(named: str) -> tuple[Path, str | None]:
-    """The folder of ``label=folder`` and its label, which most runs are named without."""
-    label, equals, folder = named.rpartition("=")
-    return (Path(folder), label) if equals and label and not Path(named).exists() else (Path(named), None)
-
-
-def _checked(folders: Sequence[Path]) -> list[Path]:
-    """The runs, whose records can be read and are of one data set."""
-    if len(folders) > MOST_RUNS:
-        raise ConfigError(f"{len(folders)} runs are named; a report holds up to {MOST_RUNS}")
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        twice = next(folder for folder in folders if list(folders).count(folder) > 1)
-        raise ConfigError(f"{twice} is named twice")
-    records = [read_record(folder) for folder in folders]
-    for folder, record in zip(folders, records, strict=True):
-        first = records[0]
-        if (record["dataset"], record["data"]["sha256"]) != (first["dataset"], first["data"]["sha256"]):
-            raise ConfigError(
-                f"{folder} is a run on {record['dataset']}, {folders[0]} on {first['dataset']} with other interactions "
-                "or of another name; a report is about one data set"
-            )
-    return list(folders)
-
-
-def _shares(file: Path | None) -> pd.DataFrame | None:
-    """The metric against the share of training data, of a table of ``compare``."""
-    if file is None:
-        return None
-    try:
-        table = pd.read_csv(file)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"--fractions={file}: it cannot be read ({error})") from error
-    if not {"row", "fraction"} <= set(table.columns):
-        raise ConfigError(f"--fractions={file}: give the <dataset>-fractions.csv that compare --train_fraction writes")
-    return table
-
-
 def _measure_all(
-    labels: Mapping[Path, str | None], budget: Budget, out: Path, source: str | None, console: Console
-) -> tuple[list[Measured], pd.DataFrame]:
+    runs: Sequence[Named], budget: Budget, out: Path, source: str | None, console: Console
+) -> tuple[list[Measured], pd.DataFrame, float]:
+    """Measure all runs; they are loaded first, so that one that cannot be measured is known before it costs time."""
+    solutions = [load(one.folder, budget.targets, source) for one in runs]
     measured: list[Measured] = []
-    solutions: list[Solution] = []
-    for number, (folder, label) in enumerate(labels.items()):
-        solution = load(folder, budget.targets, source)
-        solution.label = label or solution.label
-        if any(solution.name == other.name for other in measured):
-            solution.label = f"{solution.label} ({folder.name})"
+    for number, (named, solution) in enumerate(zip(runs, solutions, strict=True), 1):
+        solution.label = named.label
         console.print(
-            f"{number + 1} of {len(labels)}: {solution.name}, {folder}: on {solution.targets} of "
+            f"{number} of {len(runs)}: {named.name}, {named.folder}: on {solution.targets} of "
             f"{solution.all_targets} training targets",
             highlight=False,
             soft_wrap=True,
@@ -143,10 +106,9 @@ def _measure_all(
         )
         with Bars(console) as bars:
             measured.append(measure(solution, budget, out, bars))
-        solutions.append(solution)
     with Bars(console) as bars:
-        between = ways_between(solutions, budget, out, bars)
-    return measured, between
+        between, seconds = ways_between(solutions, budget, out, bars)
+    return measured, between, seconds + sum(one.seconds for one in measured)
 
 
 class Bars:
@@ -199,18 +161,19 @@ def conclude(
         out: Folder of the report.
         console: Where the measures are shown.
         shares: The metric against the share of training data.
-        seconds: Time that the measuring took.
+        seconds: Time that the measuring took, in all calls together.
     """
     summary, each, meaning = measures(runs), per_run(runs), meanings(runs)
     sentences = verdict(summary, meaning, reference=_reference(runs))
     tables = {"measures": summary, "runs": each, "between": between}
     tables |= {f"noise-{number}": one.noise for number, one in enumerate(runs)}
     tables |= {f"histories-{number}": one.changes for number, one in enumerate(runs)}
+    (out / ABOUT).unlink(missing_ok=True)  # a report that is being written is not finished
     for name, table in tables.items():
-        run.write_atomically(out / f"{name}.csv", table.to_csv(index=False))
-    run.write_atomically(out / "verdict.txt", "\n".join(sentences) + "\n")
+        write(out / f"{name}.csv", table.to_csv(index=False))
+    write(out / "verdict.txt", "\n".join(sentences) + "\n")
     figures = draw(runs, between, out / "figures", shares=shares)
-    page = out / "report.html"
+    page = out / PAGE
     write_report(
         page,
         title=f"Sharpness on {runs[0].record['dataset']}",
@@ -223,9 +186,25 @@ def conclude(
         budget=budget,
     )
     about = about_report(runs, budget, figures, seconds)
-    run.write_atomically(out / ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    remove_former(out, tables, [one.name for one in figures])
+    write(out / ABOUT, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
     _show(summary, sentences, console)
     console.print(f"report: {page}", highlight=False, soft_wrap=True, markup=False)
+
+
+def remove_former(out: Path, tables: Iterable[str], figures: Iterable[str]) -> None:
+    """Remove tables and figures that a larger report left in the folder; arrays and files of others stay.
+
+    Args:
+        out: Folder of the report.
+        tables: Names of the tables that belong to it.
+        figures: Names of its figures.
+    """
+    kept = {f"{name}.csv" for name in tables} | {f"{name}.{form}" for name in figures for form in FORMATS}
+    ours = {f"{name}.{form}" for name in NAMES for form in FORMATS}
+    for file in (*out.glob("*.csv"), *(out / "figures").iterdir()):
+        if file.name not in kept and (file.name in ours or re.fullmatch(r"(noise|histories)-\d+\.csv", file.name)):
+            file.unlink()
 
 
 def _reference(runs: Sequence[Measured]) -> str:
@@ -246,20 +225,18 @@ def facts_of(runs: Sequence[Measured], seconds: float) -> dict[str, str]:
         "runs": ", ".join(one.name for one in runs),
         "measured on": "; ".join(f"{some} of {all_of} training targets" for some, all_of in targets),
         "time": spoken(seconds),
-        "device": device_name(torch.device("cpu")),
+        "device": "; ".join(dict.fromkeys(one.device for one in runs if one.device)),
         "command": f"python -m recbole_samrec {shlex.join(sys.argv[1:])}",
         "versions": ", ".join(f"{package} {version}" for package, version in versions().items() if version),
     }
 
 
-def about_report(
-    runs: Sequence[Measured], budget: Budget, figures: Sequence[Drawn], seconds: float
-) -> dict[str, Any]:
+def about_report(runs: Sequence[Measured], budget: Budget, figures: Sequence[Drawn], seconds: float) -> dict[str, Any]:
     """What a program has to know of a report besides its tables; it names no place on this machine.
 
     Returns:
         ``dataset``; ``command``; ``budget`` (``quick`` or ``full``, and how many ``targets`` if others were asked for);
-        ``seconds`` of the last call; ``facts`` in words; ``reference``, the label that others are compared with;
+        ``seconds`` of all calls together; ``facts`` in words; ``reference``, the label that others are compared with;
         ``levels`` and ``meanings`` of the measures; ``notes``; and name, title, caption and alt text of ``figures``.
     """
     facts = facts_of(runs, seconds)

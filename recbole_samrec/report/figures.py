@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 FAINTEST = 1e-7
 """Share of its peak down to which a density is shown; below it is the smoothing of single values."""
+NAMES = tuple("eigenvalues density rises contours surfaces line between noise histories training fractions".split())
+"""What the figures are called that there may be, in the order of a page."""
 CHANGES = {
     "dropped": "events dropped",
     "replaced": "events replaced at random",

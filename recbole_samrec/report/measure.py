@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import pandas as pd
 
 from recbole_samrec import checkpoint, curvature, landscape, sharpness
 from recbole_samrec.compare.plan import slug
+from recbole_samrec.loss_sample import require_second_derivative, sampled_loss
+from recbole_samrec.record import device_name
 from recbole_samrec.report import robustness
 from recbole_samrec.report.solution import Solution
 
@@ -28,8 +31,10 @@ class Budget:
 
     Args:
         targets: Training targets of the sample.
+        slope_targets: Training targets of the gradient and the rises along it, or all there are; the gradient of a
+            small sample is mostly noise.
         eigenvalues: How many of the largest.
-        products: Most Hessian-vector products for them.
+        products: Most Hessian-vector products for them, where the search does not need more: 72 and one for each.
         trace_probes: Random vectors for the trace.
         density_steps: Steps of Lanczos of a probe.
         density_probes: Probes of the density.
@@ -46,6 +51,7 @@ class Budget:
     """
 
     targets: int = 8192
+    slope_targets: int = 131072
     eigenvalues: int = 10
     products: int = 150
     trace_probes: int = 30
@@ -70,6 +76,7 @@ class Budget:
 
 QUICK = Budget(
     targets=2048,
+    slope_targets=32768,
     eigenvalues=3,
     products=40,
     trace_probes=8,
@@ -94,10 +101,14 @@ class Store:
     Args:
         folder: Where they lie.
         key: What they are computed of: the weights and the budget.
+
+    Attributes:
+        seconds: What each part that was read or written took, in all calls together.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        self.folder, self._key = folder, key
+        self.folder, self._key, self.seconds = folder, key, dict[str, float]()
+        self._since = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True)
 
     def file(self, part: str) -> Path:
@@ -106,17 +117,26 @@ class Store:
 
     def read(self, part: str) -> dict[str, np.ndarray] | None:
         """A part that was computed before, perhaps not to its end, or None."""
+        self._lap()
         try:
             with np.load(self.file(part), allow_pickle=False) as stored:
                 arrays = dict(stored)
-            return arrays if str(arrays.pop("key")) == self._key else None
+            if str(arrays.pop("key")) != self._key:
+                return None
+            self.seconds[part] = float(arrays.pop("seconds"))
+            return arrays
         except (OSError, ValueError, KeyError, EOFError):
             return None
 
     def write(self, part: str, **arrays: Any) -> None:
-        """Keep a part."""
+        """Keep a part, with the time since a part was read or written, which went into it."""
+        self.seconds[part] = self.seconds.get(part, 0.0) + self._lap()
         with checkpoint.writing(self.file(part)) as file:
-            np.savez_compressed(file, key=np.array(self._key), **arrays)
+            np.savez_compressed(file, key=np.array(self._key), seconds=self.seconds[part], **arrays)
+
+    def _lap(self) -> float:
+        before, self._since = self._since, time.monotonic()
+        return self._since - before
 
     def part(self, part: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, np.ndarray]:
         """A part, computed only where it is not there."""
@@ -140,6 +160,8 @@ class Measured:
         changes: Test metrics with changed histories; empty for a model that reads none.
         record: The run's ``result.json``.
         targets: Training targets of the sample, and all there are.
+        device: What computed it.
+        seconds: How long that took, in all calls together.
     """
 
     name: str
@@ -150,6 +172,8 @@ class Measured:
     changes: pd.DataFrame
     record: Mapping[str, Any]
     targets: tuple[int, int]
+    device: str = ""
+    seconds: float = 0.0
 
 
 def measure(solution: Solution, budget: Budget, out: Path, progress: Progress) -> Measured:
@@ -172,7 +196,16 @@ def measure(solution: Solution, budget: Budget, out: Path, progress: Progress) -
     changes = _frame(store, "histories", lambda: _changes(solution, budget, progress))
     targets = (solution.targets, solution.all_targets)
     return Measured(
-        solution.name, solution.label, solution.seed, parts, noise, changes, solution.record, targets
+        solution.name,
+        solution.label,
+        solution.seed,
+        parts,
+        noise,
+        changes,
+        solution.record,
+        targets,
+        device_name(solution.trainer.device),
+        sum(store.seconds.values()),
     )
 
 
@@ -190,6 +223,7 @@ def _told(progress: Progress, part: str) -> Callable[[int, int], None]:
 
 def _curvature(solution: Solution, budget: Budget, progress: Progress) -> dict[str, Any]:
     loss, weights = solution.loss, solution.weights
+    require_second_derivative(loss, weights, str(solution.folder), type(solution.trainer.model).__name__)
     top = curvature.top_eigenvalues(
         loss, weights, budget.eigenvalues, max_products=budget.products, progress=_told(progress, "top eigenvalues")
     )
@@ -201,43 +235,51 @@ def _curvature(solution: Solution, budget: Budget, progress: Progress) -> dict[s
         probes=budget.density_probes,
         progress=_told(progress, "spectral density"),
     )
+    negative = density.negative
     return {
         "loss": curvature.loss_value(loss),
         "values": top.values,
         "residuals": top.residuals,
         "converged": top.converged,
-        "trace": np.array([trace.value, trace.standard_error]),
+        "products": top.products,
+        "trace": np.array([trace.value, trace.standard_error, trace.probes]),
         "grid": density.grid,
         "density": density.density,
         "nodes": density.nodes,
         "weights": density.weights,
-        "negative": np.array([density.negative_share.value, density.negative_share.standard_error]),
-        "lowest": density.nodes[density.weights > 0].min(),
+        "negative": np.array([negative.share.value, negative.share.standard_error, negative.share.probes]),
+        "negative_converged": negative.share_converged,
+        "lowest": np.array([negative.ratio, negative.ratio_error]),
+        "lowest_converged": negative.ratio_converged,
     }
 
 
 def _sharpness(solution: Solution, budget: Budget, progress: Progress) -> dict[str, Any]:
-    loss, weights, told = solution.loss, solution.weights, _told(progress, "sharpness")
-    rhos, adaptive = np.array(budget.rhos), np.array(budget.adaptive_rhos)
-    draws, scaled = budget.random_draws, {"adaptive": True, "eta": 0.0}
-    steps: dict[str, Callable[[], Any]] = {
-        "ascent": lambda: sharpness.ascent_rise(loss, weights, rhos),
-        "adaptive_ascent": lambda: sharpness.ascent_rise(loss, weights, adaptive, **scaled),
-        "adaptive_worst": lambda: sharpness.adaptive_worst(loss, weights, adaptive, steps=budget.climb),
-        "random": lambda: sharpness.worst_of_random(loss, weights, rhos, draws),
-        "adaptive_random": lambda: sharpness.worst_of_random(loss, weights, adaptive, draws, adaptive=True),
-        "gradient": lambda: sharpness.gradient_norm(loss, weights),
-        "adaptive_gradient": lambda: sharpness.gradient_norm(loss, weights, **scaled),
+    loss, weights = solution.loss, solution.weights
+    rhos, adaptive_rhos = np.array(budget.rhos), np.array(budget.adaptive_rhos)
+    wanted = max(budget.targets, budget.slope_targets)
+    many, targets, _ = sampled_loss(solution.trainer, solution.loaders[0], wanted)
+    slope = sharpness.slope(many, weights, rhos, adaptive_rhos, progress=_told(progress, "slope"))
+    told = _told(progress, "random, worst")
+    told(0, 2)
+    random = sharpness.worst_of_random(loss, weights, rhos, budget.random_draws)
+    told(1, 2)
+    worst = sharpness.adaptive_worst(loss, weights, adaptive_rhos, steps=budget.climb)
+    told(2, 2)
+    return {
+        "rhos": rhos,
+        "adaptive_rhos": adaptive_rhos,
+        "targets": targets,
+        "loss": slope.loss,
+        "gradient": slope.norm,
+        "adaptive_gradient": slope.adaptive_norm,
+        "ascent": slope.rises,
+        "adaptive_ascent": slope.adaptive_rises,
+        "adaptive_worst": worst,
+        "random_worst": random.worst,
+        "random_mean": random.mean,
+        "random_error": random.standard_error,
     }
-    found: dict[str, Any] = {"rhos": rhos, "adaptive_rhos": adaptive}
-    for number, (name, compute) in enumerate(steps.items()):
-        value = compute()
-        if name.endswith("random"):
-            found |= {f"{name}_worst": value.worst, f"{name}_mean": value.mean}
-        else:
-            found[name] = value
-        told(number + 1, len(steps))
-    return found
 
 
 def _line(solution: Solution, budget: Budget, store: Store, progress: Progress) -> dict[str, np.ndarray]:
@@ -296,13 +338,16 @@ def _frame(store: Store, part: str, compute: Callable[[], pd.DataFrame]) -> pd.D
     return pd.DataFrame({name: values for name, values in store.part(part, arrays).items()})
 
 
-def ways_between(solutions: Sequence[Solution], budget: Budget, out: Path, progress: Progress) -> pd.DataFrame:
+def ways_between(
+    solutions: Sequence[Solution], budget: Budget, out: Path, progress: Progress
+) -> tuple[pd.DataFrame, float]:
     """The loss on the straight lines from the first run to each other one of the same shape.
 
     Returns:
         Columns ``first``, ``second``, ``position`` (0 at the first run, 1 at the second) and ``loss``, which is the
-        first run's.
+        first run's; and how long that took, in all calls together.
     """
+    seconds = 0.0
     frames, first = [pd.DataFrame(columns=["first", "second", "position", "loss"])], solutions[0]
     where = np.linspace(-0.25, 1.25, budget.points)
     for second in solutions[1:]:
@@ -318,5 +363,6 @@ def ways_between(solutions: Sequence[Solution], budget: Budget, out: Path, progr
             return {"loss": landscape.between(first.loss, one, one, other, where, progress=told)}
 
         loss = store.part(f"to-{slug(second.name)}", compute)["loss"]
+        seconds += sum(store.seconds.values())
         frames.append(pd.DataFrame({"first": first.name, "second": second.name, "position": where, "loss": loss}))
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True), seconds

@@ -49,7 +49,7 @@ def write_report(
     Raises:
         ConfigError: The file cannot be written.
     """
-    write_atomically(file, page(title, facts, runs, summary, sentences, figures, notes, budget))
+    write_atomically(file, page(title, facts, runs, summary, sentences, figures, notes, budget), folder="--out")
 
 
 def page(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from recbole_samrec import plugin, run
@@ -19,6 +20,10 @@ from recbole_samrec.loss_sample import sampled_loss
 from recbole_samrec.record import label
 from recbole_samrec.trainer import SAMTrainer, require_gradients
 
+BEST = "best.pth"
+"""The weights that are measured."""
+NEEDED = ("model", "dataset", "seed", "config", "data", "test")
+"""What is read of a record."""
 CHUNK_TARGETS = 512
 """Training targets whose loss is computed at a time, which bounds the memory."""
 
@@ -57,7 +62,7 @@ class Solution:
     @property
     def name(self) -> str:
         """What tells it from the others."""
-        return f"{self.label}, seed {self.seed}"
+        return name_of(self.label, self.seed)
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -65,18 +70,28 @@ class Solution:
         return list(self.parameters.values())
 
 
+def name_of(label: str, seed: int) -> str:
+    """What tells a run from the others of a report."""
+    return f"{label}, seed {seed}"
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """The record of a finished run.
 
     Raises:
-        CheckpointError: It is not there, or damaged, or the run has not ended.
+        CheckpointError: It is not there, or damaged, or the run has not ended, or was not tested.
     """
     file = folder / run.RESULT
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or not record.get("config"):
+        if not isinstance(record, dict):
             raise ValueError("it is no record of a run")
-        return record
+        if missing := [name for name in NEEDED if name not in record]:
+            raise ValueError(f"it has no {' and no '.join(missing)}")
+        if odd := [name for name in ("config", "data") if not (record[name] and isinstance(record[name], dict))]:
+            raise ValueError(f"{odd[0]} holds nothing")
+        if missing := [name for name in ("users", "items", "interactions", "sha256") if name not in record["data"]]:
+            raise ValueError(f"data has no {' and no '.join(missing)}")
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise CheckpointError(f"{folder}: there is no such run; see what lies in runs/") from error
@@ -84,6 +99,9 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise CheckpointError(reason) from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file}: it is damaged ({error}); train the run again") from error
+    if not record["test"]:
+        raise CheckpointError(f"{file}: it has no metrics of a test set, which a report needs; train it with one")
+    return record
 
 
 def load(folder: Path, targets: int, source: str | None = None) -> Solution:
@@ -99,7 +117,7 @@ def load(folder: Path, targets: int, source: str | None = None) -> Solution:
             differentiated.
     """
     record = read_record(folder)
-    weights = folder / "best.pth"
+    weights = folder / BEST
     if source:
         plugin.model_from(source)
     if not plugin.is_model(record["model"]):
@@ -125,10 +143,22 @@ def load(folder: Path, targets: int, source: str | None = None) -> Solution:
     if not weights.exists():
         raise CheckpointError(f"{weights}: the run's best weights are not there; train it again")
     trainer.resume_weights(weights)
+    require_finite(trainer.model, weights)
     trainer.model.eval()
     loss, taken, there = sampled_loss(trainer, loaders[0], targets)
     named = {name: weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
     return Solution(folder, label(config), record, trainer, loaders, named, loss, taken, there)
+
+
+def require_finite(model: nn.Module, file: Path) -> None:
+    """Refuse weights that are not finite.
+
+    Raises:
+        CheckpointError: Some are not; the message names the first such tensor.
+    """
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise CheckpointError(f"{file}: {name} is not finite; train the run again, perhaps with a smaller rate")
 
 
 def _prepared(config: Any) -> tuple[Any, tuple]:

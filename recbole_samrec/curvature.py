@@ -23,10 +23,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 from recbole_samrec.lanczos import Eigen, Progress, SymmetricMatrix, lanczos, outermost
+from recbole_samrec.quadrature import Estimate, Negative, negative, quadrature, smoothed
+from recbole_samrec.sam import displaced
 
 
 class ChunkedLoss:
@@ -60,15 +61,6 @@ Loss = Callable[[], Tensor] | ChunkedLoss
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over random probes, its standard error (nan of a single probe), and how many probes there were."""
-
-    value: float
-    standard_error: float
-    probes: int
-
-
-@dataclass(frozen=True)
 class Density:
     """The distribution of a Hessian's eigenvalues.
 
@@ -79,8 +71,7 @@ class Density:
         grid: Values at which the density is given ``[points]``.
         density: The density there ``[points]``, smoothed by a normal distribution; its integral is 1.
         width: Standard deviation of that normal distribution.
-        negative_share: The share of eigenvalues below ``-zero``.
-        zero: The absolute eigenvalue up to which one is taken for zero.
+        negative: How much of it is negative.
         products: Hessian-vector products that were computed.
     """
 
@@ -89,8 +80,7 @@ class Density:
     grid: np.ndarray
     density: np.ndarray
     width: float
-    negative_share: Estimate
-    zero: float
+    negative: Negative
     products: int
 
 
@@ -158,6 +148,42 @@ def hvp(loss: Loss, parameters: Sequence[Tensor], vector: Tensor) -> Tensor:
     return _accumulated(loss, parameters, lambda chunk: _chunk_product(chunk, parameters, pieces), "product")
 
 
+def product_error(loss: Loss, parameters: Sequence[Tensor], seed: int = 0) -> float:
+    """How far a Hessian-vector product is from the central difference of gradients, as a share of the larger of both.
+
+    A backward pass that was written by hand, and not to be differentiated in its turn, gives a wrong product without
+    any error; the difference is right. The vector is random and equally long in each parameter, so that small layers
+    count like large ones. It is 0 where the gradient is, as in rows of padding, whose gradient is withheld whatever
+    they do. Of three steps the best counts: a long one meets kinks and higher derivatives, a short one rounding.
+
+    Args:
+        loss: The loss.
+        parameters: Parameters that require a gradient.
+        seed: Seed of the vector.
+
+    Returns:
+        The share: rounding, some thousandths, if the product is right.
+
+    Raises:
+        ValueError: The loss depends on nothing that requires a gradient.
+        RuntimeError: The loss cannot be differentiated twice, and torch knows it.
+        FloatingPointError: A gradient or the product is not finite.
+    """
+    slope = gradient(loss, parameters)
+    vector = _even(slope, parameters, seed)
+    product = hvp(loss, parameters, vector).double()
+    length = float(flatten([p.detach() for p in parameters]).double().norm()) or 1.0
+    noise = 10 * torch.finfo(slope.dtype).eps * float(slope.double().norm())
+    errors = []
+    for step in (1e-2 * length, 1e-3 * length, 1e-4 * length):
+        ahead, behind = (_gradient_at(loss, parameters, sign * step * vector) for sign in (1, -1))
+        difference = (ahead - behind) / (2 * step)
+        larger = max(float(product.norm()), float(difference.norm()))
+        apart = max(float((product - difference).norm()) - noise / step, 0.0)
+        errors.append(apart / larger if larger else 0.0)
+    return min(errors)
+
+
 def top_eigenvalues(
     loss: Loss,
     parameters: Sequence[Tensor],
@@ -216,7 +242,7 @@ def trace(
     """
     hessian, random = _hessian(loss, parameters, probes, progress), np.random.default_rng(seed)
     signs = (_signs(random, hessian.size) for _ in range(_at_least_one("probes", probes)))
-    return _estimate(np.array([z @ hessian(z) for z in signs]))
+    return Estimate.of(np.array([z @ hessian(z) for z in signs]))
 
 
 def spectral_density(
@@ -228,7 +254,6 @@ def spectral_density(
     seed: int = 0,
     grid: Sequence[float] | np.ndarray | None = None,
     width: float | None = None,
-    zero: float = 1e-4,
     progress: Progress | None = None,
 ) -> Density:
     """The density of the Hessian's eigenvalues by stochastic Lanczos quadrature (1901.10159, algorithm 1).
@@ -245,11 +270,10 @@ def spectral_density(
         seed: Their seed.
         grid: Values at which the density is wanted, otherwise 1001 that span the nodes.
         width: Standard deviation of the normal distribution that smooths, otherwise a hundredth of the nodes' span.
-        zero: The share of the largest absolute node up to which a node does not count as negative.
         progress: Told of each product.
 
     Returns:
-        Nodes, weights, density and share of negative eigenvalues.
+        Nodes, weights, density and how much of it is negative.
 
     Raises:
         ValueError: There is no probe or no step, or see :func:`hvp`.
@@ -257,42 +281,15 @@ def spectral_density(
     steps, probes = _at_least_one("steps", steps), _at_least_one("probes", probes)
     hessian, random = _hessian(loss, parameters, steps * probes, progress), np.random.default_rng(seed)
     steps = min(steps, hessian.size)
-    nodes, weights = np.zeros((probes, steps)), np.zeros((probes, steps))
-    for probe in range(probes):
-        _, diagonal, beside = lanczos(hessian, _signs(random, hessian.size), steps, hessian.precision)
-        found, vectors = eigh_tridiagonal(diagonal, beside)
-        nodes[probe, : len(found)], weights[probe, : len(found)] = found, vectors[0] ** 2
+    starts = (_signs(random, hessian.size) for _ in range(probes))
+    matrices = [lanczos(hessian, start, steps, hessian.precision)[1] for start in starts]
+    nodes, weights = quadrature(matrices, steps)
     low, high = nodes[weights > 0].min(), nodes[weights > 0].max()
-    largest = max(abs(low), abs(high))
     if width is None:
-        width = max(high - low, largest / 100) / 100 or 0.01
+        width = max(high - low, max(abs(low), abs(high)) / 100) / 100 or 0.01
     grid = np.linspace(low - 5 * width, high + 5 * width, 1001) if grid is None else np.asarray(grid, dtype=float)
-    negative = (weights * (nodes < -zero * largest)).sum(axis=1)
-    density, share = smoothed(nodes, weights, grid, width), _estimate(negative)
-    return Density(nodes, weights, grid, density, float(width), share, float(zero * largest), hessian.products)
-
-
-def smoothed(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray, width: float) -> np.ndarray:
-    """A density of nodes and weights, each node spread to a normal distribution; the mean over probes.
-
-    Args:
-        nodes: Nodes ``[probes, steps]``.
-        weights: Their weights ``[probes, steps]``, which add up to 1 for each probe.
-        grid: Where the density is wanted ``[points]``.
-        width: Standard deviation of the normal distribution.
-
-    Returns:
-        The density ``[points]``.
-
-    Raises:
-        ValueError: The width is not above 0.
-    """
-    if not width > 0:
-        raise ValueError(f"the width of a density must be above 0, not {width}")
-    density = np.zeros(len(grid))
-    for node, weight in zip(nodes.ravel(), weights.ravel(), strict=True):
-        density += weight * np.exp(-(((grid - node) / width) ** 2) / 2)
-    return density / (len(nodes) * width * math.sqrt(2 * math.pi))
+    density = smoothed(nodes, weights, grid, width)
+    return Density(nodes, weights, grid, density, float(width), negative(matrices), hessian.products)
 
 
 def _hessian(loss: Loss, parameters: Sequence[Tensor], total: int, progress: Progress | None) -> SymmetricMatrix:
@@ -357,14 +354,23 @@ def _flat(pieces: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> Tens
     return flatten([torch.zeros_like(p) if piece is None else piece for piece, p in pairs]).detach()
 
 
+def _even(slope: Tensor, parameters: Sequence[Tensor], seed: int) -> Tensor:
+    """A random vector in double precision, equally long in each parameter; 0 where the gradient is."""
+    generator = torch.Generator().manual_seed(seed)
+    random = torch.randn(len(slope), generator=generator, dtype=torch.float64).to(slope.device) * (slope != 0)
+    pieces = random.split([p.numel() for p in parameters])
+    return torch.cat([piece / (float(piece.norm()) or 1.0) for piece in pieces]) / math.sqrt(len(pieces))
+
+
+def _gradient_at(loss: Loss, parameters: Sequence[Tensor], step: Tensor) -> Tensor:
+    """The gradient after a step, in double precision; the weights are back when it returns."""
+    with displaced(parameters, unflatten(step, parameters)):
+        return gradient(loss, parameters).double()
+
+
 def _signs(random: np.random.Generator, size: int) -> np.ndarray:
     """A vector of independent random signs."""
     return random.integers(0, 2, size) * 2.0 - 1.0
-
-
-def _estimate(samples: np.ndarray) -> Estimate:
-    error = samples.std(ddof=1) / math.sqrt(len(samples)) if len(samples) > 1 else math.nan
-    return Estimate(float(samples.mean()), float(error), len(samples))
 
 
 def _at_least_one(name: str, number: int) -> int:

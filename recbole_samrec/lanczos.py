@@ -48,6 +48,35 @@ class Eigen:
         return self.residuals * self.scale
 
 
+@dataclass(frozen=True)
+class Tridiagonal:
+    """Lanczos's matrix of one start vector.
+
+    Attributes:
+        diagonal: Its diagonal ``[m]``.
+        beside: What is beside the diagonal ``[m - 1]``.
+        left: What would be beside it next; 0 where the vectors span an invariant subspace, so that nothing is left.
+    """
+
+    diagonal: np.ndarray
+    beside: np.ndarray
+    left: float
+
+    def eigenvectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Its eigenvalues ``[m]``, ascending, and its eigenvectors in the columns ``[m, m]``."""
+        return eigh_tridiagonal(self.diagonal, self.beside)
+
+    def residuals(self) -> np.ndarray:
+        """How far at most an eigenvalue of the large matrix is from each of its own ``[m]``."""
+        return self.left * np.abs(self.eigenvectors()[1][-1])
+
+    def shortened(self, steps: int) -> Tridiagonal:
+        """That of the first steps; the whole one where nothing is left, as it is then exact."""
+        if self.left == 0 or steps >= len(self.diagonal):
+            return self
+        return Tridiagonal(self.diagonal[:steps], self.beside[: steps - 1], float(self.beside[steps - 1]))
+
+
 class SymmetricMatrix:
     """A symmetric matrix as a function from a vector ``[n]`` to its product; counts the products.
 
@@ -114,7 +143,7 @@ def outermost(matrix: SymmetricMatrix, k: int, smallest: bool, tolerance: float,
 
 def lanczos(
     product: Callable[[np.ndarray], np.ndarray], start: np.ndarray, steps: int, precision: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, Tridiagonal]:
     """Lanczos's tridiagonal matrix of a symmetric matrix, with full re-orthogonalisation.
 
     Args:
@@ -124,7 +153,7 @@ def lanczos(
         precision: Relative accuracy of a product.
 
     Returns:
-        The orthonormal vectors ``[m, n]``, the diagonal ``[m]`` and what is beside it ``[m - 1]``.
+        The orthonormal vectors ``[m, n]`` and the tridiagonal matrix.
     """
     basis, diagonal, beside = np.empty((steps, len(start))), np.empty(steps), np.empty(steps)
     basis[0] = start / np.linalg.norm(start)
@@ -136,10 +165,11 @@ def lanczos(
             image = image - (known @ image) @ known
         beside[step] = np.linalg.norm(image)
         largest = max(np.abs(diagonal[: step + 1]).max(), beside[:step].max(initial=0))
-        if step + 1 == steps or beside[step] <= 100 * precision * largest:
+        left = float(beside[step]) if beside[step] > 100 * precision * largest else 0.0
+        if step + 1 == steps or not left:
             break
         basis[step + 1] = image / beside[step]
-    return basis[: step + 1], diagonal[: step + 1], beside[:step]
+    return basis[: step + 1], Tridiagonal(diagonal[: step + 1], beside[:step], left)
 
 
 class _Search:
@@ -213,8 +243,8 @@ class _Search:
     def _ritz(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """Estimates of eigenvalues of what is left, ascending, from a new start; none is above the largest."""
         start = self._outside(self._random.standard_normal(self._matrix.size))
-        basis, diagonal, beside = lanczos(self._rest, start, steps, self._matrix.precision)
-        values, weights = eigh_tridiagonal(diagonal, beside)
+        basis, tridiagonal = lanczos(self._rest, start, steps, self._matrix.precision)
+        values, weights = tridiagonal.eigenvectors()
         return values, weights.T @ basis
 
     def _arpack(self, k: int, subspace: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,8 @@ Sharpness is measured on it: in evaluation mode, with the same batches and the s
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,10 +16,15 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
-from recbole_samrec.curvature import ChunkedLoss
+from recbole_samrec.curvature import ChunkedLoss, Loss, product_error
+from recbole_samrec.errors import ConfigError
 from recbole_samrec.model.packed import packed_loss, prefix_loss
 from recbole_samrec.model_state import ModelState, RandomState
 
+NO_SECOND_DERIVATIVE = "derivative .*not implemented|differentiate twice|differentiated only once|double backward"
+"""What errors say where there is no second derivative: torch's, and that of our fused loss."""
+WRONG = 0.1
+"""A Hessian-vector product that is so far off differences of gradients is wrong, not inaccurate."""
 SAMPLE_SEED = 2020
 """Decides which training targets are taken; the same for all runs, so that they are judged on the same ones."""
 
@@ -104,6 +110,35 @@ def differentiable_loss(trainer: Any) -> Callable[[Any], Any]:
     if trainer.computes_last_positions:
         return prefix_loss(model, config, fused=False)
     return model.calculate_loss
+
+
+def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str, model: str) -> None:
+    """Refuse a loss whose Hessian-vector products would be wrong, or cannot be had.
+
+    Args:
+        loss: The loss.
+        weights: The weights it is differentiated by.
+        place: What is being done, for the error.
+        model: Name of the model, for the error.
+
+    Raises:
+        ConfigError: The loss cannot be differentiated twice, or a product is not what differences of gradients say.
+        FloatingPointError: A gradient or product is not finite.
+    """
+    remedy = "write the model with operations that torch can differentiate twice"
+    try:
+        error = product_error(loss, weights)
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, RuntimeError) and not re.search(NO_SECOND_DERIVATIVE, str(error), re.IGNORECASE):
+            raise
+        words = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{place}: the loss of {model} cannot be differentiated twice ({words}); {remedy}") from error
+    if error > WRONG:
+        raise ConfigError(
+            f"{place}: the second derivative of {model}'s loss is wrong: Hessian times a vector is {100 * error:.0f} % "
+            "off what differences of its gradients say, so its curvature cannot be measured; a backward pass written "
+            f"by hand is the usual reason: {remedy}"
+        )
 
 
 @contextlib.contextmanager

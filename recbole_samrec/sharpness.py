@@ -1,4 +1,4 @@
-"""How sharp a minimum is: by how much the loss rises when its weights are moved a little.
+"""How sharp a solution is: by how much the loss rises when its weights are moved a little.
 
 Sharpness by raw weights alone misleads. In a network of ReLU layers one layer can be multiplied by a factor and the
 next one divided by it; the function, and with it all it predicts, stays the same, while the plain rise, the gradient's
@@ -21,8 +21,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_samrec.curvature import Loss, flatten, gradient, loss_value, unflatten
+from recbole_samrec.curvature import Loss, Progress, flatten, gradient, loss_value, unflatten
 from recbole_samrec.sam import ascent, displaced
+
+
+@dataclass(frozen=True)
+class Slope:
+    """What one gradient tells: its norms, and the rise of the loss along it.
+
+    Attributes:
+        loss: The loss itself.
+        norm: The norm of the gradient; ``rho * norm`` is what a step of length rho would raise a straight slope by.
+        adaptive_norm: That in units of the weights, with ``eta = 0``.
+        rises: The rise after SAM's step for each radius ``[r]``.
+        adaptive_rises: The rise after ASAM's step with ``eta = 0`` for each adaptive radius ``[a]``.
+    """
+
+    loss: float
+    norm: float
+    adaptive_norm: float
+    rises: np.ndarray
+    adaptive_rises: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,12 @@ class RandomRises:
     def mean(self) -> np.ndarray:
         """The mean rise at each radius ``[r]``."""
         return self.rises.mean(axis=1)
+
+    @property
+    def standard_error(self) -> np.ndarray:
+        """That of the mean rise at each radius ``[r]``; nan of a single draw."""
+        draws = self.rises.shape[1]
+        return self.rises.std(axis=1, ddof=1) / np.sqrt(draws) if draws > 1 else np.full(len(self.rises), np.nan)
 
 
 def gradient_norm(loss: Loss, parameters: Sequence[Tensor], *, adaptive: bool = False, eta: float = 0.01) -> float:
@@ -96,10 +121,39 @@ def ascent_rise(
         ValueError: The loss depends on nothing that requires a gradient.
         FloatingPointError: The gradient is not finite.
     """
-    directions = unflatten(gradient(loss, parameters), parameters)
-    start = loss_value(loss)
-    steps = (ascent(parameters, rho, adaptive, eta, directions) for rho in rhos)
-    return np.array([_value_at(loss, parameters, step) - start for step in steps])
+    directions, start = unflatten(gradient(loss, parameters), parameters), loss_value(loss)
+    return np.array([_rise(loss, parameters, directions, start, rho, adaptive, eta) for rho in rhos])
+
+
+def slope(
+    loss: Loss,
+    parameters: Sequence[Tensor],
+    rhos: Sequence[float],
+    adaptive_rhos: Sequence[float],
+    progress: Progress | None = None,
+) -> Slope:
+    """The norm of the gradient and the rises along it, plain and adaptive, from one gradient for all.
+
+    Args:
+        loss: The loss.
+        parameters: Parameters that require a gradient.
+        rhos: Radii ``[r]`` of SAM's step.
+        adaptive_rhos: Radii ``[a]`` of ASAM's step.
+        progress: Told of each evaluation of the loss.
+
+    Raises:
+        ValueError: The loss depends on nothing that requires a gradient.
+        FloatingPointError: The gradient is not finite.
+    """
+    steps = [(rho, False) for rho in rhos] + [(rho, True) for rho in adaptive_rhos]
+    vector, start = gradient(loss, parameters), loss_value(loss)
+    directions, rises = unflatten(vector, parameters), []
+    for rho, adaptive in steps:
+        rises.append(_rise(loss, parameters, directions, start, rho, adaptive, 0.0))
+        if progress is not None:
+            progress(len(rises), len(steps))
+    norms = (float((vector.double() * unit).norm()) for unit in (1.0, _units(parameters, 0.0)))
+    return Slope(start, *norms, np.array(rises[: len(rhos)]), np.array(rises[len(rhos) :]))
 
 
 def worst_of_random(
@@ -181,6 +235,19 @@ def _climb(loss: Loss, parameters: Sequence[Tensor], rho: float, steps: int, see
         moves = moves * min(1.0, rho / max(float(moves.norm()), 1e-300))
         best = max(best, _value_at(loss, parameters, unflatten(units * moves, parameters)))
     return best
+
+
+def _rise(
+    loss: Loss,
+    parameters: Sequence[Tensor],
+    directions: Sequence[Tensor],
+    start: float,
+    rho: float,
+    adaptive: bool,
+    eta: float,
+) -> float:
+    """The rise after one ascent step along a gradient, from the loss at its start."""
+    return _value_at(loss, parameters, ascent(parameters, rho, adaptive, eta, directions)) - start
 
 
 def _value_at(loss: Loss, parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> float:

@@ -11,12 +11,14 @@ from recbole_samrec.curvature import (
     gradient,
     hvp,
     loss_value,
-    smoothed,
+    product_error,
     spectral_density,
     top_eigenvalues,
     trace,
     unflatten,
 )
+from recbole_samrec.lanczos import lanczos
+from recbole_samrec.quadrature import smoothed
 
 
 def quadratic(eigenvalues, seed=0, rotated=True, dtype=torch.float64):
@@ -195,6 +197,60 @@ def test_what_has_no_curvature_is_an_error():
         gradient(lambda: (weight**2).sum() * float("nan"), [weight])
 
 
+class Cube(torch.autograd.Function):
+    """``x^3``, whose backward takes the slope from the forward as if it were a constant."""
+
+    @staticmethod
+    def forward(ctx, x, honest):
+        ctx.slope, ctx.honest = 3 * x.detach() ** 2, honest
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * (3 * x**2 if ctx.honest else ctx.slope), None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_products_that_are_right_equal_differences_of_gradients(name, dtype):
+    loss, parameters, hessian = PROBLEMS[name]()
+    if dtype == torch.float32 and name != "convex" and name != "negative":
+        parameters = [p.detach().float().requires_grad_() for p in parameters]
+        loss = lambda: torch.cat(parameters) @ hessian.float() @ torch.cat(parameters) / 2  # noqa: E731
+    before = [p.detach().clone() for p in parameters]
+    assert product_error(loss, parameters) < 0.01
+    assert all(map(torch.equal, parameters, before))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_wrong_second_derivative_is_found_also_in_one_small_layer_of_single_precision(scale, dtype):
+    random = torch.Generator().manual_seed(0)
+    large, small = (scale * torch.rand(n, generator=random, dtype=dtype) + scale for n in (5000, 4))
+    parameters = [large.requires_grad_(), small.requires_grad_()]
+
+    def loss(honest):
+        return ((large / scale) ** 4).mean() + Cube.apply(small / scale, honest).mean() + 7
+
+    assert product_error(lambda: loss(True), parameters) < 0.01
+    assert product_error(lambda: loss(False), parameters) > 0.2
+
+
+def test_kinks_straight_lines_and_rows_without_a_gradient_are_no_wrong_products():
+    random = torch.Generator().manual_seed(0)
+    network = nn.Sequential(nn.Linear(10, 50), nn.ReLU(), nn.Linear(50, 1))
+    inputs, targets = (torch.randn(200, n, generator=random) for n in (10, 1))
+    assert product_error(lambda: nn.functional.mse_loss(network(inputs), targets), list(network.parameters())) < 0.05
+    weight = torch.ones(3, requires_grad=True)
+    assert product_error(lambda: 5 * weight.sum(), [weight]) == 0
+    assert product_error(lambda: (weight * 0).sum(), [weight]) == 0
+    table = nn.Embedding(6, 2, padding_idx=0)
+    rows = torch.tensor([[0, 1, 2], [0, 0, 3]])
+    assert product_error(lambda: table(rows).sum(1).pow(4).sum(), [table.weight]) < 0.01  # padding counts, unlearned
+
+
 @pytest.mark.parametrize("smallest", [False, True])
 @pytest.mark.parametrize("k", [1, 5])
 def test_outermost_eigenvalues_equal_those_of_the_dense_hessian(problem, k, smallest):
@@ -326,10 +382,13 @@ def test_density_equals_that_of_the_dense_eigenvalues():
     found = spectral_density(loss, parameters, steps=len(eigenvalues), probes=200, width=0.5)
     expected = np.exp(-(((found.grid[:, None] - eigenvalues) / 0.5) ** 2) / 2).mean(axis=1) / 0.5 / np.sqrt(2 * np.pi)
     assert np.trapezoid(abs(found.density - expected), found.grid) < 0.1
-    share = (eigenvalues < -found.zero).mean()
-    assert share > 0.1
-    assert abs(found.negative_share.value - share) <= 4 * found.negative_share.standard_error
-    assert 0 < found.negative_share.standard_error < 0.02 and found.negative_share.probes == 200
+    share = -eigenvalues[eigenvalues < 0].sum() / np.abs(eigenvalues).sum()
+    assert share > 0.05
+    negative = found.negative
+    assert abs(negative.share.value - share) <= 4 * negative.share.standard_error
+    assert 0 < negative.share.standard_error < 0.02 and negative.share.probes == 200
+    assert negative.ratio == pytest.approx(eigenvalues[0] / eigenvalues[-1], rel=1e-9) and negative.ratio_error < 1e-9
+    assert negative.share_converged and negative.ratio_converged
 
 
 def test_density_of_a_diagonal_hessian_is_exact_with_one_probe_and_ends_when_nothing_is_left():
@@ -339,16 +398,60 @@ def test_density_of_a_diagonal_hessian_is_exact_with_one_probe_and_ends_when_not
     mass = found.weights[0] > 0
     assert found.nodes[0, mass] == pytest.approx([-2, 0, 4], abs=1e-9)
     assert found.weights[0, mass] == pytest.approx([3 / 20, 12 / 20, 5 / 20])
-    assert found.negative_share.value == pytest.approx(3 / 20) and np.isnan(found.negative_share.standard_error)
+    negative = found.negative
+    assert negative.share.value == pytest.approx(2 * 3 / (4 * 5 + 2 * 3)) and np.isnan(negative.share.standard_error)
+    assert negative.ratio == pytest.approx(-2 / 4) and negative.ratio_error == 0
+    assert negative.share_converged and negative.ratio_converged
     width = found.width
     peaks = [np.interp(value, found.grid, found.density) for value in (-2, 0, 4)]
     assert peaks == pytest.approx([share / width / np.sqrt(2 * np.pi) for share in (0.15, 0.6, 0.25)], rel=1e-2)
 
 
-def test_negative_share_of_a_convex_loss_is_none_though_most_eigenvalues_are_zero():
+def test_a_convex_loss_has_no_negative_curvature_though_most_eigenvalues_are_zero():
     loss, parameters, _ = regression()
-    share = spectral_density(loss, parameters, steps=30, probes=10).negative_share
-    assert share.value == share.standard_error == 0
+    negative = spectral_density(loss, parameters, steps=30, probes=10).negative
+    assert negative.share.value == pytest.approx(0, abs=1e-12) == negative.share.standard_error
+    assert negative.ratio == pytest.approx(0, abs=1e-12) and negative.share_converged and negative.ratio_converged
+    loss, parameters, _ = quadratic([0.0] * 30)
+    negative = spectral_density(loss, parameters, steps=5).negative
+    assert negative.share.value == 0 and np.isnan(negative.ratio) and not negative.ratio_converged
+
+
+def wide():
+    """Four hundred eigenvalues from -100 to 1000, most of them near 0 on either side."""
+    return quadratic(np.r_[-np.logspace(-6, 2, 200), np.logspace(-6, 3, 200)])
+
+
+def test_negative_curvature_of_too_few_steps_is_marked_and_of_enough_is_that_of_the_dense_hessian():
+    loss, parameters, hessian = wide()
+    eigenvalues = torch.linalg.eigvalsh(hessian).numpy()
+    few = spectral_density(loss, parameters, steps=3, probes=1).negative
+    assert not few.share_converged and not few.ratio_converged
+    assert abs(few.ratio + 0.1) > 0.05 and few.ratio_error > 0.02
+    enough = spectral_density(loss, parameters, steps=60, probes=60).negative
+    share = -eigenvalues[eigenvalues < 0].sum() / np.abs(eigenvalues).sum()
+    assert enough.share_converged and abs(enough.share.value - share) <= 4 * enough.share.standard_error < 0.1
+    assert enough.ratio_converged and enough.ratio == pytest.approx(-0.1, rel=1e-3)
+    assert abs(enough.ratio + 0.1) <= enough.ratio_error + 1e-9
+
+
+def test_the_negative_share_does_not_hang_on_the_side_of_zero_that_a_node_comes_to_lie_on():
+    loss, parameters, _ = wide()
+    found = [spectral_density(loss, parameters, steps=steps, probes=1) for steps in (40, 50, 60, 70)]
+    shares = [one.negative.share.value for one in found]
+    assert max(shares) - min(shares) < 0.01
+    counts = [one.weights[one.nodes < 0].sum() for one in found]
+    assert max(counts) - min(counts) > 0.1  # what the count of eigenvalues would have been
+
+
+def test_residuals_bound_the_distance_to_an_eigenvalue():
+    _, _, hessian = wide()
+    _, matrix = lanczos(lambda v: hessian.numpy() @ v, np.ones(len(hessian)), 12, 1e-16)
+    eigenvalues, nodes = torch.linalg.eigvalsh(hessian).numpy(), matrix.eigenvectors()[0]
+    distances = np.abs(nodes[:, None] - eigenvalues).min(axis=1)
+    assert (distances <= matrix.residuals() + 1e-9).all() and matrix.residuals().max() > 1
+    shorter = lanczos(lambda v: hessian.numpy() @ v, np.ones(len(hessian)), 8, 1e-16)[1]
+    np.testing.assert_array_equal(matrix.shortened(8).residuals(), shorter.residuals())
 
 
 def test_an_eigenvalue_does_not_come_twice():

@@ -10,6 +10,7 @@ from recbole_samrec.sharpness import (
     ascent_rise,
     gradient_norm,
     gradient_norms,
+    slope,
     worst_of_random,
 )
 
@@ -88,6 +89,17 @@ def test_ascent_rise_is_that_of_the_step_written_out(adaptive):
     np.testing.assert_allclose(found, [value(start + step) - value(start) for step in steps], rtol=1e-12)
 
 
+def test_one_gradient_gives_all_norms_and_rises_along_it():
+    loss, named = relu_network(1.0)
+    parameters, calls = list(named.values()), []
+    found = slope(loss, parameters, RHOS, [0.3], progress=lambda *call: calls.append(call))
+    assert found.loss == pytest.approx(loss_value(loss)) and calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert found.norm == pytest.approx(gradient_norm(loss, parameters))
+    assert found.adaptive_norm == pytest.approx(gradient_norm(loss, parameters, adaptive=True, eta=0))
+    np.testing.assert_array_equal(found.rises, ascent_rise(loss, parameters, RHOS))
+    np.testing.assert_array_equal(found.adaptive_rises, ascent_rise(loss, parameters, [0.3], adaptive=True, eta=0))
+
+
 def test_ascent_has_no_direction_at_a_minimum():
     weights = [double([1.0]), double([2.0])]
     assert ascent_rise(bowl(weights, [1, 2], [1, 1]), weights, RHOS).tolist() == [0, 0, 0]
@@ -102,6 +114,7 @@ def test_random_rises_at_the_minimum_of_a_round_bowl_are_all_alike():
     np.testing.assert_allclose(found.rises, expected[:, None].repeat(5, 1), atol=1e-15)
     np.testing.assert_allclose(found.worst, expected, atol=1e-15)
     np.testing.assert_allclose(found.mean, expected, atol=1e-15)
+    np.testing.assert_allclose(found.standard_error, 0, atol=1e-15)
 
 
 def test_adaptive_random_steps_are_in_units_of_the_weights():
@@ -111,6 +124,7 @@ def test_adaptive_random_steps_are_in_units_of_the_weights():
     found = worst_of_random(bowl(weights, centre, [7.0, 2.0, 0.02]), weights, [0.6], draws=2000, adaptive=True)
     assert found.mean[0] == pytest.approx(0.6**2 / 2 * (0 + 2 + 2) / 3, rel=0.05)
     assert found.worst[0] == found.rises.max() <= 0.6**2 / 2 * 2 + 1e-12
+    assert found.standard_error[0] == pytest.approx(found.rises.std() / 2000**0.5, rel=1e-3)
     only_zero = [double([0.0]), double([0.0])]
     assert worst_of_random(bowl(only_zero, [1, 1], [1, 1]), only_zero, [5.0], adaptive=True).worst.tolist() == [0]
 

@@ -55,6 +55,59 @@ def test_a_negative_number_is_refused():
     assert said.status == 2 and "track_sharpness" in said.err
 
 
+OWN_MODEL = """
+import torch
+from recbole.model.general_recommender.bpr import BPR
+
+
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.slope = 3 * x.detach() ** 2
+        return x**3
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.slope
+
+
+class Own(BPR):
+    def calculate_loss(self, interaction):
+        weight = 10 * self.item_embedding.weight
+        return super().calculate_loss(interaction) + {more}
+
+    def out_of_memory(self):
+        if not self.training:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("Cube.apply(weight).square().sum()", "the second derivative of Own's loss is wrong: Hessian times a vector"),
+        (
+            "torch.nn.functional.grid_sample(weight[None, None], torch.ones(1, 1, 1, 2) / 3).square().sum()",
+            "the loss of Own cannot be differentiated twice",
+        ),
+    ],
+)
+def test_a_loss_without_a_right_second_derivative_is_refused_by_name(more, words):
+    Path("own.py").write_text(OWN_MODEL.format(more=more))
+    said = main("run", "--model=own.py:Own", *OWN["BPR"], "--run_dir=run", "--track_sharpness=1")
+    assert said.status == 2 and f"track_sharpness: {words}" in " ".join(said.err.split())
+    succeed("run", "--model=own.py:Own", *OWN["BPR"], "--run_dir=plain")
+    said = main("sharpness", "plain", "--quick", "--model=own.py:Own", "--out=out")
+    assert said.status == 2 and f"plain: {words}" in " ".join(said.err.split())
+
+
+def test_want_of_memory_is_not_told_as_a_loss_that_cannot_be_differentiated_twice():
+    Path("own.py").write_text(OWN_MODEL.format(more="self.out_of_memory()"))
+    said = main("run", "--model=own.py:Own", *OWN["BPR"], "--run_dir=run", "--track_sharpness=1")
+    assert said.status and "CUDA out of memory" in said.err and "differentiated" not in said.err
+
+
 def test_generators_are_found_inside_loaders():
     generator = torch.Generator()
     inner = torch.utils.data.DataLoader([1, 2], generator=generator)

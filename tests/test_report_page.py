@@ -1,6 +1,7 @@
 """The summary, the figures and the page of a sharpness report, from measurements that are made up."""
 
 import html
+import json
 import math
 import re
 import shutil
@@ -16,7 +17,7 @@ from recbole_samrec.compare.tables import fraction_table
 from recbole_samrec.errors import DataError
 from recbole_samrec.report import figures, summary
 from recbole_samrec.report.measure import QUICK, Measured
-from recbole_samrec.report.page import write_report
+from recbole_samrec.report.page import in_order, write_report
 from recbole_samrec.report.panels import DPI
 from recbole_samrec.report.surfaces import FURTHEST, Scale, rise_of
 from recbole_samrec.report.verdict import verdict
@@ -232,6 +233,11 @@ def test_surfaces_share_one_scale(runs, drawn):
     planes = drawn["surfaces"].figure.axes
     assert {axes.get_zlim() for axes in planes} == {(scale.levels[0], scale.levels[-1])}
     assert {id(axes.collections[0].norm) for axes in planes} == {id(filled[0].norm)}
+    assert {(axes.get_xlabel(), axes.get_ylabel(), axes.get_zlabel()) for axes in planes} == {
+        ("first direction", "second direction", "rise of the loss")
+    }
+    for name in ("contours", "surfaces", "line"):
+        assert re.search("biases and the weights of normalisation layers stay as they are", drawn[name].caption)
     for name in ("contours", "surfaces"):
         assert f"Points above {scale.levels[-1]:g}, or not finite, are cut off" in drawn[name].caption
 
@@ -261,6 +267,25 @@ def test_labels_differ_without_colour_and_seeds_do_not(runs, drawn):
     assert axes.lines[0].get_ydata().tolist() == runs[0].parts["sharpness"]["ascent"].tolist()
     names = [entry.get_text() for entry in drawn["rises"].figure.legends[0].get_texts()]
     assert names == ["SASRec", NASTY.replace("$", r"\$")]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("SAMRec, dropout 0.2", "SASRec, no dropout"),
+        ("SAMRec, dropout 0.2", "SASRec, dropout 0.2", "SAMRec, no dropout", "SASRec, no dropout"),
+        ("SAMRec", "a label that is by far too long to stand in one line of the legend of a narrow figure"),
+        tuple("ABCDEF"),
+    ],
+)
+def test_legends_are_within_their_figures(labels):
+    runs = [made(label, 1, converged=number > 0) for number, label in enumerate(labels)]
+    for drawn in (figures.eigenvalues(runs), figures.rises(runs)):
+        (legend,) = drawn.figure.legends
+        assert drawn.png  # which lays it out
+        box, whole = legend.get_window_extent(), drawn.figure.bbox
+        assert 0 <= box.x0 < box.x1 <= whole.width and 0 <= box.y0 < box.y1 <= whole.height
+        assert len(legend.get_texts()) >= len(labels)
 
 
 def test_eigenvalues_that_did_not_converge_are_crosses(drawn):
@@ -315,6 +340,20 @@ def test_the_page_holds_measures_sentences_and_figures(text, runs, drawn):
     assert "1703.04933" in seen
 
 
+def test_what_holds_in_sum_comes_first_and_each_measure_can_be_opened(tmp_path):
+    runs = [made(label, 1, sharp) for label, sharp in (("SASRec", 1), ("SAMRec", 2), ("GRU4Rec", 0.5))]
+    said = verdict(summary.measures(runs), summary.meanings(runs), "SASRec")
+    shown, singly = in_order([said[0], "Careful: of A.", *said[1:]])
+    assert [re.split("[,:]", sentence)[0] for sentence in shown] == ["Careful", "In sum", "In sum", "One run each"]
+    assert len(singly) == 8 and singly == [sentence for sentence in said if sentence not in shown]
+    text = write(tmp_path / "report.html", runs, []).read_text(encoding="utf-8")
+    open_part, folded = re.fullmatch(r"(?s)(.*)<details>(.*)</details>.*", text).groups()
+    assert all(html.escape(sentence, quote=False) in html.unescape(open_part) for sentence in shown[1:])
+    assert folded.count("<li>") == 8 and "In sum" not in folded
+    alone = write(tmp_path / "report.html", runs[:1], []).read_text(encoding="utf-8")
+    assert "stands alone" in alone and "<details>" not in alone
+
+
 def test_what_did_not_converge_is_no_plain_figure(text, tmp_path):
     seen = words(text)
     assert "(about 2) †" in seen and "† Did not converge in all runs" in seen
@@ -357,6 +396,9 @@ def test_a_browser_shows_every_figure_and_asks_nobody(page, text, drawn, tmp_pat
     told = """<script>addEventListener("load", () => { document.title = JSON.stringify({
         widths: [...document.images].map(image => image.naturalWidth),
         wide: document.documentElement.scrollWidth > innerWidth,
+        planes: [...document.images].filter(image => image.closest("#contours, #surfaces"))
+            .every(image => image.getBoundingClientRect().right <= innerWidth),
+        folded: ![...document.querySelectorAll("details li")].some(line => line.checkVisibility()),
         asked: performance.getEntriesByType("resource").map(one => one.name.slice(0, 5)).filter(one => one != "data:"),
     }) })</script></body>"""
     copy = tmp_path / "copy.html"
@@ -365,5 +407,12 @@ def test_a_browser_shows_every_figure_and_asks_nobody(page, text, drawn, tmp_pat
     shown, console = in_chromium(copy, tmp_path / "profile", "--window-size=390,800", "--virtual-time-budget=5000")
     assert not console
     widths = [round(DPI * one.width) for one in drawn.values()]
-    expected = f'{{"widths":{widths},"wide":false,"asked":[]}}'.replace(" ", "")
-    assert html.unescape(re.search(r"<title>(.*?)</title>", shown).group(1)) == expected
+    expected = {"widths": widths, "wide": False, "planes": True, "folded": True, "asked": []}
+    assert told_by(shown) == expected
+    copy.write_text(copy.read_text(encoding="utf-8").replace("@media print", "@media screen"), encoding="utf-8")
+    shown, _ = in_chromium(copy, tmp_path / "profile", "--virtual-time-budget=5000")
+    assert told_by(shown) == {**expected, "folded": False}  # paper shows what a click would
+
+
+def told_by(shown):
+    return json.loads(html.unescape(re.search(r"<title>(.*?)</title>", shown).group(1)))

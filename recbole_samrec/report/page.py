@@ -12,6 +12,7 @@ import pandas as pd
 
 from recbole_samrec.pages import template
 from recbole_samrec.report.summary import ADAPTIVE_RHO, CONVERGED, ERROR, RHO, TOP
+from recbole_samrec.report.verdict import COMPARATIVES
 from recbole_samrec.run import write_atomically
 
 if TYPE_CHECKING:
@@ -65,10 +66,12 @@ def page(
     """The text of the page; see :func:`write_report`."""
     labels = list(dict.fromkeys(summary["label"]))
     cells = {(line["label"], line["measure"]): line for line in summary.to_dict("records")}
+    in_sum, singly = in_order(sentences)
     return template(TEMPLATE, short=_short, address=_address).render(
         title=title,
         facts=facts,
-        sentences=sentences,
+        sentences=in_sum,
+        singly=singly,
         notes=notes,
         labels={label: int((runs["label"] == label).sum()) for label in labels},
         measures={
@@ -82,6 +85,19 @@ def page(
         rho=RHO,
         adaptive_rho=ADAPTIVE_RHO,
     )
+
+
+def in_order(sentences: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Sentences as a page shows them.
+
+    Returns:
+        What holds in sum, what a reader has to be careful of, and then all others that are about no single kind of
+        measure; and apart from them those about one kind.
+    """
+    kinds = tuple(f"{kind.capitalize()}: " for kind in COMPARATIVES)
+    singly = [sentence for sentence in sentences if sentence.startswith(kinds)]
+    others = [sentence for sentence in sentences if sentence not in singly]
+    return sorted(others, key=lambda sentence: not sentence.startswith(("In sum", "Careful"))), singly
 
 
 def _by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:

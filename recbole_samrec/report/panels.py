@@ -28,6 +28,8 @@ DPI = 200
 NARROW, WIDE = 5.0, 7.2
 """Widths of figures of one and of two columns, in inches: one that is narrow can be read on a phone as it is."""
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (9, 3)), (0, (3, 1, 1, 1, 1, 1)))
+LONGEST = 45
+"""Letters of a name in a line of a legend; more would not fit into a narrow figure."""
 MISSED = "did not converge"
 
 
@@ -123,15 +125,20 @@ def thin(look: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def legend(figure: Figure, looks: Mapping[str, dict[str, Any]], missed: bool = False) -> None:
-    """What stands for which label, above the panels."""
+    """What stands for which label, above the panels, in as many columns as the names leave room for."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], **look) for look in looks.values()]
-    names = [_plain(label) for label in looks]
+    names = [_plain(textwrap.fill(label, LONGEST)) for label in looks]
     if missed:
         handles.append(Line2D([], [], color=GREY, linestyle="", marker="x", markersize=7))
         names.append(MISSED)
-    figure.legend(handles, names, loc="outside upper center", ncols=min(3, len(names)), handlelength=3)
+    look = {"loc": "outside upper center", "handlelength": 3, "columnspacing": 1.5}
+    for columns in range(min(3, len(names)), 0, -1):
+        drawn = figure.legend(handles, names, ncols=columns, **look)
+        if columns == 1 or drawn.get_window_extent(figure.canvas.get_renderer()).width <= figure.bbox.width:
+            break
+        drawn.remove()
 
 
 def style() -> AbstractContextManager:

@@ -82,6 +82,9 @@ def surfaces(runs: Sequence[Measured], scale: Scale) -> Drawn:
         look = {"cmap": COLOUR_MAP, "norm": scale.colours, "edgecolor": "0.25", "linewidth": 0.2}
         axes.plot_surface(x, y, scale(rise_of(surface)), rcount=60, ccount=60, **look)
         axes.set(title=wrapped(run.name), zlim=(scale.levels[0], scale.levels[-1]))
+        axes.set_xlabel("first direction", size=8, labelpad=-4)
+        axes.set_ylabel("second direction", size=8, labelpad=-4)
+        axes.set_zlabel("rise of the loss", size=8, labelpad=-4)
         axes.tick_params(labelsize=7, pad=-2)
         axes.locator_params(nbins=5)
         axes.set_box_aspect(None, zoom=0.98)
@@ -108,8 +111,9 @@ def line(runs: Sequence[Measured]) -> Drawn:
     )
     legend(figure, looks)
     caption = (
-        "The loss along one random direction that is as long as the weights, filter by filter; a line a run, whose "
-        f"weights are at 0.{' Higher points are cut off.' if cut else ''} {on_targets(runs)}"
+        "The loss along one random direction that is as long as the weights, filter by filter, while biases and the "
+        "weights of normalisation layers stay as they are; a line a run, whose weights are at 0."
+        f"{' Higher points are cut off.' if cut else ''} {on_targets(runs)}"
     )
     return Drawn("line", "Along one direction", caption, f"Loss along a line through {listed(looks)}.", figure)
 
@@ -136,5 +140,6 @@ def _plane(runs: Sequence[Measured], scale: Scale) -> str:
     """What the pictures of a plane have in common, in words."""
     cut = f" Points above {scale.levels[-1]:g}, or not finite, are cut off there." if scale.cut else ""
     return (
-        f"The plane is that of two random directions, as long as the weights, filter by filter.{cut} {on_targets(runs)}"
+        "The plane is that of two random directions, as long as the weights, filter by filter; biases and the weights "
+        f"of normalisation layers stay as they are.{cut} {on_targets(runs)}"
     )

@@ -14,10 +14,20 @@ import pandas as pd
 from recbole_samrec.errors import DataError
 from recbole_samrec.report.command import ABOUT
 from recbole_samrec.report.summary import Levels
-from recbole_samrec.report.verdict import DISAGREE, UNKNOWN, Comparison, Figure, Meaning, verdict
+from recbole_samrec.report.verdict import (
+    DISAGREE,
+    UNKNOWN,
+    Comparison,
+    Figure,
+    Meaning,
+    comparable,
+    losses_of,
+    verdict,
+)
 
 AGAIN = "run the command of its report again, which computes nothing twice"
 MEASURES = {"label": str, "measure": str, "value": float, "low": float, "high": float, "runs": int, "converged": bool}
+MEASURES |= {"loss": str}
 RUNS = {"run": str, "label": str, "seed": int, "weights": float, "training loss of the sample": float}
 RUNS |= {"training targets measured on": int, "training targets in all": int}
 
@@ -90,7 +100,7 @@ class Report:
         pairs = {
             measure: (self.figure(label, measure), self.figure(self.reference, measure))
             for measure, meaning in self.meanings.items()
-            if meaning.kind in kinds
+            if meaning.kind in kinds and comparable(meaning.kind, label, self.reference, losses_of(self.measures))
         }
         return [Comparison(name, self.meanings[name], *pair) for name, pair in pairs.items() if None not in pair]
 

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 
-def template(file: Path, **filters: Callable[[Any], str]) -> jinja2.Template:
+def template(file: Path, **filters: Callable[..., str]) -> jinja2.Template:
     """The template of a page.
 
     Args:

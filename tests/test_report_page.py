@@ -44,13 +44,15 @@ def made(label, seed, sharp=1.0, *, converged=True, reads=True, model="SAMRec", 
     grid, bowl = np.linspace(-1, 5, 101), STEPS[:, None] ** 2 + STEPS**2
     curvature = {
         "loss": 5.0, "values": sharp * np.array([4.0, 2.0, 1.0]), "residuals": np.full(3, 1e-6),
-        "converged": np.array([converged, True, True]), "trace": np.array([100 * sharp, 2.0]), "grid": grid,
-        "density": np.exp(-(grid**2) / sharp), "negative": np.array([0.3, math.nan]), "lowest": -0.5,
+        "converged": np.array([converged, True, True]), "trace": np.array([100 * sharp, 2.0, 8]), "grid": grid,
+        "density": np.exp(-(grid**2) / sharp), "negative": np.array([0.3, math.nan, 1]), "negative_converged": True,
+        "lowest": np.array([-0.5, 0.01]), "lowest_converged": True, "products": 73,
     }  # fmt: skip
     sharpness = {
         "rhos": RHOS, "adaptive_rhos": ADAPTIVE_RHOS, "ascent": sharp * RHOS, "random_worst": sharp * RHOS**2,
-        "adaptive_ascent": sharp * ADAPTIVE_RHOS, "adaptive_worst": 2 * sharp * ADAPTIVE_RHOS, "gradient": sharp,
-        "adaptive_gradient": sharp / 10,
+        "adaptive_ascent": sharp * ADAPTIVE_RHOS, "adaptive_worst": 2 * sharp * ADAPTIVE_RHOS, "gradient": sharp / 5,
+        "adaptive_gradient": sharp / 10, "targets": 320, "loss": 5.1, "random_mean": sharp * RHOS**2 / 2,
+        "random_error": sharp * RHOS**2 / 10,
     }  # fmt: skip
     parts = {
         "curvature": {name: np.asarray(value) for name, value in curvature.items()},
@@ -157,9 +159,65 @@ def test_the_mean_over_seeds_and_its_interval(runs):
     assert (line["low"], line["high"]) == (pytest.approx(120 - half), pytest.approx(120 + half))
 
 
-def test_one_run_has_no_interval():
-    line = line_of([made("SASRec", 1, 1.5)], "SASRec", "trace")
-    assert line["value"] == line["low"] == line["high"] == 150
+def test_one_run_has_no_interval_but_that_of_an_estimate():
+    """Of 8 probes with a standard error of 2; 2.3646 is the 97.5 % quantile of t with 7 degrees of freedom, 12.7062
+    with one: the two draws at noise 0.2 lose 0.202 and 0.198, so that their standard error is 0.002."""
+    runs = [made("SASRec", 1, 1.5)]
+    line = line_of(runs, "SASRec", "top eigenvalue")
+    assert line["value"] == line["low"] == line["high"] == 6
+    line = line_of(runs, "SASRec", "trace")
+    assert (line["value"], line["low"], line["high"]) == pytest.approx((150, 150 - 4.729248, 150 + 4.729248))
+    line = line_of(runs, "SASRec", "relative loss of NDCG@10 at noise 0.2")
+    assert (line["low"], line["high"]) == pytest.approx((0.2 - 0.002 * 12.706205, 0.2 + 0.002 * 12.706205))
+    line = line_of(runs, "SASRec", "negative share of the absolute curvature")
+    assert line["low"] == line["high"] == 0.3  # a single probe tells nothing of its error
+
+
+def test_several_runs_have_no_narrower_interval_than_the_estimates():
+    runs = [made("SASRec", seed, 1 + 1e-4 * seed) for seed in range(3)]
+    line = line_of(runs, "SASRec", "trace")
+    assert line["high"] - line["low"] == pytest.approx(2 * 4.729248)
+    assert summary.interval([1.0, 3.0], [0.1, 0.1]) == summary.interval([1.0, 3.0])
+
+
+def test_the_rise_beyond_the_slope_and_its_note():
+    """The rise at rho 0.1 is 0.1, of which rho times the gradient's norm is 0.02 here and 0.09 there."""
+    curved, straight = made("SASRec", 1), made("SAMRec", 1)
+    straight.parts["sharpness"]["gradient"] = np.asarray(0.9)
+    runs = [curved, straight]
+    for run, beyond in ((curved, 0.08), (straight, 0.01)):
+        assert line_of(runs, run.label, "rise beyond the slope at rho 0.1")["value"] == pytest.approx(beyond)
+    shares = summary.per_run(runs)["share of the slope in the rise after SAM's step at rho 0.1"]
+    assert shares.tolist() == pytest.approx([0.2, 0.9])
+    (note,) = summary.notes_on(runs)
+    assert "(SAMRec, seed 1: 90 %)" in note and "stopped before a minimum" in note
+    assert summary.notes_on([curved]) == []
+    assert summary.meanings(runs)["rise beyond the slope at rho 0.1"].kind == "sharpness"
+
+
+def test_each_measure_says_on_its_own_whether_it_converged():
+    run = made("SASRec", 1)
+    run.parts["curvature"]["negative_converged"] = np.asarray(False)
+    assert not line_of([run], "SASRec", "negative share of the absolute curvature")["converged"]
+    assert line_of([run], "SASRec", "lowest eigenvalue over the top one")["converged"]
+    assert line_of([run], "SASRec", "top eigenvalue")["converged"]
+
+
+def test_runs_of_one_label_that_differ_in_more_than_the_seed_are_noted():
+    def of(dropout, **more):
+        return made("SASRec", 1, config={"loss_type": "CE", "dropout": dropout, "seed": dropout, **more})
+
+    assert summary.notes_on([of(0.2), of(0.2, new_setting=1)]) == []
+    (note,) = summary.notes_on([of(0.2), of(0.5)])
+    assert "The runs of SASRec differ in more than the seed (dropout: 0.2, 0.5)" in note and "label=RUN" in note
+
+
+def test_labels_of_different_losses_are_not_compared_in_sharpness():
+    runs = [made("CL4SRec", 1, 0.5, model="CL4SRec"), made("SASRec", 1)]
+    said = verdict(summary.measures(runs), summary.meanings(runs), "SASRec")
+    other = "CL4SRec and SASRec lowered different losses (the loss of CL4SRec; cross-entropy over all items)"
+    assert [other in sentence for sentence in said[:2]] == [True, True]
+    assert any(sentence.startswith("In sum, CL4SRec against SASRec: of unknown sharpness") for sentence in said)
 
 
 def test_measures_are_taken_at_the_levels_they_name(runs):
@@ -167,6 +225,10 @@ def test_measures_are_taken_at_the_levels_they_name(runs):
         "top eigenvalue": 4.0,
         "rise after SAM's step at rho 0.1": 0.1,
         "worst rise in random directions at rho 1": 1.0,
+        "mean rise in random directions at rho 1": 0.5,
+        "rise beyond the slope at rho 0.1": 0.08,
+        "negative share of the absolute curvature": 0.3,
+        "lowest eigenvalue over the top one": -0.5,
         "rise after the adaptive step at rho 1": 1.0,
         "worst adaptive rise at rho 1": 2.0,
         "NDCG@10 on test": 0.05,

@@ -105,7 +105,7 @@ def test_each_kind_is_told_with_all_its_figures():
     robust = {"loss of NDCG@10 at noise 0.1": (0.002, 0.001, 0.003)}
     plain, adaptive, accuracy, robustness, summary = verdict(table(SAMRec={**FLATTER, **BETTER, **robust}), MEANINGS)
     assert plain == (
-        "Sharpness: SAMRec is flatter than SASRec by every measure: "
+        "Sharpness: SAMRec is flatter than SASRec by each of these measures: "
         "top eigenvalue = 10 [8, 12] against 40 [36, 44]; trace = 300 [280, 320] against 900 [850, 950]."
     )
     assert adaptive == (
@@ -228,6 +228,31 @@ def test_figures_are_rounded_to_four_digits_and_readable():
     assert "top eigenvalue = 12350 against" in found
     assert "trace = 1.235e+12 against" in found
     assert "adaptive rise = 0.0001235 against" in found
+
+
+def test_figures_that_print_alike_though_they_differ_have_one_digit_more():
+    figures = {"top eigenvalue": (40.001, 40.001, 40.001), "NDCG@10": (0.0600049, 0.06, 0.06001)}
+    frame = table(SAMRec={**figures}, runs=1)
+    frame.loc[frame["label"] == "SASRec", ["value", "low", "high"]] = [
+        (40, 40, 40), (900, 850, 950), (0.3, 0.27, 0.33), (0.06, 0.05999, 0.060004), (0.01, 0.008, 0.012)
+    ]  # fmt: skip
+    found = text(frame)
+    assert "top eigenvalue = 40.001 against 40;" in found
+    assert "NDCG@10 = 0.060005 [0.06, 0.06001] against 0.06 [0.05999, 0.060004]" in found
+    assert "trace = 900 [850, 950] against 900 [850, 950]" in found  # alike, and shown alike
+
+
+def test_sharpness_of_different_losses_is_not_compared():
+    frame = table(SAMRec={**FLATTER, **BETTER}, CL4SRec={**SHARPER, **WORSE})
+    frame["loss"] = ["cross-entropy" if label != "CL4SRec" else "the loss of CL4SRec" for label in frame["label"]]
+    found = verdict(frame, MEANINGS)
+    losses = "CL4SRec and SASRec lowered different losses (the loss of CL4SRec; cross-entropy), so it is not compared."
+    assert f"Sharpness: {losses}" in found and f"Adaptive sharpness: {losses}" in found
+    (summary,) = (sentence for sentence in found if sentence.startswith("In sum, CL4SRec"))
+    assert summary.startswith("In sum, CL4SRec against SASRec: of unknown sharpness and worse (NDCG@10 = 0.04 [")
+    assert "nothing for or against the claim" in summary
+    assert "In sum, SAMRec against SASRec: flatter and better (" in "\n".join(found)
+    assert not any("Careful" in sentence for sentence in found)
 
 
 def test_tables_that_cannot_be_read_are_refused():

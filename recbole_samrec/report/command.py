@@ -28,7 +28,7 @@ from recbole_samrec.report.figures import NAMES, draw
 from recbole_samrec.report.measure import FULL, QUICK, Budget, Measured, measure, ways_between
 from recbole_samrec.report.named import MOST_RUNS, Named, named_runs, read_shares, writable
 from recbole_samrec.report.page import write_report
-from recbole_samrec.report.panels import Drawn
+from recbole_samrec.report.panels import Drawn, counted, slope_targets
 from recbole_samrec.report.solution import load
 from recbole_samrec.report.summary import Levels, common_metric, meanings, measures, notes_on, per_run
 from recbole_samrec.report.verdict import verdict
@@ -223,7 +223,8 @@ def facts_of(runs: Sequence[Measured], seconds: float) -> dict[str, str]:
         "data": f"{record['dataset']}: {data['users']} users, {data['items']} items, {data['interactions']} events "
         f"(sha256 {data['sha256'][:12]})",
         "runs": ", ".join(one.name for one in runs),
-        "measured on": "; ".join(f"{some} of {all_of} training targets" for some, all_of in targets),
+        "measured on": f"{counted(targets)} training targets; the gradient and rises along it on "
+        f"{counted(sorted(map(slope_targets, runs)))}",
         "time": spoken(seconds),
         "device": "; ".join(dict.fromkeys(one.device for one in runs if one.device)),
         "command": f"python -m recbole_samrec {shlex.join(sys.argv[1:])}",

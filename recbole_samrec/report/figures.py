@@ -17,6 +17,7 @@ from recbole_samrec.compare.plots import FORMATS, GREY
 from recbole_samrec.report.panels import (
     MISSED,
     Drawn,
+    counted,
     legend,
     listed,
     looks_of,
@@ -25,6 +26,7 @@ from recbole_samrec.report.panels import (
     on_targets,
     panels,
     rendered,
+    slope_targets,
     style,
     styled,
     thin,
@@ -105,7 +107,7 @@ def eigenvalues(runs: Sequence[Measured]) -> Drawn:
     axes.set(xlabel="rank", ylabel="eigenvalue of the Hessian")
     legend(figure, looks, missed)
     crosses = f" Crosses {MISSED}: they are rough estimates, not results." if missed else ""
-    caption = f"The largest eigenvalues, a line a run. The higher, the sharper the minimum.{crosses} {on_targets(runs)}"
+    caption = f"The largest eigenvalues, a line a run: the higher, the sharper.{crosses} {on_targets(runs)}"
     return Drawn("eigenvalues", "Top eigenvalues", caption, f"Eigenvalues by rank of {listed(looks)}.", figure)
 
 
@@ -129,7 +131,7 @@ def density(runs: Sequence[Measured]) -> Drawn:
 
 
 def rises(runs: Sequence[Measured]) -> Drawn:
-    """The rise of the loss against the radius, a panel for each way to leave the minimum, both axes logarithmic."""
+    """The rise of the loss against the radius, a panel for each way to leave the solution, both axes logarithmic."""
     from matplotlib.ticker import NullLocator
 
     looks, below = looks_of(runs), False
@@ -155,7 +157,8 @@ def rises(runs: Sequence[Measured]) -> Drawn:
     caption = (
         "By how much the loss rises at a distance rho, a line a run. The lower half counts each weight's move in units "
         "of that weight and does not change when layers are rescaled; the upper half does, and misleads alone."
-        f"{left_out} {on_targets(runs)}"
+        f"{left_out} The left half, along the gradient, is on {counted(map(slope_targets, runs))} training targets, "
+        f"and tells of the slope too; the right half is on {counted(run.targets for run in runs)} training targets."
     )
     return Drawn("rises", "Rise of the loss", caption, f"Rise of the loss against rho for {listed(looks)}.", figure)
 
@@ -178,7 +181,7 @@ def ways(runs: Sequence[Measured], between: pd.DataFrame) -> Drawn | None:
     legend(figure, {run.label: looks[run.label] for run in others})
     caption = (
         f"The loss on the straight line from {first} to {named(others)}, a line each. A hill between 0 and 1 parts two "
-        f"minima; runs of different seeds usually have one.{cut} {on_targets(runs)}"
+        f"solutions; runs of different seeds usually have one.{cut} {on_targets(runs)}"
     )
     return Drawn("between", "Between two runs", caption, f"Loss on the way from {first} to {named(others)}.", figure)
 
@@ -221,7 +224,7 @@ def histories(runs: Sequence[Measured]) -> Drawn | None:
 
 
 def training(runs: Sequence[Measured]) -> Drawn | None:
-    """How sharp the minimum was during training, of the runs that recorded it; None where none did."""
+    """How sharp the solution was during training, of the runs that recorded it; None where none did."""
     tracked = [run for run in runs if run.record.get("sharpness")]
     if not tracked:
         return None
@@ -247,10 +250,15 @@ def training(runs: Sequence[Measured]) -> Drawn | None:
     legend(figure, {run.label: looks[run.label] for run in tracked}, missed)
     rhos = {run.label: run.record["sharpness"][-1]["rho"] for run in tracked}
     radii = ", ".join(f"{rho:g} for {label}" for label, rho in rhos.items())
+    targets = sorted({entry["targets"] for run in tracked for entry in run.record["sharpness"] if "targets" in entry})
+    few = ""
+    if targets:
+        few = f" On {' or '.join(f'{number:,}' for number in targets)} training targets, where the gradient is larger "
+        few += "than on all."
     comparable = "" if len(set(rhos.values())) == 1 else ", so that the rises are not of equal steps"
     caption = (
         f"Measured while the models were trained, a line a run; rho is {radii}{comparable}. Upright lines mark the "
-        f"best epochs, whose weights all other figures show.{' Crosses ' + MISSED + '.' if missed else ''}"
+        f"best epochs, whose weights all other figures show.{' Crosses ' + MISSED + '.' if missed else ''}{few}"
     )
     return Drawn("training", "During training", caption, f"Sharpness by epoch of {listed(looks)}.", figure)
 

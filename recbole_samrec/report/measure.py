@@ -90,7 +90,7 @@ QUICK = Budget(
     points=21,
     noise=(0.0, 0.05, 0.1, 0.2, 0.4),
     changes=(0.0, 0.2, 0.4),
-    draws=2,
+    draws=3,
 )
 FULL = Budget()
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from recbole_samrec.pages import template
-from recbole_samrec.report.summary import ADAPTIVE_RHO, CONVERGED, ERROR, RHO, TOP
-from recbole_samrec.report.verdict import COMPARATIVES
+from recbole_samrec.report.summary import (
+    ADAPTIVE_RHO,
+    CONVERGED,
+    ERROR,
+    PRODUCTS,
+    RHO,
+    SLOPE_TARGETS,
+    TARGETS,
+)
+from recbole_samrec.report.verdict import COMPARATIVES, DIGITS, digits_for
 from recbole_samrec.run import write_atomically
 
 if TYPE_CHECKING:
@@ -75,13 +84,17 @@ def page(
         notes=notes,
         labels={label: int((runs["label"] == label).sum()) for label in labels},
         measures={
-            measure: [cells.get((label, measure)) for label in labels] for measure in dict.fromkeys(summary["measure"])
+            measure: _told_apart([cells.get((label, measure)) for label in labels])
+            for measure in dict.fromkeys(summary["measure"])
         },
         missed=not all(line["converged"] for line in cells.values()),
         runs=list(runs["run"]),
         lines=_by_run(runs),
         figures=figures,
         budget=budget,
+        products=_range(runs[PRODUCTS]),
+        targets=_range(runs[TARGETS]),
+        slope_targets=_range(runs[SLOPE_TARGETS]),
         rho=RHO,
         adaptive_rho=ADAPTIVE_RHO,
     )
@@ -102,26 +115,40 @@ def in_order(sentences: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The figures of :func:`recbole_samrec.report.summary.per_run`, a line each, with what belongs to them in cells."""
-    apart = {"run", "label", "seed", CONVERGED, *(name for name in runs if name.startswith(ERROR))}
+    apart = {"run", "label", "seed", *(name for name in runs if name.startswith((ERROR, CONVERGED)))}
     records = runs.to_dict("records")
     return {
-        name: [
-            {"value": run[name], "error": run.get(ERROR + name, math.nan), "converged": name != TOP or run[CONVERGED]}
+        name: _told_apart(
+            {"value": run[name], "error": run.get(ERROR + name, math.nan), "converged": run.get(CONVERGED + name, True)}
             for run in records
-        ]
+        )
         for name in runs
         if name not in apart
     }
 
 
-def _short(value: Any) -> str:
-    """A number with four digits, whole numbers in full; nothing where there is none."""
+def _told_apart(cells: Iterable[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
+    """The cells of a line, with how many digits they need for figures that differ not to print alike."""
+    cells = list(cells)
+    values = [float(cell["value"]) for cell in cells if cell is not None and cell["value"] is not None]
+    digits = digits_for(itertools.combinations(filter(math.isfinite, values), 2))
+    return [cell if cell is None else {**cell, "digits": digits} for cell in cells]
+
+
+def _range(values: Iterable[int]) -> str:
+    """One number, or the least and the most."""
+    least, most = min(values), max(values)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _short(value: Any, digits: int = DIGITS) -> str:
+    """A number with some significant digits, whole numbers in full; nothing where there is none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     number = float(value)
     if not math.isfinite(number):
         return "not finite"
-    return f"{number:,.0f}" if number.is_integer() else f"{number:.4g}"
+    return f"{number:,.0f}" if number.is_integer() else f"{number:.{digits}g}"
 
 
 def _address(png: bytes) -> str:

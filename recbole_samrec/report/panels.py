@@ -150,8 +150,17 @@ def style() -> AbstractContextManager:
 
 def on_targets(runs: Sequence[Measured]) -> str:
     """On how many training targets the loss is."""
-    counts = dict.fromkeys(run.targets for run in runs)
-    return f"On {' and '.join(f'{some:,} of {all_of:,}' for some, all_of in counts)} training targets."
+    return f"On {counted(run.targets for run in runs)} training targets."
+
+
+def slope_targets(run: Measured) -> tuple[int, int]:
+    """On how many training targets the gradient and the rises along it are, and how many there are."""
+    return int(run.parts["sharpness"]["targets"]), run.targets[1]
+
+
+def counted(targets: Iterable[tuple[int, int]]) -> str:
+    """So many of so many, of several runs."""
+    return " and ".join(f"{some:,} of {all_of:,}" for some, all_of in dict.fromkeys(targets))
 
 
 def listed(names: Iterable[str]) -> str:

@@ -46,6 +46,8 @@ SAY = {
     OPEN: "show no difference",
     DISAGREE: "do not agree among themselves",
 }
+DIGITS = 4
+"""Significant digits of a figure."""
 CLAIM = "the claim that flatter minima are more accurate"
 SCALE = (
     "plain sharpness depends on the scale of the weights, which can change while the model computes the same "
@@ -85,8 +87,12 @@ class Figure:
 
     def __str__(self) -> str:
         """The value, and the interval where it is known."""
-        interval = f" [{_rounded(self.low)}, {_rounded(self.high)}]" if self.low < self.high else ""
-        return _rounded(self.value) + interval
+        return self.rounded(DIGITS)
+
+    def rounded(self, digits: int) -> str:
+        """The value, and the interval where it is known, with so many significant digits."""
+        interval = f" [{_rounded(self.low, digits)}, {_rounded(self.high, digits)}]" if self.low < self.high else ""
+        return _rounded(self.value, digits) + interval
 
 
 @dataclass(frozen=True)
@@ -109,19 +115,22 @@ class Comparison:
 
     def __str__(self) -> str:
         """The two figures."""
-        return f"{self.measure} = {self.ours} against {self.theirs}"
+        ours, theirs = self.ours, self.theirs
+        digits = digits_for([(ours.value, theirs.value), (ours.high, theirs.low), (ours.low, theirs.high)])
+        return f"{self.measure} = {ours.rounded(digits)} against {theirs.rounded(digits)}"
 
 
 def verdict(measures: pd.DataFrame, meanings: Mapping[str, Meaning], reference: str | None = None) -> list[str]:
     """Say in words what some measures show of each label against a reference, and what they do not.
 
     Of two labels, one is called flatter, more accurate or more robust only if all measures of that kind say so and
-    their intervals are apart in each. Figures that did not converge or are not finite are named and not used.
+    their intervals are apart in each. Figures that did not converge or are not finite are named and not used. Labels
+    that lowered different losses are not compared in sharpness, which is measured in units of the loss.
 
     Args:
         measures: One line for each label and measure, with the columns ``label``, ``measure``, ``value``, ``low`` and
             ``high`` (the interval, both equal to the value where none is known), ``runs`` (how many are behind it)
-            and, if some did not converge, ``converged``.
+            and, if some did not converge, ``converged``; and, if it is not one for all, ``loss``, which each lowered.
         meanings: What each measure tells; those that are not named here are left out. The first of each kind stands
             for it in the conclusion.
         reference: The label that each other one is compared with; the first if not given.
@@ -140,15 +149,31 @@ def verdict(measures: pd.DataFrame, meanings: Mapping[str, Meaning], reference: 
         raise ValueError(f"{reference} is not among the labels: {', '.join(labels)}")
     measures = measures[measures["measure"].isin(list(meanings))]
     figures, left_out = _usable(measures)
+    losses = losses_of(measures)
     sentences = []
     for label in labels:
         if label != reference:
-            sentences += _of_pair(label, reference, figures, meanings)
+            sentences += _of_pair(label, reference, figures, meanings, losses)
     if len(labels) == 1:
         sentences.append(f"{reference} stands alone: figures of sharpness say little without others beside them.")
     left_out["not measured"] = _gaps(measures, labels, meanings)
     sentences += [f"Left out, as {why}: {', '.join(named)}." for why, named in left_out.items() if named]
     return sentences + list(_single_runs(figures))
+
+
+def losses_of(measures: pd.DataFrame) -> dict[str, str]:
+    """What each label lowered in training; empty where that is not known."""
+    return dict(zip(measures["label"], measures["loss"], strict=True)) if "loss" in measures else {}
+
+
+def comparable(kind: str, label: str, reference: str, losses: Mapping[str, str]) -> bool:
+    """Whether a kind of measure can be compared between two labels: sharpness only if they lowered one loss."""
+    return kind not in (PLAIN, ADAPTIVE) or losses.get(label) == losses.get(reference)
+
+
+def digits_for(pairs: Iterable[tuple[float, float]]) -> int:
+    """Significant digits of figures: one more where two that differ would else print alike."""
+    return DIGITS + any(a != b and _rounded(a, DIGITS) == _rounded(b, DIGITS) for a, b in pairs)
 
 
 def _check(measures: pd.DataFrame) -> None:
@@ -182,19 +207,29 @@ def _gaps(measures: pd.DataFrame, labels: Sequence[str], meanings: Iterable[str]
 
 
 def _of_pair(
-    label: str, reference: str, figures: Mapping[tuple[str, str], Figure], meanings: Mapping[str, Meaning]
+    label: str,
+    reference: str,
+    figures: Mapping[tuple[str, str], Figure],
+    meanings: Mapping[str, Meaning],
+    losses: Mapping[str, str],
 ) -> Iterator[str]:
     """All that is said of one label against the reference."""
     of_kind: dict[str, list[Comparison]] = {kind: [] for kind in COMPARATIVES}
     for measure, meaning in meanings.items():
-        if (label, measure) in figures and (reference, measure) in figures:
+        alike = comparable(meaning.kind, label, reference, losses)
+        if alike and (label, measure) in figures and (reference, measure) in figures:
             ours, theirs = figures[label, measure], figures[reference, measure]
             of_kind[meaning.kind].append(Comparison(measure, meaning, ours, theirs))
     outcomes = {kind: _together(c.outcome for c in of_kind[kind]) for kind in COMPARATIVES}
     asked = {meaning.kind for meaning in meanings.values()}
     for kind in COMPARATIVES:
-        if kind in asked:
+        if kind in asked and comparable(kind, label, reference, losses):
             yield f"{kind.capitalize()}: {_of_kind(label, reference, kind, outcomes[kind], of_kind[kind])}"
+        elif kind in asked:
+            yield (
+                f"{kind.capitalize()}: {label} and {reference} lowered different losses ({losses[label]}; "
+                f"{losses[reference]}), so it is not compared."
+            )
     yield _conclusion(label, reference, outcomes, of_kind)
     yield from _scale(label, reference, outcomes[PLAIN], outcomes[ADAPTIVE])
 
@@ -212,10 +247,10 @@ def _of_kind(label: str, reference: str, kind: str, outcome: str, found: Sequenc
     better, worse = COMPARATIVES[kind]
     if outcome in (BETTER, WORSE):
         word = better if outcome == BETTER else worse
-        every = " by every measure" if len(found) > 1 else ""
+        every = " by each of these measures" if len(found) > 1 else ""
         return f"{label} is {word} than {reference}{every}: {all_of_them}."
     if outcome == OPEN:
-        every = " in every measure" if len(found) > 1 else ""
+        every = " in each of these measures" if len(found) > 1 else ""
         return f"the intervals of {label} and {reference} overlap{every}, so no difference is shown: {all_of_them}."
     voices = {BETTER: better, WORSE: worse, OPEN: "not told apart, as intervals overlap,"}
     said = [(word, [str(c) for c in found if c.outcome == of]) for of, word in voices.items()]
@@ -286,6 +321,6 @@ def _single_runs(figures: Mapping[tuple[str, str], Figure]) -> Iterator[str]:
         yield f"One run only: nothing is known of the spread over seeds of {named}."
 
 
-def _rounded(value: float) -> str:
-    """Four significant digits, without an exponent where it reads well without."""
-    return f"{float(f'{value:.4g}'):.10g}"
+def _rounded(value: float, digits: int) -> str:
+    """So many significant digits, without an exponent where it reads well without."""
+    return f"{float(f'{value:.{digits}g}'):.10g}"

@@ -107,6 +107,11 @@ def test_budgets_have_names():
     assert command.about_report([replace_data(made("SASRec", 1))], replace(FULL, draws=1), [], 1)["budget"] == "other"
 
 
+def test_a_report_names_the_devices_that_computed_it():
+    runs = [replace(replace_data(made("SASRec", seed)), device=device) for seed, device in enumerate("aba")]
+    assert command.facts_of(runs, 75.2)["device"] == "a; b" and command.facts_of(runs, 75.2)["time"] == "0:01:15"
+
+
 def test_the_reference_is_plain_sasrec_by_whatever_label():
     def reference(*labels):
         return command.about_report([replace_data(made(label, 1)) for label in labels], QUICK, [], 1)["reference"]
@@ -129,7 +134,7 @@ def test_the_tables_hold_means_and_intervals():
     assert [cell.split()[0] for cell in first[5:]] == ["0.2", "0.4"]
     assert "*ascent rise* is rise after SAM's step at rho 0.1; *adaptive rise* is rise after the adaptive step" in page
     assert "SAMRec: seeds 2020, 2021, 2022; SASRec: seeds 2020, 2021, 2022." in page
-    assert "tiny: 9 users, 8 items" in page and "budget: quick" in page and "0:01:15" in page
+    assert "tiny: 9 users, 8 items" in page and "budget: quick" in page and "0:01:15 of measuring" in page
     assert "\n```bash\npython -m recbole_samrec" in page and "†" not in page
 
 

@@ -31,7 +31,7 @@ from recbole_samrec.compare.plan import slug
 from recbole_samrec.errors import DataError, UserError
 from recbole_samrec.report.measure import DATA, Measured
 from recbole_samrec.report.panels import style
-from recbole_samrec.report.summary import TOP, TRACE
+from recbole_samrec.report.summary import TARGETS, TOP, TRACE
 from recbole_samrec.report.surfaces import Scale, contours, rise_of, surfaces
 from recbole_samrec.run import write_atomically
 
@@ -41,9 +41,10 @@ PAIR, SEED = ("SASRec", "SAMRec"), 2020
 """Whose surfaces the picture shows side by side, and of which seed."""
 MISSED = "† It did not converge in all runs: a rough estimate, which no sentence rests on."
 HOW = """\
-A figure is the mean over the runs of a label ± half of its 95 % interval by Student's t; of one run it stands alone.
-Two labels are told apart where their intervals do not overlap. All losses and their curvature are those of a sample of
-the training targets, without dropout. Adaptive measures count each weight's move in units of that weight."""
+A figure is the mean over the runs of a label ± half of its 95 % interval by Student's t; of one run the interval is
+that of the estimate, where probes or draws make one. Two labels are told apart where their intervals do not overlap, in
+sharpness only if they lowered the same loss. All losses and their curvature are those of a sample of the training
+targets, without dropout. Adaptive measures count each weight's move in units of that weight."""
 QUESTIONS = {
     "Is SASRec's minimum sharp?": sharp,
     "Does SAM flatten it?": flattened,
@@ -235,7 +236,7 @@ def _surface_of(report: Report, label: str) -> Measured | None:
         return None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"{file}: it is damaged ({error}); run the command of its report again") from error
-    targets = (int(run["training targets measured on"]), int(run["training targets in all"]))
+    targets = (int(run[TARGETS]), int(run["training targets in all"]))
     nothing = pd.DataFrame()
     return Measured(run["run"], label, SEED, {"surface": surface}, nothing, nothing, {}, targets)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from benchmarks.report import number
 from benchmarks.sharpness_reports import Report, together
-from recbole_samrec.report.summary import TOP, TRACE
+from recbole_samrec.report.summary import SLOPE_LOSS, TOP, TRACE
 from recbole_samrec.report.verdict import (
     ACCURACY,
     ADAPTIVE,
@@ -147,5 +147,5 @@ def _alone(report: Report) -> str:
         times = f", {number(top.value / mean)} times the mean of all eigenvalues" if mean > 0 else ""
         said.append(f"the top eigenvalue is {top}{times}")
     if rise is not None:
-        said.append(f"the {ascent} is {rise}, from a loss of {number(means['training loss of the sample'])}")
+        said.append(f"the {ascent} is {rise}, from a loss of {number(means[SLOPE_LOSS])}")
     return f"{label} ({report.name}): {'; '.join(said)}."

@@ -13,7 +13,7 @@ import pandas as pd
 
 from recbole_samrec.errors import DataError
 from recbole_samrec.report.command import ABOUT
-from recbole_samrec.report.summary import Levels
+from recbole_samrec.report.summary import SLOPE_LOSS, TARGETS, Levels
 from recbole_samrec.report.verdict import (
     DISAGREE,
     UNKNOWN,
@@ -28,8 +28,8 @@ from recbole_samrec.report.verdict import (
 AGAIN = "run the command of its report again, which computes nothing twice"
 MEASURES = {"label": str, "measure": str, "value": float, "low": float, "high": float, "runs": int, "converged": bool}
 MEASURES |= {"loss": str}
-RUNS = {"run": str, "label": str, "seed": int, "weights": float, "training loss of the sample": float}
-RUNS |= {"training targets measured on": int, "training targets in all": int}
+RUNS = {"run": str, "label": str, "seed": int, "weights": float, SLOPE_LOSS: float, TARGETS: int}
+RUNS |= {"training targets in all": int}
 
 
 @dataclass(frozen=True)

@@ -398,6 +398,11 @@ def test_the_page_holds_measures_sentences_and_figures(text, runs, drawn):
         assert " ".join(sentence.split()) in seen
     assert "trace 120 70.32 to 169.7 50 " in seen
     assert "100 ± 2 " in seen
+    assert "with 73 products" in seen and "it and the rises along it are on 320." in seen
+    assert "on 64 training targets, the gradient and rises along it on 320." in seen
+    assert "on 320 of 640 training targets" in drawn["rises"].caption
+    said = {one.caption.lower() for one in drawn.values()} | {seen.replace("flatter minima", "").lower()}
+    assert not any("minima" in text or "the minimum" in text for text in said)
     assert [html.unescape(alt) for alt in re.findall(r' alt="([^"]*)"', text)] == [one.alt for one in drawn.values()]
     assert "1703.04933" in seen
 
@@ -414,6 +419,12 @@ def test_what_holds_in_sum_comes_first_and_each_measure_can_be_opened(tmp_path):
     assert folded.count("<li>") == 8 and "In sum" not in folded
     alone = write(tmp_path / "report.html", runs[:1], []).read_text(encoding="utf-8")
     assert "stands alone" in alone and "<details>" not in alone
+
+
+def test_figures_that_print_alike_though_they_differ_have_one_digit_more_in_their_line(tmp_path):
+    runs = [made("SAMRec", 1, metric=0.054321), made("SASRec", 1, metric=0.054318)]
+    seen = words(write(tmp_path / "report.html", runs, []).read_text(encoding="utf-8"))
+    assert "NDCG@10 on test 0.054321 0.054318" in seen
 
 
 def test_what_did_not_converge_is_no_plain_figure(text, tmp_path):

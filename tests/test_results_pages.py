@@ -205,7 +205,14 @@ def test_sasrec_is_shown_beside_its_own_loss_and_weights():
     """The mean eigenvalue is 100 / 1000 weights; the top one is 4, forty times as much."""
     (_, alone) = sharp([write("dropout", flat_and_better())])
     assert alone.startswith("SASRec (dropout): the top eigenvalue is 4 [") and ", 40 times the mean of all" in alone
-    assert "from a loss of 5" in alone
+    assert "from a loss of 5.1" in alone
+
+
+def test_sharpness_of_different_losses_answers_nothing():
+    report = write("losses", [*group("CL4SRec", 0.4, 0.06, model="CL4SRec"), *group("SASRec", 1.0, 0.05)])
+    assert Pair(report, "CL4SRec").flatness == "unknown" and report.outcome("CL4SRec", ACCURACY) == "better"
+    assert sharp([report])[0].startswith("**Not known.** Of 1 comparison over several seeds: not comparable in 1.")
+    assert "lowered different losses (the loss of CL4SRec; cross-entropy over all items)" in made_page()
 
 
 @pytest.mark.parametrize("runs", [flat_and_better, sharp_and_better])

@@ -28,6 +28,7 @@ LEVEL = 0.95
 TOP, TRACE, GRADIENT = "top eigenvalue", "trace", "gradient norm"
 NEGATIVE, LOWEST = "negative share of the absolute curvature", "lowest eigenvalue over the top one"
 RESIDUAL, PRODUCTS = "relative residual of the top eigenvalue", "Hessian-vector products for the top eigenvalues"
+SLOPE_LOSS = "training loss of the slope's sample"
 TARGETS, SLOPE_TARGETS = "training targets measured on", "training targets of the gradient and rises along it"
 CONVERGED, ERROR = "converged: ", "standard error of the "
 """Before a measure's name: whether it converged, and its standard error."""
@@ -341,7 +342,7 @@ def _figures(run: Measured, levels: Levels) -> dict[str, Any]:
         "label": run.label,
         "seed": run.seed,
         "training loss of the sample": float(curvature["loss"]),
-        "training loss of the slope's sample": float(sharpness["loss"]),
+        SLOPE_LOSS: float(sharpness["loss"]),
         **_measures(run, levels),
         **{CONVERGED + name: converged for name, converged in _converged(run).items()},
         **{ERROR + name: error for name, (error, _) in _errors(run, levels).items()},

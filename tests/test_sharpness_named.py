@@ -113,7 +113,7 @@ def test_a_folder_that_cannot_be_written_names_out():
             raise AssertionError("nothing may be computed")
     with pytest.raises(ConfigError, match=r"^--out=new: it cannot be written \(No space left"), writable(Path("new")):
         raise OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(FileNotFoundError), writable(Path("new")):
+    with pytest.raises(FileNotFoundError), writable(Path("new/deeper")):
         Path("elsewhere").read_text()
     assert not Path("new").exists()
 

@@ -158,7 +158,7 @@ def writable(out: Path) -> Iterator[None]:
     Raises:
         ConfigError: It, or later a file in it, cannot be written.
     """
-    made = not out.exists()
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
@@ -171,9 +171,9 @@ def writable(out: Path) -> Iterator[None]:
             raise
         raise _unwritable(out, error) from error
     finally:
-        if made:
-            with contextlib.suppress(OSError):
-                out.rmdir()  # which only an empty folder allows
+        with contextlib.suppress(OSError):
+            for folder in made:
+                folder.rmdir()  # which only an empty folder allows
 
 
 def _unwritable(out: Path, error: OSError) -> ConfigError:

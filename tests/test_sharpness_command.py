@@ -117,6 +117,8 @@ def test_a_report_is_written_kept_and_gone_on_with(monkeypatch):
             frame = pd.read_csv(f"out/{table}-{number}.csv")
             still = frame[frame["level"] == 0]
             assert len(still) and all((still[metric] == value).all() for metric, value in stored.items())
+    counts = pd.read_csv("out/runs.csv").filter(like="training targets").to_numpy()
+    assert all(some < slope == everything for some, slope, everything in counts)
     between = pd.read_csv("out/between.csv")
     assert set(between["first"]) == {"SAMRec, seed 2020"} and np.isfinite(between["loss"]).all()
 

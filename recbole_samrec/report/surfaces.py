@@ -84,7 +84,7 @@ def surfaces(runs: Sequence[Measured], scale: Scale) -> Drawn:
         axes.set(title=wrapped(run.name), zlim=(scale.levels[0], scale.levels[-1]))
         axes.set_xlabel("first direction", size=8, labelpad=-4)
         axes.set_ylabel("second direction", size=8, labelpad=-4)
-        axes.set_zlabel("rise of the loss", size=8, labelpad=-4)
+        axes.set_zlabel("rise of the loss", size=8, labelpad=-2)
         axes.tick_params(labelsize=7, pad=-2)
         axes.locator_params(nbins=5)
         axes.set_box_aspect(None, zoom=0.98)

@@ -183,7 +183,7 @@ def _cell(report: Report, label: str, measure: str) -> str:
     half = (line.high - line.low) / 2
     if not math.isfinite(line.value):
         return "not finite"
-    value = f"{_rounded(line.value, 4)} ± {_rounded(half, 2)}" if half > 0 else _rounded(line.value, 4)
+    value = _with_spread(line.value, half) if half > 0 else _rounded(line.value, 4)
     return value if line.converged else f"(about {value}) †"
 
 
@@ -249,6 +249,12 @@ def _above_each_other(images: Sequence[bytes]) -> bytes:
     whole = np.vstack([imread(io.BytesIO(image), format="png") for image in images])
     imsave(stored, whole, format="png", metadata={"Software": None})
     return stored.getvalue()
+
+
+def _with_spread(value: float, half: float) -> str:
+    """A figure as far as its interval lets it be known: two digits of the interval, and as many places of the value."""
+    places = max(0, 1 - math.floor(math.log10(half)))
+    return f"{value:,.{places}f} ± {half:,.{places}f}"
 
 
 def _rounded(value: float, digits: int) -> str:

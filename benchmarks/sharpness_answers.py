@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.report import number
-from benchmarks.sharpness_reports import Report, together
+from benchmarks.sharpness_reports import WITH_SAM, Report
 from recbole_samrec.report.summary import SLOPE_LOSS, TOP, TRACE
 from recbole_samrec.report.verdict import (
     ACCURACY,
@@ -19,24 +19,30 @@ from recbole_samrec.report.verdict import (
     IN_FLATNESS,
     IN_ROBUSTNESS,
     OPEN,
+    PARTLY_BETTER,
+    PARTLY_WORSE,
     PLAIN,
     ROBUSTNESS,
     UNKNOWN,
     WORSE,
+    together,
 )
 
 ANSWERS = {
     BETTER: "Yes",
     WORSE: "No, the contrary",
+    PARTLY_BETTER: "In part",
+    PARTLY_WORSE: "In part the contrary",
     OPEN: "Not shown",
     DISAGREE: "Not the same everywhere",
     UNKNOWN: "Not known",
 }
 """To a question, by what all comparisons over several seeds say of it with one voice, if they do."""
 ANSWERS_BESIDE = {**ANSWERS, BETTER: "Yes, beside all others", WORSE: "No, all others are sharper"}
+ANSWERS_BESIDE |= {PARTLY_BETTER: "In part, beside others", PARTLY_WORSE: "In part others are sharper"}
 UNDECIDED = {OPEN: "not told apart", DISAGREE: "undecided, as measures do not agree", UNKNOWN: "not comparable"}
-PLAIN_MODEL, WITH_SAM = "SASRec", "SAM"
-"""How labels begin of runs of SASRec, and what is in those of runs with SAM."""
+PLAIN_MODEL = "SASRec"
+"""How labels begin of runs of SASRec."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ def sharp(reports: Sequence[Report]) -> list[str]:
     """Is SASRec's minimum sharp? An answer, then SASRec's figures beside its own loss and weights, report by report."""
     about = [report for report in reports if report.reference.startswith(PLAIN_MODEL)]
     voices = {BETTER: "sharper than the other", WORSE: "flatter than the other", **UNDECIDED}
+    voices |= {PARTLY_BETTER: "sharper by some measures", PARTLY_WORSE: "flatter by some measures"}
     answer = _answer(pairs_of(about), lambda pair: pair.flatness, voices, ANSWERS_BESIDE)
     return [f"{answer} A figure of sharpness is large or small beside another one only.", *map(_alone, about)]
 
@@ -89,6 +96,7 @@ def flattened(reports: Sequence[Report]) -> list[str]:
     about = [report for report in reports if report.reference.startswith(PLAIN_MODEL)]
     pairs = [pair for pair in pairs_of(about) if WITH_SAM in pair.label]
     voices = {BETTER: "flatter", WORSE: "sharper", **UNDECIDED}
+    voices |= {PARTLY_BETTER: "flatter by some measures", PARTLY_WORSE: "sharper by some measures"}
     lines = [_answer(pairs, lambda pair: pair.flatness, voices, ANSWERS)]
     for kind in (PLAIN, ADAPTIVE):
         groups = _grouped(pairs, lambda pair, kind=kind: voices[pair.report.outcome(pair.label, kind)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,17 @@ from recbole_samrec.errors import DataError
 from recbole_samrec.report.command import ABOUT
 from recbole_samrec.report.summary import SLOPE_LOSS, TARGETS, Levels
 from recbole_samrec.report.verdict import (
-    DISAGREE,
-    UNKNOWN,
     Comparison,
     Figure,
     Meaning,
     comparable,
     losses_of,
+    together,
     verdict,
 )
 
+WITH_SAM = "SAM"
+"""What is in the labels of runs with SAM."""
 AGAIN = "run the command of its report again, which computes nothing twice"
 MEASURES = {"label": str, "measure": str, "value": float, "low": float, "high": float, "runs": int, "converged": bool}
 MEASURES |= {"loss": str}
@@ -79,6 +80,11 @@ class Report:
         """What the measures show, in words."""
         return verdict(self.measures, self.meanings, self.reference)
 
+    @property
+    def with_sam(self) -> bool:
+        """Whether a label is of runs with SAM."""
+        return any(WITH_SAM in label for label in self.labels)
+
     def seeds(self, label: str) -> list[int]:
         """The seeds of a label's runs."""
         return self.runs.loc[self.runs["label"] == label, "seed"].tolist()
@@ -109,12 +115,6 @@ class Report:
         return together([one.outcome for one in self.compared(label, *kinds)])
 
 
-def together(outcomes: Sequence[str]) -> str:
-    """What several outcomes say with one voice, if they do."""
-    found = set(outcomes)
-    return DISAGREE if len(found) > 1 else found.pop() if found else UNKNOWN
-
-
 def read_all(folder: Path) -> tuple[list[Report], list[str]]:
     """All finished reports of a folder.
 
@@ -122,7 +122,8 @@ def read_all(folder: Path) -> tuple[list[Report], list[str]]:
         folder: Holds a folder for each report.
 
     Returns:
-        The reports, those of the most seeds first and then by name; and the names of folders without a finished one.
+        The reports, those of the most seeds first, then those with SAM, then by name; and the names of folders without
+        a finished one.
 
     Raises:
         DataError: There is none, or one is damaged.
@@ -134,7 +135,7 @@ def read_all(folder: Path) -> tuple[list[Report], list[str]]:
     finished = [path for path in folders if (path / ABOUT).exists()]
     if not finished:
         raise DataError(f"{folder}: there is no finished report in it; {make}")
-    reports = sorted(map(read, finished), key=lambda report: -int(report.measures["runs"].max()))
+    reports = sorted(map(read, finished), key=lambda report: (-report.measures["runs"].max(), not report.with_sam))
     return reports, [path.name for path in folders if path not in finished]
 
 

@@ -126,7 +126,7 @@ def test_the_tables_hold_means_and_intervals():
     write("dropout", flat_and_better())
     page = made_page()
     assert f"{0.16 * HALF:.2g}" == "0.4"
-    assert cells(page, "top eigenvalue") == ["1.6 ± 0.4", "4 ± 0.99"]
+    assert cells(page, "top eigenvalue") == ["1.60 ± 0.40", "4.00 ± 0.99"]
     assert cells(page, "trace") == ["40 ± 9.9", "100 ± 25"]
     assert cells(page, "NDCG@10 on test")[1] == f"0.05 ± {0.0005 * HALF:.2g}"
     first = cells(page, "dropout, SAMRec")
@@ -155,7 +155,7 @@ def test_what_did_not_converge_is_marked_and_no_sentence_rests_on_it():
     runs[0].parts["curvature"]["converged"][0] = False
     write("dropout", runs)
     page = made_page()
-    assert cells(page, "top eigenvalue") == ["(about 1.6 ± 0.4) †", "4 ± 0.99"]
+    assert cells(page, "top eigenvalue") == ["(about 1.60 ± 0.40) †", "4.00 ± 0.99"]
     assert cells(page, "dropout, SAMRec")[0] == "(about 1.6 ± 0.4) †"
     assert page.count("\n† It did not converge") == 2
     assert "Left out, as not converged: top eigenvalue of SAMRec." in page

@@ -89,9 +89,24 @@ def test_overlapping_intervals_decide_nothing():
         ((FLATTER, SAME), "flatter and not shown to be better or worse (", "in flatness came with no"),
         ((BETTER,), "not shown to be flatter or sharper, and better (", "in accuracy came with no"),
         (
-            ({"trace": (2000, 1900, 2100)}, BETTER),
+            ({"trace": (2000, 1900, 2100), "top eigenvalue": (10, 8, 12)}, BETTER),
             "undecided in sharpness and better (",
             "nothing for or against the claim",
+        ),
+        (
+            ({"trace": (2000, 1900, 2100)}, BETTER),
+            "sharper by some measures and better (trace = 2000 [1900, 2100] against 900 [850, 950]; ",
+            "As far as these measures go, that speaks against the claim",
+        ),
+        (
+            ({"trace": (300, 280, 320)}, BETTER),
+            "flatter by some measures and better (trace = 300 ",
+            "As far as these measures go, that fits the claim",
+        ),
+        (
+            ({"trace": (300, 280, 320)}, SAME),
+            "flatter by some measures and not shown to be better or worse (trace = 300 ",
+            "The difference in flatness came with no visible one in accuracy",
         ),
     ],
 )

@@ -18,10 +18,14 @@ COMPARATIVES = {
 """Of each kind of measure, what the better and the worse of two is called."""
 
 BETTER, WORSE, OPEN, DISAGREE, UNKNOWN = "better", "worse", "open", "disagree", "unknown"
+PARTLY_BETTER, PARTLY_WORSE = "partly better", "partly worse"
+"""Some measures say so, and the others do not tell the two apart."""
 
 IN_FLATNESS = {
     BETTER: "flatter",
     WORSE: "sharper",
+    PARTLY_BETTER: "flatter by some measures",
+    PARTLY_WORSE: "sharper by some measures",
     OPEN: "not shown to be flatter or sharper,",
     DISAGREE: "undecided in sharpness",
     UNKNOWN: "of unknown sharpness",
@@ -29,6 +33,8 @@ IN_FLATNESS = {
 IN_ACCURACY = {
     BETTER: "better",
     WORSE: "worse",
+    PARTLY_BETTER: "better by some measures",
+    PARTLY_WORSE: "worse by some measures",
     OPEN: "not shown to be better or worse",
     DISAGREE: "undecided in accuracy",
     UNKNOWN: "of unknown accuracy",
@@ -36,6 +42,8 @@ IN_ACCURACY = {
 IN_ROBUSTNESS = {
     BETTER: "; more robust",
     WORSE: "; less robust",
+    PARTLY_BETTER: "; more robust by some measures",
+    PARTLY_WORSE: "; less robust by some measures",
     OPEN: "; not shown to be more or less robust",
     DISAGREE: "; undecided in robustness",
     UNKNOWN: "",
@@ -43,9 +51,12 @@ IN_ROBUSTNESS = {
 SAY = {
     BETTER: "say flatter",
     WORSE: "say sharper",
+    PARTLY_BETTER: "say flatter in part",
+    PARTLY_WORSE: "say sharper in part",
     OPEN: "show no difference",
     DISAGREE: "do not agree among themselves",
 }
+WHOLE = {PARTLY_BETTER: BETTER, PARTLY_WORSE: WORSE}
 DIGITS = 4
 """Significant digits of a figure."""
 CLAIM = "the claim that flatter minima are more accurate"
@@ -124,8 +135,9 @@ def verdict(measures: pd.DataFrame, meanings: Mapping[str, Meaning], reference: 
     """Say in words what some measures show of each label against a reference, and what they do not.
 
     Of two labels, one is called flatter, more accurate or more robust only if all measures of that kind say so and
-    their intervals are apart in each. Figures that did not converge or are not finite are named and not used. Labels
-    that lowered different losses are not compared in sharpness, which is measured in units of the loss.
+    their intervals are apart in each; if some say so and none the contrary, it is so by these. Figures that did not
+    converge or are not finite are named and not used. Labels that lowered different losses are not compared in
+    sharpness, which is measured in units of the loss.
 
     Args:
         measures: One line for each label and measure, with the columns ``label``, ``measure``, ``value``, ``low`` and
@@ -220,7 +232,7 @@ def _of_pair(
         if alike and (label, measure) in figures and (reference, measure) in figures:
             ours, theirs = figures[label, measure], figures[reference, measure]
             of_kind[meaning.kind].append(Comparison(measure, meaning, ours, theirs))
-    outcomes = {kind: _together(c.outcome for c in of_kind[kind]) for kind in COMPARATIVES}
+    outcomes = {kind: together(c.outcome for c in of_kind[kind]) for kind in COMPARATIVES}
     asked = {meaning.kind for meaning in meanings.values()}
     for kind in COMPARATIVES:
         if kind in asked and comparable(kind, label, reference, losses):
@@ -234,10 +246,15 @@ def _of_pair(
     yield from _scale(label, reference, outcomes[PLAIN], outcomes[ADAPTIVE])
 
 
-def _together(outcomes: Iterable[str]) -> str:
-    """What several outcomes say with one voice, if they do."""
+def together(outcomes: Iterable[str]) -> str:
+    """What several outcomes say together: the same, in part the same, or different things."""
     found = set(outcomes)
-    return DISAGREE if len(found) > 1 else found.pop() if found else UNKNOWN
+    if len(found) < 2:
+        return found.pop() if found else UNKNOWN
+    better, worse = bool(found & {BETTER, PARTLY_BETTER}), bool(found & {WORSE, PARTLY_WORSE})
+    if better == worse or found & {DISAGREE, UNKNOWN}:
+        return DISAGREE
+    return PARTLY_BETTER if better else PARTLY_WORSE
 
 
 def _of_kind(label: str, reference: str, kind: str, outcome: str, found: Sequence[Comparison]) -> str:
@@ -255,15 +272,17 @@ def _of_kind(label: str, reference: str, kind: str, outcome: str, found: Sequenc
     voices = {BETTER: better, WORSE: worse, OPEN: "not told apart, as intervals overlap,"}
     said = [(word, [str(c) for c in found if c.outcome == of]) for of, word in voices.items()]
     parts = "; ".join(f"{word} by {' and '.join(agreeing)}" for word, agreeing in said if agreeing)
+    if outcome in (PARTLY_BETTER, PARTLY_WORSE):
+        return f"of {label} and {reference}, {label} is {parts}."
     return f"the measures do not agree on {label} against {reference}: {parts}."
 
 
 def _conclusion(
     label: str, reference: str, outcomes: Mapping[str, str], of_kind: Mapping[str, Sequence[Comparison]]
 ) -> str:
-    flatness = _together(o for o in (outcomes[PLAIN], outcomes[ADAPTIVE]) if o != UNKNOWN)
+    flatness = together(o for o in (outcomes[PLAIN], outcomes[ADAPTIVE]) if o != UNKNOWN)
     accuracy, robustness = outcomes[ACCURACY], outcomes[ROBUSTNESS]
-    shown = {k: str(c[0]) for k, c in of_kind.items() if outcomes[k] not in (DISAGREE, UNKNOWN)}
+    shown = {k: str(_first(c, outcomes[k])) for k, c in of_kind.items() if outcomes[k] not in (DISAGREE, UNKNOWN)}
     if flatness == accuracy == OPEN:
         words = "no difference in flatness or accuracy that these runs can show"
     else:
@@ -272,9 +291,15 @@ def _conclusion(
     words += IN_ROBUSTNESS[robustness] + _in_brackets(shown[kind] for kind in (ROBUSTNESS,) if kind in shown)
     single = any(min(c.ours.runs, c.theirs.runs) < 2 for found in of_kind.values() for c in found)
     meaning = _meaning(flatness, accuracy)
-    if single and {flatness, accuracy} & {BETTER, WORSE}:
+    if single and {flatness, accuracy} & {BETTER, WORSE, PARTLY_BETTER, PARTLY_WORSE}:
         meaning = "One run cannot tell whether that holds for the models."
     return f"In sum, {label} against {reference}: {words}. {meaning}"
+
+
+def _first(found: Sequence[Comparison], outcome: str) -> Comparison:
+    """The comparison that stands for a kind: the first, or the first that tells the two apart if only some do."""
+    some = outcome in (PARTLY_BETTER, PARTLY_WORSE)
+    return next(one for one in found if not some or one.outcome != OPEN)
 
 
 def _in_brackets(figures: Iterable[str]) -> str:
@@ -284,7 +309,10 @@ def _in_brackets(figures: Iterable[str]) -> str:
 
 def _meaning(flatness: str, accuracy: str) -> str:
     """What flatness and accuracy together say of the claim."""
-    decided = (BETTER, WORSE)
+    if flatness in WHOLE and accuracy in (BETTER, WORSE):
+        words = _meaning(WHOLE[flatness], accuracy)
+        return f"As far as these measures go, t{words[1:]}"
+    flatness, decided = WHOLE.get(flatness, flatness), (BETTER, WORSE)
     if flatness in decided and accuracy in decided:
         if flatness == accuracy:
             return f"That fits {CLAIM}; it does not show that the one is the reason for the other."

@@ -127,11 +127,12 @@ def test_the_tables_hold_means_and_intervals():
     page = made_page()
     assert f"{0.16 * HALF:.2g}" == "0.4"
     assert cells(page, "top eigenvalue") == ["1.60 ± 0.40", "4.00 ± 0.99"]
-    assert cells(page, "trace") == ["40 ± 9.9", "100 ± 25"]
-    assert cells(page, "NDCG@10 on test")[1] == f"0.05 ± {0.0005 * HALF:.2g}"
+    assert cells(page, "trace") == ["40.0 ± 9.9", "100 ± 25"]
+    assert cells(page, "NDCG@10 on test")[1] == f"0.0500 ± {0.0005 * HALF:.2g}"
     first = cells(page, "dropout, SAMRec")
-    assert first[:5] == ["1.6 ± 0.4", "40 ± 9.9", "0.04 ± 0.0099", "0.4 ± 0.099", f"0.06 ± {0.0006 * HALF:.2g}"]
-    assert [cell.split()[0] for cell in first[5:]] == ["0.2", "0.4"]
+    assert first[:4] == ["1.60 ± 0.40", "40.0 ± 9.9", "0.0400 ± 0.0099", "0.400 ± 0.099"]
+    assert first[4] == f"0.0600 ± {0.0006 * HALF:.2g}"
+    assert [float(cell.split()[0]) for cell in first[5:]] == [0.2, 0.4]
     assert "*ascent rise* is rise after SAM's step at rho 0.1; *adaptive rise* is rise after the adaptive step" in page
     assert "SAMRec: seeds 2020, 2021, 2022; SASRec: seeds 2020, 2021, 2022." in page
     assert "tiny: 9 users, 8 items" in page and "budget: quick" in page and "0:01:15 of measuring" in page
@@ -156,7 +157,7 @@ def test_what_did_not_converge_is_marked_and_no_sentence_rests_on_it():
     write("dropout", runs)
     page = made_page()
     assert cells(page, "top eigenvalue") == ["(about 1.60 ± 0.40) †", "4.00 ± 0.99"]
-    assert cells(page, "dropout, SAMRec")[0] == "(about 1.6 ± 0.4) †"
+    assert cells(page, "dropout, SAMRec")[0] == "(about 1.60 ± 0.40) †"
     assert page.count("\n† It did not converge") == 2
     assert "Left out, as not converged: top eigenvalue of SAMRec." in page
 

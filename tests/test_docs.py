@@ -73,3 +73,19 @@ def test_the_table_on_the_first_screen_is_that_of_the_results():
     low, high, p, mean = (results.loc["SASRec"][f"ndcg@10_{part}"] for part in ("low", "high", "p", "difference"))
     said = " ".join(readme.split()).replace("\N{MINUS SIGN}", "-")
     assert f"SAMRec is {-mean:.4f} NDCG@10 below SASRec (95 % interval {low:.4f} to +{high:.4f}, p = {p:.2f})" in said
+
+
+def test_what_the_readme_says_of_sharpness_is_in_the_reports():
+    said = " ".join((ROOT / "README.md").read_text().split())
+    tops = {}
+    for report in ("with-dropout", "without-dropout"):
+        measures = pd.read_csv(ROOT / "results/sharpness" / report / "measures.csv")
+        lines = measures[measures["measure"] == "top eigenvalue"].set_index("label")
+        sasrec, samrec = (next(line for label, line in lines.iterrows() if name in label) for name in ("SAS", "SAM"))
+        assert samrec["high"] < sasrec["low"]
+        assert (samrec["runs"], sasrec["runs"]) == (3, 3)
+        tops[report] = f"{sasrec['value']:.2f} to {samrec['value']:.2f}"
+    assert f"from {tops['with-dropout']}, and from {tops['without-dropout']} where neither has dropout" in said
+    page = (ROOT / "results/sharpness.md").read_text()
+    assert "Adaptive sharpness, not told apart: SAMRec against SASRec (with-dropout)" in page
+    assert "no difference is shown" in said and "shown to be better or worse; not shown to be more or less robust" in page

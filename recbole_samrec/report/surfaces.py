@@ -87,7 +87,7 @@ def surfaces(runs: Sequence[Measured], scale: Scale) -> Drawn:
         axes.set_zlabel("rise of the loss", size=8, labelpad=-2)
         axes.tick_params(labelsize=7, pad=-2)
         axes.locator_params(nbins=5)
-        axes.set_box_aspect(None, zoom=0.98)
+        axes.set_box_aspect(None, zoom=0.88)  # the label of the heights is no part of the layout
     caption = (
         "The same planes from the side, with the rise of the loss for height; all with one range of heights and one "
         f"scale of colours. {_plane(runs, scale)}"

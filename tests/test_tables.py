@@ -137,7 +137,7 @@ def test_markdown_shows_marks_reasons_and_escapes(written):
     assert re.search(r"^\| Pop &amp; &lt;co&gt; \| 1 \| .* 0\.\d{4}† \|", page, re.MULTILINE)
     assert f"| S3Rec | 0 | {NOTHING} | {NOTHING} |" in page
     assert "- S3Rec: 100 % out of\\_memory" in page
-    for words in ("60 users", "Leave-one-out by time", "history among them", "No model was tuned", "over 1 to 2 seeds"):
+    for words in ("60 users", "Leave-one-out by time", "history among them", "No row was tuned", "over 1 to 2 seeds"):
         assert words in page
     assert "```bash\ncompare --seeds 2\n```" in page and "```yaml\nall rows: {}\n```" in page
     for words in ("paired randomisation test", "Holm's correction", "†: differs from SAMRec with p &lt; 0.05"):
@@ -177,7 +177,7 @@ def test_a_data_set_without_finished_runs_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("masked", "tuned", "words"),
     [
-        (True, None, "history left out, in validation among them. No model was tuned"),
+        (True, None, "history left out, in validation among them. No row was tuned"),
         (False, Tuning("Tuned: so and so."), "history among them. Tuned: so and so. One seed"),
     ],
 )

@@ -273,7 +273,7 @@ def test_tuned_pages_stand_beside_the_others(tmp_path, monkeypatch):
     assert page.startswith("# tiny\\_set, tuned, history left out\n") and "\n- Pop: not tuned\n" in page
     for file in tmp_path.glob("*.md"):
         text = file.read_text(encoding="utf-8")
-        assert ("Tuned: so and so." in text) == ("-tuned" in file.name) == ("No model was tuned" not in text)
+        assert ("Tuned: so and so." in text) == ("-tuned" in file.name) == ("No row was tuned" not in text)
     label = r"\label{tab:tiny-set-tuned-accuracy}"
     assert label in (tmp_path / "tiny_set-tuned.tex").read_text(encoding="utf-8")
 

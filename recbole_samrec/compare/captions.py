@@ -192,7 +192,8 @@ def common(setting: Setting) -> str:
     share = "" if setting.share == 1 else f" Trained on {100 * setting.share:g} % of the users."
     history = "left out, in validation among them" if setting.masked else "among them"
     tuned = setting.tuned or (
-        "No model was tuned: those of one family share architecture, dropout, learning rate and batch."
+        "No row was tuned on its own: those of one family share architecture, dropout, learning rate and batch, and "
+        "properties/compare.yaml says where these come from."
     )
     return (
         f"{setting.dataset}: {', '.join([*counts, f'{setting.events:,} test events'])}.{share} {_split(setting)} Full "

@@ -6,6 +6,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # many tests compare bits, which a GPU rounds in another order
 
 import logging
+import signal
 import sys
 
 import pytest
@@ -14,6 +15,8 @@ import torch
 import recbole_samrec  # noqa: F401  mends RecBole
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for jobs in a shell's background, and all that they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

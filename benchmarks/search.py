@@ -19,6 +19,7 @@ import pandas as pd
 
 from benchmarks.report import markdown
 from recbole_samrec import checkpoint, plugin
+from recbole_samrec.compare.command import seeds_of
 from recbole_samrec.compare.plan import plan
 from recbole_samrec.compare.rows import read_rows
 from recbole_samrec.compare.runs import Run, finished_runs
@@ -62,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out the command line."""
     options = _parser().parse_args(arguments)
     try:
-        found = read_searches(options.searches, options.records, options.dataset, options.seeds)
-        radii = read_radii(options.rho, options.dataset, options.seeds)
+        seeds = seeds_of(options.seeds)
+        found = read_searches(options.searches, options.records, options.dataset, seeds)
+        radii = read_radii(options.rho, options.dataset, seeds)
         text = page(found, radii, options)
         if len(radii):
             with checkpoint.writing(options.out.with_name(f"{options.out.stem}-rho.png")) as file:
@@ -84,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--searches", type=Path, default=Path("results/search"), help="folder with the folders of the searches")
     add("--records", type=Path, default=Path("results"), help="folder of compare with tuned and untuned runs")
     add("--rho", type=Path, default=Path("results/rho"), help="folder of compare with the rows of benchmarks/rho.yaml")
-    add("--seeds", type=int, default=5, help="most seeds of the runs")
+    add("--seeds", default="5", help="seeds of the runs, as compare takes them")
     add("--out", type=Path, default=Path("results/search.md"), help="the page that is written")
     return parser
 
@@ -92,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 # Reading ---------------------------------------------------------------------------------------------------------
 
 
-def read_searches(folder: Path, records: Path, dataset: str, seeds: int) -> list[Found]:
+def read_searches(folder: Path, records: Path, dataset: str, seeds: Sequence[int]) -> list[Found]:
     """The finished searches on a data set, with the runs that show what they gained.
 
     Raises:
@@ -107,9 +109,9 @@ def read_searches(folder: Path, records: Path, dataset: str, seeds: int) -> list
     rows = read_rows([search.row for search in known])
     best = tuned_rows(known, rows, dataset, {}, str(folder))
     settings = {dataset: {row: one.settings for row, one in best.items()}}
-    hashes, numbers = {dataset: known[0].sha256}, range(2020, 2020 + seeds)
-    default, _ = finished_runs(plan(rows, hashes, numbers, [1.0], records))
-    tuned, _ = finished_runs(plan(rows, hashes, numbers, [1.0], records, tuned=settings))
+    hashes = {dataset: known[0].sha256}
+    default, _ = finished_runs(plan(rows, hashes, seeds, [1.0], records))
+    tuned, _ = finished_runs(plan(rows, hashes, seeds, [1.0], records, tuned=settings))
     found = []
     for one in known:
         named = [replace(run, row=name) for name, runs in ((TUNED, tuned), (DEFAULT, default))
@@ -119,13 +121,13 @@ def read_searches(folder: Path, records: Path, dataset: str, seeds: int) -> list
     return found
 
 
-def read_radii(folder: Path, dataset: str, seeds: int) -> pd.DataFrame:
+def read_radii(folder: Path, dataset: str, seeds: Sequence[int]) -> pd.DataFrame:
     """NDCG@10 of the runs of ``benchmarks/rho.yaml``: a line a run with ``rho``, ``dropout``, ``seed`` and scores."""
     names = list(plugin.read_yaml(RHO_ROWS)["rows"])
     rows = read_rows(names, [RHO_ROWS])
     there = sorted((folder / dataset).glob("*/result.json"))
     sha256 = plugin.read_yaml(there[0])["data"]["sha256"] if there else ""
-    jobs = plan(rows, {dataset: sha256}, range(2020, 2020 + seeds), [1.0], folder, tables=[RHO_ROWS])
+    jobs = plan(rows, {dataset: sha256}, seeds, [1.0], folder, tables=[RHO_ROWS])
     lines = []
     for run in finished_runs(jobs)[0]:
         config = run.result["config"]
@@ -198,7 +200,7 @@ def commands(found: Sequence[Found], radii: pd.DataFrame, options: argparse.Name
     lines = [search_command(one.search) for one in found]
     rows = ",".join(one.search.row for one in found)
     compare = f"python -m recbole_samrec compare --models {shlex.quote(rows)} --datasets {options.dataset}"
-    seeds = max((run.seed for one in found for run in one.runs), default=2020) - 2019
+    seeds = len({run.seed for one in found for run in one.runs}) or 1
     lines += [f"{compare} --seeds {seeds} --out {options.records}"]
     lines += [f"{lines[-1]} --tuned {options.searches}"]
     if len(radii):

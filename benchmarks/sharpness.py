@@ -33,6 +33,7 @@ from recbole_samrec.report.measure import DATA, Measured
 from recbole_samrec.report.panels import style
 from recbole_samrec.report.summary import TARGETS, TOP, TRACE
 from recbole_samrec.report.surfaces import Scale, contours, rise_of, surfaces
+from recbole_samrec.report.verdict import DIGITS, rounded_to
 from recbole_samrec.run import write_atomically
 
 FIGURES = ("contours", "density", "noise", "histories")
@@ -183,7 +184,7 @@ def _cell(report: Report, label: str, measure: str) -> str:
     half = (line.high - line.low) / 2
     if not math.isfinite(line.value):
         return "not finite"
-    value = _with_spread(line.value, half) if half > 0 else _rounded(line.value, 4)
+    value = _with_spread(line.value, half) if half > 0 else rounded_to(line.value, DIGITS)
     return value if line.converged else f"(about {value}) †"
 
 
@@ -255,11 +256,6 @@ def _with_spread(value: float, half: float) -> str:
     """A figure as far as its interval lets it be known: two digits of the interval, and as many places of the value."""
     places = max(0, 1 - math.floor(math.log10(half)))
     return f"{value:,.{places}f} ± {half:,.{places}f}"
-
-
-def _rounded(value: float, digits: int) -> str:
-    """So many significant digits, without an exponent where it reads well without."""
-    return f"{float(f'{value:.{digits}g}'):.10g}"
 
 
 def _bullets(lines: Sequence[str]) -> str:

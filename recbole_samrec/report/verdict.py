@@ -102,8 +102,8 @@ class Figure:
 
     def rounded(self, digits: int) -> str:
         """The value, and the interval where it is known, with so many significant digits."""
-        interval = f" [{_rounded(self.low, digits)}, {_rounded(self.high, digits)}]" if self.low < self.high else ""
-        return _rounded(self.value, digits) + interval
+        interval = f" [{rounded_to(self.low, digits)}, {rounded_to(self.high, digits)}]" if self.low < self.high else ""
+        return rounded_to(self.value, digits) + interval
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def comparable(kind: str, label: str, reference: str, losses: Mapping[str, str])
 
 def digits_for(pairs: Iterable[tuple[float, float]]) -> int:
     """Significant digits of figures: one more where two that differ would else print alike."""
-    return DIGITS + any(a != b and _rounded(a, DIGITS) == _rounded(b, DIGITS) for a, b in pairs)
+    return DIGITS + any(a != b and rounded_to(a, DIGITS) == rounded_to(b, DIGITS) for a, b in pairs)
 
 
 def _check(measures: pd.DataFrame) -> None:
@@ -349,6 +349,6 @@ def _single_runs(figures: Mapping[tuple[str, str], Figure]) -> Iterator[str]:
         yield f"One run only: nothing is known of the spread over seeds of {named}."
 
 
-def _rounded(value: float, digits: int) -> str:
+def rounded_to(value: float, digits: int) -> str:
     """So many significant digits, without an exponent where it reads well without."""
     return f"{float(f'{value:.{digits}g}'):.10g}"

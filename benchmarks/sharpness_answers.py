@@ -83,12 +83,16 @@ def pairs_of(reports: Iterable[Report]) -> list[Pair]:
 
 
 def sharp(reports: Sequence[Report]) -> list[str]:
-    """Is SASRec's minimum sharp? An answer, then SASRec's figures beside its own loss and weights, report by report."""
+    """Is SASRec's minimum sharp? An answer, then SASRec's figures beside its own loss and weights."""
     about = [report for report in reports if report.reference.startswith(PLAIN_MODEL)]
     voices = {BETTER: "sharper than the other", WORSE: "flatter than the other", **UNDECIDED}
     voices |= {PARTLY_BETTER: "sharper by some measures", PARTLY_WORSE: "flatter by some measures"}
     answer = _answer(pairs_of(about), lambda pair: pair.flatness, voices, ANSWERS_BESIDE)
-    return [f"{answer} A figure of sharpness is large or small beside another one only.", *map(_alone, about)]
+    places: dict[tuple[str, str], list[str]] = {}
+    for report in about:
+        places.setdefault((report.reference, _alone(report)), []).append(report.name)
+    alone = [f"{label} ({', '.join(names)}): {words}." for (label, words), names in places.items()]
+    return [f"{answer} A figure of sharpness is large or small beside another one only.", *alone]
 
 
 def flattened(reports: Sequence[Report]) -> list[str]:
@@ -156,4 +160,4 @@ def _alone(report: Report) -> str:
         said.append(f"the top eigenvalue is {top}{times}")
     if rise is not None:
         said.append(f"the {ascent} is {rise}, from a loss of {number(means[SLOPE_LOSS])}")
-    return f"{label} ({report.name}): {'; '.join(said)}."
+    return "; ".join(said)

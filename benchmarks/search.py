@@ -185,8 +185,8 @@ The searches were made {budget}. The test set was scored once, with the best tri
 GAINED = """\
 The best settings were trained anew with several seeds, and so were the defaults. A trial's own score is no measure of
 its settings: it is the best of many noisy ones, and the same settings score less with other seeds. Mean ± standard
-deviation over seeds; the difference on test with its 95 % bootstrap interval over users, each averaged over seeds, and
-the p-value of a paired randomisation test."""
+deviation over seeds; the difference on test with its 95 % interval over users, each averaged over seeds, and the
+p-value of a paired randomisation test."""
 MATTERED = """\
 The share of the order of the trials' scores that each setting explains, by a random forest on trials that it has not
 seen; 0 where it does not matter or 30 trials cannot tell. Mean ± standard deviation over folds."""

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from recbole_samrec.compare import plots
+from recbole_samrec.compare.captions import Setting, spread
 from recbole_samrec.compare.groups import group_table
 from recbole_samrec.compare.runs import Run
 from recbole_samrec.compare.tables import fraction_table, main_table
@@ -48,6 +49,17 @@ def test_the_table_is_what_is_drawn(runs, figures):
         ends = [bars.lines[2][0].get_segments()[0][:, 0] for bars in axes.containers]
         assert [(high - low) / 2 for low, high in ends] == pytest.approx(table[f"{metric}_std"].tolist())
     assert [label.get_text() for label in left.get_yticklabels()] == ROWS
+
+
+def test_titles_say_what_the_bars_are(runs):
+    def words(*most):
+        """Of rows with so many seeds."""
+        seeds = dict(zip(ROWS, most, strict=False))
+        return spread(Setting.of([run for run in runs if run.seed <= seeds.get(run.row, 0)]))
+
+    assert words(1, 1) == "one seed"
+    assert words(2, 2) == "mean ± standard deviation over seeds"
+    assert words(2, 1) == "mean ± standard deviation over seeds; no bar: one seed"
 
 
 @pytest.mark.parametrize("name", ["groups", "fractions"])

@@ -22,7 +22,6 @@ USERS = 80
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
     monkeypatch.setattr(statistics.randomisation_test, "__defaults__", (500, 0))
-    monkeypatch.setattr(statistics.bootstrap_intervals, "__defaults__", (0.95, 100, 0))
 
 
 def run(kind, rank, seed=2020, valid=0.05):

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from recbole_samrec.compare.statistics import bootstrap_intervals, holm, per_user, randomisation_test
+from recbole_samrec.compare.statistics import (
+    flips,
+    holm,
+    interval_over_users,
+    interval_over_users_and_seeds,
+    per_user,
+    randomisation_test,
+)
 
 
 def test_metrics_of_ranks():
@@ -80,16 +87,78 @@ def test_holms_correction():
     assert holm([]).tolist() == []
 
 
-def test_bootstrap_intervals_are_those_of_the_normal_distribution_where_many_users_are():
-    values = np.random.default_rng(4).normal([0.2, -1], [1, 3], (2000, 2))
-    low, high = bootstrap_intervals(values, draws=4000)
-    error = values.std(axis=0) / math.sqrt(2000)
-    assert low == pytest.approx(values.mean(axis=0) - 1.96 * error, abs=0.1 * error.max())
-    assert high == pytest.approx(values.mean(axis=0) + 1.96 * error, abs=0.1 * error.max())
+def test_many_users_have_fewer_draws():
+    assert [flips(users) for users in (2, 25_000, 25_001)] == [100_000, 100_000, 10_000]
+    values = np.full((25_001, 1), 0.5)
+    assert randomisation_test(values)[0] == 1 / 10_001
+
+
+def test_the_interval_over_users_is_that_of_the_t_test():
+    values = np.random.default_rng(4).normal([0.2, -1], [1, 3], (30, 2))
+    low, high = interval_over_users(values)
+    theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (low, high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
+
+
+def test_the_interval_over_users_and_seeds_of_a_case_worked_by_hand():
+    mine = np.array([[1.0, 3], [2, 6]])[:, :, None]  # two users by two seeds
+    other = np.array([[0.0, 0], [1, 1]])[:, :, None]
+    # Users: 2 and 3, of variance 1/2, over 2 users is 1/4. My seeds: means 1.5 and 4.5 of variance 9/2; what is left
+    # of each number is 1/2 or -1/2, so the interaction's mean square is 1; (9/2 - 1/2) / 2 is 2. The other's have none.
+    freedom = (1 / 4 + 2) ** 2 / ((1 / 4) ** 2 / 1 + (9 / 2 / 2) ** 2 / 1)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(1 / 4 + 2)
+    low, high = interval_over_users_and_seeds(mine, other)
+    assert (low[0], high[0]) == (pytest.approx(2.5 - half), pytest.approx(2.5 + half))
+
+
+def crossed(generator, seeds, effect, users=2000, interaction=0.5):
+    """Metrics of a row whose true mean is 0: users, seeds and their interaction, each normal."""
+    of_users, of_seeds = generator.normal(size=(users, 1)), generator.normal(0, effect, (1, seeds))
+    return (of_users + of_seeds + generator.normal(0, interaction, (users, seeds)))[:, :, None]
+
+
+def test_seeds_without_an_effect_leave_the_interval_over_users():
+    generator = np.random.default_rng(6)
+    mine, other = crossed(generator, 5, 0), crossed(generator, 5, 0)
+    users = np.subtract(*interval_over_users((mine - other).mean(axis=1)))
+    both = np.subtract(*interval_over_users_and_seeds(mine, other))
+    assert both == pytest.approx(users, rel=0.05)
+    same = np.repeat(mine[:, :1], 3, axis=1)  # a model without chance, such as Pop
+    ends = interval_over_users_and_seeds(same, np.zeros((2000, 2, 1)))
+    assert np.array(ends) == pytest.approx(np.array(interval_over_users(same[:, 0])))
+
+
+def test_an_effect_of_seeds_widens_the_interval_to_what_it_is():
+    generator = np.random.default_rng(7)
+    mine, other = crossed(generator, 40, 0.5), crossed(generator, 40, 0.5)
+    (low,), (high,) = interval_over_users_and_seeds(mine, other)
+    assert (high - low) / 2 == pytest.approx(1.96 * math.sqrt((2 + 2 * 0.5**2 / 40) / 2000 + 2 * 0.5**2 / 40), rel=0.2)
+    (narrow,), (wide,) = interval_over_users((mine - other).mean(axis=1))
+    assert wide - narrow < 0.5 * (high - low)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_intervals_over_users_and_seeds_hold_the_truth(seeds):
+    """19 in 20 times, where intervals over users alone do not."""
+    generator = np.random.default_rng(8)
+    held = []
+    for _ in range(400):
+        mine, other = (crossed(generator, seeds, 0.1, users=200) for _ in range(2))
+        ends = interval_over_users_and_seeds(mine, other), interval_over_users((mine - other).mean(axis=1))
+        held.append([low[0] < 0 < high[0] for low, high in ends])
+    with_seeds, users = np.mean(held, axis=0)
+    assert 0.92 < with_seeds <= 0.985
+    assert users < with_seeds - 0.05
+
+
+def test_one_seed_says_nothing_of_others():
+    values = np.random.default_rng(9).normal(size=(20, 3, 1))
+    for mine, other in ((values, values[:, :1]), (values[:, :1], values)):
+        assert np.isnan(interval_over_users_and_seeds(mine, other)).all()
+    assert not np.isnan(interval_over_users_and_seeds(values, values)).any()
 
 
 def test_the_same_seed_gives_the_same_figures():
     values = np.random.default_rng(5).normal(size=(40, 2))
     assert randomisation_test(values, 500, seed=7).tolist() == randomisation_test(values, 500, seed=7).tolist()
     assert randomisation_test(values, 500, seed=7).tolist() != randomisation_test(values, 500, seed=8).tolist()
-    assert np.array_equal(bootstrap_intervals(values, draws=200), bootstrap_intervals(values, draws=200))

@@ -5,19 +5,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recbole_samrec import plugin
 from recbole_samrec.compare import statistics
-from recbole_samrec.compare.captions import Setting, Tuning, common
-from recbole_samrec.compare.grids import NOTHING
+from recbole_samrec.compare.captions import Setting, Tuning, common, work
+from recbole_samrec.compare.grids import NOTHING, main_page
+from recbole_samrec.compare.origins import Origin, read_origins, sentences
 from recbole_samrec.compare.render import latex_text, markdown_text
 from recbole_samrec.compare.report import write_tables
 from recbole_samrec.compare.runs import Run
 from recbole_samrec.compare.tables import comparisons, costs, disagreements, fraction_table, gains, main_table, places
+from recbole_samrec.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
     monkeypatch.setattr(statistics.randomisation_test, "__defaults__", (2000, 0))
-    monkeypatch.setattr(statistics.bootstrap_intervals, "__defaults__", (0.95, 500, 0))
 
 
 def run(row="SAMRec", seed=1, rank=(1, 3, 11, 40), fraction=1.0, **result) -> Run:
@@ -74,6 +76,120 @@ def test_p_values_are_corrected_for_the_rows_of_a_metric():
     for metric in ("mrr", "hr@10"):
         assert table[f"{metric}_p_holm"].tolist() == statistics.holm(table[f"{metric}_p"]).tolist()
     assert table["mrr_p_holm"]["Pop"] < 0.05 < table["mrr_p_holm"]["Same"] == 1
+
+
+def test_intervals_of_rows_are_those_of_their_users_and_seeds():
+    runs = [*many("SAMRec", 22, seeds=(1, 2, 5)), *many("SASRec", 21), *many("Pop", 0, seeds=(1,))]
+    table = comparisons(runs, "SAMRec", metrics=["mrr"])
+    values = {
+        row: np.stack([1 / one.ranks["rank"].to_numpy() for one in runs if one.row == row], axis=1)[:, :, None]
+        for row in ("SAMRec", "SASRec")
+    }
+    low, high = statistics.interval_over_users_and_seeds(values["SAMRec"], values["SASRec"])
+    assert table.loc["SASRec", ["mrr_low_with_seeds", "mrr_high_with_seeds"]].tolist() == pytest.approx([*low, *high])
+    assert table.loc["Pop", ["mrr_low_with_seeds", "mrr_high_with_seeds"]].isna().all()
+
+
+def seed_effect(row: str, shifts) -> list[Run]:
+    """Runs whose seeds place every item so many places lower."""
+    return [run(row, seed, 3 + np.arange(60) % 10 + shift) for seed, shift in enumerate(shifts)]
+
+
+def test_a_difference_that_other_seeds_could_undo_is_not_marked():
+    runs = [*seed_effect("SAMRec", (0, 0, 0)), *seed_effect("Luck", (0, 0, 4)), *seed_effect("Worse", (5, 5, 5))]
+    table = main_table(runs, ["SAMRec", "Luck", "Worse"])
+    page = main_page(table, Setting.of(runs), [], "plot.png")
+    marked = {line[0].text: line[-1].marked for line in page.grids[0].body}
+    assert table["mrr_p_holm"]["Luck"] < 0.05  # over users alone it would be
+    assert (marked["Luck"], marked["Worse"]) == (False, True)
+
+
+def test_rows_of_one_seed_are_not_marked_and_the_captions_say_why():
+    runs = [*seed_effect("SAMRec", (0, 0)), *seed_effect("Worse", (5, 5)), *seed_effect("Once", (5,))]
+    rows = ["SAMRec", "Worse", "Once"]
+    accuracy, differences, _ = main_page(main_table(runs, rows), Setting.of(runs), [], "").grids
+    assert [line[-1].marked for line in accuracy.body[:3]] == [False, True, False]
+    assert "A row with one seed is never marked." in accuracy.caption
+    assert [line[4].text == NOTHING for line in differences.body] == [False, True] * 2
+    assert all(line[3].text != NOTHING for line in differences.body)
+    assert "With one seed in a row there is none of the second kind." in differences.caption
+
+    runs = [one for one in runs if one.row != "SAMRec"] + seed_effect("SAMRec", (0,))
+    accuracy, differences, _ = main_page(main_table(runs, rows), Setting.of(runs), [], "").grids
+    assert not any(cell.marked for line in accuracy.body for cell in line)
+    assert "†" not in accuracy.caption and "nothing is known of other seeds" in accuracy.caption
+
+
+def test_captions_name_the_draws_of_the_test():
+    runs = [run(row, seed, np.full(25_001, 3)) for row in ("SAMRec", "Same") for seed in (1, 2)]
+    setting = Setting.of(runs)
+    for grid in main_page(main_table(runs, ["SAMRec", "Same"]), setting, [], "").grids[:2]:
+        assert "(10,000 random assignments of signs)" in grid.caption
+        assert "the other row, not for several metrics" in grid.caption
+
+
+def test_hours_count_each_pre_training_once():
+    def s3rec(seed, total, weights, reused=False):
+        before = {"seconds": 3600.0, "reused": reused, "sha256": weights}
+        return run("S3Rec", seed, seconds_total=total, pretraining=before)
+
+    whole = s3rec(1, 7200.0, "a")
+    assert ", 2.0 hours" in work([whole])
+    for others, hours in (
+        ([s3rec(2, 3600.0, "a", reused=True)], 3),  # took the first one's
+        ([s3rec(2, 1800.0, "b")], 3.5),  # its own, of an earlier attempt
+        ([s3rec(2, 3600.0, "b", reused=True)], 4),  # those of a run that is not in the table
+        ([s3rec(2, 3600.0, "b", reused=True), s3rec(3, 3600.0, "b", reused=True)], 5),
+    ):
+        assert f", {hours:.1f} hours" in work([whole, *others])
+
+
+def test_origins_are_told_of_the_runs_that_they_hold_for(tmp_path):
+    one = {"model": "CL4SRec", "config": {"cl_similarity": "cosine"}}
+    other = {"model": "CL4SRec", "config": {"cl_similarity": "dot"}}
+    origins = read_origins()
+    assert "by cosine" in sentences(origins, [run("CL4SRec", **one)])
+    assert sentences(origins, [run("CL4SRec", **other), run("Pop", model="Pop", config={})]) == ""
+    elsewhere = [Origin("Here.", {}, datasets=("tiny_set",)), Origin("There.", {}, datasets=("ml-1m",))]
+    assert sentences(elsewhere, [run(), run("Pop")]) == "Here."
+    write_tables([run("CL4SRec", **one)], tmp_path, origins=origins)
+    for file in (tmp_path / "tiny_set.md", tmp_path / "tiny_set-groups.md"):
+        text = " ".join(file.read_text(encoding="utf-8").split())
+        assert "No row was tuned by a search" in text and "by cosine" in text
+
+
+def test_every_setting_of_a_data_set_has_its_origin():
+    settings = plugin.read_yaml(plugin.PROPERTIES / "compare.yaml")
+    for dataset, given in settings["datasets"].items():
+        told = [one.settings for one in read_origins() if dataset in one.datasets]
+        assert given in told
+
+
+@pytest.mark.parametrize(
+    "entry", ["text", "{origin: Why.}", "{origin: 3, settings: {}}", "{origin: a, settings: {}, x: 1}"]
+)
+def test_origins_of_another_form_are_refused(tmp_path, entry):
+    file = tmp_path / "rows.yaml"
+    file.write_text(f"origins: [{entry}]\n")
+    with pytest.raises(ConfigError, match=r"rows\.yaml: each of origins needs a sentence"):
+        read_origins([file])
+
+
+def test_pages_name_those_beside_them(tmp_path):
+    runs = [run(), run("Pop", rank=(9, 9, 9, 9)), run("Pop", fraction=0.5)]
+    for masked in (False, True):
+        write_tables(runs, tmp_path, masked=masked, both=True)
+    pages = {file.name for file in tmp_path.glob("*.md")}
+    assert len(pages) == 6
+    for page in pages:
+        text = (tmp_path / page).read_text(encoding="utf-8")
+        linked = dict(re.findall(r"(?<!!)\[([^]]+)\]\(([^)]+\.md)\)", text))
+        assert set(linked.values()) == pages - {page}
+        for title, other in linked.items():
+            assert (tmp_path / other).read_text(encoding="utf-8").startswith(f"# {title}\n")
+    write_tables([run()], tmp_path / "alone")
+    text = (tmp_path / "alone/tiny_set.md").read_text(encoding="utf-8")
+    assert re.findall(r"\]\((.+?\.md)\)", text) == ["tiny_set-groups.md"]
 
 
 def test_costs():
@@ -134,7 +250,8 @@ def test_markdown_shows_marks_reasons_and_escapes(written):
     assert {line.replace(r"\|", "").count("|") for line in lines[:7]} == {10}
     assert re.search(r"^\| SAMRec \| 2 \| .*\*\*0\.\d{4}\*\* ± 0\.\d{4}", page, re.MULTILINE)
     assert re.search(r"^\| A\\_b\\\|c \| 2 \| .*<u>0\.\d{4}</u> ± 0\.\d{4}", page, re.MULTILINE)
-    assert re.search(r"^\| Pop &amp; &lt;co&gt; \| 1 \| .* 0\.\d{4}† \|", page, re.MULTILINE)
+    assert re.search(r"^\| A\\_b\\\|c \| 2 \| .* ± 0\.\d{4}† \|", page, re.MULTILINE)
+    assert re.search(r"^\| Pop &amp; &lt;co&gt; \| 1 \| .* 0\.\d{4} \|", page, re.MULTILINE)
     assert f"| S3Rec | 0 | {NOTHING} | {NOTHING} |" in page
     assert "- S3Rec: 100 % out of\\_memory" in page
     for words in ("60 users", "Leave-one-out by time", "history among them", "No row was tuned", "over 1 to 2 seeds"):
@@ -203,7 +320,7 @@ def test_figures_do_not_depend_on_the_other_rows_beside_the_reference():
     runs = [*many("SAMRec", 22), *many("SASRec", 21), *many("Pop", 0)]
     alone = comparisons([one for one in runs if one.row != "Pop"], "SAMRec", metrics=["mrr"]).loc["SASRec"]
     beside = comparisons(runs, "SAMRec", metrics=["mrr"]).loc["SASRec"]
-    for name in ("difference", "low", "high", "p"):
+    for name in ("difference", "low", "high", "low_with_seeds", "high_with_seeds", "p"):
         assert alone[f"mrr_{name}"] == pytest.approx(beside[f"mrr_{name}"])
 
 

@@ -257,7 +257,6 @@ def run(row, fraction=1.0):
 
 def test_tuned_pages_stand_beside_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(statistics.randomisation_test, "__defaults__", (200, 0))
-    monkeypatch.setattr(statistics.bootstrap_intervals, "__defaults__", (0.95, 50, 0))
     monkeypatch.setattr(plots, "rendered", lambda figure, form: form.encode())
     runs = [run("SAMRec"), run("Pop"), run("SAMRec", fraction=0.5)]
     write_tables(runs, tmp_path)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from recbole_samrec.compare.statistics import FLIPS, RESAMPLES
+from recbole_samrec.compare.statistics import flips
 
 if TYPE_CHECKING:
     from recbole_samrec.compare.runs import Run
@@ -15,6 +15,8 @@ MARK = "†"
 LEVEL = 0.05
 """Below this corrected p-value a figure is marked."""
 LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+KINDS = {"": "", "-groups": " by group", "-fractions": " by share of training users"}
+"""Ends of the names of a page's files, and of its title."""
 MARKS = "Best of each column bold, second underlined."
 
 
@@ -32,6 +34,7 @@ class Setting:
         masked: Whether what a user had before is left out of the rankings.
         tuned: Which rows are tuned, and how; empty where none is.
         share: Largest share of the users that were trained on.
+        origins: Where settings come from that are no defaults.
     """
 
     dataset: str
@@ -43,9 +46,10 @@ class Setting:
     masked: bool = False
     tuned: str = ""
     share: float = 1.0
+    origins: str = ""
 
     @classmethod
-    def of(cls, runs: Sequence[Run], masked: bool = False, tuned: str = "") -> Setting:
+    def of(cls, runs: Sequence[Run], masked: bool = False, tuned: str = "", origins: str = "") -> Setting:
         """Gather it from the runs of one data set."""
         of_row: dict[tuple[str, float], set[int]] = {}
         for run in runs:
@@ -60,6 +64,7 @@ class Setting:
             masked=masked,
             tuned=tuned,
             share=max(run.fraction for run in runs),
+            origins=origins,
         )
 
 
@@ -124,7 +129,7 @@ class Made:
 
 def work(runs: Sequence[Run]) -> str:
     """What went into the runs of a page."""
-    hours = sum(run.result.get("seconds_total") or 0 for run in runs) / 3600
+    hours = _seconds(runs) / 3600
     versions = {
         name: sorted({str(v) for run in runs if (v := (run.result.get("versions") or {}).get(name))})
         for name in ("python", "torch", "recbole", "recbole-samrec")
@@ -138,22 +143,53 @@ def work(runs: Sequence[Run]) -> str:
     return f"{number}{where}, {hours:.1f} hours one after the other. {listed}.".replace(" .", "")
 
 
-def title(setting: Setting) -> str:
-    """What a page is about."""
-    return f"{setting.dataset}{', tuned' if setting.tuned else ''}{', history left out' if setting.masked else ''}"
+def _seconds(runs: Sequence[Run]) -> float:
+    """Seconds that went into runs, each pre-training once, also where a run took its weights from another one."""
+    totals, spent, counted = 0.0, {}, set()
+    for run in runs:
+        total, before = run.result.get("seconds_total") or 0.0, run.result.get("pretraining")
+        totals += total
+        if before:
+            spent[before["sha256"]] = before["seconds"]
+            if not before["reused"] and total > before["seconds"]:  # else its weights lay there from an earlier attempt
+                counted.add(before["sha256"])
+    return totals + sum(seconds for weights, seconds in spent.items() if weights not in counted)
 
 
-def accuracy(reference: str, compared: int) -> str:
-    """Caption of the main table; ``compared`` is the number of rows that the reference is compared with."""
+def title(setting: Setting, kind: str = "") -> str:
+    """What a page of a kind is about; ``kind`` is that of ``KINDS``."""
+    masked = ", history left out" if setting.masked else ""
+    return f"{setting.dataset}{', tuned' if setting.tuned else ''}{masked}{KINDS[kind]}"
+
+
+def spread(setting: Setting) -> str:
+    """What the bars of a plot are, as its title says it."""
+    fewest, most = setting.seeds[0], setting.seeds[-1]
+    if most == 1:
+        return "one seed"
+    single = "; no bar: one seed" if fewest == 1 else ""
+    return f"mean ± standard deviation over seeds{single}"
+
+
+def accuracy(setting: Setting, reference: str, compared: int, with_seeds: int) -> str:
+    """Caption of the main table.
+
+    Args:
+        setting: What the rows have in common.
+        reference: The row that the others are compared with.
+        compared: Number of these.
+        with_seeds: How many of them have, as the reference has, more than one seed.
+    """
     marks = "Best bold, second underlined; MRR is not cut off."
     if not compared:
         return marks
-    others = f"the {compared} other rows" if compared > 1 else "the other row"
+    marks += f" Gain: {reference} over the best row without SAM."
+    if not with_seeds:
+        return f"{marks} No difference is marked as significant: with one seed nothing is known of other seeds."
+    rest = " A row with one seed is never marked." if with_seeds < compared else ""
     return (
-        f"{marks} Gain: {reference} over the best row without SAM. {MARK}: differs from {reference} with p < {LEVEL} "
-        f"in a two-sided paired randomisation test ({FLIPS:,} random assignments of signs) on each user's metric "
-        f"averaged over seeds, after Holm's correction for the comparisons with {others}; it speaks of other users, "
-        "the ± of other seeds."
+        f"{marks} {MARK}: differs from {reference} with p < {LEVEL} in {_test(setting)} on each user's metric averaged "
+        f"over seeds, after {_holm(compared)}, and by a 95 % interval over users and seeds that leaves out 0.{rest}"
     )
 
 
@@ -161,18 +197,30 @@ def cost(setting: Setting) -> str:
     """Caption of the table of costs."""
     devices = f" on {', '.join(setting.devices)}" if setting.devices else ""
     return (
-        "Parameters, seconds an epoch and seconds to the best epoch, pre-training included, as means over seeds, and "
-        f"the most memory of any seed{devices}. Runs that share a machine slow each other down."
+        "Parameters, median seconds an epoch and seconds to the best epoch with pre-training, as means over seeds, and "
+        f"the most memory of any seed{devices}. Seconds are of training alone, without validation and start-up. A run "
+        "beside others is slower: unless each had the machine to itself, seconds do not say which row is faster."
     )
 
 
-def significance(reference: str) -> str:
-    """Caption of the table of differences."""
+def significance(setting: Setting, reference: str, compared: int, with_seeds: int) -> str:
+    """Caption of the table of differences; see :func:`accuracy` for the arguments."""
+    missing = "" if with_seeds == compared else " With one seed in a row there is none of the second kind."
     return (
-        f"{reference} minus each other row, with the 95 % bootstrap interval over users ({RESAMPLES:,} resamples, not "
-        "corrected), and the p-value of the paired randomisation test before and after Holm's correction. Each user's "
-        "metric is averaged over seeds first."
+        f"{reference} minus each other row, each user's metric averaged over seeds. The 95 % interval over users is "
+        "for other users of the models as trained, that over users and seeds also for models trained with other seeds "
+        f"(Student's t, not corrected).{missing} p: of {_test(setting)}, over users only; p (Holm): after "
+        f"{_holm(compared)}."
     )
+
+
+def _test(setting: Setting) -> str:
+    return f"a two-sided paired randomisation test ({flips(setting.events):,} random assignments of signs)"
+
+
+def _holm(compared: int) -> str:
+    others = f"the {compared} other rows" if compared > 1 else "the other row"
+    return f"Holm's correction for the comparisons with {others}, not for several metrics"
 
 
 def groups(metric: str, what: str, counted: str) -> str:
@@ -192,13 +240,16 @@ def common(setting: Setting) -> str:
     share = "" if setting.share == 1 else f" Trained on {100 * setting.share:g} % of the users."
     history = "left out, in validation among them" if setting.masked else "among them"
     tuned = setting.tuned or (
-        "No row was tuned on its own: those of one family share architecture, dropout, learning rate and batch, and "
-        "properties/compare.yaml says where these come from."
+        "No row was tuned by a search: those of one family share architecture, dropout, learning rate and batch."
     )
-    return (
-        f"{setting.dataset}: {', '.join([*counts, f'{setting.events:,} test events'])}.{share} {_split(setting)} Full "
-        f"ranking of the test item among all items, the user's history {history}. {tuned} {_seeds(setting)}"
-    )
+    sentences = [
+        f"{setting.dataset}: {', '.join([*counts, f'{setting.events:,} test events'])}.{share}",
+        f"{_split(setting)} Full ranking of the test item among all items, the user's history {history}.",
+        tuned,
+        setting.origins,
+        _seeds(setting),
+    ]
+    return " ".join(filter(None, sentences))
 
 
 def tuning(budgets: Mapping[str, Budget | None]) -> str:

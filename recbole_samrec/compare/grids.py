@@ -40,7 +40,17 @@ class Grid:
 
 @dataclass(frozen=True)
 class Page:
-    """What one file shows: tables, what holds for all of them, notes on rows, the plot's file, how it was made."""
+    """What one file shows.
+
+    Attributes:
+        title: What it is about.
+        common: What holds for all of its tables.
+        grids: The tables.
+        notes: Sentences on rows.
+        plot: File name of the plot.
+        made: How it was made.
+        links: Titles and file names of the pages beside it.
+    """
 
     title: str
     common: str
@@ -48,6 +58,7 @@ class Page:
     notes: list[str] = field(default_factory=list)
     plot: str = ""
     made: captions.Made | None = None
+    links: tuple[tuple[str, str], ...] = ()
 
 
 def main_page(
@@ -69,9 +80,11 @@ def main_page(
     reference = table.index[0]
     others = table.index[(table["seeds"] > 0) & (table.index != reference)]
     compared = len(others) if table["seeds"].iloc[0] else 0
-    grids = [_accuracy(table, captions.accuracy(reference, compared), compared)]
+    with_seeds = int((table["seeds"].loc[others] > 1).sum()) if table["seeds"].iloc[0] > 1 else 0
+    grids = [_accuracy(table, captions.accuracy(setting, reference, compared, with_seeds), compared)]
     if compared:
-        grids.append(_differences(table.loc[others], captions.significance(reference)))
+        caption = captions.significance(setting, reference, compared, with_seeds)
+        grids.append(_differences(table.loc[others], caption))
     grids.append(_costs(table[table["seeds"] > 0], captions.cost(setting)))
     of_rows = [f"{row}: {note}" for row, note in table["note"].items() if note]
     return Page(captions.title(setting), captions.common(setting), grids, [*of_rows, *notes], plot, made)
@@ -80,8 +93,7 @@ def main_page(
 def _accuracy(table: pd.DataFrame, caption: str, compared: int) -> Grid:
     columns = []
     for metric in METRICS:
-        p = table.get(f"{metric}_p_holm", pd.Series(np.nan, table.index))
-        columns.append(_metric_cells(table, metric, p < captions.LEVEL))
+        columns.append(_metric_cells(table, metric, _differs(table, metric)))
     body = [
         [Cell(row), Cell(str(table["seeds"][row])), *cells] for row, *cells in zip(table.index, *columns, strict=True)
     ]
@@ -92,6 +104,13 @@ def _accuracy(table: pd.DataFrame, caption: str, compared: int) -> Grid:
     return Grid("Accuracy", "accuracy", caption, ["model", "seeds", *map(str.upper, METRICS)], body)
 
 
+def _differs(table: pd.DataFrame, metric: str) -> pd.Series:
+    """Whether rows differ from the reference for other users, and for other users and seeds."""
+    columns = table.reindex(columns=[f"{metric}_{name}" for name in ("p_holm", "low_with_seeds", "high_with_seeds")])
+    p, low, high = (columns[name] for name in columns)
+    return (p < captions.LEVEL) & ((low > 0) | (high < 0))
+
+
 def _metric_cells(table: pd.DataFrame, metric: str, marked: Sequence[bool] | None = None) -> list[Cell]:
     means, stds = table[f"{metric}_mean"], table[f"{metric}_std"]
     marked = [False] * len(table) if marked is None else marked
@@ -100,15 +119,22 @@ def _metric_cells(table: pd.DataFrame, metric: str, marked: Sequence[bool] | Non
 
 
 def _differences(table: pd.DataFrame, caption: str) -> Grid:
-    header, columns = ["model"], [[Cell(row) for row in table.index]]
+    header = ["model", "metric", "difference", "95 % over users", "95 % over users and seeds", "p", "p (Holm)"]
+    body = []
     for metric in SHOWN:
-        name = metric.upper()
-        header += [f"{name} difference", "95 % interval", "p", "p (Holm)"]
-        low, high = (_column(table[f"{metric}_{end}"], f"+.{DIGITS}f") for end in ("low", "high"))
-        columns.append(_column(table[f"{metric}_difference"], f"+.{DIGITS}f"))
-        columns.append([Cell(f"{one.text} to {other.text}") for one, other in zip(low, high, strict=True)])
-        columns += [[Cell(_p(value)) for value in table[f"{metric}_{one}"]] for one in ("p", "p_holm")]
-    return Grid("Differences", "differences", caption, header, [list(line) for line in zip(*columns, strict=True)])
+        shown = [
+            _column(table[f"{metric}_difference"], f"+.{DIGITS}f"),
+            _intervals(table[f"{metric}_low"], table[f"{metric}_high"]),
+            _intervals(table[f"{metric}_low_with_seeds"], table[f"{metric}_high_with_seeds"]),
+            *([Cell(_p(value)) for value in table[f"{metric}_{one}"]] for one in ("p", "p_holm")),
+        ]
+        body += [[Cell(row), Cell(metric.upper()), *cells] for row, *cells in zip(table.index, *shown, strict=True)]
+    return Grid("Differences", "differences", caption, header, body)
+
+
+def _intervals(low: pd.Series, high: pd.Series) -> list[Cell]:
+    ends = zip(*(_column(one, f"+.{DIGITS}f") for one in (low, high)), strict=True)
+    return [Cell(NOTHING if one.text == NOTHING else f"{one.text} to {other.text}") for one, other in ends]
 
 
 def _costs(table: pd.DataFrame, caption: str) -> Grid:
@@ -138,7 +164,7 @@ def groups_page(table: pd.DataFrame, rows: Sequence[str], setting: captions.Sett
             caption = captions.groups(metric.upper(), WHOSE[kind], counted)
             title = f"{metric.upper()}, {WHOSE[kind]}"
             grids.append(_pivot(title, f"{kind}-{metric}", caption, rows, columns, metric))
-    return Page(f"{captions.title(setting)} by group", captions.common(setting), grids, plot=plot)
+    return Page(captions.title(setting, "-groups"), captions.common(setting), grids, plot=plot)
 
 
 def fractions_page(table: pd.DataFrame, rows: Sequence[str], setting: captions.Setting, plot: str) -> Page:
@@ -147,7 +173,7 @@ def fractions_page(table: pd.DataFrame, rows: Sequence[str], setting: captions.S
     grids = [
         _pivot(metric.upper(), metric, captions.fractions(metric.upper()), rows, columns, metric) for metric in SHOWN
     ]
-    return Page(f"{captions.title(setting)} by share of training users", captions.common(setting), grids, plot=plot)
+    return Page(captions.title(setting, "-fractions"), captions.common(setting), grids, plot=plot)
 
 
 def _pivot(

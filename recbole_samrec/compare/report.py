@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ import pandas as pd
 
 from recbole_samrec import checkpoint
 from recbole_samrec.compare import plots, render
-from recbole_samrec.compare.captions import Made, Setting, Tuning, title, work
+from recbole_samrec.compare.captions import Made, Setting, Tuning, spread, title, work
 from recbole_samrec.compare.grids import Page, fractions_page, groups_page, main_page
 from recbole_samrec.compare.groups import group_table
+from recbole_samrec.compare.origins import Origin, sentences
 from recbole_samrec.compare.tables import disagreements, fraction_table, main_table
 from recbole_samrec.errors import DataError
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from recbole_samrec.compare.runs import Run
+
+MASKED = {False: "", True: "-masked"}
 
 
 def write_tables(
@@ -29,7 +33,9 @@ def write_tables(
     rows: Sequence[str] = (),
     reasons: Mapping[str, Mapping[str, str]] | None = None,
     masked: bool = False,
+    both: bool = False,
     tuned: Mapping[str, Tuning] | None = None,
+    origins: Sequence[Origin] = (),
     command: str = "",
     settings: Mapping[str, str] | None = None,
 ) -> dict[str, Page]:
@@ -38,7 +44,8 @@ def write_tables(
     They are ``<dataset>``, ``<dataset>-groups`` and, where runs differ in the share of the users that they
     were trained on, ``<dataset>-fractions``, each as ``.md``, ``.csv``, ``.tex``, ``.png`` and ``.pdf``. The first two
     show the runs with the largest share. With the history left out they are ``<dataset>-masked`` and so on, of tuned
-    rows ``<dataset>-tuned`` and ``<dataset>-tuned-masked``. Each file is at every moment the old or the new one.
+    rows ``<dataset>-tuned`` and ``<dataset>-tuned-masked``; where no run was trained on all users, the largest share
+    comes first, as in ``<dataset>-0.2``. Each file is at every moment the old or the new one.
 
     Args:
         runs: The finished runs; those of one data set ranked the same items for the same users.
@@ -46,7 +53,9 @@ def write_tables(
         rows: Labels in the order to show; the first is the reference. By default in the order of the runs.
         reasons: For each data set and row, why runs failed or are waiting.
         masked: Whether what a user had before is left out of the rankings.
+        both: Whether the tables with the history and without it are both written, so that they can name each other.
         tuned: For each data set, how its rows were tuned.
+        origins: Where settings come from that are no defaults.
         command: The command that makes the tables.
         settings: For each data set, what its page says of the settings, as yaml.
 
@@ -56,77 +65,78 @@ def write_tables(
     Raises:
         DataError: The folder cannot be written.
     """
-    reasons = reasons or {}
-    pages = {}
+    reasons, pages = reasons or {}, {}
+    masks = (masked, not masked) if both else (masked,)
     for dataset in dict.fromkeys([*(run.dataset for run in runs), *reasons]):
         why = reasons.get(dataset, {})
         of_set = [run for run in runs if run.dataset == dataset]
         order = list(dict.fromkeys([*rows, *(run.row for run in of_set), *why]))
         made = Made(command, (settings or {}).get(dataset, ""), work(of_set)) if command else None
-        pages[dataset] = _data_set(dataset, of_set, Path(out), order, why, masked, (tuned or {}).get(dataset), made)
+        how, said = (tuned or {}).get(dataset), sentences(origins, of_set)
+        pages[dataset] = _data_set(of_set, Path(out), dataset, order, why, masks, how, said, made)
     return pages
 
 
 def _data_set(
-    dataset: str,
     runs: list[Run],
     out: Path,
+    stem: str,
     rows: list[str],
     why: Mapping[str, str],
-    masked: bool,
+    masks: Sequence[bool],
     tuned: Tuning | None,
+    origins: str,
     made: Made | None,
 ) -> Page:
-    """Write what there is of one data set, and return its main page."""
-    stem = out / f"{dataset}{'-tuned' if tuned else ''}{'-masked' if masked else ''}"
+    """Write what there is of one data set for the first of some masks, and return its main page."""
+    shares = sorted({run.fraction for run in runs})
+    share = f"-{shares[-1]:g}" if shares and shares[-1] < 1 else ""
+    stem = f"{stem}{share}{'-tuned' if tuned else ''}"
+    name = f"{stem}{MASKED[masks[0]]}"
     how, notes = (tuned.words, tuned.notes) if tuned else ("", ())
     if not runs:
         reasons = [f"{row}: {reason}" for row, reason in why.items()]
-        page = Page(stem.name, "No run has finished.", [], [*reasons, *notes])
-        earlier = stem.with_name(f"{stem.name}.md").exists()  # of other rows, and whole
-        return page if earlier else _write(stem, page, None, None)
-    shares = sorted({run.fraction for run in runs})
+        page = Page(name, "No run has finished.", [], [*reasons, *notes])
+        earlier = (out / f"{name}.md").exists()  # of other rows, and whole
+        return page if earlier else _write(out / name, page, None, None)
     notes = [*notes, *(line for run in runs for line in disagreements(run))]
     whole = [run for run in runs if run.fraction == shares[-1]]
-    main = _main(whole, stem, rows, why, notes, masked, how, made)
-    _groups(whole, stem.with_name(f"{stem.name}-groups"), rows, masked, how)
-    if len(shares) > 1:
-        _fractions(runs, stem.with_name(f"{stem.name}-fractions"), rows, masked, how)
-    return main
+    parts = {"": whole, "-groups": whole} | ({"-fractions": runs} if len(shares) > 1 else {})
+    titles = {
+        f"{stem}{MASKED[one]}{kind}": title(Setting.of(part, one, how), kind)
+        for one in masks
+        for kind, part in parts.items()
+    }
+    drawn = {}
+    for kind, part in parts.items():
+        path, setting = out / f"{name}{kind}", Setting.of(part, masks[0], how, origins)
+        page, table, draw = _made(kind, part, setting, rows, why, notes, f"{path.name}.png", made)
+        links = tuple((words, f"{other}.md") for other, words in titles.items() if other != path.name)
+        drawn[kind] = _write(path, replace(page, links=links), table, draw)
+    return drawn[""]
 
 
-def _main(
+def _made(
+    kind: str,
     runs: list[Run],
-    path: Path,
+    setting: Setting,
     rows: list[str],
     why: Mapping[str, str],
     notes: list[str],
-    masked: bool,
-    tuned: str,
+    plot: str,
     made: Made | None,
-) -> Page:
-    table, setting = main_table(runs, rows, why, masked), Setting.of(runs, masked, tuned)
-    page = main_page(table, setting, notes, f"{path.name}.png", made)
-    return _write(path, page, table, lambda: plots.accuracy(table, _title(setting)))
-
-
-def _groups(runs: list[Run], path: Path, rows: list[str], masked: bool, tuned: str) -> Page:
-    table, setting = group_table(runs, masked), Setting.of(runs, masked, tuned)
+) -> tuple[Page, pd.DataFrame, Callable[[], Figure]]:
+    """A page of one kind, its numbers and what draws its plot."""
+    above = f"{title(setting)}, {spread(setting)}"
+    if not kind:
+        table = main_table(runs, rows, why, setting.masked)
+        return main_page(table, setting, notes, plot, made), table, lambda: plots.accuracy(table, above)
+    if kind == "-groups":
+        table, make, draw = group_table(runs, setting.masked), groups_page, plots.groups
+    else:
+        table, make, draw = fraction_table(runs, rows, setting.masked), fractions_page, plots.fractions
     rows = [row for row in rows if row in set(table["row"])]
-    page = groups_page(table, rows, setting, f"{path.name}.png")
-    return _write(path, page, table, lambda: plots.groups(table, rows, _title(setting)))
-
-
-def _fractions(runs: list[Run], path: Path, rows: list[str], masked: bool, tuned: str) -> Page:
-    table, setting = fraction_table(runs, rows, masked), Setting.of(runs, masked, tuned)
-    rows = [row for row in rows if row in set(table["row"])]
-    page = fractions_page(table, rows, setting, f"{path.name}.png")
-    return _write(path, page, table, lambda: plots.fractions(table, rows, _title(setting)))
-
-
-def _title(setting: Setting) -> str:
-    spread = ", mean ± standard deviation over seeds" if setting.seeds[-1] > 1 else ""
-    return f"{title(setting)}{spread}"
+    return make(table, rows, setting, plot), table, lambda: draw(table, rows, above)
 
 
 def _write(path: Path, page: Page, table: pd.DataFrame | None, draw: Callable[[], Figure] | None) -> Page:

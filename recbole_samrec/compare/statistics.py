@@ -1,15 +1,18 @@
-"""Metrics of each user from ranks, and what differences between two models' users allow to say; plain numpy."""
+"""Metrics of each user from ranks, and what differences between two models' users allow to say; numpy and scipy."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
-FLIPS = 100_000
-"""Draws of a randomisation test: p-values near 0.05 are then exact to about 0.0014."""
-RESAMPLES = 10_000
+FLIPS, FEWER_FLIPS = 100_000, 10_000
+"""Draws of a randomisation test: p-values near 0.05 are then exact to about 0.0014; with fewer to 0.0044."""
+MANY_USERS = 25_000
+"""With more users than this a test takes the fewer draws, so that it lasts seconds."""
 EXACT = 16
 """Up to so many users that differ, every one of the 2^16 assignments of signs is counted."""
 
@@ -46,7 +49,12 @@ def per_user(ranks: np.ndarray, metric: str) -> np.ndarray:
     return np.where(ranks <= (int(cut) if cut else math.inf), gain, 0.0)
 
 
-def randomisation_test(differences: np.ndarray, draws: int = FLIPS, seed: int = 0) -> np.ndarray:
+def flips(users: int) -> int:
+    """Draws of a randomisation test over so many users."""
+    return FLIPS if users <= MANY_USERS else FEWER_FLIPS
+
+
+def randomisation_test(differences: np.ndarray, draws: int | None = None, seed: int = 0) -> np.ndarray:
     """Two-sided paired randomisation test of whether the mean difference is zero, for several comparisons.
 
     If two models were interchangeable, each user's difference could as well have the other sign. The p-value is the
@@ -56,7 +64,7 @@ def randomisation_test(differences: np.ndarray, draws: int = FLIPS, seed: int = 
 
     Args:
         differences: Of each user's metric between two models, shape ``[U, C]`` for C comparisons.
-        draws: Assignments of signs that are drawn.
+        draws: Assignments of signs that are drawn; by default :func:`flips`.
         seed: Of the draws.
 
     Returns:
@@ -70,7 +78,7 @@ def randomisation_test(differences: np.ndarray, draws: int = FLIPS, seed: int = 
         p[column] = _counted(values[values != 0])
     many = differing > EXACT
     if many.any():
-        p[many] = _drawn(differences[:, many], draws, seed)
+        p[many] = _drawn(differences[:, many], draws or flips(len(differences)), seed)
     return p
 
 
@@ -109,29 +117,82 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return corrected
 
 
-def bootstrap_intervals(
-    differences: np.ndarray, level: float = 0.95, draws: int = RESAMPLES, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bootstrap intervals of mean differences, for several comparisons over the same users.
+def interval_over_users(differences: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Student's t intervals of mean differences: where they would be for other users and the same trained models.
 
     Args:
-        differences: Of each user's metric between two models, shape ``[U, C]``.
-        level: Share of the resampled means that lies in the interval.
-        draws: Times that as many users are drawn with replacement.
-        seed: Of the draws.
+        differences: Of each user's metric between two models, shape ``[U, C]`` for C comparisons.
+        level: Share of such intervals that hold the truth.
 
     Returns:
-        Lower and upper ends, each of shape ``[C]``.
+        Lower and upper ends, each of shape ``[C]``; NaN of a single user.
     """
-    differences = np.asarray(differences, dtype=np.float64)
-    generator = np.random.default_rng(seed)
-    users, means = len(differences), []
-    for size in _blocks(draws, users):
-        drawn = generator.integers(users, size=(size, users)) + users * np.arange(size)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=size * users).reshape(size, users).astype(np.float64)
-        means.append(times @ differences / users)
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
+    return _interval(differences.mean(axis=0), [_of_users(differences)], level)
+
+
+def interval_over_users_and_seeds(
+    mine: np.ndarray, other: np.ndarray, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals of mean differences: where they would be for other users and for models trained with other seeds.
+
+    Users and seeds are crossed random effects: every seed's model ranks for every user, the users are those of both
+    rows, and the seeds of two rows have nothing to do with each other. The variance of the difference is that of the
+    users' seed-averaged differences over U, and for each row with n seeds (s^2 - MS / U) / n, at least 0: s^2 is the
+    variance of the seeds' means, and MS, the interaction's mean square, is taken off as the users' term holds it
+    already. The quantile is Student's t with Satterthwaite's degrees of freedom, of these mean squares (Satterthwaite
+    1946).
+
+    Args:
+        mine: Metrics of each user by each seed, shape ``[U, n, C]`` for C metrics.
+        other: Those of the same users by the other row, shape ``[U, m, C]``.
+        level: Share of such intervals that hold the truth.
+
+    Returns:
+        Lower and upper ends, each of shape ``[C]``; NaN where a row has one seed, of which nothing can be said.
+    """
+    differences = mine.mean(axis=1) - other.mean(axis=1)
+    parts = [_of_users(differences), *(_of_seeds(row) for row in (mine, other))]
+    return _interval(differences.mean(axis=0), parts, level)
+
+
+class _Part(NamedTuple):
+    """A part of a variance, the mean square that it is known by, in the same unit, and the freedom of that."""
+
+    variance: np.ndarray
+    known_by: np.ndarray
+    freedom: int
+
+
+def _of_users(differences: np.ndarray) -> _Part:
+    users = len(differences)
+    if users < 2:
+        return _unknown(differences.shape[1])
+    variance = differences.var(axis=0, ddof=1) / users
+    return _Part(variance, variance, users - 1)
+
+
+def _of_seeds(values: np.ndarray) -> _Part:
+    users, seeds, metrics = values.shape
+    if users < 2 or seeds < 2:
+        return _unknown(metrics)
+    of_user, of_seed = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
+    residuals = values - of_user - of_seed + values.mean(axis=(0, 1))
+    interaction = (residuals**2).sum(axis=(0, 1)) / ((users - 1) * (seeds - 1))
+    between = of_seed[0].var(axis=0, ddof=1)
+    return _Part(np.maximum(0, between - interaction / users) / seeds, between / seeds, seeds - 1)
+
+
+def _unknown(columns: int) -> _Part:
+    nothing = np.full(columns, np.nan)
+    return _Part(nothing, nothing, 1)
+
+
+def _interval(means: np.ndarray, parts: Sequence[_Part], level: float) -> tuple[np.ndarray, np.ndarray]:
+    variance = sum(part.variance for part in parts)
+    spread = sum(part.known_by**2 / part.freedom for part in parts)
+    freedom = np.divide(variance**2, spread, out=np.ones_like(variance), where=variance != 0)
+    half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
+    return means - half, means + half
 
 
 def _blocks(draws: int, users: int) -> Iterator[int]:

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.compare.statistics import bootstrap_intervals, holm, per_user, randomisation_test
+from recbole_samrec.compare.statistics import (
+    holm,
+    interval_over_users,
+    interval_over_users_and_seeds,
+    per_user,
+    randomisation_test,
+)
 
 if TYPE_CHECKING:
     from recbole_samrec.compare.runs import Run
@@ -133,32 +139,34 @@ def comparisons(
 
     Returns:
         A line for each other row, with these for each metric: ``_difference`` (reference minus row), ``_low`` and
-        ``_high`` (95 % bootstrap interval), ``_p`` (randomisation test) and ``_p_holm`` (corrected over the rows).
+        ``_high`` (95 % interval over users), ``_low_with_seeds`` and ``_high_with_seeds`` (over users and seeds, NaN
+        where a row has one seed), ``_p`` (randomisation test) and ``_p_holm`` (corrected over the rows).
     """
-    users = _users_of_rows(runs, masked, metrics)
-    mine = users.pop(reference, None)
-    if mine is None or not users:
+    of_row: dict[str, list[Run]] = {}
+    for run in runs:
+        of_row.setdefault(run.row, []).append(run)
+    if reference not in of_row or len(of_row) < 2:
         return pd.DataFrame()
-    differences = np.stack([mine - other for other in users.values()], axis=1)  # [U, rows, metrics]
-    flat = differences.reshape(len(mine), -1)
-    shape = differences.shape[1:]
-    p = randomisation_test(flat).reshape(shape)
-    low, high = (end.reshape(shape) for end in bootstrap_intervals(flat))
+    mine = _users_and_seeds(of_row.pop(reference), masked, metrics)
+    differences, intervals = [], []
+    for others in of_row.values():
+        other = _users_and_seeds(others, masked, metrics)
+        differences.append(mine.mean(axis=1) - other.mean(axis=1))
+        intervals.append([*interval_over_users(differences[-1]), *interval_over_users_and_seeds(mine, other)])
+    p = randomisation_test(np.concatenate(differences, axis=1)).reshape(len(of_row), -1)
     columns = {}
     for i, metric in enumerate(metrics):
-        columns[f"{metric}_difference"] = differences[:, :, i].mean(axis=0)
-        columns[f"{metric}_low"], columns[f"{metric}_high"] = low[:, i], high[:, i]
+        columns[f"{metric}_difference"] = [one[:, i].mean() for one in differences]
+        for j, end in enumerate(("low", "high", "low_with_seeds", "high_with_seeds")):
+            columns[f"{metric}_{end}"] = [one[j][i] for one in intervals]
         columns[f"{metric}_p"], columns[f"{metric}_p_holm"] = p[:, i], holm(p[:, i])
-    return pd.DataFrame(columns, index=pd.Index(list(users), name="row"))
+    return pd.DataFrame(columns, index=pd.Index(list(of_row), name="row"))
 
 
-def _users_of_rows(runs: Sequence[Run], masked: bool, metrics: Sequence[str]) -> dict[str, np.ndarray]:
-    """Each user's metrics averaged over the seeds of a row, shape ``[U, metrics]``."""
-    column, of_row = rank_column(masked), {}
-    for run in runs:
-        ranks = run.ranks[column].to_numpy()
-        of_row.setdefault(run.row, []).append(np.stack([per_user(ranks, metric) for metric in metrics], axis=1))
-    return {row: np.mean(seeds, axis=0) for row, seeds in of_row.items()}
+def _users_and_seeds(runs: Sequence[Run], masked: bool, metrics: Sequence[str]) -> np.ndarray:
+    """Each user's metrics by each seed of a row, shape ``[U, seeds, metrics]``."""
+    ranks = np.stack([run.ranks[rank_column(masked)].to_numpy() for run in runs], axis=1)
+    return np.stack([per_user(ranks, metric) for metric in metrics], axis=2)
 
 
 def costs(runs: Sequence[Run]) -> pd.DataFrame:

@@ -137,6 +137,8 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     listener.stage(f"fine-tuning ({words})", trainer.epochs)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     others = reused and state["config"].get("run_dir") != stage["run_dir"]  # else this run's, which was stopped since
+    if reused and not others:
+        trainer.elapsed += state["pretraining"]["seconds"]
     return {**state["pretraining"], "reused": others, "file": file.name, "sha256": digest}
 
 

@@ -365,8 +365,13 @@ def test_a_run_that_was_stopped_in_either_stage_comes_out_alike(data, tmp_path, 
 def test_weights_that_a_stopped_run_had_computed_are_its_own(data, tmp_path):
     folder = tmp_path / "runs/one"
     assert carry_out(data, folder, stop_at=("fine-tuning", 3))[0] is None
+    (file,) = (tmp_path / "runs/pretrained").glob("*.pth")
+    state = checkpoint.load(file)
+    state["pretraining"]["seconds"] = 1000.0  # as if it had taken so long
+    checkpoint.save(file, state)
     resumed, stages = carry_out(data, folder, run.newest_checkpoint(folder))
     assert len(stages) == 1 and resumed["pretraining"]["reused"] is False
+    assert 1000 < resumed["seconds_total"] < 1900
     assert carry_out(data, tmp_path / "runs/two")[0]["pretraining"]["reused"] is True
 
 

@@ -8,7 +8,7 @@ for the same users, in the same order.
 from __future__ import annotations
 
 import hashlib
-import zipfile
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,11 @@ def load(path: Path) -> Ranks:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return Ranks(pd.DataFrame({name: arrays[name] for name in COLUMNS}), str(arrays["test"]))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: these are no ranks of a run ({error}); score the run again") from error
+    except Exception as error:  # zip, zlib and numpy each raise their own for a damaged file
+        raise DataError(
+            f"{path}: these are no ranks of a run ({type(error).__name__}: {error}); remove it, and compare trains the "
+            f"run again: rm {shlex.quote(str(path))}"
+        ) from error
 
 
 class RankRecorder:

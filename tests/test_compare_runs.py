@@ -19,10 +19,11 @@ from tiny import random_events, write_events
 
 from recbole_samrec.compare import conduct, worker
 from recbole_samrec.compare.costs import Costs, seconds_left
-from recbole_samrec.compare.engine import Resources
+from recbole_samrec.compare.display import show_plan
+from recbole_samrec.compare.engine import Resources, run_all
 from recbole_samrec.compare.plan import plan
 from recbole_samrec.compare.rows import read_rows
-from recbole_samrec.compare.runs import finished_runs
+from recbole_samrec.compare.runs import finished_runs, read_record
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.errors import DataError
 from recbole_samrec.record import data_hash
@@ -45,10 +46,10 @@ def data(own_folder):
     return own_folder
 
 
-def jobs_of(names, seeds=(1,), out="out", **given):
+def jobs_of(names, seeds=(1,), out="out", fractions=(1.0,), **given):
     find_dataset("tiny", Path("dataset"))
     sha256 = data_hash({"data_path": "dataset/tiny", "dataset": "tiny", "benchmark_filename": None})
-    return plan(read_rows(names), {"tiny": sha256}, seeds, [1.0], Path(out), given=SMALL | given)
+    return plan(read_rows(names), {"tiny": sha256}, seeds, fractions, Path(out), given=SMALL | given)
 
 
 def silent(done, epochs, best):
@@ -116,6 +117,40 @@ def test_costs_come_from_probes_until_a_run_has_ended(data):
     assert Costs(other, Path("out")).of(other[0]) is None  # a probe of other settings
 
 
+@pytest.mark.parametrize(
+    ("settings", "most", "expected", "said"),
+    [
+        ({}, 300, 40, "~40/300"),
+        ({"stopping_step": 50}, 300, 80, "~80/300"),
+        ({"stopping_step": 500}, 300, 300, "300/300"),
+        ({"stopping_step": 10, "eval_step": 5}, 300, 80, "~80/300"),
+        ({"eval_step": 0}, 300, 300, "300/300"),  # never validated, never stopped
+        ({}, 3, 3, "3/3"),
+    ],
+)
+def test_the_epochs_that_are_expected_leave_early_stopping_its_time(data, settings, most, expected, said):
+    (job,) = jobs_of(["SAMRec"], **settings)
+    costs, told = Costs([job], Path("out")), io.StringIO()
+    costs.probed(job, {"seconds_per_epoch": 1.0, "epochs": most, "memory_mb": 100.0})
+    assert costs.epochs(job) == expected
+    show_plan(Console(file=told, width=100), [job], costs)
+    assert f" {said} " in told.getvalue() and ("taken to be its best epoch" in told.getvalue()) == said.startswith("~")
+    costs.ended(job, {"epochs_run": 17, "seconds_total": 17.0, "peak_memory_mb": 1.0, "config": {"epochs": most}})
+    assert costs.epochs(job) == 17 and not costs.assumed(job)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "7", '{"SAMRec | tiny | 1": %s}'])
+@pytest.mark.parametrize("entry", ["[]", '{"cost": {}}', '{"cost": [], "settings": {}}', '{"left_out": 3}'])
+def test_costs_that_cannot_be_read_are_estimated_again(data, content, entry):
+    (job,) = jobs_of(["SAMRec"])
+    Path("out").mkdir()
+    Path("out/costs.json").write_text(content.replace("%s", entry))
+    costs = Costs([job], Path("out"))
+    assert costs.unknown([job]) == [job] and costs.reason(job) in ("", "3")
+    costs.probed(job, {"seconds_per_epoch": 2.0, "epochs": 300, "memory_mb": 100.0})
+    assert Costs([job], Path("out")).of(job).epochs == 300
+
+
 def test_rows_that_take_too_long_are_left_out_and_say_how_to_add_them(data, monkeypatch):
     jobs = jobs_of(["SAMRec", "GRU4Rec"], seeds=(1, 2))
     costs, started = Costs(jobs, Path("out")), []
@@ -127,6 +162,12 @@ def test_rows_that_take_too_long_are_left_out_and_say_how_to_add_them(data, monk
     told = io.StringIO()
     conduct.train_all(jobs, costs, Resources(), Console(file=told), limit_hours=1, command="compare --out out")
     assert started == jobs[1::2]  # GRU4Rec's: 40 epochs of the other take 11 hours
+    shares = jobs_of(["SAMRec"], fractions=[0.5, 1.0], out="shares")
+    of_shares = Costs(shares, Path("shares"))
+    for job in shares:
+        of_shares.probed(job, {"seconds_per_epoch": 1000.0, "epochs": 300, "memory_mb": 100.0})
+    conduct.train_all(shares, of_shares, Resources(), Console(file=io.StringIO()), limit_hours=1, command="compare")
+    assert ["add it on a faster one: compare" in of_shares.reason(job) for job in shares] == [False, True]
     for reason in (costs.reason(jobs[0]), Costs(jobs, Path("out")).reason(jobs[2])):  # also when it is asked later
         assert "expected to take 11:06:40" in reason and reason.endswith("add it on a faster one: compare --out out")
     assert "left out: SAMRec on tiny: a run is expected" in told.getvalue()
@@ -171,12 +212,113 @@ def test_a_model_of_the_users_own_is_a_row(data):
     assert worker.carry_out(with_sam, 1, silent)["test"]
 
 
-def test_a_damaged_record_is_one_line(data):
-    (job,) = jobs_of(["SAMRec"])
-    worker.carry_out(job, 1, silent)
-    (job.folder / "result.json").write_text("{")
-    runs, damaged = finished_runs([job])
-    assert not runs and "this is no record of a run" in damaged[job]
+COMPARE = ["compare", "--datasets=tiny", "--models=SASRec,GRU4Rec", "--seeds=1,", "--out=out"]
+COMPARE += [f"--{key}={value}" for key, value in SMALL.items()]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("ranks.npz", lambda kept: b""),
+        ("ranks.npz", lambda kept: kept[:100] + bytes(byte ^ 255 for byte in kept[100:140]) + kept[140:]),
+        ("result.json", lambda kept: kept[: len(kept) // 2]),
+        ("result.json", lambda kept: b'{"model": "SAMRec"}'),
+    ],
+)
+def test_a_damaged_run_is_listed_and_trained_again_when_its_file_is_removed(data, name, damage):
+    jobs = jobs_of(["SASRec", "GRU4Rec"])
+    wanted = [figures(worker.carry_out(job, 1, silent)) for job in jobs]
+    file = jobs[0].folder / name
+    file.write_bytes(damage(file.read_bytes()))
+    said = main(*COMPARE, "--tables")
+    assert said.status == 3, said.err
+    remedy = f"remove it, and compare trains the run again: rm {file}"
+    for words in (said.out, Path("out/tiny.md").read_text()):
+        assert f"SASRec: {file}: " in " ".join(words.split()) and remedy in " ".join(words.split())
+    assert "| GRU4Rec | 1 |" in Path("out/tiny.md").read_text()  # the table of the others
+
+    file.unlink()
+    (again,) = (job for job in jobs_of(["SASRec", "GRU4Rec"]) if not job.finished)
+    assert again.folder == jobs[0].folder and figures(worker.carry_out(again, 1, silent)) == wanted[0]
+    assert main(*COMPARE, "--tables").status == 0
+
+
+def test_a_record_is_read_whole_or_not_at_all(data):
+    whole = {"config": {}, "data": {}, "test": {"mrr@10": 0.5}, "seconds_total": 1.5, "peak_memory_mb": 3}
+    file = Path("result.json")
+    file.write_text(json.dumps(whole))
+    assert read_record(file) == whole
+    odd = [{key: value} for key in whole for value in (None, "x", [])]
+    odd += [{"test": {"mrr@10": None}}, {"parameters": ""}]
+    for content in ("", "[]", "7", "{", *(json.dumps(whole | one) for one in odd)):
+        file.write_text(content)
+        with pytest.raises(DataError, match=r"^result\.json: this is no record of a run .*: rm result\.json$"):
+            read_record(file)
+    with pytest.raises(DataError, match="no record of a run"):
+        read_record(Path("missing.json"))
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_starts(data):
+    Path("taken").write_text("")
+    for out in ("taken", "taken/below"):
+        said = main(*COMPARE, f"--out={out}")
+        assert said.status == 2 and f"--out={out}: the folder cannot be written" in " ".join(said.err.split())
+
+
+@pytest.mark.parametrize("hours", ["-1", "0", "nan"])
+def test_a_limit_that_is_no_time_is_refused(data, hours):
+    said = main(*COMPARE, f"--limit_hours={hours}")
+    assert said.status == 2 and f"--limit_hours={hours}: give a number of hours above 0" in " ".join(said.err.split())
+    assert not Path("out").exists()
+
+
+class LosingRay:
+    """Stands in for Ray: processes die as they are told, and the one that holds the board before any other."""
+
+    RayError = type("RayError", (Exception,), {})
+    OutOfMemoryError = type("OutOfMemoryError", (RayError,), {})
+    RayTaskError = type("RayTaskError", (RayError,), {"cause": OSError("no such disk")})
+
+    def __init__(self, outcomes):
+        self.outcomes, self.started, self.max_retries = outcomes, [], None
+        self.exceptions = self
+        self.waited = 0
+
+    def nodes(self):
+        return [{"Resources": {"memory": 2**40}}]
+
+    def remote(self, **options):
+        self.max_retries = options.get("max_retries")
+        board = SimpleNamespace(reports=SimpleNamespace(remote=lambda: "board"))
+        task = SimpleNamespace(remote=self.start)
+        return lambda what: SimpleNamespace(remote=lambda: board, options=lambda **options: task)
+
+    def start(self, job, *more):
+        self.started.append(job.row)
+        return len(self.started) - 1
+
+    def wait(self, references, **options):
+        self.waited += 1
+        return references[-1:] if self.waited == 1 else references[:1], []
+
+    def get(self, reference):
+        outcome = self.OutOfMemoryError() if reference == "board" else self.outcomes[self.started[reference]].pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome, {}
+
+
+def test_a_run_that_is_killed_for_want_of_memory_is_tried_twice(data, monkeypatch):
+    monkeypatch.setattr("recbole_samrec.compare.engine.POLL_SECONDS", 0)
+    dies, lives, fails = jobs_of(["SAMRec", "SASRec", "Pop"])
+    killed, broken = LosingRay.OutOfMemoryError(), LosingRay.RayTaskError()
+    ray = LosingRay({"SAMRec": [killed, killed], "SASRec": [killed, {"test": 1}], "Pop": [broken]})
+    ended = {}
+    run_all(ray, [dies, lives, fails], Resources(), lambda job: 1.0, done=ended.__setitem__)
+    assert ray.max_retries == 0  # Ray itself would go on for ever
+    assert "lost twice, most likely for want of memory" in ended[dies]["failed"] and ended[lives] == {"test": 1}
+    assert "OSError: no such disk" in ended[fails]["failed"]
+    assert ray.started == ["SAMRec", "SASRec", "Pop", "SAMRec", "SASRec"]
 
 
 # With a real Ray -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from command import SMALL, succeed
@@ -97,8 +98,28 @@ def test_another_test_set_has_another_hash(data):
     assert one.test != other.test
 
 
-def test_a_damaged_file_is_an_error(tmp_path):
+@pytest.mark.parametrize("damage", ["none", "empty", "no zip", "cut", "flipped", "packed otherwise", "another array"])
+def test_a_damaged_file_is_an_error(tmp_path, damage):
     file = tmp_path / "ranks.npz"
-    file.write_bytes(b"PK no archive")
-    with pytest.raises(DataError, match="no ranks of a run"):
+    columns = {name: np.arange(1, 400) for name in ranks.COLUMNS}
+    ranks.Ranks(pd.DataFrame(columns), "hash").save(file)
+    whole = file.read_bytes()
+    if damage == "none":
+        assert ranks.load(file).frame["rank"].tolist() == list(range(1, 400))
+        return
+    if damage == "another array":
+        with open(file, "wb") as stream:
+            np.save(stream, np.arange(3))
+    else:
+        method = whole.index(b"PK\x01\x02") + 10  # of the first array, as the archive's table says
+        file.write_bytes(
+            {
+                "empty": b"",
+                "no zip": b"PK no archive",
+                "cut": whole[: len(whole) // 2],
+                "flipped": whole[:200] + bytes(byte ^ 255 for byte in whole[200:240]) + whole[240:],
+                "packed otherwise": whole[:method] + b"\x63" + whole[method + 1 :],
+            }[damage]
+        )
+    with pytest.raises(DataError, match=r"no ranks of a run.*rm .*ranks\.npz"):
         ranks.load(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from recbole_samrec.compare.display import Display, show_plan, spoken
 from recbole_samrec.compare.engine import Resources, cluster, run_all
 from recbole_samrec.compare.plan import Job, by_row
 from recbole_samrec.compare.worker import FAILURE
+from recbole_samrec.errors import UserError
 
 
 def train_all(
@@ -39,9 +41,8 @@ def train_all(
         costs.left_out(members[0], None)
     with cluster(resources) as ray:
         _estimate(ray, costs, waiting, resources, console)
-        for row, *_ in by_row(waiting):
-            if limit_hours is not None and costs.seconds(row) > 3600 * limit_hours:
-                costs.left_out(row, _too_long(costs.seconds(row), limit_hours, command))
+        if limit_hours is not None:
+            _leave_out(costs, waiting, limit_hours, command)
         show_plan(console, jobs, costs)
         todo = [job for job in waiting if not costs.reason(job)]
         with Display(console, todo, costs, _parallel(ray, resources)) as display:
@@ -50,8 +51,9 @@ def train_all(
                 if "failed" not in result:
                     costs.ended(job, result)
                 elif failure_of(job) != result["failed"]:  # its process could not say so itself
-                    job.folder.mkdir(parents=True, exist_ok=True)
-                    run.write_atomically(job.folder / FAILURE, f"{result['failed']}\n")
+                    with suppress(OSError, UserError):  # a folder that cannot be written may be the very reason
+                        job.folder.mkdir(parents=True, exist_ok=True)
+                        run.write_atomically(job.folder / FAILURE, f"{result['failed']}\n")
                 display.ended(job, result)
 
             run_all(
@@ -68,11 +70,15 @@ def _parallel(ray: Any, resources: Resources) -> int:
     return max(1, int(most))
 
 
-def _too_long(seconds: float, limit_hours: float, command: str) -> str:
-    return (
-        f"a run is expected to take {spoken(seconds)} on this machine, more than --limit_hours={limit_hours:g}; add it "
-        f"on a faster one: {command}"
-    )
+def _leave_out(costs: Costs, waiting: Sequence[Job], limit_hours: float, command: str) -> None:
+    """Leave out rows that take too long; of those that differ in the share of users, the last names the command."""
+    long = [first for first, *_ in by_row(waiting) if costs.seconds(first) > 3600 * limit_hours]
+    last = {(job.row, job.dataset): job for job in long}
+    for job in long:
+        words = f"a run is expected to take {spoken(costs.seconds(job))} on this machine, more than "
+        words += f"--limit_hours={limit_hours:g}"
+        named = f"; add it on a faster one: {command}" if last[job.row, job.dataset] is job else ""
+        costs.left_out(job, words + named)
 
 
 def _estimate(ray: Any, costs: Costs, waiting: Sequence[Job], resources: Resources, console: Console) -> None:
@@ -96,5 +102,5 @@ def failure_of(job: Job) -> str:
     """Why the last attempt at a run failed; empty if it did not."""
     try:
         return (job.folder / FAILURE).read_text(encoding="utf-8").splitlines()[0]
-    except (OSError, IndexError):
+    except (OSError, ValueError, IndexError):
         return ""

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from recbole_samrec import run
 from recbole_samrec.compare.engine import MARGIN
 from recbole_samrec.compare.plan import Job, alike
+from recbole_samrec.compare.runs import read_record
 from recbole_samrec.compare.worker import Cost
+from recbole_samrec.errors import DataError
 
 COSTS = "costs.json"
-USUAL_EPOCHS = 40
-"""Epochs that a run is taken to last until one of its row has ended."""
+BEST_EPOCH = 30
+"""The epoch that is taken to be the best of a run until one of its row has ended."""
 UNKNOWN_MB = 2000.0
 """Memory that is reserved for a probe."""
 
@@ -32,14 +37,14 @@ class Costs:
         self._out = out
         self._known: dict[tuple[str, str, float], Cost] = {}
         self._epochs: dict[tuple[str, str, float], list[float]] = {}
-        self._stored = _read(out / COSTS)
+        self._stored = _remembered(out / COSTS)
         for job in jobs:
-            entry = self._stored.get(_name(job)) or {}
-            if "cost" in entry and alike(entry["settings"], {**job.settings, "seed": entry["settings"]["seed"]}):
-                self._known[_key(job)] = Cost(**entry["cost"])
+            if cost := _probed(self._stored.get(_name(job), {}), job):
+                self._known[_key(job)] = cost
         for job in jobs:
-            if job.finished and (result := _read(job.folder / run.RESULT)):
-                self.ended(job, result)
+            if job.finished:
+                with suppress(DataError):  # the tables say so
+                    self.ended(job, read_record(job.folder / run.RESULT))
 
     def unknown(self, jobs: Sequence[Job]) -> list[Job]:
         """For each row of which nothing is known, its first run."""
@@ -62,11 +67,12 @@ class Costs:
 
     def reason(self, job: Job) -> str:
         """Why the row of a run is not trained; empty if it is."""
-        return self._stored.get(_name(job), {}).get("left_out", "")
+        return str(self._stored.get(_name(job), {}).get("left_out", ""))
 
     def _write(self) -> None:
         self._out.mkdir(parents=True, exist_ok=True)
-        run.write_atomically(self._out / COSTS, json.dumps(self._stored, indent=1, default=str) + "\n")
+        text = json.dumps(self._stored, indent=1, default=str) + "\n"
+        run.write_atomically(self._out / COSTS, text, folder="--out")
 
     def ended(self, job: Job, result: Mapping[str, Any]) -> None:
         """Learn from a finished run."""
@@ -96,10 +102,20 @@ class Costs:
         return 0.0 if cost is None else min(1.0, cost.gpu_share * MARGIN)
 
     def epochs(self, job: Job) -> float:
-        """Epochs that a run is expected to last."""
-        ended, cost = self._epochs.get(_key(job)), self.of(job)
-        most, before = (cost.epochs, cost.before) if cost else (USUAL_EPOCHS, 0)
-        return statistics.mean(ended) if ended else before + min(USUAL_EPOCHS, most)
+        """Epochs that a run is expected to last.
+
+        As many as the runs of its row that have ended; until one has, ``BEST_EPOCH`` and those after it that early
+        stopping waits for, as far as there may be so many.
+        """
+        if ended := self._epochs.get(_key(job)):
+            return statistics.mean(ended)
+        expected, cost = BEST_EPOCH + _patience(job.settings), self.of(job)
+        return cost.before + min(expected, cost.epochs) if cost else BEST_EPOCH
+
+    def assumed(self, job: Job) -> bool:
+        """Whether the epochs that a run is expected to last are a guess, which may be too few or too many."""
+        cost = self.of(job)
+        return bool(cost) and _key(job) not in self._epochs and self.epochs(job) < cost.before + cost.epochs
 
     def seconds(self, job: Job) -> float:
         """Seconds that a run is expected to take."""
@@ -132,9 +148,26 @@ def _name(job: Job) -> str:
     return f"{job.row} | {job.dataset} | {job.fraction:g}"
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _patience(settings: Mapping[str, Any]) -> float:
+    """Epochs without a gain after which early stopping ends a run; infinite where nothing is validated."""
+    return settings["stopping_step"] * settings["eval_step"] or math.inf
+
+
+def _remembered(file: Path) -> dict[str, dict[str, Any]]:
+    """What an earlier call knew of each row; nothing where the file is damaged, and it is estimated again."""
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
-        return stored if isinstance(stored, dict) else {}
-    except (OSError, ValueError):
+        return {name: entry for name, entry in stored.items() if isinstance(entry, dict)}
+    except (OSError, ValueError, AttributeError):
         return {}
+
+
+def _probed(entry: Mapping[str, Any], job: Job) -> Cost | None:
+    """The cost that was probed with the settings of a run, whatever its seed; None if there is none."""
+    settings, cost = entry.get("settings"), entry.get("cost")
+    if not (isinstance(settings, dict) and isinstance(cost, dict) and all(isinstance(v, Real) for v in cost.values())):
+        return None
+    try:
+        return Cost(**cost) if alike(settings, {**job.settings, "seed": settings["seed"]}) else None
+    except (KeyError, TypeError):
+        return None

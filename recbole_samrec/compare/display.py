@@ -12,9 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from recbole_samrec.compare.captions import MARK
-from recbole_samrec.compare.costs import Costs, seconds_left
+from recbole_samrec.compare.costs import BEST_EPOCH, Costs, seconds_left
 from recbole_samrec.compare.grids import Page
 from recbole_samrec.compare.plan import Job, by_row
+
+ASSUMED = "~"
+"""Marks epochs that are a guess."""
 
 
 def show_plan(console: Console, jobs: Sequence[Job], costs: Costs) -> None:
@@ -37,7 +40,7 @@ def show_plan(console: Console, jobs: Sequence[Job], costs: Costs) -> None:
         waiting = [job for job in members if not job.finished]
         figures = ["", "", "", ""]
         if cost := costs.of(first):
-            epochs = f"{costs.epochs(first):.0f}/{cost.epochs + cost.before}"
+            epochs = f"{ASSUMED * costs.assumed(first)}{costs.epochs(first):.0f}/{cost.epochs + cost.before}"
             memory = f"{cost.memory_mb / 1000:.1f} GB"
             figures = [f"{cost.seconds_per_epoch:.1f}", epochs, memory, spoken(costs.seconds(first))]
         share = "" if first.fraction == 1 else f", {first.fraction:.0%}"
@@ -45,6 +48,9 @@ def show_plan(console: Console, jobs: Sequence[Job], costs: Costs) -> None:
         if waiting and (reason := costs.reason(first)):
             left_out.append(f"left out: {first.row} on {first.dataset}{share}: {reason}")
     console.print(table)
+    if any(costs.assumed(job) for job in jobs if not job.finished):
+        words = f"no run of the row has ended; {BEST_EPOCH} is taken to be its best epoch, and stopping_step is added"
+        console.print(f"{ASSUMED}: {words}", highlight=False, soft_wrap=True)
     for line in left_out:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 

@@ -21,6 +21,7 @@ from typing import Any
 
 from recbole_samrec import checkpoint, plugin
 from recbole_samrec.compare.plan import Job
+from recbole_samrec.compare.worker import reason_of
 from recbole_samrec.errors import ConfigError
 
 MARGIN = 1.3
@@ -28,7 +29,7 @@ MARGIN = 1.3
 MEGABYTE = 2**20
 LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.5
-LOST = "its process was lost, most likely for want of memory"
+LOST = "its process was lost twice, most likely for want of memory; lower --parallel"
 
 
 @dataclass(frozen=True)
@@ -214,37 +215,53 @@ def run_all(
     """
     board = ray.remote(num_cpus=0)(Board).remote()
     most = max((node["Resources"].get("memory", 0) for node in ray.nodes()), default=0)
-    task = ray.remote(max_calls=1, max_retries=1)(_probe if probe else _work)
+    # Ray does not count how often it kills for want of memory: it would start such a run again without end
+    task = ray.remote(max_calls=1, max_retries=0)(_probe if probe else _work)
     threads = {name: str(resources.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     pending: dict[Any, Job] = {}
-    for job in jobs:
+    lost: set[Job] = set()
+
+    def start(job: Job) -> None:
         needed = memory_mb(job) * MEGABYTE
         if needed > most:
             done(job, {"failed": f"needs about {needed / 2**30:.1f} GB, and there are {most / 2**30:.1f} GB"})
-            continue
+            return
         gpus = resources.gpus if resources.gpus >= 1 else max(resources.gpus, gpu_share(job) * bool(resources.gpus))
         options = {"num_cpus": resources.threads, "num_gpus": gpus, "memory": int(needed)}
         options["runtime_env"] = {"env_vars": threads}
         pending[task.options(**options).remote(job, resources.threads, board, os.getcwd())] = job
+
+    for job in jobs:
+        start(job)
     asked = board.reports.remote()
     while pending:
         ready, _ = ray.wait([*pending, asked], num_returns=1, timeout=POLL_SECONDS)
         for reference in ready:
             if reference == asked:
-                tick(ray.get(asked))
+                with contextlib.suppress(ray.exceptions.RayError):  # the board's process was lost
+                    tick(ray.get(asked))
                 time.sleep(POLL_SECONDS)
                 asked = board.reports.remote()
             else:
                 job = pending.pop(reference)
-                done(job, _result_of(ray, reference, job))
+                result = _result_of(ray, reference, job)
+                if result is not None:
+                    done(job, result)
+                elif job in lost:
+                    done(job, {"failed": LOST})
+                else:
+                    lost.add(job)
+                    start(job)
 
 
-def _result_of(ray: Any, reference: Any, job: Job) -> Mapping[str, Any]:
-    """The result of a run that ended, whose record is then on this machine."""
+def _result_of(ray: Any, reference: Any, job: Job) -> Mapping[str, Any] | None:
+    """The result of a run that ended, whose record is then on this machine; None if its process was lost."""
     try:
         result, files = ray.get(reference)
-    except ray.exceptions.RayError as error:
-        return {"failed": f"{LOST} ({type(error).__name__})"}
+    except ray.exceptions.RayTaskError as error:  # the process lives, and the run could not be begun there
+        return {"failed": reason_of(error.cause)}
+    except ray.exceptions.RayError:
+        return None
     for name, content in files.items():
         if not (job.folder / name).exists():  # it ran on another machine, without a shared disk
             job.folder.mkdir(parents=True, exist_ok=True)

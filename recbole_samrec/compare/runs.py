@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,6 +16,13 @@ from recbole_samrec import ranks
 from recbole_samrec.compare.plan import Job
 from recbole_samrec.errors import DataError
 from recbole_samrec.run import RESULT
+
+KINDS = {
+    **dict.fromkeys(("config", "data", "test"), dict),
+    **dict.fromkeys(("seconds_total", "peak_memory_mb"), Real),
+    **dict.fromkeys(("parameters", "epochs_run", "best_epoch", "seconds_per_epoch"), (Real, type(None))),
+}
+"""What a comparison reads of a record, and the types of it."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +54,30 @@ def read_run(job: Job) -> Run:
     Raises:
         DataError: A file of it cannot be read.
     """
-    kept = ranks.load(job.folder / ranks.RANKS)
-    file = job.folder / RESULT
-    try:
-        result = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: this is no record of a run ({error}); remove it to train the run again") from error
+    kept, result = ranks.load(job.folder / ranks.RANKS), read_record(job.folder / RESULT)
     return Run(job.row, job.dataset, job.seed, job.fraction, result, kept.frame, kept.test)
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """What :func:`recbole_samrec.record.describe` wrote down of a finished run.
+
+    Raises:
+        DataError: It cannot be read, or something is missing.
+    """
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("it holds no settings and no metrics")
+        if odd := [key for key, kind in KINDS.items() if not isinstance(record.get(key), kind)]:
+            raise ValueError(f"it lacks {', '.join(odd)}")
+        if odd := [name for name, value in record["test"].items() if not isinstance(value, Real)]:
+            raise ValueError(f"{', '.join(odd)} is no number")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{file}: this is no record of a run ({error}); remove it, and compare trains the run again: "
+            f"rm {shlex.quote(str(file))}"
+        ) from error
+    return record
 
 
 def finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from recbole_samrec.checks import check_evaluation, check_keys, check_values, de
 from recbole_samrec.compat.config import READ_ARGV, Typed
 from recbole_samrec.data.check import AtomicSummary, check_atomic_files
 from recbole_samrec.data.find import find_dataset
-from recbole_samrec.errors import ConfigError
+from recbole_samrec.errors import ConfigError, UserError
 from recbole_samrec.refusals import RECBOLES, words_of
 from recbole_samrec.settings import literal, nearest
 from recbole_samrec.trainer import GROWS_TREES, no_sam
@@ -46,13 +46,19 @@ def settings_in(files: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def configure(base: dict[str, Any], given: dict[str, Any], note: Callable[[str], None] | None = None) -> Any:
+def configure(
+    base: dict[str, Any],
+    given: dict[str, Any],
+    note: Callable[[str], None] | None = None,
+    read: Collection[str] = (),
+) -> Any:
     """RecBole's configuration from settings.
 
     Args:
         base: Settings of files or of a stored run; a key that nothing is known to read may be the user's own.
         given: Settings that win over those, whose keys must all be known.
         note: Is told what looks odd. Without it the settings are taken as checked before.
+        read: Keys of which nothing is to be said, whether they are known or not.
 
     Raises:
         ConfigError: A key, value, model or data set is wrong.
@@ -68,13 +74,13 @@ def configure(base: dict[str, Any], given: dict[str, Any], note: Callable[[str],
     if note is not None:
         known = plugin.known_keys(model_class, model, dataset)
         check_keys(given, known | set(base))
-        for key in sorted(set(base) - known):
-            if (hint := nearest(key, known)).startswith("did you mean"):
-                note(f"nothing is known to read the setting {key} of the files; {hint}")
+        note_unread(set(base).difference(read), known, note)
         check_values(settings, declarations(plugin.settings_files(model, dataset)))
     argv, defaults = READ_ARGV.set(False), plugin.COMMAND_DEFAULTS.set(True)
     try:
         config = Config(model=model, dataset=dataset, config_dict=Typed(settings))
+    except UserError:
+        raise
     except RECBOLES as error:
         raise ConfigError(words_of(error, settings)) from error
     finally:
@@ -82,6 +88,13 @@ def configure(base: dict[str, Any], given: dict[str, Any], note: Callable[[str],
         plugin.COMMAND_DEFAULTS.reset(defaults)
     check_evaluation(config)
     return config
+
+
+def note_unread(keys: Iterable[str], known: Collection[str], note: Callable[[str], None]) -> None:
+    """Say of which keys of files it seems that others were meant, as nothing is known to read them."""
+    for key in sorted(set(keys).difference(known)):
+        if (hint := nearest(key, known)).startswith("did you mean"):
+            note(f"nothing is known to read the setting {key} of the files; {hint}")
 
 
 def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:

@@ -8,6 +8,7 @@ touched here; defects are mended in :mod:`recbole_samrec.compat`.
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import re
 import sys
@@ -106,6 +107,7 @@ def register(model_class: type) -> str:
     alias = ModuleType(f"recbole.model.{where}_recommender.{name.lower()}")
     alias.__spec__ = ModuleSpec(alias.__name__, None)
     setattr(alias, name, model_class)
+    model_class.source_sha256 = _source_hash(model_class)
     sys.modules[alias.__name__] = alias
     return name
 
@@ -130,6 +132,22 @@ def model_from(source: str) -> str:
     if not hasattr(module, name):
         raise ConfigError(f"--model={source}: there is no {name} in {where}")
     return register(getattr(module, name))
+
+
+def source_hash(model_class: type) -> str | None:
+    """The sha256 of a user's own model as it was when it was made known: of its file, and of those of its bases.
+
+    None for RecBole's models and ours, and for a class that stands in no file.
+    """
+    return vars(model_class).get("source_sha256")
+
+
+def _source_hash(model_class: type) -> str | None:
+    theirs = {*sys.stdlib_module_names, "torch", "recbole", "recbole_samrec"}
+    own = [base.__module__ for base in model_class.__mro__ if base.__module__.partition(".")[0] not in theirs]
+    files = (getattr(sys.modules.get(module), "__file__", None) for module in dict.fromkeys(own))
+    sources = [Path(file).read_bytes() for file in files if file]
+    return hashlib.sha256(b"".join(sources)).hexdigest() if sources else None
 
 
 def _install_trainers(patch: Patcher) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from recbole_samrec.data.layout import Layout
+from recbole_samrec.plugin import source_hash
 from recbole_samrec.settings import plain_config
 from recbole_samrec.trainer import SAMTrainer
 from recbole_samrec.version import __version__
@@ -26,7 +28,7 @@ def describe(
 
     Args:
         config: RecBole's configuration.
-        dataset: RecBole's data set, with the number of ``interactions``.
+        dataset: RecBole's data set, with the number of ``interactions`` and the hash of its ``attributes``.
         trainer: RecBole's trainer, after training.
         test: Metrics of the test set, if there is one.
         seconds_total: Time that the whole run took.
@@ -34,6 +36,7 @@ def describe(
     """
     ours = isinstance(trainer, SAMTrainer)  # boosted trees have no epochs, steps or parameters
     seconds = list(trainer.seconds.values()) if ours else []
+    source = source_hash(config.model_class)
     return {
         "model": config["model"],
         "label": label(config),
@@ -45,7 +48,9 @@ def describe(
             "items": dataset.item_num - 1,
             "interactions": dataset.interactions,
             "sha256": sha256,
+            **({"attributes_sha256": dataset.attributes} if dataset.attributes else {}),
         },
+        **({"source_sha256": source} if source else {}),
         "versions": versions(),
         "revision": revision(),
         "device": device_name(config["device"]),
@@ -166,3 +171,11 @@ def data_hash(config: Any) -> str:
             while block := stream.read(2**20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def attributes_hash(config: Any) -> str | None:
+    """The sha256 of the other files of a data set that are loaded, such as ``.item``; None if there are none."""
+    folder, name, layout = Path(config["data_path"]), config["dataset"], Layout.of(config.final_config_dict)
+    files = [folder / f"{name}.{suffix}" for suffix in ("user", "item", "kg", "link") if layout.loads_any(suffix)]
+    contents = [file.read_bytes() for file in files if file.is_file()]
+    return hashlib.sha256(b"".join(contents)).hexdigest() if contents else None

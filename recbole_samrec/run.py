@@ -23,7 +23,7 @@ from recbole_samrec import checkpoint
 from recbole_samrec.errors import CheckpointError, ConfigError, DataError
 from recbole_samrec.listener import Listener
 from recbole_samrec.ranks import RANKS, Events, RankRecorder
-from recbole_samrec.record import data_hash, describe, renamed, settings_of
+from recbole_samrec.record import attributes_hash, data_hash, describe, renamed, settings_of
 from recbole_samrec.refusals import told_as_user_error
 from recbole_samrec.settings import fingerprint
 from recbole_samrec.trainer import SAMTrainer
@@ -179,6 +179,7 @@ def read_data(config: Any, read: Callable[[Any], Any] | None = None) -> tuple[An
             f"{name}: mode labeled needs a column {dataset.label_field}, and there is none; make it of the ratings "
             "with --threshold=\"{'rating': 4}\", and have them loaded by load_col"
         )
+    dataset.attributes = attributes_hash(config)
     interactions, events = int(dataset.inter_num), Events.of(dataset)
     with told_as_user_error(f"{name} cannot be split with these settings", config):
         loaders = data_preparation(config, dataset)

@@ -1,6 +1,7 @@
 """Which runs a comparison consists of: what names stand for, what all rows share, which folder a run has."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from command import main
 from tiny import random_events, write_events
 
 from recbole_samrec import plugin
-from recbole_samrec.compare.plan import alike, as_yaml, folder_of, plan, settings_of_rows, settings_shown, slug
+from recbole_samrec.compare import command, worker
+from recbole_samrec.compare.plan import Job, alike, as_yaml, folder_of, plan, settings_of_rows, settings_shown, slug
 from recbole_samrec.compare.rows import of_dataset, read_rows
 from recbole_samrec.errors import ConfigError
 
@@ -135,19 +137,190 @@ def test_keys_that_no_row_reads_are_errors():
         settings_of(["SAMRec"], seed=3)
 
 
-def test_runs_with_other_settings_or_data_keep_their_folders(tmp_path):
-    def record(folder, settings, sha256="data"):
-        folder.mkdir(parents=True)
-        (folder / "job.json").write_text(json.dumps({"settings": settings, "sha256": sha256}))
+def job(settings, sha256="data", **more):
+    """A run that asks for its folder."""
+    return Job("SAMRec", "set", 1, 1.0, settings, sha256, Path(), **more)
 
-    first = folder_of(tmp_path, "SAMRec", 1, 1.0, {"sam_rho": 0.1}, "data")
-    record(first, {"sam_rho": 0.1})
-    assert folder_of(tmp_path, "SAMRec", 1, 1.0, {"sam_rho": 0.1}, "data") == first
-    second = folder_of(tmp_path, "SAMRec", 1, 1.0, {"sam_rho": 0.2}, "data")
+
+def record(folder, job):
+    """Leave what a run writes before it starts."""
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(json.dumps({"row": job.row, **job.made_for}))
+
+
+def test_runs_with_other_settings_or_data_keep_their_folders(tmp_path):
+    one, two = job({"sam_rho": 0.1}), job({"sam_rho": 0.2})
+    first = folder_of(tmp_path, one)
+    record(first, one)
+    assert folder_of(tmp_path, one) == first
+    second = folder_of(tmp_path, two)
     assert second.name == f"{first.name}-2"
-    record(second, {"sam_rho": 0.2})
-    assert folder_of(tmp_path, "SAMRec", 1, 1.0, {"sam_rho": 0.1}, "other data").name == f"{first.name}-3"
-    assert folder_of(tmp_path, "SAMRec", 1, 1.0, {"sam_rho": 0.2, "new_setting": 1}, "data") == second
+    record(second, two)
+    assert folder_of(tmp_path, job({"sam_rho": 0.1}, "other data")).name == f"{first.name}-3"
+    assert folder_of(tmp_path, job({"sam_rho": 0.2, "new_setting": 1})) == second
+
+
+def test_a_setting_that_was_chosen_counts_also_where_the_other_run_has_none(tmp_path):
+    plain, chosen = job({"a": 1}), job({"a": 1, "foo": 5}, chosen=("foo",))
+    first = folder_of(tmp_path, plain)
+    record(first, plain)
+    second = folder_of(tmp_path, chosen)
+    assert second != first
+    record(second, chosen)
+    assert folder_of(tmp_path, plain) == first and folder_of(tmp_path, chosen) == second
+    assert folder_of(tmp_path, job({"a": 1, "foo": 6}, chosen=("foo",))).name == f"{first.name}-3"
+    record(tmp_path / "removed" / first.name, chosen)  # the user took the setting back
+    assert folder_of(tmp_path / "removed", plain).name == f"{first.name}-2"
+
+
+@pytest.mark.parametrize("key", ["source_sha256", "attributes_sha256"])
+def test_runs_of_another_source_or_other_attributes_keep_their_folders(tmp_path, key):
+    old, new, said = job({"a": 1}, **{key: "old"}), job({"a": 1}, **{key: "new"}), []
+    first = folder_of(tmp_path, old, note=said.append)
+    record(first, old)
+    assert folder_of(tmp_path, old, note=said.append) == first and not said
+    second = folder_of(tmp_path, new, note=said.append)
+    assert second.name == f"{first.name}-2"
+    assert len(said) == 1 and said[0].endswith("changed since it was trained; it has to be trained again")
+    record(second, new)
+    assert folder_of(tmp_path, new, note=said.append) == second and len(said) == 1
+    record(tmp_path / "older" / first.name, old)
+    made_for = {"settings": {"a": 1}, "sha256": "data"}  # as before there were such hashes
+    (tmp_path / "older" / first.name / "job.json").write_text(json.dumps(made_for))
+    assert folder_of(tmp_path / "older", new).name == first.name
+
+
+def test_a_finished_run_is_known_by_its_result_alone(tmp_path):
+    """Repositories keep no more of it."""
+    old, new = job({"a": 1}, source_sha256="old"), job({"a": 1}, source_sha256="new")
+    folder = folder_of(tmp_path, old)
+    folder.mkdir()
+    result = {"config": {"a": 1}, "data": {"sha256": "data"}, "source_sha256": "old"}
+    (folder / "result.json").write_text(json.dumps(result))
+    assert folder_of(tmp_path, old) == folder != folder_of(tmp_path, new)
+
+
+OWN = """from recbole.model.general_recommender.bpr import BPR
+
+
+class Mine(BPR):
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        self.foo = config["foo"]
+"""
+
+
+def planned(*names, out="out", **more):
+    """The jobs of these rows on the data set in the working folder, and what was said."""
+    said = []
+    jobs = plan(read_rows(names), {"tiny": "hash"}, [1], [1.0], Path(out), note=said.append, **more)
+    return jobs, said
+
+
+def test_a_model_whose_file_was_edited_is_trained_again(data):
+    Path("mine.py").write_text(OWN)
+    (mine, bpr), _ = planned("mine.py:Mine", "BPR")
+    for one in (mine, bpr):
+        record(one.folder, one)
+    found, said = planned("mine.py:Mine", "BPR")
+    assert [one.folder for one in found] == [mine.folder, bpr.folder] and not said
+    Path("mine.py").write_text(OWN + "        self.changed = True\n")
+    (again, same), said = planned("mine.py:Mine", "BPR")
+    assert again.folder.name == "Mine-1-2" and same.folder == bpr.folder
+    assert said == ["Mine on tiny: the source of the model changed since it was trained; it has to be trained again"]
+    Path("other").mkdir()
+    Path("other", "mine.py").write_text(OWN)
+    assert planned("other/mine.py:Mine")[0][0].folder == mine.folder  # the same as before in another place
+
+
+def test_a_model_counts_with_the_file_of_its_base(data, monkeypatch):
+    monkeypatch.syspath_prepend(".")
+    Path("base_of_mine.py").write_text(OWN)
+    Path("derived.py").write_text("from base_of_mine import Mine\n\n\nclass Derived(Mine):\n    pass\n")
+    before = planned("derived.py:Derived")[0][0].source_sha256
+    Path("base_of_mine.py").write_text(OWN + "        self.changed = True\n")
+    assert planned("derived.py:Derived")[0][0].source_sha256 != before
+
+
+def test_a_source_that_changes_while_runs_wait_fails_them(data):
+    Path("mine.py").write_text(OWN)
+    (mine,), _ = planned("mine.py:Mine")
+    Path("mine.py").write_text(OWN + "        self.changed = True\n")
+    read_rows(["mine.py:Mine"])  # as the process of a run does that starts later
+    assert "mine.py has changed since the comparison was started" in worker.carry_out(mine, 1, print)["failed"]
+
+
+def test_keys_of_files_go_to_the_rows_that_know_them_and_to_the_users_own_models(data):
+    Path("mine.py").write_text(OWN)
+    files = {"foo": 5, "hidden_size": 8}
+    jobs, said = planned("mine.py:Mine", "BPR", "SAMRec", files=files)
+    given = {one.row: {key: one.settings[key] for key in files if key in one.settings} for one in jobs}
+    assert given == {"Mine": files, "BPR": {}, "SAMRec": {"hidden_size": 8}}
+    assert not said
+    (plain, bpr), _ = planned("mine.py:Mine", "BPR")
+    for one in (plain, bpr):
+        record(one.folder, one)
+    (chosen, same), _ = planned("mine.py:Mine", "BPR", files={"foo": 5})
+    assert chosen.folder != plain.folder and same.folder == bpr.folder
+
+
+def test_a_setting_of_a_file_at_its_default_makes_no_new_run(data):
+    (one,), _ = planned("SAMRec")
+    older = {key: value for key, value in one.settings.items() if key != "sam_row_radius"}
+    record(one.folder, replace(one, settings=older))
+    assert planned("SAMRec", files={"sam_row_radius": "uniform"})[0][0].folder == one.folder
+    assert planned("SAMRec", files={"sam_row_radius": "frequency"})[0][0].folder != one.folder
+
+
+def test_slips_in_files_are_said_once(data):
+    write_events("dataset", "tiny2", random_events(users=30, items=25))
+    Path("s.yaml").write_text("hidden_size: 8\nhiden_size: 8\n")
+    said = main("compare", "--models=SAMRec,BPR", "--datasets=tiny,tiny2", "--config_files=s.yaml", "--tables")
+    assert said.status == 0 and said.out.count("nothing is known to read") == 1
+    assert "the setting hiden_size of the files; did you mean hidden_size" in said.out
+
+
+def with_attributes(name, of="c"):
+    """Give the items of a data set an attribute."""
+    lines = ["item_id:token\tclass:token_seq", *(f"i{i}\t{of}{i % 3}" for i in range(25))]
+    Path("dataset", name, f"{name}.item").write_text("\n".join(lines) + "\n")
+
+
+def test_other_attributes_of_the_items_make_another_run_of_what_reads_them(data):
+    with_attributes("tiny")
+    before, _ = planned("S3Rec", "SAMRec")
+    for one in before:
+        record(one.folder, one)
+    assert [one.folder for one in planned("S3Rec", "SAMRec")[0]] == [one.folder for one in before]
+    with_attributes("tiny", "d")
+    (s3rec, samrec), said = planned("S3Rec", "SAMRec")
+    assert s3rec.folder.name == "S3Rec-1-2" and samrec.folder == before[1].folder
+    assert len(said) == 1 and "S3Rec on tiny: the attributes in the data set's other files changed" in said[0]
+
+
+@pytest.mark.parametrize("models", ["S3Rec,SAMRec", "SAMRec,S3Rec"])
+def test_a_row_that_a_data_set_does_not_suit_is_left_out_there(data, monkeypatch, models):
+    write_events("dataset", "tiny2", random_events(users=30, items=25))
+    with_attributes("tiny")
+    todo = []
+    monkeypatch.setattr(command, "train_all", lambda jobs, *more, **options: todo.extend(jobs))
+    said = main("compare", f"--models={models}", "--datasets=tiny,tiny2", "--seeds=1,")
+    assert said.status == 3
+    rows = [(one.dataset, one.row) for one in todo]
+    assert sorted(rows) == [("tiny", "S3Rec"), ("tiny", "SAMRec"), ("tiny2", "SAMRec")]
+    reason = "left out: S3Rec on tiny2: dataset/tiny2/tiny2.item is missing"
+    assert said.out.count(reason) == 1 and "tiny2.item is missing" in Path("runs/compare/tiny2.md").read_text()
+
+
+def test_a_data_set_that_suits_no_row_stops_no_other(data, monkeypatch):
+    write_events("dataset", "tiny2", random_events(users=30, items=25))
+    with_attributes("tiny")
+    todo = []
+    monkeypatch.setattr(command, "train_all", lambda jobs, *more, **options: todo.extend(jobs))
+    assert main("compare", "--models=S3Rec", "--datasets=tiny2,tiny", "--seeds=1,").status == 3
+    assert [(one.dataset, one.row) for one in todo] == [("tiny", "S3Rec")]
+    said = main("compare", "--models=S3Rec", "--datasets=tiny2", "--seeds=1,")
+    assert said.status == 2 and "tiny2.item is missing" in said.err and "left out" not in said.out
 
 
 def test_two_names_that_make_one_folder_keep_apart(tmp_path):
@@ -170,6 +343,7 @@ def test_what_a_page_says_of_the_settings():
 def test_what_makes_two_runs_alike():
     assert alike({"a": 1, "eval_memory": 5}, {"a": 1, "eval_memory": 6, "b": 2})
     assert not alike({"a": 1}, {"a": 2})
+    assert not alike({"a": 1}, {"a": 1, "b": 2}, ["b"]) and alike({"a": 1}, {"a": 1, "eval_memory": 2}, ["eval_memory"])
     assert alike({"topk": [5]}, {"topk": [5]}) and not alike({"topk": [5]}, {"topk": [10]})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from recbole_samrec.compare.conduct import failure_of, train_all
 from recbole_samrec.compare.costs import Costs
 from recbole_samrec.compare.display import show_page
 from recbole_samrec.compare.engine import Resources
+from recbole_samrec.compare.origins import Origin, read_origins
 from recbole_samrec.compare.plan import Job, as_yaml, by_row, plan, settings_of_rows, settings_shown
 from recbole_samrec.compare.report import write_tables
 from recbole_samrec.compare.rows import Row, read_rows
 from recbole_samrec.compare.runs import finished_runs
 from recbole_samrec.compare.tuned import FOLDER, Tuned, searches_under, tuned_rows, tuning
 from recbole_samrec.configure import check_data, configure, parse_settings, settings_in
-from recbole_samrec.errors import ConfigError
+from recbole_samrec.errors import ConfigError, DataError
+from recbole_samrec.run import require_writable
 
 HELP = """Trains every row on every data set with every seed, and writes one table for each data set. A run that is
 finished is not trained again: the same command goes on where it was stopped. Settings given as --key=value go to all
@@ -66,12 +68,21 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         UserError: An argument, a setting or a data set is wrong.
     """
 
+    @_once
     def note(line: str) -> None:
         console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
 
+    unsuited: dict[str, dict[str, str]] = {}
+
+    def left_out(row: str, dataset: str, error: DataError) -> None:
+        unsuited.setdefault(dataset, {})[row] = str(error)
+
     tables = [Path(file) for file in (arguments.rows or "").split()]
     rows = read_rows(_words(arguments.models or MODELS, "--models"), tables)
+    origins = read_origins(tables)
     resources = resources_of(arguments)
+    if (hours := arguments.limit_hours) is not None and not hours > 0:
+        raise ConfigError(f"--limit_hours={hours:g}: give a number of hours above 0")
     given = parse_settings(rest)
     files = settings_in((arguments.config_files or "").split())
 
@@ -79,11 +90,11 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     tuned = _tuned(arguments.tuned, rows, names, {**files, **given})
     found = {dataset: {row: one.settings for row, one in of.items()} for dataset, of in tuned.items()}
 
-    def first_row(dataset: str) -> dict[str, Any]:
-        return settings_of_rows(rows[:1], dataset, files, given, tables, found.get(dataset))[rows[0].name]
+    def settings_on(dataset: str) -> dict[str, dict[str, Any]]:
+        return settings_of_rows(rows, dataset, files, given, tables, found.get(dataset))
 
-    datasets = _checked(names, first_row, note)
-    said = {dataset: tuning(of, datasets[dataset]) for dataset, of in tuned.items()}
+    datasets = _checked(names, settings_on, files, note, left_out)
+    said = {dataset: tuning(tuned[dataset], sha256) for dataset, sha256 in datasets.items() if dataset in tuned}
     for dataset, of in said.items():
         for line in of.notes:
             note(f"{dataset}: {line}")
@@ -97,8 +108,13 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         given=given,
         tables=tables,
         tuned=found,
-        note=_once(note),
+        note=note,
+        left_out=left_out,
     )
+    for dataset, reasons in unsuited.items():
+        for row, reason in reasons.items():
+            console.print(f"left out: {row} on {dataset}: {reason}", highlight=False, soft_wrap=True, markup=False)
+    require_writable(arguments.out, "--out")
     costs = Costs(jobs, arguments.out)
     try:
         if not arguments.tables and not all(job.finished for job in jobs):
@@ -108,8 +124,9 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on: {_command()}", highlight=False, soft_wrap=True, markup=False)
         return 130
-    _show_tables(jobs, rows, costs, said, arguments, console)
-    return 0 if all(job.finished for job in jobs) or arguments.tables else 3
+    damaged = _show_tables(jobs, rows, costs, unsuited, said, origins, arguments, console)
+    complete = not unsuited and all(job.finished for job in jobs)
+    return 3 if damaged or not (complete or arguments.tables) else 0
 
 
 def _words(text: str, flag: str) -> list[str]:
@@ -177,14 +194,30 @@ def _tuned(
 
 def _checked(
     names: Sequence[str],
-    settings_on: Callable[[str], dict[str, Any]],
+    settings_on: Callable[[str], Mapping[str, Mapping[str, Any]]],
+    files: Collection[str],
     note: Callable[[str], None],
+    left_out: Callable[[str, str, DataError], None],
 ) -> dict[str, str]:
-    """Find the data sets and check their files once, as the first row reads them; the hashes by name."""
-    hashes = {}
+    """Find the data sets and check their files once, as the first row that they suit reads them; the hashes by name.
+
+    Raises:
+        DataError: One of them cannot be read, or none suits any row.
+    """
+    hashes: dict[str, str] = {}
+    errors: list[DataError] = []
     for name in names:
-        config = configure(settings_on(name) | {"dataset": name}, {}, note)
-        hashes[name] = check_data(config, note).sha256
+        for row, settings in settings_on(name).items():
+            try:
+                config = configure({**settings, "dataset": name}, {}, note, files)
+            except DataError as error:
+                errors.append(error)
+                left_out(row, name, error)
+            else:
+                hashes[name] = check_data(config, note).sha256
+                break
+    if not hashes:
+        raise errors[0]
     return hashes
 
 
@@ -192,13 +225,15 @@ def _show_tables(
     jobs: Sequence[Job],
     rows: Sequence[Row],
     costs: Costs,
+    unsuited: Mapping[str, Mapping[str, str]],
     tuned: Mapping[str, Tuning],
+    origins: Sequence[Origin],
     arguments: argparse.Namespace,
     console: Console,
-) -> None:
-    """Write the tables, show the first ones and say where they all are."""
+) -> Mapping[Job, str]:
+    """Write the tables, show the first ones and say where they all are; give back the runs that are damaged."""
     runs, damaged = finished_runs(jobs)
-    why: dict[str, dict[str, str]] = {job.dataset: {} for job in jobs}
+    why = {dataset: dict(unsuited.get(dataset, {})) for dataset in [*(job.dataset for job in jobs), *unsuited]}
     for members in by_row(jobs):
         if words := _unfinished(members, costs, damaged):
             of_set, first = why[members[0].dataset], members[0]
@@ -212,7 +247,9 @@ def _show_tables(
             rows=[row.name for row in rows],
             reasons=why,
             masked=masked,
+            both=arguments.mask_history,
             tuned=tuned,
+            origins=origins,
             command=_command(),
             settings=settings,
         )
@@ -221,6 +258,7 @@ def _show_tables(
     for dataset in why:
         stem = f"{dataset}-tuned" if tuned else dataset
         console.print(f"tables and plots: {arguments.out / stem}*", highlight=False, markup=False, soft_wrap=True)
+    return damaged
 
 
 def _command() -> str:

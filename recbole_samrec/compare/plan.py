@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from recbole_samrec import plugin
 from recbole_samrec.checks import check_keys
 from recbole_samrec.compare import rows as rows_of
 from recbole_samrec.compare.rows import Row
-from recbole_samrec.configure import configure
-from recbole_samrec.errors import ConfigError
+from recbole_samrec.configure import configure, note_unread
+from recbole_samrec.errors import ConfigError, DataError
 from recbole_samrec.ranks import RANKS
-from recbole_samrec.record import settings_of
+from recbole_samrec.record import attributes_hash, settings_of
 from recbole_samrec.refusals import words_of
 from recbole_samrec.run import RESULT
 from recbole_samrec.settings import DERIVED, OF_ONE_RUN
@@ -28,6 +28,14 @@ JOB = "job.json"
 """What a run's folder was made for; written before it starts."""
 NEUTRAL = OF_ONE_RUN | DERIVED | {"eval_memory", "eval_batch_size", "quiet_terminal", "pretrained_dir"}
 """Settings that do not change a result."""
+HASHED = {
+    "sha256": "the interactions",
+    "attributes_sha256": "the attributes in the data set's other files",
+    "source_sha256": "the source of the model",
+}
+"""Of what the record of a run holds hashes; older ones lack some."""
+MADE_FOR = (*HASHED, "chosen", "settings")
+"""What tells one run of a row from another; the names of a job's fields, and of what ``job.json`` holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +52,9 @@ class Job:
         folder: Where its record is, or will be.
         source: ``file.py:Name`` of a model of the user's own.
         given: Names of the settings that were given above the defaults of RecBole and of the model.
+        chosen: Those of them that are not as the defaults are.
+        attributes_sha256: Hash of the other files of the data set that the row reads, such as ``.item``, if any.
+        source_sha256: Hash of the source of a model of the user's own.
     """
 
     row: str
@@ -55,6 +66,14 @@ class Job:
     folder: Path
     source: str | None = None
     given: tuple[str, ...] = ()
+    chosen: tuple[str, ...] = ()
+    attributes_sha256: str | None = None
+    source_sha256: str | None = None
+
+    @property
+    def made_for(self) -> dict[str, Any]:
+        """What tells it from other runs of its row."""
+        return {name: getattr(self, name) for name in MADE_FOR}
 
     @property
     def title(self) -> str:
@@ -80,6 +99,7 @@ def plan(
     tables: Sequence[Path] = (),
     tuned: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     note: Callable[[str], None] = lambda line: None,
+    left_out: Callable[[str, str, DataError], None] | None = None,
 ) -> list[Job]:
     """All runs of a comparison: the first seed of every row comes before the second of any.
 
@@ -94,38 +114,73 @@ def plan(
         tables: The user's files of rows.
         tuned: For each data set and row, the settings that a search found.
         note: Is told what looks odd.
+        left_out: Is told of a row that a data set does not suit, with the data set's name and the reason.
 
     Raises:
         ConfigError: A setting is wrong, or no row knows it.
+        DataError: A data set does not suit a row, and nobody is to be told.
     """
     files, given = files or {}, given or {}
     for key in ("seed", "train_fraction", "model", "dataset", "run_dir"):
         if key in given or key in files:
             flag = {"seed": "--seeds", "run_dir": "--out"}.get(key, f"--{key}s")
             raise ConfigError(f"{key} belongs to each run of a comparison; use {flag.replace('fractions', 'fraction')}")
+    known: set[str] = set()
     for dataset in datasets:
-        known = [plugin.known_keys(class_of(row), row.model, dataset) for row in rows]
-        check_keys(given, set().union(*known))
+        of_set = set().union(*(plugin.known_keys(class_of(row), row.model, dataset) for row in rows))
+        check_keys(given, of_set)
+        known |= of_set
+    note_unread(files, known, note)
     jobs: list[Job] = []
     taken: set[Path] = set()
-    sources = {row.name: row.source for row in rows}
     for dataset, sha256 in datasets.items():
-        chosen: dict[tuple[str, float], dict[str, Any]] = {}
         above = settings_of_rows(rows, dataset, files, given, tables, (tuned or {}).get(dataset))
-        for row, settings in above.items():
-            for fraction in fractions:
-                config = configure(settings | {"train_fraction": fraction, "dataset": dataset}, {}, note)
-                if (mode := config["eval_args"]["mode"]["test"]) != "full":
-                    raise ConfigError(f"eval_args: a comparison ranks all items, not {mode}; leave mode out")
-                chosen[row, fraction] = settings_of(config)
+        patterns: list[Job] = []
+        for row in rows:
+            try:
+                patterns += [_pattern(row, dataset, share, above[row.name], sha256, files, note) for share in fractions]
+            except DataError as error:
+                if left_out is None:
+                    raise
+                left_out(row.name, dataset, error)
         for seed in seeds:
-            for (name, fraction), settings in chosen.items():
-                complete = settings | {"seed": seed}
-                folder = folder_of(out / dataset, name, seed, fraction, complete, sha256, taken)
-                taken.add(folder)
-                more = (sources[name], tuple(above[name]))
-                jobs.append(Job(name, dataset, seed, fraction, complete, sha256, folder, *more))
+            for pattern in patterns:
+                job = replace(pattern, seed=seed, settings={**pattern.settings, "seed": seed})
+                jobs.append(replace(job, folder=folder_of(out / dataset, job, taken, note)))
+                taken.add(jobs[-1].folder)
     return jobs
+
+
+def _pattern(
+    row: Row,
+    dataset: str,
+    fraction: float,
+    above: Mapping[str, Any],
+    sha256: str,
+    read: Collection[str],
+    note: Callable[[str], None],
+) -> Job:
+    """A row's run on a data set, but for its seed and folder."""
+    config = configure({**above, "train_fraction": fraction, "dataset": dataset}, {}, note, read)
+    if (mode := config["eval_args"]["mode"]["test"]) != "full":
+        raise ConfigError(f"eval_args: a comparison ranks all items, not {mode}; leave mode out")
+    defaults: dict[str, Any] = {}
+    for file in plugin.settings_files(row.model, dataset):
+        defaults |= plugin.read_yaml(file)
+    return Job(
+        row=row.name,
+        dataset=dataset,
+        seed=0,
+        fraction=fraction,
+        settings=settings_of(config),
+        sha256=sha256,
+        folder=Path(),
+        source=row.source,
+        given=tuple(above),
+        chosen=tuple(key for key in above if key not in defaults or not _same(above[key], defaults[key])),
+        attributes_sha256=attributes_hash(config),
+        source_sha256=plugin.source_hash(class_of(row)),
+    )
 
 
 def class_of(row: Row) -> type:
@@ -150,7 +205,8 @@ def settings_of_rows(
 ) -> dict[str, dict[str, Any]]:
     """What each row is given on a data set, above RecBole's defaults; see :func:`plan` for the arguments.
 
-    What a search found comes above what belongs to the row and to the data set, and below what the user gave.
+    What a search found comes above what belongs to the row and to the data set, and below what the user gave. A model
+    of the user's own is given all that is in the files, as it may read more than can be seen.
     """
     of_set, settings = rows_of.of_dataset(dataset, tables), {}
     for row in rows:
@@ -158,7 +214,9 @@ def settings_of_rows(
         own = {key: value for key, value in given.items() if key in known}
         found = (tuned or {}).get(row.name, {})
         of_data = {key: value for key, value in of_set.items() if key in known}
-        settings[row.name] = row.settings(of_data, found, files, own, known=known)
+        theirs = row.model not in plugin.model_names()
+        of_files = {key: value for key, value in files.items() if theirs or key in known}
+        settings[row.name] = row.settings(of_data, found, of_files, own, known=known)
     return settings
 
 
@@ -190,57 +248,68 @@ def as_yaml(settings: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def folder_of(
-    parent: Path,
-    row: str,
-    seed: int,
-    fraction: float,
-    settings: Mapping[str, Any],
-    sha256: str,
-    taken: Collection[Path] = (),
+    parent: Path, job: Job, taken: Collection[Path] = (), note: Callable[[str], None] = lambda line: None
 ) -> Path:
-    """The folder of a run: the one that was made for the same settings and data, or a new one.
+    """The folder of a run: the one that was made for the same settings, data and source, or a new one.
 
-    Runs of one name with other settings keep their folders; this one's then has a number behind its name.
+    Runs of one name that were made for others keep their folders; this one's then has a number behind its name.
+
+    Args:
+        parent: Folder of the data set's runs.
+        job: The run.
+        taken: Folders of other runs.
+        note: Is told of data or a source that have changed since a run, which is then trained again.
     """
-    share = "" if fraction == 1 else f"-{fraction:g}"
-    name = f"{slug(row)}{share}-{seed}"
+    share = "" if job.fraction == 1 else f"-{job.fraction:g}"
+    name = f"{slug(job.row)}{share}-{job.seed}"
+    changed: list[str] = []
     for number in range(1, 1000):
         folder = parent / (name if number == 1 else f"{name}-{number}")
         if folder in taken:  # by another row, whose name makes the same one
             continue
-        made_for = recorded(folder)
-        if made_for is None or (made_for["sha256"] == sha256 and alike(made_for["settings"], settings)):
+        if (made_for := recorded(folder)) is None:
+            for key in changed:
+                what = f"{HASHED[key]} changed since it was trained; it has to be trained again"
+                note(f"{job.row} on {job.dataset}: {what}")
             return folder
-    raise ConfigError(f"{parent}: there are a thousand runs of {row} with seed {seed}; choose another --out")
+        changed = [key for key in HASHED if key in made_for and made_for[key] != job.made_for[key]]
+        if not changed and alike(made_for["settings"], job.settings, {*(made_for.get("chosen") or ()), *job.chosen}):
+            return folder
+    raise ConfigError(f"{parent}: there are a thousand runs of {job.row} with seed {job.seed}; choose another --out")
 
 
 def recorded(folder: Path) -> dict[str, Any] | None:
-    """The settings and the data that a folder's run was made for, or None if nothing readable is there."""
-    for read in (_of_result, _of_job):
-        try:
-            return read(folder)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return None
+    """What a folder's run was made for, or None if nothing readable is there; older records say less."""
+    made_for = {name: value for name, value in _stored(folder / JOB).items() if name in MADE_FOR}
+    result = _stored(folder / RESULT)
+    data = result.get("data")
+    if "config" in result and isinstance(data, dict):
+        found = {"settings": result["config"], **data, **result}
+        made_for |= {name: found[name] for name in MADE_FOR if name in found}
+    return made_for if "sha256" in made_for and isinstance(made_for.get("settings"), dict) else None
 
 
-def _of_result(folder: Path) -> dict[str, Any]:
-    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    return {"settings": result["config"], "sha256": result["data"]["sha256"]}
+def _stored(file: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
-def _of_job(folder: Path) -> dict[str, Any]:
-    made_for = json.loads((folder / JOB).read_text(encoding="utf-8"))
-    return {"settings": made_for["settings"], "sha256": made_for["sha256"]}
-
-
-def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def alike(one: Mapping[str, Any], other: Mapping[str, Any], chosen: Collection[str] = ()) -> bool:
     """Whether two runs' settings give the same result.
 
     A setting that only one of them has was introduced after the other run; its default does what was done before.
+
+    Args:
+        one: Settings of a run.
+        other: Settings of the other.
+        chosen: Settings that one of them was given in place of their defaults; these count also where the other has
+            none.
     """
-    shared = (one.keys() & other.keys()) - NEUTRAL
-    return all(_same(one[key], other[key]) for key in shared)
+    keys = (one.keys() & other.keys()).union(chosen) - NEUTRAL
+    return all(_same(one.get(key), other.get(key)) for key in keys)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -15,11 +15,12 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
+from recbole.utils import get_model
 
 from recbole_samrec import plugin, run
 from recbole_samrec.compare.plan import JOB, Job
 from recbole_samrec.configure import configure
-from recbole_samrec.errors import UserError
+from recbole_samrec.errors import ConfigError, UserError
 from recbole_samrec.listener import Listener
 from recbole_samrec.ranks import RANKS
 from recbole_samrec.record import peak_memory_mb
@@ -103,7 +104,7 @@ def carry_out(job: Job, threads: int, report: Callable[[float, int, float], None
     job.folder.mkdir(parents=True, exist_ok=True)
     try:
         with locked(job.folder):
-            made_for = {"row": job.row, "sha256": job.sha256, "settings": dict(job.settings)}
+            made_for = {"row": job.row, **job.made_for}
             run.write_atomically(job.folder / JOB, json.dumps(made_for, indent=2, default=str) + "\n")
             result = _train(job, report)
             for name in ("last.pth", "previous.pth", FAILURE):
@@ -132,9 +133,16 @@ def _train(job: Job, report: Callable[[float, int, float], None]) -> dict[str, A
 
 
 def _settings(job: Job, folder: Path) -> dict[str, Any]:
-    """A run's settings with its folder; in a fresh process a model of the user's own is made known first."""
+    """A run's settings with its folder; in a fresh process a model of the user's own is made known first.
+
+    Raises:
+        ConfigError: Its source is no longer the one that the comparison was started with.
+    """
     if job.source and not plugin.is_model(job.settings["model"]):
         plugin.model_from(job.source)
+    if job.source and plugin.source_hash(get_model(job.settings["model"])) != job.source_sha256:
+        file = job.source.rpartition(":")[0]
+        raise ConfigError(f"{file} has changed since the comparison was started; give the same command again")
     places = {"run_dir": str(folder), "checkpoint_dir": str(folder)}
     return {**job.settings, **places, "quiet_terminal": True, "show_progress": False}
 

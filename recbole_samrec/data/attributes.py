@@ -30,7 +30,8 @@ def settings_for(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """
     layout, file = Layout.of(settings), folder / f"{folder.name}.item"
     if not file.is_file():
-        raise DataError(f"{file} is missing: S3Rec needs an attribute of the items, such as a column class:token_seq")
+        needed = "S3Rec needs an attribute of the items, such as a column class:token_seq"
+        raise DataError(f"{file} is missing: {needed}; write that file, or choose another model")
     name = chosen(read_header(file, layout), file, settings.get("item_attribute"))
     loaded = settings.get("load_col")
     if loaded is None or loaded.get("item") == "*":  # RecBole loads every column then

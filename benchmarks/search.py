@@ -185,8 +185,8 @@ The searches were made {budget}. The test set was scored once, with the best tri
 GAINED = """\
 The best settings were trained anew with several seeds, and so were the defaults. A trial's own score is no measure of
 its settings: it is the best of many noisy ones, and the same settings score less with other seeds. Mean ± standard
-deviation over seeds; the difference on test with its 95 % interval over users, each averaged over seeds, and the
-p-value of a paired randomisation test."""
+deviation over seeds; the difference on test with its 95 % interval over users and seeds (over users where there is one
+seed), and the p-value of a paired randomisation test on users, each averaged over seeds."""
 MATTERED = """\
 The share of the order of the trials' scores that each setting explains, by a random forest on trials that it has not
 seen; 0 where it does not matter or 30 trials cannot tell. Mean ± standard deviation over folds."""
@@ -258,11 +258,16 @@ def _spread(scores: Sequence[float]) -> str:
 
 
 def gain_of(one: Found, metric: str) -> pd.Series | None:
-    """Tuned minus default on test: ``difference``, ``low``, ``high`` and ``p``; None if either was not trained."""
+    """Tuned minus default on test, or None if either was not trained.
+
+    ``low`` and ``high`` are the 95 % interval over users and seeds, over users alone where there is one seed.
+    """
     if {run.row for run in one.runs} != {TUNED, DEFAULT}:
         return None
     line = comparisons(one.runs, TUNED).loc[DEFAULT]
-    return pd.Series({name: line[f"{metric}_{name}"] for name in ("difference", "low", "high", "p")})
+    seeds = "_with_seeds" if pd.notna(line[f"{metric}_low_with_seeds"]) else ""
+    names = {"difference": "difference", "low": f"low{seeds}", "high": f"high{seeds}", "p": "p"}
+    return pd.Series({ours: line[f"{metric}_{theirs}"] for ours, theirs in names.items()})
 
 
 def _difference(one: Found, metric: str) -> str:
@@ -287,8 +292,8 @@ def gain_sentences(one: Found) -> list[str]:
         return [f"{row}: what the search gained is known when its best settings and the defaults have been trained."]
     promised = f"{row}: the best trial had NDCG@10 {best['valid'][metric]:.4f} on validation; its settings have "
     promised += f"{np.mean(tuned):.4f} over {len(tuned)} seeds, the defaults {np.mean(default):.4f}."
-    if gain["p"] >= 0.05:
-        verdict = "on test the difference is within what other users could have made"
+    if gain["p"] >= 0.05 or gain["low"] <= 0 <= gain["high"]:
+        verdict = "on test the difference is within what other users or seeds could have made"
     else:
         verdict = f"on test the search {'gained' if gain['difference'] > 0 else 'lost'}"
     return [f"{promised} {verdict.capitalize()} ({_difference(one, metric)})."]

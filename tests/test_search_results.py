@@ -61,12 +61,21 @@ def test_a_gain_a_loss_and_neither_are_told_apart():
     said = {
         "gained": [run("tuned", 1), run("default", 5)],
         "lost": [run("tuned", 5), run("default", 1)],
-        "within what other users": [run("tuned", noisy), run("default", noisy[::-1])],
+        "within what other users or seeds": [run("tuned", noisy), run("default", noisy[::-1])],
     }
     for words, runs in said.items():
         (sentence,) = pages.gain_sentences(found(runs))
         assert words in sentence
         assert [words in other for other in said] == [word in sentence for word in said]
+
+
+def test_a_gain_that_one_odd_seed_makes_is_none():
+    runs = [run(kind, rank, seed=seed) for kind, ranks in {"tuned": (1, 3), "default": (3, 4)}.items()
+            for seed, rank in enumerate(ranks, 2020)]  # fmt: skip
+    one = found(runs)
+    gain = pages.gain_of(one, "ndcg@10")
+    assert gain["p"] < 0.05 and gain["low"] < 0 < gain["difference"] < gain["high"]
+    assert "within what other users or seeds" in pages.gain_sentences(one)[0]
 
 
 def test_a_gain_is_the_difference_over_users_on_test():

@@ -192,6 +192,16 @@ def test_pages_name_those_beside_them(tmp_path):
     assert re.findall(r"\]\((.+?\.md)\)", text) == ["tiny_set-groups.md"]
 
 
+def test_pages_of_a_share_of_the_users_leave_those_of_all_alone(tmp_path):
+    write_tables([run(fraction=0.2), run()], tmp_path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    write_tables([run(fraction=0.2), run(fraction=0.5)], tmp_path)
+    assert all((tmp_path / name).read_bytes() == content for name, content in before.items())
+    added = {file.name for file in tmp_path.glob("*.md")} - before.keys()
+    assert added == {"tiny_set-0.5.md", "tiny_set-0.5-groups.md", "tiny_set-0.5-fractions.md"}
+    assert "Trained on 50 % of the users." in (tmp_path / "tiny_set-0.5.md").read_text(encoding="utf-8")
+
+
 def test_costs():
     of = {"parameters": 7, "seconds_per_epoch": 2.0, "best_epoch": 4, "peak_memory_mb": 100.0}
     table = costs([run(**of), run(seed=2, **(of | {"best_epoch": 6, "peak_memory_mb": 300.0})), run("Pop")])

@@ -233,15 +233,17 @@ def run_all(
 
     for job in jobs:
         start(job)
-    asked = board.reports.remote()
+    asked = [board.reports.remote()]
     while pending:
-        ready, _ = ray.wait([*pending, asked], num_returns=1, timeout=POLL_SECONDS)
+        ready, _ = ray.wait([*pending, *asked], num_returns=1, timeout=POLL_SECONDS)
         for reference in ready:
-            if reference == asked:
-                with contextlib.suppress(ray.exceptions.RayError):  # the board's process was lost
-                    tick(ray.get(asked))
-                time.sleep(POLL_SECONDS)
-                asked = board.reports.remote()
+            if reference in asked:
+                try:
+                    tick(ray.get(reference))
+                    time.sleep(POLL_SECONDS)
+                    asked = [board.reports.remote()]
+                except ray.exceptions.RayError:  # the board was lost; ray 2.60 started no more runs while one asked on
+                    asked = []
             else:
                 job = pending.pop(reference)
                 result = _result_of(ray, reference, job)

@@ -55,7 +55,8 @@ def test_keys_of_a_result_that_the_readme_names_are_there(tmp_path, monkeypatch)
     readme = (ROOT / "README.md").read_text()
     table = readme.split("`result.json`, which other programs may rely on")[1].split("\n## ")[0]
     cells = re.findall(r"^\| (`.*?) \|", table, re.M)
-    named = set(re.findall(r"`(\w+)`", " ".join(cells))) - {"pretraining", "sharpness"}  # which not every run has
+    of_some_runs = {"pretraining", "sharpness", "source_sha256"}
+    named = set(re.findall(r"`(\w+)`", " ".join(cells))) - of_some_runs
     assert named == set(json.loads(Path("pop", "result.json").read_text()))
 
 

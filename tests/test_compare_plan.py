@@ -203,7 +203,7 @@ def test_a_finished_run_is_known_by_its_result_alone(tmp_path):
 OWN = """from recbole.model.general_recommender.bpr import BPR
 
 
-class Mine(BPR):
+class Planned(BPR):
     def __init__(self, config, dataset):
         super().__init__(config, dataset)
         self.foo = config["foo"]
@@ -219,24 +219,24 @@ def planned(*names, out="out", **more):
 
 def test_a_model_whose_file_was_edited_is_trained_again(data):
     Path("mine.py").write_text(OWN)
-    (mine, bpr), _ = planned("mine.py:Mine", "BPR")
+    (mine, bpr), _ = planned("mine.py:Planned", "BPR")
     for one in (mine, bpr):
         record(one.folder, one)
-    found, said = planned("mine.py:Mine", "BPR")
+    found, said = planned("mine.py:Planned", "BPR")
     assert [one.folder for one in found] == [mine.folder, bpr.folder] and not said
     Path("mine.py").write_text(OWN + "        self.changed = True\n")
-    (again, same), said = planned("mine.py:Mine", "BPR")
-    assert again.folder.name == "Mine-1-2" and same.folder == bpr.folder
-    assert said == ["Mine on tiny: the source of the model changed since it was trained; it has to be trained again"]
+    (again, same), said = planned("mine.py:Planned", "BPR")
+    assert again.folder.name == "Planned-1-2" and same.folder == bpr.folder
+    assert said == ["Planned on tiny: the source of the model changed since it was trained; it has to be trained again"]
     Path("other").mkdir()
     Path("other", "mine.py").write_text(OWN)
-    assert planned("other/mine.py:Mine")[0][0].folder == mine.folder  # the same as before in another place
+    assert planned("other/mine.py:Planned")[0][0].folder == mine.folder  # the same as before in another place
 
 
 def test_a_model_counts_with_the_file_of_its_base(data, monkeypatch):
     monkeypatch.syspath_prepend(".")
     Path("base_of_mine.py").write_text(OWN)
-    Path("derived.py").write_text("from base_of_mine import Mine\n\n\nclass Derived(Mine):\n    pass\n")
+    Path("derived.py").write_text("from base_of_mine import Planned\n\n\nclass Derived(Planned):\n    pass\n")
     before = planned("derived.py:Derived")[0][0].source_sha256
     Path("base_of_mine.py").write_text(OWN + "        self.changed = True\n")
     assert planned("derived.py:Derived")[0][0].source_sha256 != before
@@ -244,23 +244,23 @@ def test_a_model_counts_with_the_file_of_its_base(data, monkeypatch):
 
 def test_a_source_that_changes_while_runs_wait_fails_them(data):
     Path("mine.py").write_text(OWN)
-    (mine,), _ = planned("mine.py:Mine")
+    (mine,), _ = planned("mine.py:Planned")
     Path("mine.py").write_text(OWN + "        self.changed = True\n")
-    read_rows(["mine.py:Mine"])  # as the process of a run does that starts later
+    read_rows(["mine.py:Planned"])  # as the process of a run does that starts later
     assert "mine.py has changed since the comparison was started" in worker.carry_out(mine, 1, print)["failed"]
 
 
 def test_keys_of_files_go_to_the_rows_that_know_them_and_to_the_users_own_models(data):
     Path("mine.py").write_text(OWN)
     files = {"foo": 5, "hidden_size": 8}
-    jobs, said = planned("mine.py:Mine", "BPR", "SAMRec", files=files)
+    jobs, said = planned("mine.py:Planned", "BPR", "SAMRec", files=files)
     given = {one.row: {key: one.settings[key] for key in files if key in one.settings} for one in jobs}
-    assert given == {"Mine": files, "BPR": {}, "SAMRec": {"hidden_size": 8}}
+    assert given == {"Planned": files, "BPR": {}, "SAMRec": {"hidden_size": 8}}
     assert not said
-    (plain, bpr), _ = planned("mine.py:Mine", "BPR")
+    (plain, bpr), _ = planned("mine.py:Planned", "BPR")
     for one in (plain, bpr):
         record(one.folder, one)
-    (chosen, same), _ = planned("mine.py:Mine", "BPR", files={"foo": 5})
+    (chosen, same), _ = planned("mine.py:Planned", "BPR", files={"foo": 5})
     assert chosen.folder != plain.folder and same.folder == bpr.folder
 
 

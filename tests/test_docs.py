@@ -91,6 +91,15 @@ def test_what_the_first_screen_says_of_sam_is_in_the_results():
             trained = table.drop(["SAMRec", "Pop"])
             sure = (trained[f"{metric}_low_with_seeds"] > 0) | (trained[f"{metric}_high_with_seeds"] < 0)
             assert not (sure & (trained[f"{metric}_p_holm"] < 0.05)).any()
+    tuned = pd.read_csv(ROOT / "results/ml-100k-tuned.csv").set_index("row")
+    of_rows = [f"{tuned.loc[row, 'ndcg@10_mean']:.4f} ± {tuned.loc[row, 'ndcg@10_std']:.4f}" for row in tuned.index]
+    assert "SAMRec has NDCG@10 {} on ml-100k and SASRec {}".format(*of_rows) in said
+    between = [tuned.loc["SASRec", f"ndcg@10_{part}"] for part in ("difference", "low_with_seeds", "high_with_seeds")]
+    assert "(difference {:+.4f}, {:+.4f} to {:+.4f})".format(*between) in said
+    assert tuned.loc["SASRec", "seeds"] == 5 and between[1] < 0 < between[0]
+    page = (ROOT / "results/search.md").read_text()
+    assert "- SAMRec:" in page and "On test the search gained" in page.split("- SASRec:")[0]
+    assert "On test the difference is within what other users or seeds" in page.split("- SASRec:")[1]
     assert "with one seed so far, SAMRec is below SASRec too" in said
     assert beauty.loc["SASRec", "seeds"] == 1 and beauty.loc["SASRec", "ndcg@10_difference"] < 0
 

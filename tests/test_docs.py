@@ -107,15 +107,16 @@ def test_what_the_first_screen_says_of_sam_is_in_the_results():
 def test_what_the_readme_says_of_sharpness_is_in_the_reports():
     said = " ".join((ROOT / "README.md").read_text().split())
     tops = {}
-    for report in ("with-dropout", "without-dropout"):
+    for report in ("with-dropout", "without-dropout", "tuned"):
         measures = pd.read_csv(ROOT / "results/sharpness" / report / "measures.csv")
         lines = measures[measures["measure"] == "top eigenvalue"].set_index("label")
         sasrec, samrec = (next(line for label, line in lines.iterrows() if name in label) for name in ("SAS", "SAM"))
         assert samrec["high"] < sasrec["low"]
         assert (samrec["runs"], sasrec["runs"]) == (3, 3)
         tops[report] = f"{sasrec['value']:.2f} to {samrec['value']:.2f}"
-    assert f"from {tops['with-dropout']}, and from {tops['without-dropout']} where neither has dropout" in said
+    words = "from {}, from {} where neither has dropout, and from {} where both were tuned"
+    assert words.format(*tops.values()) in said
     page = (ROOT / "results/sharpness.md").read_text()
-    assert "Adaptive sharpness, not told apart: SAMRec against SASRec (with-dropout)" in page
+    assert "Adaptive sharpness, not told apart: SAMRec tuned against SASRec tuned (tuned), SAMRec against SASRec" in page
     assert "no difference is shown" in said
-    assert "shown to be better or worse; not shown to be more or less robust: SAMRec against SASRec (with-drop" in page
+    assert "shown to be better or worse; not shown to be more or less robust: SAMRec tuned against SASRec tuned" in page

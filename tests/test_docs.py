@@ -100,8 +100,8 @@ def test_what_the_first_screen_says_of_sam_is_in_the_results():
     page = (ROOT / "results/search.md").read_text()
     assert "- SAMRec:" in page and "On test the search gained" in page.split("- SASRec:")[0]
     assert "On test the difference is within what other users or seeds" in page.split("- SASRec:")[1]
-    assert "with one seed so far, SAMRec is below SASRec too" in said
-    assert beauty.loc["SASRec", "seeds"] == 1 and beauty.loc["SASRec", "ndcg@10_difference"] < 0
+    assert "with one or two seeds a model so far, SAMRec is below SASRec too" in said
+    assert set(beauty["seeds"]) == {1, 2} and beauty.loc["SASRec", "ndcg@10_difference"] < 0
 
 
 def test_what_the_readme_says_of_sharpness_is_in_the_reports():

@@ -7,7 +7,7 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -165,17 +165,22 @@ def data_hash(config: Any) -> str:
     folder, name = Path(config["data_path"]), config["dataset"]
     parts = config["benchmark_filename"]
     files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
-    digest = hashlib.sha256()
-    for file in files:
-        with open(folder / file, "rb") as stream:
-            while block := stream.read(2**20):
-                digest.update(block)
-    return digest.hexdigest()
+    return _sha256(folder / file for file in files)
 
 
 def attributes_hash(config: Any) -> str | None:
     """The sha256 of the other files of a data set that are loaded, such as ``.item``; None if there are none."""
     folder, name, layout = Path(config["data_path"]), config["dataset"], Layout.of(config.final_config_dict)
     files = [folder / f"{name}.{suffix}" for suffix in ("user", "item", "kg", "link") if layout.loads_any(suffix)]
-    contents = [file.read_bytes() for file in files if file.is_file()]
-    return hashlib.sha256(b"".join(contents)).hexdigest() if contents else None
+    there = [file for file in files if file.is_file()]
+    return _sha256(there) if there else None
+
+
+def _sha256(files: Iterable[Path]) -> str:
+    """The sha256 of files one after the other, read piece by piece, as they may be larger than the memory."""
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()

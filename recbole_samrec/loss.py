@@ -25,6 +25,9 @@ CACHED_ELEMENTS = 2**20
 LARGEST_CHUNK = 2**25
 """Logits of the largest chunk, 128 MB in single precision; a chunk on a GPU is that large."""
 
+DENSE_ITEMS = 32
+"""Up to so many items in the catalogue for each wanted score, all scores are computed, which takes less time."""
+
 FEWEST_ROWS = 128
 """States of a chunk, even if their logits leave the cache: each chunk reads and writes the table's whole gradient."""
 
@@ -203,6 +206,9 @@ def bpr(positive: Tensor, negative: Tensor, *, denominator: float | Tensor | Non
 def item_scores(states: Tensor, table: Tensor, items: Tensor, *, sparse: bool = False) -> Tensor:
     """Scores of items that each row has for itself.
 
+    Each row's own items are read from the table one by one. Where the catalogue is small, a matrix product of all
+    states and all items takes less time and memory than that, so the scores are picked from it.
+
     Args:
         states: States ``[n, d]``.
         table: Item table ``[N, d]``.
@@ -212,6 +218,8 @@ def item_scores(states: Tensor, table: Tensor, items: Tensor, *, sparse: bool = 
     Returns:
         Inner products in the shape of ``items``.
     """
+    if items.dim() == 2 and not sparse and len(table) <= DENSE_ITEMS * items.shape[1]:
+        return (states @ table.T).gather(1, items)
     rows = F.embedding(items, table, sparse=sparse)
     if items.dim() == 1:
         return (states * rows).sum(1)

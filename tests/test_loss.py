@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from recbole_samrec import loss
 from recbole_samrec.loss import (
     _chunk_rows,
     bpr,
@@ -373,7 +374,9 @@ class TestBPR:
 class TestScores:
     @pytest.mark.parametrize("sparse", [True, False])
     @pytest.mark.parametrize("shape", [(7,), (7, 3)])
-    def test_of_each_rows_own_items(self, shape, sparse):
+    @pytest.mark.parametrize("dense", [0, 32])
+    def test_of_each_rows_own_items(self, monkeypatch, dense, shape, sparse):
+        monkeypatch.setattr(loss, "DENSE_ITEMS", dense)
         states, table, _ = problem()
         items = torch.randint(1, 11, shape, generator=torch.Generator().manual_seed(0))
         scores = item_scores(states, table, items, sparse=sparse)

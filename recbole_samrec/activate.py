@@ -1,6 +1,10 @@
 """Importing this module mends RecBole and makes our models known to it; the order of its imports matters."""
 
 # ruff: noqa: E402
+from recbole_samrec.allocator import ask_for_large_pages
+
+ask_for_large_pages()  # before torch makes its first tensor
+
 from recbole_samrec import compat
 from recbole_samrec.compat import stack
 

@@ -1,13 +1,16 @@
 """Memory that the process keeps: nothing but time and space may change by it."""
 
+import os
 import platform
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from tiny import build, make_config, random_events, write_events
 
-from recbole_samrec import trainer
-from recbole_samrec.allocator import keep_freed_memory
+from recbole_samrec import allocator, trainer
+from recbole_samrec.allocator import LARGE_PAGES, ask_for_large_pages, keep_freed_memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has this setting")
@@ -28,3 +31,37 @@ def test_only_rows_of_prefixes_need_it(own_folder, monkeypatch, training, fast, 
     write_events("dataset", "tiny", random_events(users=20, items=15))
     build(make_config("SAMRec", "dataset", training=training, fast_dropout=fast))
     assert len(calls) == kept
+
+
+HUGE = """
+import sys, torch
+if sys.argv[1:]: import recbole_samrec
+table = torch.ones(2 ** 25)
+lines = open("/proc/self/smaps").read().splitlines()
+print(sum(int(line.split()[1]) for line in lines if line.startswith("AnonHugePages")) // 1024)
+"""
+
+
+def megabytes_of_large_pages(*arguments: str, **variables: str) -> int:
+    """How much of a process with a tensor of 128 MB is in large pages; with arguments it imports this package."""
+    environment = {name: value for name, value in os.environ.items() if name != LARGE_PAGES}
+    environment |= {"PYTHONPATH": str(Path(allocator.__file__).parents[1]), **variables}
+    command = [sys.executable, "-c", HUGE, *arguments]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has them by this name")
+def test_large_tensors_are_in_large_pages():
+    if megabytes_of_large_pages(**{LARGE_PAGES: "1"}) < 64 or megabytes_of_large_pages(**{LARGE_PAGES: "0"}) >= 64:
+        pytest.skip("the system does not leave it to programs, or has none at the moment")
+    assert megabytes_of_large_pages("ours") >= 64
+
+
+@pytest.mark.parametrize(("there", "given", "expected"), [(True, None, "1"), (True, "0", "0"), (False, None, None)])
+def test_large_pages_are_asked_for_where_there_are_any(own_folder, monkeypatch, there, given, expected):
+    monkeypatch.setattr(allocator, "KERNELS", own_folder if there else own_folder / "none")
+    monkeypatch.setenv(LARGE_PAGES, given or "")
+    if given is None:
+        monkeypatch.delenv(LARGE_PAGES)
+    ask_for_large_pages()
+    assert os.environ.get(LARGE_PAGES) == expected

@@ -40,15 +40,15 @@ def importance(trials: pd.DataFrame, parameters: Sequence[Parameter], *, seed: i
         seed: Of the forests, the quarters and the shuffles.
 
     Returns:
-        A line for each parameter, the most important first: ``parameter``, ``importance`` (mean over the quarters, not
-        below 0) and ``spread`` (their standard deviation). No line with fewer than 8 trials or one score only.
+        A line for each parameter, the most important first: ``parameter``, ``importance`` (mean over the quarters, kept
+        between 0 and 1) and ``spread`` (their standard deviation). No line with fewer than 8 trials or one score only.
     """
     trials = scored(trials)
     lines = []
     if len(trials) >= FEWEST and trials["score"].nunique() > 1 and parameters:
         inputs = np.column_stack([encoded(trials[one.name], one) for one in parameters])
         added = _added_errors(inputs, trials["score"].rank().to_numpy(), seed)
-        lines = zip([one.name for one in parameters], added.mean(axis=0).clip(0), added.std(axis=0), strict=True)
+        lines = zip([one.name for one in parameters], added.mean(axis=0).clip(0, 1), added.std(axis=0), strict=True)
     table = pd.DataFrame(lines, columns=["parameter", "importance", "spread"])
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 

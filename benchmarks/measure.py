@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -14,8 +13,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
-"""Environment variable by which torch asks the system for large pages."""
 PROFILED = 6
 """Steps of which the profile is taken."""
 STARTUP_STEPS = 25
@@ -24,8 +21,6 @@ STARTUP_STEPS = 25
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
     """Carry out a request of ``cases.py``; what is returned is explained there and in ``report.py``."""
-    if request.get("recbole"):
-        os.environ[LARGE_PAGES] = "0"  # RecBole alone does not ask for them
     import torch
 
     torch.set_num_threads(request["threads"])

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recbole_samrec.allocator import LARGE_PAGES
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -68,6 +70,8 @@ class Records:
             command = [sys.executable, "-m", "benchmarks.measure", str(asked), str(answer)]
             threads = str(measurement.request["threads"])
             environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TMPDIR": scratch}
+            if measurement.request.get("recbole"):
+                environment[LARGE_PAGES] = "0"  # RecBole alone does not ask for them
             run = subprocess.run(command, capture_output=True, text=True, env=environment)
             if run.returncode < 0:  # most often because memory ran out
                 return {"failed": f"the system ended the process (signal {-run.returncode})"}

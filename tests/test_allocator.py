@@ -60,8 +60,7 @@ def test_large_tensors_are_in_large_pages():
 @pytest.mark.parametrize(("there", "given", "expected"), [(True, None, "1"), (True, "0", "0"), (False, None, None)])
 def test_large_pages_are_asked_for_where_there_are_any(own_folder, monkeypatch, there, given, expected):
     monkeypatch.setattr(allocator, "KERNELS", own_folder if there else own_folder / "none")
-    monkeypatch.setenv(LARGE_PAGES, given or "")
-    if given is None:
-        monkeypatch.delenv(LARGE_PAGES)
+    environment = {LARGE_PAGES: given} if given else {}
+    monkeypatch.setattr(os, "environ", environment)
     ask_for_large_pages()
-    assert os.environ.get(LARGE_PAGES) == expected
+    assert environment.get(LARGE_PAGES) == expected

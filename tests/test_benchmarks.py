@@ -15,6 +15,7 @@ from benchmarks.breakdown import group_of
 from benchmarks.records import Measurement, Records
 from benchmarks.report import Results, first_reaching, markdown, page, targets
 from benchmarks.synthetic import sequences
+from recbole_samrec.allocator import LARGE_PAGES
 from recbole_samrec.data.batches import PackedBatches
 from recbole_samrec.nn import transformer
 from tests.tiny import SMALL, random_events, write_events
@@ -176,6 +177,16 @@ def test_what_failed_is_told_and_not_kept(status, said, why, tmp_path, monkeypat
     monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: ended)
     assert why in records.measure(one)["failed"]
     assert records.find(one) is None
+
+
+@pytest.mark.parametrize(("recbole", "asked"), [(True, "0"), (False, "1")])
+def test_recbole_alone_asks_for_no_large_pages(recbole, asked, tmp_path, monkeypatch):
+    environments = []
+    monkeypatch.setenv(LARGE_PAGES, "1")  # as importing this package sets it
+    ended = subprocess.CompletedProcess([], 1, "", "ended")
+    monkeypatch.setattr(subprocess, "run", lambda *args, env, **kwargs: environments.append(env) or ended)
+    Records(tmp_path).measure(Measurement("epochs", "tiny", "a", 1, {"threads": 1, "recbole": recbole}))
+    assert [one[LARGE_PAGES] for one in environments] == [asked]
 
 
 def test_an_unknown_data_set_is_refused(capsys):

@@ -14,6 +14,17 @@ KERNELS = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """Names of settings in glibc's ``malloc.h``."""
 LARGEST = 2**31 - 1
+MUCH_FREED = 2**30
+"""Bytes of freed memory that a process may keep; little that is given back and taken again costs more than it helps."""
+
+
+class _Heap(ctypes.Structure):
+    """glibc's ``struct mallinfo2``; ``fordblks`` are the bytes that were freed and not given back."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    ]
 
 
 def keep_freed_memory() -> bool:
@@ -27,6 +38,26 @@ def keep_freed_memory() -> bool:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if hasattr(ctypes, "CDLL") else None
     return bool(mallopt and mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, LARGEST))
+
+
+def give_back_freed_memory(much: int = MUCH_FREED) -> bool:
+    """Give the system back what was freed between tensors that are in use, if that is much.
+
+    The C library gives back only what lies at the end of its memory. Where the shapes of batches differ, pieces are
+    left in between, more of them with every epoch: S3Rec's pre-training on Amazon_Beauty holds 0.7 GB and took 3.7.
+
+    Args:
+        much: Bytes of freed memory up to which it is kept.
+
+    Returns:
+        Whether memory was given back. A C library other than glibc 2.33 or later is left alone.
+    """
+    library = ctypes.CDLL(None) if hasattr(ctypes, "CDLL") else None
+    heap, trim = getattr(library, "mallinfo2", None), getattr(library, "malloc_trim", None)
+    if heap is None or trim is None:
+        return False
+    heap.restype = _Heap
+    return heap().fordblks > much and bool(trim(0))
 
 
 def ask_for_large_pages() -> None:

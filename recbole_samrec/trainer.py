@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from recbole_samrec import ranking
-from recbole_samrec.allocator import keep_freed_memory
+from recbole_samrec.allocator import give_back_freed_memory, keep_freed_memory
 from recbole_samrec.data import share
 from recbole_samrec.data.frequency import item_counts
 from recbole_samrec.data.history import HistoryMask
@@ -171,6 +171,7 @@ class SAMTrainer(Resumable, Trainer):
             self.sam_step.settle()
             SCALER.reset(token)
             torch.set_autocast_dtype(device, before)
+            give_back_freed_memory()
             self.seconds[epoch_idx] = self.seconds.get(epoch_idx, 0.0) + time.perf_counter() - started
 
     def _report_training(self, epoch_idx: int, losses: Any, steps: int) -> None:

@@ -10,7 +10,12 @@ import pytest
 from tiny import build, make_config, random_events, write_events
 
 from recbole_samrec import allocator, trainer
-from recbole_samrec.allocator import LARGE_PAGES, ask_for_large_pages, keep_freed_memory
+from recbole_samrec.allocator import (
+    LARGE_PAGES,
+    ask_for_large_pages,
+    give_back_freed_memory,
+    keep_freed_memory,
+)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has this setting")
@@ -22,6 +27,42 @@ def test_glibc_takes_the_setting():
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     assert not keep_freed_memory()
+    assert not give_back_freed_memory(0)
+
+
+def test_each_epoch_ends_by_giving_back_memory(own_folder, monkeypatch):
+    calls = []
+    monkeypatch.setattr(trainer, "give_back_freed_memory", lambda: calls.append(1))
+    write_events("dataset", "tiny", random_events(users=20, items=15))
+    loaders, _, fitted = build(make_config("SAMRec", "dataset", epochs=3))
+    fitted.fit(loaders[0], saved=False)
+    assert len(calls) == 3
+
+
+FRAGMENTED = """
+import sys, torch
+from recbole_samrec.allocator import give_back_freed_memory
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2 ** 20
+
+pieces = [torch.ones(2 ** 14) for _ in range(4000)]   # 64 kB each, too small to be mapped one by one
+del pieces[::2]
+before = resident()
+print(give_back_freed_memory(int(sys.argv[1])), before - resident(), sum(float(piece.sum()) for piece in pieces))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver() < ("glibc", "2.33"), reason="only glibc 2.33 or later knows what is free")
+@pytest.mark.parametrize("much", [2**20, 2**30])
+def test_memory_freed_between_tensors_in_use_is_given_back_if_it_is_much(much):
+    environment = os.environ | {"PYTHONPATH": str(Path(allocator.__file__).parents[1]), LARGE_PAGES: "0"}
+    command = [sys.executable, "-c", FRAGMENTED, str(much)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()
+    given, megabytes, left = printed[0] == "True", float(printed[1]), float(printed[2])
+    assert given == (much == 2**20)
+    assert megabytes > 90 if given else megabytes < 10  # 2000 tensors were 125 MB
+    assert left == 2000 * 2**14
 
 
 @pytest.mark.parametrize(("training", "fast", "kept"), [("prefix", True, 1), ("prefix", False, 0), ("packed", True, 0)])

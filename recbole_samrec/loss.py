@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recbole_samrec.nn import KERNEL_ROWS, padded_rows
+
 CACHED_ELEMENTS = 2**20
 """Logits of a chunk on a CPU, so that they stay in its cache between the three matrix products."""
 
@@ -360,8 +362,12 @@ def _sweep(
     for_rows: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Loss and the wanted gradients, one chunk of states after the other in the same buffer."""
-    narrow = _product_dtype(states, rows)
+    narrow, wanted = _product_dtype(states, rows), len(states)
     wide = torch.float32 if narrow == torch.bfloat16 else narrow
+    if narrow == torch.bfloat16 and states.is_cpu:
+        # Rows of zeros are added, which are zero in the table's gradient, and whose own losses and gradients are cut.
+        states, targets = (padded_rows(part.detach()) for part in (states, targets))
+        chunk += -chunk % KERNEL_ROWS
     with torch.no_grad(), torch.autocast(states.device.type, enabled=False):
         left, right = states.to(narrow), rows.to(narrow)
         scaled = left * scale if for_rows else left
@@ -383,8 +389,8 @@ def _sweep(
             if for_rows:
                 _add_product(of_rows, errors.T, scaled[part], beta=1)
         if for_states:
-            of_states.mul_(scale)
-        return losses.sum() * scale, of_states, of_rows
+            of_states = of_states[:wanted].mul_(scale)
+        return losses[:wanted].sum() * scale, of_states, of_rows
 
 
 def _losses_and_errors(logits: Tensor, own: Tensor, log_weights: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -21,9 +21,11 @@ Attention = Callable[[Tensor, Tensor, Tensor, nn.Dropout], Tensor]
 
 LEVELS = 1 << 16
 """Dropout compares 16 random bits with a threshold, so its probability is a multiple of 1 / 65536."""
-
-
 LOWEST = torch.iinfo(torch.int64).min
+
+KERNEL_ROWS = 64
+"""Products in bfloat16 on a CPU have a multiple of so many rows: their kernels are compiled for each shape, which takes
+longer than the product, and nearly every batch has another number of targets."""
 
 
 class _BulkDropout(torch.autograd.Function):
@@ -174,7 +176,14 @@ def transformer(x: Tensor, layers: Sequence[nn.Module], where: Tensor, attend: A
     """
     for layer in layers[:-1]:
         x = transformer_layer(x, layer, None, attend)
+    if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        return transformer_layer(x, layers[-1], padded_rows(where), attend)[: len(where)]
     return transformer_layer(x, layers[-1], where, attend)
+
+
+def padded_rows(x: Tensor) -> Tensor:
+    """A tensor ``[n, ...]`` with zeros behind it, so that it has a multiple of :data:`KERNEL_ROWS` rows."""
+    return F.pad(x, (0, 0) * (x.dim() - 1) + (0, -len(x) % KERNEL_ROWS))
 
 
 def activation(forward: nn.Module) -> Callable[[Tensor], Tensor]:

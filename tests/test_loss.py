@@ -129,8 +129,9 @@ class TestCrossEntropy:
         assert of_states.flatten().tolist() == [0.5, -0.5]
         assert of_table.flatten().tolist() == [-500, 0, 500]
 
-    def test_under_autocast_is_near_the_loss_of_single_precision(self):
-        states, table, targets = problem(64, 200, 16, torch.float32)
+    @pytest.mark.parametrize("n", [1, 61, 64, 200])
+    def test_under_autocast_is_near_the_loss_of_single_precision(self, n):
+        states, table, targets = problem(n, 200, 16, torch.float32)
         exact = cross_entropy(states, table, targets)
         with torch.autocast("cpu", torch.bfloat16):
             loss = cross_entropy(states, table, targets, chunk_elements=200 * 13)

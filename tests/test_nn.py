@@ -5,8 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from recbole_samrec import nn as fast
+from recbole_samrec.loss import cross_entropy
 
 
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 1 / 3, 0.9])
@@ -101,3 +103,55 @@ def test_gelu_is_recboles():
     torch.testing.assert_close(fast.activation(block)(x), block.gelu(x))
     assert fast.activation(block) is F.gelu
     assert fast.activation(FeedForward(4, 4, 0.0, "swish", 1e-12))(x).equal(block.swish(x))
+
+
+class Products(TorchDispatchMode):
+    """Remembers the shapes of all matrix products in bfloat16, as pairs of operands."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
+            a, b = args[-2:]
+            if a.dtype == torch.bfloat16:
+                self.shapes.add((*a.shape, *b.shape))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def layers():
+    from recbole.model.layers import TransformerEncoder
+
+    torch.manual_seed(0)
+    return TransformerEncoder(2, 2, 8, 16, 0.0, 0.0, "gelu", 1e-12).layer
+
+
+def test_kernels_in_bfloat16_serve_batches_of_different_numbers_of_targets(layers):
+    """Compiling one for a shape takes longer than its product."""
+    x, table = torch.randn(4, 50, 8), torch.randn(300, 8, requires_grad=True)
+    seen = []
+    for n in (65, 100, 128):
+        with Products() as products:
+            with torch.autocast("cpu", torch.bfloat16):
+                states = fast.transformer(x, layers, torch.arange(n))
+                loss = cross_entropy(states, table, torch.arange(n), chunk_elements=300 * 50)
+            loss.backward()
+        seen.append(products.shapes)
+    assert len(seen[0]) > 8 and seen[0] == seen[1] == seen[2]
+
+
+@pytest.mark.parametrize("n", [1, 64, 65])
+def test_rows_for_the_kernels_change_no_state_and_no_gradient(layers, n):
+    x, outer = torch.randn(2, 50, 8, requires_grad=True), torch.randn(n, 8)
+    where = torch.randperm(100)[:n]
+    wanted = fast.transformer(x, layers, torch.arange(100)).flatten(0, -2)[where]
+    with torch.autocast("cpu", torch.bfloat16):
+        states = fast.transformer(x, layers, where)
+    assert states.shape == (n, 8)
+    torch.testing.assert_close(states, wanted, rtol=0.05, atol=0.05)
+    inputs = [x, *layers.parameters()]
+    found, right = (torch.autograd.grad((one * outer).sum(), inputs, allow_unused=True) for one in (states, wanted))
+    for mine, other in zip(found, right, strict=True):
+        assert (mine - other).norm() < 0.05 * other.norm() + 0.05

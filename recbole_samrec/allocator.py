@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 """Environment variable that torch reads once, before its first tensor."""
@@ -27,6 +29,11 @@ class _Heap(ctypes.Structure):
     ]
 
 
+def _c_function(name: str) -> Any:
+    """A function of the C library, or None if there is none of this name; on Windows the library cannot be asked."""
+    return None if sys.platform == "win32" else getattr(ctypes.CDLL(None), name, None)
+
+
 def keep_freed_memory() -> bool:
     """Let this process keep the memory of freed tensors for the next ones.
 
@@ -36,7 +43,7 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the C library knows such a setting; others are left as they are.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if hasattr(ctypes, "CDLL") else None
+    mallopt = _c_function("mallopt")
     return bool(mallopt and mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, LARGEST))
 
 
@@ -52,8 +59,7 @@ def give_back_freed_memory(much: int = MUCH_FREED) -> bool:
     Returns:
         Whether memory was given back. A C library other than glibc 2.33 or later is left alone.
     """
-    library = ctypes.CDLL(None) if hasattr(ctypes, "CDLL") else None
-    heap, trim = getattr(library, "mallinfo2", None), getattr(library, "malloc_trim", None)
+    heap, trim = _c_function("mallinfo2"), _c_function("malloc_trim")
     if heap is None or trim is None:
         return False
     heap.restype = _Heap

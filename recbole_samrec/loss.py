@@ -364,11 +364,11 @@ def _sweep(
     """Loss and the wanted gradients, one chunk of states after the other in the same buffer."""
     narrow, wanted = _product_dtype(states, rows), len(states)
     wide = torch.float32 if narrow == torch.bfloat16 else narrow
-    if narrow == torch.bfloat16 and states.is_cpu:
-        # Rows of zeros are added, which are zero in the table's gradient, and whose own losses and gradients are cut.
-        states, targets = (padded_rows(part.detach()) for part in (states, targets))
-        chunk += -chunk % KERNEL_ROWS
     with torch.no_grad(), torch.autocast(states.device.type, enabled=False):
+        if narrow == torch.bfloat16 and states.is_cpu:
+            # Rows of zeros are added, which are zero in the table's gradient; their own losses and gradients are cut.
+            states, targets = padded_rows(states), padded_rows(targets)
+            chunk += -chunk % KERNEL_ROWS
         left, right = states.to(narrow), rows.to(narrow)
         scaled = left * scale if for_rows else left
         of_states = torch.empty_like(states, dtype=wide) if for_states else None

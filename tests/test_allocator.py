@@ -30,6 +30,12 @@ def test_another_c_library_is_left_alone(monkeypatch):
     assert not give_back_freed_memory(0)
 
 
+def test_windows_is_not_asked_for_a_c_library(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: pytest.fail("Python raises a TypeError there"))
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert not keep_freed_memory() and not give_back_freed_memory(0)
+
+
 def test_each_epoch_ends_by_giving_back_memory(own_folder, monkeypatch):
     calls = []
     monkeypatch.setattr(trainer, "give_back_freed_memory", lambda: calls.append(1))

@@ -27,6 +27,9 @@ KERNEL_ROWS = 64
 """Products in bfloat16 on a CPU have a multiple of so many rows: their kernels are compiled for each shape, which takes
 longer than the product, and nearly every batch has another number of targets."""
 
+GROUP_ROWS = 64
+"""Rows of a group of like length: more are filled up further, and fewer do not keep a core busy."""
+
 
 class _BulkDropout(torch.autograd.Function):
     """Multiplies by a mask of ones and zeros, scaled so that the mean stays; the mask is kept for the backward pass."""
@@ -146,7 +149,7 @@ def transformer_layer(
     Returns:
         ``[B, L, d]``, or ``[n, d]`` where positions were named.
     """
-    attention, forward = layer.multi_head_attention, layer.feed_forward
+    attention = layer.multi_head_attention
     batch, length, size = x.shape
     heads = attention.num_attention_heads
     parts = (attention.query, attention.key, attention.value)
@@ -157,9 +160,7 @@ def transformer_layer(
     context = context.transpose(1, 2).reshape(batch, length, size)
     if where is not None:
         context, x = (part.reshape(-1, size).index_select(0, where) for part in (context, x))
-    x = attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
-    inner = activation(forward)(forward.dense_1(x))
-    return forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)
+    return _after_attention(x, context, layer)
 
 
 def transformer(x: Tensor, layers: Sequence[nn.Module], where: Tensor, attend: Attention = causal_attention) -> Tensor:
@@ -179,6 +180,81 @@ def transformer(x: Tensor, layers: Sequence[nn.Module], where: Tensor, attend: A
     if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         return transformer_layer(x, layers[-1], padded_rows(where), attend)[: len(where)]
     return transformer_layer(x, layers[-1], where, attend)
+
+
+def transformer_at_ends(
+    x: Tensor, layers: Sequence[nn.Module], lengths: Tensor, attend: Attention = causal_attention
+) -> Tensor:
+    """The last hidden states of a Transformer at the ends of rows.
+
+    Args:
+        x: Embedded left-aligned rows ``[B, L, d]``.
+        layers: RecBole's ``TransformerLayer`` modules, at least one.
+        lengths: Number of positions of each row, shape ``[B]``, at least 1.
+        attend: How positions see each other; causally unless named. The end of a row sees all of the row in any case.
+
+    Returns:
+        Shape ``[B, d]``.
+    """
+    for layer in layers[:-1]:
+        x = transformer_layer(x, layer, None, attend)
+    layer = layers[-1]
+    end = x[torch.arange(len(x), device=x.device), lengths - 1]
+    return _after_attention(end, attention_of_ends(x, end, lengths, layer.multi_head_attention), layer)
+
+
+def attention_of_ends(x: Tensor, end: Tensor, lengths: Tensor, attention: nn.Module) -> Tensor:
+    """What the ends of rows gather from their rows, without a key or a value of any position.
+
+    A score ``q (K x + k)`` is ``(K' q) x + q k``, and the sum of ``w (V x + v)`` over a row, with the weights ``w``, is
+    ``V`` times the sum of ``w x``, and ``v`` times the sum of ``w``: the large products with ``K`` and ``V`` are needed
+    once for each row.
+
+    Args:
+        x: Hidden states of left-aligned rows, shape ``[B, L, d]``.
+        end: Those at the ends of the rows, shape ``[B, d]``.
+        lengths: Number of positions of each row, shape ``[B]``, at least 1.
+        attention: RecBole's ``MultiHeadAttention``.
+
+    Returns:
+        The heads' results beside each other, before they are mixed, shape ``[B, d]``.
+    """
+    batch, length, size = x.shape
+    heads = attention.num_attention_heads
+    query, key, value = attention.query, attention.key, attention.value
+    asked = query(end).view(batch, heads, 1, size // heads) / math.sqrt(size // heads)
+    looked_for = asked @ key.weight.view(heads, size // heads, size)
+    beyond = torch.arange(length, device=x.device) >= lengths.unsqueeze(1)
+    scores = looked_for.squeeze(2) @ x.transpose(1, 2) + (asked.squeeze(2) * key.bias.view(heads, -1)).sum(-1, True)
+    weights = attention.attn_dropout(scores.masked_fill(beyond.unsqueeze(1), -math.inf).softmax(-1))
+    gathered = (weights @ x).unsqueeze(2) @ value.weight.view(heads, size // heads, size).transpose(1, 2)
+    return (gathered.squeeze(2) + weights.sum(-1, True) * value.bias.view(heads, -1)).reshape(batch, size)
+
+
+def _after_attention(x: Tensor, context: Tensor, layer: nn.Module) -> Tensor:
+    """The rest of a layer, position by position: both tensors ``[..., d]``, the result alike."""
+    attention, forward = layer.multi_head_attention, layer.feed_forward
+    x = attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
+    inner = activation(forward)(forward.dense_1(x))
+    return forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)
+
+
+def in_groups_of_like_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, lengths: Tensor) -> Tensor:
+    """States of rows, computed on a CPU for some rows at a time: no short one is then filled up to the longest of all.
+
+    Args:
+        states: From left-aligned rows ``[n, l]`` and their lengths ``[n]`` to their states ``[n, d]``.
+        rows: Left-aligned rows ``[B, L]``.
+        lengths: Their lengths, shape ``[B]``, at least 1.
+
+    Returns:
+        Shape ``[B, d]``.
+    """
+    if rows.device.type != "cpu" or len(rows) <= GROUP_ROWS:
+        return states(rows[:, : max(lengths.tolist(), default=1)], lengths)
+    order = lengths.argsort(stable=True)
+    groups = [(rows[which, : int(lengths[which[-1]])], lengths[which]) for which in order.split(GROUP_ROWS)]
+    return torch.cat([states(*group) for group in groups])[order.argsort()]
 
 
 def padded_rows(x: Tensor) -> Tensor:

@@ -155,3 +155,60 @@ def test_rows_for_the_kernels_change_no_state_and_no_gradient(layers, n):
     found, right = (torch.autograd.grad((one * outer).sum(), inputs, allow_unused=True) for one in (states, wanted))
     for mine, other in zip(found, right, strict=True):
         assert (mine - other).norm() < 0.05 * other.norm() + 0.05
+
+
+class SameDraw(torch.nn.Module):
+    """Dropout of attention weights that always draws the same."""
+
+    def __init__(self, mask):
+        super().__init__()
+        self.mask = mask
+
+    def forward(self, weights):
+        return weights * self.mask
+
+
+@pytest.mark.parametrize("both_sides", [True, False])
+def test_the_ends_of_rows_are_computed_alone_with_the_same_values_and_gradients(layers, both_sides):
+    for parameter in layers.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    lengths = torch.tensor([1, 6, 3])
+    x, outer = torch.randn(3, 6, 8, requires_grad=True), torch.randn(3, 8)
+    attend = fast.attention_without(torch.arange(6) >= lengths[:, None]) if both_sides else fast.causal_attention
+    ends = torch.arange(3) * 6 + lengths - 1
+    inputs = [x, *layers.parameters()]
+    states = fast.transformer_at_ends(x, layers, lengths, attend), fast.transformer(x, layers, ends, attend)
+    torch.testing.assert_close(*states)
+    for mine, other in zip(*(torch.autograd.grad((one * outer).sum(), inputs) for one in states), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
+
+
+def test_the_ends_of_rows_drop_weights_of_attention_as_all_positions_do(layers):
+    attention = layers[0].multi_head_attention
+    attention.attn_dropout = SameDraw(torch.randint(0, 3, (2, 2, 6)).float())
+    x = torch.randn(2, 6, 8)
+    maps = (attention.query, attention.key, attention.value)
+    query, key, value = (one(x).view(2, 6, 2, 4).transpose(1, 2) for one in maps)
+    weights = (query[:, :, -1:] @ key.transpose(2, 3) / 2).softmax(-1) * attention.attn_dropout.mask.unsqueeze(2)
+    right = (weights @ value).reshape(2, 8)
+    found = fast.attention_of_ends(x, x[:, -1], torch.tensor([6, 6]), attention)
+    torch.testing.assert_close(found, right)
+
+
+def test_rows_are_computed_in_groups_that_are_filled_up_no_further_than_their_longest():
+    lengths = torch.randint(1, 40, (150,))
+    rows = torch.arange(150)[:, None].repeat(1, 50)
+    shapes = []
+
+    def states(group, sizes):
+        assert torch.equal(lengths[group[:, 0]], sizes) and group.size(1) == sizes.max()
+        shapes.append(tuple(group.shape))
+        return group[:, :1]
+
+    assert torch.equal(fast.in_groups_of_like_length(states, rows, lengths), rows[:, :1])
+    assert [shape[0] for shape in shapes] == [64, 64, 22] and shapes == sorted(shapes, key=lambda shape: shape[1])
+
+
+def test_no_rows_have_no_states():
+    states = fast.in_groups_of_like_length(lambda rows, lengths: rows[:, :1].float(), torch.ones(0, 5), torch.ones(0))
+    assert states.shape == (0, 1)

@@ -45,9 +45,7 @@ class CL4SRec(Contrastive):
         """The users' training sequences; made when they are first needed, since scoring does without them."""
         return of_users(self._dataset, self.max_seq_length, self.mask_vector.device)
 
-    def packed_states(self, item_seq: Tensor, where: Tensor) -> Tensor:
-        """The states at the positions ``where``, shape ``[n]``, of flattened left-aligned rows ``[B, L]``."""
-        return packed.of_transformer(self, item_seq, where)
+    packed_states = packed.of_transformer
 
     def auxiliary_loss(self, batch: Any) -> Tensor:
         """The contrastive loss of users drawn anew, times its weight; it does not depend on the batch."""
@@ -61,7 +59,10 @@ class CL4SRec(Contrastive):
     def view_states(self, items: Tensor, lengths: Tensor) -> Tensor:
         """The last states ``[B, d]`` of a random view of each of some rows ``[B, L]``."""
         items, lengths = augment(items, lengths, mask_item=self.n_items, **self._rates)
+        return packed.ends_of_transformer(self, items, lengths, self.vectors_of)
+
+    def vectors_of(self, items: Tensor) -> Tensor:
+        """Vectors ``[B, L, d]`` of rows of items ``[B, L]``, of which some may be the mask."""
         masked = items == self.n_items
         vectors = self.item_embedding(items.masked_fill(masked, 0))
-        vectors = torch.where(masked.unsqueeze(-1), self.mask_vector, vectors)
-        return packed.of_item_vectors(self, vectors, packed.ends(lengths, items.size(1)))
+        return torch.where(masked.unsqueeze(-1), self.mask_vector, vectors)

@@ -48,9 +48,7 @@ class DuoRec(Contrastive):
         """Finds training sequences by their targets."""
         return SameLabel(self.rows.targets)
 
-    def packed_states(self, item_seq: Tensor, where: Tensor) -> Tensor:
-        """The states at the positions ``where``, shape ``[n]``, of flattened left-aligned rows ``[B, L]``."""
-        return packed.of_transformer(self, item_seq, where)
+    packed_states = packed.of_transformer
 
     def auxiliary_loss(self, batch: Any) -> Tensor:
         """The contrastive loss of sequences drawn anew, times its weight; it does not depend on the batch."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from recbole_samrec.model import packed
 from recbole_samrec.model.samrec import SAMRec
 
@@ -24,6 +22,4 @@ class gSASRec(SAMRec):
     now and then the target itself; here it is drawn from the others.
     """
 
-    def packed_states(self, item_seq: Tensor, where: Tensor) -> Tensor:
-        """The states at the positions ``where``, shape ``[n]``, of flattened left-aligned rows ``[B, L]``."""
-        return packed.of_transformer(self, item_seq, where)
+    packed_states = packed.of_transformer

@@ -46,14 +46,36 @@ def of_transformer(model: nn.Module, item_seq: Tensor, where: Tensor) -> Tensor:
     Returns:
         Shape ``[n, d]``.
     """
-    return of_item_vectors(model, model.item_embedding(item_seq), where)
-
-
-def of_item_vectors(model: nn.Module, vectors: Tensor, where: Tensor) -> Tensor:
-    """States as those of :func:`of_transformer`, of rows whose items are given as vectors ``[B, L, d]``."""
-    positions = model.position_embedding.weight[: vectors.size(1)]
-    hidden = model.dropout(model.LayerNorm(vectors + positions))
+    hidden = embedded(model, model.item_embedding(item_seq))
     return fast.transformer(hidden, model.trm_encoder.layer, where)
+
+
+def embedded(model: nn.Module, vectors: Tensor) -> Tensor:
+    """What goes into the first layer of RecBole's SASRec and S3Rec, of rows of items' vectors; both ``[B, L, d]``."""
+    positions = model.position_embedding.weight[: vectors.size(1)]
+    return model.dropout(model.LayerNorm(vectors + positions))
+
+
+def ends_of_transformer(
+    model: nn.Module, item_seq: Tensor, lengths: Tensor, vectors_of: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """States at the ends of rows as those of :func:`of_transformer`, without what they do not depend on.
+
+    Args:
+        model: The model.
+        item_seq: Left-aligned rows of items, shape ``[B, L]``.
+        lengths: Number of items in each, shape ``[B]``, at least 1.
+        vectors_of: From items ``[n, l]`` to their vectors ``[n, l, d]``; the model's table unless given.
+
+    Returns:
+        Shape ``[B, d]``.
+    """
+    vectors_of = vectors_of or model.item_embedding
+
+    def states(rows: Tensor, sizes: Tensor) -> Tensor:
+        return fast.transformer_at_ends(embedded(model, vectors_of(rows)), model.trm_encoder.layer, sizes)
+
+    return fast.in_groups_of_like_length(states, item_seq, lengths)
 
 
 def of_gru(model: nn.Module, item_seq: Tensor, where: Tensor) -> Tensor:
@@ -109,13 +131,15 @@ def packed_states(model: nn.Module, item_seq: Tensor, where: Tensor) -> Tensor:
     Returns:
         Shape ``[n, d]``; a state's inner product with an item's embedding is the item's score.
     """
-    if "packed_states" in vars(type(model)):
-        return model.packed_states(item_seq, where)
-    return RECBOLES[type(model).__name__](model, item_seq, where)
+    return _states_of(model)(model, item_seq, where)
+
+
+def _states_of(model: nn.Module) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+    return vars(type(model)).get("packed_states") or RECBOLES[type(model).__name__]
 
 
 def last_states(model: nn.Module, item_seq: Tensor, lengths: Tensor) -> Tensor:
-    """States at the ends of rows, which are cut to the longest first.
+    """States at the ends of rows.
 
     Args:
         model: A model that may be packed.
@@ -125,6 +149,8 @@ def last_states(model: nn.Module, item_seq: Tensor, lengths: Tensor) -> Tensor:
     Returns:
         Shape ``[B, d]``.
     """
+    if _states_of(model) is of_transformer:
+        return ends_of_transformer(model, item_seq, lengths)
     item_seq = item_seq[:, : int(lengths.max())]
     return packed_states(model, item_seq, ends(lengths, item_seq.size(1)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_samrec import nn as fast
+from recbole_samrec.model.packed import embedded
 
 OBJECTIVES = ("aap", "mip", "map", "sp")
 """Associated attributes, masked items, masked attributes, segments; each weighs ``<name>_weight`` in the sum."""
@@ -96,9 +98,8 @@ def objectives(model: nn.Module, batch: Any, attributes: Tensor) -> tuple[Tensor
 def _of_segments(model: nn.Module, batch: Any) -> Tensor:
     usable = batch["usable"]
     rows = torch.cat([batch[name][usable] for name in ("context", "segment", "other")])
-    last = batch["lengths"][usable].repeat(3) - 1
-    where = torch.arange(len(rows), device=rows.device) * rows.size(1) + last
-    context, segment, other = states_of(model, rows, where).chunk(3)
+    lengths = batch["lengths"][usable].repeat(3)
+    context, segment, other = fast.in_groups_of_like_length(functools.partial(ends_of, model), rows, lengths).chunk(3)
     context = model.sp_norm(context)
     mine, theirs = ((context * part).sum(-1).sigmoid() for part in (segment, other))
     return -F.logsigmoid(mine - theirs).sum()
@@ -109,9 +110,14 @@ def states_of(model: nn.Module, rows: Tensor, where: Tensor) -> Tensor:
 
     They are those of RecBole's ``forward(rows, bidirectional=True)``, computed faster.
     """
-    hidden = model.item_embedding(rows) + model.position_embedding.weight[: rows.size(1)]
-    hidden = model.dropout(model.LayerNorm(hidden))
+    hidden = embedded(model, model.item_embedding(rows))
     return fast.transformer(hidden, model.trm_encoder.layer, where, fast.attention_without(rows == 0))
+
+
+def ends_of(model: nn.Module, rows: Tensor, lengths: Tensor) -> Tensor:
+    """States as :func:`states_of` at the ends of rows ``[B, L]`` of so many items ``[B]``."""
+    hidden = embedded(model, model.item_embedding(rows))
+    return fast.transformer_at_ends(hidden, model.trm_encoder.layer, lengths, fast.attention_without(rows == 0))
 
 
 def _of_attributes(model: nn.Module, states: Tensor, attributes: Tensor) -> Tensor:

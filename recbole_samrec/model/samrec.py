@@ -37,9 +37,7 @@ class SAMRec(SASRec):
         self.item_loss = ItemLoss(config, self.n_items, counts)
         self.item_embedding.sparse = config["embedding_update"] == "sparse"
 
-    def packed_states(self, item_seq: Tensor, where: Tensor) -> Tensor:
-        """The states at the positions ``where``, shape ``[n]``, of flattened left-aligned rows ``[B, L]``."""
-        return packed.of_transformer(self, item_seq, where)
+    packed_states = packed.of_transformer
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores of all items after each row, shape ``[B, items]``; SASRec's, without computing what is not asked."""

@@ -200,35 +200,35 @@ def transformer_at_ends(
         x = transformer_layer(x, layer, None, attend)
     layer = layers[-1]
     end = x[torch.arange(len(x), device=x.device), lengths - 1]
-    return _after_attention(end, attention_of_ends(x, end, lengths, layer.multi_head_attention), layer)
+    beyond = torch.arange(x.size(1), device=x.device) >= lengths.unsqueeze(1)
+    return _after_attention(end, attention_of_one(end, x, beyond, layer.multi_head_attention), layer)
 
 
-def attention_of_ends(x: Tensor, end: Tensor, lengths: Tensor, attention: nn.Module) -> Tensor:
-    """What the ends of rows gather from their rows, without a key or a value of any position.
+def attention_of_one(asking: Tensor, x: Tensor, hidden: Tensor, attention: nn.Module) -> Tensor:
+    """What one position of each row gathers from its row, without a key or a value of any position.
 
     A score ``q (K x + k)`` is ``(K' q) x + q k``, and the sum of ``w (V x + v)`` over a row, with the weights ``w``, is
     ``V`` times the sum of ``w x``, and ``v`` times the sum of ``w``: the large products with ``K`` and ``V`` are needed
     once for each row.
 
     Args:
-        x: Hidden states of left-aligned rows, shape ``[B, L, d]``.
-        end: Those at the ends of the rows, shape ``[B, d]``.
-        lengths: Number of positions of each row, shape ``[B]``, at least 1.
+        asking: The states that ask, shape ``[B, d]``.
+        x: The states of the rows, shape ``[B, L, d]``.
+        hidden: True where they may not look, shape ``[B, L]``.
         attention: RecBole's ``MultiHeadAttention``.
 
     Returns:
         The heads' results beside each other, before they are mixed, shape ``[B, d]``.
     """
-    batch, length, size = x.shape
+    batch, _, size = x.shape
     heads = attention.num_attention_heads
-    query, key, value = attention.query, attention.key, attention.value
-    asked = query(end).view(batch, heads, 1, size // heads) / math.sqrt(size // heads)
-    looked_for = asked @ key.weight.view(heads, size // heads, size)
-    beyond = torch.arange(length, device=x.device) >= lengths.unsqueeze(1)
-    scores = looked_for.squeeze(2) @ x.transpose(1, 2) + (asked.squeeze(2) * key.bias.view(heads, -1)).sum(-1, True)
-    weights = attention.attn_dropout(scores.masked_fill(beyond.unsqueeze(1), -math.inf).softmax(-1))
-    gathered = (weights @ x).unsqueeze(2) @ value.weight.view(heads, size // heads, size).transpose(1, 2)
-    return (gathered.squeeze(2) + weights.sum(-1, True) * value.bias.view(heads, -1)).reshape(batch, size)
+    key, value = (part.weight.view(heads, size // heads, size) for part in (attention.key, attention.value))
+    query = attention.query(asking).view(batch, heads, 1, size // heads) / math.sqrt(size // heads)
+    constant = (query.squeeze(2) * attention.key.bias.view(heads, -1)).sum(-1, True)  # for its gradient, which is 0
+    scores = (query @ key).squeeze(2) @ x.transpose(1, 2) + constant
+    weights = attention.attn_dropout(scores.masked_fill(hidden.unsqueeze(1), -math.inf).softmax(-1))
+    gathered = ((weights @ x).unsqueeze(2) @ value.transpose(1, 2)).squeeze(2)
+    return (gathered + weights.sum(-1, True) * attention.value.bias.view(heads, -1)).reshape(batch, size)
 
 
 def _after_attention(x: Tensor, context: Tensor, layer: nn.Module) -> Tensor:

@@ -156,9 +156,6 @@ def masked_attention(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor:
 def attention_of_last(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor:
     """What :func:`masked_attention` gives at the last position, without the keys and values of all positions.
 
-    The product of a query with ``W x + b`` is the product of ``W^T query`` with ``x``, and a constant; the weighted
-    mean of ``W x + b`` is ``W`` times that of ``x``, and ``b`` times the sum of the weights.
-
     Args:
         x: States ``[B, L, d]``.
         attention: RecBole's ``MultiHeadAttention``, whose weights are used.
@@ -167,15 +164,9 @@ def attention_of_last(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor
     Returns:
         Shape ``[B, d]``.
     """
-    last, heads, size = x[:, -1], attention.num_attention_heads, x.size(2)
-    key, value = (part.weight.view(heads, -1, size) for part in (attention.key, attention.value))
-    query = attention.query(last).view(len(x), heads, -1) / math.sqrt(size // heads)
-    constant = (query * attention.key.bias.view(heads, -1)).sum(2, keepdim=True)  # for its gradient, which is 0
-    scores = torch.einsum("bhe,hed->bhd", query, key) @ x.transpose(1, 2) + constant
-    weights = attention.attn_dropout(scores.masked_fill(hidden.unsqueeze(1), -math.inf).softmax(-1))
-    context = torch.einsum("bhd,hed->bhe", weights @ x, value)
-    context = context + weights.sum(2, keepdim=True) * attention.value.bias.view(heads, -1)
-    return attention.LayerNorm(attention.out_dropout(attention.dense(context.flatten(1))) + last)
+    last = x[:, -1]
+    context = fast.attention_of_one(last, x, hidden, attention)
+    return attention.LayerNorm(attention.out_dropout(attention.dense(context)) + last)
 
 
 def feed_forward(x: Tensor, forward: nn.Module) -> Tensor:

@@ -161,8 +161,8 @@ def test_origins_are_told_of_the_runs_that_they_hold_for(tmp_path):
 def test_every_setting_of_a_data_set_has_its_origin():
     settings = plugin.read_yaml(plugin.PROPERTIES / "compare.yaml")
     for dataset, given in settings["datasets"].items():
-        told = [one.settings for one in read_origins() if dataset in one.datasets]
-        assert given in told
+        told = [setting for one in read_origins() if dataset in one.datasets for setting in one.settings.items()]
+        assert all(setting in told for setting in given.items())
 
 
 @pytest.mark.parametrize(

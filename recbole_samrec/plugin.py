@@ -338,12 +338,15 @@ def settings_files(model: str | None = None, dataset: str | None = None) -> list
 
 
 def known_keys(model_class: type, model: str, dataset: str) -> set[str]:
-    """Every setting that something reads: named in a yaml file, or looked up by RecBole, the model or this package."""
+    """Every setting that something reads: named in a yaml file, or looked up by RecBole, the model or this package.
+
+    What another model of this package looks up is not among them.
+    """
     keys: set[str] = set()
     for file in settings_files(model, dataset):
         keys |= set(read_yaml(file))
     sources = [file for file in RECBOLE.rglob("*.py") if "model" not in file.relative_to(RECBOLE).parts[:1]]
-    sources += list(_here.rglob("*.py"))
+    sources += [file for file in _here.rglob("*.py") if not _defines_model(file)]
     for base in model_class.__mro__:
         module = sys.modules.get(base.__module__)
         if getattr(module, "__file__", None) and not base.__module__.startswith(("torch", "builtins")):
@@ -355,6 +358,11 @@ def keys_of_all_models() -> set[str]:
     """Every setting that RecBole's yaml files or ours name for any model, such as one file for several models holds."""
     files = [file for base in (RECBOLE / "properties", PROPERTIES) for file in base.rglob("*.yaml")]
     return set().union(*map(_keys_set_in, files))
+
+
+@functools.cache
+def _defines_model(source: Path) -> bool:
+    return bool(re.search(r"def __init__\(self, config: \w+, dataset: \w+\)", source.read_text(encoding="utf-8")))
 
 
 @functools.cache

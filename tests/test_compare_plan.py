@@ -378,3 +378,10 @@ def test_wrong_arguments_end_before_anything_starts(data, arguments, words):
     said = main("compare", *arguments)
     assert said.status == 2 and words in " ".join(said.err.split()) and said.err.count("error:") == 1
     assert not Path("runs").exists()
+
+
+def test_settings_of_a_data_set_go_to_the_models_that_read_them_alone():
+    """Else a setting of one row would make the finished runs of all others count as not trained."""
+    settings = settings_of_rows(read_rows(["SASRec", "SAMRec", "CL4SRec", "BSARec"]), "ml-1m", {}, {})
+    assert [row for row, given in settings.items() if "cl_batch_users" in given] == ["CL4SRec"]
+    assert all(given["MAX_ITEM_LIST_LENGTH"] == 200 for given in settings.values())

@@ -233,8 +233,16 @@ def attention_of_one(asking: Tensor, x: Tensor, hidden: Tensor, attention: nn.Mo
 
 def _after_attention(x: Tensor, context: Tensor, layer: nn.Module) -> Tensor:
     """The rest of a layer, position by position: both tensors ``[..., d]``, the result alike."""
-    attention, forward = layer.multi_head_attention, layer.feed_forward
-    x = attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
+    return feed_forward(attended(x, context, layer.multi_head_attention), layer.feed_forward)
+
+
+def attended(x: Tensor, context: Tensor, attention: nn.Module) -> Tensor:
+    """States ``[..., d]`` with what RecBole's ``MultiHeadAttention`` gathered for them, alike, mixed and added."""
+    return attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
+
+
+def feed_forward(x: Tensor, forward: nn.Module) -> Tensor:
+    """RecBole's ``FeedForward`` of states ``[..., d]``, with torch's faster GELU."""
     inner = activation(forward)(forward.dense_1(x))
     return forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)
 

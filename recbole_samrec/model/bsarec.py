@@ -48,10 +48,10 @@ class BSARec(SASRec):
         layers = list(zip(self.trm_encoder.layer, self.rescalers, strict=True))
         for layer, rescaler in layers[:-1]:
             attended = masked_attention(x, layer.multi_head_attention, hidden_from(padding))
-            x = feed_forward(self._mixed(rescaler(x), attended), layer.feed_forward)
+            x = fast.feed_forward(self._mixed(rescaler(x), attended), layer.feed_forward)
         layer, rescaler = layers[-1]
         attended = attention_of_last(x, layer.multi_head_attention, padding)
-        return feed_forward(self._mixed(rescaler.of_last(x), attended), layer.feed_forward)
+        return fast.feed_forward(self._mixed(rescaler.of_last(x), attended), layer.feed_forward)
 
     def _mixed(self, rescaled: Tensor, attended: Tensor) -> Tensor:
         return self.filter_share * rescaled + (1 - self.filter_share) * attended
@@ -150,7 +150,7 @@ def masked_attention(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor:
     scores = (query / math.sqrt(size // heads)) @ key.transpose(2, 3)
     weights = attention.attn_dropout(scores.masked_fill(hidden, -math.inf).softmax(-1))
     context = (weights @ value).transpose(1, 2).reshape(batch, length, size)
-    return attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
+    return fast.attended(x, context, attention)
 
 
 def attention_of_last(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor:
@@ -165,11 +165,4 @@ def attention_of_last(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor
         Shape ``[B, d]``.
     """
     last = x[:, -1]
-    context = fast.attention_of_one(last, x, hidden, attention)
-    return attention.LayerNorm(attention.out_dropout(attention.dense(context)) + last)
-
-
-def feed_forward(x: Tensor, forward: nn.Module) -> Tensor:
-    """RecBole's ``FeedForward`` of states ``[..., d]``, with torch's faster GELU."""
-    inner = fast.activation(forward)(forward.dense_1(x))
-    return forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)
+    return fast.attended(last, fast.attention_of_one(last, x, hidden, attention), attention)

@@ -73,8 +73,7 @@ RECBOLE = Path(str(resources.files("recbole")))
 def install(patch: Patcher) -> None:
     """Put our models, trainers and defaults where RecBole looks; done once when the package is imported."""
     for name, family in MODELS.items():
-        module = importlib.import_module(f"recbole_samrec.model.{name.lower()}")
-        sys.modules[f"recbole.model.{family}.{name.lower()}"] = module
+        sys.modules[f"recbole.model.{family}.{name.lower()}"] = _module_of(name)
     _install_trainers(patch)
     patch(S3Rec, "__init__", pretrain.in_both_stages(S3Rec.__init__))
     patch(Config, "_load_internal_config_dict", with_our_defaults(Config._load_internal_config_dict))
@@ -345,13 +344,10 @@ def known_keys(model_class: type, model: str, dataset: str) -> set[str]:
     keys: set[str] = set()
     for file in settings_files(model, dataset):
         keys |= set(read_yaml(file))
-    sources = [file for file in RECBOLE.rglob("*.py") if "model" not in file.relative_to(RECBOLE).parts[:1]]
-    sources += [file for file in _here.rglob("*.py") if not _defines_model(file)]
-    for base in model_class.__mro__:
-        module = sys.modules.get(base.__module__)
-        if getattr(module, "__file__", None) and not base.__module__.startswith(("torch", "builtins")):
-            sources.append(Path(module.__file__))
-    return keys.union(*map(_keys_read_in, set(sources)))
+    sources = {file for file in RECBOLE.rglob("*.py") if "model" not in file.relative_to(RECBOLE).parts[:1]}
+    ours = [getattr(_module_of(name), name) for name in MODELS]
+    sources |= set(_here.rglob("*.py")).difference(*map(_files_of, ours))
+    return keys.union(*map(_keys_read_in, sources | _files_of(model_class)))
 
 
 def keys_of_all_models() -> set[str]:
@@ -360,9 +356,16 @@ def keys_of_all_models() -> set[str]:
     return set().union(*map(_keys_set_in, files))
 
 
-@functools.cache
-def _defines_model(source: Path) -> bool:
-    return bool(re.search(r"def __init__\(self, config: \w+, dataset: \w+\)", source.read_text(encoding="utf-8")))
+def _module_of(name: str) -> ModuleType:
+    """The module of one of our models."""
+    return importlib.import_module(f"recbole_samrec.model.{name.lower()}")
+
+
+def _files_of(model_class: type) -> set[Path]:
+    """The files in which a model and what it derives from are written."""
+    names = {base.__module__ for base in model_class.__mro__ if not base.__module__.startswith(("torch", "builtins"))}
+    files = (getattr(sys.modules.get(name), "__file__", None) for name in names)
+    return {Path(file).resolve() for file in files if file}
 
 
 @functools.cache

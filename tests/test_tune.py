@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from command import main, succeed
@@ -425,15 +426,21 @@ def test_a_trial_goes_on_elsewhere_when_its_computer_is_lost(data):
             "--dataset=tiny", "--space=space.yaml", "--search=grid", "--scheduler=none", "--out=out",
             f"--address={there.address}", *settings(**LONG),
         )  # fmt: skip
+        raylet = psutil.Process(first.all_processes["raylet"][0].process.pid)
         wait_for(lambda: len(epochs_of("out/trials/000")) > 3, process)
+        workers = raylet.children(recursive=True)  # left alone they live on for a second, enough to end the trial
+        for worker in workers:
+            worker.suspend()
         there.remove_node(first, allow_graceful=False)
         done = len(epochs_of("out/trials/000"))
+        for worker in workers:
+            worker.kill()
         there.add_node(num_cpus=1)
         said = process.communicate(timeout=300)[0]
     finally:
         there.shutdown()
     assert process.returncode == 0, said
-    assert "trial 000 died and is tried again" in said
+    assert "trial 000 died and is tried again: its process was lost" in said and "twice" not in said
     trained = epochs_of("out/trials/000")
     assert 3 < done < EPOCHS and sorted(set(trained)) == list(range(EPOCHS)) and len(trained) <= EPOCHS + 1
     assert json.loads(Path("out/search.json").read_text())["found"]["statuses"] == {"finished": 1}

@@ -19,6 +19,7 @@ from recbole_samrec.tune.plan import TRIALS, Search
 REDRAWN_SECONDS = 0.5
 SHOWN_ENDED = 8
 """Ended trials that the live table has room for."""
+GONE = "its process was lost, with its computer or for want of memory"
 
 
 class Follower:
@@ -70,7 +71,7 @@ class Follower:
 
     def again(self, name: str) -> None:
         """Note a trial that has died and is tried again."""
-        reason = self._said(name) or LOST
+        reason = self._said(name) or GONE
         self._entry(name).reason = f"died and was tried again: {reason}"
         self._journal.write()
         self._print(f"trial {name} died and is tried again: {reason}")

@@ -99,6 +99,12 @@ def test_rows_of_the_users_own(tmp_path):
     assert of_dataset("mine", [file]) == {"MAX_ITEM_LIST_LENGTH": 7} and of_dataset("mine") == {}
 
 
+def test_rows_with_sam_are_variants_of_those_without():
+    names = ["SAMRec", "GRU4Rec+SAM", "S3Rec (RecBole)", "S3Rec (RecBole)+SAM", "SASRec", "GRU4Rec"]
+    varied = ["SASRec", "GRU4Rec", "S3Rec", "S3Rec (RecBole)", "", ""]
+    assert [row.variant_of for row in read_rows(names)] == varied
+
+
 def test_wrong_rows_are_errors(tmp_path):
     with pytest.raises(ConfigError, match="no model or row SASRek; did you mean SASRec"):
         read_rows(["SASRek"])
@@ -112,7 +118,10 @@ def test_wrong_rows_are_errors(tmp_path):
 
 def test_every_row_and_family_in_the_file_is_there():
     table = plugin.read_yaml(plugin.PROPERTIES / "compare.yaml")
-    read_rows(list(table["rows"]))
+    rows = {row.name: row for row in read_rows(list(table["rows"]))}
+    for row in filter(lambda one: one.variant_of, rows.values()):
+        (of,) = read_rows([row.variant_of])
+        assert row.variant_of != row.name and (of.model == row.model or {of.model, row.model} == {"SAMRec", "SASRec"})
     for family in table["families"].values():
         read_rows(family["models"])
 

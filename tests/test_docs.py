@@ -115,6 +115,19 @@ def test_what_the_first_screen_says_of_sam_is_in_the_results():
     assert between[1] < 0 and line["ndcg@10_p_holm"] < 0.05
 
 
+def test_what_the_readme_says_of_packing_is_in_the_results():
+    said = " ".join((ROOT / "README.md").read_text().split()).replace("\N{MINUS SIGN}", "-")
+    for name, words, sign in (
+        ("ml-100k", "SASRec has NDCG@10 higher by {:.4f} (95 % interval over users and seeds {:.4f} to +{:.4f})", 1),
+        ("ml-100k-masked", "and lower by {:.4f} with the history left out ({:.4f} to +{:.4f})", -1),
+    ):
+        line = pd.read_csv(ROOT / f"results/{name}.csv").set_index("row").loc["SASRec (RecBole's rows)"]
+        assert line["variant_of"] == "SASRec" and line["seeds"] == 5
+        parts = ("difference", "low_with_seeds", "high_with_seeds")
+        difference, low, high = (line[f"variant_ndcg@10_{part}"] for part in parts)
+        assert words.format(sign * difference, low, high) in said and low < 0 < high
+
+
 def test_what_the_readme_says_of_sharpness_is_in_the_reports():
     said = " ".join((ROOT / "README.md").read_text().split())
     tops = {}

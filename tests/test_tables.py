@@ -90,6 +90,34 @@ def test_intervals_of_rows_are_those_of_their_users_and_seeds():
     assert table.loc["Pop", ["mrr_low_with_seeds", "mrr_high_with_seeds"]].isna().all()
 
 
+def test_a_variant_is_compared_with_the_row_that_it_varies():
+    runs = [*many("SAMRec", 22), *many("GRU4Rec", 10), *many("GRU4Rec+SAM", 12), *many("Pop", 0)]
+    variant_of = {"GRU4Rec+SAM": "GRU4Rec", "SAMRec": "Pop", "Pop": "BPR"}  # the last two: said already, not there
+    table = main_table(runs, list(dict.fromkeys(one.row for one in runs)), variant_of=variant_of)
+    (line,) = table[table["variant_of"].notna()].index
+    alone = comparisons([one for one in runs if one.row.startswith("GRU4Rec")], "GRU4Rec+SAM").loc["GRU4Rec"]
+    shown = table.loc[line].filter(like="variant_").drop("variant_of").rename(lambda name: name.partition("_")[2])
+    assert (line, table["variant_of"][line]) == ("GRU4Rec+SAM", "GRU4Rec")
+    pd.testing.assert_series_equal(shown.astype(float), alone, check_names=False)
+
+    grids = {grid.title: grid for grid in main_page(table, Setting.of(runs), [], "").grids}
+    assert list(grids) == ["Accuracy", "Differences", "Variants", "Cost"]
+    assert [line[0].text for line in grids["Variants"].body] == ["GRU4Rec+SAM \N{MINUS SIGN} GRU4Rec"] * 2
+    assert grids["Variants"].body[1][2].text == f"{alone['hr@10_difference']:+.4f}"
+    assert "the one comparison of this table" in grids["Variants"].caption
+
+
+def test_a_table_without_variants_says_nothing_of_them():
+    runs = [*many("SAMRec", 22), *many("SASRec", 10)]
+    table = main_table(runs, ["SAMRec", "SASRec"], variant_of={"SAMRec": "SASRec"})
+    assert "variant_of" not in table and not table.filter(like="variant_").columns.size
+    assert [grid.title for grid in main_page(table, Setting.of(runs), [], "").grids] == [
+        "Accuracy",
+        "Differences",
+        "Cost",
+    ]
+
+
 def seed_effect(row: str, shifts) -> list[Run]:
     """Runs whose seeds place every item so many places lower."""
     return [run(row, seed, 3 + np.arange(60) % 10 + shift) for seed, shift in enumerate(shifts)]

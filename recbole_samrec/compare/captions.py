@@ -205,12 +205,29 @@ def cost(setting: Setting) -> str:
 
 def significance(setting: Setting, reference: str, compared: int, with_seeds: int) -> str:
     """Caption of the table of differences; see :func:`accuracy` for the arguments."""
-    missing = "" if with_seeds == compared else " With one seed in a row there is none of the second kind."
+    return f"{reference} minus each other row, {_columns(setting, _holm(compared), with_seeds == compared)}"
+
+
+def variants(setting: Setting, compared: int, with_seeds: int) -> str:
+    """Caption of the table of variants.
+
+    Args:
+        setting: What the rows have in common.
+        compared: Number of variants.
+        with_seeds: How many of them have, as the rows that they vary have, more than one seed.
+    """
+    here = f"the {compared} comparisons" if compared > 1 else "the one comparison"
+    corrected = f"Holm's correction for {here} of this table, not for several metrics"
+    return f"Each variant minus the row that it varies, {_columns(setting, corrected, with_seeds == compared)}"
+
+
+def _columns(setting: Setting, corrected: str, all_with_seeds: bool) -> str:
+    """What the columns of a table of differences are."""
+    missing = "" if all_with_seeds else " With one seed in a row there is none of the second kind."
     return (
-        f"{reference} minus each other row, each user's metric averaged over seeds. The 95 % interval over users is "
-        "for other users of the models as trained, that over users and seeds also for models trained with other seeds "
-        f"(Student's t, not corrected).{missing} p: of {_test(setting)}, over users only; p (Holm): after "
-        f"{_holm(compared)}."
+        "each user's metric averaged over seeds. The 95 % interval over users is for other users of the models as "
+        "trained, that over users and seeds also for models trained with other seeds (Student's t, not corrected)."
+        f"{missing} p: of {_test(setting)}, over users only; p (Holm): after {corrected}."
     )
 
 

@@ -245,6 +245,7 @@ def _show_tables(
             runs,
             arguments.out,
             rows=[row.name for row in rows],
+            variant_of={row.name: row.variant_of for row in rows if row.variant_of},
             reasons=why,
             masked=masked,
             both=arguments.mask_history,
@@ -268,8 +269,13 @@ def _command() -> str:
         if word in OF_ONE_MACHINE:
             next(words, None)  # its value
         elif not word.startswith(tuple(f"{flag}=" for flag in OF_ONE_MACHINE)):
-            kept.append(shlex.quote(word))
+            kept.append(_quoted(word))
     return " ".join(["python -m recbole_samrec compare", *kept])
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell takes it and people read it, such as "SASRec (RecBole's rows)"."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
 
 
 def _once(note: Callable[[str], None]) -> Callable[[str], None]:

@@ -85,6 +85,13 @@ def main_page(
     if compared:
         caption = captions.significance(setting, reference, compared, with_seeds)
         grids.append(_differences(table.loc[others], caption))
+    if "variant_of" in table:
+        varied = table[table["variant_of"].notna()]
+        pairs = [f"{row} \N{MINUS SIGN} {of}" for row, of in varied["variant_of"].items()]
+        several = varied.index[(varied["seeds"] > 1) & (table["seeds"].loc[varied["variant_of"]] > 1).to_numpy()]
+        caption = captions.variants(setting, len(varied), len(several))
+        columns = varied.filter(like="variant_").rename(columns=lambda name: name.removeprefix("variant_"))
+        grids.append(_differences(columns.set_axis(pairs), caption, "Variants"))
     grids.append(_costs(table[table["seeds"] > 0], captions.cost(setting)))
     of_rows = [f"{row}: {note}" for row, note in table["note"].items() if note]
     return Page(captions.title(setting), captions.common(setting), grids, [*of_rows, *notes], plot, made)
@@ -118,7 +125,7 @@ def _metric_cells(table: pd.DataFrame, metric: str, marked: Sequence[bool] | Non
     return [Cell(text, place, bool(mark)) for text, place, mark in zip(texts, places(means), marked, strict=True)]
 
 
-def _differences(table: pd.DataFrame, caption: str) -> Grid:
+def _differences(table: pd.DataFrame, caption: str, title: str = "Differences") -> Grid:
     header = ["model", "metric", "difference", "95 % over users", "95 % over users and seeds", "p", "p (Holm)"]
     body = []
     for metric in SHOWN:
@@ -129,7 +136,7 @@ def _differences(table: pd.DataFrame, caption: str) -> Grid:
             *([Cell(_p(value)) for value in table[f"{metric}_{one}"]] for one in ("p", "p_holm")),
         ]
         body += [[Cell(row), Cell(metric.upper()), *cells] for row, *cells in zip(table.index, *shown, strict=True)]
-    return Grid("Differences", "differences", caption, header, body)
+    return Grid(title, title.lower(), caption, header, body)
 
 
 def _intervals(low: pd.Series, high: pd.Series) -> list[Cell]:

@@ -31,6 +31,7 @@ def write_tables(
     out: str | Path,
     *,
     rows: Sequence[str] = (),
+    variant_of: Mapping[str, str] | None = None,
     reasons: Mapping[str, Mapping[str, str]] | None = None,
     masked: bool = False,
     both: bool = False,
@@ -51,6 +52,7 @@ def write_tables(
         runs: The finished runs; those of one data set ranked the same items for the same users.
         out: Folder to write to; it is made if need be.
         rows: Labels in the order to show; the first is the reference. By default in the order of the runs.
+        variant_of: Of each row that is another one's variant, that row.
         reasons: For each data set and row, why runs failed or are waiting.
         masked: Whether what a user had before is left out of the rankings.
         both: Whether the tables with the history and without it are both written, so that they can name each other.
@@ -73,7 +75,7 @@ def write_tables(
         order = list(dict.fromkeys([*rows, *(run.row for run in of_set), *why]))
         made = Made(command, (settings or {}).get(dataset, ""), work(of_set)) if command else None
         how, said = (tuned or {}).get(dataset), sentences(origins, of_set)
-        pages[dataset] = _data_set(of_set, Path(out), dataset, order, why, masks, how, said, made)
+        pages[dataset] = _data_set(of_set, Path(out), dataset, order, variant_of or {}, why, masks, how, said, made)
     return pages
 
 
@@ -82,6 +84,7 @@ def _data_set(
     out: Path,
     stem: str,
     rows: list[str],
+    variant_of: Mapping[str, str],
     why: Mapping[str, str],
     masks: Sequence[bool],
     tuned: Tuning | None,
@@ -110,7 +113,7 @@ def _data_set(
     drawn = {}
     for kind, part in parts.items():
         path, setting = out / f"{name}{kind}", Setting.of(part, masks[0], how, origins)
-        page, table, draw = _made(kind, part, setting, rows, why, notes, f"{path.name}.png", made)
+        page, table, draw = _made(kind, part, setting, rows, variant_of, why, notes, f"{path.name}.png", made)
         links = tuple((words, f"{other}.md") for other, words in titles.items() if other != path.name)
         drawn[kind] = _write(path, replace(page, links=links), table, draw)
     return drawn[""]
@@ -121,6 +124,7 @@ def _made(
     runs: list[Run],
     setting: Setting,
     rows: list[str],
+    variant_of: Mapping[str, str],
     why: Mapping[str, str],
     notes: list[str],
     plot: str,
@@ -129,7 +133,7 @@ def _made(
     """A page of one kind, its numbers and what draws its plot."""
     above = f"{title(setting)}, {spread(setting)}"
     if not kind:
-        table = main_table(runs, rows, why, setting.masked)
+        table = main_table(runs, rows, why, setting.masked, variant_of)
         return main_page(table, setting, notes, plot, made), table, lambda: plots.accuracy(table, above)
     if kind == "-groups":
         table, make, draw = group_table(runs, setting.masked), groups_page, plots.groups

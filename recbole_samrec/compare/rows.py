@@ -12,7 +12,7 @@ from recbole_samrec.errors import ConfigError
 from recbole_samrec.settings import nearest
 
 WITH_SAM = "+SAM"
-KEYS = {"model", "settings", "fixed"}
+KEYS = {"model", "variant_of", "settings", "fixed"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Row:
         defaults: Settings below those of the user.
         fixed: Settings that make the row what its name says; they win over all others.
         source: ``file.py:Name`` of a model of the user's own.
+        variant_of: Name of the row that this one is with a change, such as SAM; empty if it is none's variant.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Row:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
+    variant_of: str = ""
 
     def settings(self, *files: Mapping[str, Any], known: Collection[str] | None = None) -> dict[str, Any]:
         """The settings of a run: the row's defaults, those of the given files in their order, the row's fixed ones.
@@ -62,7 +64,7 @@ def read_rows(names: Sequence[str], files: Sequence[Path] = ()) -> list[Row]:
         for name, entry in (table.get("rows") or {}).items():
             if not isinstance(entry, dict) or "model" not in entry or set(entry) - KEYS:
                 raise ConfigError(
-                    f"{file}: the row {name} needs a model, and may have settings and fixed; nothing else"
+                    f"{file}: the row {name} needs a model, and may have variant_of, settings and fixed; nothing else"
                 )
             known[name] = entry
     if len(set(names)) < len(names):
@@ -97,7 +99,8 @@ def _row(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]
             defaults["sam_rho"] = rho_of_samrec()
         else:
             fixed["sam_rho"] = 0
-    return Row(name, model, defaults, fixed, source)
+    variant_of = plain if name.endswith(WITH_SAM) and name not in known else entry.get("variant_of", "")
+    return Row(name, model, defaults, fixed, source, variant_of)
 
 
 def rho_of_samrec() -> float:

@@ -129,7 +129,7 @@ def gains(table: pd.DataFrame, reference: str, metrics: Sequence[str] = METRICS)
 def comparisons(
     runs: Sequence[Run], reference: str, masked: bool = False, metrics: Sequence[str] = METRICS
 ) -> pd.DataFrame:
-    """How the reference differs from each other row, over users whose metrics are averaged over the row's seeds.
+    """How the reference differs from each other row.
 
     Args:
         runs: Runs of one data set with the same share of training users, with ranks.
@@ -138,29 +138,73 @@ def comparisons(
         metrics: See :func:`~recbole_samrec.compare.statistics.per_user`.
 
     Returns:
-        A line for each other row, with these for each metric: ``_difference`` (reference minus row), ``_low`` and
-        ``_high`` (95 % interval over users), ``_low_with_seeds`` and ``_high_with_seeds`` (over users and seeds, NaN
-        where a row has one seed), ``_p`` (randomisation test) and ``_p_holm`` (corrected over the rows).
+        A line for each other row with the columns of :func:`differences`, which are of the reference minus that row.
+    """
+    others = dict.fromkeys(run.row for run in runs if run.row != reference)
+    return differences(runs, [(reference, row) for row in others], masked, metrics).droplevel(0).rename_axis("row")
+
+
+def variants(
+    runs: Sequence[Run],
+    reference: str,
+    variant_of: Mapping[str, str],
+    masked: bool = False,
+    metrics: Sequence[str] = METRICS,
+) -> pd.DataFrame:
+    """How each variant of a row differs from that row, where :func:`comparisons` does not say so already.
+
+    Args:
+        runs: Runs of one data set with the same share of training users, with ranks.
+        reference: The row that all others are compared with.
+        variant_of: Of each variant, the row that it varies.
+        masked: Whether what a user had before is left out of the rankings.
+        metrics: See :func:`~recbole_samrec.compare.statistics.per_user`.
+
+    Returns:
+        A line for each variant: ``variant_of``, and the columns of :func:`differences`, named ``variant_...``.
+    """
+    rows = dict.fromkeys(run.row for run in runs)
+    pairs = [(row, variant_of[row]) for row in rows if row in variant_of]
+    table = differences(runs, [pair for pair in pairs if reference not in pair], masked, metrics)
+    return table.add_prefix("variant_").rename_axis(["row", "variant_of"]).reset_index("variant_of")
+
+
+def differences(
+    runs: Sequence[Run], pairs: Sequence[tuple[str, str]], masked: bool = False, metrics: Sequence[str] = METRICS
+) -> pd.DataFrame:
+    """How rows differ, over users whose metrics are averaged over each row's seeds.
+
+    Args:
+        runs: Runs of one data set with the same share of training users, with ranks.
+        pairs: Rows, and what is taken from each; pairs of which one row has no runs are left out.
+        masked: Whether what a user had before is left out of the rankings.
+        metrics: See :func:`~recbole_samrec.compare.statistics.per_user`.
+
+    Returns:
+        A line for each pair, its rows as index ``row`` and ``minus``, with these for each metric: ``_difference``,
+        ``_low`` and ``_high`` (95 % interval over users), ``_low_with_seeds`` and ``_high_with_seeds`` (over users and
+        seeds, NaN where a row has one seed), ``_p`` (randomisation test) and ``_p_holm`` (corrected over the pairs).
     """
     of_row: dict[str, list[Run]] = {}
     for run in runs:
         of_row.setdefault(run.row, []).append(run)
-    if reference not in of_row or len(of_row) < 2:
-        return pd.DataFrame()
-    mine = _users_and_seeds(of_row.pop(reference), masked, metrics)
-    differences, intervals = [], []
-    for others in of_row.values():
-        other = _users_and_seeds(others, masked, metrics)
-        differences.append(mine.mean(axis=1) - other.mean(axis=1))
-        intervals.append([*interval_over_users(differences[-1]), *interval_over_users_and_seeds(mine, other)])
-    p = randomisation_test(np.concatenate(differences, axis=1)).reshape(len(of_row), -1)
+    pairs = [pair for pair in pairs if all(row in of_row for row in pair)]
+    index = pd.MultiIndex.from_tuples(pairs, names=["row", "minus"])
+    if not pairs:
+        return pd.DataFrame(index=index)
+    values = {row: _users_and_seeds(of_row[row], masked, metrics) for row in {row for pair in pairs for row in pair}}
+    of_users, intervals = [], []
+    for mine, other in ((values[row], values[minus]) for row, minus in pairs):
+        of_users.append(mine.mean(axis=1) - other.mean(axis=1))
+        intervals.append([*interval_over_users(of_users[-1]), *interval_over_users_and_seeds(mine, other)])
+    p = randomisation_test(np.concatenate(of_users, axis=1)).reshape(len(pairs), -1)
     columns = {}
     for i, metric in enumerate(metrics):
-        columns[f"{metric}_difference"] = [one[:, i].mean() for one in differences]
+        columns[f"{metric}_difference"] = [one[:, i].mean() for one in of_users]
         for j, end in enumerate(("low", "high", "low_with_seeds", "high_with_seeds")):
             columns[f"{metric}_{end}"] = [one[j][i] for one in intervals]
         columns[f"{metric}_p"], columns[f"{metric}_p_holm"] = p[:, i], holm(p[:, i])
-    return pd.DataFrame(columns, index=pd.Index(list(of_row), name="row"))
+    return pd.DataFrame(columns, index=index)
 
 
 def _users_and_seeds(runs: Sequence[Run], masked: bool, metrics: Sequence[str]) -> np.ndarray:
@@ -189,7 +233,11 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def main_table(
-    runs: Sequence[Run], rows: Sequence[str], reasons: Mapping[str, str] | None = None, masked: bool = False
+    runs: Sequence[Run],
+    rows: Sequence[str],
+    reasons: Mapping[str, str] | None = None,
+    masked: bool = False,
+    variant_of: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Everything that is said of the rows of one data set.
 
@@ -198,15 +246,20 @@ def main_table(
         rows: Labels in the order to show; the first is the reference.
         reasons: Why rows have no runs, or fewer than asked for.
         masked: Whether what a user had before is left out of the rankings.
+        variant_of: Of each variant, the row that it varies.
 
     Returns:
         A line a row, also of those without runs: ``seeds``; ``with_sam``; mean and standard deviation of each metric;
-        the columns of :func:`comparisons`; those of :func:`costs`; ``<metric>_gain_percent`` of the reference;
-        ``note``.
+        the columns of :func:`comparisons`; those of :func:`costs`; those of :func:`variants`, if there are any;
+        ``<metric>_gain_percent`` of the reference; ``note``.
     """
     table = spread(scores(runs, masked), ["row"])
-    for part in (comparisons(runs, rows[0], masked), costs(runs)):
-        table = table.join(part)
+    for part in (
+        comparisons(runs, rows[0], masked),
+        costs(runs),
+        variants(runs, rows[0], variant_of or {}, masked),
+    ):
+        table = table.join(part) if len(part) else table
     table = table.reindex(pd.Index(rows, name="row"))
     with_sam = {run.row for run in runs if (run.result.get("config") or {}).get("sam_rho")}
     table["with_sam"] = table.index.isin(with_sam)

@@ -306,7 +306,7 @@ def wait_for(condition, process, seconds=300):
     assert condition(), process.communicate()[0] if process.poll() is not None else "it took too long"
 
 
-EPOCHS = 16
+EPOCHS = 30  # of some 60 ms: a trial that is to be stopped must not be over before it is
 LONG = {"epochs": EPOCHS, "stopping_step": EPOCHS}
 
 

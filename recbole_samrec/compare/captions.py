@@ -189,7 +189,8 @@ def accuracy(setting: Setting, reference: str, compared: int, with_seeds: int) -
     rest = " A row with one seed is never marked." if with_seeds < compared else ""
     return (
         f"{marks} {MARK}: differs from {reference} with p < {LEVEL} in {_test(setting)} on each user's metric averaged "
-        f"over seeds, after {_holm(compared)}, and by a 95 % interval over users and seeds that leaves out 0.{rest}"
+        f"over seeds, after {_with_others(compared)}, and by a 95 % interval over users and seeds that leaves out 0."
+        f"{rest}"
     )
 
 
@@ -205,7 +206,7 @@ def cost(setting: Setting) -> str:
 
 def significance(setting: Setting, reference: str, compared: int, with_seeds: int) -> str:
     """Caption of the table of differences; see :func:`accuracy` for the arguments."""
-    return f"{reference} minus each other row, {_columns(setting, _holm(compared), with_seeds == compared)}"
+    return f"{reference} minus each other row, {_columns(setting, _with_others(compared), with_seeds == compared)}"
 
 
 def variants(setting: Setting, compared: int, with_seeds: int) -> str:
@@ -216,8 +217,7 @@ def variants(setting: Setting, compared: int, with_seeds: int) -> str:
         compared: Number of variants.
         with_seeds: How many of them have, as the rows that they vary have, more than one seed.
     """
-    here = f"the {compared} comparisons" if compared > 1 else "the one comparison"
-    corrected = f"Holm's correction for {here} of this table, not for several metrics"
+    corrected = _holm(f"the {f'{compared} comparisons' if compared > 1 else 'one comparison'} of this table")
     return f"Each variant minus the row that it varies, {_columns(setting, corrected, with_seeds == compared)}"
 
 
@@ -235,9 +235,13 @@ def _test(setting: Setting) -> str:
     return f"a two-sided paired randomisation test ({flips(setting.events):,} random assignments of signs)"
 
 
-def _holm(compared: int) -> str:
+def _with_others(compared: int) -> str:
     others = f"the {compared} other rows" if compared > 1 else "the other row"
-    return f"Holm's correction for the comparisons with {others}, not for several metrics"
+    return _holm(f"the comparisons with {others}")
+
+
+def _holm(comparisons: str) -> str:
+    return f"Holm's correction for {comparisons}, not for several metrics"
 
 
 def groups(metric: str, what: str, counted: str) -> str:

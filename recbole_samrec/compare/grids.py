@@ -86,12 +86,7 @@ def main_page(
         caption = captions.significance(setting, reference, compared, with_seeds)
         grids.append(_differences(table.loc[others], caption))
     if "variant_of" in table:
-        varied = table[table["variant_of"].notna()]
-        pairs = [f"{row} \N{MINUS SIGN} {of}" for row, of in varied["variant_of"].items()]
-        several = varied.index[(varied["seeds"] > 1) & (table["seeds"].loc[varied["variant_of"]] > 1).to_numpy()]
-        caption = captions.variants(setting, len(varied), len(several))
-        columns = varied.filter(like="variant_").rename(columns=lambda name: name.removeprefix("variant_"))
-        grids.append(_differences(columns.set_axis(pairs), caption, "Variants"))
+        grids.append(_variants(table, setting))
     grids.append(_costs(table[table["seeds"] > 0], captions.cost(setting)))
     of_rows = [f"{row}: {note}" for row, note in table["note"].items() if note]
     return Page(captions.title(setting), captions.common(setting), grids, [*of_rows, *notes], plot, made)
@@ -137,6 +132,14 @@ def _differences(table: pd.DataFrame, caption: str, title: str = "Differences") 
         ]
         body += [[Cell(row), Cell(metric.upper()), *cells] for row, *cells in zip(table.index, *shown, strict=True)]
     return Grid(title, title.lower(), caption, header, body)
+
+
+def _variants(table: pd.DataFrame, setting: captions.Setting) -> Grid:
+    varied = table[table["variant_of"].notna()]
+    several = sum((table["seeds"][[row, of]] > 1).all() for row, of in varied["variant_of"].items())
+    pairs = [f"{row} \N{MINUS SIGN} {of}" for row, of in varied["variant_of"].items()]
+    columns = varied.filter(like="variant_").rename(columns=lambda name: name.removeprefix("variant_"))
+    return _differences(columns.set_axis(pairs), captions.variants(setting, len(varied), several), "Variants")
 
 
 def _intervals(low: pd.Series, high: pd.Series) -> list[Cell]:

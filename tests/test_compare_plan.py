@@ -114,6 +114,10 @@ def test_wrong_rows_are_errors(tmp_path):
     file.write_text("rows: {Mine: {hidden_size: 3}}")
     with pytest.raises(ConfigError, match="the row Mine needs a model"):
         read_rows(["Mine"], [file])
+    for of, words in [("SASRek", "SASRek; did you mean SASRec"), ("[a, b]", ".*a.*b"), ("Mine", "Mine")]:
+        file.write_text(f"rows: {{Mine: {{model: SASRec, variant_of: {of}}}}}")
+        with pytest.raises(ConfigError, match=f"variant_of of Mine: there is no other row {words}"):
+            read_rows(["Mine"], [file])
 
 
 def test_every_row_and_family_in_the_file_is_there():

@@ -21,7 +21,7 @@ from recbole_samrec.compare import conduct, worker
 from recbole_samrec.compare.costs import Costs, seconds_left
 from recbole_samrec.compare.display import show_plan
 from recbole_samrec.compare.engine import Resources, run_all
-from recbole_samrec.compare.plan import plan
+from recbole_samrec.compare.plan import plan, with_other_seeds
 from recbole_samrec.compare.rows import read_rows
 from recbole_samrec.compare.runs import finished_runs, read_record
 from recbole_samrec.data.find import find_dataset
@@ -115,6 +115,15 @@ def test_costs_come_from_probes_until_a_run_has_ended(data):
     assert seconds_left([jobs[0], jobs[2]], costs, lambda job: 5.0, parallel=1) == 50.0
     other = jobs_of(["SAMRec"], train_batch_size=32)
     assert Costs(other, Path("out")).of(other[0]) is None  # a probe of other settings
+
+
+def test_costs_come_from_finished_runs_of_seeds_that_are_not_named_too(data):
+    (one,) = jobs_of(["SAMRec"], seeds=(1,), stopping_step=1)
+    ended = worker.carry_out(one, 1, silent)["epochs_run"]
+    (other,), (wide,) = (jobs_of(["SAMRec"], seeds=(2,), stopping_step=step) for step in (1, 2))
+    costs = Costs([other], Path("out"))
+    assert not costs.assumed(other) and costs.epochs(other) == ended and not Costs([wide], Path("out")).of(wide)
+    assert list(with_other_seeds(other)) == [one.folder] and not list(with_other_seeds(wide))
 
 
 @pytest.mark.parametrize(

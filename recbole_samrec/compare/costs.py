@@ -13,7 +13,7 @@ from typing import Any
 
 from recbole_samrec import run
 from recbole_samrec.compare.engine import MARGIN
-from recbole_samrec.compare.plan import Job, alike
+from recbole_samrec.compare.plan import Job, alike, by_row, with_other_seeds
 from recbole_samrec.compare.runs import read_record
 from recbole_samrec.compare.worker import Cost
 from recbole_samrec.errors import DataError
@@ -29,7 +29,7 @@ class Costs:
     """What an epoch of each row takes, and how many there are.
 
     Args:
-        jobs: All runs of the comparison, finished or not.
+        jobs: All runs of the comparison, finished or not. Finished ones of other seeds are looked for beside them.
         out: Folder of the comparison, where probes are remembered.
     """
 
@@ -41,10 +41,10 @@ class Costs:
         for job in jobs:
             if cost := _probed(self._stored.get(_name(job), {}), job):
                 self._known[_key(job)] = cost
-        for job in jobs:
-            if job.finished:
+        for job, *_ in by_row(jobs):
+            for folder in with_other_seeds(job):
                 with suppress(DataError):  # the tables say so
-                    self.ended(job, read_record(job.folder / run.RESULT))
+                    self.ended(job, read_record(folder / run.RESULT))
 
     def unknown(self, jobs: Sequence[Job]) -> list[Job]:
         """For each row of which nothing is known, its first run."""

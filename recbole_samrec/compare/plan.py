@@ -84,7 +84,7 @@ class Job:
     @property
     def finished(self) -> bool:
         """Whether its record is there."""
-        return (self.folder / RESULT).exists() and (self.folder / RANKS).exists()
+        return _finished(self.folder)
 
 
 def plan(
@@ -272,10 +272,33 @@ def folder_of(
                 what = f"{HASHED[key]} changed since it was trained; it has to be trained again"
                 note(f"{job.row} on {job.dataset}: {what}")
             return folder
-        changed = [key for key in HASHED if key in made_for and made_for[key] != job.made_for[key]]
-        if not changed and alike(made_for["settings"], job.settings, {*(made_for.get("chosen") or ()), *job.chosen}):
+        changed = _changed(made_for, job)
+        if not changed and _alike(made_for, job):
             return folder
     raise ConfigError(f"{parent}: there are a thousand runs of {job.row} with seed {job.seed}; choose another --out")
+
+
+def with_other_seeds(job: Job) -> Iterator[Path]:
+    """Folders of finished runs that differ from a run in their seed alone, or are that run."""
+    for folder in sorted(job.folder.parent.glob(f"{slug(job.row)}*")):
+        made_for = recorded(folder) if _finished(folder) else None
+        if made_for and not _changed(made_for, job):
+            seed = {"seed": made_for["settings"].get("seed")}
+            if _alike(made_for, replace(job, settings={**job.settings, **seed})):
+                yield folder
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / RESULT).exists() and (folder / RANKS).exists()
+
+
+def _changed(made_for: Mapping[str, Any], job: Job) -> list[str]:
+    """Which of the hashes that a folder's run was made for are not those of a run."""
+    return [key for key in HASHED if key in made_for and made_for[key] != job.made_for[key]]
+
+
+def _alike(made_for: Mapping[str, Any], job: Job) -> bool:
+    return alike(made_for["settings"], job.settings, {*(made_for.get("chosen") or ()), *job.chosen})
 
 
 def recorded(folder: Path) -> dict[str, Any] | None:

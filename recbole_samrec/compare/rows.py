@@ -70,7 +70,12 @@ def read_rows(names: Sequence[str], files: Sequence[Path] = ()) -> list[Row]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
         raise ConfigError(f"--models names {twice} twice")
-    return [_row(name, known, tables) for name in names]
+    rows = [_row(name, known, tables) for name in names]
+    for row in rows:
+        of, there = row.variant_of, {*plugin.model_names(), *known, *(other.name for other in rows)} - {row.name}
+        if of and not (isinstance(of, str) and of.removesuffix(WITH_SAM) in there):
+            raise ConfigError(f"variant_of of {row.name}: there is no other row {of}; {nearest(str(of), there)}")
+    return rows
 
 
 def _row(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Row:

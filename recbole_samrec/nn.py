@@ -28,11 +28,11 @@ KERNEL_ROWS = 64
 longer than the product, and nearly every batch has another number of targets."""
 
 GROUP_ROWS = 64
-"""Rows of a group of like length: more are filled up further, and fewer do not keep a core busy."""
+"""Rows of a group of like length, at most: more are filled up further."""
 
-CACHED_ROWS = 256
-"""Rows of a group of one length: between 128 and 1024 it matters little; with 2048 rows of 50 positions at once a step
-takes more than twice as long, as every intermediate result goes to memory and back."""
+GROUP_POSITIONS = 4096
+"""Positions of a group of rows, at most. Of more, every intermediate result of a layer goes to memory and back, by
+which a step takes two to three times as long; fewer do not keep a core busy."""
 
 
 class _BulkDropout(torch.autograd.Function):
@@ -262,18 +262,32 @@ def in_groups_of_like_length(states: Callable[[Tensor, Tensor], Tensor], rows: T
     Returns:
         Shape ``[B, d]``.
     """
-    if rows.device.type != "cpu" or len(rows) <= GROUP_ROWS:
-        return states(rows[:, : max(lengths.tolist(), default=1)], lengths)
+    longest = max(lengths.tolist(), default=1)
+    size = min(GROUP_ROWS, _rows_of_a_group(longest))
+    if rows.device.type != "cpu" or len(rows) <= size:
+        return states(rows[:, :longest], lengths)
     order = lengths.argsort(stable=True)
-    groups = [(rows[which, : int(lengths[which[-1]])], lengths[which]) for which in order.split(GROUP_ROWS)]
+    groups = [(rows[which, : int(lengths[which[-1]])], lengths[which]) for which in order.split(size)]
     return torch.cat([states(*group) for group in groups])[order.argsort()]
 
 
 def in_groups(states: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """States ``[B, d]`` of rows ``[B, L]``, computed on a CPU for some at a time, whose results its cache holds."""
-    if rows.device.type != "cpu" or len(rows) <= CACHED_ROWS:
+    """States of rows, computed on a CPU for some rows at a time, whose intermediate results its cache holds.
+
+    Args:
+        states: From rows ``[n, L]`` to their states, in the order of the rows: ``[n, d]``, or some for each row.
+        rows: Shape ``[B, L]``.
+
+    Returns:
+        The states of all rows.
+    """
+    if rows.device.type != "cpu" or rows.numel() <= GROUP_POSITIONS:
         return states(rows)
-    return torch.cat([states(group) for group in rows.split(CACHED_ROWS)])
+    return torch.cat([states(group) for group in rows.split(_rows_of_a_group(rows.size(1)))])
+
+
+def _rows_of_a_group(length: int) -> int:
+    return max(1, GROUP_POSITIONS // length)
 
 
 def padded_rows(x: Tensor) -> Tensor:

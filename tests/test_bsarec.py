@@ -143,7 +143,7 @@ def test_groups_of_rows_change_nothing(make_model, monkeypatch):
     model = make_model()
     items, lengths = rows([3, 1, 4, 8, 2])
     whole = model.forward(items, lengths)
-    monkeypatch.setattr("recbole_samrec.nn.CACHED_ROWS", 2)
+    monkeypatch.setattr("recbole_samrec.nn.GROUP_POSITIONS", 2 * LENGTH)
     torch.testing.assert_close(model.forward(items, lengths), whole)
 
 

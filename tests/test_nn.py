@@ -209,6 +209,21 @@ def test_rows_are_computed_in_groups_that_are_filled_up_no_further_than_their_lo
     assert [shape[0] for shape in shapes] == [64, 64, 22] and shapes == sorted(shapes, key=lambda shape: shape[1])
 
 
+def test_groups_of_long_rows_are_of_fewer_rows():
+    lengths, sizes = torch.full((50,), 200), []
+
+    def states(group, lengths=None):
+        sizes.append(len(group))
+        return group[:, :1]
+
+    rows = torch.arange(50)[:, None].repeat(1, 200)
+    assert torch.equal(fast.in_groups_of_like_length(states, rows, lengths), rows[:, :1])
+    assert torch.equal(fast.in_groups(states, rows), rows[:, :1])
+    assert sizes == [20, 20, 10] * 2 and fast.GROUP_POSITIONS == 4096
+    assert len(fast.in_groups(states, rows.repeat(1, 30))) == 50 and sizes[6:] == [1] * 50  # longer than a group
+    assert fast.in_groups(states, rows[:0]).shape == (0, 1)
+
+
 def test_no_rows_have_no_states():
     states = fast.in_groups_of_like_length(lambda rows, lengths: rows[:, :1].float(), torch.ones(0, 5), torch.ones(0))
     assert states.shape == (0, 1)

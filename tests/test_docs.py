@@ -74,32 +74,46 @@ def test_the_table_on_the_first_screen_is_that_of_the_results():
     }
 
 
+def first_screen():
+    """The README up to its first heading, on one line with plain minus signs."""
+    return " ".join((ROOT / "README.md").read_text().split("\n## ")[0].split()).replace("\N{MINUS SIGN}", "-")
+
+
+def table_of(name):
+    return pd.read_csv(ROOT / f"results/{name}.csv").set_index("row")
+
+
+def interval(line, prefix=""):
+    """A difference in NDCG@10 and its interval over users and seeds."""
+    return [line[f"{prefix}ndcg@10_{part}"] for part in ("difference", "low_with_seeds", "high_with_seeds")]
+
+
 def test_what_the_first_screen_says_of_sam_is_in_the_results():
-    said = " ".join((ROOT / "README.md").read_text().split("\n## ")[0].split()).replace("\N{MINUS SIGN}", "-")
-    names = ("ml-100k", "ml-100k-masked", "Amazon_Beauty")
-    whole, masked, beauty = (pd.read_csv(ROOT / f"results/{name}.csv").set_index("row") for name in names)
+    said = first_screen()
+    tables = whole, masked = table_of("ml-100k"), table_of("ml-100k-masked")
     for table, words in (
         (whole, "SAMRec is {:.4f} NDCG@10 below SASRec (95 % interval over users and seeds {:.4f} to +{:.4f})"),
         (masked, "and {:.4f} below it with the history left out ({:.4f} to +{:.4f})"),
     ):
-        line = table.loc["SASRec"]
-        figures = [line[f"ndcg@10_{part}"] for part in ("difference", "low_with_seeds", "high_with_seeds")]
-        assert words.format(-figures[0], *figures[1:]) in said
+        lost, *between = interval(table.loc["SASRec"])
+        assert words.format(-lost, *between) in said
     assert "None of SAMRec's differences to the other trained models holds over users and seeds" in said
-    for table in (whole, masked):
+    for table in tables:
         for metric in METRICS:
             trained = table.drop(["SAMRec", "Pop"])
             sure = (trained[f"{metric}_low_with_seeds"] > 0) | (trained[f"{metric}_high_with_seeds"] < 0)
             assert not (sure & (trained[f"{metric}_p_holm"] < 0.05)).any()
-    tuned = pd.read_csv(ROOT / "results/ml-100k-tuned.csv").set_index("row")
+
+
+def test_what_the_first_screen_says_of_tuned_models_is_in_the_results():
+    said, tuned = first_screen(), table_of("ml-100k-tuned")
     of_rows = [f"{line['ndcg@10_mean']:.4f} ± {line['ndcg@10_std']:.4f}" for _, line in tuned.iterrows()]
     score = dict(zip(tuned.index, of_rows, strict=True))
     below = "above SASRec ({SASRec}), S3Rec ({S3Rec}) and CL4SRec ({CL4SRec}) and below GRU4Rec ({GRU4Rec})"
     assert f"SAMRec has NDCG@10 {score['SAMRec']} on ml-100k, {below.format(**score)}" in said
     lead = tuned["ndcg@10_difference"]
     assert (lead[["SASRec", "S3Rec", "CL4SRec"]] > 0).all() and lead["GRU4Rec"] < 0 and set(tuned["seeds"]) == {5}
-    between = [tuned.loc["SASRec", f"ndcg@10_{part}"] for part in ("difference", "low_with_seeds", "high_with_seeds")]
-    assert "(from SASRec {:+.4f}, {:+.4f} to {:+.4f})".format(*between) in said
+    assert "(from SASRec {:+.4f}, {:+.4f} to {:+.4f})".format(*interval(tuned.loc["SASRec"])) in said
     trained = tuned.drop(["SAMRec", "Pop"])
     assert (trained["ndcg@10_low_with_seeds"] < 0).all() and (trained["ndcg@10_high_with_seeds"] > 0).all()
     page = (ROOT / "results/search.md").read_text()
@@ -107,21 +121,24 @@ def test_what_the_first_screen_says_of_sam_is_in_the_results():
     assert set(of_row) == set(trained.index) | {"SAMRec"}
     assert [row for row, line in of_row.items() if "On test the search gained" in line] == ["SAMRec"]
     assert "[SAMRec alone gained for sure from its search]" in said
+
+
+def test_what_the_first_screen_says_of_larger_data_is_in_the_results():
+    said, beauty = first_screen(), table_of("Amazon_Beauty")
     assert "with three seeds and the dropout that suits SASRec, one holds against SAM" in said
     assert set(beauty["seeds"]) == {3} and beauty["ndcg@10_mean"].idxmax() == "S3Rec" and "and S3Rec leads" in said
     line = beauty.loc["SASRec"]
-    lost, *between = (line[f"ndcg@10_{part}"] for part in ("difference", "low_with_seeds", "high_with_seeds"))
+    lost, *between = interval(line)
     assert "SAMRec is {:.4f} NDCG@10 below SASRec ({:.4f} to {:.4f})".format(-lost, *between) in said
     assert between[1] < 0 and line["ndcg@10_p_holm"] < 0.05
-    plain, left_out = (pd.read_csv(ROOT / f"results/{name}.csv").set_index("row") for name in ("ml-1m", "ml-1m-masked"))
+    plain, masked = table_of("ml-1m"), table_of("ml-1m-masked")
     for table, words in (
         (plain, "On [ml-1m](results/ml-1m.md), with three seeds, SAMRec is {:.4f} below SASRec ({:.4f} to +{:.4f})"),
-        (left_out, "and {:.4f} with the history [left out](results/ml-1m-masked.md) ({:.4f} to +{:.4f})"),
+        (masked, "and {:.4f} with the history [left out](results/ml-1m-masked.md) ({:.4f} to +{:.4f})"),
     ):
-        line = table.loc["SASRec"]
-        lost, *between = (line[f"ndcg@10_{part}"] for part in ("difference", "low_with_seeds", "high_with_seeds"))
+        lost, *between = interval(table.loc["SASRec"])
         assert words.format(-lost, *between) in said and set(table.loc[["SAMRec", "SASRec"], "seeds"]) == {3}
-    assert "where SASRec has NDCG@10 {:.4f}".format(left_out.loc["SASRec", "ndcg@10_mean"]) in said
+    assert "where SASRec has NDCG@10 {:.4f}".format(masked.loc["SASRec", "ndcg@10_mean"]) in said
 
 
 def test_what_the_readme_says_of_packing_is_in_the_results():
@@ -130,10 +147,9 @@ def test_what_the_readme_says_of_packing_is_in_the_results():
         ("ml-100k", "SASRec has NDCG@10 higher by {:.4f} (95 % interval over users and seeds {:.4f} to +{:.4f})", 1),
         ("ml-100k-masked", "and lower by {:.4f} with the history left out ({:.4f} to +{:.4f})", -1),
     ):
-        line = pd.read_csv(ROOT / f"results/{name}.csv").set_index("row").loc["SASRec (RecBole's rows)"]
+        line = table_of(name).loc["SASRec (RecBole's rows)"]
         assert line["variant_of"] == "SASRec" and line["seeds"] == 5
-        parts = ("difference", "low_with_seeds", "high_with_seeds")
-        difference, low, high = (line[f"variant_ndcg@10_{part}"] for part in parts)
+        difference, low, high = interval(line, "variant_")
         assert words.format(sign * difference, low, high) in said and low < 0 < high
 
 

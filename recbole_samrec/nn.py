@@ -271,19 +271,20 @@ def in_groups_of_like_length(states: Callable[[Tensor, Tensor], Tensor], rows: T
     return torch.cat([states(*group) for group in groups])[order.argsort()]
 
 
-def in_groups(states: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """States of rows, computed on a CPU for some rows at a time, whose intermediate results its cache holds.
+def groups_of_rows(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """Rows as they are on a GPU; on a CPU some rows at a time, whose intermediate results its cache holds.
 
     Args:
-        states: From rows ``[n, L]`` to their states, in the order of the rows: ``[n, d]``, or some for each row.
-        rows: Shape ``[B, L]``.
+        tensors: Rows ``[B, L, ...]``, and tensors ``[B, ...]`` that belong to them.
 
     Returns:
-        The states of all rows.
+        Groups of the rows in their order, each with its part of every tensor.
     """
-    if rows.device.type != "cpu" or rows.numel() <= GROUP_POSITIONS:
-        return states(rows)
-    return torch.cat([states(group) for group in rows.split(_rows_of_a_group(rows.size(1)))])
+    rows = tensors[0]
+    size = _rows_of_a_group(rows.size(1))
+    if rows.device.type != "cpu" or len(rows) <= size:
+        return [tensors]
+    return list(zip(*(tensor.split(size) for tensor in tensors), strict=True))
 
 
 def _rows_of_a_group(length: int) -> int:

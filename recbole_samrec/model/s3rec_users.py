@@ -81,7 +81,7 @@ def objectives(model: nn.Module, batch: Any, attributes: Tensor) -> tuple[Tensor
     """
     masked = batch["masked"]
     where = masked.flatten().nonzero().squeeze(1)
-    states = fast.in_groups(functools.partial(states_of_items, model), masked)
+    states = torch.cat([states_of_items(model, rows) for (rows,) in fast.groups_of_rows(masked)])
     items, negatives = (batch[name].flatten()[where] for name in ("items", "negatives"))
     hidden = masked.flatten()[where] == model.mask_token
     tested = hidden & (negatives > 0)

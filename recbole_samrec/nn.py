@@ -28,11 +28,7 @@ KERNEL_ROWS = 64
 longer than the product, and nearly every batch has another number of targets."""
 
 GROUP_ROWS = 64
-"""Rows of a group of like length, at most: more are filled up further."""
-
-GROUP_POSITIONS = 4096
-"""Positions of a group of rows, at most: a core's cache does not hold the intermediate results of more, by which a step
-takes a tenth to a quarter longer; fewer do not keep a core busy."""
+"""Rows of a group of like length: more are filled up further, and fewer do not keep a core busy."""
 
 
 class _BulkDropout(torch.autograd.Function):
@@ -262,33 +258,11 @@ def in_groups_of_like_length(states: Callable[[Tensor, Tensor], Tensor], rows: T
     Returns:
         Shape ``[B, d]``.
     """
-    longest = max(lengths.tolist(), default=1)
-    size = min(GROUP_ROWS, _rows_of_a_group(longest))
-    if rows.device.type != "cpu" or len(rows) <= size:
-        return states(rows[:, :longest], lengths)
+    if rows.device.type != "cpu" or len(rows) <= GROUP_ROWS:
+        return states(rows[:, : max(lengths.tolist(), default=1)], lengths)
     order = lengths.argsort(stable=True)
-    groups = [(rows[which, : int(lengths[which[-1]])], lengths[which]) for which in order.split(size)]
+    groups = [(rows[which, : int(lengths[which[-1]])], lengths[which]) for which in order.split(GROUP_ROWS)]
     return torch.cat([states(*group) for group in groups])[order.argsort()]
-
-
-def groups_of_rows(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """Rows as they are on a GPU; on a CPU some rows at a time, whose intermediate results its cache holds.
-
-    Args:
-        tensors: Rows ``[B, L, ...]``, and tensors ``[B, ...]`` that belong to them.
-
-    Returns:
-        Groups of the rows in their order, each with its part of every tensor.
-    """
-    rows = tensors[0]
-    size = _rows_of_a_group(rows.size(1))
-    if rows.device.type != "cpu" or len(rows) <= size:
-        return [tensors]
-    return list(zip(*(tensor.split(size) for tensor in tensors), strict=True))
-
-
-def _rows_of_a_group(length: int) -> int:
-    return max(1, GROUP_POSITIONS // length)
 
 
 def padded_rows(x: Tensor) -> Tensor:

@@ -26,7 +26,6 @@ from recbole_samrec.data.frequency import item_counts
 from recbole_samrec.data.history import HistoryMask
 from recbole_samrec.errors import ConfigError, TrainingError
 from recbole_samrec.listener import Listener
-from recbole_samrec.model.encoder import encode_in_groups
 from recbole_samrec.model.packed import cut_to_longest, packable, packed_loss, prefix_loss
 from recbole_samrec.model.s3rec_users import pretraining_loss
 from recbole_samrec.nn import draw_dropout_in_bulk
@@ -60,7 +59,6 @@ class SAMTrainer(Resumable, Trainer):
             require_gradients(model)
         if config["fast_dropout"] is not False:
             draw_dropout_in_bulk(model)
-            encode_in_groups(model)
             if config["training"] != "packed" and config["device"].type == "cpu":
                 keep_freed_memory()
         self.listener = Listener()

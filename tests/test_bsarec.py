@@ -139,14 +139,6 @@ def test_no_item_attends_to_padding_but_the_rescaler_spans_it(make_model):
         assert torch.allclose(before, model.forward(items, lengths)) == same
 
 
-def test_groups_of_rows_change_nothing(make_model, monkeypatch):
-    model = make_model()
-    items, lengths = rows([3, 1, 4, 8, 2])
-    whole = model.forward(items, lengths)
-    monkeypatch.setattr("recbole_samrec.nn.GROUP_POSITIONS", 2 * LENGTH)
-    torch.testing.assert_close(model.forward(items, lengths), whole)
-
-
 def test_columns_of_padding_change_nothing(make_model):
     model = make_model()
     items, lengths = rows([3, 1, 4])

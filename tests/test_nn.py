@@ -4,13 +4,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from recbole.model.layers import TransformerEncoder
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from recbole_samrec import nn as fast
 from recbole_samrec.loss import cross_entropy
-from recbole_samrec.model.encoder import GroupedEncoder, encode_in_groups
 
 
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 1 / 3, 0.9])
@@ -209,40 +207,6 @@ def test_rows_are_computed_in_groups_that_are_filled_up_no_further_than_their_lo
 
     assert torch.equal(fast.in_groups_of_like_length(states, rows, lengths), rows[:, :1])
     assert [shape[0] for shape in shapes] == [64, 64, 22] and shapes == sorted(shapes, key=lambda shape: shape[1])
-
-
-def test_groups_of_long_rows_are_of_fewer_rows():
-    lengths, sizes = torch.full((50,), 200), []
-
-    def states(group, lengths):
-        sizes.append(len(group))
-        return group[:, :1]
-
-    rows = torch.arange(50)[:, None].repeat(1, 200)
-    assert torch.equal(fast.in_groups_of_like_length(states, rows, lengths), rows[:, :1])
-    groups = fast.groups_of_rows(rows, lengths)
-    assert sizes == [len(group) for group, _ in groups] == [len(part) for _, part in groups] == [20, 20, 10]
-    assert torch.equal(torch.cat([group for group, _ in groups]), rows)
-    assert len(fast.groups_of_rows(rows.repeat(1, 30))) == 50  # each longer than a group
-    assert [group.shape for (group,) in fast.groups_of_rows(rows[:0])] == [(0, 200)]
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-@pytest.mark.parametrize("masked_rows", [1, 5])
-def test_recboles_encoder_computes_the_same_for_some_rows_at_a_time(wanted, masked_rows, monkeypatch):
-    monkeypatch.setattr(fast, "GROUP_POSITIONS", 2 * 6)
-    torch.manual_seed(0)
-    encoder = TransformerEncoder(2, 2, 8, 16, 0.0, 0.0).double()
-    x = torch.randn(5, 6, 8, requires_grad=True, dtype=torch.float64)
-    mask = torch.randn(masked_rows, 1, 6, 6, dtype=torch.float64)
-    results = []
-    for _ in range(2):
-        states = encoder(x, mask, output_all_encoded_layers=wanted)
-        results.append([*states, *torch.autograd.grad(states[-1].pow(3).sum(), [x, *encoder.parameters()])])
-        encode_in_groups(encoder)
-    assert type(encoder) is GroupedEncoder and len(states) == (2 if wanted else 1)
-    for whole, grouped in zip(*results, strict=True):
-        torch.testing.assert_close(grouped, whole)
 
 
 def test_no_rows_have_no_states():

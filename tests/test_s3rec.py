@@ -216,18 +216,6 @@ def test_states_are_recboles_with_positions_from_0_as_in_fine_tuning(case):
     torch.testing.assert_close(states_of(network, torch.tensor([[5]]), first), alone[0])
 
 
-def test_groups_of_rows_change_nothing(case, monkeypatch):
-    network, batch = case
-    parts = []
-    for positions in (4096, 8):
-        monkeypatch.setattr("recbole_samrec.nn.GROUP_POSITIONS", positions)
-        value = pretraining_loss(network)(batch)
-        gradients = torch.autograd.grad(value, network.parameters(), allow_unused=True)
-        parts.append([value, *(gradient for gradient in gradients if gradient is not None)])
-    for one, other in zip(*parts, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
-
-
 def test_other_items_in_validation_and_test_change_nothing(tmp_path):
     """The same batches come of data whose users' last two events are others."""
     batches = []

@@ -43,9 +43,6 @@ class BSARec(SASRec):
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
         """States ``[B, d]`` after left-aligned rows of items ``[B, L]``, whose lengths are ``[B]``."""
         rows = right_aligned(item_seq, item_seq_len, self.max_seq_length)
-        return torch.cat([self._last_states(group) for (group,) in fast.groups_of_rows(rows)])
-
-    def _last_states(self, rows: Tensor) -> Tensor:
         x = self.dropout(self.LayerNorm(self.item_embedding(rows) + self.position_embedding.weight))
         padding = rows == 0
         layers = list(zip(self.trm_encoder.layer, self.rescalers, strict=True))

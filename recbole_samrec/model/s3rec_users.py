@@ -81,7 +81,7 @@ def objectives(model: nn.Module, batch: Any, attributes: Tensor) -> tuple[Tensor
     """
     masked = batch["masked"]
     where = masked.flatten().nonzero().squeeze(1)
-    states = torch.cat([states_of_items(model, rows) for (rows,) in fast.groups_of_rows(masked)])
+    states = states_of(model, masked, where)
     items, negatives = (batch[name].flatten()[where] for name in ("items", "negatives"))
     hidden = masked.flatten()[where] == model.mask_token
     tested = hidden & (negatives > 0)
@@ -112,12 +112,6 @@ def states_of(model: nn.Module, rows: Tensor, where: Tensor) -> Tensor:
     """
     hidden = embedded(model, model.item_embedding(rows))
     return fast.transformer(hidden, model.trm_encoder.layer, where, fast.attention_without(rows == 0))
-
-
-def states_of_items(model: nn.Module, rows: Tensor) -> Tensor:
-    """States as :func:`states_of` of all items of rows ``[B, L]``, shape ``[items, d]``."""
-    rows = rows[:, : int((rows > 0).sum(1).max())]
-    return states_of(model, rows, rows.flatten().nonzero().squeeze(1))
 
 
 def ends_of(model: nn.Module, rows: Tensor, lengths: Tensor) -> Tensor:

@@ -273,7 +273,7 @@ def folder_of(
                 note(f"{job.row} on {job.dataset}: {what}")
             return folder
         changed = _changed(made_for, job)
-        if not changed and _alike(made_for, job):
+        if _alike(made_for, job):
             return folder
     raise ConfigError(f"{parent}: there are a thousand runs of {job.row} with seed {job.seed}; choose another --out")
 
@@ -281,11 +281,11 @@ def folder_of(
 def with_other_seeds(job: Job) -> Iterator[Path]:
     """Folders of finished runs that differ from a run in their seed alone, or are that run."""
     for folder in sorted(job.folder.parent.glob(f"{slug(job.row)}*")):
-        made_for = recorded(folder) if _finished(folder) else None
-        if made_for and not _changed(made_for, job):
-            seed = {"seed": made_for["settings"].get("seed")}
-            if _alike(made_for, replace(job, settings={**job.settings, **seed})):
-                yield folder
+        if not _finished(folder) or (made_for := recorded(folder)) is None:
+            continue
+        its_seed = replace(job, settings={**job.settings, "seed": made_for["settings"].get("seed")})
+        if _alike(made_for, its_seed):
+            yield folder
 
 
 def _finished(folder: Path) -> bool:
@@ -298,7 +298,9 @@ def _changed(made_for: Mapping[str, Any], job: Job) -> list[str]:
 
 
 def _alike(made_for: Mapping[str, Any], job: Job) -> bool:
-    return alike(made_for["settings"], job.settings, {*(made_for.get("chosen") or ()), *job.chosen})
+    """Whether a folder's run was made for the data, source and settings of a run."""
+    chosen = {*(made_for.get("chosen") or ()), *job.chosen}
+    return not _changed(made_for, job) and alike(made_for["settings"], job.settings, chosen)
 
 
 def recorded(folder: Path) -> dict[str, Any] | None:

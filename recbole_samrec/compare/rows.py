@@ -71,10 +71,11 @@ def read_rows(names: Sequence[str], files: Sequence[Path] = ()) -> list[Row]:
         twice = next(name for name in names if list(names).count(name) > 1)
         raise ConfigError(f"--models names {twice} twice")
     rows = [_row(name, known, tables) for name in names]
+    there = {*plugin.model_names(), *known, *(row.name for row in rows)}
     for row in rows:
-        of, there = row.variant_of, {*plugin.model_names(), *known, *(other.name for other in rows)} - {row.name}
-        if of and not (isinstance(of, str) and of.removesuffix(WITH_SAM) in there):
-            raise ConfigError(f"variant_of of {row.name}: there is no other row {of}; {nearest(str(of), there)}")
+        of, others = row.variant_of, there - {row.name}
+        if of and not (isinstance(of, str) and of.removesuffix(WITH_SAM) in others):
+            raise ConfigError(f"variant_of of {row.name}: there is no other row {of}; {nearest(str(of), others)}")
     return rows
 
 

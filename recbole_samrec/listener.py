@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PRETRAINING = "pre-training"
+"""Name of the stage that comes before the training that is validated."""
+
 
 class Listener:
     """Is told what happens in training; the base class ignores it all."""

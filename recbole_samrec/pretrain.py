@@ -25,7 +25,7 @@ from recbole_samrec import checkpoint
 from recbole_samrec.data.attributes import settings_for
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.errors import CheckpointError, ConfigError, DataError
-from recbole_samrec.listener import Listener
+from recbole_samrec.listener import PRETRAINING, Listener
 from recbole_samrec.model_state import RandomState, load_weights
 from recbole_samrec.resume import shared_name
 from recbole_samrec.settings import DERIVED, OF_ONE_RUN, plain_config
@@ -128,7 +128,7 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
         state = _kept(file)
         reused = bool(shared_name(config, "yes" if state else ""))  # what the first of several processes sees counts
         if not reused:
-            listener.stage("pre-training", stage["pretrain_epochs"])
+            listener.stage(PRETRAINING, stage["pretrain_epochs"])
             trainer.elapsed += _compute(stage, file, listener, verbose)
     state = state if reused and state else checkpoint.load(file)
     load_weights(trainer.model, state, file)

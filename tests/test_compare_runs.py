@@ -52,7 +52,7 @@ def jobs_of(names, seeds=(1,), out="out", fractions=(1.0,), **given):
     return plan(read_rows(names), {"tiny": sha256}, seeds, fractions, Path(out), given=SMALL | given)
 
 
-def silent(done, epochs, best):
+def silent(report):
     """Nobody listens."""
 
 
@@ -65,8 +65,8 @@ def test_a_run_leaves_its_record_and_is_finished(data):
     (job,) = jobs_of(["SAMRec"])
     assert not job.finished
     said = []
-    result = worker.carry_out(job, 1, lambda *report: said.append(report))
-    assert job.finished and result["test"] and said[-1][:2] == (3, 3)
+    result = worker.carry_out(job, 1, said.append)
+    assert job.finished and result["test"] and said[-1][:3] == (False, 3, 3)
     names = {path.name for path in job.folder.iterdir()}
     assert {"result.json", "ranks.npz", "best.pth", "job.json"} <= names and "last.pth" not in names
     assert jobs_of(["SAMRec"])[0].folder == job.folder  # found again
@@ -101,6 +101,41 @@ def test_a_probe_leaves_nothing_and_knows_the_epochs(data, monkeypatch):
     assert "sam_rho" in worker.probe(refused, 1)["failed"]
 
 
+def with_kinds(folder):
+    """Give the items of the data set an attribute, which S3Rec pre-trains on."""
+    lines = ["item_id:token\tkind:token_seq", *(f"i{i}\tk{i % 4} k{i % 3}" for i in range(25))]
+    Path(folder, "dataset/tiny/tiny.item").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_pre_training_is_probed_told_and_counted_on_its_own(data, monkeypatch):
+    monkeypatch.setattr(worker, "PROBED_SECONDS", 0.0)
+    with_kinds(data)
+    given = {"pretrain_epochs": 5, "pretrain_batch_size": 4, "train_batch_size": 16}
+    (job,) = jobs_of(["S3Rec"], **given)
+    cost = worker.probe(job, 1)
+    assert (cost["epochs"], cost["pretrain_epochs"]) == (3, 5) and cost["pretrain_seconds"] > 0
+    assert not Path("out").exists()
+    costs, said, told = Costs([job], Path("out")), [], io.StringIO()
+    costs.probed(job, cost | {"seconds_per_epoch": 10.0, "pretrain_seconds": 20.0})
+    assert costs.seconds(job) == 5 * 20 + 3 * 10
+    show_plan(Console(file=told, width=100), [job], costs)
+    assert "S3Rec on tiny: each run begins with 5 epochs of pre-training, 20.0 s each" in told.getvalue()
+    assert " 3/3 " in told.getvalue() and "0:02:10" in told.getvalue()
+
+    monkeypatch.setattr(worker.time, "monotonic", iter(range(0, 10**6, 2)).__next__)  # each step is told
+    record = worker.carry_out(job, 1, said.append)
+    assert sorted({(one.pretrains, one.epochs) for one in said}) == [(False, 3), (True, 5)]
+    shares = [costs.share(job, one) for one in said]
+    assert shares == sorted(shares) and shares[-1] == 1 and 100 / 130 in shares
+    costs.ended(job, record)
+    ended, before = costs.of(job), record["pretraining"]
+    assert (ended.pretrain_epochs, ended.pretrain_seconds) == (5, before["seconds_per_epoch"])
+    assert 3 * ended.seconds_per_epoch == pytest.approx(record["seconds_total"] - before["seconds"])
+    assert costs.seconds(job) == pytest.approx(record["seconds_total"])
+    costs.ended(job, record | {"seconds_total": 0.9 * before["seconds"]})  # its weights lay there already
+    assert costs.of(job).seconds_per_epoch == pytest.approx(0.3 * before["seconds"])
+
+
 def test_costs_come_from_probes_until_a_run_has_ended(data):
     jobs = jobs_of(["SAMRec", "Pop"], seeds=(1, 2))
     costs = Costs(jobs, Path("out"))
@@ -112,7 +147,7 @@ def test_costs_come_from_probes_until_a_run_has_ended(data):
     costs.ended(jobs[0], record)
     assert costs.seconds(jobs[2]) == 50.0 and costs.memory_mb(jobs[2]) == 260.0
     assert seconds_left([jobs[0], jobs[2]], costs, lambda job: 0.0, parallel=2) == 50.0
-    assert seconds_left([jobs[0], jobs[2]], costs, lambda job: 5.0, parallel=1) == 50.0
+    assert seconds_left([jobs[0], jobs[2]], costs, lambda job: 0.5, parallel=1) == 50.0
     other = jobs_of(["SAMRec"], train_batch_size=32)
     assert Costs(other, Path("out")).of(other[0]) is None  # a probe of other settings
 

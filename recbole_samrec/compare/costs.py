@@ -15,7 +15,7 @@ from recbole_samrec import run
 from recbole_samrec.compare.engine import MARGIN
 from recbole_samrec.compare.plan import Job, alike, by_row, with_other_seeds
 from recbole_samrec.compare.runs import read_record
-from recbole_samrec.compare.worker import Cost
+from recbole_samrec.compare.worker import Cost, Report
 from recbole_samrec.errors import DataError
 
 COSTS = "costs.json"
@@ -78,14 +78,18 @@ class Costs:
         """Learn from a finished run."""
         epochs = result.get("epochs_run") or 1
         self._epochs.setdefault(_key(job), []).append(epochs)
-        whole = result["seconds_total"] / epochs  # with validation, start-up and pre-training
+        before = result.get("pretraining") or {"epochs": 0, "seconds": 0.0, "seconds_per_epoch": 0.0}
+        whole = result["seconds_total"]  # with validation and start-up
+        if whole > before["seconds"]:  # else its pre-trained weights lay there from an earlier attempt
+            whole -= before["seconds"]
         most = (result.get("config") or {}).get("epochs") or epochs
         probed = self._known.get(_key(job))
         if probed and probed.gpu_share:  # then the record's memory is that of the GPU
             memory = (probed.memory_mb, probed.gpu_share)
         else:
             memory = (result["peak_memory_mb"], 0.0)
-        self._known[_key(job)] = Cost(whole, most, *memory)
+        of_before = before["epochs"], before["seconds_per_epoch"]
+        self._known[_key(job)] = Cost(whole / epochs, most, *memory, *of_before)
 
     def of(self, job: Job) -> Cost | None:
         """What is known of a row, or None."""
@@ -102,7 +106,7 @@ class Costs:
         return 0.0 if cost is None else min(1.0, cost.gpu_share * MARGIN)
 
     def epochs(self, job: Job) -> float:
-        """Epochs that a run is expected to last.
+        """Epochs that a run is expected to last, without those of pre-training.
 
         As many as the runs of its row that have ended; until one has, ``BEST_EPOCH`` and those after it that early
         stopping waits for, as far as there may be so many.
@@ -110,33 +114,44 @@ class Costs:
         if ended := self._epochs.get(_key(job)):
             return statistics.mean(ended)
         expected, cost = BEST_EPOCH + _patience(job.settings), self.of(job)
-        return cost.before + min(expected, cost.epochs) if cost else BEST_EPOCH
+        return min(expected, cost.epochs) if cost else BEST_EPOCH
 
     def assumed(self, job: Job) -> bool:
         """Whether the epochs that a run is expected to last are a guess, which may be too few or too many."""
         cost = self.of(job)
-        return bool(cost) and _key(job) not in self._epochs and self.epochs(job) < cost.before + cost.epochs
+        return bool(cost) and _key(job) not in self._epochs and self.epochs(job) < cost.epochs
 
     def seconds(self, job: Job) -> float:
         """Seconds that a run is expected to take."""
         cost = self.of(job)
-        return cost.seconds_per_epoch * self.epochs(job) if cost else 0.0
+        return _seconds_before(cost) + cost.seconds_per_epoch * self.epochs(job) if cost else 0.0
+
+    def share(self, job: Job, report: Report) -> float:
+        """Which part of the seconds that a run is expected to take lies behind it, at most all."""
+        cost, epochs = self.of(job), self.epochs(job)
+        if cost is None or not self.seconds(job):
+            return min(1.0, report.done / max(epochs, 1))
+        if report.pretrains:
+            seconds = report.done * cost.pretrain_seconds
+        else:
+            seconds = _seconds_before(cost) + report.done * cost.seconds_per_epoch
+        return min(1.0, seconds / self.seconds(job))
 
 
-def seconds_left(jobs: Sequence[Job], costs: Costs, done: Callable[[Job], float], parallel: int) -> float:
+def _seconds_before(cost: Cost) -> float:
+    return cost.pretrain_epochs * cost.pretrain_seconds
+
+
+def seconds_left(jobs: Sequence[Job], costs: Costs, share: Callable[[Job], float], parallel: int) -> float:
     """Seconds until the last of these runs ends.
 
     Args:
         jobs: The runs that have not ended.
         costs: What they cost.
-        done: Epochs that a run has behind it.
+        share: Which part of a run lies behind it; of one that lasts longer than expected, a little is still to come.
         parallel: Runs at once.
     """
-    each = []
-    for job in jobs:
-        epochs = costs.epochs(job)
-        left = max(epochs - done(job), 0.05 * epochs) / epochs
-        each.append(costs.seconds(job) * left)
+    each = [costs.seconds(job) * max(1 - share(job), 0.05) for job in jobs]
     return max(sum(each) / max(parallel, 1), max(each, default=0.0))
 
 

@@ -15,6 +15,7 @@ from recbole_samrec.compare.captions import MARK
 from recbole_samrec.compare.costs import BEST_EPOCH, Costs, seconds_left
 from recbole_samrec.compare.grids import Page
 from recbole_samrec.compare.plan import Job, by_row
+from recbole_samrec.compare.worker import Report
 
 ASSUMED = "~"
 """Marks epochs that are a guess."""
@@ -33,26 +34,35 @@ def show_plan(console: Console, jobs: Sequence[Job], costs: Costs) -> None:
         table.add_column(column)
     for column in ("done", "to do", "s/epoch", "epochs", "memory", "each run"):
         table.add_column(column, justify="right")
-    left_out = []
+    lines = []
     for members in by_row(jobs):
         first = members[0]
         finished = sum(job.finished for job in members)
         waiting = [job for job in members if not job.finished]
-        figures = ["", "", "", ""]
-        if cost := costs.of(first):
-            epochs = f"{ASSUMED * costs.assumed(first)}{costs.epochs(first):.0f}/{cost.epochs + cost.before}"
-            memory = f"{cost.memory_mb / 1000:.1f} GB"
-            figures = [f"{cost.seconds_per_epoch:.1f}", epochs, memory, spoken(costs.seconds(first))]
         share = "" if first.fraction == 1 else f", {first.fraction:.0%}"
-        table.add_row(first.row, first.dataset + share, str(finished), str(len(waiting)), *figures)
+        place = f"{first.row} on {first.dataset}{share}"
+        table.add_row(first.row, first.dataset + share, str(finished), str(len(waiting)), *_figures(first, costs))
+        if waiting and (cost := costs.of(first)) and cost.pretrain_epochs:
+            words = f"{cost.pretrain_epochs} epochs of pre-training, {cost.pretrain_seconds:.1f} s each"
+            lines.append(f"{place}: each run begins with {words}")
         if waiting and (reason := costs.reason(first)):
-            left_out.append(f"left out: {first.row} on {first.dataset}{share}: {reason}")
+            lines.append(f"left out: {place}: {reason}")
     console.print(table)
     if any(costs.assumed(job) for job in jobs if not job.finished):
         words = f"no run of the row has ended; {BEST_EPOCH} is taken to be its best epoch, and stopping_step is added"
         console.print(f"{ASSUMED}: {words}", highlight=False, soft_wrap=True)
-    for line in left_out:
+    for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _figures(job: Job, costs: Costs) -> list[str]:
+    """What is known of a row's cost: seconds an epoch, epochs, memory, and the time of a run with its pre-training."""
+    cost = costs.of(job)
+    if cost is None:
+        return [""] * 4
+    epochs = f"{ASSUMED * costs.assumed(job)}{costs.epochs(job):.0f}/{cost.epochs}"
+    memory = f"{cost.memory_mb / 1000:.1f} GB"
+    return [f"{cost.seconds_per_epoch:.1f}", epochs, memory, spoken(costs.seconds(job))]
 
 
 STYLES = ("", "bold", "underline")
@@ -92,7 +102,7 @@ class Display:
         self._console, self._costs, self._parallel = console, costs, parallel
         self._waiting = {str(job.folder): job for job in jobs}
         self._total = len(jobs)
-        self._reports: Mapping[str, tuple[float, int, float]] = {}
+        self._reports: Mapping[str, Report] = {}
         self._tasks: dict[str, TaskID] = {}
         columns = (TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[words]}"))
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
@@ -107,19 +117,20 @@ class Display:
         """Leave the terminal as it is."""
         self._progress.stop()
 
-    def tick(self, reports: Mapping[str, tuple[float, int, float]]) -> None:
+    def tick(self, reports: Mapping[str, Report]) -> None:
         """Draw how far the running runs are."""
         self._reports = reports
         for folder, job in self._waiting.items():
             if folder not in reports:
                 continue
-            done, epochs, best = reports[folder]
+            pretrains, done, epochs, best = reports[folder]
             score = f"best {best:.4f}" if -1e9 < best < 1e9 else ""
             if folder not in self._tasks:
                 self._tasks[folder] = self._progress.add_task(job.title, words="", total=1.0)
-            share = min(1.0, done / max(self._costs.epochs(job), done, 1))
-            words = f"epoch {min(int(done) + 1, epochs)} of at most {epochs}  {score}"
-            self._progress.update(self._tasks[folder], completed=share, words=words)
+            number = min(int(done) + 1, epochs)
+            most = f"{epochs} of pre-training" if pretrains else f"at most {epochs}"
+            share = self._costs.share(job, reports[folder])
+            self._progress.update(self._tasks[folder], completed=share, words=f"epoch {number} of {most}  {score}")
         self._draw_all()
 
     def ended(self, job: Job, result: Mapping[str, Any]) -> None:
@@ -136,10 +147,11 @@ class Display:
 
     def _left(self) -> float:
         jobs = list(self._waiting.values())
-        return seconds_left(jobs, self._costs, lambda job: self._done(job), self._parallel)
+        return seconds_left(jobs, self._costs, self._share, self._parallel)
 
-    def _done(self, job: Job) -> float:
-        return self._reports.get(str(job.folder), (0.0, 0, 0.0))[0]
+    def _share(self, job: Job) -> float:
+        report = self._reports.get(str(job.folder))
+        return self._costs.share(job, report) if report else 0.0
 
     def _draw_all(self) -> None:
         gone = self._total - len(self._waiting)

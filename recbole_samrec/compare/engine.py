@@ -21,7 +21,7 @@ from typing import Any
 
 from recbole_samrec import checkpoint, plugin
 from recbole_samrec.compare.plan import Job
-from recbole_samrec.compare.worker import reason_of
+from recbole_samrec.compare.worker import Report, reason_of
 from recbole_samrec.errors import ConfigError
 
 MARGIN = 1.3
@@ -154,14 +154,14 @@ class Board:
     """Holds how far the runs are; lives in a process of its own, which all others can reach."""
 
     def __init__(self) -> None:
-        self._reports: dict[str, tuple[float, int, float]] = {}
+        self._reports: dict[str, Report] = {}
 
-    def report(self, folder: str, done: float, epochs: int, best: float) -> None:
+    def report(self, folder: str, report: Report) -> None:
         """Note how far a run is."""
-        self._reports[folder] = (done, epochs, best)
+        self._reports[folder] = report
 
-    def reports(self) -> dict[str, tuple[float, int, float]]:
-        """How far each run is: epochs done, the most there may be, best score so far."""
+    def reports(self) -> dict[str, Report]:
+        """How far each run is, by folder."""
         return self._reports
 
 
@@ -170,8 +170,8 @@ def _work(job: Job, threads: int, board: Any, folder: str) -> tuple[dict[str, An
 
     _go_to(folder)
 
-    def report(done: float, epochs: int, best: float) -> None:
-        board.report.remote(str(job.folder), done, epochs, best)
+    def report(reached: Report) -> None:
+        board.report.remote(str(job.folder), reached)
 
     result = worker.carry_out(job, threads, report)
     return result, worker.result_files(job.folder)
@@ -199,7 +199,7 @@ def run_all(
     gpu_share: Callable[[Job], float] = lambda job: 0.0,
     probe: bool = False,
     done: Callable[[Job, Mapping[str, Any]], None] = lambda job, result: None,
-    tick: Callable[[Mapping[str, tuple[float, int, float]]], None] = lambda reports: None,
+    tick: Callable[[Mapping[str, Report]], None] = lambda reports: None,
 ) -> None:
     """Carry out runs, as many at once as cores, GPUs and memory allow, in their order.
 

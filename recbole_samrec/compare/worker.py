@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from filelock import FileLock, Timeout
@@ -21,7 +21,7 @@ from recbole_samrec import plugin, run
 from recbole_samrec.compare.plan import JOB, Job
 from recbole_samrec.configure import configure
 from recbole_samrec.errors import ConfigError, UserError
-from recbole_samrec.listener import Listener
+from recbole_samrec.listener import PRETRAINING, Listener
 from recbole_samrec.ranks import RANKS
 from recbole_samrec.record import peak_memory_mb
 
@@ -41,32 +41,51 @@ class Cost:
         epochs: The most epochs that a run may take.
         memory_mb: The most memory that the process had.
         gpu_share: The most memory that it had of a GPU, as a share of the GPU's.
-        before: Epochs of pre-training, which are taken to last as long as the others.
+        pretrain_epochs: Epochs of pre-training, which come before.
+        pretrain_seconds: What each of them takes.
     """
 
     seconds_per_epoch: float
     epochs: int
     memory_mb: float
     gpu_share: float = 0.0
-    before: int = 0
+    pretrain_epochs: int = 0
+    pretrain_seconds: float = 0.0
+
+
+class Report(NamedTuple):
+    """How far a run is.
+
+    Args:
+        pretrains: Whether it is in its pre-training, whose epochs are then those that are counted.
+        done: Epochs done, as a number with a fraction.
+        epochs: The most there may be.
+        best: Best score so far.
+    """
+
+    pretrains: bool
+    done: float
+    epochs: int
+    best: float
 
 
 class Reporter(Listener):
     """Passes on how far a run is, at most once a second.
 
     Args:
-        report: Takes the epochs done, as a number with a fraction, the most epochs, and the best score so far.
+        report: Takes what there is to know.
         epochs: Most epochs of the run.
         best: Best score of a run that goes on.
     """
 
-    def __init__(self, report: Callable[[float, int, float], None], epochs: int, best: float) -> None:
+    def __init__(self, report: Callable[[Report], None], epochs: int, best: float) -> None:
         self._report, self._epochs, self._best = report, epochs, best
         self._epoch, self._steps, self._done, self._last = 0, 1, 0, 0.0
+        self._pretrains = False
 
     def stage(self, name: str, epochs: int) -> None:
         """Begin to count anew."""
-        self._epochs = epochs
+        self._pretrains, self._epochs = name == PRETRAINING, epochs
 
     def epoch_started(self, epoch: int, steps: int) -> None:
         """Count the steps of a new epoch."""
@@ -86,16 +105,16 @@ class Reporter(Listener):
 
     def _tell(self, done: float) -> None:
         self._last = time.monotonic()
-        self._report(done, self._epochs, self._best)
+        self._report(Report(self._pretrains, done, self._epochs, self._best))
 
 
-def carry_out(job: Job, threads: int, report: Callable[[float, int, float], None]) -> dict[str, Any]:
+def carry_out(job: Job, threads: int, report: Callable[[Report], None]) -> dict[str, Any]:
     """Train a run of a comparison, or go on with it, and leave its record in its folder.
 
     Args:
         job: The run.
         threads: Threads of this process.
-        report: As in :class:`Reporter`.
+        report: Is told how far it is, at most once a second.
 
     Returns:
         The record; or, for a run that failed, ``{"failed": reason}``.
@@ -124,7 +143,7 @@ def reason_of(error: Exception) -> str:
     return reason if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {reason}"
 
 
-def _train(job: Job, report: Callable[[float, int, float], None]) -> dict[str, Any]:
+def _train(job: Job, report: Callable[[Report], None]) -> dict[str, Any]:
     if job.finished:  # by another process, while this one waited
         return json.loads((job.folder / run.RESULT).read_text(encoding="utf-8"))
     resume = run.checkpoint_if_any(job.folder)
@@ -169,15 +188,17 @@ class _EnoughSeen(BaseException):
 
 
 class _Watch(Listener):
-    """Times steps, and ends the run when some have been seen."""
+    """Times steps of the first stage that has any, and ends the run when some have been seen."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._limit = 0.0, seconds
         self._started = 0.0
-        self.steps = self.seen = self.before = 0
+        self.steps = self.seen = self.epochs = self.pretrain_epochs = 0
 
     def stage(self, name: str, epochs: int) -> None:
-        self.before = epochs if name == "pre-training" else 0
+        if self.seen:
+            raise _EnoughSeen
+        self.pretrain_epochs = epochs if name == PRETRAINING else 0
 
     def epoch_started(self, epoch: int, steps: int) -> None:
         self.steps = steps
@@ -212,25 +233,43 @@ def probe(job: Job, threads: int) -> dict[str, Any]:
         The fields of :class:`Cost`; or ``{"failed": reason}``.
     """
     torch.set_num_threads(threads)
-    watch, most = _Watch(PROBED_SECONDS), [1]
+    try:
+        first, seconds, device = _watch(job)
+        if not first.pretrain_epochs:
+            return asdict(Cost(seconds, first.epochs, *_memory(device)))
+        last, of_last, device = _watch(job, pretrain_epochs=0)
+        return asdict(Cost(of_last, last.epochs, *_memory(device), first.pretrain_epochs, seconds))
+    except Exception as error:
+        return {"failed": " ".join(str(error).split()) or type(error).__name__}
+
+
+def _watch(job: Job, **settings: Any) -> tuple[_Watch, float, torch.device]:
+    """Begin a run and throw it away.
+
+    Args:
+        job: The run.
+        settings: What it is given that no user may give.
+
+    Returns:
+        What was seen, what an epoch of it takes, and where it ran.
+    """
+    watch = _Watch(PROBED_SECONDS)
 
     def watching(epochs: int, best: float) -> Any:
-        most[0] = epochs
+        watch.epochs = epochs
         return nullcontext(watch)
 
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as folder:
-        started = time.perf_counter()
-        try:
-            pretrained = {"pretrained_dir": folder} if "pretrained_dir" in job.settings else {}
-            config = configure(_settings(job, Path(folder)) | pretrained | {"state": "critical"}, {})
+        pretrained = {"pretrained_dir": folder} if "pretrained_dir" in job.settings else {}
+        config = configure(_settings(job, Path(folder)) | pretrained | {"state": "critical"}, {})
+        for name, value in settings.items():
+            config[name] = value
+        with contextlib.suppress(_EnoughSeen):
             run.train(config, None, watching, job.sha256)
-        except _EnoughSeen:
-            pass
-        except Exception as error:
-            return {"failed": " ".join(str(error).split()) or type(error).__name__}
-        whole = time.perf_counter() - started
+    whole = time.perf_counter() - started
     seconds = watch.seconds_per_step * watch.steps if watch.seen > 1 else whole
-    return asdict(Cost(seconds, most[0], *_memory(config["device"]), watch.before))
+    return watch, seconds, config["device"]
 
 
 def _memory(device: torch.device) -> tuple[float, float]:

@@ -22,7 +22,7 @@ from recbole_samrec import checkpoint, doctor, plugin, recommend, run
 from recbole_samrec.compare import command as compare
 from recbole_samrec.configure import check_data, configure, parse_settings, settings_in
 from recbole_samrec.data import command as data_command
-from recbole_samrec.errors import CheckpointError, ConfigError, UserError
+from recbole_samrec.errors import CheckpointError, ConfigError, UserError, in_one_line
 from recbole_samrec.listener import Listener
 from recbole_samrec.names import unique_name
 from recbole_samrec.progress import show_comparison, show_result, watch
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, rest = _parser().parse_known_args(argv)
         return arguments.call(arguments, rest, console)
     except UserError as error:
-        return _failed(errors, _one_line(error), 2, "--debug" in argv)
+        return _failed(errors, in_one_line(error), 2, "--debug" in argv)
     except KeyboardInterrupt:
         errors.print("stopped", highlight=False)
         return 130
@@ -73,10 +73,6 @@ def _failed(errors: Console, message: str, status: int, debug: bool) -> int:
 
 def _logs_of_runs() -> list[Handler]:
     return [handler for handler in getLogger().handlers if getattr(handler, "of_a_run", False)]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _escaped(text: str) -> str:
@@ -257,12 +253,12 @@ def _one_process(
             plugin.model_from(arguments.model)
         run_once({**settings, "local_rank": rank}, resume, Console(quiet=rank != 0), sha256)
     except UserError as error:
-        last_words.put(_one_line(error))
+        last_words.put(in_one_line(error))
         os._exit(2)
     except KeyboardInterrupt:
         os._exit(130)  # the parent was stopped too, and says so
     except Exception as error:
-        last_words.put(f"process {rank}: unexpected {type(error).__name__}: {_one_line(error)}; --debug shows where")
+        last_words.put(f"process {rank}: unexpected {type(error).__name__}: {in_one_line(error)}; --debug shows where")
         if arguments.debug:
             traceback.print_exc()
         os._exit(1)

@@ -15,7 +15,7 @@ import pytest
 from command import main
 from filelock import FileLock
 from rich.console import Console
-from tiny import random_events, write_events
+from tiny import random_events, write_events, write_kinds
 
 from recbole_samrec.compare import conduct, worker
 from recbole_samrec.compare.costs import Costs, seconds_left
@@ -101,15 +101,9 @@ def test_a_probe_leaves_nothing_and_knows_the_epochs(data, monkeypatch):
     assert "sam_rho" in worker.probe(refused, 1)["failed"]
 
 
-def with_kinds(folder):
-    """Give the items of the data set an attribute, which S3Rec pre-trains on."""
-    lines = ["item_id:token\tkind:token_seq", *(f"i{i}\tk{i % 4} k{i % 3}" for i in range(25))]
-    Path(folder, "dataset/tiny/tiny.item").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
 def test_pre_training_is_probed_told_and_counted_on_its_own(data, monkeypatch):
     monkeypatch.setattr(worker, "PROBED_SECONDS", 0.0)
-    with_kinds(data)
+    write_kinds("dataset/tiny", items=25)
     given = {"pretrain_epochs": 5, "pretrain_batch_size": 4, "train_batch_size": 16}
     (job,) = jobs_of(["S3Rec"], **given)
     cost = worker.probe(job, 1)
@@ -134,6 +128,8 @@ def test_pre_training_is_probed_told_and_counted_on_its_own(data, monkeypatch):
     assert costs.seconds(job) == pytest.approx(record["seconds_total"])
     costs.ended(job, record | {"seconds_total": 0.9 * before["seconds"]})  # its weights lay there already
     assert costs.of(job).seconds_per_epoch == pytest.approx(0.3 * before["seconds"])
+    costs.ended(job, record | {"pretraining": before | {"reused": True}})  # they were another run's
+    assert costs.of(job).seconds_per_epoch == pytest.approx(record["seconds_total"] / 3)
 
 
 def test_costs_come_from_probes_until_a_run_has_ended(data):

@@ -18,7 +18,7 @@ from recbole_samrec.cli import main
 from recbole_samrec.errors import CheckpointError
 from recbole_samrec.listener import Listener
 from tests import test_every_model as every_model
-from tests.tiny import build, make_config, random_events, write_events
+from tests.tiny import build, make_config, random_events, write_events, write_kinds
 
 toy = every_model.folder
 """A data set with everything that a model may ask for."""
@@ -244,8 +244,7 @@ def test_pretraining_is_resumed_too(data, tmp_path):
         "item_attribute": "kind",
         "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "kind"]},
     }
-    kinds = ["item_id:token\tkind:token_seq", *(f"i{i}\tk{i % 4} k{i % 3}" for i in range(20))]
-    (data / "tiny" / "tiny.item").write_text("\n".join(kinds) + "\n")
+    write_kinds(data / "tiny", items=20)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     result = train(data, whole, settings)
     assert train(data, parts, settings, stop_at=2) is None

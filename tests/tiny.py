@@ -27,6 +27,12 @@ def write_events(folder, name: str, events) -> Path:
     return path
 
 
+def write_kinds(folder, items: int) -> None:
+    """Give the items of :func:`random_events` one to two kinds each, in the ``.item`` file of a data set's folder."""
+    lines = ["item_id:token\tkind:token_seq", *(f"i{i}\tk{i % 4} k{i % 3}" for i in range(items))]
+    Path(folder, f"{Path(folder).name}.item").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def cyclic(users: int = 60, items: int = 12, length: int = 10, shuffled: bool = False, seed: int = 0):
     """Events of users who go round a circle of items: after item i comes item i + 1, the last is followed by the first.
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from recbole_samrec.compare.runs import Run, pretraining_within
 from recbole_samrec.compare.statistics import flips
-
-if TYPE_CHECKING:
-    from recbole_samrec.compare.runs import Run
 
 MARK = "†"
 LEVEL = 0.05
@@ -147,12 +144,11 @@ def _seconds(runs: Sequence[Run]) -> float:
     """Seconds that went into runs, each pre-training once, also where a run took its weights from another one."""
     totals, spent, counted = 0.0, {}, set()
     for run in runs:
-        total, before = run.result.get("seconds_total") or 0.0, run.result.get("pretraining")
-        totals += total
-        if before:
+        totals += run.result.get("seconds_total") or 0.0
+        if before := run.result.get("pretraining"):
             spent[before["sha256"]] = before["seconds"]
-            if not before["reused"] and total > before["seconds"]:  # else its weights lay there from an earlier attempt
-                counted.add(before["sha256"])
+        if within := pretraining_within(run.result):
+            counted.add(within["sha256"])
     return totals + sum(seconds for weights, seconds in spent.items() if weights not in counted)
 
 

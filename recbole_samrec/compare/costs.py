@@ -14,7 +14,7 @@ from typing import Any
 from recbole_samrec import run
 from recbole_samrec.compare.engine import MARGIN
 from recbole_samrec.compare.plan import Job, alike, by_row, with_other_seeds
-from recbole_samrec.compare.runs import read_record
+from recbole_samrec.compare.runs import pretraining_within, read_record
 from recbole_samrec.compare.worker import Cost, Report
 from recbole_samrec.errors import DataError
 
@@ -78,17 +78,16 @@ class Costs:
         """Learn from a finished run."""
         epochs = result.get("epochs_run") or 1
         self._epochs.setdefault(_key(job), []).append(epochs)
-        before = result.get("pretraining") or {"epochs": 0, "seconds": 0.0, "seconds_per_epoch": 0.0}
-        whole = result["seconds_total"]  # with validation and start-up
-        if whole > before["seconds"]:  # else its pre-trained weights lay there from an earlier attempt
-            whole -= before["seconds"]
+        whole, before = result["seconds_total"], result.get("pretraining") or {}  # with validation and start-up
+        if within := pretraining_within(result):
+            whole -= within["seconds"]
         most = (result.get("config") or {}).get("epochs") or epochs
         probed = self._known.get(_key(job))
         if probed and probed.gpu_share:  # then the record's memory is that of the GPU
             memory = (probed.memory_mb, probed.gpu_share)
         else:
             memory = (result["peak_memory_mb"], 0.0)
-        of_before = before["epochs"], before["seconds_per_epoch"]
+        of_before = before.get("epochs", 0), before.get("seconds_per_epoch", 0.0)
         self._known[_key(job)] = Cost(whole / epochs, most, *memory, *of_before)
 
     def of(self, job: Job) -> Cost | None:
@@ -124,22 +123,15 @@ class Costs:
     def seconds(self, job: Job) -> float:
         """Seconds that a run is expected to take."""
         cost = self.of(job)
-        return _seconds_before(cost) + cost.seconds_per_epoch * self.epochs(job) if cost else 0.0
+        return cost.seconds_until(self.epochs(job)) if cost else 0.0
 
     def share(self, job: Job, report: Report) -> float:
         """Which part of the seconds that a run is expected to take lies behind it, at most all."""
-        cost, epochs = self.of(job), self.epochs(job)
-        if cost is None or not self.seconds(job):
-            return min(1.0, report.done / max(epochs, 1))
-        if report.pretrains:
-            seconds = report.done * cost.pretrain_seconds
-        else:
-            seconds = _seconds_before(cost) + report.done * cost.seconds_per_epoch
-        return min(1.0, seconds / self.seconds(job))
-
-
-def _seconds_before(cost: Cost) -> float:
-    return cost.pretrain_epochs * cost.pretrain_seconds
+        cost, expected = self.of(job), self.seconds(job)
+        if cost is None or not expected:
+            return min(1.0, report.done / max(self.epochs(job), 1))
+        seconds = report.done * cost.pretrain_seconds if report.pretrains else cost.seconds_until(report.done)
+        return min(1.0, seconds / expected)
 
 
 def seconds_left(jobs: Sequence[Job], costs: Costs, share: Callable[[Job], float], parallel: int) -> float:

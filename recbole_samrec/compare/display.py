@@ -129,8 +129,8 @@ class Display:
                 self._tasks[folder] = self._progress.add_task(job.title, words="", total=1.0)
             number = min(int(done) + 1, epochs)
             most = f"{epochs} of pre-training" if pretrains else f"at most {epochs}"
-            share = self._costs.share(job, reports[folder])
-            self._progress.update(self._tasks[folder], completed=share, words=f"epoch {number} of {most}  {score}")
+            words = f"epoch {number} of {most}  {score}"
+            self._progress.update(self._tasks[folder], completed=self._share(job), words=words)
         self._draw_all()
 
     def ended(self, job: Job, result: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,10 +171,7 @@ def _work(job: Job, threads: int, board: Any, folder: str) -> tuple[dict[str, An
 
     _go_to(folder)
 
-    def report(reached: Report) -> None:
-        board.report.remote(str(job.folder), reached)
-
-    result = worker.carry_out(job, threads, report)
+    result = worker.carry_out(job, threads, partial(board.report.remote, str(job.folder)))
     return result, worker.result_files(job.folder)
 
 

@@ -80,6 +80,16 @@ def read_record(file: Path) -> dict[str, Any]:
     return record
 
 
+def pretraining_within(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a run wrote down of its pre-training, if the run's own seconds are those of the pre-training too.
+
+    They are not where it took its weights from another run, or from an earlier attempt at itself.
+    """
+    before = record.get("pretraining")
+    total = record.get("seconds_total") or 0.0
+    return before if before and not before["reused"] and total > before["seconds"] else None
+
+
 def finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:
     """The finished ones of these runs.
 

@@ -20,7 +20,7 @@ from recbole.utils import get_model
 from recbole_samrec import plugin, run
 from recbole_samrec.compare.plan import JOB, Job
 from recbole_samrec.configure import configure
-from recbole_samrec.errors import ConfigError, UserError
+from recbole_samrec.errors import ConfigError, UserError, in_one_line
 from recbole_samrec.listener import PRETRAINING, Listener
 from recbole_samrec.ranks import RANKS
 from recbole_samrec.record import peak_memory_mb
@@ -51,6 +51,10 @@ class Cost:
     gpu_share: float = 0.0
     pretrain_epochs: int = 0
     pretrain_seconds: float = 0.0
+
+    def seconds_until(self, epochs: float) -> float:
+        """Seconds from the start of a run, with its pre-training, until so many of its epochs are done."""
+        return self.pretrain_epochs * self.pretrain_seconds + epochs * self.seconds_per_epoch
 
 
 class Report(NamedTuple):
@@ -139,7 +143,7 @@ def carry_out(job: Job, threads: int, report: Callable[[Report], None]) -> dict[
 
 def reason_of(error: Exception) -> str:
     """Why a run failed, in one line."""
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = in_one_line(error)
     return reason if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {reason}"
 
 
@@ -234,21 +238,21 @@ def probe(job: Job, threads: int) -> dict[str, Any]:
     """
     torch.set_num_threads(threads)
     try:
-        first, seconds, device = _watch(job)
+        first, seconds, device = _begin(job)
         if not first.pretrain_epochs:
             return asdict(Cost(seconds, first.epochs, *_memory(device)))
-        last, of_last, device = _watch(job, pretrain_epochs=0)
+        last, of_last, device = _begin(job, pretrain=False)
         return asdict(Cost(of_last, last.epochs, *_memory(device), first.pretrain_epochs, seconds))
     except Exception as error:
-        return {"failed": " ".join(str(error).split()) or type(error).__name__}
+        return {"failed": in_one_line(error)}
 
 
-def _watch(job: Job, **settings: Any) -> tuple[_Watch, float, torch.device]:
+def _begin(job: Job, pretrain: bool = True) -> tuple[_Watch, float, torch.device]:
     """Begin a run and throw it away.
 
     Args:
         job: The run.
-        settings: What it is given that no user may give.
+        pretrain: Pre-train first, if it does; its fine-tuning then begins only in another call.
 
     Returns:
         What was seen, what an epoch of it takes, and where it ran.
@@ -263,8 +267,8 @@ def _watch(job: Job, **settings: Any) -> tuple[_Watch, float, torch.device]:
     with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as folder:
         pretrained = {"pretrained_dir": folder} if "pretrained_dir" in job.settings else {}
         config = configure(_settings(job, Path(folder)) | pretrained | {"state": "critical"}, {})
-        for name, value in settings.items():
-            config[name] = value
+        if not pretrain:
+            config["pretrain_epochs"] = 0  # which a user may not give
         with contextlib.suppress(_EnoughSeen):
             run.train(config, None, watching, job.sha256)
     whole = time.perf_counter() - started

@@ -32,7 +32,7 @@ def main(*arguments: str) -> Said:
 def succeed(*arguments: str) -> Said:
     """Carry out a command that must succeed."""
     said = main(*arguments)
-    assert said.status == 0, said.err
+    assert said.status == 0, said.err or said.out
     return said
 
 

@@ -319,7 +319,7 @@ def finish(monkeypatch):
 
     def train_all(jobs, *more, **options):
         for job in jobs:
-            worker.carry_out(job, 1, lambda done, epochs, best: None)
+            worker.carry_out(job, 1, lambda report: None)
 
     monkeypatch.setattr(command, "train_all", train_all)
 

@@ -28,7 +28,7 @@ from benchmarks.sharpness_reports import Report, read_all
 from recbole_samrec import checkpoint
 from recbole_samrec.compare.display import spoken
 from recbole_samrec.compare.plan import slug
-from recbole_samrec.errors import DataError, UserError
+from recbole_samrec.errors import DataError, UserError, in_one_line
 from recbole_samrec.report.measure import DATA, Measured
 from recbole_samrec.report.panels import style
 from recbole_samrec.report.summary import TARGETS, TOP, TRACE
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 file.write(drawn)
         write_atomically(options.out, page(reports, options.out, image))
     except (UserError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {in_one_line(error)}", file=sys.stderr)
         return 2
     if drawn is None:
         print(f"{image}: not drawn, as the arrays of {' and '.join(PAIR)}, seed {SEED}, are not here", file=sys.stderr)

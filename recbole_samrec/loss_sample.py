@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
 from recbole_samrec.curvature import ChunkedLoss, Loss, product_error
-from recbole_samrec.errors import ConfigError
+from recbole_samrec.errors import ConfigError, in_one_line
 from recbole_samrec.model.packed import packed_loss, prefix_loss
 from recbole_samrec.model_state import ModelState, RandomState
 
@@ -131,7 +131,7 @@ def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str,
     except (RuntimeError, ValueError) as error:
         if isinstance(error, RuntimeError) and not re.search(NO_SECOND_DERIVATIVE, str(error), re.IGNORECASE):
             raise
-        words = " ".join(str(error).split())[:200]
+        words = in_one_line(error)[:200]
         raise ConfigError(f"{place}: the loss of {model} cannot be differentiated twice ({words}); {remedy}") from error
     if error > WRONG:
         raise ConfigError(

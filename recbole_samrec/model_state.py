@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recbole_samrec.errors import CheckpointError
+from recbole_samrec.errors import CheckpointError, in_one_line
 
 
 class RandomState:
@@ -121,7 +121,7 @@ def load_weights(model: nn.Module, state: dict[str, Any], path: str | os.PathLik
         others = {k: show_hidden(v, getattr(model, k, None)) for k, v in (state["other_parameter"] or {}).items()}
         model.load_other_parameter(on_device(others, device))
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-        name, reason = type(model).__name__, " ".join(str(error).split())[:200]
+        name, reason = type(model).__name__, in_one_line(error)[:200]
         raise CheckpointError(f"{path}: its weights do not fit {name} on this data: {reason}") from error
 
 

@@ -42,7 +42,7 @@ from recbole_samrec.data.loader import PackedLoader
 from recbole_samrec.data.packed import PackedDataset
 from recbole_samrec.data.pretraining import PretrainingLoader
 from recbole_samrec.data.share import of_some_users
-from recbole_samrec.errors import ConfigError
+from recbole_samrec.errors import ConfigError, in_one_line
 from recbole_samrec.model.packed import require_packable
 from recbole_samrec.resume import whole
 from recbole_samrec.settings import nearest
@@ -390,7 +390,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"--config_files={file}: {error.strerror}; name a yaml file that can be read") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not a yaml file: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{file}: not a yaml file: {in_one_line(error)}") from error
     if settings is not None and not isinstance(settings, dict):
         raise ConfigError(f"{file}: it holds no settings; write lines such as learning_rate: 0.001")
     return settings or {}

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from recbole_samrec import checkpoint
-from recbole_samrec.errors import CheckpointError
+from recbole_samrec.errors import CheckpointError, in_one_line
 from recbole_samrec.model_state import (
     RandomState,
     as_built,
@@ -208,7 +208,7 @@ class Resumable:
             else:
                 self.best_epoch = state["epoch"]  # RecBole saves its best epochs only
         except (ValueError, KeyError, TypeError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = in_one_line(error)[:200]
             raise CheckpointError(f"{resume_file}: it does not fit learner={self.learner}: {reason}") from error
         if not self.run_dir and self.best_epoch == state["epoch"]:
             self.saved_model_file = str(resume_file)

@@ -19,7 +19,7 @@ import yaml
 from recbole_samrec import plugin
 from recbole_samrec.checks import Declared, check_values, declarations
 from recbole_samrec.compat.config import YamlLoader
-from recbole_samrec.errors import ConfigError
+from recbole_samrec.errors import ConfigError, in_one_line
 from recbole_samrec.settings import DERIVED, OF_ONE_RUN, nearest
 from recbole_samrec.tune.lines import holds_lines, read_lines
 
@@ -248,7 +248,7 @@ def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, str]]:
         entries = yaml.load(text, Loader=YamlLoader)
         node = yaml.compose(text, Loader=YamlLoader)
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{origin}: not a yaml file: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{origin}: not a yaml file: {in_one_line(error)}") from error
     if not isinstance(entries, dict):
         raise ConfigError(f"{origin}: there are no parameters in it; write lines such as {EXAMPLE}")
     places = [(f"{origin}, line {key.start_mark.line + 1}", key.value) for key, _ in node.value]

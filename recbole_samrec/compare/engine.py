@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_samrec import checkpoint, plugin
+from recbole_samrec.compare import worker
 from recbole_samrec.compare.plan import Job
-from recbole_samrec.compare.worker import Report, reason_of
 from recbole_samrec.errors import ConfigError
 
 MARGIN = 1.3
@@ -155,29 +155,24 @@ class Board:
     """Holds how far the runs are; lives in a process of its own, which all others can reach."""
 
     def __init__(self) -> None:
-        self._reports: dict[str, Report] = {}
+        self._reports: dict[str, worker.Report] = {}
 
-    def report(self, folder: str, report: Report) -> None:
+    def report(self, folder: str, report: worker.Report) -> None:
         """Note how far a run is."""
         self._reports[folder] = report
 
-    def reports(self) -> dict[str, Report]:
+    def reports(self) -> dict[str, worker.Report]:
         """How far each run is, by folder."""
         return self._reports
 
 
 def _work(job: Job, threads: int, board: Any, folder: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    from recbole_samrec.compare import worker
-
     _go_to(folder)
-
     result = worker.carry_out(job, threads, partial(board.report.remote, str(job.folder)))
     return result, worker.result_files(job.folder)
 
 
 def _probe(job: Job, threads: int, board: Any, folder: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    from recbole_samrec.compare import worker
-
     _go_to(folder)
     return worker.probe(job, threads), {}
 
@@ -197,7 +192,7 @@ def run_all(
     gpu_share: Callable[[Job], float] = lambda job: 0.0,
     probe: bool = False,
     done: Callable[[Job, Mapping[str, Any]], None] = lambda job, result: None,
-    tick: Callable[[Mapping[str, Report]], None] = lambda reports: None,
+    tick: Callable[[Mapping[str, worker.Report]], None] = lambda reports: None,
 ) -> None:
     """Carry out runs, as many at once as cores, GPUs and memory allow, in their order.
 
@@ -259,7 +254,7 @@ def _result_of(ray: Any, reference: Any, job: Job) -> Mapping[str, Any] | None:
     try:
         result, files = ray.get(reference)
     except ray.exceptions.RayTaskError as error:  # the process lives, and the run could not be begun there
-        return {"failed": reason_of(error.cause)}
+        return {"failed": worker.reason_of(error.cause)}
     except ray.exceptions.RayError:
         return None
     for name, content in files.items():

@@ -132,13 +132,20 @@ def test_what_the_first_screen_says_of_larger_data_is_in_the_results():
     assert "SAMRec is {:.4f} NDCG@10 below SASRec ({:.4f} to {:.4f})".format(-lost, *between) in said
     assert between[1] < 0 and line["ndcg@10_p_holm"] < 0.05
     plain, masked = table_of("ml-1m"), table_of("ml-1m-masked")
-    for table, words in (
-        (plain, "On [ml-1m](results/ml-1m.md), with three seeds, SAMRec is {:.4f} below SASRec ({:.4f} to +{:.4f})"),
-        (masked, "and {:.4f} with the history [left out](results/ml-1m-masked.md) ({:.4f} to +{:.4f})"),
+    assert set(plain["seeds"]) == {3} and "On [ml-1m](results/ml-1m.md), with three seeds, SAMRec is" in said
+    for name, words in (
+        ("SASRec", "{:.4f} below SASRec ({:.4f} to +{:.4f})"),
+        ("CL4SRec", "{:.4f} below CL4SRec ({:.4f} to +{:.4f})"),
+        ("S3Rec", "for sure, {:.4f} below S3Rec ({:.4f} to {:.4f})"),
     ):
-        lost, *between = interval(table.loc["SASRec"])
-        assert words.format(-lost, *between) in said and set(table.loc[["SAMRec", "SASRec"], "seeds"]) == {3}
-    assert "where SASRec has NDCG@10 {:.4f}".format(masked.loc["SASRec", "ndcg@10_mean"]) in said
+        lost, *between = interval(plain.loc[name])
+        assert words.format(-lost, *between) in said
+        assert (between[1] < 0) == ("for sure" in words)
+    assert "nothing tells it from" in said
+    for name in ("SASRec", "CL4SRec", "S3Rec"):
+        gained, low, high = interval(masked.loc[name])
+        assert f"{name} ({gained:+.4f}, {low:.4f} to +{high:.4f})" in said and low < 0 < high
+    assert "SASRec then has NDCG@10 {:.4f}".format(masked.loc["SASRec", "ndcg@10_mean"]) in said
 
 
 def test_what_the_readme_says_of_packing_is_in_the_results():

@@ -122,16 +122,27 @@ def _version(package: str) -> str | None:
         return None
 
 
+CODE = ("recbole_samrec", "properties")
+"""What of a checkout makes a result."""
+DIRTY = "-dirty"
+"""Behind a revision from which the code was changed."""
+
+
 def revision() -> str | None:
-    """The git revision of a checkout that the code runs from, with ``-dirty`` if it was changed; else None."""
+    """The git revision of a checkout that the code runs from, with ``-dirty`` if the code was changed; else None."""
     here = Path(__file__).resolve().parent.parent
     if not (here / ".git").exists():
         return None
     try:
-        command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        name = _git(here, "rev-parse", "--short=12", "HEAD")
+        return f"{name}{DIRTY}" if _git(here, "status", "--porcelain", "--", *CODE) else name
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
 
 def device_name(device: torch.device) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -295,3 +296,22 @@ def test_recboles_own_functions_tolerate_what_they_did(data):
 )
 def test_a_run_is_labelled_by_what_was_trained(settings, expected):
     assert label({"loss_type": "CE", "sam_variant": "sam", **settings}) == expected
+
+
+def test_the_revision_is_dirty_where_code_was_changed_and_not_pages(tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x", *words], check=True)
+
+    for folder in ("recbole_samrec", "properties", "results"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text("before")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message=x")
+    monkeypatch.setattr(record, "__file__", str(tmp_path / "recbole_samrec" / "record.py"))
+    clean = record.revision()
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    (tmp_path / "results" / "file").write_text("after")
+    assert record.revision() == clean
+    (tmp_path / "properties" / "file").write_text("after")
+    assert record.revision() == f"{clean}-dirty"

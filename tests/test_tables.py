@@ -332,7 +332,7 @@ def test_a_data_set_without_finished_runs_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("masked", "tuned", "words"),
     [
-        (True, None, "history left out, in validation among them. No row was tuned"),
+        (True, None, "left out. Validation, by which training stopped, ranked the history too. No row was tuned"),
         (False, Tuning("Tuned: so and so."), "history among them. Tuned: so and so. One seed"),
     ],
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from recbole_samrec.compare.runs import Run, pretraining_within
 from recbole_samrec.compare.statistics import flips
+from recbole_samrec.record import DIRTY
 
 MARK = "†"
 LEVEL = 0.05
@@ -137,6 +138,8 @@ def work(runs: Sequence[Run]) -> str:
     where = f" on {' and '.join(devices)}" if devices else ""
     revisions = sorted({str(revision) for run in runs if (revision := run.result.get("revision"))})
     listed += f", revision{'s' if len(revisions) > 1 else ''} {', '.join(revisions)}" if revisions else ""
+    if any(one.endswith(DIRTY) for one in revisions):
+        listed += f" ({DIRTY}: with changes that were not committed)"
     return f"{number}{where}, {hours:.1f} hours one after the other. {listed}.".replace(" .", "")
 
 
@@ -255,13 +258,15 @@ def common(setting: Setting) -> str:
     data = setting.data
     counts = [f"{data[name]:,} {name}" for name in ("users", "items", "interactions") if name in data]
     share = "" if setting.share == 1 else f" Trained on {100 * setting.share:g} % of the users."
-    history = "left out, in validation among them" if setting.masked else "among them"
+    history = "left out" if setting.masked else "among them"
+    validation = "Validation, by which training stopped, ranked the history too." if setting.masked else ""
     tuned = setting.tuned or (
         "No row was tuned by a search: those of one family share architecture, dropout, learning rate and batch."
     )
     sentences = [
         f"{setting.dataset}: {', '.join([*counts, f'{setting.events:,} test events'])}.{share}",
         f"{_split(setting)} Full ranking of the test item among all items, the user's history {history}.",
+        validation,
         tuned,
         setting.origins,
         _seeds(setting),

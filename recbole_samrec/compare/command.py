@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--models", metavar="A,B", help=f"models, perhaps with +SAM, or file.py:Name (default: {MODELS})")
     add("--datasets", metavar="A,B", default="ml-100k", help="data sets (default: ml-100k)")
-    add("--seeds", metavar="N", default="5", help="how many seeds, or the seeds with commas, one as 7, (default: 5)")
+    add("--seeds", metavar="N", default="5", help="how many seeds, from 2020 on, or a list as 7,8 or 7, (default: 5)")
     add("--train_fraction", metavar="S,T", default="1", help="shares of the users to train on (default: 1)")
     add("--config_files", metavar="FILES", help="yaml files of settings for all rows, separated by blanks")
     add("--rows", metavar="FILES", help="yaml files of further rows, of the form of properties/compare.yaml")

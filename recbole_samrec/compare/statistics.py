@@ -136,12 +136,12 @@ def interval_over_users_and_seeds(
     """Intervals of mean differences: where they would be for other users and for models trained with other seeds.
 
     Users and seeds are crossed random effects: every seed's model ranks for every user, the users are those of both
-    rows, and the seeds of two rows have nothing to do with each other. The variance of the difference is that of the
-    users' seed-averaged differences over U, and for each row with n seeds (s^2 - MS / U) / n, at least 0: s^2 is the
-    variance of the seeds' means, and MS, the interaction's mean square, is taken off as the users' term holds it
-    already. The quantile is Student's t with Satterthwaite's degrees of freedom for these mean squares (1946): those of
-    s^2 count whole, as what is taken off is known well. On simulated rows of 3 and 5 seeds such 95 % intervals held the
-    truth in 94 to 97 % of the cases, and in up to 99 % where seeds had little effect.
+    rows, and the seeds of two rows count as independent, also where they are the same numbers. The variance of the
+    difference is that of the users' seed-averaged differences over U, and for each row with n seeds (s^2 - MS / U) / n,
+    at least 0: s^2 is the variance of the seeds' means, and MS, the interaction's mean square, is taken off as the
+    users' term holds it already. The quantile is Student's t with Satterthwaite's degrees of freedom for these mean
+    squares (1946): those of s^2 count whole, as what is taken off is known well. On simulated rows of 3 and 5 seeds
+    such 95 % intervals held the truth in 94 to 97 % of the cases, and in up to 99 % where seeds had little effect.
 
     Args:
         mine: Metrics of each user by each seed, shape ``[U, n, C]`` for C metrics.

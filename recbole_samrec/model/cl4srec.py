@@ -26,12 +26,12 @@ class CL4SRec(Contrastive):
     the next-item loss is computed for. The mask is a vector of its own, so that no score is computed for it; it starts
     at zero. In packed training a row that is full loses up to half of its items, drawn anew, at its beginning
     (:meth:`~recbole_samrec.data.training_rows.TrainingRows.as_packed`): else the last position of a row, where users
-    with long histories are tested, would learn from the contrast alone. A crop keeps at least one item. The two ways
-    of changing a sequence are drawn independently, and may be the same; the published code of DuoRec's authors takes
-    two different ones. ``crop_rate``, ``mask_rate``, ``reorder_rate``, ``cl_temperature`` and ``cl_weight`` have that
-    code's values; the paper tunes them for each data set. Views are compared by their cosine instead of that code's
-    inner product, by which the contrast outweighs the next items here: validation NDCG@10 on ml-100k was 0.0651
-    against 0.0509, and against 0.0601 with a tenth of the weight (seed 2020). The body is RecBole's SASRec.
+    with long histories are tested, would learn from the contrast alone. A crop keeps at least one item. The two ways of
+    changing a sequence are drawn independently, and may be the same; the published code of DuoRec's authors takes two
+    different ones. ``crop_rate``, ``mask_rate``, ``reorder_rate``, ``cl_temperature`` and ``cl_weight`` have that
+    code's values; the paper tunes them for each data set. Views are compared by their cosine instead of the paper's
+    inner product, by which the contrast outweighs the next items here: validation NDCG@10 on ml-100k was 0.0651 against
+    0.0509, and against 0.0601 with a tenth of the weight (seed 2020). The body is RecBole's SASRec.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:

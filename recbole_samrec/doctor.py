@@ -19,6 +19,9 @@ from importlib import metadata
 
 from recbole_samrec.version import PYTHON, RECBOLE, REQUIRES, __version__
 
+ENVIRONMENT = (
+    "activate the environment that has it (that of make: . .venv/bin/activate), or see python -m recbole_samrec doctor"
+)
 INSTALL_RECBOLE = f"pip install --no-deps recbole=={RECBOLE}"
 MODULES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
 # The longest first, so that what may need doing stands at the end, on the screen.
@@ -68,7 +71,7 @@ def main(argv: Sequence[str] | None = None, error: Exception | None = None) -> i
 
 
 def rescue(error: Exception) -> None:
-    """Run the doctor in place of a package that cannot be imported, if the doctor is what was asked for.
+    """Say what is missing where the package cannot be imported, or run the doctor if that was asked for.
 
     ``python -m recbole_samrec doctor`` imports the package first, and just when the doctor is needed that fails. The
     package's ``__init__`` therefore calls this before it lets the error pass.
@@ -77,13 +80,19 @@ def rescue(error: Exception) -> None:
         error: What ended the import.
 
     Raises:
-        SystemExit: The doctor was asked for, and has reported.
+        SystemExit: The doctor was asked for, and has reported; or another command, which lacks a package.
         ImportError: It was not, and RecBole is missing; the message says how to install it.
     """
     # While Python looks for the module of `python -m`, sys.argv[0] is "-m".
     program = os.path.basename(sys.argv[0]).removesuffix(".exe")
-    if program in ("-m", "recbole-samrec") and sys.argv[1:2] == ["doctor"]:
+    ours = program in ("-m", "recbole-samrec")
+    if ours and sys.argv[1:2] == ["doctor"]:
         raise SystemExit(main(sys.argv[2:], error))
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    if (ours or program == "run_recbole.py") and missing and missing.partition(".")[0] != __package__:
+        remedy = INSTALL_RECBOLE if missing == "recbole" else ENVIRONMENT
+        print(f"error: {sys.executable} has no {missing}: {remedy}", file=sys.stderr)
+        raise SystemExit(2)
     if isinstance(error, ImportError) and error.name == "recbole":
         raise ImportError(f"recbole_samrec needs RecBole {RECBOLE}: {INSTALL_RECBOLE}", name="recbole") from None
 

@@ -122,6 +122,20 @@ def test_rescue_reports_when_the_doctor_was_asked_for(installed, monkeypatch, ca
     assert "torch is half there" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize(
+    ("package", "remedy"), [("numpy", ". .venv/bin/activate), or see"), ("recbole", "pip install --no-deps recbole==")]
+)
+def test_a_command_without_a_package_says_what_to_do_in_a_line(monkeypatch, capsys, package, remedy):
+    for program in ("-m", "/bin/recbole-samrec", "run_recbole.py"):
+        monkeypatch.setattr(sys, "argv", [program, "compare"])
+        with pytest.raises(SystemExit) as stop:
+            doctor.rescue(ModuleNotFoundError("not there", name=package))
+        (line,) = capsys.readouterr().err.splitlines()
+        assert stop.value.code == 2
+        assert line.startswith(f"error: {sys.executable} has no {package}: ") and remedy in line
+    doctor.rescue(ModuleNotFoundError("a defect of ours", name="recbole_samrec.nothing"))
+
+
 def test_rescue_says_how_to_install_recbole(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train.py", "doctor"])
     with pytest.raises(ImportError, match="pip install --no-deps recbole=="):

@@ -28,9 +28,8 @@ class DuoRec(Contrastive):
     negatives. In packed training a row that is full loses up to half of its items at its beginning, drawn anew, as
     the rows of the next-item loss do (:meth:`~recbole_samrec.data.training_rows.TrainingRows.as_packed`). Sequences
     with the same next item are never each other's negatives; the authors' code lets them be. A sequence whose next
-    item follows no other is its own positive, under two masks. ``cl_weight`` is a tenth of the 0.1 in the authors'
-    code, with which nothing but popularity is learnt on ml-100k: validation NDCG@10 was 0.0178 after 7 epochs, and
-    0.0670 with a tenth, or 0.0647 with 0.1 and cosines, within 22 (seed 2020). Dropout and batch are those of the other
+    item follows no other is its own positive, under two masks. ``cl_weight``,
+    ``cl_temperature`` and the inner product are those of the authors' code; dropout and batch are those of the other
     Transformers here. The body is RecBole's SASRec.
     """
 

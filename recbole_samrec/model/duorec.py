@@ -23,14 +23,14 @@ class DuoRec(Contrastive):
     2110.05730, section 4; ``contrast: us_x`` in the authors' code). With ``cl_weight: 0`` it trains as SASRec, bit for
     bit.
 
-    Departures from the paper: each step contrasts ``cl_batch`` sequences drawn from all of the training part, not
-    those that the next-item loss is computed for; packed training encodes whole rows, whose prefixes are too alike for
-    negatives. In packed training a row that is full loses up to half of its items at its beginning, drawn anew, as
-    the rows of the next-item loss do (:meth:`~recbole_samrec.data.training_rows.TrainingRows.as_packed`). Sequences
-    with the same next item are never each other's negatives; the authors' code lets them be. A sequence whose next
-    item follows no other is its own positive, under two masks. ``cl_weight``,
-    ``cl_temperature`` and the inner product are those of the authors' code; dropout and batch are those of the other
-    Transformers here. The body is RecBole's SASRec.
+    Departures from the paper: each step contrasts ``cl_batch`` sequences drawn from all of the training part, not those
+    that the next-item loss is computed for; packed training encodes whole rows, whose prefixes are too alike for
+    negatives. In packed training a row that is full loses up to half of its items at its beginning, drawn anew, as the
+    rows of the next-item loss do (:meth:`~recbole_samrec.data.training_rows.TrainingRows.as_packed`). Sequences with
+    the same next item are never each other's negatives; the authors' code lets them be. A sequence whose next item
+    follows no other is its own positive, under two masks. ``cl_weight``, ``cl_temperature`` and the inner product are
+    those of the authors' code; dropout and batch are those of the other Transformers here. The body is RecBole's
+    SASRec.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:

@@ -59,7 +59,7 @@ def test_titles_say_what_the_bars_are(runs):
 
     assert words(1, 1) == "one seed"
     assert words(2, 2) == "mean ± standard deviation over seeds"
-    assert words(2, 1) == "mean ± standard deviation over seeds; no bar: one seed"
+    assert words(2, 1) == "mean ± standard deviation over seeds; no bar: one seed, or all alike"
 
 
 @pytest.mark.parametrize("name", ["groups", "fractions"])

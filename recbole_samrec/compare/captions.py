@@ -166,7 +166,7 @@ def spread(setting: Setting) -> str:
     fewest, most = setting.seeds[0], setting.seeds[-1]
     if most == 1:
         return "one seed"
-    single = "; no bar: one seed" if fewest == 1 else ""
+    single = "; no bar: one seed, or all alike" if fewest == 1 else ""
     return f"mean ± standard deviation over seeds{single}"
 
 

@@ -122,7 +122,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-CODE = ("recbole_samrec", "properties")
+CODE = ("recbole_samrec", "properties", "benchmarks")
 """What of a checkout makes a result."""
 DIRTY = "-dirty"
 """Behind a revision from which the code was changed."""

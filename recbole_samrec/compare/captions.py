@@ -258,15 +258,14 @@ def common(setting: Setting) -> str:
     data = setting.data
     counts = [f"{data[name]:,} {name}" for name in ("users", "items", "interactions") if name in data]
     share = "" if setting.share == 1 else f" Trained on {100 * setting.share:g} % of the users."
-    history = "left out" if setting.masked else "among them"
-    validation = "Validation, by which training stopped, ranked the history too." if setting.masked else ""
+    left_out = "left out. Validation, by which training stopped, ranked the history too"
+    history = left_out if setting.masked else "among them"
     tuned = setting.tuned or (
         "No row was tuned by a search: those of one family share architecture, dropout, learning rate and batch."
     )
     sentences = [
         f"{setting.dataset}: {', '.join([*counts, f'{setting.events:,} test events'])}.{share}",
         f"{_split(setting)} Full ranking of the test item among all items, the user's history {history}.",
-        validation,
         tuned,
         setting.origins,
         _seeds(setting),

@@ -148,6 +148,9 @@ def test_what_the_first_screen_says_of_larger_data_is_in_the_results():
         lost, low, high = interval(beauty.loc[name])
         assert f"{name} by {-lost:.4f} ({-high:.4f} to {-low:.4f})" in said
         assert high < 0 and beauty.loc[name, "ndcg@10_p_holm"] < 0.05
+    radius = interval(beauty.loc["SAMRec with rho 0.03"], "variant_")
+    assert beauty.loc["SAMRec with rho 0.03", "variant_of"] == "SASRec"
+    assert "it is {:.4f} below SASRec ({:.4f} to +{:.4f})".format(-radius[0], *radius[1:]) in said
     assert "SASRec has NDCG@10 {:.4f}; RecBole's own".format(beauty.loc["SASRec", "ndcg@10_mean"]) in said
     plain, masked = table_of("ml-1m"), table_of("ml-1m-masked")
     assert "[ml-1m](results/ml-1m.md), with three seeds: SAMRec is" in said

@@ -87,8 +87,8 @@ def test_the_table_on_the_first_screen_is_that_of_the_results():
         name: [with_spread(row[f"{metric}_mean"], row[f"{metric}_std"]) for metric in metrics]
         for name, row in results.iterrows()
     }
-    assert results["seeds"].to_dict() == dict.fromkeys(results.index, 5) | {"BERT4Rec": 1}
-    assert head.startswith("| ml-100k, 5 seeds (BERT4Rec 1) |")
+    assert results["seeds"].to_dict() == dict.fromkeys(results.index, 5) | {"BERT4Rec": 2}
+    assert head.startswith("| ml-100k, 5 seeds (BERT4Rec 2) |")
 
 
 def with_spread(mean, std):
@@ -104,18 +104,26 @@ def test_what_the_first_screen_says_of_sam_is_in_the_results():
     ):
         lost, *between = interval(table.loc["SASRec"])
         assert words.format(-lost, *between) in said
-    assert "BSARec leads" in said and "No other difference to a model that was trained with several seeds holds" in said
-    assert {table["ndcg@10_mean"].idxmax() for table in tables} == {"BSARec"}
+    assert [table["ndcg@10_mean"].idxmax() for table in tables] == ["GRU4Rec+SAM", "BSARec"]
+    for table, words in (
+        (whole, "SAM gains GRU4Rec {:.4f} ({:.4f} to +{:.4f}), with which it leads"),
+        (masked, "for sure {:.4f} with the history left out (+{:.4f} to +{:.4f}), where BSARec leads"),
+    ):
+        assert table.loc["GRU4Rec+SAM", "variant_of"] == "GRU4Rec"
+        gained, *between = interval(table.loc["GRU4Rec+SAM"], "variant_")
+        assert words.format(gained, *between) in said and (between[0] > 0) == ("for sure" in words)
+    assert "No other difference to a trained model holds" in said
     trained = [table.drop(["SAMRec", "Pop"]) for table in tables]
     for table, metric in itertools.product(trained, METRICS):
-        assert set(table.index[sure(table, metric) & (table[f"{metric}_p_holm"] < 0.05)]) <= {"BSARec"}
-    for table, words, holds in (
-        (whole, "below it by {:.4f} ({:.4f} to {:.4f}), which does not hold after Holm's correction", False),
-        (masked, "by {:.4f} with the history left out ({:.4f} to {:.4f}), which does", True),
+        assert set(table.index[sure(table, metric) & (table[f"{metric}_p_holm"] < 0.05)]) <= {"BSARec", "GRU4Rec+SAM"}
+    for table, row, words, holds in (
+        (whole, "GRU4Rec+SAM", "below GRU4Rec+SAM by {:.4f} ({:.4f} to {:.4f})", True),
+        (whole, "BSARec", "below BSARec by {:.4f} ({:.4f} to {:.4f}), which does not hold after Holm's correction", False),
+        (masked, "BSARec", "by {:.4f} with the history left out ({:.4f} to {:.4f}), which does", True),
     ):
-        lost, low, high = interval(table.loc["BSARec"])
+        lost, low, high = interval(table.loc[row])
         assert words.format(-lost, -high, -low) in said and high < 0
-        assert (table.loc["BSARec", "ndcg@10_p_holm"] < 0.05) == holds
+        assert (table.loc[row, "ndcg@10_p_holm"] < 0.05) == holds
 
 
 def sure(table, metric):

@@ -116,9 +116,10 @@ def test_what_the_first_screen_says_of_sam_is_in_the_results():
     trained = [table.drop(["SAMRec", "Pop"]) for table in tables]
     for table, metric in itertools.product(trained, METRICS):
         assert set(table.index[sure(table, metric) & (table[f"{metric}_p_holm"] < 0.05)]) <= {"BSARec", "GRU4Rec+SAM"}
+    uncorrected = "below BSARec by {:.4f} ({:.4f} to {:.4f}), which does not hold after Holm's correction"
     for table, row, words, holds in (
         (whole, "GRU4Rec+SAM", "below GRU4Rec+SAM by {:.4f} ({:.4f} to {:.4f})", True),
-        (whole, "BSARec", "below BSARec by {:.4f} ({:.4f} to {:.4f}), which does not hold after Holm's", False),
+        (whole, "BSARec", uncorrected, False),
         (masked, "BSARec", "by {:.4f} with the history left out ({:.4f} to {:.4f}), which does", True),
     ):
         lost, low, high = interval(table.loc[row])

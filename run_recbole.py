@@ -2,7 +2,7 @@
 
 import sys
 
-from recbole_samrec.cli import main
+from recbole_samrec.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main(["run", *sys.argv[1:]]))

@@ -32,13 +32,13 @@ setup(
     package_data={
         "recbole_samrec.properties": ["**/*.yaml"],
         "recbole_samrec.compare": ["templates/*.jinja"],
-        "recbole_samrec.report": ["templates/*.jinja"],
+        "recbole_samrec.sharpness": ["templates/*.jinja"],
         "recbole_samrec.tune": ["templates/*.jinja"],
     },
     # RecBole is required and yet not listed: recbole 1.2.1 asks for ray<=2.6.3, which no longer imports, so that a
     # resolver would refuse or install a broken stack. Install it with `pip install --no-deps recbole==1.2.1`.
     install_requires=[f"{name}>={oldest}" for name, oldest in VERSION["REQUIRES"].items()],
     extras_require={"dev": ["pytest>=8", "ruff>=0.12"]},
-    entry_points={"console_scripts": ["recbole-samrec=recbole_samrec.cli:main"]},
+    entry_points={"console_scripts": ["recbole-samrec=recbole_samrec.cli.main:main"]},
     zip_safe=False,
 )

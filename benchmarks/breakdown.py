@@ -10,11 +10,11 @@ from typing import Any
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.cases import GROUPS
-from recbole_samrec import nn as fast
-from recbole_samrec import sam_variants
 from recbole_samrec.data.batches import PackedBatches
-from recbole_samrec.model.item_loss import ItemLoss
-from recbole_samrec.step import SAMStep
+from recbole_samrec.layers import transformer as fast
+from recbole_samrec.layers.item_loss import ItemLoss
+from recbole_samrec.optim import variants
+from recbole_samrec.optim.hook import SAMStep
 
 # An operation belongs to the group of the first of these names that its own name, or failing that the name of the
 # nearest thing that it is part of, contains. Ranges that are marked below have the names of groups.
@@ -56,7 +56,7 @@ MARKED = (
     (ItemLoss, "__call__", "softmax and loss"),
     (SAMStep, "_second_gradient", "rest"),
     (PackedBatches, "_gathered", "data"),
-    *product({*sam_variants.CLASSES.values()}, ("displace", "settle", "replace"), ("SAM's vector work",)),
+    *product({*variants.CLASSES.values()}, ("displace", "settle", "replace"), ("SAM's vector work",)),
 )
 """Functions whose time, as far as nothing in them says better, is that of a group."""
 

@@ -25,7 +25,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(request["threads"])
     import recbole_samrec  # noqa: F401  mends RecBole, which could not be imported without
-    from recbole_samrec.record import peak_memory_mb, revision, versions
+    from recbole_samrec.quick_start.record import peak_memory_mb, revision, versions
 
     result = MEASUREMENTS[request["what"]](request)
     # What is measured may have read its peak before it went on to explain itself.
@@ -44,7 +44,7 @@ def epochs(request: dict[str, Any]) -> dict[str, Any]:
     """Epochs of training, or a sample of batches from which an epoch is estimated."""
     import torch
 
-    from recbole_samrec.record import peak_memory_mb
+    from recbole_samrec.quick_start.record import peak_memory_mb
 
     started = time.perf_counter()
     trainer, (train_data, *_) = build(request)
@@ -90,7 +90,7 @@ def explain(trainer: Any, loader: Any, request: dict[str, Any]) -> dict[str, Any
 
 def convergence(request: dict[str, Any]) -> dict[str, Any]:
     """Training until validation stops it: the score, and the seconds since the beginning, after each epoch."""
-    from recbole_samrec.listener import Listener
+    from recbole_samrec.trainer.callbacks import Listener
 
     class Watch(Listener):
         def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
@@ -109,7 +109,7 @@ def growth(request: dict[str, Any]) -> dict[str, Any]:
     from recbole.utils import get_trainer, init_seed
 
     from benchmarks.synthetic import Synthetic
-    from recbole_samrec.data.loader import PackedLoader
+    from recbole_samrec.data.packed_loader import PackedLoader
     from recbole_samrec.model.samrec import SAMRec
 
     config = configured(request)
@@ -138,7 +138,7 @@ MEASUREMENTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 def configured(request: dict[str, Any]) -> Any:
     """RecBole's configuration of a request."""
-    from recbole_samrec.configure import configure
+    from recbole_samrec.config.build import configure
 
     scratch = Path(tempfile.gettempdir(), "benchmarks")
     settings = {"checkpoint_dir": str(scratch), "use_gpu": request["device"] == "cuda", **request["settings"]}

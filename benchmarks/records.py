@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec.allocator import LARGE_PAGES
+from recbole_samrec.utils.malloc import LARGE_PAGES
 
 
 @dataclass(frozen=True)

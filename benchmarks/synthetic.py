@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from recbole.data.interaction import Interaction
 
-from recbole_samrec.data.packed import EVENT, PackedDataset
+from recbole_samrec.data.packed_dataset import EVENT, PackedDataset
 
 MEAN_LENGTH = 50
 

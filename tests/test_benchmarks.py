@@ -15,10 +15,10 @@ from benchmarks.breakdown import group_of
 from benchmarks.records import Measurement, Records
 from benchmarks.report import Results, first_reaching, markdown, page, targets
 from benchmarks.synthetic import sequences
-from recbole_samrec.allocator import LARGE_PAGES
 from recbole_samrec.data.batches import PackedBatches
-from recbole_samrec.nn import transformer
-from tests.tiny import SMALL, random_events, write_events
+from recbole_samrec.layers.transformer import transformer
+from recbole_samrec.utils.malloc import LARGE_PAGES
+from tests.helpers.tiny import SMALL, random_events, write_events
 
 
 def request(folder, row, **changed):

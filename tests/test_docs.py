@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from recbole_samrec import compat, plugin
+from recbole_samrec import compat
 from recbole_samrec.compare.tables import METRICS
+from recbole_samrec.integration import registry
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -31,25 +32,25 @@ def test_links_and_files_exist(page):
 
 def test_settings_that_the_readme_explains_are_those_of_the_package():
     readme = (ROOT / "README.md").read_text()
-    ours = set(plugin.read_yaml(plugin.PROPERTIES / "overall.yaml"))
+    ours = set(registry.read_yaml(registry.PROPERTIES / "overall.yaml"))
     tables = readme.split("## Settings")[1].split("\n## ")[0].split("SAMRec's own")
     assert [set(re.findall(r"^\| `(\w+)` \|", table, re.M)) for table in tables] == [ours, samrecs_own(ours)]
 
 
 def samrecs_own(ours):
     """The settings of SAMRec that SASRec does not have, and the loss, which may be more."""
-    sasrec, samrec = (plugin.read_yaml(base / "properties/model" / name) for base, name in BODIES)
+    sasrec, samrec = (registry.read_yaml(base / "properties/model" / name) for base, name in BODIES)
     return set(samrec) - set(sasrec) - ours | {"loss_type"}
 
 
-BODIES = [(plugin.RECBOLE, "SASRec.yaml"), (plugin.PROPERTIES.parent, "SAMRec.yaml")]
+BODIES = [(registry.RECBOLE, "SASRec.yaml"), (registry.PROPERTIES.parent, "SAMRec.yaml")]
 
 
 def test_keys_of_a_result_that_the_readme_names_are_there(tmp_path, monkeypatch):
     import json
 
-    from recbole_samrec.cli import main
-    from tests.tiny import cyclic, write_events
+    from recbole_samrec.cli.main import main
+    from tests.helpers.tiny import cyclic, write_events
 
     write_events("dataset", "circle", cyclic(users=30, items=30))
     assert main(["run", "--model=Pop", "--dataset=circle", "--run_dir=pop"]) == 0

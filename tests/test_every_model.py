@@ -16,11 +16,13 @@ from recbole.quick_start import run_recbole
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
-from recbole_samrec import checkpoint, plugin, sam_variants
-from recbole_samrec.errors import ConfigError
-from recbole_samrec.model_state import RandomState, plain_attributes
-from recbole_samrec.trainer import SAMTrainer
-from tests.tiny import make_config
+from recbole_samrec.integration import registry
+from recbole_samrec.optim import variants
+from recbole_samrec.optim.state_snapshot import RandomState, plain_attributes
+from recbole_samrec.trainer.trainer import SAMTrainer
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import ConfigError
+from tests.helpers.tiny import make_config
 
 FEW = {"epochs": 1, "pretrain_epochs": 1, "train_batch_size": 32, "show_progress": False, "state": "ERROR"}
 
@@ -180,7 +182,7 @@ def skip_without_package(model):
         pytest.skip(f"{package} is not installed")
 
 
-@pytest.mark.parametrize("model", [name for name in plugin.model_names() if name not in NO_GRADIENTS])
+@pytest.mark.parametrize("model", [name for name in registry.model_names() if name not in NO_GRADIENTS])
 def test_sam_is_exact_and_changes_training(model, folder, without_faiss, monkeypatch):
     """At another place the second gradient differs; at the same place the whole training is the same, bit for bit."""
     skip_without_package(model)
@@ -191,11 +193,11 @@ def test_sam_is_exact_and_changes_training(model, folder, without_faiss, monkeyp
         recboles = vars(recbole_trainer).get(f"{model}Trainer", vars(recbole_trainer)[usual])
         assert isinstance(trainer, recboles) and isinstance(trainer, SAMTrainer)
         if not Path("first.pth").exists():
-            checkpoint.save("first.pth", trainer.state(0))
+            checkpoint_io.save("first.pth", trainer.state(0))
         _, with_sam = train(config, batches, 0.5)
         assert set(differences(without, with_sam)) & {name for name, _ in trainer.model.named_parameters()}
         with monkeypatch.context() as patch:
-            patch.setattr(sam_variants, "worst_neighbour", lambda moved, *_: contextlib.nullcontext(moved))
+            patch.setattr(variants, "worst_neighbour", lambda moved, *_: contextlib.nullcontext(moved))
             _, in_place = train(config, batches, 0.5)
         assert differences(without, in_place) == []
 

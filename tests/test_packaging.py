@@ -9,8 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from recbole_samrec.version import REQUIRES, __version__
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers.paths import ROOT
 
 # Written so that this file passes its own test.
 MACHINE = re.compile(r"p[y]pi|file:[/]{3}|(?<![\w.~-])/(root|work|opt|home)/")
@@ -73,7 +72,8 @@ def test_the_wheel_holds_every_module_and_setting_and_nothing_else(wheel):
 
 def test_the_wheel_says_what_it_is(wheel):
     info = f"recbole_samrec-{__version__}.dist-info"
-    assert "recbole-samrec = recbole_samrec.cli:main" in wheel.read(f"{info}/entry_points.txt").decode().splitlines()
+    entry_points = wheel.read(f"{info}/entry_points.txt").decode().splitlines()
+    assert "recbole-samrec = recbole_samrec.cli.main:main" in entry_points
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
     metadata = wheel.read(f"{info}/METADATA").decode()
     assert "Name: recbole-samrec\n" in metadata

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from recbole_samrec.compare.runs import Run, pretraining_within
-from recbole_samrec.compare.statistics import flips
-from recbole_samrec.record import DIRTY
+from recbole_samrec.evaluator.statistics import flips
+from recbole_samrec.experiments.results import Run, pretraining_within
+from recbole_samrec.quick_start.record import DIRTY
 
 MARK = "†"
 LEVEL = 0.05

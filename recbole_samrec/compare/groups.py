@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.compare.statistics import per_user
 from recbole_samrec.compare.tables import rank_column, spread
+from recbole_samrec.evaluator.statistics import per_user
 
 if TYPE_CHECKING:
-    from recbole_samrec.compare.runs import Run
+    from recbole_samrec.experiments.results import Run
 
 METRICS = ("ndcg@10", "hr@10")
 KINDS = {"history": "events before the test item", "popularity": "training events of the test item"}
@@ -75,7 +75,7 @@ def group_table(
     Args:
         runs: Runs of one data set with the same share of training users, with ranks.
         masked: Whether what a user had before is left out of the rankings.
-        metrics: See :func:`~recbole_samrec.compare.statistics.per_user`.
+        metrics: See :func:`~recbole_samrec.evaluator.statistics.per_user`.
         parts: Number of groups that is aimed at.
 
     Returns:

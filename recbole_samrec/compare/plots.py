@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.compare.grids import SHOWN
 from recbole_samrec.compare.groups import KINDS, heads
+from recbole_samrec.compare.layout import SHOWN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

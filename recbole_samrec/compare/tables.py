@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.compare.statistics import (
+from recbole_samrec.evaluator.statistics import (
     holm,
     interval_over_users,
     interval_over_users_and_seeds,
@@ -20,7 +20,7 @@ from recbole_samrec.compare.statistics import (
 )
 
 if TYPE_CHECKING:
-    from recbole_samrec.compare.runs import Run
+    from recbole_samrec.experiments.results import Run
 
 METRICS = ("hr@5", "hr@10", "hr@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr")
 DIGITS = 4
@@ -59,7 +59,7 @@ def scores(runs: Sequence[Run], masked: bool = False, metrics: Sequence[str] = M
     Args:
         runs: Runs with ranks.
         masked: Whether what a user had before is left out of the rankings.
-        metrics: See :func:`~recbole_samrec.compare.statistics.per_user`.
+        metrics: See :func:`~recbole_samrec.evaluator.statistics.per_user`.
 
     Returns:
         One line a run: ``row``, ``seed``, ``fraction`` and the metrics.
@@ -135,7 +135,7 @@ def comparisons(
         runs: Runs of one data set with the same share of training users, with ranks.
         reference: The row that the others are compared with.
         masked: Whether what a user had before is left out of the rankings.
-        metrics: See :func:`~recbole_samrec.compare.statistics.per_user`.
+        metrics: See :func:`~recbole_samrec.evaluator.statistics.per_user`.
 
     Returns:
         A line for each other row with the columns of :func:`differences`, which are of the reference minus that row.
@@ -158,7 +158,7 @@ def variants(
         reference: The row that all others are compared with.
         variant_of: Of each variant, the row that it varies.
         masked: Whether what a user had before is left out of the rankings.
-        metrics: See :func:`~recbole_samrec.compare.statistics.per_user`.
+        metrics: See :func:`~recbole_samrec.evaluator.statistics.per_user`.
 
     Returns:
         A line for each variant: ``variant_of``, and the columns of :func:`differences`, named ``variant_...``.
@@ -178,7 +178,7 @@ def differences(
         runs: Runs of one data set with the same share of training users, with ranks.
         pairs: Rows, and what is taken from each; pairs of which one row has no runs are left out.
         masked: Whether what a user had before is left out of the rankings.
-        metrics: See :func:`~recbole_samrec.compare.statistics.per_user`.
+        metrics: See :func:`~recbole_samrec.evaluator.statistics.per_user`.
 
     Returns:
         A line for each pair, its rows as index ``row`` and ``minus``, with these for each metric: ``_difference``,

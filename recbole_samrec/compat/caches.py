@@ -26,7 +26,7 @@ from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from recbole.data.dataset import Dataset
 
 from recbole_samrec.compat import Patcher, StandIn, mend
-from recbole_samrec.errors import CheckpointError
+from recbole_samrec.utils.errors import CheckpointError
 
 _DATA_SETTINGS = (
     "encoding",

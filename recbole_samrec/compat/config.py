@@ -13,10 +13,10 @@ from typing import Any
 import torch
 import yaml
 
-from recbole_samrec import checkpoint
 from recbole_samrec.compat import Patcher, StandIn, mend
-from recbole_samrec.errors import ConfigError
-from recbole_samrec.settings import DERIVED, LEARNERS, literal, nearest
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.settings import DERIVED, LEARNERS, literal, nearest
 
 READ_ARGV: ContextVar[bool] = ContextVar("read_argv", default=True)
 """Whether ``Config`` may read ``sys.argv``; our commands parse it themselves."""
@@ -210,12 +210,12 @@ def misspelt(config: Any) -> list[str]:
     Args:
         config: RecBole's configuration.
     """
-    from recbole_samrec import plugin
+    from recbole_samrec.integration import registry
 
-    read = plugin.known_keys(config.model_class, config.model, config.dataset).union(*config.parameters.values())
+    read = registry.known_keys(config.model_class, config.model, config.dataset).union(*config.parameters.values())
     known = read | DERIVED | FLAGS_OF_SCRIPTS | set(config.internal_config_dict)
     unread = {key for key in config.external_config_dict if key not in known}
-    unread -= plugin.keys_of_all_models() if unread else set()
+    unread -= registry.keys_of_all_models() if unread else set()
     hints = {key: nearest(key, read - DERIVED) for key in sorted(unread)}
     hints = {key: hint for key, hint in hints.items() if hint.startswith("did you mean")}
     return [f"nothing reads the setting {key}; {hint}" for key, hint in hints.items()]
@@ -267,12 +267,12 @@ class _TorchReadingSafely(StandIn):
 
     @staticmethod
     def load(path: Any, *args: Any, **kwargs: Any) -> Any:
-        return checkpoint.load(Path(path))
+        return checkpoint_io.load(Path(path))
 
 
 def _trusting_init(build: Any) -> Any:
     def init(self: Any, config: Any, dataset: Any) -> None:
-        with checkpoint.trusting(bool(config["trust_checkpoint"])):
+        with checkpoint_io.trusting(bool(config["trust_checkpoint"])):
             build(self, config, dataset)
 
     return init

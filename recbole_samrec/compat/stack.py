@@ -14,7 +14,7 @@ import scipy.sparse
 import torch
 
 from recbole_samrec.compat import Patcher, StandIn, mend
-from recbole_samrec.trainer import SCALER
+from recbole_samrec.trainer.trainer import SCALER
 
 ALIASES = {
     "bool": np.bool_,

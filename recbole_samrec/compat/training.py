@@ -18,13 +18,13 @@ from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import logger as recbole_logger
 from recbole.utils import utils as recbole_utils
 
-from recbole_samrec import checkpoint
 from recbole_samrec.compat import Patcher, applied, mend
-from recbole_samrec.model_state import load_weights
-from recbole_samrec.names import unique_name
-from recbole_samrec.resume import gathered
-from recbole_samrec.settings import plain_config
-from recbole_samrec.trainer import EXACT_STOPPING
+from recbole_samrec.optim.state_snapshot import load_weights
+from recbole_samrec.trainer.resume import gathered
+from recbole_samrec.trainer.trainer import EXACT_STOPPING
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.naming import unique_name
+from recbole_samrec.utils.settings import plain_config
 from recbole_samrec.version import __version__
 
 
@@ -270,7 +270,7 @@ def plain_checkpoints(patch: Patcher) -> None:
             "state_dict": self.temp_best_file,
             "other_parameter": None,
         }
-        checkpoint.save(self.saved_model_file, state)
+        checkpoint_io.save(self.saved_model_file, state)
 
     patch(recbole_trainer.PretrainTrainer, "save_pretrained_model", save_pretrained)
     patch(recbole_trainer.DecisionTreeTrainer, "_save_checkpoint", save_trees)
@@ -349,8 +349,8 @@ def load_data_and_model(model_file: str, trust_checkpoint: bool = False) -> tupl
 
     from recbole_samrec.compat.config import READ_ARGV, Typed
 
-    state = checkpoint.load(model_file, trust=trust_checkpoint)
-    settings = checkpoint.settings_in(state, model_file)
+    state = checkpoint_io.load(model_file, trust=trust_checkpoint)
+    settings = checkpoint_io.settings_in(state, model_file)
     settings.update(trust_checkpoint=trust_checkpoint, run_dir=None)
     token = READ_ARGV.set(False)
     try:

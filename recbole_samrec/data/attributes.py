@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec.data.layout import Column, Layout, read_header
-from recbole_samrec.errors import DataError
+from recbole_samrec.data.validate.layout import Column, Layout, read_header
+from recbole_samrec.utils.errors import DataError
 
 KNOWN = ("class", "classes", "genre", "genres", "category", "categories")
 """Names that a column of attributes has in the data sets that RecBole publishes."""

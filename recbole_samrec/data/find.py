@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from recbole_samrec.data.atomic import staged
-from recbole_samrec.data.known import PUBLISHED, nearest, recipe
-from recbole_samrec.errors import DataError
+from recbole_samrec.data.catalog import PUBLISHED, nearest, recipe
+from recbole_samrec.data.convert.atomic import staged
+from recbole_samrec.utils.errors import DataError
 
 _CHUNK = 1 << 20
 _PACKAGED = "ml-100k"

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from recbole_samrec.data.source import first_line, open_text
-from recbole_samrec.errors import DataError
+from recbole_samrec.data.convert.source import first_line, open_text
+from recbole_samrec.utils.errors import DataError
 
 COLUMNS = {
     "user": ("user", "user_id", "sequence", "sequence_id", "session", "session_id"),

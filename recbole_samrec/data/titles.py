@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recbole_samrec.data.layout import Column, Layout, read_header
+from recbole_samrec.data.validate.layout import Column, Layout, read_header
 
 TITLES = ("title", "movie_title", "item_title", "product_title", "name", "item_name", "product_name")
 """Columns that hold a title, the likelier ones first; after them any other of text whose name ends like these."""

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_samrec.data.packed import PackedDataset
-from recbole_samrec.draws import below
+from recbole_samrec.data.packed_dataset import PackedDataset
+from recbole_samrec.utils.random import below
 
 
 @dataclass(frozen=True)

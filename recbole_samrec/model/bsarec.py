@@ -9,8 +9,8 @@ import torch
 from recbole.model.sequential_recommender.sasrec import SASRec
 from torch import Tensor, nn
 
-from recbole_samrec import loss
-from recbole_samrec import nn as fast
+from recbole_samrec.layers import losses
+from recbole_samrec.layers import transformer as fast
 
 
 class BSARec(SASRec):
@@ -61,7 +61,7 @@ class BSARec(SASRec):
         if self.loss_type == "BPR":
             return super().calculate_loss(interaction)
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
-        return loss.cross_entropy(states, self.item_embedding.weight, interaction[self.POS_ITEM_ID])
+        return losses.cross_entropy(states, self.item_embedding.weight, interaction[self.POS_ITEM_ID])
 
 
 class FrequencyRescaler(nn.Module):

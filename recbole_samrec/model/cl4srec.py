@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_samrec.augment import augment
 from recbole_samrec.data.training_rows import TrainingRows, of_users
-from recbole_samrec.model import packed
-from recbole_samrec.model.contrastive import Contrastive
+from recbole_samrec.layers.augment import augment
+from recbole_samrec.model import packed_forward
+from recbole_samrec.model.contrastive_base import Contrastive
 
 
 class CL4SRec(Contrastive):
@@ -45,7 +45,7 @@ class CL4SRec(Contrastive):
         """The users' training sequences; made when they are first needed, since scoring does without them."""
         return of_users(self._dataset, self.max_seq_length, self.mask_vector.device)
 
-    packed_states = packed.of_transformer
+    packed_states = packed_forward.of_transformer
 
     def auxiliary_loss(self, batch: Any) -> Tensor:
         """The contrastive loss of users drawn anew, times its weight; it does not depend on the batch."""
@@ -59,7 +59,7 @@ class CL4SRec(Contrastive):
     def view_states(self, items: Tensor, lengths: Tensor) -> Tensor:
         """The last states ``[B, d]`` of a random view of each of some rows ``[B, L]``."""
         items, lengths = augment(items, lengths, mask_item=self.n_items, **self._rates)
-        return packed.ends_of_transformer(self, items, lengths, self.vectors_of)
+        return packed_forward.ends_of_transformer(self, items, lengths, self.vectors_of)
 
     def vectors_of(self, items: Tensor) -> Tensor:
         """Vectors ``[B, L, d]`` of rows of items ``[B, L]``, of which some may be the mask."""

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_samrec.contrast import SameLabel
 from recbole_samrec.data.training_rows import TrainingRows, of_targets
-from recbole_samrec.model import packed
-from recbole_samrec.model.contrastive import Contrastive
+from recbole_samrec.layers.info_nce import SameLabel
+from recbole_samrec.model import packed_forward
+from recbole_samrec.model.contrastive_base import Contrastive
 
 
 class DuoRec(Contrastive):
@@ -47,7 +47,7 @@ class DuoRec(Contrastive):
         """Finds training sequences by their targets."""
         return SameLabel(self.rows.targets)
 
-    packed_states = packed.of_transformer
+    packed_states = packed_forward.of_transformer
 
     def auxiliary_loss(self, batch: Any) -> Tensor:
         """The contrastive loss of sequences drawn anew, times its weight; it does not depend on the batch."""
@@ -55,5 +55,5 @@ class DuoRec(Contrastive):
             return self.item_embedding.weight.new_zeros(())
         own = torch.randint(len(self.rows), (self.cl_batch,), device=self.rows.starts.device)
         pairs = torch.cat([own, self.same_target.another(own)])
-        first, second = packed.last_states(self, *self.rows_of(pairs)).chunk(2)
+        first, second = packed_forward.last_states(self, *self.rows_of(pairs)).chunk(2)
         return self.contrast(first, second, labels=self.rows.targets[own])

@@ -7,16 +7,16 @@ from typing import Any
 from recbole.model.sequential_recommender.sasrec import SASRec
 from torch import Tensor
 
-from recbole_samrec.data.frequency import item_counts
-from recbole_samrec.model import packed
-from recbole_samrec.model.item_loss import SAMPLED, ItemLoss
+from recbole_samrec.data.item_counts import item_counts
+from recbole_samrec.layers.item_loss import SAMPLED, ItemLoss
+from recbole_samrec.model import packed_forward
 
 
 class SAMRec(SASRec):
     """SASRec's Transformer, trained with Sharpness-Aware Minimization (arXiv 2308.10347).
 
     The model is RecBole's SASRec, weight for weight; what differs is its training, which
-    :class:`~recbole_samrec.trainer.SAMRecTrainer` does, and its defaults in ``properties/model/SAMRec.yaml``.
+    :class:`~recbole_samrec.trainer.trainer.SAMRecTrainer` does, and its defaults in ``properties/model/SAMRec.yaml``.
     With ``sam_rho: 0`` it *is* SASRec; with ``loss_type`` SSM or gBCE besides, SASRec with that loss.
 
     Departures from the paper: its tables, data sets and ``rho`` could not be had, so the defaults are our own. The
@@ -37,11 +37,11 @@ class SAMRec(SASRec):
         self.item_loss = ItemLoss(config, self.n_items, counts)
         self.item_embedding.sparse = config["embedding_update"] == "sparse"
 
-    packed_states = packed.of_transformer
+    packed_states = packed_forward.of_transformer
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores of all items after each row, shape ``[B, items]``; SASRec's, without computing what is not asked."""
-        return packed.scores(self, interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        return packed_forward.scores(self, interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
 
     def calculate_loss(self, interaction: Any) -> Tensor:
         """The loss of a batch of RecBole's rows, one for each prefix."""

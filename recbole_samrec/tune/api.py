@@ -10,16 +10,16 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from recbole_samrec import plugin
-from recbole_samrec.checks import check_keys
-from recbole_samrec.compare.command import FIRST_SEED
-from recbole_samrec.compare.engine import Resources
-from recbole_samrec.compare.plan import class_of, settings_of_rows
-from recbole_samrec.compare.rows import read_rows
-from recbole_samrec.configure import check_data, configure
-from recbole_samrec.errors import ConfigError
-from recbole_samrec.tune.plan import PLAN, design, recall
+from recbole_samrec.cli.compare import FIRST_SEED
+from recbole_samrec.config.build import check_data, configure
+from recbole_samrec.config.validate import check_keys
+from recbole_samrec.experiments.entries import read_rows
+from recbole_samrec.experiments.jobs import class_of, settings_of_rows
+from recbole_samrec.experiments.ray_cluster import Resources
+from recbole_samrec.integration import registry
+from recbole_samrec.tune.search_spec import PLAN, design, recall
 from recbole_samrec.tune.strategies import Strategy
+from recbole_samrec.utils.errors import ConfigError
 
 
 def search(
@@ -65,8 +65,8 @@ def search(
     Example:
         ``search("SAMRec", "ml-100k", {"sam_rho": [0.1, 0.3, 1.0]}, trials=3, epochs=30)``
     """
-    from recbole_samrec.tune.conduct import conduct
-    from recbole_samrec.tune.outcome import conclude
+    from recbole_samrec.tune.results import conclude
+    from recbole_samrec.tune.runner import conduct
 
     if resume:
         if out is None:
@@ -102,10 +102,10 @@ def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) 
     Example:
         ``tune.Tuner(objective("SAMRec", epochs=30), param_space={"sam_rho": tune.loguniform(0.05, 1.0)})``
     """
-    from recbole_samrec.tune.trial import Task, carry_out
+    from recbole_samrec.tune.trials import Task, carry_out
 
     (row,) = read_rows([model])
-    known = plugin.known_keys(class_of(row), row.model, dataset)
+    known = registry.known_keys(class_of(row), row.model, dataset)
     check_keys(settings, known)
     chosen = {**settings_of_rows([row], dataset, {}, settings)[row.name], "dataset": dataset}
     sha256 = check_data(configure(chosen, {}, warnings.warn), warnings.warn).sha256

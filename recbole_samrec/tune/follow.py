@@ -10,11 +10,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from recbole_samrec.compare.display import spoken
-from recbole_samrec.compare.engine import LOST
-from recbole_samrec.compare.worker import FAILURE
-from recbole_samrec.tune.journal import FAILED, FINISHED, STOPPED, Entry, Journal
-from recbole_samrec.tune.plan import TRIALS, Search
+from recbole_samrec.experiments.progress import spoken
+from recbole_samrec.experiments.ray_cluster import LOST
+from recbole_samrec.experiments.worker import FAILURE
+from recbole_samrec.tune.search_spec import TRIALS, Search
+from recbole_samrec.tune.trial_log import FAILED, FINISHED, STOPPED, Entry, Journal
 
 REDRAWN_SECONDS = 0.5
 SHOWN_ENDED = 8

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from recbole_samrec.tune.space import Parameter
+    from recbole_samrec.tune.spaces import Parameter
 
 FEWEST = 8
 """Trials below which nothing is estimated."""

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from recbole_samrec.pages import template
-from recbole_samrec.run import write_atomically
+from recbole_samrec.quick_start.train import write_atomically
 from recbole_samrec.tune import figures
 from recbole_samrec.tune.importance import FEWEST, importance, scored
+from recbole_samrec.utils.templates import template
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from recbole_samrec.tune.space import Parameter
+    from recbole_samrec.tune.spaces import Parameter
 
 TEMPLATE = Path(__file__).parent / "templates" / "search.html.jinja"
 

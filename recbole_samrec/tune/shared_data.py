@@ -9,8 +9,8 @@ from typing import Any
 from recbole.data import create_dataset
 from recbole.utils.argument_list import dataset_arguments
 
-from recbole_samrec.errors import ConfigError
-from recbole_samrec.run import read_data
+from recbole_samrec.quick_start.train import read_data
+from recbole_samrec.utils.errors import ConfigError
 
 
 def read_alike(names: Iterable[str]) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from recbole_samrec.errors import ConfigError
-from recbole_samrec.tune.space import Space
+from recbole_samrec.tune.spaces import Space
+from recbole_samrec.utils.errors import ConfigError
 
 SEARCHES = ("random", "grid", "optuna", "hyperopt")
 SCHEDULERS = ("asha", "median", "pbt", "none")

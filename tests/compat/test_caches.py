@@ -5,9 +5,9 @@ import warnings
 
 import pytest
 from recbole.data import create_dataset, data_preparation
-from toy_data import SASREC, config, table, tokens, without
 
-from recbole_samrec.errors import CheckpointError
+from recbole_samrec.utils.errors import CheckpointError
+from tests.helpers.toy_data import SASREC, config, table, tokens, without
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.ChainedAssignmentError"),

@@ -13,12 +13,12 @@ import yaml
 from recbole.config import Config
 from recbole.trainer import hyper_tuning
 from recbole.utils import get_model
-from toy_data import without
 
-from recbole_samrec import checkpoint
 from recbole_samrec.compat.config import READ_ARGV, Typed
-from recbole_samrec.errors import CheckpointError, ConfigError
-from tests.tiny import build, make_config, random_events, write_events
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import CheckpointError, ConfigError
+from tests.helpers.tiny import build, make_config, random_events, write_events
+from tests.helpers.toy_data import without
 
 NO_WARNING = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning")
 
@@ -366,7 +366,7 @@ def test_pretrained_weights_are_read_safely(model, settings, sources, events, mo
     for path, (source, before) in sources.items():
         state = random_weights(make_config(source, events, **before))
         given += state.values()
-        checkpoint.save(events / f"{path}-plain.pth", {"state_dict": state})
+        checkpoint_io.save(events / f"{path}-plain.pth", {"state_dict": state})
         torch.save({"state_dict": state, "config": Pickled()}, events / f"{path}-pickled.pth")
 
     def taken_from(kind, **more):

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from recbole.utils import FeatureSource
-from toy_data import SASREC, built, load, table, tokens, without
 
 from recbole_samrec.compat import data as mends
+from tests.helpers.toy_data import SASREC, built, load, table, tokens, without
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.ChainedAssignmentError"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recbole_samrec import compat
-from tests.tiny import build, make_config, random_events, write_events
+from tests.helpers.tiny import build, make_config, random_events, write_events
 
 
 @pytest.mark.parametrize("batch", [8, 4096])

@@ -4,7 +4,6 @@ import inspect
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -14,11 +13,11 @@ import torch
 from recbole.quick_start import quick_start
 from recbole.trainer import hyper_tuning
 from recbole.trainer import trainer as recbole_trainer
-from toy_data import without
 
-import recbole_samrec
-from recbole_samrec.trainer import SCALER
-from tests.tiny import build, cyclic, make_config, write_events
+from recbole_samrec.trainer.trainer import SCALER
+from tests.helpers.paths import ROOT
+from tests.helpers.tiny import build, cyclic, make_config, write_events
+from tests.helpers.toy_data import without
 
 EVENTS = [("u1", "i1", 1), ("u1", "i2", 2), ("u1", "i3", 3), ("u1", "i4", 4), ("u2", "i2", 1), ("u2", "i5", 2)]
 ALL_FOR_TRAINING = {"eval_args": {"split": {"RS": [1, 0, 0]}, "order": "TO", "group_by": "user", "mode": "full"}}
@@ -149,7 +148,7 @@ assert "ray" in sys.modules and sys.modules["ray"].__file__, "the real one is lo
 
 def test_importing_leaves_ray_alone_until_it_is_used():
     pytest.importorskip("ray")
-    root = Path(recbole_samrec.__file__).parent.parent
+    root = ROOT
     done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
 

@@ -12,7 +12,8 @@ from recbole.config import Config
 from recbole.data import create_dataset
 from recbole.data.dataset import DIENDataset, SequentialDataset
 from recbole.utils import init_seed
-from toy_data import LEAVE_ONE_OUT, RATIO, SASREC, built, config, load, table, tokens, without
+
+from tests.helpers.toy_data import LEAVE_ONE_OUT, RATIO, SASREC, built, config, load, table, tokens, without
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.ChainedAssignmentError"),

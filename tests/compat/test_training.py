@@ -19,13 +19,15 @@ from recbole.quick_start import quick_start as recbole_start
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import early_stopping, get_trainer, init_seed
 from recbole.utils.case_study import full_sort_scores, full_sort_topk
-from toy_data import without
 
 import recbole_samrec
-from recbole_samrec import SAMRec, checkpoint, compat
-from recbole_samrec.errors import CheckpointError, TrainingError
-from recbole_samrec.trainer import EXACT_STOPPING
-from tests.tiny import SMALL, build, make_config, random_events, write_events
+from recbole_samrec import SAMRec, compat
+from recbole_samrec.trainer.trainer import EXACT_STOPPING
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import CheckpointError, TrainingError
+from tests.helpers.paths import ROOT
+from tests.helpers.tiny import SMALL, build, make_config, random_events, write_events
+from tests.helpers.toy_data import without
 
 RANKING = ["Recall", "MRR", "NDCG", "Hit", "MAP", "Precision", "GAUC", "ItemCoverage", "AveragePopularity"]
 RANKING += ["GiniIndex", "ShannonEntropy", "TailPercentage"]
@@ -329,7 +331,7 @@ def test_a_checkpoint_is_scored_again_in_a_fresh_process(events):
     result, file = trained(events, **NEEDS_TRAINING_DATA)
     (events / "again.py").write_text(FRESH)
     command = [sys.executable, str(events / "again.py"), str(file), "--seed=5"]
-    environment = {"PYTHONPATH": str(Path(recbole_samrec.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     valid, test, items, seed, argv = json.loads(done.stdout.splitlines()[-1])
@@ -428,7 +430,7 @@ def test_a_users_own_class_trains_with_recboles_classes(events):
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, Own(config, train_data.dataset))
     trainer.fit(train_data, valid_data, verbose=False)
     assert trainer.evaluate(test_data).keys() == trainer.best_valid_result.keys()
-    assert checkpoint.load(trainer.saved_model_file)["config"]["model"] == "Own"
+    assert checkpoint_io.load(trainer.saved_model_file)["config"]["model"] == "Own"
 
 
 def test_a_message_with_surplus_arguments_is_written_as_it_would_be_printed(own_folder):

@@ -13,7 +13,7 @@ import pytest
 
 from recbole_samrec.data import find
 from recbole_samrec.data.find import available, download, find_dataset, recbole_links
-from recbole_samrec.errors import DataError
+from recbole_samrec.utils.errors import DataError
 
 INTER = "user_id:token\titem_id:token\n1\t2\n"
 

@@ -5,7 +5,7 @@ import torch
 from recbole.data import create_dataset, data_preparation
 
 from recbole_samrec.data.training_rows import of_targets, of_users
-from tests.tiny import make_config, random_events, write_events
+from tests.helpers.tiny import make_config, random_events, write_events
 
 LAST_TWO = {"split": {"LS": "valid_and_test"}, "order": "TO"}
 SHARES = {"split": {"RS": [0.5, 0.2, 0.3]}, "order": "TO", "group_by": "user"}

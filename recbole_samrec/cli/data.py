@@ -1,0 +1,182 @@
+"""The command ``data``: make RecBole's atomic files from a provider's file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recbole_samrec.data.catalog import PUBLISHED, Counts
+from recbole_samrec.data.convert import amazon, movielens, s3rec, table
+from recbole_samrec.data.convert.atomic import staged
+from recbole_samrec.data.convert.source import first_line
+from recbole_samrec.data.validate.check import AtomicSummary, check_atomic_files
+from recbole_samrec.utils.errors import DataError
+
+FORMATS = ("movielens", "amazon", "s3rec", "table")
+_OPTIONS = {
+    "amazon": ("meta",),
+    "s3rec": ("attributes",),
+    "table": (
+        "user", "item", "time", "rating", "delimiter", "encoding", "item_file", "item_id", "item_columns",
+        "item_separator",
+    ),
+}  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command ``data`` to a parser."""
+    parser.add_argument("name", metavar="NAME", help="name of the data set to make, such as ml-1m or Amazon_Beauty")
+    parser.add_argument("source", metavar="SOURCE", type=Path, help="the provider's file, or unpacked MovieLens folder")
+    parser.add_argument("--format", choices=FORMATS, help="kind of SOURCE (default: told from its name and content)")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder to write (default: dataset/NAME)")
+    parser.add_argument("--force", action="store_true", help="replace the files of the set if there are any")
+    parser.add_argument("--no-check", action="store_true", help="accept other counts than those known for NAME")
+
+    amazon_group = parser.add_argument_group("Amazon reviews")
+    amazon_group.add_argument("--meta", type=Path, metavar="FILE", help="meta_<Category>.json.gz: brand, categories")
+
+    s3rec_group = parser.add_argument_group("S3Rec's sequences")
+    s3rec_group.add_argument("--attributes", type=Path, metavar="FILE", help="JSON file: item to list of attributes")
+
+    group = parser.add_argument_group("tables (CSV, TSV, Parquet)")
+    group.add_argument("--user", metavar="COLUMN", help="column with the user's id")
+    group.add_argument("--item", metavar="COLUMN", help="column with the item's id")
+    group.add_argument("--time", metavar="COLUMN", help="column with the time: numbers or ISO dates")
+    group.add_argument("--rating", metavar="COLUMN", help="column with the rating (default: none is written)")
+    group.add_argument("--delimiter", metavar="TEXT", help="text between columns (default: told from the header)")
+    group.add_argument("--encoding", metavar="NAME", help="encoding of the text files (default: utf-8)")
+    group.add_argument("--item-file", type=Path, metavar="FILE", help="table of items")
+    group.add_argument("--item-id", metavar="COLUMN", help="column of the item file with the id (default: as --item)")
+    group.add_argument("--item-columns", metavar="LIST", help="columns to keep: title:token_seq,price:float,...")
+    group.add_argument("--item-separator", metavar="TEXT", help="text between values of a _seq column (default: blank)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Convert, check, put in place and print what there is now and what to type next.
+
+    Args:
+        args: what `add_arguments` declares, parsed.
+
+    Returns:
+        0; everything that can go wrong is raised.
+
+    Raises:
+        DataError: the source is not usable, the files exist, or the counts are not those known for the name.
+    """
+    folder = _folder(args)
+    try:
+        kind = args.format or detect(args.source)
+        _check_options(args, kind)
+        with staged(folder, args.name, force=args.force) as stage:
+            notes = _convert(args, kind, stage)
+            summary = _checked(args, stage)
+    except OSError as error:
+        raise DataError(f"{error.filename or folder} cannot be read or written: {error.strerror or error}") from error
+    warnings = [warning.removeprefix(f"{stage}{os.sep}") for warning in summary.warnings]
+    print(_report(args.name, folder, summary, [*notes, *warnings]))
+    return 0
+
+
+def detect(source: Path) -> str:
+    """Tell the format of a provider's file from its name and first line.
+
+    Raises:
+        DataError: there is no such file, or it is a folder or archive of no known layout.
+    """
+    if source.is_dir() or (source.is_file() and zipfile.is_zipfile(source)):
+        if movielens.is_movielens(source):
+            return "movielens"
+        raise DataError(f"{source} is no MovieLens archive: unpack it and give one file of it")
+    if source.is_file() and source.suffix.lower() in table.PARQUET:
+        return "table"
+    line = first_line(source)
+    if line.startswith("{"):
+        return "amazon"
+    return "s3rec" if s3rec.is_s3rec(line) else "table"
+
+
+def _folder(args: argparse.Namespace) -> Path:
+    """Return the folder to write, whose name must be the set's: RecBole looks for it under ``data_path``."""
+    if not re.fullmatch(r"\w[\w.+-]*", args.name):
+        raise DataError(f"NAME {args.name!r} must be letters, digits, '-', '_', '.' or '+': it names a folder")
+    folder = args.out or Path("dataset") / args.name
+    if folder.resolve().name != args.name:
+        raise DataError(f"--out {folder} must end in {args.name}: RecBole looks for a folder of the set's name")
+    return folder
+
+
+def _check_options(args: argparse.Namespace, kind: str) -> None:
+    """Refuse options that another format has, rather than ignore them."""
+    for other, options in _OPTIONS.items():
+        given = [f"--{option.replace('_', '-')}" for option in options if getattr(args, option) is not None]
+        if other != kind and given:
+            raise DataError(f"{given[0]} is for format {other}, but {args.source} is {kind}: drop it or set --format")
+    missing = [f"--{option}" for option in ("user", "item", "time") if kind == "table" and not getattr(args, option)]
+    if missing:
+        binary = args.source.suffix.lower() in table.PARQUET
+        shown = "" if binary else f"; its first line is {first_line(args.source)[:100]!r}"
+        raise DataError(f"{args.source} is read as a table: name its columns with {', '.join(missing)}{shown}")
+    if kind == "table" and bool(args.item_file) != bool(args.item_columns):
+        raise DataError("--item-file and --item-columns go together: give both, or neither")
+
+
+def _convert(args: argparse.Namespace, kind: str, stage: Path) -> list[str]:
+    if kind == "movielens":
+        return movielens.convert(args.source, stage, args.name)
+    if kind == "amazon":
+        return amazon.convert(args.source, stage, args.name, args.meta)
+    if kind == "s3rec":
+        return s3rec.convert(args.source, stage, args.name, args.attributes)
+    columns = table.Columns(args.user, args.item, args.time, args.rating)
+    items = None
+    if args.item_file:
+        wanted = table.parse_item_columns(args.item_columns)
+        items = table.ItemTable(args.item_file, args.item_id or args.item, wanted, args.item_separator)
+    options = {"delimiter": args.delimiter, "encoding": args.encoding or "utf-8"}
+    return table.convert(args.source, stage, args.name, columns, items=items, **options)
+
+
+def _checked(args: argparse.Namespace, stage: Path) -> AtomicSummary:
+    try:
+        summary = check_atomic_files(stage, args.name)
+    except DataError as error:
+        found = str(error).replace(f"{stage}{os.sep}", "")
+        raise DataError(f"{args.source} does not make a usable set, nothing was written: {found}") from error
+    known, found = PUBLISHED.get(args.name), Counts(summary.users, summary.items, summary.interactions)
+    if known and found != known and not args.no_check:
+        raise DataError(
+            f"{args.source} has {found}, but {args.name} is known with {known}: "
+            f"fetch it again, give the set another NAME, or add --no-check to accept it"
+        )
+    return summary
+
+
+def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -> str:
+    lines = {
+        "users": f"{summary.users:,}",
+        "items": f"{summary.items:,}",
+        "interactions": f"{summary.interactions:,}",
+        "time span": _span(*summary.span),
+        "sha256": summary.sha256,
+        "files": ", ".join(sorted(path.name for path in folder.glob(f"{name}.*"))),
+        "folder": str(folder),
+    }
+    table = [f"  {key:<13} {value}" for key, value in lines.items()]
+    where = "" if folder.parent == Path("dataset") else f" --data_path={folder.parent}"
+    if name == "ml-100k":
+        notes = [*notes, "RecBole reads the ml-100k of its own package, never this folder: use another NAME for it"]
+    told = [f"  note: {note}" for note in notes]
+    command = f"  python run_recbole.py --model=SAMRec --dataset={name}{where}"
+    return "\n".join([name, *table, *told, "next:", command])
+
+
+def _span(first: float, last: float) -> str:
+    """Write the first and last time as dates where they can be Unix seconds since 1990, else as numbers."""
+    if first >= 631_152_000 and last < 4_102_444_800:
+        first, last = (datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d") for time in (first, last))
+        return f"{first} to {last}"
+    return f"{first:.15g} to {last:.15g}"

@@ -1,0 +1,70 @@
+"""Convert S3Rec's form of a data set: one line a user, followed by the items in time order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from recbole_samrec.data.convert.atomic import one_token, write_frame
+from recbole_samrec.data.convert.source import open_text
+from recbole_samrec.utils.errors import DataError
+
+
+def is_s3rec(line: str) -> bool:
+    """Tell whether a file's first line is a user with items: whole numbers with single blanks between them."""
+    words = line.strip().split(" ")
+    return len(words) > 1 and all(word.isdecimal() for word in words)
+
+
+def convert(source: Path, stage: Path, name: str, attributes: Path | None = None) -> list[str]:
+    """Write ``.inter`` whose ``timestamp`` is the position in the user's order, and ``.item`` from the attributes.
+
+    Args:
+        source: the file of sequences, such as ``Beauty.txt``.
+        stage: folder to write to.
+        name: name of the data set.
+        attributes: JSON file that maps an item to the list of its attributes; items without interactions are left out.
+
+    Returns:
+        What the user should know of the conversion, one line each.
+
+    Raises:
+        DataError: a line has no item, a user has two lines, or the attributes are no such map.
+    """
+    sequences = _sequences(source)
+    frame = pd.DataFrame({"user_id:token": sequences.keys(), "item_id:token": sequences.values()})
+    frame = frame.explode("item_id:token", ignore_index=True)
+    frame["timestamp:float"] = frame.groupby("user_id:token", sort=False).cumcount() + 1
+    write_frame(frame, stage / f"{name}.inter")
+    if attributes is not None:
+        items = sorted(frame["item_id:token"].unique(), key=lambda item: (int(item) if item.isdecimal() else 0, item))
+        write_frame(_items(attributes, items), stage / f"{name}.item")
+    return ["the source has no times: timestamp is the position in the user's order"]
+
+
+def _sequences(source: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    with open_text(source) as lines:
+        for number, line in enumerate(lines, 1):
+            user, *items = line.split() or [""]
+            if user and not items:
+                raise DataError(f"{source} line {number} has a user and no item: a line is a user and the items")
+            if user in found:
+                raise DataError(f"{source} line {number}: user {user} has a line already; S3Rec's form has one a user")
+            if user:
+                found[user] = items
+    return found
+
+
+def _items(attributes: Path, items: list[str]) -> pd.DataFrame:
+    with open_text(attributes) as file:
+        try:
+            table = json.load(file)
+        except ValueError as error:
+            raise DataError(f"{attributes} is no JSON file ({error})") from error
+    if not isinstance(table, dict) or not all(isinstance(values, list) for values in table.values()):
+        raise DataError(f"{attributes} must map each item to a list of attributes")
+    cells = [" ".join(map(one_token, table.get(item, []))) for item in items]
+    return pd.DataFrame({"item_id:token": items, "class:token_seq": cells})

@@ -1,0 +1,112 @@
+"""Open what providers publish: plain, gzipped or zipped text, in UTF-8 or latin-1."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from recbole_samrec.utils.errors import DataError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_DAMAGED = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error)
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading bytes, unpacking it if its first bytes say that it is gzipped.
+
+    Raises:
+        DataError: there is no such file, or its compression is damaged.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is {'a folder, not a file' if path.is_dir() else 'not there'}: give the file's path")
+    with path.open("rb") as raw:
+        packed = raw.read(2) == _GZIP_MAGIC
+        raw.seek(0)
+        try:
+            yield gzip.GzipFile(fileobj=raw) if packed else raw
+        except _DAMAGED as error:
+            raise _damaged(path, error) from error
+
+
+@contextmanager
+def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]:
+    """Open a plain or gzipped text file; a byte order mark is skipped.
+
+    Raises:
+        DataError: as `open_bytes`, or the text is not in ``encoding``.
+    """
+    with open_bytes(path) as raw:
+        try:
+            yield io.TextIOWrapper(raw, encoding=_codec(encoding), newline="")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not {error.encoding} text ({error.reason}): give its --encoding") from error
+
+
+def first_line(path: Path, encoding: str = "utf-8") -> str:
+    """Return the first line of a text file, without its line end; bytes that are no text become marks."""
+    with open_bytes(path) as raw:
+        text = io.TextIOWrapper(raw, encoding=_codec(encoding), errors="replace", newline="")
+        return text.readline(1_000_000).rstrip("\r\n")
+
+
+def _codec(encoding: str) -> str:
+    """Return the name of a codec, for UTF-8 the one that skips a byte order mark."""
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError:
+        raise DataError(f"--encoding {encoding!r} is unknown: use a name such as utf-8 or latin-1") from None
+    return "utf-8-sig" if name == "utf-8" else name
+
+
+def _damaged(path: Path, error: BaseException) -> DataError:
+    return DataError(f"{path} is damaged or cut short ({error}): fetch it again")
+
+
+class Archive:
+    """A zip archive, or the folder it was unpacked to, whose members are read by their file names."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._zip = None
+        if path.is_dir():
+            self._members = {file.name: file for file in sorted(path.rglob("*")) if file.is_file()}
+            return
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise _damaged(path, error) from error
+        self._members = {Path(info.filename).name: info for info in self._zip.infolist() if not info.is_dir()}
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._zip is not None:
+            self._zip.close()
+        if isinstance(error, _DAMAGED):
+            raise _damaged(self.path, error) from error
+
+    def __contains__(self, member: str) -> bool:
+        return member in self._members
+
+    def open(self, member: str) -> BinaryIO:
+        """Open a member by its file name alone, wherever it lies in the archive."""
+        found = self._members[member]
+        return found.open("rb") if self._zip is None else self._zip.open(found)
+
+    def text(self, member: str) -> str:
+        """Return a small member as text: UTF-8, or latin-1 where the bytes are no UTF-8."""
+        with self.open(member) as file:
+            data = file.read()
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return data.decode("latin-1")

@@ -1,0 +1,210 @@
+"""Convert any CSV, TSV or Parquet file whose columns the user names."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from recbole_samrec.data.catalog import nearest
+from recbole_samrec.data.convert.atomic import one_token, write_frame
+from recbole_samrec.data.convert.source import first_line, open_text
+from recbole_samrec.data.validate.layout import TYPES
+from recbole_samrec.utils.errors import DataError
+
+PARQUET = (".parquet", ".pq")
+_DELIMITERS = ",\t;|"
+
+
+class Columns(NamedTuple):
+    """The names of the columns of an interaction table."""
+
+    user: str
+    item: str
+    time: str
+    rating: str | None = None
+
+
+class ItemTable(NamedTuple):
+    """A table of items: its file, the column with the item's id, and the columns to keep with their types."""
+
+    path: Path
+    item: str
+    columns: Mapping[str, str]
+    separator: str | None = None
+
+
+def parse_item_columns(text: str) -> dict[str, str]:
+    """Read ``title:token_seq,price:float`` as a map from column to type.
+
+    Raises:
+        DataError: a part is not ``column:type``, or the type is none of RecBole's four.
+    """
+    columns = {}
+    for part in text.split(","):
+        column, _, kind = part.strip().rpartition(":")
+        if not column or kind not in TYPES:
+            raise DataError(f"--item-columns {part.strip()!r} must be column:type, with type one of {', '.join(TYPES)}")
+        columns[column] = kind
+    return columns
+
+
+def convert(
+    source: Path,
+    stage: Path,
+    name: str,
+    columns: Columns,
+    *,
+    items: ItemTable | None = None,
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+) -> list[str]:
+    """Write ``.inter`` from a table of interactions and, given one, ``.item`` from a table of items.
+
+    Times may be numbers, which are kept, or ISO dates, which become Unix seconds. Rows without user or item are left
+    out, and so are items that never occur, because RecBole would rank them too.
+
+    Args:
+        source: CSV, TSV (gzipped or not) or Parquet file.
+        stage: folder to write to.
+        name: name of the data set.
+        columns: the columns of ``source`` to take.
+        items: the table of items.
+        delimiter: text between columns; found from the header if not given.
+        encoding: encoding of the text files.
+
+    Returns:
+        What the user should know of the conversion, one line each.
+
+    Raises:
+        DataError: a column is missing, or a time or rating cannot be read.
+    """
+    ids = (columns.user, columns.item)
+    table = _read(source, [name for name in columns if name], ids, delimiter, encoding)
+    frame = pd.DataFrame({"user_id:token": _ids(table[columns.user]), "item_id:token": _ids(table[columns.item])})
+    if columns.rating:
+        frame["rating:float"] = _numbers(table[columns.rating], source)
+    frame["timestamp:float"], note = _times(table[columns.time], source)
+    whole = frame["user_id:token"].notna() & frame["item_id:token"].notna()
+    notes = [note] if whole.all() else [note, f"{int((~whole).sum()):,} rows without user or item were left out"]
+    frame = frame[whole]
+    write_frame(frame, stage / f"{name}.inter")
+    if items is not None:
+        wanted = frame["item_id:token"].unique()
+        write_frame(_item_frame(items, wanted, delimiter, encoding), stage / f"{name}.item")
+    return notes
+
+
+def _read(
+    path: Path, wanted: Sequence[str], texts: Sequence[str], delimiter: str | None, encoding: str
+) -> pd.DataFrame:
+    """Read the wanted columns; ``texts`` are read as text even where they look like numbers: ids keep their zeros."""
+    if path.suffix.lower() in PARQUET:
+        return _read_parquet(path, wanted)
+    delimiter = (delimiter or _sniff(path, wanted, encoding)).replace("\\t", "\t")
+    line = first_line(path, encoding)
+    _require(path, wanted, _cells(line, delimiter) if len(delimiter) == 1 else line.split(delimiter))
+    options = {"usecols": list(dict.fromkeys(wanted)), "dtype": dict.fromkeys(texts, str)}
+    options |= {"keep_default_na": False, "na_values": [""]}
+    options |= {"engine": "c", "low_memory": False} if len(delimiter) == 1 else {"engine": "python"}
+    with open_text(path, encoding) as text:
+        try:
+            return pd.read_csv(text, sep=delimiter, **options)
+        except pd.errors.ParserError as error:
+            raise DataError(f"{path} cannot be read with delimiter {delimiter!r}: {error}") from error
+
+
+def _read_parquet(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import read_schema
+    except ImportError as error:
+        raise DataError(f"{path} needs pyarrow to be read: pip install pyarrow") from error
+    try:
+        _require(path, wanted, read_schema(path).names)
+        return pd.read_parquet(path, columns=list(dict.fromkeys(wanted)), engine="pyarrow")
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _sniff(path: Path, wanted: Sequence[str], encoding: str) -> str:
+    """Return the delimiter that finds most of the wanted columns in the header, then the one that finds most."""
+    line = first_line(path, encoding)
+
+    def found(delimiter: str) -> tuple[int, int]:
+        cells = _cells(line, delimiter)
+        return len(set(wanted) & set(cells)), len(cells)
+
+    return max(_DELIMITERS, key=found)
+
+
+def _require(path: Path, wanted: Sequence[str], present: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in present:
+            close = nearest(name, present, count=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise DataError(f"{path} has no column {name!r}: it has {', '.join(map(str, present))}{hint}")
+
+
+def _ids(column: pd.Series) -> pd.Series:
+    """Return ids as text; whole numbers that a Parquet file holds as floats, for a gap's sake, lose their ``.0``."""
+    if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
+        column = column.astype("Int64")
+    if isinstance(column.dtype, pd.StringDtype):
+        return column
+    return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
+
+
+def _numbers(column: pd.Series, source: Path) -> pd.Series:
+    numbers = pd.to_numeric(column, errors="coerce")
+    _refuse(column, numbers.isna() & column.notna(), source, "a number")
+    return numbers
+
+
+def _times(column: pd.Series, source: Path) -> tuple[pd.Series, str]:
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        numbers = pd.to_numeric(column, errors="coerce")
+        if numbers.notna().any():
+            _refuse(column, numbers.isna(), source, "a number, as the other times are")
+            return numbers, f"{column.name} holds numbers, which were kept as they are"
+        dates = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
+    else:
+        dates = pd.to_datetime(column, utc=True)
+    _refuse(column, dates.isna(), source, "a number or an ISO date such as 2020-12-31T23:59:59")
+    seconds = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    return seconds.astype("int64") if (seconds % 1 == 0).all() else seconds, (
+        f"{column.name} holds dates, which became Unix seconds (UTC where no zone is given)"
+    )
+
+
+def _refuse(column: pd.Series, bad: pd.Series, source: Path, wanted: str) -> None:
+    """Raise for the first bad row; its number counts records, which are lines where no cell has a line end."""
+    if bad.any():
+        row = int(bad.to_numpy().argmax())
+        value = "nothing" if pd.isna(column.iloc[row]) else repr(str(column.iloc[row]))
+        raise DataError(f"{source} row {row + 1} (after the header), column {column.name}: {value} is not {wanted}")
+
+
+def _item_frame(items: ItemTable, wanted: Sequence[str], delimiter: str | None, encoding: str) -> pd.DataFrame:
+    texts = [column for column, kind in items.columns.items() if kind != "float"]
+    table = _read(items.path, [items.item, *items.columns], [items.item, *texts], delimiter, encoding)
+    frame = pd.DataFrame({"item_id:token": _ids(table[items.item])})
+    for column, kind in items.columns.items():
+        values = table[column]
+        if kind == "float":
+            values = _numbers(values, items.path)
+        elif kind.endswith("_seq") and items.separator:
+            values = values.map(lambda cell: _joined(cell, items.separator), na_action="ignore")
+        frame[f"{column}:{kind}"] = values
+    return frame[frame["item_id:token"].isin(wanted)].drop_duplicates("item_id:token")
+
+
+def _joined(cell: object, separator: str) -> str:
+    return " ".join(token for part in str(cell).split(separator) if (token := one_token(part)))

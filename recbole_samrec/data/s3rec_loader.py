@@ -1,0 +1,182 @@
+"""The rows that S3Rec is pre-trained on: users' training sequences, left-aligned, with items and segments masked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.interaction import Interaction
+from torch import Tensor
+
+from recbole_samrec.data.batches import POOL
+from recbole_samrec.data.packed_dataset import PackedDataset
+from recbole_samrec.data.sequences import left_aligned
+from recbole_samrec.data.windows import cut_windows
+from recbole_samrec.utils.errors import ConfigError
+
+ATTEMPTS = 100
+"""Times that a negative item is drawn anew if it is in the row; a row of nearly all items may get none."""
+
+
+def corrupt(
+    items: Tensor, lengths: Tensor, users: Tensor, n_items: int, mask_ratio: float, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Mask items and a segment of each row, and draw what S3Rec tells apart from them.
+
+    Args:
+        items: Left-aligned rows of items, 0 after their ends, shape ``[B, L]``.
+        lengths: Number of items of each row, shape ``[B]``.
+        users: User of each row, shape ``[B]``.
+        n_items: Number of items with the padding item 0; it is also the mask token, which comes after them.
+        mask_ratio: Probability that an item is masked.
+        generator: All that is random is drawn from it.
+
+    Returns:
+        ``items``; ``masked``, the rows with the mask token in the place of some items; ``negatives``, for each of
+        these an item that is not in the row, 0 elsewhere; and those of :func:`draw_segments`.
+    """
+    chosen = (torch.rand(items.shape, generator=generator) < mask_ratio) & (items > 0)
+    return {
+        "items": items,
+        "masked": items.masked_fill(chosen, n_items),
+        "negatives": draw_unseen(items, chosen, n_items, generator),
+        **draw_segments(items, lengths, users, n_items, generator),
+    }
+
+
+def draw_unseen(items: Tensor, where: Tensor, n_items: int, generator: torch.Generator) -> Tensor:
+    """For some cells of rows an item each, drawn uniformly from those that are not in the row.
+
+    Args:
+        items: Rows of items, shape ``[B, L]``.
+        where: The cells, a mask of shape ``[B, L]``.
+        n_items: Number of items with the padding item 0.
+        generator: What to draw from.
+
+    Returns:
+        Shape ``[B, L]``, 0 in the other cells and where no such item was found.
+    """
+    seen = torch.zeros(len(items), n_items, dtype=torch.bool).scatter_(1, items, True)
+    rows = where.nonzero()[:, 0]
+    drawn = torch.randint(1, n_items, rows.shape, generator=generator)
+    for _ in range(ATTEMPTS):
+        again = seen[rows, drawn].nonzero().squeeze(1)
+        if not len(again):
+            break
+        drawn[again] = torch.randint(1, n_items, again.shape, generator=generator)
+    drawn[seen[rows, drawn]] = 0
+    return torch.zeros_like(items).masked_scatter_(where, drawn)
+
+
+def draw_segments(
+    items: Tensor, lengths: Tensor, users: Tensor, mask_token: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Draw a segment of each row, up to half of it, and one of the same length from another user's row.
+
+    Arguments are those of :func:`corrupt`.
+
+    Returns:
+        ``context``, the rows with the segment masked; ``segment``, the segment in its place with all else masked;
+        ``other``, the other user's segment in the same place, all ``[B, L]``; ``lengths``; and ``usable`` ``[B]``,
+        whether the row has two items and some other user of the batch a row that is long enough.
+    """
+    size = 1 + _below(lengths // 2, generator)
+    start = _below(lengths - size + 1, generator)
+    fits = (users[:, None] != users) & (lengths >= size[:, None])
+    usable = fits.any(1) & (lengths > 1)
+    partner = torch.multinomial((fits | ~usable[:, None]).float(), 1, generator=generator).squeeze(1)
+    there = _below(lengths[partner] - size + 1, generator)
+    place = torch.arange(items.size(1))
+    inside = (place >= start[:, None]) & (place < (start + size)[:, None])
+    blank = items.masked_fill(items > 0, mask_token)
+    moved = (place + (there - start)[:, None]).clamp(0, items.size(1) - 1)
+    return {
+        "context": items.masked_fill(inside, mask_token),
+        "segment": torch.where(inside, items, blank),
+        "other": torch.where(inside, items[partner].gather(1, moved), blank),
+        "lengths": lengths,
+        "usable": usable,
+    }
+
+
+def _below(bounds: Tensor, generator: torch.Generator) -> Tensor:
+    """A whole number from 0 up to, but not, each bound; 0 where the bound is not above 0."""
+    return (torch.rand(bounds.shape, generator=generator) * bounds.clamp(min=1)).long()
+
+
+class PretrainingLoader:
+    """Gives RecBole's trainer batches of corrupted rows; an epoch has every training event about once.
+
+    A row holds a user's training events, the last target among them, and nothing of validation and test. A history
+    longer than ``MAX_ITEM_LIST_LENGTH`` is cut into windows of that length. Rows begin at position 0, as they do in
+    fine-tuning.
+
+    Args:
+        config: RecBole's configuration; ``pretrain_batch_size`` counts rows.
+        dataset: The training part of a :class:`PackedDataset`.
+        sampler: RecBole's sampler of negative items, which is not used.
+        shuffle: Whether each epoch has an order of its own.
+
+    Raises:
+        ConfigError: The data set is not packed.
+    """
+
+    def __init__(self, config: Any, dataset: PackedDataset, sampler: Any = None, shuffle: bool = False) -> None:
+        if not isinstance(dataset, PackedDataset):
+            raise ConfigError("pretraining=users works on whole rows; add --training=packed, or --pretraining=recbole")
+        self.config, self._dataset, self.shuffle = config, dataset, shuffle
+        self.generator = torch.Generator().manual_seed(config["seed"])
+        self._share = (0, 1)
+        if not config["single_spec"]:
+            self._share = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        length = config["MAX_ITEM_LIST_LENGTH"]
+        history = max(length - 1, 1)  # a row holds its last target too
+        windows = cut_windows(dataset.offsets, dataset.targets(), history, stride=history)
+        ends = windows.targets[windows.bounds[1:] - 1] + 1
+        self.starts = torch.from_numpy(np.maximum(windows.starts, ends - length))
+        self.lengths = torch.from_numpy(ends) - self.starts
+        self.users = torch.from_numpy(dataset.users[windows.users])
+        self._items = dataset.events[dataset.iid_field]
+
+    @property
+    def dataset(self) -> PackedDataset:
+        """The training part of the data."""
+        return self._dataset
+
+    @property
+    def sampler(self) -> PretrainingLoader:
+        """The loader itself; RecBole names an epoch to the samplers of its own loaders."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Pass over the epoch's number: all processes draw the same from generators in the same state."""
+
+    def __len__(self) -> int:
+        return -(-len(self.starts) // self.config["pretrain_batch_size"])
+
+    def __iter__(self) -> Iterator[Interaction]:
+        for which in self._order():
+            items, lengths = self.rows(which)
+            data, rest = self._dataset, (self.config["mask_ratio"], self.generator)
+            batch = corrupt(items, lengths, self.users[which], data.item_num, *rest)
+            rank, world = self._share
+            mine = slice(rank % len(which), None, world)
+            yield Interaction({name: values[mine] for name, values in batch.items()})
+
+    def rows(self, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Items of some rows ``[n, L]``, left-aligned and 0 after their ends, and their lengths ``[n]``."""
+        lengths = self.lengths[which]
+        inside, events = left_aligned(self.starts[which], lengths, int(lengths.max()))
+        return torch.zeros(inside.shape, dtype=torch.int64).masked_scatter_(inside, self._items[events]), lengths
+
+    def _order(self) -> list[Tensor]:
+        """The rows of each batch, of similar lengths: drawn, sorted within pools of some batches, and dealt."""
+        number, steps = len(self.starts), len(self)
+        drawn = torch.randperm(number, generator=self.generator) if self.shuffle else torch.arange(number)
+        pool = np.arange(number) // (POOL * self.config["pretrain_batch_size"])
+        drawn = drawn[np.lexsort((self.lengths[drawn].numpy(), pool))]
+        batches = drawn.tensor_split(steps)
+        order = torch.randperm(steps, generator=self.generator).tolist() if self.shuffle else range(steps)
+        return [batches[step] for step in order]

@@ -1,0 +1,154 @@
+"""The layout of atomic files: what separates columns and values, which columns there are, and of which types."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole_samrec.data.catalog import nearest
+from recbole_samrec.utils.errors import DataError
+
+TYPES = ("token", "token_seq", "float", "float_seq")
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "UTF-8", codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16"}
+_OTHER_SEPARATORS = ("::", "\t", ",", ";", "|", " ")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of an atomic file: its name, its type and its header as written."""
+
+    name: str
+    type: str
+    header: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How atomic files are to be read; every name is that of RecBole's setting, in lower case.
+
+    Attributes:
+        load: the columns RecBole loads of each suffix, None where it loads all.
+        unload: the columns it leaves out of each suffix.
+    """
+
+    user: str = "user_id"
+    item: str = "item_id"
+    time: str = "timestamp"
+    separator: str = "\t"
+    seq_separator: str = " "
+    encoding: str = "utf-8"
+    load: Mapping[str, Any] | None = None
+    unload: Mapping[str, Any] | None = None
+    benchmark: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, fields: Any) -> Layout:
+        """Take RecBole's keys, such as ``USER_ID_FIELD``, from a mapping or configuration; the rest are defaults."""
+        keys = {
+            "user": "USER_ID_FIELD", "item": "ITEM_ID_FIELD", "time": "TIME_FIELD", "separator": "field_separator",
+            "seq_separator": "seq_separator", "encoding": "encoding", "load": "load_col", "unload": "unload_col",
+            "benchmark": "benchmark_filename",
+        }  # fmt: skip
+        given = {name: fields[key] for name, key in keys.items() if key in fields and fields[key] is not None}
+        given["benchmark"] = tuple(given.get("benchmark", ()))
+        return cls(**given)
+
+    @property
+    def ends_lines_in_ascii(self) -> bool:
+        """Tell whether lines can be found in the bytes, which holds for all encodings but UTF-16 and UTF-32."""
+        return "ab".encode(self.encoding).removeprefix(codecs.BOM_UTF8) == b"ab"
+
+    def loads(self, suffix: str, name: str) -> bool:
+        """Tell whether RecBole loads the column ``name`` of the file with this suffix."""
+        if self.load is not None:
+            wanted = self.load.get(suffix, ())
+            if wanted != "*" and name not in (wanted or ()):
+                return False
+        return name not in ((self.unload or {}).get(suffix) or ())
+
+    def loads_any(self, suffix: str) -> bool:
+        """Tell whether RecBole opens the file with this suffix at all."""
+        return self.load is None or bool(self.load.get(suffix))
+
+
+def read_header(path: Path, layout: Layout) -> list[Column]:
+    """Return the columns that the first line of an atomic file declares.
+
+    Raises:
+        DataError: the file is empty or starts with a byte order mark, or its first line is no header.
+    """
+    with path.open("rb") as file:
+        raw = file.readline()
+    if not raw.strip():
+        raise DataError(f"{path} line 1 is empty: the first line names the columns, such as {layout.user}:token")
+    for mark, name in _BYTE_ORDER_MARKS.items():
+        if raw.startswith(mark) and layout.encoding.lower() not in ("utf-8-sig", "utf-16"):
+            raise DataError(f"{path} line 1 begins with a {name} byte order mark: save the file as UTF-8 without it")
+    try:
+        line = raw.decode(layout.encoding) if layout.ends_lines_in_ascii else _first_line(path, layout)
+    except UnicodeDecodeError as error:
+        raise encoding_error(path, 1, error) from error
+    return list(_columns(path, line.rstrip("\r\n"), layout))
+
+
+def _first_line(path: Path, layout: Layout) -> str:
+    with path.open(encoding=layout.encoding) as file:
+        return file.readline()
+
+
+def encoding_error(path: Path, line: int, error: UnicodeDecodeError) -> DataError:
+    """Return the error for a byte that does not belong to the encoding, at a byte of a line counted from 1."""
+    return DataError(
+        f"{path} line {line}, byte {error.start + 1}: 0x{error.object[error.start]:02x} is not {error.encoding}: "
+        f"save the file as {error.encoding}, or name its encoding with the setting encoding"
+    )
+
+
+def separator_hint(line: str, layout: Layout) -> str | None:
+    """Return what seems to separate the columns of a line that does not hold the separator."""
+    if layout.separator in line:
+        return None
+    return next((other for other in _OTHER_SEPARATORS if other in line), None)
+
+
+def _columns(path: Path, line: str, layout: Layout) -> Iterator[Column]:
+    other = separator_hint(line, layout)
+    if other:
+        raise DataError(
+            f"{path} line 1: {other!r} seems to separate the columns, where {layout.separator!r} is expected: "
+            f"replace it, or convert the file with python -m recbole_samrec data"
+        )
+    for number, cell in enumerate(line.split(layout.separator), 1):
+        name, colon, kind = cell.partition(":")
+        if not colon or not name:
+            guess = "float" if name in (layout.time, "rating") else "token"
+            example = name if name.isidentifier() else layout.user
+            raise DataError(
+                f"{path} line 1, column {number}: {cell!r} has no type: the first line names every column with its "
+                f"type, such as {example}:{guess}"
+            )
+        if kind not in TYPES:
+            raise DataError(f"{path} line 1, column {name}: type {kind!r} is unknown: use {', '.join(TYPES)}")
+        yield Column(name, kind, cell)
+
+
+def require(path: Path, columns: Collection[Column], name: str, kind: str) -> None:
+    """Raise unless there is a column of this name and type.
+
+    Raises:
+        DataError: the column is absent, with the names of those present, or of another type.
+    """
+    found = [column for column in columns if column.name == name]
+    if not found:
+        names = [column.name for column in columns]
+        close = nearest(name, names, count=1)
+        hint = f", perhaps {close[0]!r} is meant" if close else ""
+        raise DataError(
+            f"{path} line 1 has no column {name!r}: it has {', '.join(names)}{hint}; rename the column, "
+            f"or set the field's name"
+        )
+    if found[0].type != kind:
+        raise DataError(f"{path} line 1, column {name}: type is {found[0].type}, must be {kind}: write {name}:{kind}")

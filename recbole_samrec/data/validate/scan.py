@@ -1,0 +1,139 @@
+"""Read an atomic file byte by byte: is it text of one encoding whose lines all have the header's columns?"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_samrec.data.validate.layout import Layout, encoding_error, separator_hint
+from recbole_samrec.utils.errors import DataError
+
+_CHUNK = 1 << 24
+
+
+def scan(path: Path, layout: Layout, width: int, digest: Any = None) -> None:
+    """Check the encoding and the number of columns of every line, and feed the bytes to ``digest``.
+
+    The quick way counts separators between line ends in the raw bytes. It does not hold where cells are quoted,
+    separators are longer than a byte, or line ends are not one: such files are then read line by line.
+
+    Args:
+        path: the file.
+        layout: how it is to be read.
+        width: number of columns that the header declares.
+        digest: a hash object of `hashlib`.
+
+    Raises:
+        DataError: with the line where the first thing wrong is.
+    """
+    digest = hashlib.sha256() if digest is None else digest
+    plain = len(layout.separator.encode()) == 1 and layout.ends_lines_in_ascii
+    line = 1
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            chunk += file.readline()
+            digest.update(chunk)
+            if not plain:
+                continue
+            _check_encoding(path, chunk, line, layout)
+            if _is_quoted(chunk, layout):
+                plain = False
+                continue
+            _check_width(path, chunk, line, layout, width)
+            line += chunk.count(b"\n")
+    if not plain:
+        _check_rows(path, layout, width)
+
+
+def rows(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+    """Yield every record that RecBole's reader sees, header included, with the number of the line it begins on.
+
+    Raises:
+        DataError: the text is not of the encoding, or a quotation mark opens a cell and does not close it there.
+    """
+    with path.open(encoding=layout.encoding, newline="") as file:
+        single = len(layout.separator) == 1
+        cells = csv.reader(file, delimiter=layout.separator, strict=True) if single else _split(file, layout)
+        start = 1
+        try:
+            for number, row in enumerate(cells, 1):
+                end = cells.line_num if single else number
+                if end != start:
+                    raise _quotation_error(path, start, f"closes only on line {end}")
+                if len(row) > 1 or "".join(row).strip():
+                    yield start, row
+                start = end + 1
+        except csv.Error:
+            raise _quotation_error(path, start, "does not close where the cell ends") from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not {error.encoding} text after line {start}: name its encoding") from error
+
+
+def _split(file: Any, layout: Layout) -> Iterator[list[str]]:
+    return (re.split(layout.separator, line.rstrip("\r\n")) for line in file)
+
+
+def _quotation_error(path: Path, line: int, what: str) -> DataError:
+    return DataError(
+        f'{path} line {line}: a quotation mark (") begins a cell and {what}, so RecBole would join cells: '
+        f"remove the mark or write ' instead"
+    )
+
+
+def _check_encoding(path: Path, chunk: bytes, line: int, layout: Layout) -> None:
+    if chunk.isascii():
+        return
+    try:
+        chunk.decode(layout.encoding)
+    except UnicodeDecodeError as error:
+        before = chunk.rfind(b"\n", 0, error.start) + 1
+        inner = UnicodeDecodeError(error.encoding, chunk[before:], error.start - before, error.end, error.reason)
+        raise encoding_error(path, line + chunk.count(b"\n", 0, error.start), inner) from error
+
+
+def _is_quoted(chunk: bytes, layout: Layout) -> bool:
+    return chunk.startswith(b'"') or b'\n"' in chunk or layout.separator.encode() + b'"' in chunk
+
+
+def _check_width(path: Path, chunk: bytes, line: int, layout: Layout, width: int) -> None:
+    codes = np.frombuffer(chunk, dtype=np.uint8)
+    ends = np.flatnonzero(codes == ord("\n"))
+    if not len(ends) or ends[-1] != len(codes) - 1:
+        ends = np.append(ends, len(codes))
+    if b"\r" in chunk:
+        _check_carriage_returns(path, codes, ends, line)
+    separators = np.flatnonzero(codes == ord(layout.separator))
+    found = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
+    for index in np.flatnonzero(found != width):
+        text = chunk[ends[index - 1] + 1 if index else 0 : ends[index]].decode(layout.encoding)
+        if text.strip(" \r"):
+            raise _width_error(path, line + int(index), int(found[index]), width, text, layout)
+
+
+def _check_carriage_returns(path: Path, codes: np.ndarray, ends: np.ndarray, line: int) -> None:
+    """Raise for a carriage return that is not part of a line end: RecBole's reader begins a new row at it."""
+    returns = np.flatnonzero(codes == ord("\r"))
+    alone = returns[~np.isin(returns + 1, ends)]
+    if len(alone):
+        number = line + int(np.searchsorted(ends, alone[0]))
+        raise DataError(f"{path} line {number} holds a carriage return, at which RecBole begins a new row: remove it")
+
+
+def _check_rows(path: Path, layout: Layout, width: int) -> None:
+    for line, cells in rows(path, layout):
+        if len(cells) != width:
+            raise _width_error(path, line, len(cells), width, layout.separator.join(cells), layout)
+
+
+def _width_error(path: Path, line: int, found: int, width: int, text: str, layout: Layout) -> DataError:
+    other = separator_hint(text, layout)
+    hint = "put the line right"
+    if other:
+        hint = f"{other!r} seems to separate them, where {layout.separator!r} is expected"
+    return DataError(f"{path} line {line} has {found} columns, the header has {width}: {hint} ({text.strip()[:60]!r})")

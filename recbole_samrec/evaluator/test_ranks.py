@@ -1,0 +1,158 @@
+"""The place of every test item in the full ranking, kept beside a run's result.
+
+Other measures, other cut-offs, groups and tests of significance are then a matter of counting, without training again.
+The file names no user and no item: data sets may not be passed on. Runs whose ``test`` is equal ranked the same items
+for the same users, in the same order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import DataError
+
+RANKS = "ranks.npz"
+COLUMNS = ("rank", "masked_rank", "history", "popularity")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where each test event's item stood in its full ranking.
+
+    Args:
+        frame: One line an event, in the order of the users' names. ``rank`` counts from 1; ``masked_rank`` is the
+            place when the items that the user had before are left out; ``history`` is the number of events before it;
+            ``popularity`` is how often the item occurs before validation and test.
+        test: Hash of the users and items that were ranked.
+    """
+
+    frame: pd.DataFrame
+    test: str
+
+    def save(self, path: Path) -> None:
+        """Write the ranks as a compressed ``.npz`` file."""
+        with checkpoint_io.writing(path) as file:
+            columns = {name: self.frame[name].to_numpy(np.int32) for name in COLUMNS}
+            np.savez_compressed(file, test=np.array(self.test), **columns)
+
+
+def load(path: Path) -> Ranks:
+    """Read the ranks of a run; nothing in the file is run.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Ranks(pd.DataFrame({name: arrays[name] for name in COLUMNS}), str(arrays["test"]))
+    except Exception as error:  # zip, zlib and numpy each raise their own for a damaged file
+        raise DataError(
+            f"{path}: these are no ranks of a run ({type(error).__name__}: {error}); remove it, and compare trains the "
+            f"run again: rm {shlex.quote(str(path))}"
+        ) from error
+
+
+class RankRecorder:
+    """Collects places while a test set is scored batch by batch.
+
+    Args:
+        best: Length of the lists that the metrics look at. Where items have the same score, an item on such a list has
+            the place that it has there, so that the ranks give the very metrics that were reported.
+    """
+
+    def __init__(self, best: int) -> None:
+        self._best = best
+        self._columns: list[tuple[Tensor, ...]] = []
+
+    def record(self, users: Tensor, scores: Tensor, hidden: Tensor, rows: Tensor, items: Tensor) -> None:
+        """Note the places of a batch's items.
+
+        Args:
+            users: User of each row, shape ``[B]``.
+            scores: Scores of all items, shape ``[B, items]``.
+            hidden: The same, with what the user had before at minus infinity.
+            rows: Row of each item that is to be found, shape ``[T]``.
+            items: The items that are to be found, shape ``[T]``.
+        """
+        both = (places(kind, rows, items, self._best) for kind in (scores, hidden))
+        self._columns.append(tuple(column.cpu() for column in (users.cpu()[rows.cpu()], items, *both)))
+
+    def gather(self) -> None:
+        """Bring together what the processes of a run have collected, each of its share of the rows."""
+        shares: list[Any] = [None] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(shares, self._columns)
+        self._columns = [columns for share in shares for columns in share]
+
+    def ranks(self, dataset: Any, events: Events, held_out: list[Any]) -> Ranks:
+        """What was collected.
+
+        Args:
+            dataset: RecBole's data set, which knows the names of users and items.
+            events: All events of the data set.
+            held_out: RecBole's data sets of validation and test.
+        """
+        users, items, rank, masked = (torch.cat(column).numpy() for column in zip(*self._columns, strict=True))
+        names, titles = (dataset.field2id_token[field] for field in (dataset.uid_field, dataset.iid_field))
+        order = np.lexsort((titles[items].astype(str), names[users].astype(str)))
+        test = [part.inter_feat[dataset.uid_field].numpy() for part in held_out[-1:]]
+        held = [part.inter_feat[dataset.iid_field].numpy() for part in held_out]
+        history = events.of_users - np.bincount(np.concatenate(test), minlength=len(events.of_users))
+        popularity = events.of_items - np.bincount(np.concatenate(held), minlength=len(events.of_items))
+        columns = (rank, masked, history[users], popularity[items])
+        frame = pd.DataFrame({name: column[order] for name, column in zip(COLUMNS, columns, strict=True)})
+        digest = hashlib.sha256()
+        for user, item in zip(names[users][order], titles[items][order], strict=True):
+            digest.update(f"{user}\t{item}\n".encode())
+        return Ranks(frame, digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class Events:
+    """How many events each user and each item has in a whole data set.
+
+    Args:
+        of_users: Shape ``[users]``, by RecBole's ids.
+        of_items: Shape ``[items]``.
+    """
+
+    of_users: np.ndarray
+    of_items: np.ndarray
+
+    @classmethod
+    def of(cls, dataset: Any) -> Events:
+        """Count the events of a RecBole data set that is not split yet."""
+        counts = []
+        for field, number in ((dataset.uid_field, dataset.user_num), (dataset.iid_field, dataset.item_num)):
+            counts.append(np.bincount(np.asarray(dataset.inter_feat[field]), minlength=number))
+        return cls(*counts)
+
+
+def places(scores: Tensor, rows: Tensor, items: Tensor, best: int) -> Tensor:
+    """The places of items in full rankings, counted from 1.
+
+    Args:
+        scores: Scores of all items, shape ``[B, items]``.
+        rows: Row of each item that is to be found, shape ``[T]``.
+        items: The items that are to be found, shape ``[T]``.
+        best: Length of the list of best items that metrics look at. An item on it has its place there; of the others
+            with the same score half are taken to come before it.
+
+    Returns:
+        Whole numbers ``[T]``.
+    """
+    rows, items = rows.to(scores.device), items.to(scores.device)
+    listed = torch.topk(scores, min(best, scores.size(1)), dim=-1).indices[rows] == items.unsqueeze(1)
+    own = scores[rows, items].unsqueeze(1)
+    ahead = (scores[rows] > own).sum(1) + (scores[rows] == own).sum(1).sub(1).div(2, rounding_mode="floor")
+    behind_list = torch.clamp(ahead, min=listed.size(1)) + 1
+    return torch.where(listed.any(1), listed.long().argmax(1) + 1, behind_list)

@@ -1,0 +1,123 @@
+"""Finished runs of a comparison, as the tables need them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from recbole_samrec.evaluator import test_ranks
+from recbole_samrec.experiments.jobs import Job
+from recbole_samrec.quick_start.train import RESULT
+from recbole_samrec.utils.errors import DataError
+
+KINDS = {
+    **dict.fromkeys(("config", "data", "test"), dict),
+    **dict.fromkeys(("seconds_total", "peak_memory_mb"), Real),
+    **dict.fromkeys(("parameters", "epochs_run", "best_epoch", "seconds_per_epoch"), (Real, type(None))),
+}
+"""What a comparison reads of a record, and the types of it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Args:
+        row: Name of its row.
+        dataset: Name of the data set.
+        seed: Its seed.
+        fraction: Share of the users it was trained on.
+        result: Its ``result.json``.
+        ranks: Places of the test items, as :class:`recbole_samrec.evaluator.test_ranks.Ranks` describes them.
+        test: Hash of the users and items that were ranked.
+    """
+
+    row: str
+    dataset: str
+    seed: int
+    fraction: float
+    result: Mapping[str, Any]
+    test_ranks: pd.DataFrame
+    test: str
+
+
+def read_run(job: Job) -> Run:
+    """Read the record of a finished run.
+
+    Raises:
+        DataError: A file of it cannot be read.
+    """
+    kept, result = test_ranks.load(job.folder / test_ranks.RANKS), read_record(job.folder / RESULT)
+    return Run(job.row, job.dataset, job.seed, job.fraction, result, kept.frame, kept.test)
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """What :func:`recbole_samrec.quick_start.record.describe` wrote down of a finished run.
+
+    Raises:
+        DataError: It cannot be read, or something is missing.
+    """
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("it holds no settings and no metrics")
+        if odd := [key for key, kind in KINDS.items() if not isinstance(record.get(key), kind)]:
+            raise ValueError(f"it lacks {', '.join(odd)}")
+        if odd := [name for name, value in record["test"].items() if not isinstance(value, Real)]:
+            raise ValueError(f"{', '.join(odd)} is no number")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{file}: this is no record of a run ({error}); remove it, and compare trains the run again: "
+            f"rm {shlex.quote(str(file))}"
+        ) from error
+    return record
+
+
+def pretraining_within(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a run wrote down of its pre-training, if the run's own seconds are those of the pre-training too.
+
+    They are not where it took its weights from another run, or from an earlier attempt at itself.
+    """
+    before = record.get("pretraining")
+    total = record.get("seconds_total") or 0.0
+    return before if before and not before["reused"] and total > before["seconds"] else None
+
+
+def finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:
+    """The finished ones of these runs.
+
+    Returns:
+        The runs, and why others of them cannot be read.
+
+    Raises:
+        DataError: Runs of one data set ranked different items.
+    """
+    runs: list[Run] = []
+    damaged: dict[Job, str] = {}
+    for job in jobs:
+        if job.finished:
+            try:
+                runs.append(read_run(job))
+            except DataError as error:
+                damaged[job] = str(error)
+    first: dict[str, Run] = {}
+    for run in runs:
+        other = first.setdefault(run.dataset, run)
+        for what, one, two in (("test items", run.test, other.test), ("candidates", _items(run), _items(other))):
+            if one != two:
+                raise DataError(
+                    f"{run.row} and {other.row} on {run.dataset} ranked different {what}; give all rows the same "
+                    "filters, load_col and eval_args"
+                )
+    return runs, damaged
+
+
+def _items(run: Run) -> Any:
+    return run.result.get("data", {}).get("items")

@@ -1,0 +1,427 @@
+"""Losses of next-item prediction on plain torch tensors, made for large catalogues.
+
+All of them compare states ``[n, d]`` with rows of an item table ``[N, d]``, whose row 0 is the padding item:
+
+* :func:`cross_entropy` over all rows, with the logits never whole in memory;
+* :func:`sampled_softmax`, :func:`gbce` and :func:`bpr` over a few rows, whose cost does not depend on ``N``.
+
+The negatives are drawn by :func:`uniform_negatives` and handed in, so that every loss is a fixed function of its
+arguments. Each loss is a mean over the batch's targets; ``denominator`` replaces their number where several processes
+share a batch. An empty batch has loss 0 and gradient 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from recbole_samrec.layers.transformer import KERNEL_ROWS, padded_rows
+
+CACHED_ELEMENTS = 2**20
+"""Logits of a chunk on a CPU, so that they stay in its cache between the three matrix products."""
+
+LARGEST_CHUNK = 2**25
+"""Logits of the largest chunk, 128 MB in single precision; a chunk on a GPU is that large."""
+
+DENSE_ITEMS = 32
+"""Up to so many items in the catalogue for each wanted score, all scores are computed, which takes less time."""
+
+FEWEST_ROWS = 128
+"""States of a chunk, even if their logits leave the cache: each chunk reads and writes the table's whole gradient."""
+
+
+def cross_entropy(
+    states: Tensor,
+    table: Tensor,
+    targets: Tensor,
+    *,
+    denominator: float | Tensor | None = None,
+    fused: bool = True,
+    chunk_elements: int | None = None,
+) -> Tensor:
+    """Mean cross-entropy of the targets under a softmax over all rows of the table, padding row included.
+
+    The fused form goes through chunks of states. Because the result is one number, the gradients of a chunk are taken
+    while its probabilities are at hand: three matrix products in all, none of them twice, and memory for one chunk of
+    logits. It can be differentiated once; curvature needs ``fused=False``, which keeps the whole logits.
+
+    Under bfloat16 autocast the products are in bfloat16, the softmax and all sums in single precision. Under float16
+    autocast the products stay in single precision, because a probability over many items underflows in float16.
+
+    Args:
+        states: States ``[n, d]``.
+        table: Item table ``[N, d]``.
+        targets: Rows ``[n]`` of the table, int64.
+        denominator: What the sum of the ``n`` terms is divided by, a number or a scalar tensor. Default: ``n``.
+        fused: Compute by chunks; False for the plain, twice differentiable form.
+        chunk_elements: Logits in memory at a time; at least one row of them. Default: what fits in the cache.
+
+    Returns:
+        The loss, a scalar.
+
+    Raises:
+        RuntimeError: The fused form is differentiated with ``create_graph=True``.
+    """
+    scale = _scale(len(targets), denominator)
+    return _softmax_loss(states, table, targets, None, scale, fused, chunk_elements)
+
+
+def sampled_softmax(
+    states: Tensor,
+    table: Tensor,
+    targets: Tensor,
+    negatives: Tensor,
+    frequencies: Tensor | None = None,
+    *,
+    sparse: bool = False,
+    denominator: float | Tensor | None = None,
+    fused: bool = True,
+    chunk_elements: int | None = None,
+) -> Tensor:
+    """Cross-entropy with the softmax's sum estimated from negatives that the whole batch shares.
+
+    For a target ``t`` with state ``h`` and scores ``s_c = h . table[c]`` the loss is::
+
+        -s_t + log(exp(s_t) + sum over draws c != t of exp(s_c) / E(c)),    E(c) = k / (N - 1) + (n - 1) p(c)
+
+    The draws are the ``k`` negatives, uniform over the items 1 to N - 1 with replacement, and, where ``frequencies``
+    are given, the targets of the other ``n - 1`` rows, which follow the items' frequencies ``p``. ``E(c)`` is the
+    expected number of draws of item ``c`` from the mixture of both, so that each score is corrected by its logarithm
+    (logQ correction) and the sum over the draws is an unbiased estimate of the sum over all items but the target. A
+    draw that hits the row's own target is left out. The target itself is not drawn but always there, so its score is
+    not corrected. With more and more negatives the loss becomes the cross-entropy over the items, padding left out.
+
+    ``p`` comes from the training data and not from the batch's own counts: an item that is in the batch once looks
+    equally frequent there whatever its frequency, so that those counts would correct nothing. Looking up ``p`` of the
+    candidates costs no more than looking up their rows.
+
+    Sources: Bengio and Senecal 2008, doi 10.1109/TNN.2007.912312 (importance sampling of the softmax's sum); Yi et
+    al. 2019, doi 10.1145/3298689.3346996 (in-batch negatives corrected by frequency); Yang et al. 2020, doi
+    10.1145/3366424.3386195 (mixing them with uniform ones); Khrylchenko et al., arXiv 2507.09331 (why the target is
+    not corrected; its weight for each row is not used).
+
+    Args:
+        states: States ``[n, d]``.
+        table: Item table ``[N, d]``.
+        targets: Items ``[n]``, int64, none of them 0.
+        negatives: Uniformly drawn items ``[k]``, as ``uniform_negatives`` gives them; at least one.
+        frequencies: Share ``[N]`` of each item among all training targets, summing to 1; None to use no in-batch
+            negatives.
+        sparse: Give the table a sparse gradient, with the rows of the candidates only.
+        denominator: As in :func:`cross_entropy`.
+        fused: As in :func:`cross_entropy`.
+        chunk_elements: As in :func:`cross_entropy`.
+
+    Returns:
+        The loss, a scalar.
+
+    Raises:
+        ValueError: There are no negatives.
+    """
+    if not len(negatives):
+        raise ValueError("sampled_softmax needs at least one uniform negative")
+    n, n_items = len(targets), len(table) - 1
+    candidates, place = torch.unique(torch.cat([targets, negatives]), return_inverse=True)
+    drawn, expected = place[n:], len(negatives) / n_items
+    if frequencies is not None:
+        drawn, expected = place, expected + (n - 1) * frequencies[candidates]
+    log_weights = torch.log(torch.bincount(drawn, minlength=len(candidates)).double() / expected)
+    rows = F.embedding(candidates, table, sparse=sparse)
+    return _softmax_loss(states, rows, place[:n], log_weights, _scale(n, denominator), fused, chunk_elements)
+
+
+def gbce(
+    positive: Tensor, negative: Tensor, n_items: int, t: float, *, denominator: float | Tensor | None = None
+) -> Tensor:
+    """Generalised binary cross-entropy of gSASRec: the positive's probability is raised to the power beta.
+
+    With ``k`` negatives for a target, the sampling rate ``alpha = k / (n_items - 1)`` and the calibration ``t``::
+
+        beta = alpha (t (1 - 1 / alpha) + 1 / alpha)
+        loss = -(log sigmoid(s+)^beta + sum over the negatives of log(1 - sigmoid(s-))) / (k + 1)
+
+    ``t = 0`` is binary cross-entropy, ``t = 1`` makes the sigmoid a calibrated probability. The paper draws the
+    negatives for every target anew and recommends ``t = 0.75`` and ``k = 256``.
+
+    Source: Petrov and Macdonald, arXiv 2308.07192, section 5.
+
+    Args:
+        positive: Scores ``[n]`` of the targets.
+        negative: Scores ``[n, k]`` of uniformly drawn negatives; -inf for one that is to be left out.
+        n_items: Number of items, padding not counted; at least 2.
+        t: Calibration, from 0 to 1.
+        denominator: As in :func:`cross_entropy`.
+
+    Returns:
+        The loss, a scalar.
+
+    Raises:
+        ValueError: ``t`` is out of its range.
+    """
+    if not 0 <= t <= 1:
+        raise ValueError(f"gbce: t must be between 0 and 1, not {t}")
+    k = negative.shape[1]
+    alpha = k / (n_items - 1)
+    beta = alpha * t - t + 1  # the formula above with the brackets dissolved, so that k = 0 does not divide by zero
+    terms = beta * F.softplus(-_widened(positive)) + F.softplus(_widened(negative)).sum(1)
+    return terms.sum() * (_scale(len(positive), denominator) / (k + 1))
+
+
+def gbce_base(k: int, n_items: int, t: float) -> float:
+    """The score that a model should give to every item before it knows anything, under gBCE: ``log(beta / k)``.
+
+    Added to all scores it changes no ranking. A model that shares one table between input and output has to learn it
+    otherwise, by moving all items the same way, until they look alike to its layers and it learns nothing more.
+
+    Args:
+        k: Number of negatives for a target.
+        n_items: Number of items, padding not counted; at least 2.
+        t: Calibration, from 0 to 1.
+    """
+    beta = k / (n_items - 1) * t - t + 1
+    return math.log(max(beta, 1e-6) / max(k, 1))
+
+
+def bpr(positive: Tensor, negative: Tensor, *, denominator: float | Tensor | None = None) -> Tensor:
+    """Bayesian personalised ranking: ``-log(1e-10 + sigmoid(positive - negative))``, the value of RecBole's BPRLoss.
+
+    The small constant bounds the loss at 23: a pair ranked wrongly by more than that has no gradient.
+
+    Source: Rendle et al., arXiv 1205.2618, section 4.
+
+    Args:
+        positive: Scores ``[n]`` of the targets.
+        negative: Scores ``[n]`` of one negative each.
+        denominator: As in :func:`cross_entropy`.
+
+    Returns:
+        The loss, a scalar.
+    """
+    terms = -torch.log(1e-10 + torch.sigmoid(_widened(positive) - _widened(negative)))
+    return terms.sum() * _scale(len(positive), denominator)
+
+
+def item_scores(states: Tensor, table: Tensor, items: Tensor, *, sparse: bool = False) -> Tensor:
+    """Scores of items that each row has for itself.
+
+    Each row's own items are read from the table one by one. Where the catalogue is small, a matrix product of all
+    states and all items takes less time and memory than that, so the scores are picked from it.
+
+    Args:
+        states: States ``[n, d]``.
+        table: Item table ``[N, d]``.
+        items: Rows of the table, ``[n]`` or ``[n, k]``.
+        sparse: Give the table a sparse gradient, with the rows of the items only.
+
+    Returns:
+        Inner products in the shape of ``items``.
+    """
+    if items.dim() == 2 and not sparse and len(table) <= DENSE_ITEMS * items.shape[1]:
+        return (states @ table.T).gather(1, items)
+    rows = F.embedding(items, table, sparse=sparse)
+    if items.dim() == 1:
+        return (states * rows).sum(1)
+    return torch.bmm(rows, states.unsqueeze(2)).squeeze(2)
+
+
+def shared_scores(states: Tensor, table: Tensor, negatives: Tensor, targets: Tensor, *, sparse: bool = False) -> Tensor:
+    """Scores of negatives that the whole batch shares.
+
+    Args:
+        states: States ``[n, d]``.
+        table: Item table ``[N, d]``.
+        negatives: Rows ``[k]`` of the table.
+        targets: Items ``[n]``; a negative that is the row's own target scores -inf, which leaves it out of a loss.
+        sparse: Give the table a sparse gradient, with the rows of the negatives only.
+
+    Returns:
+        Inner products ``[n, k]``.
+    """
+    scores = states @ F.embedding(negatives, table, sparse=sparse).T
+    return scores.masked_fill(targets.unsqueeze(1) == negatives, -math.inf)
+
+
+def uniform_negatives(
+    n_rows: int,
+    shape: Sequence[int],
+    *,
+    targets: Tensor | None = None,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
+) -> Tensor:
+    """Draw items uniformly, with replacement, never the padding item 0.
+
+    Args:
+        n_rows: Rows of the item table, padding included.
+        shape: Shape of the result.
+        targets: Items that must not be drawn in their place, of a shape that can be expanded to ``shape``: for
+            ``[n, k]`` negatives of ``[n]`` targets, ``targets.unsqueeze(1)``. The draw is uniform over the others.
+        generator: Source of the draws; torch's global one by default.
+        device: Where to draw; by default where ``targets`` or the generator are.
+
+    Returns:
+        Items from 1 to ``n_rows - 1``, int64.
+
+    Raises:
+        ValueError: There is no item to draw.
+    """
+    choices = n_rows - 1 - (targets is not None)
+    if choices < 1:
+        raise ValueError(f"a table of {n_rows} rows, row 0 for padding, has no item to draw as a negative")
+    if device is None and (targets is not None or generator is not None):
+        device = generator.device if targets is None else targets.device
+    drawn = torch.randint(1, choices + 1, tuple(shape), generator=generator, device=device)
+    return drawn if targets is None else drawn + (drawn >= targets)
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def _scale(n: int, denominator: float | Tensor | None) -> float | Tensor:
+    """What turns the sum of ``n`` terms into the loss."""
+    if denominator is None:
+        return 1 / max(n, 1)
+    return 1 / (denominator.detach() if isinstance(denominator, Tensor) else denominator)
+
+
+def _softmax_loss(
+    states: Tensor,
+    rows: Tensor,
+    targets: Tensor,
+    log_weights: Tensor | None,
+    scale: float | Tensor,
+    fused: bool,
+    chunk_elements: int | None,
+) -> Tensor:
+    """Scaled sum of cross-entropies over rows, to whose scores log weights are added except to a row's own target."""
+    if not fused:
+        return _plain(states, rows, targets, log_weights) * scale
+    chunk = _chunk_rows(len(states), len(rows), chunk_elements, states.device)
+    if torch.is_grad_enabled() and (states.requires_grad or rows.requires_grad):
+        return _Fused.apply(states, rows, targets, log_weights, scale, chunk)
+    return _sweep(states, rows, targets, log_weights, scale, chunk, False, False)[0]
+
+
+def _plain(states: Tensor, rows: Tensor, targets: Tensor, log_weights: Tensor | None) -> Tensor:
+    logits = _widened(states @ rows.T)
+    if log_weights is not None:
+        own = targets.unsqueeze(1)
+        logits = (logits + log_weights.to(logits.dtype)).scatter(1, own, logits.gather(1, own))
+    return F.cross_entropy(logits, targets, reduction="sum")
+
+
+def _chunk_rows(n: int, width: int, chunk_elements: int | None, device: torch.device) -> int:
+    """How many states are compared with all rows at a time."""
+    if chunk_elements is None and device.type == "cpu":
+        rows = max(CACHED_ELEMENTS // width, min(FEWEST_ROWS, LARGEST_CHUNK // width))
+    elif chunk_elements is None:
+        rows = LARGEST_CHUNK // width
+    else:
+        rows = chunk_elements // width
+    return max(1, min(rows, n))
+
+
+class _Fused(torch.autograd.Function):
+    """The loss and, in the same sweep, its gradients; backward only multiplies.
+
+    The gradients stay in at least single precision until a loss scale has multiplied them; autograd then hands them on
+    in the types of the tensors.
+    """
+
+    @staticmethod
+    def forward(ctx, states, rows, targets, log_weights, scale, chunk):
+        loss, *gradients = _sweep(states, rows, targets, log_weights, scale, chunk, *ctx.needs_input_grad[:2])
+        ctx.save_for_backward(*gradients)
+        return loss
+
+    @staticmethod
+    def backward(ctx, outer):
+        if torch.is_grad_enabled():  # the gradients are constants to autograd: a curvature would silently miss a part
+            raise RuntimeError(
+                "the fused loss can be differentiated only once: use fused=False to differentiate it again"
+            )
+        gradients = ctx.saved_tensors
+        if outer.device.type != "cpu" or outer != 1:  # asking a GPU for the number would wait for it
+            gradients = [None if g is None else g * outer for g in gradients]
+        return (*gradients, None, None, None, None)
+
+
+def _sweep(
+    states: Tensor,
+    rows: Tensor,
+    targets: Tensor,
+    log_weights: Tensor | None,
+    scale: float | Tensor,
+    chunk: int,
+    for_states: bool,
+    for_rows: bool,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Loss and the wanted gradients, one chunk of states after the other in the same buffer."""
+    narrow, wanted = _product_dtype(states, rows), len(states)
+    wide = torch.float32 if narrow == torch.bfloat16 else narrow
+    with torch.no_grad(), torch.autocast(states.device.type, enabled=False):
+        if narrow == torch.bfloat16 and states.is_cpu:
+            # Rows of zeros are added, which are zero in the table's gradient; their own losses and gradients are cut.
+            states, targets = padded_rows(states), padded_rows(targets)
+            chunk += -chunk % KERNEL_ROWS
+        left, right = states.to(narrow), rows.to(narrow)
+        scaled = left * scale if for_rows else left
+        of_states = torch.empty_like(states, dtype=wide) if for_states else None
+        of_rows = torch.zeros_like(rows, dtype=wide) if for_rows else None
+        losses = torch.empty(len(states), dtype=wide, device=states.device)
+        logits = torch.empty(chunk, len(rows), dtype=wide, device=states.device)
+        products = logits if wide == narrow else torch.empty_like(logits, dtype=narrow)
+        log_weights = None if log_weights is None else log_weights.to(wide)
+        for start in range(0, len(states), chunk):
+            part = slice(start, start + chunk)
+            size = len(left[part])
+            own = targets[part].unsqueeze(1)
+            torch.mm(left[part], right.T, out=products[:size])
+            losses[part], errors = _losses_and_errors(_into(logits[:size], products[:size]), own, log_weights)
+            errors = _into(products[:size], errors)
+            if for_states:
+                _add_product(of_states[part], errors, right, beta=0)
+            if for_rows:
+                _add_product(of_rows, errors.T, scaled[part], beta=1)
+        if for_states:
+            of_states = of_states[:wanted].mul_(scale)
+        return losses[:wanted].sum() * scale, of_states, of_rows
+
+
+def _losses_and_errors(logits: Tensor, own: Tensor, log_weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Each row's loss and its derivative by the logits, softmax minus one at the target; overwrites the logits."""
+    of_target = logits.gather(1, own)
+    if log_weights is not None:
+        logits.add_(log_weights).scatter_(1, own, of_target)
+    highest = logits.amax(1)
+    probabilities = torch.softmax(logits, 1, out=logits if logits.is_cpu else None)
+    # The likeliest item has a probability of at least 1 / N: its logarithm is exact where the target's underflows.
+    losses = highest - probabilities.amax(1).log() - of_target.squeeze(1)
+    return losses, probabilities.scatter_add_(1, own, torch.full_like(of_target, -1))
+
+
+def _into(target: Tensor, source: Tensor) -> Tensor:
+    """The source in the type of the target, converted there where that is another."""
+    return source if source.dtype == target.dtype else target.copy_(source)
+
+
+def _add_product(target: Tensor, a: Tensor, b: Tensor, beta: int) -> None:
+    """``target = beta target + a b``; sums of products in a narrower type are kept in the target's."""
+    if a.dtype == target.dtype:
+        torch.addmm(target, a, b, beta=beta, out=target)
+    elif beta:
+        target.add_(a @ b)
+    else:
+        target.copy_(a @ b)
+
+
+def _product_dtype(states: Tensor, rows: Tensor) -> torch.dtype:
+    dtype, kind = torch.promote_types(states.dtype, rows.dtype), states.device.type
+    if torch.is_autocast_enabled(kind) and dtype != torch.float64:
+        return torch.bfloat16 if torch.get_autocast_dtype(kind) == torch.bfloat16 else torch.float32
+    return torch.float32 if dtype == torch.float16 else dtype

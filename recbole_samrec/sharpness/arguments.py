@@ -1,0 +1,181 @@
+"""What the command ``sharpness`` is given: runs, a table and a folder, all checked before anything is computed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from recbole_samrec.experiments.jobs import slug
+from recbole_samrec.sharpness.aggregate import common_metric
+from recbole_samrec.sharpness.finished_run import BEST, name_of, read_record
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import ConfigError
+
+MOST_RUNS = 6
+
+
+@dataclass(frozen=True)
+class Named:
+    """A run that was named.
+
+    Args:
+        folder: Its folder.
+        label: What the report calls what was trained.
+        record: Its ``result.json``.
+    """
+
+    folder: Path
+    label: str
+    record: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others."""
+        return name_of(self.label, self.record["seed"])
+
+
+def named_runs(words: Sequence[str]) -> list[Named]:
+    """The runs of a command line, each under a name of its own.
+
+    Args:
+        words: Folders, each perhaps with a label: ``no dropout=runs/SASRec``.
+
+    Raises:
+        UserError: They are too many, or one is named twice or is a copy of another, or has no readable record, or they
+            are of more than one data set, or have no test metric in common.
+    """
+    asked = [_labelled(word) for word in words]
+    folders = [folder for folder, _ in asked]
+    _require_few_places(folders)
+    records = [read_record(folder) for folder in folders]
+    _require_one_data_set(folders, records)
+    runs: list[Named] = []
+    for (folder, label), record in zip(asked, records, strict=True):
+        wanted = Named(folder, label or record.get("label") or record["model"], record)
+        runs.append(_with_own_name(wanted, runs))
+    common_metric(runs)
+    _require_other_weights(runs)
+    return runs
+
+
+def _labelled(named: str) -> tuple[Path, str | None]:
+    """The folder of ``label=folder`` and its label, which most runs are named without."""
+    label, equals, folder = named.rpartition("=")
+    return (Path(folder), label) if equals and label and not Path(named).exists() else (Path(named), None)
+
+
+def _require_few_places(folders: Sequence[Path]) -> None:
+    if len(folders) > MOST_RUNS:
+        raise ConfigError(f"{len(folders)} runs are named; a report holds up to {MOST_RUNS}")
+    seen: dict[Path, Path] = {}
+    for folder in folders:
+        if (place := folder.resolve()) in seen:
+            also = f", also as {seen[place]}" if seen[place] != folder else ""
+            raise ConfigError(f"{folder} is named twice{also}; name each run once")
+        seen[place] = folder
+
+
+def _require_one_data_set(folders: Sequence[Path], records: Sequence[Mapping[str, Any]]) -> None:
+    first = records[0]
+    for folder, record in zip(folders, records, strict=True):
+        if (record["dataset"], record["data"]["sha256"]) != (first["dataset"], first["data"]["sha256"]):
+            raise ConfigError(
+                f"{folder} is a run on {record['dataset']}, {folders[0]} on {first['dataset']} with other interactions "
+                "or of another name; a report is about one data set"
+            )
+
+
+def _with_own_name(run: Named, others: Sequence[Named]) -> Named:
+    """The run, its label made longer if the report has such a name, or a folder for its arrays, already."""
+    taken = {slug(other.name).lower() for other in others}
+    folder = run.folder.resolve().name
+    endings = itertools.chain(("", f" ({folder})"), (f" ({folder}, {number})" for number in itertools.count(2)))
+    candidates = (Named(run.folder, run.label + ending, run.record) for ending in endings)
+    return next(one for one in candidates if slug(one.name).lower() not in taken)
+
+
+def _require_other_weights(runs: Sequence[Named]) -> None:
+    """Refuse copies of one run, which would count as several."""
+    seen: dict[str, Path] = {}
+    for run in runs if len(runs) > 1 else ():
+        if (weights := _digest(run)) is None:
+            continue
+        if weights in seen:
+            raise ConfigError(f"{run.folder} has the weights of {seen[weights]}: both are one run; name one of them")
+        seen[weights] = run.folder
+
+
+def _digest(run: Named) -> str | None:
+    """A hash of the run's weights; None where there are none, of which loading says more."""
+    file = run.folder / BEST
+    if not file.exists():
+        return None
+    weights = checkpoint_io.load(file, trust=bool(run.record["config"].get("trust_checkpoint"))).get("state_dict") or {}
+    digest = hashlib.sha256()
+    for name, weight in weights.items():
+        if isinstance(weight, torch.Tensor) and weight.layout == torch.strided:
+            digest.update(name.encode())
+            digest.update(weight.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest() if weights else None
+
+
+def read_shares(file: Path, metric: str) -> pd.DataFrame:
+    """The table of ``compare --train_fraction`` from which a metric is drawn against the share of training data.
+
+    Raises:
+        ConfigError: It cannot be read, or lacks what is to be drawn.
+    """
+    try:
+        table = pd.read_csv(file, dtype={"row": str})
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--fractions={file}: it cannot be read ({error})") from error
+    if table.empty or not {"row", "fraction"} <= set(table.columns):
+        raise ConfigError(f"--fractions={file}: give the <dataset>-fractions.csv that compare --train_fraction writes")
+    drawn = [f"{metric}_mean", f"{metric}_std"]
+    if missing := [name for name in drawn if name not in table]:
+        raise ConfigError(
+            f"--fractions={file}: there is no figure to draw, as it has no {' and no '.join(missing)} and these runs "
+            f"are compared by {metric.upper()}; give a table with it, or leave --fractions out"
+        )
+    if odd := [name for name in ("fraction", *drawn) if not pd.api.types.is_numeric_dtype(table[name])]:
+        raise ConfigError(f"--fractions={file}: {odd[0]} holds something that is no number; write the table again")
+    return table
+
+
+@contextlib.contextmanager
+def writable(out: Path) -> Iterator[None]:
+    """The folder of a report, which is made and tried before anything is computed, and goes where it stays empty.
+
+    Raises:
+        ConfigError: It, or later a file in it, cannot be written.
+    """
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and not Path(error.filename).absolute().is_relative_to(out.absolute()):
+            raise
+        raise _unwritable(out, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            for folder in made:
+                folder.rmdir()  # which only an empty folder allows
+
+
+def _unwritable(out: Path, error: OSError) -> ConfigError:
+    reason = error.strerror or error
+    return ConfigError(f"--out={out}: it cannot be written ({reason}); choose another folder or free some space")

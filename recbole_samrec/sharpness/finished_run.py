@@ -1,0 +1,172 @@
+"""A finished run as the mathematics of sharpness takes it: a loss without arguments, and the weights it depends on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recbole_samrec.analysis.hessian import ChunkedLoss
+from recbole_samrec.config.build import check_data, configure
+from recbole_samrec.integration import registry
+from recbole_samrec.quick_start import train
+from recbole_samrec.quick_start.record import label
+from recbole_samrec.trainer.sampled_loss import sampled_loss
+from recbole_samrec.trainer.trainer import SAMTrainer, require_gradients
+from recbole_samrec.utils.errors import CheckpointError, ConfigError, UserError
+
+BEST = "best.pth"
+"""The weights that are measured."""
+NEEDED = ("model", "dataset", "seed", "config", "data", "test")
+"""What is read of a record."""
+CHUNK_TARGETS = 512
+"""Training targets whose loss is computed at a time, which bounds the memory."""
+
+
+@dataclass
+class Solution:
+    """Where a run has come to.
+
+    Args:
+        folder: Folder of the run.
+        label: What was trained, as tables call it.
+        record: Its ``result.json``.
+        trainer: RecBole's trainer, with the best weights in its model, in evaluation mode.
+        loaders: Loaders for training, validation and test.
+        parameters: The trained weights by name.
+        loss: The training loss on a fixed sample, twice differentiable.
+        targets: Number of training targets of the sample.
+        all_targets: Number of all training targets.
+    """
+
+    folder: Path
+    label: str
+    record: Mapping[str, Any]
+    trainer: Any
+    loaders: tuple
+    parameters: dict[str, nn.Parameter]
+    loss: ChunkedLoss
+    targets: int
+    all_targets: int
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.record["seed"])
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others."""
+        return name_of(self.label, self.seed)
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """The trained weights."""
+        return list(self.parameters.values())
+
+
+def name_of(label: str, seed: int) -> str:
+    """What tells a run from the others of a report."""
+    return f"{label}, seed {seed}"
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a finished run.
+
+    Raises:
+        CheckpointError: It is not there, or damaged, or the run has not ended, or was not tested.
+    """
+    file = folder / train.RESULT
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("it is no record of a run")
+        if missing := [name for name in NEEDED if name not in record]:
+            raise ValueError(f"it has no {' and no '.join(missing)}")
+        if odd := [name for name in ("config", "data") if not (record[name] and isinstance(record[name], dict))]:
+            raise ValueError(f"{odd[0]} holds nothing")
+        if missing := [name for name in ("users", "items", "interactions", "sha256") if name not in record["data"]]:
+            raise ValueError(f"data has no {' and no '.join(missing)}")
+    except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise CheckpointError(f"{folder}: there is no such run; see what lies in runs/") from error
+        reason = f"{folder}: it holds no {train.RESULT}, so it is no finished run; finish it by --resume={folder}"
+        raise CheckpointError(reason) from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: it is damaged ({error}); train the run again") from error
+    if not record["test"]:
+        raise CheckpointError(f"{file}: it has no metrics of a test set, which a report needs; train it with one")
+    return record
+
+
+def load(folder: Path, targets: int, source: str | None = None) -> Solution:
+    """Take up a finished run.
+
+    Args:
+        folder: Folder of the run.
+        targets: How many training targets the loss is computed of, about.
+        source: ``file.py:Name`` of a model of the user's own.
+
+    Raises:
+        UserError: The run is damaged, or its data are not there or have changed, or its model has no loss that can be
+            differentiated.
+    """
+    record = read_record(folder)
+    weights = folder / BEST
+    if source:
+        registry.model_from(source)
+    if not registry.is_model(record["model"]):
+        name = record["model"]
+        raise CheckpointError(f"{folder}: its model is one of your own; say where: --model=file.py:{name}")
+    settings = {**record["config"], "run_dir": None, "checkpoint_dir": str(folder), "show_progress": False}
+    settings |= {"train_batch_size": min(CHUNK_TARGETS, record["config"]["train_batch_size"])}
+    settings |= {"enable_amp": False, "embedding_update": "dense", "quiet_terminal": True}
+    config = configure(settings, {})
+    sha256 = check_data(config, lambda line: None).sha256
+    if sha256 != record["data"]["sha256"]:
+        raise ConfigError(
+            f"{folder}: {config['dataset']} has other interactions than it was trained on; put those in their place"
+        )
+    trainer, loaders = _prepared(config)
+    if not isinstance(trainer, SAMTrainer):
+        raise ConfigError(f"{folder}: {config['model']} is not trained by gradients; there is no sharpness to measure")
+    try:
+        require_gradients(trainer.model)
+    except UserError as error:
+        reason = str(error).partition(": ")[2].partition(";")[0]
+        raise ConfigError(f"{folder}: {config['model']} has no differentiable loss: {reason}") from error
+    if not weights.exists():
+        raise CheckpointError(f"{weights}: the run's best weights are not there; train it again")
+    trainer.resume_weights(weights)
+    require_finite(trainer.model, weights)
+    trainer.model.eval()
+    loss, taken, there = sampled_loss(trainer, loaders[0], targets)
+    named = {name: weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
+    return Solution(folder, label(config), record, trainer, loaders, named, loss, taken, there)
+
+
+def require_finite(model: nn.Module, file: Path) -> None:
+    """Refuse weights that are not finite.
+
+    Raises:
+        CheckpointError: Some are not; the message names the first such tensor.
+    """
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise CheckpointError(f"{file}: {name} is not finite; train the run again, perhaps with a smaller rate")
+
+
+def _prepared(config: Any) -> tuple[Any, tuple]:
+    """Trainer and loaders of a run, without the remarks that its log has already."""
+    logging.disable(logging.WARNING)
+    try:
+        _, loaders, trainer = train.prepare(config, log=False)
+    finally:
+        logging.disable(logging.NOTSET)
+    return trainer, loaders

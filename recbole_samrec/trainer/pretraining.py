@@ -1,0 +1,278 @@
+"""Both stages of S3Rec in one run: pre-train, or take the weights of an equal pre-training, then fine-tune.
+
+Pre-training is a small run of its own inside the run: RecBole's loop with ``train_stage: pretrain`` on data of its own.
+It is drawn from the seed alone, so that equal settings give equal weights, which later runs then read from a file.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from recbole.model.loss import BPRLoss
+
+from recbole_samrec.data.attributes import settings_for
+from recbole_samrec.data.find import find_dataset
+from recbole_samrec.optim.state_snapshot import RandomState, load_weights
+from recbole_samrec.trainer.callbacks import PRETRAINING, Listener
+from recbole_samrec.trainer.resume import shared_name
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
+from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, plain_config
+
+BOTH = "both"
+FORMAT = 1
+"""Counts changes of our pre-training, whose weights of before are then not taken for those of today."""
+
+RECBOLES = {"pretrain_epochs": 500}
+"""RecBole's own defaults, which apply to ``pretraining: recbole``."""
+
+LATER = frozenset(
+    "epochs stopping_step eval_step eval_batch_size eval_memory metrics topk valid_metric metric_decimal_place "
+    "mask_history exact_early_stopping repeatable pre_model_path pretrain_batch_size pretrain_learning_rate save_step "
+    "quiet_terminal max_bad_steps".split()
+)
+"""Settings that act after pre-training only, or that :func:`stage_config` has put under another name."""
+OF_SAM = ("sam_", "gsam_", "fsam_", "looksam_")
+
+
+def complete(defaults: dict[str, Any], given: dict[str, Any], dataset: str) -> None:
+    """Complete S3Rec's settings: the items' attribute is found and loaded; RecBole's own pre-training has its length.
+
+    Args:
+        defaults: RecBole's and our defaults, which are changed.
+        given: What the user has given; only a ``load_col`` that lacks the attribute is changed.
+        dataset: Name of the data set, which may not be on this machine yet.
+
+    Raises:
+        DataError: It is, and which column holds the attribute cannot be said.
+    """
+    if given.get("pretraining") == "recbole":
+        defaults.update(RECBOLES)
+    settings = defaults | given
+    try:
+        folder = find_dataset(dataset, settings["data_path"], fetch=False)
+    except DataError:
+        return
+    for name, value in settings_for(settings, folder).items():
+        (defaults if given.get(name) is None else given)[name] = value
+
+
+def in_both_stages(init: Callable) -> Callable:
+    """S3Rec's constructor, which for ``train_stage: both`` makes a fine-tuning model that asks for no file yet."""
+
+    @functools.wraps(init)
+    def build(self: Any, config: Any, dataset: Any) -> None:
+        if config["train_stage"] != BOTH:
+            init(self, config, dataset)
+            return
+        config["train_stage"] = "pretrain"
+        try:
+            init(self, config, dataset)
+        finally:
+            config["train_stage"] = BOTH
+        self.train_stage = "finetune"
+        self.loss_fct = BPRLoss() if self.loss_type == "BPR" else torch.nn.CrossEntropyLoss()
+
+    return build
+
+
+def with_pretraining(fit: Callable) -> Callable:
+    """S3Rec's ``fit``, which for ``train_stage: both`` pre-trains first.
+
+    The run's newest checkpoint is written before and after pre-training, so that a run that is killed in either stage
+    goes on from it. Fine-tuning draws the same random numbers whether the weights were computed or read.
+    """
+
+    @functools.wraps(fit)
+    def fit_both(
+        self: Any,
+        train_data: Any,
+        valid_data: Any = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable | None = None,
+    ) -> Any:
+        if self.config["train_stage"] == BOTH and self.pretraining is None:
+            before = RandomState.get()
+            if saved:
+                self.save_last(-1)
+            self.pretraining = _pretrain(self, verbose)
+            RandomState.set(before)
+            if saved:
+                self.save_last(-1)
+            if self.run_dir and self._is_first_rank():
+                shutil.rmtree(_progress_folder(self.config), ignore_errors=True)
+        return fit(self, train_data, valid_data, verbose, saved, show_progress, callback_fn)
+
+    return fit_both
+
+
+def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
+    """Put pre-trained weights into a trainer's model; the result is what ``result.json`` says of them."""
+    config, listener = trainer.config, trainer.listener
+    stage = stage_config(config)
+    file = Path(shared_name(config, str(weights_file(config, stage))))
+    with FileLock(f"{file}.lock") if config["single_spec"] else nullcontext():  # equal runs wait for the first one
+        state = _kept(file)
+        reused = bool(shared_name(config, "yes" if state else ""))  # what the first of several processes sees counts
+        if not reused:
+            listener.stage(PRETRAINING, stage["pretrain_epochs"])
+            trainer.elapsed += _compute(stage, file, listener, verbose)
+    state = state if reused and state else checkpoint_io.load(file)
+    load_weights(trainer.model, state, file)
+    words = f"takes the pre-trained weights {file}" if reused else f"pre-trained weights are in {file}"
+    getLogger().info(f"S3Rec {words}")
+    listener.stage(f"fine-tuning ({words})", trainer.epochs)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    others = reused and state["config"].get("run_dir") != stage["run_dir"]  # else this run's, which was stopped since
+    if reused and not others:
+        trainer.elapsed += state["pretraining"]["seconds"]
+    return {**state["pretraining"], "reused": others, "file": file.name, "sha256": digest}
+
+
+def _kept(file: Path) -> dict[str, Any] | None:
+    """The weights of an earlier pre-training with the same settings, if there are any that can be read."""
+    if not file.exists():
+        return None
+    try:
+        state = checkpoint_io.load(file)
+        return state if "pretraining" in state else None
+    except CheckpointError as error:
+        getLogger().warning(f"pre-trained anew: {error}")
+        return None
+
+
+def _compute(stage: Any, file: Path, listener: Listener, verbose: bool) -> float:
+    """Pre-train, or go on with a pre-training of this run that was stopped, and keep the weights.
+
+    Returns:
+        Seconds that it had taken when it was stopped.
+    """
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_model, get_trainer, init_seed
+
+    init_seed(stage["seed"], stage["reproducibility"])
+    train_data = data_preparation(stage, create_dataset(stage))[0]
+    init_seed(stage["seed"] + (stage["local_rank"] or 0), stage["reproducibility"])
+    model = get_model("S3Rec")(stage, train_data._dataset).to(stage["device"])
+    trainer = get_trainer(stage["MODEL_TYPE"], "S3Rec")(stage, model)
+    trainer.listener, trainer.tensorboard = listener, _OfPretraining(trainer.tensorboard)
+    if (begun := _newest(stage)) is not None:
+        trainer.resume_checkpoint(begun)
+    before = trainer.elapsed
+    trainer.fit(train_data, verbose=verbose, saved=bool(stage["run_dir"]))
+    seconds = sum(trainer.seconds.values())
+    epochs = len(trainer.seconds)
+    record = {"epochs": epochs, "seconds": seconds, "seconds_per_epoch": seconds / max(epochs, 1)}
+    state = {"config": plain_config(stage), "epoch": stage["pretrain_epochs"] - 1, "pretraining": record}
+    state |= {"state_dict": model.state_dict(), "other_parameter": None}
+    if trainer._is_first_rank():
+        checkpoint_io.save(file, state)
+    trainer._wait_for_all()
+    return before
+
+
+def _newest(stage: Any) -> Path | None:
+    """The newest readable checkpoint of a pre-training that was stopped."""
+    folder = Path(stage["run_dir"] or "")
+    for file in (folder / "last.pth", folder / "previous.pth") if stage["run_dir"] else ():
+        try:
+            checkpoint_io.load(file)
+            return file
+        except CheckpointError:
+            continue
+    return None
+
+
+class _OfPretraining:
+    """A tensorboard writer whose figures are told from those of fine-tuning."""
+
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+
+    def add_scalar(self, tag: str, value: Any, step: int) -> None:
+        self._writer.add_scalar(f"Pretraining/{tag}", value, step)
+
+
+def stage_config(config: Any) -> Any:
+    """The configuration of a run's pre-training.
+
+    Args:
+        config: RecBole's configuration of the run, whose own settings stay. SAM is left to fine-tuning.
+    """
+    folder = str(_progress_folder(config)) if config["run_dir"] else None
+    stage = copy.copy(config)
+    stage.final_config_dict = {
+        **config.final_config_dict,
+        "train_stage": "pretrain",
+        "training": "packed" if config["pretraining"] == "users" else "prefix",
+        "loss_type": "CE",
+        "train_neg_sample_args": {"distribution": "none", "sample_num": "none", "alpha": "none"}
+        | {"dynamic": False, "candidate_num": 0},
+        "sam_rho": 0.0,
+        "save_step": config["pretrain_epochs"] + 1,
+        "run_dir": folder,
+        "checkpoint_dir": folder or config["checkpoint_dir"],
+        **dict.fromkeys(("save_dataset", "save_dataloaders"), False),
+        **dict.fromkeys(("dataset_save_path", "dataloaders_save_path")),
+    }
+    if config["pretraining"] == "users":
+        stage["train_batch_size"] = config["pretrain_batch_size"]
+        stage["learning_rate"] = config["pretrain_learning_rate"]
+    return stage
+
+
+def _progress_folder(config: Any) -> Path:
+    return Path(config["run_dir"], "pretraining")
+
+
+def weights_file(config: Any, stage: Any) -> Path:
+    """Where the weights of a pre-training are kept, named by all that decides them.
+
+    Raises:
+        ConfigError: The folder cannot be made.
+    """
+    runs = Path(config["run_dir"]).parent if config["run_dir"] else Path(config["checkpoint_dir"] or "saved")
+    folder = Path(config["pretrained_dir"] or runs / "pretrained")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"pretrained_dir={folder}: it cannot be made ({error.strerror}); choose another") from error
+    return folder / f"S3Rec-{config['dataset']}-{key(stage)}.pth"
+
+
+def key(stage: Any) -> str:
+    """A short hash of the settings of a pre-training and of its data; what only fine-tuning reads is left out.
+
+    Args:
+        stage: What :func:`stage_config` returns. A setting that is not known to act later counts.
+    """
+    settings = plain_config(stage)
+    for name in list(settings):
+        if name in LATER | OF_ONE_RUN | DERIVED or name.startswith(OF_SAM):
+            del settings[name]
+    evaluation = settings.get("eval_args") or {}
+    settings["eval_args"] = {part: value for part, value in evaluation.items() if part != "mode"}
+    whole = [FORMAT, settings, _data_hash(stage)]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _data_hash(stage: Any) -> str:
+    """The sha256 of the interactions and of the items' attributes."""
+    digest, folder = hashlib.sha256(), Path(stage["data_path"])
+    for suffix in ("inter", "item"):
+        for file in sorted(folder.glob(f"{stage['dataset']}*.{suffix}")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()

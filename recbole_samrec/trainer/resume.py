@@ -1,0 +1,320 @@
+"""Saving the state of a training run, and going on from it as if it had never stopped."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from recbole_samrec.optim.state_snapshot import (
+    RandomState,
+    as_built,
+    hidden_state,
+    load_weights,
+    on_device,
+    plain_attributes,
+    unchanged,
+)
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import CheckpointError, in_one_line
+from recbole_samrec.utils.naming import unique_name
+from recbole_samrec.utils.settings import plain_config
+
+FORMAT = 1
+
+
+def whole(fit: Callable[..., Any]) -> Callable[..., Any]:
+    """A trainer's ``fit`` that continues a resumed run exactly and leaves one that had stopped early as it is."""
+
+    @functools.wraps(fit)
+    def fit_whole(
+        self: Resumable,
+        train_data: DataLoader,
+        valid_data: DataLoader | None = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], None] | None = None,
+    ) -> tuple[float, dict[str, float] | None]:
+        def validated(epoch: int, score: float) -> None:
+            if callback_fn:
+                callback_fn(epoch, score)
+            if saved:
+                self._end_epoch()
+
+        self._start(train_data, valid_data)
+        if self._out_of_patience():
+            return self.best_valid_score, self.best_valid_result
+        result = fit(self, train_data, valid_data, verbose, saved, show_progress, validated)
+        if saved:
+            self._end_training()
+        return result
+
+    return fit_whole
+
+
+class Resumable:
+    """What a trainer does about checkpoints: mixed into RecBole's ``Trainer``, whose loops call these methods.
+
+    The state after an epoch is saved when its validation has ended: always as the run's newest, and as its best if it
+    is. Whatever training draws from or counts with is in it.
+    """
+
+    def _watch_state(self) -> None:
+        """Begin to keep what a checkpoint holds; called at the end of a trainer's ``__init__``."""
+        self.run_dir = self.config["run_dir"]
+        self.saved_model_file = shared_name(self.config, self._checkpoint_path())
+        self.best_epoch = -1
+        self.seconds: dict[int, float] = {}
+        self.elapsed = 0.0
+        self.pretraining: dict[str, Any] | None = None
+        self._epoch: int | None = None
+        self._last: int | None = None
+        self._keeps_last = True
+        self._result_now: dict[str, float] | None = None
+        self._loaders: dict[str, DataLoader] = {}
+        self._pending: dict[str, torch.Tensor] = {}
+        self._resumed: dict[str, Any] | None = None
+        self._untouched: dict[str, Any] | None = None
+
+    def _checkpoint_path(self) -> str:
+        if self.run_dir:
+            return os.path.join(self.run_dir, "best.pth")
+        return os.path.join(self.checkpoint_dir, unique_name(self.config["model"]) + ".pth")
+
+    def _start(self, train_data: DataLoader, valid_data: DataLoader | None = None) -> None:
+        """Take up what a resumed run draws from, before anything is drawn."""
+        if self._untouched is None:
+            self._untouched = {key: as_built(value) for key, value in self._model_attributes()}
+        self._follow("train", train_data)
+        if valid_data:
+            self._follow("valid", valid_data)
+        if self._resumed is not None:
+            self._continue()
+
+    def _begin_epoch(self, train_data: DataLoader, epoch_idx: int) -> None:
+        """Save the state after the epoch before, unless that was done when its validation had ended."""
+        self._start(train_data)
+        self._end_epoch()
+        self._epoch = epoch_idx
+
+    def _end_epoch(self) -> None:
+        """Save the state after the last epoch if it is not saved yet."""
+        if self._epoch is not None and self._epoch != self._last and self._epoch in self.train_loss_dict:
+            self.save_last(self._epoch)
+
+    def _end_training(self) -> None:
+        self._end_epoch()
+        if self.run_dir and self.best_epoch < 0 and self.train_loss_dict:  # pre-training is never validated
+            self.saved_model_file = self._checkpoint_path()
+            self._save_checkpoint(max(self.train_loss_dict), verbose=False)
+
+    def _out_of_patience(self) -> bool:
+        """Whether early stopping had ended the run that was resumed."""
+        exact = self.config["exact_early_stopping"] is not False
+        return self.cur_step >= self.stopping_step + (not exact) and self.start_epoch > 0
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        """Write the state after the training and validation of ``epoch``.
+
+        RecBole passes -1 when there is nothing left to train; what is there of a resumed run is then left alone.
+        """
+        if epoch < 0 and self.start_epoch > 0:
+            return
+        path = kwargs.pop("saved_model_file", self.saved_model_file)
+        self.best_epoch = epoch
+        if self._result_now is not None:
+            self.best_valid_result = self._result_now
+        self.write(path, epoch)
+        if verbose:
+            self.logger.info(f"Saving current: {path}")
+
+    def save_last(self, epoch: int) -> None:
+        """Write ``last.pth`` of the run's folder, keeping the one before it as ``previous.pth``."""
+        self._last = epoch
+        if self.run_dir:
+            last, previous = Path(self.run_dir, "last.pth"), Path(self.run_dir, "previous.pth")
+            self.write(last, epoch, previous if self._keeps_last else None)
+            self._keeps_last = True
+            self.listener.saved(epoch)
+
+    def write(self, path: str | os.PathLike[str], epoch: int, previous: Path | None = None) -> None:
+        """Write a checkpoint; all processes take part, since each draws its own random numbers, and find it written."""
+        everyones = gathered(self.config, RandomState.get())
+        if self._is_first_rank():
+            checkpoint_io.save(path, {**self.state(epoch), "random": everyones}, previous)
+        self._wait_for_all()
+
+    def _is_first_rank(self) -> bool:
+        return bool(self.config["single_spec"]) or self.config["local_rank"] == 0
+
+    def state(self, epoch: int) -> dict[str, Any]:
+        """Everything a run needs to go on after ``epoch`` as if it had never stopped."""
+        built = self._untouched or {}
+        changed = {k: v for k, v in self._model_attributes() if k not in built or not unchanged(v, built[k])}
+        return {
+            "format": FORMAT,
+            "config": plain_config(self.config),
+            "epoch": epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": float(self.best_valid_score),
+            "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
+            "best_epoch": self.best_epoch,
+            "state_dict": self.model.state_dict(),
+            "other_parameter": {k: hidden_state(v) for k, v in self.model.other_parameter().items()},
+            "optimizer": self.optimizer.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
+            "scaler": self.scaler.state_dict(),
+            "sam": self.sam_step.state_dict(),
+            "attributes": changed,
+            "random": [RandomState.get()],
+            "generators": {name: generator.get_state() for name, generator in self._generators()},
+            "train_loss": {int(k): float(v) for k, v in self.train_loss_dict.items() if v is not None},
+            "seconds": dict(self.seconds),
+            "pretraining": self.pretraining,
+            "sharpness": self.tracker.history,
+            "elapsed": self.elapsed + time.perf_counter() - self._started,
+        }
+
+    def resume_checkpoint(self, resume_file: str | os.PathLike[str]) -> None:
+        """Take up a checkpoint so that training goes on as if it had never stopped.
+
+        Args:
+            resume_file: A checkpoint of a run of the same model and data.
+
+        Raises:
+            CheckpointError: The file cannot be read, or does not fit this model, or the best weights are lost.
+        """
+        resume_file = Path(resume_file)
+        state = checkpoint_io.load(resume_file, trust=bool(self.config["trust_checkpoint"]))
+        load_weights(self.model, state, resume_file)
+        try:
+            self.start_epoch = state["epoch"] + 1
+            self.cur_step = state["cur_step"]
+            self.best_valid_score = state["best_valid_score"]
+            self._load_optimizers(state)
+            if state.get("format") == FORMAT:
+                self.best_valid_result, self.best_epoch = state["best_valid_result"], state["best_epoch"]
+                self.train_loss_dict, self.seconds = dict(state["train_loss"]), dict(state["seconds"])
+                self.elapsed, self.pretraining = state["elapsed"], state.get("pretraining")
+                self.tracker.history = list(state.get("sharpness") or [])
+                self._resumed = state
+            else:
+                self.best_epoch = state["epoch"]  # RecBole saves its best epochs only
+        except (ValueError, KeyError, TypeError) as error:
+            reason = in_one_line(error)[:200]
+            raise CheckpointError(f"{resume_file}: it does not fit learner={self.learner}: {reason}") from error
+        if not self.run_dir and self.best_epoch == state["epoch"]:
+            self.saved_model_file = str(resume_file)
+        self._have_best(resume_file, state)
+        self._wait_for_all()
+        self._epoch, self._last = None, state["epoch"]
+        self._keeps_last = bool(self.run_dir) and resume_file.absolute() == Path(self.run_dir, "last.pth").absolute()
+        self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
+
+    def _have_best(self, resume_file: Path, state: dict[str, Any]) -> None:
+        """Make sure that the best weights so far lie where they are looked for when no later epoch is better."""
+        if self.best_epoch < 0 or not self._is_first_rank():
+            return
+        best = Path(self.saved_model_file)
+        try:
+            if best != resume_file:
+                checkpoint_io.load(best)
+            return
+        except CheckpointError as error:
+            lost = error
+        if self.best_epoch != state["epoch"]:
+            beside = resume_file.with_name("best.pth")
+            if best.exists() or not beside.exists():
+                raise CheckpointError(
+                    f"{lost}; it held the best weights so far, those of epoch {self.best_epoch}: start the run anew"
+                ) from lost
+            state = checkpoint_io.load(beside)
+        checkpoint_io.save(best, state if state.get("format") == FORMAT else self.state(state["epoch"]))
+
+    def resume_weights(self, path: str | os.PathLike[str]) -> None:
+        """Put the weights of a checkpoint into the model.
+
+        Raises:
+            CheckpointError: It cannot be read, or does not fit.
+        """
+        load_weights(self.model, checkpoint_io.load(path, trust=bool(self.config["trust_checkpoint"])), path)
+
+    def _continue(self) -> None:
+        """Put back what training draws from, at the moment at which it was saved."""
+        state, self._resumed = self._resumed, None
+        modules = dict(self.model.named_modules())
+        for key, value in state["attributes"].items():
+            module, _, name = key.rpartition(".")
+            vars(modules[module])[name] = on_device(value, self.device)
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self.sam_step.load_state_dict(state["sam"])
+        self._pending = dict(state["generators"])
+        for name, loader in list(self._loaders.items()):
+            self._follow(name, loader)
+        rank = 0 if self.config["single_spec"] else torch.distributed.get_rank()
+        if rank < len(state["random"]):  # a run may be carried on by more processes than began it
+            mine = state["random"][rank]
+            if not torch.cuda.is_available():  # and without the GPU on which it began
+                mine.pop("cuda", None)
+            RandomState.set(mine)
+
+    def _load_optimizers(self, state: dict[str, Any]) -> None:
+        states = state.get("optimizers") or {"optimizer": state["optimizer"]}
+        for name, stored in states.items():
+            getattr(self, name).load_state_dict(stored)
+        rate, before = self.config["learning_rate"], state.get("config")
+        if state.get("format") == FORMAT and before["learning_rate"] != rate:  # a search changes it between two epochs
+            for group in (group for optimizer in self._optimizers().values() for group in optimizer.param_groups):
+                group["lr"] = rate
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """All optimizers by name; RecVAE has two, between which ``optimizer`` changes."""
+        named = {name: value for name, value in vars(self).items() if isinstance(value, torch.optim.Optimizer)}
+        main = named.pop("optimizer")
+        return named if any(main is one for one in named.values()) else {"optimizer": main, **named}
+
+    def _model_attributes(self) -> Iterator[tuple[str, Any]]:
+        """Numbers and tensors outside the ``state_dict``, each under its dotted name, tensors with their version."""
+        names = {id(module): name for name, module in self.model.named_modules()}
+        for module, name, value in plain_attributes(self.model):
+            yield f"{names[id(module)]}.{name}", value
+
+    def _follow(self, name: str, loader: DataLoader) -> None:
+        """Keep the generators of a data loader, and of the loaders inside it, in the checkpoint."""
+        self._loaders[name] = loader
+        if isinstance(getattr(loader, "generator", None), torch.Generator) and name in self._pending:
+            loader.generator.set_state(self._pending.pop(name))
+        for inner, value in list(vars(loader).items()):
+            if isinstance(value, DataLoader):
+                self._follow(f"{name}.{inner}", value)
+
+    def _generators(self) -> Iterator[tuple[str, torch.Generator]]:
+        for name, loader in self._loaders.items():
+            if isinstance(getattr(loader, "generator", None), torch.Generator):
+                yield name, loader.generator
+
+
+def shared_name(config: Any, name: str) -> str:
+    """The first process's name for a file, on all of them: in DDP each would make up its own."""
+    if config["single_spec"] or not torch.distributed.is_initialized():
+        return name
+    box = [name]
+    torch.distributed.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def gathered(config: Any, value: Any) -> list[Any]:
+    """The values of all processes, in their order."""
+    if config["single_spec"] or not torch.distributed.is_initialized():
+        return [value]
+    values = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values

@@ -1,0 +1,148 @@
+"""The training loss of a model on a fixed sample of its training data, as a function that can be differentiated twice.
+
+Sharpness is measured on it: in evaluation mode, with the same batches and the same random draws at every call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from recbole.utils import init_seed
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader
+
+from recbole_samrec.analysis.hessian import ChunkedLoss, Loss, product_error
+from recbole_samrec.model.packed_forward import packed_loss, prefix_loss
+from recbole_samrec.optim.state_snapshot import ModelState, RandomState
+from recbole_samrec.utils.errors import ConfigError, in_one_line
+
+NO_SECOND_DERIVATIVE = "derivative .*not implemented|differentiate twice|differentiated only once|double backward"
+"""What errors say where there is no second derivative: torch's, and that of our fused loss."""
+WRONG = 0.1
+"""A Hessian-vector product that is so far off differences of gradients is wrong, not inaccurate."""
+SAMPLE_SEED = 2020
+"""Decides which training targets are taken; the same for all runs, so that they are judged on the same ones."""
+
+
+def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, int, int]:
+    """The training loss of a model on some batches, always the same ones, with the same random draws.
+
+    Args:
+        trainer: Our trainer of the model.
+        train: Its loader of training data.
+        targets: How many targets are wanted; whole batches are taken until there are as many.
+
+    Returns:
+        The loss, the number of its targets, and that of all training targets.
+    """
+    of_batch = differentiable_loss(trainer)
+    chunks, weights = [], []
+    with _undisturbed(train):
+        init_seed(SAMPLE_SEED, trainer.config["reproducibility"])
+        for generator in generators(train):
+            generator.manual_seed(SAMPLE_SEED)
+        for batch in train:
+            batch = batch.to(trainer.device)
+            chunks.append(_chunk(trainer.model, of_batch, batch, RandomState.get()))
+            weights.append(targets_of(trainer, batch))
+            if sum(weights) >= targets:
+                break
+    everything = len(train.windows.targets) if trainer.config["training"] == "packed" else len(train._dataset)
+    return ChunkedLoss(chunks, weights), sum(weights), everything
+
+
+@contextlib.contextmanager
+def _undisturbed(train: Any) -> Iterator[None]:
+    """Whatever is drawn from generators inside has no effect on what is drawn afterwards."""
+    before, states = RandomState.get(), [generator.get_state() for generator in generators(train)]
+    try:
+        yield
+    finally:
+        RandomState.set(before)
+        for generator, state in zip(generators(train), states, strict=True):
+            generator.set_state(state)
+
+
+def generators(loader: Any) -> list[torch.Generator]:
+    """The generators of a loader, and of the loaders inside it."""
+    found = [loader.generator] if isinstance(getattr(loader, "generator", None), torch.Generator) else []
+    for inner in vars(loader).values():
+        found += generators(inner) if isinstance(inner, DataLoader) else []
+    return found
+
+
+def targets_of(trainer: Any, batch: Any) -> int:
+    """How many targets a batch of training data has."""
+    if trainer.config["training"] == "packed":
+        return int((batch[trainer.model.POS_ITEM_ID] != 0).sum())
+    return len(batch)
+
+
+def _chunk(
+    model: nn.Module, of_batch: Callable[[Any], Any], batch: Any, draws: Mapping[str, Any]
+) -> Callable[[], Tensor]:
+    """The loss of one batch, which draws the same random numbers and leaves the model as it is at every call."""
+
+    def loss() -> Tensor:
+        kept, before = ModelState(model), RandomState.get()
+        RandomState.set(dict(draws))
+        try:
+            with twice_differentiable():
+                value = of_batch(batch)
+        finally:
+            RandomState.set(before)
+            kept.restore()
+        return sum(value) if isinstance(value, tuple) else value
+
+    return loss
+
+
+def differentiable_loss(trainer: Any) -> Callable[[Any], Any]:
+    """What a trainer lowers, by operations that can be differentiated twice."""
+    model, config = trainer.model, trainer.config
+    if config["training"] == "packed":
+        return packed_loss(model, config, fused=False)
+    if trainer.computes_last_positions:
+        return prefix_loss(model, config, fused=False)
+    return model.calculate_loss
+
+
+def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str, model: str) -> None:
+    """Refuse a loss whose Hessian-vector products would be wrong, or cannot be had.
+
+    Args:
+        loss: The loss.
+        weights: The weights it is differentiated by.
+        place: What is being done, for the error.
+        model: Name of the model, for the error.
+
+    Raises:
+        ConfigError: The loss cannot be differentiated twice, or a product is not what differences of gradients say.
+        FloatingPointError: A gradient or product is not finite.
+    """
+    remedy = "write the model with operations that torch can differentiate twice"
+    try:
+        error = product_error(loss, weights)
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, RuntimeError) and not re.search(NO_SECOND_DERIVATIVE, str(error), re.IGNORECASE):
+            raise
+        words = in_one_line(error)[:200]
+        raise ConfigError(f"{place}: the loss of {model} cannot be differentiated twice ({words}); {remedy}") from error
+    if error > WRONG:
+        raise ConfigError(
+            f"{place}: the second derivative of {model}'s loss is wrong: Hessian times a vector is {100 * error:.0f} % "
+            "off what differences of its gradients say, so its curvature cannot be measured; a backward pass written "
+            f"by hand is the usual reason: {remedy}"
+        )
+
+
+@contextlib.contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Attention and recurrent layers by operations that have a second derivative; the fast ones have none."""
+    with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
+        yield

@@ -1,0 +1,356 @@
+"""RecBole's trainer with SAM in its optimizer step, checkpoints that are safe, and resume that is exact.
+
+:class:`SAMTrainer` stands between RecBole's ``Trainer`` and all trainers derived from it (``plugin.py`` puts it
+there), so that every model trains through the same few overrides and no loop of RecBole's is copied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.trainer.trainer import Trainer
+from recbole.utils import ModelType
+from torch import nn
+from torch.utils.data import DataLoader
+
+from recbole_samrec.data import subsample
+from recbole_samrec.data.item_counts import item_counts
+from recbole_samrec.evaluator import full_ranking
+from recbole_samrec.evaluator.history_mask import HistoryMask
+from recbole_samrec.evaluator.test_ranks import RankRecorder
+from recbole_samrec.layers.transformer import draw_dropout_in_bulk
+from recbole_samrec.model.packed_forward import cut_to_longest, packable, packed_loss, prefix_loss
+from recbole_samrec.model.s3rec_objectives import pretraining_loss
+from recbole_samrec.optim.hook import SAMStep
+from recbole_samrec.optim.row_adam import RowAdam
+from recbole_samrec.optim.schedule import SAMSettings
+from recbole_samrec.trainer.callbacks import Listener
+from recbole_samrec.trainer.resume import Resumable, whole
+from recbole_samrec.trainer.sharpness_tracker import SharpnessTracker
+from recbole_samrec.utils.errors import ConfigError, TrainingError
+from recbole_samrec.utils.malloc import give_back_freed_memory, keep_freed_memory
+
+EXACT_STOPPING: ContextVar[bool] = ContextVar("exact_stopping", default=True)
+"""Whether early stopping counts a tie as no gain and stops in time; from ``exact_early_stopping``."""
+SCALER: ContextVar[torch.amp.GradScaler | None] = ContextVar("scaler", default=None)
+"""The scaler of the trainer whose epoch is running; RecBole's loop would make a new one every epoch."""
+
+
+class SAMTrainer(Resumable, Trainer):
+    """RecBole's trainer, with SAM where ``sam_rho`` is above 0.
+
+    Args:
+        config: RecBole's configuration.
+        model: Any RecBole model.
+
+    Raises:
+        ConfigError: ``sam_rho`` is set for a model that is not trained by gradients, or a setting is wrong.
+    """
+
+    def __init__(self, config: Any, model: nn.Module) -> None:
+        settings = SAMSettings.from_config(config)
+        if settings.rho:
+            require_gradients(model)
+        if config["fast_dropout"] is not False:
+            draw_dropout_in_bulk(model)
+            if config["training"] != "packed" and config["device"].type == "cpu":
+                keep_freed_memory()
+        self.listener = Listener()
+        self.recorder: RankRecorder | None = None
+        self.sam_step = SAMStep(
+            model,
+            settings,
+            clip=clip_arguments(config["clip_grad_norm"]),
+            autocast=self._autocast,
+            rearm=self._rearm,
+            patience=config["max_bad_steps"] or 20,
+            on_step=lambda: self.listener.stepped(),
+        )
+        self.tracker = SharpnessTracker(self, int(config["track_sharpness"] or 0))
+        self._started = time.perf_counter()
+        super().__init__(config, model)
+        self.clip_grad_norm = None  # the step's hook clips: RecBole would clip the scaled gradient
+        self.enable_scaler = bool(config["enable_scaler"])  # RecBole's has none without CUDA
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)
+        self.sam_step.watch(self.scaler)
+        self.sam_step.scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)
+        self.eval_collector = full_ranking.RankingCollector(config)
+        self._reported = 0
+        self._watch_state()
+
+    # Training ---------------------------------------------------------------------------------------------------
+
+    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+        if self.config["embedding_update"] == "sparse":
+            optimizer = self._row_wise_adam(**kwargs)
+        else:
+            optimizer = super()._build_optimizer(**kwargs)
+        self.sam_step.attach(optimizer)
+        return optimizer
+
+    def _row_wise_adam(self, params: Any = None) -> RowAdam:
+        """Adam that moves only the rows of the item table that have a gradient.
+
+        Raises:
+            ConfigError: A setting needs all rows.
+        """
+        if not any(getattr(module, "sparse", False) for module in self.model.modules()):
+            name = type(self.model).__name__
+            raise ConfigError(f"embedding_update=sparse: {name} has no table with sparse gradients; SAMRec has one")
+        others = {"learner": (self.learner.lower(), "adam"), "weight_decay": (self.weight_decay or 0, 0)}
+        others["nproc"] = (1 if self.config["single_spec"] else self.config["world_size"], 1)
+        for key, (value, possible) in others.items():
+            if value != possible:
+                raise ConfigError(f"embedding_update=sparse: it works with {key}={possible} only, not {value}")
+        return RowAdam(self.model.parameters() if params is None else params, lr=self.learning_rate)
+
+    def _train_epoch(
+        self,
+        train_data: DataLoader,
+        epoch_idx: int,
+        loss_func: Callable[[Any], Any] | None = None,
+        show_progress: bool = False,
+    ) -> Any:
+        """Train for an epoch with RecBole's own loop, whose loss and optimizer step go through SAM."""
+        with self.epoch(train_data, epoch_idx):
+            loss_func = self.sam_step.recorded(loss_func or self.training_loss())
+            losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        self._report_training(epoch_idx, losses, len(train_data))
+        if self.tracker.due(epoch_idx):
+            self._track(epoch_idx, train_data)
+        return losses
+
+    def _track(self, epoch_idx: int, train_data: DataLoader) -> None:
+        try:
+            found = self.tracker.measure(epoch_idx, train_data)
+        except FloatingPointError as error:  # training has its own guard against that
+            self.logger.warning(f"epoch {epoch_idx} sharpness: not measured, {error}")
+            return
+        certain = "" if found["converged"] else " (not converged)"
+        self.logger.info(
+            f"epoch {epoch_idx} sharpness: top eigenvalue {found['top_eigenvalue']:.4g}{certain}, rise of the loss by "
+            f"{found['ascent_rise']:.4g} at rho {found['rho']:g}, gradient norm {found['gradient_norm']:.4g}"
+        )
+
+    def training_loss(self) -> Callable[[Any], Any]:
+        """The loss of a batch: of whole rows, of prefixes cut to the longest of the batch, or RecBole's own."""
+        pretrains = self.config["train_stage"] == "pretrain"
+        if self.config["training"] == "packed":
+            return pretraining_loss(self.model) if pretrains else packed_loss(self.model, self.config)
+        if self.computes_last_positions:
+            return prefix_loss(self.model, self.config)
+        return self.model.calculate_loss
+
+    @property
+    def computes_last_positions(self) -> bool:
+        """Whether RecBole's rows are cut to the longest of a batch, of which the last positions alone are wanted."""
+        pretrains = self.config["train_stage"] == "pretrain"
+        return self.config["fast_dropout"] is not False and packable(type(self.model)) and not pretrains
+
+    @contextlib.contextmanager
+    def epoch(self, train_data: DataLoader, epoch_idx: int) -> Iterator[None]:
+        """What surrounds an epoch: resume and save points, the precision of autocast, the clock."""
+        if epoch_idx != self._epoch:
+            self._begin_epoch(train_data, epoch_idx)
+        self.listener.epoch_started(epoch_idx, len(train_data))
+        self.sam_step.begin_epoch(epoch_idx, len(train_data), lambda: item_counts(train_data._dataset))
+        started = time.perf_counter()
+        device, dtype = self.device.type, amp_dtype(self.config["amp_dtype"])
+        before, token = torch.get_autocast_dtype(device), SCALER.set(self.scaler)
+        try:
+            if dtype is not None:
+                torch.set_autocast_dtype(device, dtype)
+            yield
+        finally:
+            self.sam_step.settle()
+            SCALER.reset(token)
+            torch.set_autocast_dtype(device, before)
+            give_back_freed_memory()
+            self.seconds[epoch_idx] = self.seconds.get(epoch_idx, 0.0) + time.perf_counter() - started
+
+    def _report_training(self, epoch_idx: int, losses: Any, steps: int) -> None:
+        total = sum(losses) if isinstance(losses, tuple) else losses
+        if total is not None:
+            self.listener.trained(epoch_idx, total / max(steps, 1), self.seconds[epoch_idx])
+        if self.sam_step.skipped > self._reported:
+            self.logger.warning(
+                f"epoch {epoch_idx}: so far {self.sam_step.skipped} steps were left out, their gradient was inf or nan"
+            )
+            self._reported = self.sam_step.skipped
+
+    def _check_nan(self, loss: torch.Tensor) -> None:
+        """A loss that is nan has a gradient that is nan; the step's hook leaves it out and counts it."""
+
+    def _autocast(self) -> Any:
+        return torch.autocast(device_type=self.device.type, enabled=self.enable_amp)
+
+    def _rearm(self) -> Any:
+        """Prepare DDP for a second backward pass; without it the ranks' gradients would not be averaged."""
+        if self.config["single_spec"]:
+            return 0
+        self.set_reduce_hook()
+        return self.sync_grad_loss()
+
+    fit = whole(Trainer.fit)
+
+    def _valid_epoch(self, valid_data: DataLoader, show_progress: bool = False) -> tuple[float, dict[str, float]]:
+        score, result = super()._valid_epoch(valid_data, show_progress)
+        if not np.isfinite(score):
+            raise TrainingError(f"epoch {self._epoch}: the validation {self.valid_metric} is {score}")
+        self._result_now = result
+        EXACT_STOPPING.set(self.config["exact_early_stopping"] is not False)
+        best = score > self.best_valid_score if self.valid_metric_bigger else score < self.best_valid_score
+        self.listener.validated(self._epoch, score, result, best)
+        return score, result
+
+    # Evaluation -------------------------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        eval_data: DataLoader,
+        load_best_model: bool = True,
+        model_file: str | None = None,
+        show_progress: bool = False,
+    ) -> dict[str, float] | None:
+        """Score a data set with RecBole's evaluator; the weights are read without running code.
+
+        Raises:
+            CheckpointError: ``load_best_model`` is set and there is no readable checkpoint.
+        """
+        if not eval_data:
+            return None
+        if load_best_model:
+            self._load_weights(model_file or self.saved_model_file)
+        if getattr(eval_data, "earlier_data", None):  # a model that was not trained here has not seen them yet
+            self.eval_collector.data_collect(eval_data.earlier_data[0])
+        if self.config["mask_history"] or self.recorder is not None:
+            self._history = self._history_mask(eval_data)
+        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+
+    def _load_weights(self, path: str) -> None:
+        self.resume_weights(path)
+        self.logger.info(f"Loading model structure and parameters from {path}")
+
+    def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
+        """Score a batch in parts that keep within ``eval_memory``; RecBole collects the last, this the others."""
+        *parts, last = full_ranking.parts(batched_data, self._rows_at_once(batched_data[0]))
+        for part in parts:
+            self._collect(*self.full_scores(part))
+        return self.full_scores(last)
+
+    def _rows_at_once(self, interaction: Any) -> int:
+        inputs, sorts_rows = (interaction, self.item_tensor), self.eval_collector.sorts_rows
+        return full_ranking.rows_at_once(self.config, self.model, self.tot_item_num, inputs, sorts_rows)
+
+    def _collect(self, interaction: Any, scores: torch.Tensor, positive_u: Any, positive_i: Any) -> None:
+        self.eval_collector.eval_batch_collect(scores, interaction, positive_u, positive_i)
+
+    def full_scores(self, batch: tuple) -> tuple:
+        """Score a batch of a full ranking as a whole; arguments and result are those of RecBole's method."""
+        if packable(type(self.model)):
+            batch = (cut_to_longest(self.model, batch[0]), *batch[1:])
+        interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batch)
+        self._refuse_nan(scores)
+        if self.config["mask_history"] or self.recorder is not None:
+            hidden = scores if self.recorder is None else scores.clone()
+            self._history.apply(hidden, interaction, positive_u, positive_i)
+            if self.recorder is not None:
+                self.recorder.record(interaction[self.model.USER_ID], scores, hidden, positive_u, positive_i)
+            scores = hidden if self.config["mask_history"] else scores
+        return interaction, scores, positive_u, positive_i
+
+    def _neg_sample_batch_eval(self, batched_data: tuple) -> tuple:
+        interaction, scores, positive_u, positive_i = super()._neg_sample_batch_eval(batched_data)
+        self._refuse_nan(scores)
+        return interaction, scores, positive_u, positive_i
+
+    def _refuse_nan(self, scores: torch.Tensor) -> None:
+        """RecBole would rank them, and get ordinary metrics; items that are left out have the score -inf."""
+        suspect = scores.amax(dim=-1).isnan()  # nan is the largest; looking at each score would take their memory again
+        if suspect.any() and not scores[suspect].isfinite().any(dim=-1).all():
+            raise TrainingError(f"{self.config['model']}: the scores of a whole row are nan; there is nothing to rank")
+
+    def _history_mask(self, eval_data: DataLoader) -> HistoryMask:
+        earlier = getattr(eval_data, "earlier_data", None)
+        if earlier is None:
+            raise ConfigError("mask_history needs the data as data_preparation() of this run split it")
+        rank, world = 0, 1
+        if not self.config["single_spec"]:
+            rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        return HistoryMask([subsample.whole(loader._dataset) for loader in earlier], eval_data._dataset, rank, world)
+
+    def _map_reduce(self, result: dict[str, float], num_sample: int) -> dict[str, float]:
+        """Every rank has evaluated the gathered rows of all, so the result is the whole set's already."""
+        return result
+
+    def _wait_for_all(self) -> None:
+        """Let no process look for a file that the first one may still be writing."""
+        if not self.config["single_spec"]:
+            torch.distributed.barrier()
+
+
+class SAMRecTrainer(SAMTrainer):
+    """Trains SAMRec: RecBole's loop, whose optimizer step takes the gradient at the worst neighbour."""
+
+
+GROWS_TREES = "it grows trees and is not trained by gradients"
+
+
+def require_gradients(model: nn.Module) -> None:
+    """Refuse SAM for a model that no gradient trains.
+
+    Raises:
+        ConfigError: Names the model and the reason.
+    """
+    name, counted = type(model).__name__, "it is computed from counts, not trained by gradients"
+    reason = {
+        "Random": "it has nothing to learn",
+        "NCEPLRec": counted,  # RecBole has it among the models that are trained
+        ModelType.TRADITIONAL: counted,
+        ModelType.DECISIONTREE: GROWS_TREES,
+    }
+    reason = reason.get(name) or reason.get(getattr(model, "type", None))
+    if reason is None and not any(p.requires_grad for p in model.parameters()):
+        reason = "it has no trainable parameters"
+    if reason:
+        raise no_sam(name, reason)
+
+
+def no_sam(name: str, reason: str) -> ConfigError:
+    """The error that says why SAM cannot be used with a model."""
+    return ConfigError(f"sam_rho cannot be used with {name}: {reason}; leave sam_rho out")
+
+
+def clip_arguments(value: Any) -> dict[str, Any] | None:
+    """The arguments of ``clip_grad_norm_`` from RecBole's dictionary or from a plain number.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if value is None or value is False:
+        return None
+    if isinstance(value, dict) and value.get("max_norm", 0) > 0:
+        return dict(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        return {"max_norm": float(value)}
+    raise ConfigError(f"clip_grad_norm={value}: give the largest norm as a number above 0, or {{'max_norm': 5.0}}")
+
+
+def amp_dtype(name: str | None) -> torch.dtype | None:
+    """The type that autocast computes in.
+
+    Raises:
+        ConfigError: It is not ``bfloat16`` or ``float16``.
+    """
+    kinds = {"bfloat16": torch.bfloat16, "bf16": torch.bfloat16, "float16": torch.float16, "fp16": torch.float16}
+    if name is not None and name not in kinds:
+        raise ConfigError(f"amp_dtype={name}: choose bfloat16 or float16")
+    return kinds.get(name)
+
+

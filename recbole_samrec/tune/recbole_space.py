@@ -1,0 +1,96 @@
+"""RecBole's files of search spaces: a line ``name type values`` for each parameter, read without running anything."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.settings import literal, nearest
+
+EXAMPLES = {"uniform": "0,1", "quniform": "0,1,0.1", "loguniform": "-8,0"}
+"""The ranges that RecBole 1.2.1 reads, each with an example of what it takes."""
+
+KINDS = ("choice", *EXAMPLES)
+
+_LINE = re.compile(r"\s*(\w+)\s+(?:(\w+)\s+)?(\S.*)")
+
+
+class Line(NamedTuple):
+    """What a line says, with natural bounds, and the place to name in errors."""
+
+    place: str
+    name: str
+    kind: str
+    values: list[Any]
+
+
+def holds_lines(text: str) -> bool:
+    """Whether a text begins as RecBole's lines do, a name and a word; RecBole has such files that end in ``.yaml``."""
+    lines = (line for line in text.splitlines() if _says_something(line))
+    return bool(re.match(r"\s*\w+\s+[^\s:]", next(lines, "")))
+
+
+def read_lines(text: str, origin: str) -> Iterator[Line]:
+    """Read lines such as ``learning_rate loguniform -8,0`` or ``mlp_hidden_size choice ['[64,64]','[128]']``.
+
+    As in RecBole, the bounds of ``loguniform`` are natural logarithms, of e^-8 and e^0 here, and a choice that is a
+    string holds the value that its text says, such as the list [64, 64]. Blank lines and comments (``#``) pass. RecBole
+    skips a line without a type; a list without one is taken as a choice here, anything else is an error.
+
+    Raises:
+        ConfigError: A line has another form; names file and line.
+    """
+    for number, line in enumerate(text.splitlines(), start=1):
+        if _says_something(line):
+            yield _read(line, f"{origin}, line {number}")
+
+
+def _says_something(line: str) -> bool:
+    return bool(line.strip()) and not line.strip().startswith("#")
+
+
+def _read(line: str, place: str) -> Line:
+    match = _LINE.fullmatch(line.rstrip())
+    kind = match and (match[2] or ("choice" if isinstance(literal(match[3]), list) else None))
+    if not kind:
+        raise ConfigError(
+            f"{place}: write name, type and values, such as learning_rate loguniform -8,0 "
+            "(a file in yaml has a name that ends in .yaml)"
+        )
+    name, values = match[1], match[3]
+    if kind not in KINDS:
+        raise ConfigError(f"{place}: {name}: RecBole's lines have no type {kind}; {nearest(kind, KINDS)}")
+    if kind != "choice":
+        return Line(place, name, kind, _numbers(values, kind, f"{place}: {name}"))
+    choices = _choices(values, f"{place}: {name}")
+    if not name.endswith("_num_interval"):  # "[5,10]" is an interval there, not a list
+        choices = [literal(value) if isinstance(value, str) else value for value in choices]
+    return Line(place, name, kind, choices)
+
+
+def _choices(text: str, place: str) -> list[Any]:
+    values = literal(text)
+    if not isinstance(values, (list, tuple)):
+        raise ConfigError(f"{place}: give the choices as a list, such as [0.01,0.001] or ['gelu','relu']")
+    return list(values)
+
+
+def _numbers(text: str, kind: str, place: str) -> list[float]:
+    values, example = literal(text), EXAMPLES[kind]
+    wanted = len(example.split(","))
+    if not isinstance(values, tuple) or len(values) != wanted or any(type(v) not in (int, float) for v in values):
+        raise ConfigError(f"{place}: {kind} takes {wanted} numbers with commas between them, such as {example}")
+    return [_exp(value, place) for value in values] if kind == "loguniform" else list(values)
+
+
+def _exp(exponent: float, place: str) -> float:
+    try:
+        value = math.exp(exponent)
+    except OverflowError:
+        value = math.inf
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{place}: the bounds of loguniform are natural logarithms, and e^{exponent} is out of range")
+    return value

@@ -1,0 +1,351 @@
+"""What a search tries: its parameters and their values, read from yaml, from RecBole's lines or from Python.
+
+In our format a setting has a list of values, or one of ``{uniform: [0, 1]}``, ``{loguniform: [0.01, 1]}``,
+``{quniform: [0, 1, 0.1]}``, ``{int: [1, 4]}`` and ``{choice: [1, 2]}``, all bounds as they are and included, or
+``{same_as: other_key}``, which takes the value of another parameter.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbole_samrec.compat.config import YamlLoader
+from recbole_samrec.config.validate import Declared, check_values, declarations
+from recbole_samrec.integration import registry
+from recbole_samrec.tune.recbole_space import holds_lines, read_lines
+from recbole_samrec.utils.errors import ConfigError, in_one_line
+from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, nearest
+
+EXAMPLE = "learning_rate: {loguniform: [0.0003, 0.003]}"
+SHAPES = {"uniform": "[0, 1]", "loguniform": "[0.01, 1]", "quniform": "[0, 1, 0.1]", "int": "[1, 4]"}
+"""The kinds of ranges, each with an example of what it takes."""
+
+SAME_AS = "same_as"
+
+NOT_SEARCHED = OF_ONE_RUN | DERIVED | frozenset(
+    "model dataset seed epochs eval_step metrics topk valid_metric valid_metric_bigger eval_args mask_history "
+    "repeatable benchmark_filename load_col unload_col unused_col rm_dup_inter filter_inter_by_user_or_item "
+    "val_interval threshold user_inter_num_interval item_inter_num_interval exact_time_order keep_na_tokens "
+    "train_fraction".split()
+)
+"""Keys that say what is measured, for how long and where: runs that differ in them cannot be ranked."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A setting that is searched, and what it may be.
+
+    Args:
+        name: The setting.
+        kind: "choice", "uniform", "loguniform", "quniform" or "int".
+        values: Those of a choice.
+        low: Smallest value of a range; included.
+        high: Largest value of a range; included.
+        step: What the values of "quniform" are multiples of; where it is whole, so are they.
+    """
+
+    name: str
+    kind: str
+    values: tuple[Any, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether equal ratios of values are drawn equally often."""
+        return self.kind == "loguniform"
+
+    @property
+    def numeric(self) -> bool:
+        """Whether all values are numbers."""
+        return self.kind != "choice" or all(map(_is_number, self.values))
+
+    def domain(self) -> Any:
+        """Ray Tune's domain, from which values are drawn."""
+        from ray import tune  # takes a second to import
+
+        if self.kind == "choice":
+            return tune.choice(list(self.values))
+        if self.kind == "int":
+            return tune.randint(self.low, self.high + 1)  # Ray leaves the upper end out
+        if self.kind == "quniform":
+            return tune.quniform(self.low, self.high, self.step)
+        return (tune.loguniform if self.logarithmic else tune.uniform)(self.low, self.high)
+
+    def plain(self, value: Any) -> Any:
+        """A drawn value as plain Python, that of a range in its type and on its grid."""
+        if self.kind == "choice":
+            return _plain(value)
+        if self.kind == "int":
+            return int(value)
+        if self.kind == "quniform":
+            value = round(float(value) / self.step) * self.step
+            return value if isinstance(value, int) else float(f"{value:.12g}")  # 0.3, not 0.30000000000000004
+        return float(value)
+
+    def describe(self) -> str:
+        """The values in words, such as ``0.01 to 1, logarithmic``."""
+        if self.kind == "choice":
+            return f"one of {', '.join(map(str, self.values))}" if len(self.values) > 1 else f"always {self.values[0]}"
+        extra = {"loguniform": ", logarithmic", "quniform": f" in steps of {self.step}", "int": ", whole numbers"}
+        return f"{_short(self.low)} to {_short(self.high)}{extra.get(self.kind, '')}"
+
+
+@dataclass(frozen=True)
+class Space:
+    """The parameters of a search.
+
+    Args:
+        parameters: What is drawn, in the order of the file.
+        follow: Further settings, each with the name of the parameter whose value it takes.
+    """
+
+    parameters: tuple[Parameter, ...]
+    follow: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of what is drawn."""
+        return [parameter.name for parameter in self.parameters]
+
+    def domains(self) -> dict[str, Any]:
+        """Ray Tune's domain for each parameter."""
+        return {parameter.name: parameter.domain() for parameter in self.parameters}
+
+    def grid(self) -> list[dict[str, Any]]:
+        """All combinations of values; the last parameter changes first.
+
+        Raises:
+            ConfigError: A parameter has a range, not a list of values.
+        """
+        for parameter in self.parameters:
+            if parameter.kind != "choice":
+                raise ConfigError(
+                    f"grid needs lists of values and {parameter.name} is a range; write "
+                    f"{parameter.name}: [{_short(parameter.low)}, {_short(parameter.high)}] or choose --search=random"
+                )
+        rows = itertools.product(*(parameter.values for parameter in self.parameters))
+        return [dict(zip(self.names, row, strict=True)) for row in rows]
+
+    def complete(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of a trial: its drawn values as plain Python values, and the settings that follow them.
+
+        Args:
+            drawn: A value for each parameter, perhaps as numpy's numbers.
+        """
+        settings = {parameter.name: parameter.plain(drawn[parameter.name]) for parameter in self.parameters}
+        return settings | {key: settings[leader] for key, leader in self.follow.items()}
+
+
+def read_space(file: Path) -> Space:
+    """Read a search space: our format from ``.yaml`` and ``.yml``, unless RecBole's lines are in it, as in other files.
+
+    Raises:
+        ConfigError: It cannot be read, or is wrong; names file and line.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"--space={file}: {error.strerror}; name a file that can be read") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--space={file}: it is no text in UTF-8; name a file such as space.yaml") from error
+    if file.suffix.lower() in (".yaml", ".yml") and not holds_lines(text):
+        return _space_of(*_read_yaml(text, str(file)), str(file))
+    lines = list(read_lines(text, str(file)))
+    parameters = [_parameter(line.place, line.name, line.kind, line.values) for line in lines]
+    for line, name in _repeated((line, line.name) for line in lines):
+        raise ConfigError(f"{line.place}: {name} is in the file twice; keep one of the lines")
+    return _space(parameters, {}, str(file))
+
+
+def space_of(mapping: Mapping[str, Any], origin: str) -> Space:
+    """A search space of our format from Python.
+
+    Args:
+        mapping: Such as ``{"sam_rho": {"loguniform": [0.02, 1]}, "n_layers": [1, 2]}``.
+        origin: What errors name as its place.
+
+    Raises:
+        ConfigError: An entry is wrong, or there is none.
+    """
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{origin}: there are no parameters in it; write entries such as {EXAMPLE}")
+    return _space_of(mapping, {}, origin)
+
+
+def default_space(model: str) -> Space:
+    """The search space of ``properties/search/<model>.yaml``.
+
+    Args:
+        model: A model, or a row of a comparison, that has such a file.
+
+    Raises:
+        ConfigError: There is none for it.
+    """
+    files = {file.stem: file for file in sorted((registry.PROPERTIES / "search").glob("*.yaml"))}
+    if model not in files:
+        raise ConfigError(
+            f"--model={model}: it has no search space of its own ({', '.join(files)} have one); "
+            f"give --space=FILE with lines such as {EXAMPLE}"
+        )
+    return read_space(files[model])
+
+
+def check_space(
+    space: Space,
+    origin: str,
+    known: Collection[str],
+    taken: Mapping[str, Any],
+    declared: Mapping[str, Declared] | None = None,
+) -> None:
+    """Check that a search space fits a model: its keys are read, free to be searched, and may be what is listed.
+
+    Args:
+        space: The search space.
+        origin: What errors name as its place.
+        known: The settings that something reads.
+        taken: Settings that the row fixes or the command line gives.
+        declared: What the settings may be; without it what RecBole's and our files say of every model's.
+
+    Raises:
+        ConfigError: Names the first key that is wrong, and the remedy.
+    """
+    declared = declarations(registry.settings_files()) if declared is None else declared
+    leaders = {name: name for name in space.names} | dict(space.follow)
+    parameters = {parameter.name: parameter for parameter in space.parameters}
+    for key, leader in leaders.items():
+        if key not in known:
+            raise ConfigError(f"{origin}: {key}: nothing reads a setting of this name; {nearest(key, known)}")
+        if key in NOT_SEARCHED:
+            raise ConfigError(
+                f"{origin}: {key}: it decides what is measured or where, so that trials that differ in it cannot be "
+                "ranked; take it out of the search space"
+            )
+        if key in taken:
+            raise ConfigError(
+                f"{origin}: {key} is to be searched, and is {taken[key]} by the row or by the command line; "
+                f"take it out of the search space (--space=FILE), or leave out --{key}"
+            )
+        parameter = parameters[leader]
+        for value in parameter.values or (parameter.low, parameter.high):
+            try:
+                check_values({key: value}, declared)
+            except ConfigError as error:
+                raise ConfigError(f"{origin}: {error}") from error
+
+
+def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The entries of a yaml file, and the place of each."""
+    try:
+        entries = yaml.load(text, Loader=YamlLoader)
+        node = yaml.compose(text, Loader=YamlLoader)
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{origin}: not a yaml file: {in_one_line(error)}") from error
+    if not isinstance(entries, dict):
+        raise ConfigError(f"{origin}: there are no parameters in it; write lines such as {EXAMPLE}")
+    places = [(f"{origin}, line {key.start_mark.line + 1}", key.value) for key, _ in node.value]
+    for place, name in _repeated(places):
+        raise ConfigError(f"{place}: {name} is in the file twice; keep one of the lines")
+    return entries, {name: place for place, name in places}
+
+
+def _repeated(named: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
+    """The pairs whose name, the second of them, came before."""
+    seen: set[str] = set()
+    return [(place, name) for place, name in named if name in seen or seen.add(name)]
+
+
+def _space_of(entries: Mapping[str, Any], places: Mapping[str, str], origin: str) -> Space:
+    parameters, follow = [], {}
+    for key, entry in entries.items():
+        name, place = str(key), places.get(str(key), origin)
+        if isinstance(entry, (list, tuple)):
+            entry = {"choice": entry}
+        if not isinstance(entry, Mapping) or len(entry) != 1:
+            ranges = ", ".join(f"{{{kind}: {example}}}" for kind, example in SHAPES.items())
+            raise ConfigError(f"{place}: {name}: give a list of values, or one of {ranges}, {{same_as: NAME}}")
+        kind, values = next(iter(entry.items()))
+        if kind == SAME_AS:
+            follow[name] = str(values)
+        else:
+            parameters.append(_parameter(place, name, str(kind), values))
+    names = [parameter.name for parameter in parameters]
+    for name, leader in follow.items():
+        if leader not in names:
+            hint = nearest(leader, names) if names else f"add a line such as {leader}: [0.1, 0.2]"
+            raise ConfigError(f"{places.get(name, origin)}: {name}: {leader} is no parameter of this space; {hint}")
+    return _space(parameters, follow, origin)
+
+
+def _space(parameters: list[Parameter], follow: dict[str, str], origin: str) -> Space:
+    if not parameters:
+        raise ConfigError(f"{origin}: there are no parameters in it; write lines such as {EXAMPLE}")
+    return Space(tuple(parameters), follow)
+
+
+def _parameter(place: str, name: str, kind: str, given: Any) -> Parameter:
+    place = f"{place}: {name}"
+    values = [_plain(value) for value in given] if isinstance(given, (list, tuple)) else None
+    if kind == "choice":
+        return Parameter(name, kind, _choices(place, values))
+    if kind not in SHAPES:
+        raise ConfigError(f"{place}: there is no range {kind}; {nearest(kind, [*SHAPES, 'choice', SAME_AS])}")
+    wanted = 3 if kind == "quniform" else 2
+    if values is None or len(values) != wanted or not all(map(_is_number, values)):
+        raise ConfigError(f"{place}: {kind} takes {wanted} numbers, such as {{{kind}: {SHAPES[kind]}}}; not {given}")
+    low, high, *steps = values
+    if not low < high:
+        raise ConfigError(f"{place}: {low} is not below {high}; write the lower bound first")
+    if kind == "loguniform" and low <= 0:
+        raise ConfigError(f"{place}: loguniform begins above 0, not at {low}; write a bound such as {high / 100:.4g}")
+    if kind == "int" and not all(isinstance(value, int) for value in values):
+        raise ConfigError(f"{place}: int takes whole numbers, such as {{int: [1, 4]}}; not {given}")
+    if steps:
+        _check_step(place, low, high, steps[0])
+    elif kind != "int":
+        low, high = float(low), float(high)
+    return Parameter(name, kind, low=low, high=high, step=steps[0] if steps else None)
+
+
+def _choices(place: str, values: list[Any] | None) -> tuple[Any, ...]:
+    if not values:
+        raise ConfigError(f"{place}: there is nothing to choose from; list the values, such as [0.1, 0.2]")
+    for index, value in enumerate(values):
+        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values[:index]):
+            raise ConfigError(f"{place}: {value} is listed twice; keep one of them")
+    return tuple(values)
+
+
+def _check_step(place: str, low: float, high: float, step: float) -> None:
+    if not 0 < step <= high - low:
+        raise ConfigError(f"{place}: a step of {step} does not fit from {low} to {high}; take a smaller one above 0")
+    for bound in (low, high):
+        if not math.isclose(bound / step, round(bound / step), abs_tol=1e-9):
+            raise ConfigError(f"{place}: {bound} is no multiple of the step {step}; choose bounds that are")
+
+
+def _plain(value: Any) -> Any:
+    """A value as plain Python: numpy's numbers as numbers, tuples and arrays as lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return value
+
+
+def _short(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:.4g}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

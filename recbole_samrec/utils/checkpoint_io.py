@@ -1,0 +1,287 @@
+"""Checkpoints that hold plain weights and plain data only, and are written so that none is ever half there.
+
+Reading never runs code: files are opened with torch's restricted loader, and anything it refuses, such as RecBole's
+own pickled checkpoints, is refused here with an explanation unless the caller trusts the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import secrets
+import signal
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextvars import ContextVar
+from enum import Enum
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import scipy.sparse
+import torch
+
+from recbole_samrec.utils.errors import CheckpointError
+from recbole_samrec.utils.settings import plain_config
+
+_KIND = "__kind__"
+_PLAIN = (str, int, float, bool, type(None), bytes, torch.Tensor)
+_trusted: ContextVar[bool] = ContextVar("trusted", default=False)
+
+
+def save(path: str | os.PathLike[str], state: dict[str, Any], previous: str | os.PathLike[str] | None = None) -> None:
+    """Write a state to a file so that the file is at every moment either the old one or the new one.
+
+    Args:
+        path: Where to write; its folder must exist.
+        state: Tensors, numbers, strings, arrays and sparse matrices in dictionaries, lists and tuples.
+        previous: A second file of the same folder, which holds the old state afterwards.
+
+    Raises:
+        CheckpointError: The file could not be written; what was there before is untouched.
+        TypeError: The state holds something that could not be read again safely.
+    """
+    path = Path(path)
+    plain_state = plain(state)
+    try:
+        with _uninterrupted(), writing(path, previous) as file:
+            torch.save(plain_state, file)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise CheckpointError(
+            f"{path}: the checkpoint could not be written ({_reason(error)}); free some space or choose another "
+            "folder with --run_dir, the last good checkpoint is kept"
+        ) from error
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the ``with`` block has ended: torch's writer aborts the process if it is stopped midway."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[tuple] = []
+    signal.signal(signal.SIGINT, lambda *event: pressed.append(event))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            handler(*pressed[0])
+
+
+@contextlib.contextmanager
+def writing(path: Path, previous: str | os.PathLike[str] | None = None) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of ``path`` when the ``with`` block has ended well, and not at all otherwise.
+
+    Args:
+        path: The file to be replaced; its folder must exist.
+        previous: A second file, which becomes what ``path`` was until now.
+
+    Yields:
+        A temporary file beside ``path``, named so that no other process writes into it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if previous is not None:
+            _keep(path, Path(previous))
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Make ``previous`` the file that ``path`` is, which keeps its own name until the new one takes it."""
+    link = previous.with_name(f".{previous.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    if not path.exists():
+        return
+    try:
+        os.link(path, link)
+        os.replace(link, previous)
+    except OSError:  # a file system without hard links
+        os.replace(path, previous)
+
+
+def load(path: str | os.PathLike[str], trust: bool | None = None) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU without running any code from it.
+
+    Args:
+        path: A file written by :func:`save`, or any dictionary that torch's restricted loader reads.
+        trust: Read pickled files too, which may run code; by default as set by :func:`trusting`.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, or pickled and not trusted.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint file")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # our own message says more
+            state = unpacked(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # a damaged file may mislead the loader into any error
+        if not (isinstance(error, pickle.UnpicklingError) and _is_pickled(path)):
+            raise CheckpointError(f"{path}: the checkpoint is damaged or none ({_reason(error)})") from error
+        if not (_trusted.get() if trust is None else trust):
+            raise CheckpointError(
+                f"{path}: this checkpoint is pickled (RecBole's own are) and could run code when it is read; "
+                "if you know where it comes from, say --trust_checkpoint=True"
+            ) from error
+        state = _unpickled(path)
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path}: not a checkpoint; it holds a {type(state).__name__}")
+    return state
+
+
+def _is_pickled(path: Path) -> bool:
+    """Whether a file that the restricted loader refuses is pickled at all: an archive of torch's, or a bare pickle."""
+    with open(path, "rb") as file:
+        start = file.read(2)
+    return start == b"PK" or (start[:1] == b"\x80" and start[1:] <= bytes([pickle.HIGHEST_PROTOCOL]))
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        return unpacked(torch.load(path, map_location="cpu", weights_only=False))
+    except Exception as error:  # unpickling may raise anything
+        raise CheckpointError(f"{path}: the pickled checkpoint cannot be read here ({_reason(error)})") from error
+
+
+def settings_in(state: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings that a checkpoint was made with.
+
+    Whether files are trusted is left out: that is for the user to say, never for a file.
+
+    Raises:
+        CheckpointError: It holds none.
+    """
+    stored = state.get("config")
+    if hasattr(stored, "final_config_dict"):  # RecBole's own, unpickled because the user trusts it
+        stored = plain_config(stored)
+    if not isinstance(stored, dict) or not all(isinstance(stored.get(key), str) for key in ("model", "dataset")):
+        raise CheckpointError(f"{path}: not a checkpoint of a run, it does not say with which settings it was made")
+    return {key: value for key, value in stored.items() if isinstance(key, str) and key != "trust_checkpoint"}
+
+
+@contextlib.contextmanager
+def trusting(trust: bool) -> Iterator[None]:
+    """Let :func:`load` read pickled files for the duration of a ``with`` block, if ``trust`` is true."""
+    token = _trusted.set(bool(trust))
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what torch's restricted loader reads: arrays and sparse matrices become labelled tensors.
+
+    Raises:
+        TypeError: The value, or one inside it, has no plain form.
+    """
+    if isinstance(value, (Enum, torch.device, torch.dtype, Path)):
+        return str(value)
+    if isinstance(value, (bool, int, float, str)):
+        return value if type(value) in _PLAIN else next(t for t in (int, float, str) if isinstance(value, t))(value)
+    if isinstance(value, torch.nn.Parameter):
+        return value.detach()
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
+        return plain(value.item())
+    if isinstance(value, np.ndarray):
+        return {_KIND: "array", "matrix": isinstance(value, np.matrix), "data": _array(value)}
+    if scipy.sparse.issparse(value):
+        return {_KIND: "sparse", **_sparse(value)}
+    if isinstance(value, OrderedDict):
+        return OrderedDict((key, plain(entry)) for key, entry in value.items())
+    if isinstance(value, dict):
+        return {plain(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        entries = [plain(entry) for entry in value]
+        return entries if isinstance(value, list) else tuple(entries)
+    if isinstance(value, (set, frozenset)):
+        return sorted(plain(entry) for entry in value)
+    raise TypeError(f"a checkpoint cannot hold a {type(value).__module__}.{type(value).__qualname__}")
+
+
+def unpacked(value: Any) -> Any:
+    """Turn the labelled tensors of :func:`plain` back into arrays and sparse matrices."""
+    if isinstance(value, dict) and value.get(_KIND) == "array":
+        array = _numpy(value["data"])
+        return np.asmatrix(array) if value["matrix"] else array
+    if isinstance(value, dict) and value.get(_KIND) == "sparse":
+        return _from_sparse(value)
+    if type(value) in (dict, OrderedDict):
+        return type(value)((key, unpacked(entry)) for key, entry in value.items())
+    if type(value) in (list, tuple):
+        return type(value)(unpacked(entry) for entry in value)
+    return value
+
+
+def _array(array: np.ndarray) -> Any:
+    """An array as a tensor, or as a list where torch has no such type (strings, objects)."""
+    if array.dtype == np.uint32:  # the state of numpy's generator
+        return {"uint32": torch.from_numpy(array.astype(np.int64))}
+    if array.dtype.kind in "biufc" and array.dtype.itemsize <= 16 and array.dtype != np.longdouble:
+        return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C", subok=False))
+    if array.dtype.kind in "USO":
+        entries = [plain(entry) for entry in np.asarray(array).ravel().tolist()]
+        return {"dtype": array.dtype.str, "shape": array.shape, "list": entries}
+    raise TypeError(f"a checkpoint cannot hold an array of {array.dtype}")
+
+
+def _numpy(stored: Any) -> np.ndarray:
+    if isinstance(stored, torch.Tensor):
+        return stored.numpy()
+    if "uint32" in stored:
+        return stored["uint32"].numpy().astype(np.uint32)
+    array = np.empty(len(stored["list"]), dtype=stored["dtype"])
+    for place, entry in enumerate(stored["list"]):  # one by one: lists in an array of objects stay lists
+        array[place] = unpacked(entry)
+    return array.reshape(stored["shape"])
+
+
+def _sparse(matrix: Any) -> dict[str, Any]:
+    """A sparse matrix by its own compressed rows or columns; other formats by compressed rows."""
+    rows = matrix if matrix.format in ("csr", "csc") else matrix.tocsr()
+    parts = {name: _array(getattr(rows, name)) for name in ("data", "indices", "indptr")}
+    is_array = isinstance(matrix, scipy.sparse.sparray)
+    return {"format": matrix.format, "by": rows.format, "array": is_array, "shape": list(matrix.shape), **parts}
+
+
+def _from_sparse(stored: dict[str, Any]) -> Any:
+    kind = "array" if stored["array"] else "matrix"
+    build = getattr(scipy.sparse, f"csc_{kind}" if stored["by"] == "csc" else f"csr_{kind}")
+    parts = tuple(_numpy(stored[name]) for name in ("data", "indices", "indptr"))
+    return build(parts, shape=tuple(stored["shape"])).asformat(stored["format"])
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut; not every system can open a folder."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error, or of the system's own error that it hides."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

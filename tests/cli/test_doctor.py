@@ -1,0 +1,158 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from recbole_samrec.cli import doctor
+from recbole_samrec.version import REQUIRES
+from tests.helpers.paths import ROOT
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """The versions that the doctor finds; change it to spoil the installation."""
+    versions = {name.split("[")[0]: oldest for name, oldest in REQUIRES.items()} | {"recbole": "1.2.1"}
+    monkeypatch.setattr(doctor, "_installed", versions.get)
+    monkeypatch.setattr(doctor, "_quiet_import", sys.modules.get)
+    return versions
+
+
+def bad() -> dict[str, doctor.Finding]:
+    return {one.name: one for one in doctor.versions() if one.bad}
+
+
+def test_the_oldest_versions_are_enough(installed):
+    assert not bad()
+
+
+def test_this_environment_is_well():
+    assert not bad()
+
+
+@pytest.mark.parametrize(
+    ("package", "version", "state", "remedy"),
+    [
+        ("recbole", None, "missing", "pip install --no-deps recbole==1.2.1"),
+        ("recbole", "1.2.0", "wrong", "pip install --no-deps recbole==1.2.1"),
+        ("numpy", "1.26.4", "too old", 'pip install "numpy>=2.0"'),
+        ("torch", "2.5.1+cu124", "too old", 'pip install "torch>=2.6"'),
+        ("ray", None, "missing", 'pip install "ray[tune]>=2.50"'),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_command_that_mends_it(installed, package, version, state, remedy):
+    installed[package] = version
+    found = bad()
+    assert list(found) == [package]
+    assert (found[package].state, found[package].remedy) == (state, remedy)
+
+
+def test_a_package_that_cannot_be_imported_is_broken(installed, monkeypatch):
+    def fails(module):
+        if module == "ray":
+            raise AttributeError("module 'numpy' has no attribute 'bool8'\nmore")
+
+    monkeypatch.setattr(doctor, "_quiet_import", fails)
+    found = bad()
+    assert list(found) == ["ray"]
+    assert found["ray"].state == "broken"
+    assert found["ray"].remedy == 'pip install --force-reinstall --no-deps "ray==2.50"'
+    assert found["ray"].found.endswith("no attribute 'bool8'")
+
+
+def test_an_old_python_is_wrong(installed, monkeypatch):
+    monkeypatch.setattr(doctor.platform, "python_version", lambda: "3.10.13")
+    assert bad()["python"].state == "too old"
+
+
+@pytest.mark.parametrize(
+    ("version", "numbers"),
+    [("2.13.0+cpu", (2, 13)), ("1.2.1", (1, 2, 1)), ("2.0", (2,)), ("3.0.0rc1", (3,)), ("", ())],
+)
+def test_versions_are_compared_by_their_numbers(version, numbers):
+    assert doctor._release(version) == numbers
+
+
+def test_every_mend_is_listed():
+    from recbole_samrec import compat
+
+    assert [one.name for one in doctor.mends()] == list(compat.MENDS)
+
+
+def test_found_and_missing_data_sets(tmp_path):
+    folder = tmp_path / "ml-1m"
+    folder.mkdir()
+    (folder / "ml-1m.inter").write_text("user_id:token\titem_id:token\n1\t2\n")
+    found = {one.name: one for one in doctor.data_sets(str(tmp_path))}
+    assert "ml-1m" in found["ml-1m"].found
+    assert found["Amazon_Beauty"].state == "not here"
+    assert "python -m recbole_samrec data Amazon_Beauty " in found["Amazon_Beauty"].remedy
+    assert not any(one.bad for one in found.values())
+
+
+def test_the_status_says_whether_something_required_is_missing(installed, capsys):
+    assert doctor.main([]) == 0
+    assert capsys.readouterr().out.endswith("All is well.\n")
+    installed["recbole"] = None
+    assert doctor.main([]) == 1
+    assert "\n  pip install --no-deps recbole==1.2.1\n" in capsys.readouterr().out
+
+
+def test_tables_are_plain_and_narrow_when_piped(installed, capsys):
+    doctor.main([])
+    tables = capsys.readouterr().out.split("If you want more:")[0]
+    assert tables.isascii()
+    assert max(map(len, tables.splitlines())) <= 80
+
+
+def test_without_rich_the_report_is_still_printed(installed, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "rich", None)
+    installed["rich"] = None
+    assert doctor.main([]) == 1
+    assert 'pip install "rich>=13.7"' in capsys.readouterr().out
+
+
+def test_rescue_reports_when_the_doctor_was_asked_for(installed, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["-m", "doctor"])
+    with pytest.raises(SystemExit) as stop:
+        doctor.rescue(RuntimeError("torch is half there"))
+    assert stop.value.code == 1
+    assert "torch is half there" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("package", "remedy"), [("numpy", ". .venv/bin/activate), or see"), ("recbole", "pip install --no-deps recbole==")]
+)
+def test_a_command_without_a_package_says_what_to_do_in_a_line(monkeypatch, capsys, package, remedy):
+    for program in ("-m", "/bin/recbole-samrec", "run_recbole.py"):
+        monkeypatch.setattr(sys, "argv", [program, "compare"])
+        with pytest.raises(SystemExit) as stop:
+            doctor.rescue(ModuleNotFoundError("not there", name=package))
+        (line,) = capsys.readouterr().err.splitlines()
+        assert stop.value.code == 2
+        assert line.startswith(f"error: {sys.executable} has no {package}: ") and remedy in line
+    doctor.rescue(ModuleNotFoundError("a defect of ours", name="recbole_samrec.nothing"))
+
+
+def test_rescue_says_how_to_install_recbole(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "doctor"])
+    with pytest.raises(ImportError, match="pip install --no-deps recbole=="):
+        doctor.rescue(ModuleNotFoundError("No module named 'recbole'", name="recbole"))
+    doctor.rescue(ValueError("anything else is for the caller to raise"))
+
+
+@pytest.mark.parametrize("package", ["recbole", "ray", "torch"])
+def test_the_command_works_although_a_package_is_missing(tmp_path, package):
+    # A file in front of the package, which is what a missing module looks like.
+    (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('not there', name={package!r})\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    run = subprocess.run(
+        [sys.executable, "-m", "recbole_samrec", "doctor"],
+        env=os.environ | {"PYTHONPATH": path, "COLUMNS": "80"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in run.stderr
+    assert package in run.stdout
+    assert run.returncode == 1

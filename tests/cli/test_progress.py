@@ -1,0 +1,134 @@
+"""What a user sees of a run."""
+
+import io
+import math
+import re
+
+import pytest
+from rich.console import Console
+
+from recbole_samrec.cli import progress
+from recbole_samrec.cli.progress import Bar, Lines, how_it_ended, show_comparison, show_result, shown, watch
+
+METRICS = {f"{name}@{k}": k / 100 for name in ("recall", "mrr", "ndcg", "hr", "precision") for k in (5, 10, 20)}
+
+
+def terminal(width):
+    return Console(file=io.StringIO(), force_terminal=True, width=width, _environ={"TERM": "xterm-256color"})
+
+
+def frames(console):
+    """Every state of every line that was drawn."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+    return [line for line in re.split(r"[\r\n]+", text) if line]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still; ``clock.now`` sets it."""
+
+    class Clock:
+        now = 0.0
+
+    monkeypatch.setattr(progress.time, "monotonic", lambda: Clock.now)
+    return Clock
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("metric", ["NDCG@10", "Precision@10", "AveragePopularity@10"])
+def test_the_bar_is_one_line(width, metric, clock):
+    console = terminal(width)
+    with watch(console, "SAMRec on " + "Amazon_Sports_and_Outdoors" * 4, 1000, metric) as bar:
+        assert isinstance(bar, Bar)
+        bar.epoch_started(998, 2)
+        clock.now = 36000.0
+        for epoch in (998, 999):
+            bar.epoch_started(epoch, 2)
+            bar.stepped()
+            bar.stepped()
+            bar.trained(epoch, 651.55, 1.0)
+            bar.validated(epoch, 0.1234, {}, epoch == 998)
+    drawn = frames(console)
+    assert max(map(len, drawn)) <= width
+    last = re.fullmatch(r"epoch 1000/1000 (\S+) loss 651.5  (\S+) 0.1234  best 0.1234  0:00:00 left", drawn[-1])
+    assert last and len(last[1]) >= 4
+    assert last[2] == (metric if len(metric) <= 12 else "valid")
+
+
+def test_time_left_is_that_of_whole_epochs_with_their_validation(clock):
+    lines = Lines(Console(file=io.StringIO()), 10, "NDCG@10")
+    lines.epoch_started(4, 10)  # a run that goes on
+    assert lines.left == "-:--:--"
+    lines.trained(4, 1.0, 1.0)
+    clock.now = 60.0  # of which most was validation
+    lines.validated(4, 0.1, {}, True)
+    assert lines.left == "0:05:00"
+    lines.epoch_started(5, 10)
+    for _ in range(25):  # a model that trains in rounds has more steps than announced
+        lines.stepped()
+    assert lines.done == 6
+
+
+def test_lines_of_a_log(clock):
+    console = Console(file=io.StringIO(), width=40)
+    with watch(console, "SAMRec on ml-1m", 3, "NDCG@10", best=0.5) as lines:
+        assert isinstance(lines, Lines)
+        for epoch, loss in enumerate((2.5, 1.5, 1.25)):
+            lines.epoch_started(epoch, 1)
+            clock.now += 10
+            lines.trained(epoch, loss, 10.0)
+            if epoch == 1:
+                lines.validated(epoch, 0.75, {}, True)
+    assert console.file.getvalue() == (
+        "epoch 1/3  loss 2.5000  NDCG@10 -  best 0.5000  0:00:20 left\n"
+        "epoch 2/3  loss 1.5000  NDCG@10 0.7500  best 0.7500  0:00:10 left\n"
+        "epoch 3/3  loss 1.2500  NDCG@10 -  best 0.7500  0:00:00 left\n"
+    )
+
+
+def test_the_best_score_of_no_run_is_none():
+    for worst in (math.inf, -math.inf):
+        assert Lines(Console(), 1, "AUC", worst).best is None
+
+
+def test_figures_are_short():
+    figures = [None, 0.12345, -0.5, 12.34567, 651.558, 12345.6, 1234567.0]
+    assert [shown(figure) for figure in figures] == ["-", "0.1235", "-0.5000", "12.3457", "651.6", "12345.6", "1.2e+06"]
+
+
+def printed(show, *arguments):
+    console = Console(file=io.StringIO(), width=80)
+    show(console, *arguments)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    return [re.split(r"\s*[│┃]\s*", line)[1:-1] for line in lines if line[0] in "│┃"]
+
+
+RUN = {"label": "SAMRec", "dataset": "ml-1m", "epochs_run": 18, "config": {"epochs": 99, "valid_metric": "NDCG@10"}}
+
+
+def test_the_table_of_a_result():
+    result = {**RUN, "best_epoch": 7, "valid": METRICS, "test": METRICS}
+    cells = printed(show_result, result)
+    assert cells[0] == ["", "HR", "NDCG", "MRR", "RECALL", "PRECISION"]
+    assert [row[0] for row in cells[1:]] == [f"{part} K = {k}" for part in ("valid", "test") for k in (5, 10, 20)]
+    assert cells[1][1:] == ["0.0500"] * 5 and cells[6][1:] == ["0.2000"] * 5
+
+
+def test_the_table_of_a_result_without_cut_offs_or_without_a_part():
+    result = {**RUN, "best_epoch": None, "valid": None, "test": {"auc": 0.5, "logloss": 1}}
+    assert printed(show_result, result) == [["", "AUC", "LOGLOSS"], ["test", "0.5000", "1.0000"]]
+    assert printed(show_result, {**result, "test": None}) == [[""]]
+
+
+def test_a_result_says_whether_training_converged():
+    result = {**RUN, "best_epoch": 7, "valid": METRICS, "test": METRICS}
+    assert how_it_ended(result) == "converged: no better NDCG@10 in the 10 epochs after epoch 8"
+    assert how_it_ended({**result, "epochs_run": 99}).startswith("not converged within epochs=99: NDCG@10 may")
+    assert how_it_ended({**result, "valid": None}) == how_it_ended({**result, "best_epoch": None}) == ""
+
+
+def test_the_table_of_a_run_scored_again():
+    scores = {False: {"valid": None, "test": METRICS}, True: {"valid": None, "test": METRICS}}
+    cells = printed(show_comparison, "SAMRec on ml-1m, runs/x/best.pth", scores)
+    assert [row[0] for row in cells[1:]] == [f"test{way} K = {k}" for way in ("", ", masked") for k in (5, 10, 20)]

@@ -1,0 +1,87 @@
+"""Training on a share of the users: which they are, and what stays whole."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recbole_samrec.evaluator import test_ranks
+from tests.helpers.command import SMALL, main, succeed
+from tests.helpers.tiny import build, make_config, random_events, write_events
+
+
+@pytest.fixture
+def data(own_folder):
+    """Users with histories of random items."""
+    write_events("dataset", "tiny", random_events(users=40, items=25))
+    return own_folder
+
+
+def users_of(config):
+    """The users of all training batches, and the number of targets."""
+    loaders, _, _ = build(config)
+    users, targets = set(), 0
+    for batch in loaders[0]:
+        users |= set(batch["user_id"].tolist())
+        targets += int((batch["item_id"] > 0).sum())
+    return users, targets
+
+
+@pytest.mark.parametrize("training", ["packed", "prefix"])
+def test_a_larger_share_holds_the_smaller_ones(data, training):
+    def of(share, seed=1):
+        config = make_config("SAMRec", "dataset", training=training, train_fraction=share, seed=seed)
+        return users_of(config)
+
+    (all_users, all_targets), (half, few), (most, many) = of(1.0), of(0.5), of(0.8)
+    assert len(all_users) == 40 and len(half) == 20 and len(most) == 32 and half < most < all_users
+    assert few < many < all_targets
+    assert of(0.5) == of(0.5) and of(0.5)[0] != of(0.5, seed=2)[0]
+
+
+def test_packed_and_prefix_train_on_the_same_users(data):
+    both = [
+        users_of(make_config("SAMRec", "dataset", training=kind, train_fraction=0.3, seed=5))
+        for kind in ("packed", "prefix")
+    ]
+    assert both[0] == both[1]
+
+
+def test_the_test_and_the_histories_stay_whole(data):
+    kept = []
+    for share in (1.0, 0.25):
+        folder = Path(f"run-{share}")
+        succeed("run", "--dataset=tiny", f"--run_dir={folder}", f"--train_fraction={share}", *SMALL)
+        kept.append(test_ranks.load(folder / "ranks.npz"))
+    assert kept[0].test == kept[1].test
+    for column in ("history", "popularity"):
+        assert np.array_equal(kept[0].frame[column], kept[1].frame[column])
+    assert (kept[1].frame["masked_rank"] >= kept[1].frame["rank"] - kept[1].frame["history"]).all()
+    assert (kept[1].frame["masked_rank"] < kept[1].frame["rank"]).any()
+    assert json.loads((folder / "result.json").read_text())["config"]["train_fraction"] == 0.25
+
+
+def test_a_model_with_a_vector_for_each_user_refuses(data):
+    said = main("run", "--model=BPR", "--dataset=tiny", "--train_fraction=0.5")
+    assert said.status == 2
+    assert "with BPR: it learns a vector for each user (user_embedding.weight)" in " ".join(said.err.split())
+
+
+@pytest.mark.parametrize("model", ["ItemKNN", "EASE", "FPMC", "MultiVAE"])
+def test_models_that_know_users_by_their_training_data_refuse(data, model):
+    said = main("run", f"--model={model}", "--dataset=tiny", "--train_fraction=0.5", "--epochs=1")
+    assert said.status == 2 and f"train_fraction cannot be used with {model}" in said.err
+
+
+def test_as_many_users_as_items_are_no_reason(own_folder):
+    """Then a table of items has as many rows as one of users."""
+    write_events("dataset", "tiny", [(f"u{u}", f"i{(u + k) % 20}", 10 * u + k) for u in range(20) for k in range(6)])
+    succeed("run", "--dataset=tiny", "--train_fraction=0.5", *SMALL)
+    succeed("run", "--model=Pop", "--dataset=tiny", "--train_fraction=0.5")
+
+
+@pytest.mark.parametrize("share", [0, 1.5, -1])
+def test_a_share_out_of_range_is_refused(data, share):
+    said = main("run", "--dataset=tiny", f"--train_fraction={share}")
+    assert said.status == 2 and "above 0 and at most 1" in said.err

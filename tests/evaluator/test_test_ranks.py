@@ -1,0 +1,125 @@
+"""The places of test items: those that RecBole's metrics count, kept for every run."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from recbole_samrec.evaluator import test_ranks
+from recbole_samrec.utils.errors import DataError
+from tests.helpers.command import SMALL, succeed
+from tests.helpers.tiny import cyclic, random_events, write_events
+
+PROTOCOL = [
+    "--epochs=2",
+    "--repeatable=True",
+    "--eval_args={'split':{'LS':'valid_and_test'},'order':'TO','mode':'full'}",
+    "--load_col={'inter':['user_id','item_id','timestamp']}",
+]
+
+
+@pytest.fixture
+def data(own_folder):
+    """Users with histories of random items."""
+    write_events("dataset", "tiny", random_events(users=30, items=25))
+    return own_folder
+
+
+def trained(folder, *arguments):
+    """The result of a run, and its ranks."""
+    succeed("run", "--dataset=tiny", f"--run_dir={folder}", *arguments)
+    return json.loads(Path(folder, "result.json").read_text()), test_ranks.load(Path(folder, "ranks.npz"))
+
+
+def metrics(rank):
+    """HR and NDCG by their definition."""
+    found = {k: rank <= k for k in (5, 10, 20)}
+    hr = {f"hr@{k}": hit.mean() for k, hit in found.items()}
+    return hr | {f"ndcg@{k}": np.where(hit, 1 / np.log2(rank + 1), 0).mean() for k, hit in found.items()}
+
+
+def test_places_without_and_with_equal_scores():
+    scores = torch.tensor([[-math.inf, 3.0, 1.0, 2.0, 0.5], [-math.inf, 1.0, 1.0, 1.0, 1.0]])
+    rows, items = torch.tensor([0, 0, 0, 1]), torch.tensor([1, 3, 4, 2])
+    assert test_ranks.places(scores[:1], rows[:3], items[:3], best=1).tolist() == [1, 2, 4]
+    listed = torch.topk(scores, 2, dim=-1).indices[1].tolist()
+    tied = test_ranks.places(scores[1:], torch.zeros(4, dtype=int), torch.tensor([1, 2, 3, 4]), best=2).tolist()
+    assert {item: place for item, place in zip([1, 2, 3, 4], tied, strict=True) if place < 3} == {
+        item: place for place, item in enumerate(listed, 1)
+    }
+    assert sorted(tied) == [1, 2, 3, 3]  # behind the list, and not on it however the rest is ordered
+
+
+@pytest.mark.parametrize("model", ["SAMRec", "Pop", "BPR", "GRU4Rec"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_ranks_give_the_reported_metrics(data, model, masked):
+    result, kept = trained("one", f"--model={model}", f"--mask_history={masked}", *PROTOCOL)
+    wanted = metrics(kept.frame["masked_rank" if masked else "rank"])
+    for name, value in wanted.items():
+        assert result["test"][name] == pytest.approx(value, abs=1e-6), name  # RecBole counts in float32 at times
+    if model != "Pop":  # many of its items have the same score, and their order is nobody's
+        assert (kept.frame["masked_rank"] <= kept.frame["rank"]).all()
+
+
+def test_what_is_told_of_each_test_event(data):
+    """Counted again from the file, by hand."""
+    _, kept = trained("one", *SMALL)
+    lines = [line.split("\t") for line in Path("dataset/tiny/tiny.inter").read_text().splitlines()[1:]]
+    users = {}
+    for user, item, _ in sorted(lines, key=lambda line: int(line[2])):
+        users.setdefault(user, []).append(item)
+    training = [item for items in users.values() for item in items[:-2]]
+    assert kept.frame["history"].tolist() == [len(users[user]) - 1 for user in sorted(users)]
+    assert kept.frame["popularity"].tolist() == [training.count(users[user][-1]) for user in sorted(users)]
+
+
+def test_masked_places_leave_the_history_out(own_folder):
+    """On a circle that is gone round once, the model that knows it best ranks nothing that was there before."""
+    write_events("dataset", "tiny", cyclic(users=60, items=30, length=10))
+    _, kept = trained("one", "--sam_rho=0", *SMALL)
+    frame = kept.frame
+    assert (frame["masked_rank"] >= frame["rank"] - frame["history"]).all()
+    assert (frame["masked_rank"] < frame["rank"]).any()
+
+
+def test_all_models_rank_the_same_items_for_the_same_users(data):
+    tests = {m: trained(m, f"--model={m}", *PROTOCOL)[1].test for m in ("SAMRec", "BPR", "Pop", "FPMC")}
+    assert len(set(tests.values())) == 1
+
+
+def test_another_test_set_has_another_hash(data):
+    _, one = trained("one", *SMALL)
+    write_events("dataset", "tiny", random_events(users=30, items=25, seed=1))
+    _, other = trained("other", *SMALL)
+    assert one.test != other.test
+
+
+@pytest.mark.parametrize("damage", ["none", "empty", "no zip", "cut", "flipped", "packed otherwise", "another array"])
+def test_a_damaged_file_is_an_error(tmp_path, damage):
+    file = tmp_path / "ranks.npz"
+    columns = {name: np.arange(1, 400) for name in test_ranks.COLUMNS}
+    test_ranks.Ranks(pd.DataFrame(columns), "hash").save(file)
+    whole = file.read_bytes()
+    if damage == "none":
+        assert test_ranks.load(file).frame["rank"].tolist() == list(range(1, 400))
+        return
+    if damage == "another array":
+        with open(file, "wb") as stream:
+            np.save(stream, np.arange(3))
+    else:
+        method = whole.index(b"PK\x01\x02") + 10  # of the first array, as the archive's table says
+        file.write_bytes(
+            {
+                "empty": b"",
+                "no zip": b"PK no archive",
+                "cut": whole[: len(whole) // 2],
+                "flipped": whole[:200] + bytes(byte ^ 255 for byte in whole[200:240]) + whole[240:],
+                "packed otherwise": whole[:method] + b"\x63" + whole[method + 1 :],
+            }[damage]
+        )
+    with pytest.raises(DataError, match=r"no ranks of a run.*rm .*ranks\.npz"):
+        test_ranks.load(file)

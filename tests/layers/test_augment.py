@@ -1,0 +1,116 @@
+"""Crop, mask and reorder do to each row what their definitions say, and choose uniformly."""
+
+import torch
+
+from recbole_samrec.layers.augment import augment, crop, mask, reorder
+
+MASK = 99
+RATES = {"crop_rate": 0.6, "mask_rate": 0.3, "reorder_rate": 0.6}
+LENGTHS = (1, 2, 3, 5, 9, 10)
+
+
+def rows(*lengths, width=10):
+    """Left-aligned rows that hold 1, 2, 3 and so on, and their lengths."""
+    lengths = torch.tensor(lengths)
+    place = torch.arange(width)
+    return (place + 1) * (place < lengths[:, None]), lengths
+
+
+def shares(kinds, draws):
+    """How often each of some outcomes was drawn."""
+    found, counts = torch.unique(kinds, dim=0, return_counts=True)
+    return found.tolist(), counts / draws
+
+
+def test_a_crop_is_a_stretch_of_the_row_of_the_length_that_the_rate_says():
+    torch.manual_seed(0)
+    kept = {1: 1, 2: 1, 3: 1, 5: 3, 9: 5, 10: 6}  # floor(0.6 n), at least 1
+    for _ in range(50):
+        items, lengths = crop(*rows(*LENGTHS), 0.6)
+        assert lengths.tolist() == [kept[n] for n in LENGTHS]
+        for row, size, length in zip(items.tolist(), lengths.tolist(), LENGTHS, strict=True):
+            first = row[0]
+            assert row == [*range(first, first + size), *[0] * (10 - size)] and first + size - 1 <= length
+    whole, lengths = rows(*LENGTHS)
+    assert torch.equal(crop(whole, lengths, 1.0)[0], whole)
+    assert crop(whole, lengths, 0.0)[1].tolist() == [1] * len(LENGTHS)
+
+
+def test_every_stretch_is_as_likely():
+    torch.manual_seed(0)
+    items, _ = crop(*rows(*[5] * 20_000, width=7), 0.6)
+    found, share = shares(items, 20_000)
+    assert found == [[1, 2, 3, 0, 0, 0, 0], [2, 3, 4, 0, 0, 0, 0], [3, 4, 5, 0, 0, 0, 0]]
+    torch.testing.assert_close(share, torch.full((3,), 1 / 3), atol=0.02, rtol=0)
+
+
+def test_a_mask_replaces_as_many_items_as_the_rate_says_and_nothing_else():
+    torch.manual_seed(0)
+    replaced = {1: 0, 2: 0, 3: 0, 5: 1, 9: 2, 10: 3}  # floor(0.3 n)
+    before, lengths = rows(*LENGTHS)
+    for _ in range(50):
+        items, sizes = mask(before, lengths, 0.3, MASK)
+        masked = items == MASK
+        assert masked.sum(1).tolist() == [replaced[n] for n in LENGTHS]
+        assert torch.equal(items[~masked], before[~masked]) and (before[masked] > 0).all()
+        assert torch.equal(sizes, lengths)
+    assert torch.equal(mask(before, lengths, 1.0, MASK)[0], before.clamp(max=1) * MASK)
+
+
+def test_every_choice_of_masked_items_is_as_likely():
+    torch.manual_seed(0)
+    items, _ = mask(*rows(*[4] * 30_000, width=6), 0.5, MASK)
+    found, share = shares(items, 30_000)
+    assert len(found) == 6  # 4 over 2
+    torch.testing.assert_close(share, torch.full((6,), 1 / 6), atol=0.02, rtol=0)
+
+
+def test_a_reordered_row_holds_the_same_items_and_only_a_stretch_of_it_moved():
+    torch.manual_seed(0)
+    moved = {1: 0, 2: 1, 3: 1, 5: 3, 9: 5, 10: 6}  # floor(0.6 n)
+    before, lengths = rows(*LENGTHS)
+    for _ in range(50):
+        items, sizes = reorder(before, lengths, 0.6)
+        assert torch.equal(sizes, lengths)
+        for row, length in zip(items.tolist(), LENGTHS, strict=True):
+            assert sorted(row[:length]) == list(range(1, length + 1)) and not any(row[length:])
+            away = [place for place, item in enumerate(row[:length], 1) if item != place]
+            assert not away or away[-1] - away[0] < moved[length]
+    assert torch.equal(reorder(before, lengths, 0.0)[0], before)
+
+
+def test_every_order_is_as_likely_and_every_stretch():
+    torch.manual_seed(0)
+    items, _ = reorder(*rows(*[3] * 30_000, width=4), 1.0)
+    found, share = shares(items, 30_000)
+    assert len(found) == 6
+    torch.testing.assert_close(share, torch.full((6,), 1 / 6), atol=0.02, rtol=0)
+    items, _ = reorder(*rows(*[4] * 30_000, width=4), 0.5)  # each of 3 pairs is swapped or not
+    found, share = shares(items, 30_000)
+    assert found == [[1, 2, 3, 4], [1, 2, 4, 3], [1, 3, 2, 4], [2, 1, 3, 4]]
+    torch.testing.assert_close(share, torch.tensor([3, 1, 1, 1]) / 6, atol=0.02, rtol=0)
+
+
+def test_shares_are_rounded_as_decimal_numbers():
+    items, lengths = rows(100, width=100)
+    assert crop(items, lengths, 0.29)[1].item() == 29  # 0.29 * 100 is 28.999999999999996
+
+
+def test_each_row_is_changed_in_one_of_the_three_ways():
+    torch.manual_seed(0)
+    before, lengths = rows(*[10] * 30_000)
+    items, sizes = augment(before, lengths, mask_item=MASK, **RATES)
+    cropped, masked = sizes == 6, (items == MASK).any(1)
+    reordered = (sizes == 10) & ~masked
+    assert ((items == MASK).sum(1) == 3 * masked).all() and not (cropped & masked).any()
+    assert torch.equal(items[reordered].sort(1)[0], before[reordered])
+    share = torch.stack([cropped, masked, reordered]).double().mean(1)
+    torch.testing.assert_close(share, torch.full((3,), 1 / 3, dtype=torch.float64), atol=0.02, rtol=0)
+
+
+def test_the_same_draws_give_the_same_views():
+    views = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        views.append(augment(*rows(*LENGTHS), mask_item=MASK, **RATES)[0])
+    assert torch.equal(views[0], views[1]) and not torch.equal(views[0], views[2])

@@ -1,0 +1,110 @@
+"""What is said of RecBole's behaviour is said where it applies, with the right numbers, and is true."""
+
+import random
+
+import pytest
+import torch
+from recbole.data import create_dataset, data_preparation
+
+from recbole_samrec.quick_start.recbole_warnings import warnings_about
+from tests.helpers.tiny import cyclic, make_config, random_events, write_events
+
+LATE = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+
+
+def prepared(folder, model, events=None, **settings):
+    """Configuration, data set and loaders."""
+    write_events(folder, "tiny", events or random_events())
+    config = make_config(model, folder, **settings)
+    dataset = create_dataset(config)
+    return config, dataset, data_preparation(config, dataset)
+
+
+def said(folder, model, events=None, **settings):
+    return "\n".join(warnings_about(*prepared(folder, model, events, **settings)))
+
+
+def test_the_history_of_sequences(own_folder):
+    words = "full ranking leaves items in it that the user had before"
+    assert words in said(own_folder, "SASRec")
+    assert words not in said(own_folder, "SASRec", mask_history=True)
+    assert words not in said(own_folder, "BPR")
+    assert words not in said(own_folder, "SASRec", eval_args={**LATE, "mode": "uni100"})
+
+
+@pytest.mark.parametrize("model", ["SASRec", "BPR"])
+def test_items_that_nobody_had(own_folder, model):
+    """An item that is only somebody's first is in no row's target, and counts as had."""
+    events = [(f"u{user}", item, time) for user in range(3) for time, item in enumerate(f"{user}abcd")]
+    columns = {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}
+    folder = write_events(own_folder, "tiny", events)
+    (folder / "tiny.item").write_text("item_id:token\tclass:token\n" + "".join(f"{item}\tx\n" for item in "abc0123xyz"))
+    text = said(own_folder, model, events, load_col=columns)  # 3 is not had, nor are x, y and z
+    assert "4 items of the .item file occur in no interaction" in text
+    assert "occur in no interaction" not in said(own_folder, model, events)
+
+
+def test_sampled_evaluation(own_folder):
+    words = "sampled evaluation draws with replacement, anew at each evaluation"
+    general = said(own_folder, "BPR", eval_args={"mode": "uni100"})
+    assert words in general and "had before" not in general
+    late = said(own_folder, "SASRec", eval_args={**LATE, "mode": "uni100"})
+    assert f"{words}, and may draw what the user had before" in late and "merges" not in late
+    for kind in ("RS", "TS"):
+        args = {"split": {kind: [0.6, 0.2, 0.2]}, "order": "TO", "mode": "pop20"}
+        assert "merges a user's rows" in said(own_folder, "SASRec", eval_args=args)
+    assert "passes it over" in said(own_folder, "SASRec", eval_args={**LATE, "mode": "uni9"}, mask_history=True)
+
+
+@pytest.mark.parametrize("order", ["RO", "TO"])
+def test_a_time_split_in_random_order_takes_the_wrong_rows(own_folder, order):
+    args = {"split": {"TS": [0.6, 0.2, 0.2]}, "order": order}
+    events = [(f"u{user}", f"i{step + user}", 100 * step + user) for user in range(20) for step in range(10)]
+    config, dataset, loaders = prepared(own_folder, "BPR", events, eval_args=args)
+    first = loaders[2]._dataset.inter_feat["timestamp"].min()
+    last = max(loader._dataset.inter_feat["timestamp"].max() for loader in loaders[:2])
+    assert bool(first > last) == (order == "TO")
+    text = "\n".join(warnings_about(config, dataset, loaders))
+    assert ("a time split needs order: TO" in text) == (order == "RO")
+
+
+def test_users_who_do_not_reach_the_test(own_folder):
+    events = [(f"u{length}", f"i{step}", step) for length in range(1, 7) for step in range(length)]
+    assert "2 of 6 users have no row in the test set" in said(own_folder, "SASRec", events)  # of one and two events
+    assert "no row in the test set" not in said(own_folder, "SASRec", cyclic(users=5))
+
+
+def test_what_is_said_of_models_and_workers(own_folder):
+    assert "BERT4Rec leaves" in said(own_folder, "BERT4Rec")
+    assert "BERT4Rec" not in said(own_folder, "SASRec")
+    assert "worker above 0" in said(own_folder, "SASRec", worker=1)
+
+
+def test_masked_positions_without_a_label(own_folder):
+    """The share that the remark names, at RecBole's defaults."""
+    _, _, loaders = prepared(own_folder, "BERT4Rec", cyclic(users=20, items=400, length=150), MAX_ITEM_LIST_LENGTH=50)
+    random.seed(0)
+    masked = labelled = 0
+    for batch in loaders[0]:
+        rows = batch["item_length"] == 50
+        hidden = batch["Mask_item_id_list"][rows] == loaders[0]._dataset.item_num
+        if (hidden.sum(dim=1) == 1).all():
+            continue  # a share of the batches, ft_ratio, hides but the last item
+        masked += hidden.sum().item()
+        labelled += (batch["MASK_INDEX"][rows] > 0).sum().item()
+    assert masked > 5000
+    assert 1 / 8.5 < 1 - labelled / masked < 1 / 6
+
+
+def test_the_matrix_of_rows_is_never_sorted(own_folder, monkeypatch):
+    """A million rows of fifty items would take many seconds and gigabytes to sort."""
+    config, dataset, loaders = prepared(own_folder, "SASRec")
+    dataset.item_feat = dataset.inter_feat
+    lists = torch.randint(1, 8, (1000, 50))
+    dataset.inter_feat = {"item_id": torch.randint(1, 8, (1000,)), "item_id_list": lists}
+    sort = torch.Tensor.unique
+    monkeypatch.setattr(torch.Tensor, "unique", lambda ids, *a, **k: sort(ids, *a, **k) if ids.dim() < 2 else 1 / 0)
+    unseen = dataset.item_num - 1 - 7
+    told = f"{unseen} items of the .item file"
+    assert any(line.startswith(told) for line in warnings_about(config, dataset, loaders))
+

@@ -1,0 +1,340 @@
+"""Recommendations are the best items by the model's own scores, for known users and for new sequences."""
+
+import gzip
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from recbole.data.interaction import Interaction
+from recbole.data.transform import construct_transform
+
+from recbole_samrec.data.sequences import of_dataset
+from recbole_samrec.data.titles import title_column
+from recbole_samrec.data.validate.layout import Column
+from recbole_samrec.quick_start.recommend import Recommender
+from tests.helpers.command import main, succeed
+from tests.helpers.tiny import build, cyclic, make_config, random_events, write_events
+
+ITEMS = 24
+CIRCLE = list(cyclic(users=80, items=ITEMS, length=9))
+LEARNING = ["--hidden_size=16", "--inner_size=16", "--n_layers=1", "--learning_rate=0.02", "--train_batch_size=256"]
+LEARNING += ["--epochs=15", "--MAX_ITEM_LIST_LENGTH=6", "--sam_rho=0", "--topk=[5]", "--valid_metric=NDCG@5"]
+
+
+def histories(events):
+    """The items of each user in the order of time."""
+    found = {}
+    for user, item, _ in sorted(events, key=lambda event: event[2]):
+        found.setdefault(user, []).append(item)
+    return found
+
+
+def after(item):
+    return f"i{(int(item[1:]) + 1) % ITEMS}"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run whose model has learnt that item i + 1 comes after item i."""
+    folder = tmp_path_factory.mktemp("trained")
+    path = write_events(folder / "data", "circle", CIRCLE)
+    lines = (f"i{i}\t{i / 2}\tThe {i}th" for i in range(ITEMS))
+    (path / "circle.item").write_text("\n".join(["item_id:token\tprice:float\tmovie_title:token_seq", *lines]) + "\n")
+    where = [f"--data_path={folder / 'data'}", f"--run_dir={folder / 'run'}"]
+    succeed("run", "--dataset=circle", *where, *LEARNING)
+    return folder / "run"
+
+
+# The command --------------------------------------------------------------------------------------------------------
+
+
+def test_users_get_what_comes_next(trained):
+    said = succeed("recommend", trained, "--users=all", "--k=3", "--out=recs.csv")
+    assert said.out.strip() == "240 recommendations for 80 users in recs.csv"
+    table = pd.read_csv("recs.csv")
+    assert list(table) == ["user", "rank", "item", "score", "title"]
+    assert (table["rank"].to_numpy().reshape(-1, 3) == [1, 2, 3]).all()
+    assert (np.diff(table["score"].to_numpy().reshape(-1, 3)) <= 0).all()
+    first = table[table["rank"] == 1].set_index("user")["item"]
+    assert first.to_dict() == {user: after(items[-1]) for user, items in histories(CIRCLE).items()}
+    assert (table["title"] == "The " + table["item"].str[1:] + "th").all()
+
+
+def test_new_sequences_get_what_comes_next(trained):
+    Path("new.csv").write_text("timestamp,item,user\n2,i4,a\n1,i3,a\n3,i5,a\n1,i22,b\n2,i23,b\n1,i9,u1\n")
+    succeed("recommend", trained, "--sequences=new.csv", "--k=1", "--out=recs.tsv")
+    table = pd.read_csv("recs.tsv", sep="\t")
+    assert dict(zip(table["user"], table["item"], strict=True)) == {"a": "i6", "b": "i0", "u1": "i10"}
+
+
+def test_few_users_are_shown(trained):
+    said = succeed("recommend", trained, "--users=u7,u3", "--k=2")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.out.splitlines() if "│" in line]
+    items = {user: items[-1] for user, items in histories(CIRCLE).items()}
+    assert [row[:3] for row in rows[::2]] == [[user, "1", after(items[user])] for user in ("u7", "u3")]
+    assert rows[1][0] == "" and rows[0][4] == f"The {rows[0][2][1:]}th"
+    said = succeed("recommend", trained, "--users=all", "--k=1")
+    assert "the first 20 of 80 users; --out=FILE writes all" in said.out and said.out.count("│") == 20 * 6
+
+
+def test_history_is_left_out(trained):
+    succeed("recommend", trained, "--users=u1,u2", "--k=23", "--mask_history", "--out=recs.csv")
+    for user, rows in pd.read_csv("recs.csv").groupby("user"):
+        assert set(rows["item"]) == {f"i{i}" for i in range(ITEMS)} - set(histories(CIRCLE)[user])
+        assert rows["rank"].tolist() == list(range(1, len(rows) + 1))
+    Path("new.csv").write_text("user,item\n" + "".join(f"a,i{i}\n" for i in range(1, 12)))  # more than a row holds
+    succeed("recommend", trained, "--sequences=new.csv", "--k=23", "--mask_history", "--out=recs.csv", "--overwrite")
+    assert set(pd.read_csv("recs.csv")["item"]) == {"i0", *(f"i{i}" for i in range(12, ITEMS))}
+
+
+def test_all_items_and_never_the_padding_item(trained):
+    succeed("recommend", trained, "--users=u1", f"--k={ITEMS}", "--out=recs.csv")
+    assert set(pd.read_csv("recs.csv")["item"]) == {f"i{i}" for i in range(ITEMS)}
+
+
+def test_parquet(trained):
+    pytest.importorskip("pyarrow")
+    succeed("recommend", trained, "--users=u1,u2", "--k=4", "--out=recs.parquet")
+    succeed("recommend", trained, "--users=u1,u2", "--k=4", "--out=recs.csv")
+    one, other = pd.read_parquet("recs.parquet"), pd.read_csv("recs.csv")
+    pd.testing.assert_frame_equal(one, other, check_dtype=False)
+
+
+def test_parquet_without_its_package(trained, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "pyarrow" else find(name, *rest)
+    )
+    said = main("recommend", trained, "--users=u1", "--out=recs.parquet")
+    assert said.status == 2 and "Parquet needs pyarrow; pip install pyarrow, or name a .csv file" in said.err
+
+
+def test_an_existing_file_is_replaced_only_when_asked(trained):
+    Path("recs.csv").write_text("precious")
+    said = main("recommend", trained, "--users=u1", "--out=recs.csv")
+    assert said.status == 2 and "recs.csv: it exists; add --overwrite" in said.err
+    assert Path("recs.csv").read_text() == "precious"
+    succeed("recommend", trained, "--users=u1", "--out=recs.csv", "--overwrite")
+    assert len(pd.read_csv("recs.csv")) == 10 and sorted(Path().iterdir()) == [Path("recs.csv")]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--users=u1,x,y,z,w"], "circle has no events of 'x', 'y', 'z' and 1 more"),
+        (["--users=x"], "(the run's filters may have left them out); its users are called as 'u"),
+        (["--users=u1", "--k=25"], "--k=25: give a number from 1 to 24, the number of items"),
+        (["--users=u1", "--k=0"], "--k=0: give a number from 1 to 24"),
+        (["--users=u1", "--out=recs.txt"], "name a file that ends in .csv, .tsv, .parquet"),
+        (["--users=u1", "--out=away/recs.csv"], "there is no folder away"),
+        (["--users=u1", "--eval_memory=0"], "eval_memory=0"),
+        ([], "one of the arguments --users --sequences is required"),
+        (["--users=u1", "--sequences=new.csv"], "not allowed with argument"),
+        (["--sequences=new.csv"], "new.csv is not there"),
+    ],
+)
+def test_errors(trained, arguments, words):
+    said = main("recommend", trained, *arguments)
+    assert said.status == 2 and words in said.err and said.err.count("\n") == 1
+
+
+def test_a_damaged_run(trained):
+    Path("run").mkdir()
+    said = main("recommend", "run", "--users=u1")
+    assert said.status == 2 and "run/best.pth: there is no such checkpoint" in said.err
+    Path("run/best.pth").write_bytes((trained / "best.pth").read_bytes()[:1000])
+    said = main("recommend", "run", "--users=u1")
+    assert said.status == 2 and "the checkpoint is damaged" in said.err
+
+
+# Files of sequences ---------------------------------------------------------------------------------------------------
+
+
+def recommended(trained, text, name="new.csv"):
+    """What is said and what is recommended, as lists by sequence, for the text of a file."""
+    Path(name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    said = main("recommend", trained, f"--sequences={name}", "--k=1", "--out=recs.csv", "--overwrite")
+    if said.status:
+        return said.err, None
+    table = pd.read_csv("recs.csv", dtype=str, keep_default_na=False)
+    return said.out, dict(zip(table["user"], table["item"], strict=True))
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("new.csv", "user,item\n007,i3\n007,i4\nNA,i8\n"),
+        ("new.csv", '"item","user"\r\n"i3","007"\r\n"i4","007"\r\n"i8","NA"\r\n'),
+        ("new.tsv", "session\titem_id\ttime\n007\ti4\t2020-01-02T00:00:00\n007\ti3\t2020-01-01\nNA\ti8\t2021-01-01\n"),
+        ("new.inter", "user_id:token\titem_id:token\ttimestamp:float\n007\ti4\t20.5\nNA\ti8\t0\n007\ti3\t9\n"),
+        ("new.csv.gz", "sequence;rating;item\n007;5;i3\nNA;5;i8\n007;5;i4\n"),
+    ],
+)
+def test_forms_of_files(trained, name, text):
+    assert recommended(trained, text, name)[1] == {"007": "i5", "NA": "i9"}
+
+
+def test_what_is_not_known_is_left_out_and_counted(trained):
+    text = "user,item\na,i3\na,x\na,i4\na,y\nb,x\nc,\n,i4\nd,i7\n"
+    said, found = recommended(trained, text)
+    assert found == {"a": "i5", "d": "i8"}
+    assert "note: 2 events without sequence or item were left out" in said
+    assert "note: 3 events were left out, the data set does not have their items: x, y" in said
+    assert "note: nothing is left of b, c, for which nothing is recommended" in said
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("", "new.csv line 1 has no column user"),
+        ("user,thing\na,i1\n", "new.csv line 1 has no column item: it has 'user,thing'"),
+        ("user,item\na,x\n", "none of its items occurs in circle"),
+        ("user,item\n", "new.csv: there is no event below its first line"),
+        ("user,item,time\na,i1,1\na,i2,soon\n", "new.csv line 3: the time 'soon' is neither a number nor an ISO date"),
+        ('user,item\na,i1\n"b,i2\n', "new.csv cannot be read"),
+    ],
+)
+def test_errors_of_files(trained, text, words):
+    said, found = recommended(trained, text)
+    assert found is None and words in said and said.count("\n") == 1
+
+
+# Scores ---------------------------------------------------------------------------------------------------------------
+
+MODELS = ["SASRec", "SAMRec", "GRU4Rec", "Caser", "FPMC", "SHAN", "BERT4Rec", "DIN"]
+FILTERS = {"user_inter_num_interval": "[6,inf)", "item_inter_num_interval": "[11,inf)"}
+
+
+def made(folder, model, **settings):
+    """A recommender from a checkpoint of a model as it was drawn; RecBole's data set and trainer for the same run."""
+    if model == "DIN":
+        settings |= {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}, "mlp_hidden_size": [8]}
+    settings = {"topk": [3], "valid_metric": "NDCG@3", "checkpoint_dir": str(folder), **settings}
+    loaders, _, trainer = build(make_config(model, folder, **settings))
+    trainer.write(str(folder / "one.pth"), 0)
+    recommender = Recommender.of_run(make_config(model, folder, **settings), folder / "one.pth")
+    return recommender, loaders[2]._dataset, trainer
+
+
+def best_one_by_one(dataset, trainer, events, k):
+    """The best items and scores of each user, each row made and scored by itself."""
+    config, found = trainer.config, {}
+    model, length = trainer.model.eval(), config["MAX_ITEM_LIST_LENGTH"]
+    transform = construct_transform(config)
+    trainer.tot_item_num, trainer.item_tensor = dataset.item_num, dataset.get_item_feature()
+    for user, items in histories(events).items():
+        ids = [dataset.token2id("item_id", item) for item in items if item in dataset.field2token_id["item_id"]]
+        if user not in dataset.field2token_id["user_id"]:
+            continue
+        row = torch.zeros(1, length, dtype=torch.long)
+        row[0, : min(len(ids), length)] = torch.tensor(ids[-length:])
+        batch = {"user_id": torch.tensor([dataset.token2id("user_id", user)]), "item_id_list": row}
+        batch = Interaction({**batch, "item_length": torch.tensor([min(len(ids), length)])})
+        batch = transform(dataset, batch)
+        with torch.no_grad():
+            if type(model).__name__ == "DIN":
+                pairs = batch.repeat_interleave(dataset.item_num)
+                pairs.update(Interaction({"item_id": torch.arange(dataset.item_num)}))
+                scores = model.predict(pairs)
+            else:
+                scores = model.full_sort_predict(batch).view(-1)
+        scores[0] = -torch.inf
+        found[user] = scores.topk(k)
+    return found
+
+
+@pytest.mark.parametrize("filtered", [False, True], ids=["", "filtered"])
+@pytest.mark.parametrize("model", MODELS)
+def test_the_best_are_those_of_each_user_scored_alone(own_folder, model, filtered):
+    events = list(dict.fromkeys(random_events(users=25, items=18)))
+    write_events(own_folder, "tiny", events)
+    recommender, dataset, trainer = made(own_folder, model, **FILTERS if filtered else {})
+    assert recommender.dataset.field2token_id == dataset.field2token_id
+    sequences = of_dataset(recommender.dataset)
+    if filtered:
+        assert 3 < len(sequences) < 25 and dataset.item_num < 19
+    expected = best_one_by_one(dataset, trainer, events, 5)
+    assert set(sequences.names) == set(expected)
+    for memory in (256, 1e-9):
+        recommender.trainer.config["eval_memory"] = memory
+        items, scores = recommender.best(sequences, 5)
+        for name, mine, figures in zip(sequences.names, items, scores, strict=True):
+            assert mine.tolist() == expected[name].indices.tolist()
+            torch.testing.assert_close(torch.from_numpy(figures), expected[name].values)
+
+
+@pytest.mark.parametrize("model", ["BPR", "LightGCN"])
+def test_models_that_read_no_sequences(own_folder, model):
+    events = list(random_events(users=25, items=18))
+    write_events(own_folder, "tiny", events)
+    split = {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user"}}
+    recommender, dataset, trainer = made(own_folder, model, **split)
+    sequences = of_dataset(recommender.dataset)
+    items, scores = recommender.best(sequences, 18, mask_history=True)
+    with torch.no_grad():
+        expected = trainer.model.full_sort_predict(Interaction({"user_id": torch.arange(26)})).view(26, -1)
+    for name, mine, figures in zip(sequences.names, items, scores, strict=True):
+        user, rest = dataset.token2id("user_id", name), torch.arange(19)
+        had = [dataset.token2id("item_id", item) for item in histories(events)[name]]
+        left = torch.tensor([item for item in rest[1:].tolist() if item not in had])
+        kept = figures > -np.inf
+        assert set(mine[kept]) == set(left.tolist())
+        torch.testing.assert_close(torch.from_numpy(figures[kept]), expected[user][left].sort(descending=True).values)
+
+
+def test_parts_keep_within_the_memory(own_folder):
+    write_events(own_folder, "tiny", random_events(users=25))
+    recommender, *_ = made(own_folder, "GRU4Rec", eval_memory=1)
+    model, seen = recommender.trainer.model, []
+    model.full_sort_predict = lambda batch: (seen.append(batch["item_length"]), torch.rand(len(batch), 21))[1]
+    sequences = of_dataset(recommender.dataset)
+    recommender.best(sequences, 3)
+    assert [len(part) for part in seen] == [25]
+    recommender.trainer.config["eval_memory"] = 7.5 * 8 * 4 * 8 * 32 / 2**20  # rows of 8 items, layers of width 32
+    seen.clear()
+    recommender.best(sequences, 3)
+    assert [len(part) for part in seen] == [7, 7, 7, 4]
+    assert torch.cat(seen).tolist() == sorted(torch.cat(seen).tolist(), reverse=True)  # like lengths together
+
+
+def test_no_table_of_prefixes_is_made(own_folder, monkeypatch):
+    write_events(own_folder, "tiny", random_events())
+    config = make_config("SASRec", own_folder, topk=[3], valid_metric="NDCG@3", checkpoint_dir=str(own_folder))
+    _, _, trainer = build(config)
+    trainer.write("one.pth", 0)
+    monkeypatch.setattr("recbole.data.dataset.SequentialDataset.data_augmentation", None)
+    assert len(of_dataset(Recommender.of_run(config, Path("one.pth")).dataset)) == 30
+
+
+def test_models_of_users_do_not_take_new_sequences(own_folder):
+    write_events("dataset", "tiny", random_events())
+    small = ["--dataset=tiny", "--epochs=1", "--embedding_size=8", "--topk=[3]", "--valid_metric=NDCG@3"]
+    Path("new.csv").write_text("user,item\na,i3\n")
+    succeed("run", "--model=FPMC", *small, "--run_dir=one")
+    said = main("recommend", "one", "--sequences=new.csv")
+    assert said.status == 2 and "FPMC reads user_id, and all that is known before an event is item_id_list" in said.err
+    succeed("run", "--model=BPR", *small, "--run_dir=two")
+    said = main("recommend", "two", "--sequences=new.csv")
+    assert said.status == 2 and "BPR reads no sequences; recommend for --users" in said.err
+    assert "title" not in succeed("recommend", "two", "--users=u1").out
+
+
+# Titles ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "names, chosen",
+    [
+        ({"brand": "token", "title": "token_seq", "movie_title": "token"}, "title"),
+        ({"Name": "token", "movie_title": "token_seq"}, "movie_title"),
+        ({"class": "token", "song_name": "token_seq"}, "song_name"),
+        ({"title": "float", "class": "token"}, None),
+        ({}, None),
+    ],
+)
+def test_the_column_of_titles(names, chosen):
+    found = title_column([Column(name, kind, f"{name}:{kind}") for name, kind in names.items()])
+    assert (found.name if found else None) == chosen

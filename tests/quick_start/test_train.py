@@ -1,0 +1,317 @@
+"""One run: what it leaves in its folder, and that the same settings give the same bits."""
+
+import hashlib
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from recbole_samrec.config.build import configure
+from recbole_samrec.quick_start import record, train
+from recbole_samrec.quick_start.record import label
+from recbole_samrec.utils.error_messages import words_of
+from tests.helpers.command import SMALL, main, succeed, tree
+from tests.helpers.tiny import cyclic, random_events, write_events
+
+KEYS = set(
+    "model label dataset seed config data versions revision device parameters epochs_run best_epoch seconds_per_epoch "
+    "seconds_total peak_memory_mb skipped_steps valid test".split()
+)
+
+
+@pytest.fixture
+def data(own_folder):
+    """A data set of 30 items in the working folder."""
+    write_events("dataset", "tiny", cyclic(users=40, items=30))
+    return own_folder
+
+
+def trained(*arguments, folder="one"):
+    """The record of a run, and what was printed of it."""
+    said = succeed("run", "--dataset=tiny", f"--run_dir={folder}", *arguments)
+    return json.loads(Path(folder, "result.json").read_text()), said
+
+
+def figures(result):
+    return result["valid"], result["test"]
+
+
+def test_everything_lies_in_one_folder(data):
+    before = set(tree(data))
+    said = succeed("run", "--dataset=tiny", *SMALL)
+    new = set(tree(data)) - before
+    (folder,) = Path("runs").iterdir()
+    assert re.fullmatch(r"SAMRec-tiny-\d{8}-\d{6}-[0-9a-f]{6}", folder.name)
+    assert {path for path in new if not path.startswith(str(folder))} == {"runs"}
+    files = {path.removeprefix(f"{folder}/") for path in new if "tensorboard" not in path} - {"runs", str(folder)}
+    assert files == {"best.pth", "last.pth", "previous.pth", "config.yaml", "run.log", "result.json", "ranks.npz"}
+    assert list(folder.glob("tensorboard/**/events.*"))
+    assert f"result in {folder}/result.json" in said.out
+    assert len(said.out.splitlines()) < 20 and not said.err
+    log = (folder / "run.log").read_text()
+    assert "The number of users: 41" in log and "train_batch_size = 256" in log and "full ranking leaves items" in log
+
+
+def test_the_record_of_a_run(data):
+    result, _ = trained(*SMALL, "--seed=7")
+    assert set(result) == KEYS
+    content = Path("dataset/tiny/tiny.inter").read_bytes()
+    assert result["data"] == {
+        "users": 40,
+        "items": 30,
+        "interactions": 400,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    assert (result["model"], result["dataset"], result["seed"]) == ("SAMRec", "tiny", 7)
+    assert result["config"] == yaml.safe_load(Path("one/config.yaml").read_text())
+    assert result["config"]["topk"] == [5, 10, 20] and result["config"]["valid_metric"] == "NDCG@10"
+    assert not {"run_dir", "resume", "device"} & set(result["config"])
+    assert result["epochs_run"] == 2 and result["best_epoch"] in (0, 1)
+    assert 0 < result["seconds_per_epoch"] < result["seconds_total"] and result["peak_memory_mb"] > 1
+    names = {f"{name}@{k}" for name in ("recall", "mrr", "ndcg", "hr", "precision") for k in (5, 10, 20)}
+    for part in figures(result):
+        assert set(part) == names and all(isinstance(figure, float) for figure in part.values())
+        assert any(figure != round(figure, 4) for figure in part.values())
+    weights = torch.load("one/best.pth", weights_only=True)["state_dict"]
+    assert result["parameters"] == sum(weight.numel() for weight in weights.values())
+    assert result["versions"]["torch"] == torch.__version__
+
+
+def test_a_run_made_from_the_files_of_another_gives_the_same_bits(data):
+    arguments = ["--sam_rho=0.2", "--learning_rate=1e-2", "--user_inter_num_interval=[5,10]", "--metrics=['NDCG']"]
+    one, _ = trained(*SMALL, *arguments)
+    said = succeed("run", "--config_files=one/config.yaml", "--run_dir=two")
+    two = json.loads(Path("two/result.json").read_text())
+    assert figures(one) == figures(two) and one["config"] == two["config"]
+    assert "note" not in said.out
+    three, _ = trained("--config_files=one/config.yaml", "--seed=1", folder="three")
+    assert figures(three) != figures(one) and three["config"]["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model=SAMRec", *SMALL],
+        ["--model=BPR", "--epochs=2"],
+        ["--model=Pop"],
+        ["--model=ItemKNN", "--k=3"],
+        ["--model=SASRec", *SMALL, "--eval_args={'split':{'LS':'valid_and_test'},'order':'TO','mode':'full'}"],
+    ],
+    ids=["SAMRec", "BPR", "Pop", "ItemKNN", "SASRec"],
+)
+def test_a_run_scored_again_has_the_same_figures(data, arguments):
+    write_events("dataset", "tiny", random_events(users=40, items=30))
+    result, _ = trained(*arguments)
+    before = tree(data)
+    for source in ("one", "one/best.pth"):
+        said = succeed("evaluate", source)
+        assert "the same figures as in one/result.json" in said.out
+    assert tree(data) == before
+    Path("one/result.json").write_text(json.dumps({**result, "test": {"hr@5": 0.0}}))
+    assert "these figures differ from one/result.json" in succeed("evaluate", "one").out
+
+
+def test_masked_figures(data):
+    """Against the ranks of the run's own scores, with the history worked out from the events."""
+    events = list(random_events(users=40, items=30))
+    write_events("dataset", "tiny", events)
+    trained(*SMALL)
+    said = succeed("evaluate", "one", "--mask_history")
+    stored = torch.load("one/best.pth", weights_only=True)["config"]
+    config = configure({**stored, "checkpoint_dir": "one"}, {})
+    scores = train.evaluate(config, Path("one/best.pth"), (False, True))
+
+    dataset, loaders, trainer = train.prepare(config, log=False)
+    trainer.resume_weights("one/best.pth")
+    trainer.model.eval()
+    for part, loader in (("valid", loaders[1]), ("test", loaders[2])):
+        rows = loader._dataset[list(range(len(loader._dataset)))]
+        with torch.no_grad():
+            points = trainer.model.full_sort_predict(rows).view(len(rows), -1).numpy().copy()
+        points[:, 0] = -np.inf
+        for mask in (False, True):
+            ranks = []
+            for row, score in enumerate(points.copy()):
+                user, item = (rows[field][row].item() for field in ("user_id", "item_id"))
+                name, when = dataset.id2token("user_id", user), rows["timestamp"][row].item()
+                had = {thing for one, thing, time in events if one == name and time < when}
+                hidden = [dataset.token2id("item_id", thing) for thing in had] if mask else []
+                score[[number for number in hidden if number != item]] = -np.inf
+                ranks.append(1 + (score > score[item]).sum())
+            ranks = np.array(ranks)
+            for k in (5, 10, 20):
+                assert scores[mask][part][f"hr@{k}"] == pytest.approx((ranks <= k).mean())
+                gains = np.where(ranks <= k, 1 / np.log2(ranks + 1), 0)
+                assert scores[mask][part][f"ndcg@{k}"] == pytest.approx(gains.mean())
+            label = f"{part}, masked K = 10" if mask else f"{part} K = 10"
+            line = next(line for line in said.out.splitlines() if label in line)
+            assert f"{scores[mask][part]['hr@10']:.4f}" in line
+    assert scores[False] != scores[True]
+
+
+def test_masks_change_nothing_where_recbole_hides_the_history_itself(data):
+    trained("--model=BPR", "--epochs=1")
+    stored = torch.load("one/best.pth", weights_only=True)["config"]
+    scores = train.evaluate(configure(stored, {}), Path("one/best.pth"), (False, True))
+    assert scores[False] == scores[True]
+
+
+def test_parts_that_are_absent(data):
+    """A split without validation, or without test."""
+    for kind, absent, there in (("test_only", "valid", "test"), ("valid_only", "test", "valid")):
+        split = f"--eval_args={{'split':{{'LS':'{kind}'}},'order':'TO'}}"
+        result, said = trained(*SMALL, split, folder=kind)
+        assert result[absent] is None and result[there]
+        assert f"{there} K = 5" in said.out and f"{absent} K" not in said.out
+        assert result["epochs_run"] == 2
+        assert "the same figures" in succeed("evaluate", kind).out
+
+
+def test_models_made_of_counts_take_one_epoch(data):
+    result, said = trained("--model=Pop")
+    assert result["epochs_run"] == 1 and result["best_epoch"] == 0 and "epoch 1/1 " in said.out
+    assert result["valid"] and result["test"]
+
+
+def test_the_users_metrics_win(data):
+    result, _ = trained(*SMALL, "--topk=[1,3]", "--valid_metric=Hit@1", "--metrics=['Hit','MRR']")
+    assert set(result["test"]) == {"hr@1", "hr@3", "mrr@1", "mrr@3"}
+
+
+def rated(folder, users=30, items=25):
+    """A data set with ratings, and a class for each item."""
+    path = write_events(folder, "rated", [])
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float"
+    events = [f"{user}\t{item}\t{len(item) % 2 * 4 + 1}\t{time}" for user, item, time in random_events(users, items)]
+    (path / "rated.inter").write_text("\n".join([header, *events]) + "\n")
+    (path / "rated.item").write_text(
+        "item_id:token\tclass:token_seq\n" + "".join(f"i{item}\tc{item % 3} d\n" for item in range(items))
+    )
+
+
+RATED = [
+    "--dataset=rated",
+    "--threshold={'rating':3}",
+    "--load_col={'inter':['user_id','item_id','rating','timestamp']}",
+    "--run_dir=one",
+]
+
+
+@pytest.mark.parametrize("model", ["FM", "XGBoost", "LightGBM"])
+def test_models_that_are_judged_by_values(own_folder, model):
+    if model != "FM":
+        for package in ("xgboost", "lightgbm"):
+            pytest.importorskip(package, reason="RecBole imports both to find either")
+    rated("dataset")
+    succeed("run", f"--model={model}", *RATED, "--epochs=2")
+    result = json.loads(Path("one/result.json").read_text())
+    assert set(result) == KEYS and set(result["valid"]) == set(result["test"]) == {"auc", "logloss"}
+    assert result["config"]["valid_metric"] == "AUC"
+    assert "the same figures" in succeed("evaluate", "one").out
+    if model != "FM":
+        assert result["parameters"] is result["epochs_run"] is None
+        assert "not trained in epochs" in main("run", "--resume=one").err
+
+
+def test_pre_training_and_what_follows_it(own_folder):
+    rated("dataset", users=8)
+    columns = "--load_col={'inter':['user_id','item_id','timestamp'],'item':['item_id','class']}"
+    options = ["--model=S3Rec", RATED[0], columns, "--item_attribute=class", *SMALL[:-1]]
+    said = succeed("run", *options, "--train_stage=pretrain", "--pretrain_epochs=2", "--save_step=1", "--run_dir=one")
+    assert "epoch 2/2 " in said.out
+    weights = re.search(r"--pre_model_path=(\S+)", said.out)[1]
+    assert Path(weights) == Path("one/S3Rec-rated-2.pth")
+    assert json.loads(Path("one/result.json").read_text())["valid"] is None
+    options += ["--train_stage=finetune", f"--pre_model_path={weights}", "--epochs=1"]
+    said = succeed("run", *options, "--run_dir=two")
+    assert "pre-trained" not in said.out
+    assert json.loads(Path("two/result.json").read_text())["valid"]
+
+
+def test_the_hash_of_benchmark_files_is_that_of_all(own_folder):
+    for part, content in (("train", b"a"), ("test", b"b")):
+        (own_folder / f"x.{part}.inter").write_bytes(content)
+    config = {"data_path": str(own_folder), "dataset": "x", "benchmark_filename": ["train", "test"]}
+    assert record.data_hash(config) == hashlib.sha256(b"ab").hexdigest()
+
+
+def test_only_what_a_run_left_before_it_began_is_removed(own_folder):
+    folder = Path("runs/one")
+    (folder / "tensorboard").mkdir(parents=True)
+    (folder / "run.log").touch()
+    (folder / "mine").touch()
+    train.forget_unstarted(folder)
+    assert set(tree(own_folder)) == {"runs", "runs/one", "runs/one/mine"}
+    (folder / "mine").unlink()
+    train.forget_unstarted(folder)
+    assert not tree(own_folder)
+    folder.mkdir(parents=True)
+    for name in ("run.log", train.CONFIG):
+        (folder / name).touch()
+    train.forget_unstarted(folder)
+    assert (folder / "run.log").exists()
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (ValueError("two\n  lines"), "two lines"),
+        (KeyError("foo"), "hidden_act=foo is not known"),
+        (KeyError("bar"), "bar is missing or not known"),
+        (ModuleNotFoundError("No module named 'dgl'", name="dgl"), "needs the package dgl; install it with: pip"),
+        (ZeroDivisionError("division by zero"), "ZeroDivisionError division by zero; --debug shows where"),
+        (AssertionError(), "AssertionError; --debug shows where"),
+        (ValueError("Some feat is empty, look."), "Some feat is empty, look; the filters leave nothing; loosen"),
+    ],
+)
+def test_words_of_an_error(error, words):
+    assert words in words_of(error, {"hidden_act": "foo", "n_heads": 2})
+
+
+def test_recboles_own_functions_tolerate_what_they_did(data):
+    from recbole.quick_start import run_recbole
+
+    settings = {"epochs": 1, "hidden_size": 8, "data_path": "dataset", "learning_rte": 1, "learner": "foo"}
+    columns = {"inter": ["user_id", "item_id", "timestamp"]}
+    result = run_recbole("SAMRec", "tiny", config_dict={**settings, "load_col": columns, "state": "ERROR"})
+    assert set(result["test_result"]) == {f"{name}@10" for name in ("recall", "mrr", "ndcg", "hit", "precision")}
+    assert {path.name for path in data.iterdir()} == {"dataset", "saved"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"model": "SAMRec", "sam_rho": 0.3}, "SAMRec"),
+        ({"model": "SAMRec", "sam_rho": 0.0}, "SASRec"),
+        ({"model": "SAMRec", "sam_rho": 0.0, "loss_type": "SSM"}, "SASRec (SSM)"),
+        ({"model": "SAMRec", "sam_rho": 0.3, "loss_type": "gBCE", "sam_variant": "looksam"}, "SAMRec (gBCE, looksam)"),
+        ({"model": "GRU4Rec", "sam_rho": 0.1, "loss_type": "BPR"}, "GRU4Rec+SAM"),
+        ({"model": "BPR", "sam_rho": None, "loss_type": None}, "BPR"),
+    ],
+)
+def test_a_run_is_labelled_by_what_was_trained(settings, expected):
+    assert label({"loss_type": "CE", "sam_variant": "sam", **settings}) == expected
+
+
+def test_the_revision_is_dirty_where_code_was_changed_and_not_pages(tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x", *words], check=True)
+
+    for folder in ("recbole_samrec", "properties", "results"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text("before")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message=x")
+    monkeypatch.setattr(record, "CHECKOUT", tmp_path)
+    clean = record.revision()
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    (tmp_path / "results" / "file").write_text("after")
+    assert record.revision() == clean
+    (tmp_path / "properties" / "file").write_text("after")
+    assert record.revision() == f"{clean}-dirty"

@@ -1,0 +1,512 @@
+"""S3Rec in one go: pre-training on users' rows, its objectives, reuse and resume, and the items' attribute."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import get_model, init_seed
+from torch import nn
+
+from recbole_samrec.cli.main import main as command
+from recbole_samrec.config.build import configure
+from recbole_samrec.data import attributes
+from recbole_samrec.data.s3rec_loader import corrupt, draw_unseen
+from recbole_samrec.data.validate.layout import Column
+from recbole_samrec.model.s3rec_objectives import attribute_table, objectives, pretraining_loss, states_of
+from recbole_samrec.quick_start import train
+from recbole_samrec.quick_start.record import label
+from recbole_samrec.trainer import pretraining as pretrain
+from recbole_samrec.trainer.callbacks import Listener
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import DataError
+from tests.helpers.tiny import SMALL, build, cyclic, make_config, random_events, write_events
+from tests.model.test_samrec import hit_rate_on_new_users
+
+OFF = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}
+STAGES = {"pretrain_epochs": 3, "pretrain_batch_size": 8, "epochs": 3, "n_layers": 1}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data set whose items have one to two kinds each, the last one none; item i99 occurs in no event."""
+    folder = write_events(tmp_path / "data", "tiny", random_events())
+    kinds = [f"i{i}\tk{i % 4} k{i % 3}\tThe Item" for i in (*range(19), 99)]
+    lines = ["item_id:token\tkind:token_seq\ttitle:token_seq", *kinds, "i19\t\tThe Item"]
+    (folder / "tiny.item").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder.parent
+
+
+def stage_of(data, **settings):
+    """The loader, model and trainer of pre-training."""
+    return build(
+        make_config("S3Rec", data, train_stage="pretrain", **{**STAGES, "checkpoint_dir": "saved", **settings})
+    )
+
+
+# Rows ---------------------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_users_training_events_and_no_more(data):
+    """Each user's events but the last two, left-aligned; longer histories in windows of which each is full."""
+    config = make_config("S3Rec", data, train_stage="pretrain", MAX_ITEM_LIST_LENGTH=5)
+    dataset = create_dataset(config)
+    loader = data_preparation(config, dataset)[0]
+    events, users = dataset.events, dataset.users
+    training = {
+        int(user): events["item_id"][first : last - 2].tolist()
+        for user, first, last in zip(users, dataset.offsets[:-1], dataset.offsets[1:], strict=True)
+    }
+    items, lengths = loader.rows(torch.arange(len(loader.starts)))
+    seen = {user: set() for user in training}
+    for row, length, user in zip(items.tolist(), lengths.tolist(), loader.users.tolist(), strict=True):
+        assert all(row[:length]) and not any(row[length:])
+        places = [at for at in range(len(training[user])) if training[user][at : at + length] == row[:length]]
+        assert places and (length == 5 or places[0] == 0)
+        seen[user] |= {place for at in places for place in range(at, at + length)}
+    assert all(seen[user] == set(range(len(training[user]))) for user in training)
+
+
+def test_an_epoch_has_every_row_once_and_each_epoch_another_order(data):
+    loader = stage_of(data)[0][0]
+    epochs = [torch.cat(loader._order()) for _ in range(2)]
+    assert all(sorted(order.tolist()) == list(range(len(loader.starts))) for order in epochs)
+    assert not torch.equal(*epochs)
+    assert len(list(loader)) == len(loader) == -(-len(loader.starts) // 8)
+
+
+# Corruption ---------------------------------------------------------------------------------------------------------
+
+
+def corrupted(seed=0, n_items=40, rows=64, length=9):
+    draw = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(2, length + 1, (rows,), generator=draw)
+    users = torch.arange(rows) // 2  # two rows of each user
+    items = torch.randint(1, n_items, (rows, length), generator=draw) * (torch.arange(length) < lengths[:, None])
+    return corrupt(items, lengths, users, n_items, 0.3, draw), users
+
+
+def test_items_are_masked_and_negatives_are_not_in_the_row():
+    batch, _ = corrupted()
+    items, masked, negatives = batch["items"], batch["masked"], batch["negatives"]
+    hidden = masked == 40
+    assert torch.equal(masked[~hidden], items[~hidden]) and (items[hidden] > 0).all()
+    assert 0.2 < hidden[items > 0].float().mean() < 0.4
+    assert torch.equal(negatives > 0, hidden) and negatives.max() < 40
+    for row, wrong in zip(items.tolist(), negatives.tolist(), strict=True):
+        assert not set(row) & (set(wrong) - {0})
+
+
+def test_a_row_of_all_items_has_no_negative():
+    full, where = torch.arange(1, 6).unsqueeze(0), torch.ones(1, 5, dtype=torch.bool)
+    assert draw_unseen(full, where, 6, torch.Generator().manual_seed(0)).eq(0).all()
+
+
+def test_segments_are_up_to_half_a_row_and_the_other_is_another_users():
+    batch, users = corrupted()
+    items, lengths = batch["items"], batch["lengths"]
+    assert batch["usable"].all()
+    for row in range(len(items)):
+        n = int(lengths[row])
+        context, segment, other = (batch[name][row, :n].tolist() for name in ("context", "segment", "other"))
+        inside = [place for place in range(n) if context[place] == 40]
+        assert 1 <= len(inside) <= n // 2 and inside == list(range(inside[0], inside[-1] + 1))
+        whole = items[row, :n].tolist()
+        assert [s if p in inside else c for p, (s, c) in enumerate(zip(segment, context, strict=True))] == whole
+        assert all(segment[p] == other[p] == 40 for p in range(n) if p not in inside)
+        stretch = other[inside[0] : inside[-1] + 1]
+        others = [items[r, : lengths[r]].tolist() for r in range(len(items)) if users[r] != users[row]]
+        assert any(o[at : at + len(stretch)] == stretch for o in others for at in range(len(o)))
+        assert not batch["context"][row, n:].any() and not batch["other"][row, n:].any()
+
+
+def test_a_row_without_another_user_has_no_segment_to_compare():
+    items = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    batch = corrupt(items, torch.tensor([3, 3]), torch.tensor([7, 7]), 9, 0.2, torch.Generator().manual_seed(0))
+    assert not batch["usable"].any()
+
+
+# Objectives ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def case(data):
+    """A model with weights that matter, and a batch of two short rows that was written by hand."""
+    network = stage_of(data, **OFF)[1].double()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(parameter.numel()))
+    m = network.mask_token
+    batch = {
+        "items": torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0]]),
+        "masked": torch.tensor([[1, m, 3, 4], [m, 6, 0, 0]]),
+        "negatives": torch.tensor([[0, 9, 0, 0], [8, 0, 0, 0]]),
+        "context": torch.tensor([[1, 2, m, m], [5, m, 0, 0]]),
+        "segment": torch.tensor([[m, m, 3, 4], [m, 6, 0, 0]]),
+        "other": torch.tensor([[m, m, 5, 6], [m, 3, 0, 0]]),
+        "lengths": torch.tensor([4, 2]),
+        "usable": torch.tensor([True, True]),
+    }
+    return network, batch
+
+
+def test_objectives_are_their_formulas_term_by_term(case):
+    network, batch = case
+    names = attributes_by_item(network)
+    sums = dict.fromkeys(("aap", "mip", "map", "sp"), 0.0)
+
+    def state(row, length, place):
+        return network.forward(row[None, :length], bidirectional=True)[0, place]
+
+    def f(norm, x, y):
+        return torch.sigmoid(norm(x) @ y)
+
+    def log_sigmoid(x):
+        return torch.log(1 / (1 + torch.exp(-x)))
+
+    for row, (items, masked) in enumerate(zip(batch["items"], batch["masked"], strict=True)):
+        length = int(batch["lengths"][row])
+        for place in range(length):
+            x, item, is_masked = state(masked, length, place), int(items[place]), masked[place] == network.mask_token
+            norm = network.map_norm if is_masked else network.aap_norm
+            for a, vector in enumerate(network.feature_embedding.weight):
+                p = f(norm, x, vector)
+                sums["map" if is_masked else "aap"] -= torch.log(p if a in names[item] else 1 - p)
+            if is_masked:
+                right, wrong = (network.item_embedding.weight[i] for i in (item, int(batch["negatives"][row, place])))
+                sums["mip"] -= log_sigmoid(f(network.mip_norm, x, right) - f(network.mip_norm, x, wrong))
+        context, mine, theirs = (state(batch[k][row], length, length - 1) for k in ("context", "segment", "other"))
+        sums["sp"] -= log_sigmoid(f(network.sp_norm, context, mine) - f(network.sp_norm, context, theirs))
+    parts = objectives(network, batch, attribute_table(network))
+    for part, name in zip(parts, sums, strict=True):
+        torch.testing.assert_close(part, sums[name])
+    expected = (0.2 * sums["aap"] + sums["mip"] + sums["map"] + 0.5 * sums["sp"]) / 2
+    torch.testing.assert_close(pretraining_loss(network)(batch), expected)
+
+
+def attributes_by_item(network):
+    """Attributes from 0 of each item, read from the data cell by cell."""
+    return [{int(a) - 1 for a in row if a > 0} for row in network.item_feat["kind"]]
+
+
+def test_items_without_an_attribute_have_none(case):
+    network, _ = case
+    table = attribute_table(network)
+    assert table.shape == (network.n_items - 1, network.n_features) and not table[0].any()
+    assert [set(row.nonzero().flatten().tolist()) for row in table] == attributes_by_item(network)
+    assert (table.sum(1) == 0).sum() == 2  # the padding item and i19
+
+
+def test_an_attribute_of_one_token_is_read_too(case):
+    network, _ = case
+    network.item_feat["kind"] = torch.tensor([0, *range(1, network.n_features + 1)])
+    assert torch.equal(attribute_table(network)[1:], torch.eye(network.n_features, dtype=torch.uint8))
+
+
+def test_states_are_recboles_with_positions_from_0_as_in_fine_tuning(case):
+    """The state at an item does not depend on how far a row is padded behind it."""
+    network, batch = case
+    rows = batch["masked"]
+    where = rows.flatten().nonzero().squeeze(1)
+    whole = network.forward(torch.nn.functional.pad(rows, (0, 3)), bidirectional=True)[:, :4].reshape(8, -1)
+    torch.testing.assert_close(states_of(network, rows, where), whole[where])
+    first = torch.tensor([0])
+    embedded = network.item_embedding.weight[5] + network.position_embedding.weight[0]  # as packed fine-tuning does
+    alone = network.trm_encoder.layer[0](network.LayerNorm(embedded)[None, None], torch.zeros(1, 1, 1, 1))
+    torch.testing.assert_close(states_of(network, torch.tensor([[5]]), first), alone[0])
+
+
+def test_other_items_in_validation_and_test_change_nothing(tmp_path):
+    """The same batches come of data whose users' last two events are others."""
+    batches = []
+    for name, shift in (("one", 0), ("two", 1)):
+        events = list(random_events())
+        last = {user: n for n, (user, _, _) in enumerate(events)}
+        for n in last.values():
+            for at in (n - 1, n):
+                user, item, time = events[at]
+                events[at] = (user, f"i{(int(item[1:]) + shift) % 20}", time)
+        folder = write_events(tmp_path / name, "tiny", [*(("u", f"i{i}", i) for i in range(20)), *events])
+        kinds = "".join(f"i{i}\tk{i % 3}\n" for i in range(20))
+        (folder / "tiny.item").write_text("item_id:token\tkind:token_seq\n" + kinds)
+        batches.append(list(stage_of(folder.parent)[0][0]))
+    for one, two in zip(*batches, strict=True):
+        assert all(torch.equal(one[name], two[name]) for name in one.interaction)
+
+
+@pytest.fixture
+def circle(tmp_path):
+    """Users who go round a circle of 12 items, each of one of three kinds."""
+    folder = write_events(tmp_path / "data", "tiny", cyclic(users=100))
+    kinds = "".join(f"i{i}\tk{i % 3}\n" for i in range(12))
+    (folder / "tiny.item").write_text("item_id:token\tkind:token_seq\n" + kinds)
+    return folder.parent
+
+
+def test_attributes_of_masked_items_are_learnt_and_items_told_from_those_of_other_kinds(circle):
+    settings = {"pretrain_epochs": 20, "pretrain_batch_size": 16, "learning_rate": 0.01, "save_step": 99}
+    (train_data, *_), network, trainer = stage_of(circle, **settings)
+    trainer.fit(train_data, verbose=False, saved=False)
+    ids = torch.from_numpy(train_data.dataset.token2id("item_id", [f"i{i}" for i in range(12)]))
+    rows = ids[(torch.arange(12)[:, None] + torch.arange(8)) % 12]
+    middle = rows[:, 2].clone()
+    rows[:, 2] = network.mask_token
+    with torch.no_grad():
+        states = states_of(network.eval(), rows, torch.arange(12) * 8 + 2)
+        kinds = (network.map_norm(states) @ network.feature_embedding.weight.T).argmax(1)
+        scores = network.mip_norm(states) @ network.item_embedding.weight[:13].T
+    assert torch.equal(kinds, attribute_table(network)[middle].argmax(1))
+    outside = ids[(torch.arange(12)[:, None] + 2 + torch.arange(7, 9)) % 12]  # of other kinds, not in its row
+    above = scores.gather(1, middle[:, None]) > scores.gather(1, outside)
+    assert above.float().mean() >= 0.9
+
+
+def test_both_stages_together_learn_cyclic_sequences(circle):
+    settings = {**STAGES, "epochs": 10, "learning_rate": 0.01, "topk": [1], "valid_metric": "Hit@1"}
+    (train_data, valid_data, _), network, trainer = build(make_config("S3Rec", circle, **settings))
+    trainer.fit(train_data, valid_data, verbose=False)
+    trainer.resume_weights(trainer.saved_model_file)
+    assert hit_rate_on_new_users(network.eval(), train_data.dataset, SMALL["MAX_ITEM_LIST_LENGTH"], False) >= 0.95
+
+
+# The run ------------------------------------------------------------------------------------------------------------
+
+
+class Stopped(Exception):
+    """Ends a run where a process would be killed."""
+
+
+class StopAt(Listener):
+    """Stops at the beginning of an epoch of a stage."""
+
+    def __init__(self, stage, epoch):
+        self.stages, self.at = [], (stage, epoch)
+
+    def stage(self, name, epochs):
+        self.stages.append(name)
+        if (name.split()[0], epochs) == self.at:
+            raise Stopped
+
+    def epoch_started(self, epoch, steps):
+        if (len(self.stages), epoch) == self.at:
+            raise Stopped
+
+
+def carry_out(data, folder, resume=None, stop_at=(None, None), **settings):
+    """One run; returns its result, or None if it was stopped, and the stages that it announced."""
+    from contextlib import contextmanager
+
+    base = {**SMALL, **STAGES, "data_path": str(data), "dataset": "tiny", "model": "S3Rec", **settings}
+    folder.mkdir(parents=True, exist_ok=True)
+    base |= {"run_dir": str(folder), "checkpoint_dir": str(folder), "quiet_terminal": True}
+    listener = StopAt(*stop_at)
+
+    @contextmanager
+    def watch(epochs, best):
+        yield listener
+
+    try:
+        return train.train(configure(base, {}), resume, watch), listener.stages
+    except Stopped:
+        return None, listener.stages
+
+
+def weights(folder, name="best.pth"):
+    return checkpoint_io.load(folder / name)["state_dict"]
+
+
+def same(first, second):
+    return all(torch.equal(first[name], second[name]) for name in first | second)
+
+
+def test_a_second_run_reuses_the_weights_and_comes_out_alike(data, tmp_path):
+    first, stages = carry_out(data, tmp_path / "runs/one")
+    assert stages[0] == "pre-training" and stages[1].startswith("fine-tuning (pre-trained weights are in")
+    second, stages = carry_out(data, tmp_path / "runs/two")
+    assert len(stages) == 1 and "takes the pre-trained weights" in stages[0]
+    (file,) = (tmp_path / "runs/pretrained").glob("*.pth")
+    ours, theirs = first.pop("pretraining"), second.pop("pretraining")
+    assert (ours.pop("reused"), theirs.pop("reused")) == (False, True) and ours == theirs
+    assert ours["file"] == file.name and ours["epochs"] == 3 and ours["seconds"] > 0
+    assert first["test"] == second["test"] and first["epochs_run"] == second["epochs_run"] <= 3
+    assert same(weights(tmp_path / "runs/one"), weights(tmp_path / "runs/two"))
+    for name in ("one", "two"):
+        assert not (tmp_path / "runs" / name / "pretraining").exists()
+    shutil.rmtree(tmp_path / "runs/pretrained")  # a finished run does not need it
+    assert command(["evaluate", str(tmp_path / "runs/one")]) == 0
+
+
+def test_damaged_weights_are_computed_anew(data, tmp_path):
+    first, _ = carry_out(data, tmp_path / "runs/one")
+    file = tmp_path / "runs/pretrained" / first["pretraining"]["file"]
+    file.write_bytes(file.read_bytes()[:1000])
+    second, _ = carry_out(data, tmp_path / "runs/two")
+    assert not second["pretraining"]["reused"] and second["test"] == first["test"]
+
+
+@pytest.mark.parametrize("stop_at", [(1, 0), (1, 2), (2, 0), (2, 2)])
+@pytest.mark.parametrize("pretraining", ["users", "recbole"])
+def test_a_run_that_was_stopped_in_either_stage_comes_out_alike(data, tmp_path, stop_at, pretraining):
+    settings = {"pretraining": pretraining, "pretrain_epochs": 3}
+    whole, _ = carry_out(data, tmp_path / "whole/run", **settings)
+    folder = tmp_path / "parts/run"
+    assert carry_out(data, folder, stop_at=stop_at, **settings)[0] is None
+    assert (folder / "pretraining").exists() == (stop_at[0] == 1)
+    resumed, stages = carry_out(data, folder, train.newest_checkpoint(folder), **settings)
+    assert len(stages) == (2 if stop_at[0] == 1 else 0)
+    assert resumed["test"] == whole["test"] and resumed["epochs_run"] == whole["epochs_run"]
+    assert same(weights(tmp_path / "whole/run"), weights(folder))
+    assert resumed["pretraining"]["reused"] is False and resumed["pretraining"]["epochs"] == 3
+    folders = [tmp_path / parts / "pretrained" for parts in ("whole", "parts")]
+    files = [at / result["pretraining"]["file"] for at, result in zip(folders, (whole, resumed), strict=True)]
+    assert same(*(checkpoint_io.load(file)["state_dict"] for file in files))
+
+
+def test_weights_that_a_stopped_run_had_computed_are_its_own(data, tmp_path):
+    folder = tmp_path / "runs/one"
+    assert carry_out(data, folder, stop_at=("fine-tuning", 3))[0] is None
+    (file,) = (tmp_path / "runs/pretrained").glob("*.pth")
+    state = checkpoint_io.load(file)
+    state["pretraining"]["seconds"] = 1000.0  # as if it had taken so long
+    checkpoint_io.save(file, state)
+    resumed, stages = carry_out(data, folder, train.newest_checkpoint(folder))
+    assert len(stages) == 1 and resumed["pretraining"]["reused"] is False
+    assert 1000 < resumed["seconds_total"] < 1900
+    assert carry_out(data, tmp_path / "runs/two")[0]["pretraining"]["reused"] is True
+
+
+def test_the_command_goes_on_with_a_run_that_was_stopped_in_pre_training(data, tmp_path, capsys):
+    assert carry_out(data, tmp_path / "run", stop_at=(1, 2))[0] is None
+    assert command(["run", f"--resume={tmp_path / 'run'}"]) == 0
+    assert re.search(r"pre-training\nepoch 3/3 .*\nfine-tuning .*\nepoch 1/3 ", capsys.readouterr().out)
+    assert (tmp_path / "run" / train.RESULT).exists()
+
+
+def key_of(data, **settings):
+    base = {**SMALL, **STAGES, "data_path": str(data), "dataset": "tiny", "model": "S3Rec", **settings}
+    return pretrain.key(pretrain.stage_config(configure({**base, "run_dir": "x"}, {})))
+
+
+def test_weights_are_shared_by_runs_whose_pre_training_is_the_same(data):
+    first = key_of(data)
+    for later in [
+        {
+            "epochs": 9,
+            "learning_rate": 0.1,
+            "sam_rho": 0.5,
+            "stopping_step": 3,
+            "topk": [7],
+            "valid_metric": "MRR@7",
+            "metrics": ["MRR"],
+        },
+        {"training": "prefix", "train_batch_size": 7, "loss_type": "BPR", "run_dir": "y", "mask_history": True},
+    ]:
+        assert key_of(data, **later) == first
+    others = [{"seed": 1}, {"hidden_size": 32}, {"mask_ratio": 0.3}, {"pretrain_epochs": 2}, {"pretraining": "recbole"}]
+    others += [{"pretrain_learning_rate": 0.1}, {"train_fraction": 0.5}, {"item_attribute": "title"}]
+    keys = [key_of(data, **other) for other in others]
+    assert len({first, *keys}) == len(keys) + 1
+    with open(data / "tiny" / "tiny.inter", "a") as file:
+        file.write("u0\ti0\t999999\n")
+    assert key_of(data) != first
+    changed = key_of(data)
+    item = data / "tiny" / "tiny.item"
+    item.write_text(item.read_text().replace("k0 k0", "k1 k0"))
+    assert key_of(data) != changed
+
+
+def test_recboles_own_pre_training_is_kept_with_its_length(data):
+    config = configure({"data_path": str(data), "dataset": "tiny", "model": "S3Rec", "pretraining": "recbole"}, {})
+    assert config["pretrain_epochs"] == 500 and label(config) == "S3Rec (RecBole)"
+    stage = pretrain.stage_config(config)
+    assert (stage["training"], stage["train_batch_size"]) == ("prefix", config["train_batch_size"])
+    ours = configure({"data_path": str(data), "dataset": "tiny", "model": "S3Rec", "sam_rho": 0.1}, {})
+    assert ours["pretrain_epochs"] == 100 and label(ours) == "S3Rec+SAM"
+    assert pretrain.stage_config(ours)["sam_rho"] == 0 and ours["sam_rho"] == 0.1
+
+
+def test_recboles_own_function_pre_trains_and_fine_tunes_too(data):
+    from recbole.quick_start import run_recbole
+
+    settings = {**SMALL, **STAGES, "data_path": str(data), "checkpoint_dir": "saved", "epochs": 1}
+    found = run_recbole("S3Rec", "tiny", config_dict=settings, saved=False)
+    assert found["test_result"]["ndcg@10"] > 0 and len(list(Path("saved/pretrained").glob("*.pth"))) == 1
+
+
+def test_the_command_says_what_it_does(data, tmp_path, capsys):
+    options = [f"--{name}={value}" for name, value in {**STAGES, "hidden_size": 8, "epochs": 1}.items()]
+    given = ["run", "--model=S3Rec", "--dataset=tiny", f"--data_path={data}", *options]
+    assert command([*given, "--run_dir=runs/one"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"pre-training\nepoch 1/3 .*\nepoch 2/3 .*\nepoch 3/3 .*\nfine-tuning .*\nepoch 1/1 ", out)
+    assert json.loads(Path("runs/one/result.json").read_text())["config"]["item_attribute"] == "kind"
+    assert command([*given, "--run_dir=runs/two"]) == 0
+    assert "takes the pre-trained weights runs/pretrained/S3Rec-tiny-" in capsys.readouterr().out
+
+
+# Which items, and which attribute -----------------------------------------------------------------------------------
+
+
+def test_the_same_items_are_ranked_for_the_same_users_as_by_sasrec(data):
+    """Although the .item file has an item that nobody had, and lacks one that somebody had."""
+    item = data / "tiny" / "tiny.item"
+    item.write_text(re.sub(r"\ni7\t.*", "", item.read_text()))
+    sets = [create_dataset(make_config(model, data)) for model in ("SASRec", "S3Rec")]
+    tables = []
+    for dataset in sets:
+        users, items = (dataset.field2id_token[field] for field in ("user_id", "item_id"))
+        test = data_preparation(dataset.config, dataset)[2]._dataset.inter_feat
+        tables.append(
+            (sorted(items), {users[u]: items[i] for u, i in zip(test["user_id"], test["item_id"], strict=True)})
+        )
+    assert tables[0] == tables[1]
+    assert "i99" not in tables[0][0] and "i7" in tables[0][0]
+
+
+COLUMNS = [Column("item_id", "token", ""), Column("movie_title", "token_seq", ""), Column("year", "token", "")]
+
+
+@pytest.mark.parametrize("name", ["class", "genre", "categories", "kinds"])
+def test_the_attribute_is_found(name):
+    assert attributes.chosen([*COLUMNS, Column(name, "token_seq", "")], Path("x.item")) == name
+
+
+def test_an_attribute_that_is_not_clear_is_asked_for():
+    several = [*COLUMNS, Column("class", "token_seq", ""), Column("genre", "token_seq", "")]
+    with pytest.raises(DataError, match=r"several columns .* movie_title, year, class, genre with --item_attribute="):
+        attributes.chosen(several, Path("x.item"))
+    assert attributes.chosen(several, Path("x.item"), "genre") == "genre"
+    with pytest.raises(DataError, match=r"no column that is clearly .* choose one of movie_title, year"):
+        attributes.chosen(COLUMNS, Path("x.item"))
+    with pytest.raises(
+        DataError, match=r"item_attribute=genres: x\.item has no such column of tokens; it has movie_ti"
+    ):
+        attributes.chosen(several, Path("x.item"), "genres")
+
+
+def test_errors_reach_the_user_in_one_line(data, capsys):
+    given = ["run", "--model=S3Rec", "--dataset=tiny", f"--data_path={data}"]
+    assert command([*given, "--item_attribute=genre"]) == 2
+    assert "item_attribute=genre: " in capsys.readouterr().err
+    (data / "tiny" / "tiny.item").unlink()
+    assert command(given) == 2
+    assert "tiny.item is missing: S3Rec needs an attribute of the items" in capsys.readouterr().err
+    assert command([*given, "--pretraining=mine"]) == 2
+
+
+def test_ml_100k_has_its_classes():
+    config = configure({"model": "S3Rec"}, {})
+    assert config["item_attribute"] == "class" and "class" in config["load_col"]["item"]
+
+
+def test_explicit_stages_keep_their_meaning(data):
+    """Weights of one run are named in the next; the first stage may be ours or RecBole's."""
+    for pretraining, training in (("users", "packed"), ("recbole", "prefix")):
+        (train_data, *_), network, trainer = stage_of(data, pretraining=pretraining, training=training, save_step=3)
+        trainer.fit(train_data, verbose=False)
+        config = make_config("S3Rec", data, train_stage="finetune", pre_model_path="saved/S3Rec-tiny-3.pth", **STAGES)
+        init_seed(0, True)
+        tuned = get_model("S3Rec")(config, create_dataset(config))
+        assert tuned.train_stage == "finetune" and same(tuned.state_dict(), network.state_dict())

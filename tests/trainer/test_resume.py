@@ -1,0 +1,429 @@
+"""A run that was stopped and resumed ends in the same bits as one that never stopped."""
+
+import contextlib
+import errno
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from recbole.utils import get_model
+
+from recbole_samrec.cli.main import main
+from recbole_samrec.integration import registry
+from recbole_samrec.quick_start import train as run
+from recbole_samrec.trainer.callbacks import Listener
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import CheckpointError
+from tests import test_every_model as every_model
+from tests.helpers.tiny import build, make_config, random_events, write_events, write_kinds
+
+toy = every_model.folder
+"""A data set with everything that a model may ask for."""
+
+SAMREC = {"model": "SAMRec", "sam_rho": 0.05, "epochs": 4, "n_layers": 1, "train_batch_size": 64}
+GENERAL = {"epochs": 4, "train_batch_size": 64}
+
+RUNS = {
+    "SAMRec": SAMREC,
+    "ASAM, bf16": {**SAMREC, "sam_variant": "asam", "enable_amp": True, "amp_dtype": "bfloat16"},
+    "fp16 and scaler": {**SAMREC, "enable_amp": True, "amp_dtype": "float16", "enable_scaler": True},
+    "GSAM on embeddings": {**SAMREC, "sam_variant": "gsam", "sam_params": "embedding", "sam_row_radius": "frequency"},
+    "Friendly SAM": {**SAMREC, "sam_variant": "fsam"},
+    "Momentum SAM": {**SAMREC, "sam_variant": "msam", "sam_rho": 0.5},
+    "LookSAM": {**SAMREC, "sam_variant": "looksam", "looksam_k": 3},
+    "late, with a schedule": {**SAMREC, "sam_start": 1, "sam_rho_schedule": "cosine", "sam_rho_epochs": 2.5},
+    "scored every second epoch": {**SAMREC, "eval_step": 2, "epochs": 5},
+    "never scored": {**SAMREC, "eval_step": 0},
+    "popular negatives": {**GENERAL, "model": "BPR", "train_neg_sample_args": {"distribution": "popularity"}},
+    "sampled evaluation": {**GENERAL, "model": "BPR", "eval_args": {"mode": "uni5"}},
+    "GRU4Rec with SAM": {**GENERAL, "model": "GRU4Rec", "sam_rho": 0.05},
+    "CL4SRec with SAM": {**SAMREC, "model": "CL4SRec"},
+    "DuoRec": {**GENERAL, "model": "DuoRec", "cl_batch": 32},
+    "MultiVAE": {**GENERAL, "model": "MultiVAE"},
+    "RecVAE": {**GENERAL, "model": "RecVAE", "sam_rho": 0.05},
+    "RecVAE with LookSAM": {**GENERAL, "model": "RecVAE", "sam_rho": 0.05, "sam_variant": "looksam"},
+    "LINE": {**GENERAL, "model": "LINE"},
+    "LightGCN": {**GENERAL, "model": "LightGCN", "sam_rho": 0.05},
+    "SGL": {**GENERAL, "model": "SGL"},
+    "CKE": {**GENERAL, "model": "CKE"},
+    "MKR": {**GENERAL, "model": "MKR"},
+    "NCL": {**GENERAL, "model": "NCL", "num_clusters": 3, "m_step": 1, "warm_up_step": 1},
+    "Pop": {**GENERAL, "model": "Pop", "epochs": 1},
+}
+
+
+class Stopped(Exception):
+    """A run was stopped from outside."""
+
+
+class StopAt(Listener):
+    """Stops a run in the middle of an epoch."""
+
+    def __init__(self, epoch: int | None) -> None:
+        self.epoch, self.now = epoch, -1
+
+    def epoch_started(self, epoch: int, steps: int) -> None:
+        self.now = epoch
+
+    def stepped(self) -> None:
+        if self.now == self.epoch:
+            raise Stopped
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Events of 30 users with 20 items, and a graph that says which of 4 kinds each item is of."""
+    folder = tmp_path_factory.mktemp("data")
+    path = write_events(folder, "tiny", random_events())
+    links = ["item_id:token\tentity_id:token", *(f"i{i}\te{i}" for i in range(20))]
+    facts = ["head_id:token\trelation_id:token\ttail_id:token", *(f"e{i}\tis_a\tk{i % 4}" for i in range(20))]
+    (path / "tiny.link").write_text("\n".join(links) + "\n")
+    (path / "tiny.kg").write_text("\n".join(facts) + "\n")
+    return folder
+
+
+def configuration(data: Path, folder: Path, settings: dict):
+    settings = dict(settings)
+    if settings["model"] in ("CKE", "MKR") and "load_col" not in settings:
+        settings["load_col"] = {
+            "inter": ["user_id", "item_id", "timestamp"],
+            "kg": ["head_id", "relation_id", "tail_id"],
+            "link": ["item_id", "entity_id"],
+        }
+    folder.mkdir(exist_ok=True)
+    model, name = settings.pop("model"), settings.pop("dataset", "tiny")
+    return make_config(model, data, name, run_dir=str(folder), checkpoint_dir=str(folder), **settings)
+
+
+def train(data: Path, folder: Path, settings: dict, resume: Path | None = None, stop_at: int | None = None):
+    """One run up to its end, or until it is stopped in the middle of an epoch (then None)."""
+    config = configuration(data, folder, settings)
+    try:
+        return run.train(config, resume, lambda *_: contextlib.nullcontext(StopAt(stop_at)))
+    except Stopped:
+        return None
+
+
+def same(one, other) -> bool:
+    """Whether two values are equal to the last bit, in all that they hold."""
+    if isinstance(one, torch.Tensor):
+        if one.is_sparse:
+            one, other = one.coalesce(), other.coalesce()
+            return same(one.indices(), other.indices()) and same(one.values(), other.values())
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if scipy.sparse.issparse(one):
+        return (one != other).nnz == 0
+    if isinstance(one, np.ndarray):
+        return bool(np.array_equal(one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other or (one != one and other != other)
+
+
+def state_in(file: Path) -> dict:
+    """What a checkpoint holds, without clocks and folders."""
+    state = checkpoint_io.load(file)
+    return {key: value for key, value in state.items() if key not in ("config", "elapsed", "seconds", "pretraining")}
+
+
+def assert_same_end(one: Path, other: Path, result: dict, other_result: dict) -> None:
+    for name in ("last.pth", "best.pth"):
+        mine, theirs = state_in(one / name), state_in(other / name)
+        assert mine.keys() == theirs.keys()
+        assert [key for key in mine if not same(mine[key], theirs[key])] == []
+    for key in ("valid", "test", "best_epoch", "epochs_run", "skipped_steps"):
+        assert result[key] == other_result[key]
+
+
+@pytest.fixture
+def clusters(monkeypatch):
+    """NCL's clusters without faiss: the nearest of some rows drawn at random."""
+
+    def nearest_rows(self, rows):
+        rows = torch.as_tensor(rows)
+        centres = rows[np.random.choice(len(rows), 3, replace=False)]
+        return centres, torch.cdist(rows, centres).argmin(1)
+
+    monkeypatch.setattr("recbole.model.general_recommender.ncl.NCL.run_kmeans", nearest_rows)
+
+
+@pytest.mark.parametrize("name", [name for name in RUNS if name != "Pop"])
+def test_a_resumed_run_ends_in_the_same_bits(data, tmp_path, clusters, name):
+    settings = RUNS[name]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    result = train(data, whole, settings)
+    assert train(data, parts, settings, stop_at=1) is None
+    assert train(data, parts, settings, run.newest_checkpoint(parts), stop_at=3) is None
+    assert state_in(parts / "last.pth")["epoch"] == 2
+    resumed = train(data, parts, settings, run.newest_checkpoint(parts))
+    assert_same_end(whole, parts, result, resumed)
+
+
+def train_by_hand(data: Path, epochs: int, resume: Path | None = None):
+    """The way of RecBole's own users: a configuration, ``resume_checkpoint``, ``fit``, ``evaluate``."""
+    loaders, _, trainer = build(make_config("BPR", data, epochs=epochs, checkpoint_dir="saved"))
+    if resume is not None:
+        trainer.resume_checkpoint(resume)
+    trainer.fit(*loaders[:2], show_progress=False)
+    return trainer, trainer.evaluate(loaders[2])
+
+
+def test_recboles_resume_checkpoint_goes_on_in_the_same_bits(data):
+    whole, result = train_by_hand(data, 5)
+    part, _ = train_by_hand(data, 2)
+    best = state_in(part.saved_model_file)
+    resumed, resumed_result = train_by_hand(data, 5, part.saved_model_file)
+    assert resumed.start_epoch == best["epoch"] + 1
+    assert resumed.saved_model_file == part.saved_model_file
+    assert resumed_result == result
+    assert resumed.train_loss_dict == whole.train_loss_dict
+    assert resumed.best_valid_result == whole.best_valid_result
+    assert same(state_in(resumed.saved_model_file), state_in(whole.saved_model_file))
+    assert same(resumed.model.state_dict(), whole.model.state_dict())
+
+
+def test_a_finished_checkpoint_is_not_overwritten(data):
+    part, result = train_by_hand(data, 2)
+    before = Path(part.saved_model_file).read_bytes()
+    epochs = state_in(part.saved_model_file)["epoch"] + 1
+    _, resumed_result = train_by_hand(data, epochs, part.saved_model_file)
+    assert Path(part.saved_model_file).read_bytes() == before
+    assert resumed_result == result
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_early_stopping_counts_on_where_it_was(data, tmp_path, exact):
+    settings = {**GENERAL, "model": "BPR", "epochs": 30, "stopping_step": 2, "exact_early_stopping": exact}
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    result = train(data, whole, settings)
+    epochs = result["epochs_run"]
+    assert 2 < epochs < 30
+    assert train(data, parts, settings, stop_at=epochs - 1) is None  # one score without a gain is counted
+    assert state_in(parts / "last.pth")["cur_step"] == (1 if exact else 2)
+    resumed = train(data, parts, settings, parts / "last.pth")
+    assert_same_end(whole, parts, result, resumed)
+    again = train(data, parts, settings, parts / "last.pth", stop_at=epochs)
+    assert_same_end(whole, parts, result, again)
+    patient = train(data, parts, {**settings, "stopping_step": 4}, parts / "last.pth")
+    assert patient["epochs_run"] > epochs
+
+
+@pytest.mark.parametrize("name", ["SAMRec", "sampled evaluation", "scored every second epoch", "Pop"])
+def test_a_finished_run_is_left_as_it_is(data, tmp_path, name):
+    result = train(data, tmp_path / "run", RUNS[name])
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run").glob("*.pth")}
+    resumed = train(data, tmp_path / "run", RUNS[name], run.newest_checkpoint(tmp_path / "run"))
+    assert {file.name: file.read_bytes() for file in (tmp_path / "run").glob("*.pth")} == before
+    changing = ("seconds_total", "peak_memory_mb")
+    assert {k: v for k, v in resumed.items() if k not in changing} == {
+        k: v for k, v in result.items() if k not in changing
+    }
+
+
+def test_more_epochs_go_on_from_a_finished_run(data, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    result = train(data, whole, {**SAMREC, "epochs": 4})
+    train(data, parts, {**SAMREC, "epochs": 2})
+    resumed = train(data, parts, {**SAMREC, "epochs": 4}, run.newest_checkpoint(parts))
+    assert_same_end(whole, parts, result, resumed)
+
+
+def test_pretraining_is_resumed_too(data, tmp_path):
+    settings = {
+        "model": "S3Rec",
+        "train_stage": "pretrain",
+        "pretrain_epochs": 4,
+        "save_step": 3,
+        "epochs": 1,
+        "n_layers": 1,
+        "item_attribute": "kind",
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "kind"]},
+    }
+    write_kinds(data / "tiny", items=20)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    result = train(data, whole, settings)
+    assert train(data, parts, settings, stop_at=2) is None
+    resumed = train(data, parts, settings, run.newest_checkpoint(parts))
+    assert_same_end(whole, parts, result, resumed)
+    assert same(state_in(whole / "S3Rec-tiny-3.pth"), state_in(parts / "S3Rec-tiny-3.pth"))
+
+
+# Damage -------------------------------------------------------------------------------------------------------------
+
+
+EARLY_BEST = {**SAMREC, "epochs": 5, "learning_rate": 1e-7}
+"""Learns so slowly that no ranking changes: the first epoch stays the best."""
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory) -> tuple[Path, dict]:
+    """A run of 5 epochs, the first of which is the best."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    result = train(data, folder, EARLY_BEST)
+    assert result["best_epoch"] == 0
+    return folder, result
+
+
+@pytest.fixture
+def stopped(data, tmp_path) -> Path:
+    """The same run, stopped in its last epoch."""
+    train(data, tmp_path / "stopped", EARLY_BEST, stop_at=4)
+    return tmp_path / "stopped"
+
+
+def truncate(file: Path, share: float = 0.5) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_a_damaged_last_checkpoint_costs_one_epoch(data, stopped, finished, share):
+    truncate(stopped / "last.pth", share)
+    notes = []
+    resume = run.newest_checkpoint(stopped, notes.append)
+    assert resume == stopped / "previous.pth"
+    assert len(notes) == 1 and "last.pth" in notes[0]
+    result = train(data, stopped, EARLY_BEST, resume)
+    assert_same_end(finished[0], stopped, finished[1], result)
+
+
+def test_a_damaged_checkpoint_never_takes_the_place_of_a_good_one(data, stopped, monkeypatch):
+    truncate(stopped / "last.pth")
+    good, replace = (stopped / "previous.pth").read_bytes(), checkpoint_io.os.replace
+
+    def killed(source, target):
+        if Path(target).name == "last.pth":
+            raise Stopped
+        replace(source, target)
+
+    monkeypatch.setattr(checkpoint_io.os, "replace", killed)
+    assert train(data, stopped, EARLY_BEST, stopped / "previous.pth") is None
+    assert (stopped / "previous.pth").read_bytes() == good
+
+
+def test_damaged_best_weights_are_an_error_at_once(data, stopped):
+    truncate(stopped / "best.pth")
+    with pytest.raises(CheckpointError, match=r"best\.pth.*best weights so far, those of epoch"):
+        train(data, stopped, EARLY_BEST, stopped / "last.pth", stop_at=4)
+
+
+def test_damaged_best_weights_are_made_good_from_the_same_epoch(data, tmp_path):
+    settings = RUNS["never scored"]  # every epoch counts as the best
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    result = train(data, whole, settings)
+    train(data, parts, settings, stop_at=2)
+    truncate(parts / "best.pth")
+    resumed = train(data, parts, settings, run.newest_checkpoint(parts), stop_at=2)
+    assert resumed is None and same(state_in(parts / "best.pth"), state_in(parts / "last.pth"))
+    assert_same_end(whole, parts, result, train(data, parts, settings, parts / "last.pth"))
+
+
+def test_a_full_disk_keeps_the_last_good_checkpoint(data, tmp_path, finished, monkeypatch):
+    folder, settings = tmp_path / "run", EARLY_BEST
+    with monkeypatch.context() as patch:
+        synced, sync = [], checkpoint_io.os.fsync
+
+        def full_disk(handle):
+            synced.append(handle)
+            if len(synced) > 12:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            sync(handle)
+
+        patch.setattr(checkpoint_io.os, "fsync", full_disk)
+        with pytest.raises(CheckpointError, match=r"No space left on device.*the last good checkpoint is kept"):
+            train(data, folder, settings)
+    assert list(folder.glob(".*")) == []
+    resumed = train(data, folder, settings, run.newest_checkpoint(folder))
+    assert_same_end(finished[0], folder, finished[1], resumed)
+
+
+def test_a_run_goes_on_in_another_folder(data, tmp_path, stopped, finished):
+    other = tmp_path / "other"
+    result = train(data, other, EARLY_BEST, stopped / "last.pth")
+    assert_same_end(finished[0], other, finished[1], result)
+
+
+def test_folders_without_a_run(tmp_path):
+    with pytest.raises(CheckpointError, match="there is no such run"):
+        run.newest_checkpoint(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="no checkpoint in it"):
+        run.newest_checkpoint(tmp_path)
+    (tmp_path / "last.pth").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="none of its checkpoints can be read"):
+        run.newest_checkpoint(tmp_path)
+
+
+# The command line ---------------------------------------------------------------------------------------------------
+
+TINY = ["--model=BPR", "--dataset=tiny", "--embedding_size=8", "--epochs=2", "--train_batch_size=64"]
+
+
+def command(data: Path, *arguments: str) -> int:
+    return main(["run", f"--data_path={data}", *arguments])
+
+
+def test_a_conflicting_setting_is_an_error_that_names_both(data, tmp_path, capsys):
+    assert command(data, *TINY, "--run_dir=one", "--learning_rate=0.01") == 0
+    assert command(data, "--resume=one", "--learning_rate=0.5") == 2
+    message = capsys.readouterr().err
+    assert "learning_rate=0.5" in message and "learning_rate=0.01" in message
+    assert command(data, "--resume=one", "--epochs=3", "--learning_rate=0.01") == 0
+    assert state_in(Path("one/last.pth"))["epoch"] == 2
+
+
+def test_resume_auto_takes_the_newest_run_of_the_same_settings(data, tmp_path, capsys):
+    assert command(data, *TINY, "--resume=auto") == 0
+    assert "a new one begins" in capsys.readouterr().out
+    (first,) = Path("runs").iterdir()
+    assert command(data, *TINY, "--learning_rate=0.5", "--resume=auto") == 0
+    assert "a new one begins" in capsys.readouterr().out
+    other = next(folder for folder in Path("runs").iterdir() if folder != first)
+    before = (other / "last.pth").read_bytes()
+    shutil.copytree(first, "runs/newest")
+    os.utime("runs/newest/config.yaml")
+    (first / "result.json").unlink()
+    Path("runs/newest/result.json").unlink()
+    assert command(data, *TINY, "--resume=auto") == 0
+    assert "a new one begins" not in capsys.readouterr().out
+    assert Path("runs/newest/result.json").exists() and not (first / "result.json").exists()
+    assert (other / "last.pth").read_bytes() == before
+    assert len(list(Path("runs").iterdir())) == 3
+
+
+def test_a_run_that_was_killed_in_its_first_epoch_can_be_started_again(data, tmp_path):
+    Path("run").mkdir()
+    Path("run/config.yaml").write_text("model: BPR\n")
+    assert command(data, "--resume=run") == 2
+    assert command(data, *TINY, "--run_dir=run") == 0
+
+
+def test_a_run_is_never_overwritten_by_another(data, tmp_path, capsys):
+    assert command(data, *TINY, "--run_dir=run") == 0
+    assert command(data, *TINY, "--run_dir=run") == 2
+    assert "go on with --resume=run" in capsys.readouterr().err
+
+
+# Every model --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", registry.model_names())
+def test_every_model_is_resumed(model, toy, tmp_path, clusters):
+    package = every_model.PACKAGES.get(model, every_model.PACKAGES.get(model.lower()))
+    if package and importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    wanted = every_model.SETTINGS.get(model, every_model.SETTINGS.get(get_model(model).type, {}))
+    settings = {"epochs": 2, "pretrain_epochs": 2, "save_step": 1, "dataset": "toy", "model": model, **wanted}
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    result = train(toy, whole, settings)
+    if result["epochs_run"] == 1:
+        pytest.skip("it is computed at once")
+    assert train(toy, parts, settings, stop_at=1) is None
+    assert_same_end(whole, parts, result, train(toy, parts, settings, run.newest_checkpoint(parts)))

@@ -32,4 +32,3 @@ def why_no_compiler() -> str | None:
     """Why torch.compile is not measured here; None where there is a C++ compiler."""
     found = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     return None if found else "there is no C++ compiler"
-

@@ -118,9 +118,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     costs = Costs(jobs, arguments.out)
     try:
         if not arguments.tables and not all(job.finished for job in jobs):
-            train_all(
-                jobs, costs, resources, console, limit_hours=arguments.limit_hours, command=_command()
-            )
+            train_all(jobs, costs, resources, console, limit_hours=arguments.limit_hours, command=_command())
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on: {_command()}", highlight=False, soft_wrap=True, markup=False)
         return 130

@@ -63,9 +63,7 @@ def grad_scaler(patch: Patcher) -> None:
     patch(trainer, "amp", SimpleNamespace(GradScaler=scaler, autocast=autocast))
 
 
-@mend(
-    "model/sequential_recommender/sine.py 25", "importing the models turns torch's anomaly detection on", True
-)
+@mend("model/sequential_recommender/sine.py 25", "importing the models turns torch's anomaly detection on", True)
 def anomaly_detection(patch: Patcher) -> None:
     """Leave it as the user has it: it makes training slow, and an inf or nan that could be skipped ends it."""
     before = torch.is_anomaly_enabled() and "recbole.model.sequential_recommender.sine" not in sys.modules

@@ -56,9 +56,7 @@ def train_all(
                         train.write_atomically(job.folder / FAILURE, f"{result['failed']}\n")
                 display.ended(job, result)
 
-            run_all(
-                ray, todo, resources, costs.memory_mb, gpu_share=costs.gpu_share, done=ended, tick=display.tick
-            )
+            run_all(ray, todo, resources, costs.memory_mb, gpu_share=costs.gpu_share, done=ended, tick=display.tick)
 
 
 def _parallel(ray: Any, resources: Resources) -> int:

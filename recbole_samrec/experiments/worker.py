@@ -288,4 +288,3 @@ def _memory(device: torch.device) -> tuple[float, float]:
 def result_files(folder: Path) -> dict[str, bytes]:
     """What the computer that the comparison was started on needs of a run on another one."""
     return {name: (folder / name).read_bytes() for name in (train.RESULT, RANKS, JOB) if (folder / name).exists()}
-

@@ -40,7 +40,5 @@ class Contrastive(SAMRec):
 
     def contrast(self, first: Tensor, second: Tensor, labels: Tensor | None = None) -> Tensor:
         """InfoNCE of two views ``[B, d]`` as the settings want it, times its weight; see :func:`info_nce`."""
-        loss = info_nce(
-            first, second, temperature=self.cl_temperature, similarity=self.cl_similarity, labels=labels
-        )
+        loss = info_nce(first, second, temperature=self.cl_temperature, similarity=self.cl_similarity, labels=labels)
         return self.cl_weight * loss

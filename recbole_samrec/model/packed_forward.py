@@ -173,9 +173,7 @@ def number_of_items(model: nn.Module) -> int:
     return model.item_embedding.num_embeddings - (type(model).__name__ == "S3Rec")
 
 
-def packed_loss(
-    model: nn.Module, config: Any, fused: bool = True
-) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
+def packed_loss(model: nn.Module, config: Any, fused: bool = True) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
     """The training loss of a model's packed batches, the mean over the batch's targets.
 
     Args:
@@ -217,9 +215,7 @@ def _losses(
     return item_loss, with_auxiliary
 
 
-def prefix_loss(
-    model: nn.Module, config: Any, fused: bool = True
-) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
+def prefix_loss(model: nn.Module, config: Any, fused: bool = True) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
     """The training loss of RecBole's rows, one for each prefix, of a model that may be packed.
 
     It is the model's ``calculate_loss``, up to rounding, on rows cut to the longest of the batch, of which the last

@@ -101,9 +101,7 @@ def _test(trainer: Any, dataset: Any, loaders: tuple, folder: Path) -> dict[str,
     return metrics
 
 
-def prepare(
-    config: Any, log: bool = True, read: Callable[[Any], Any] | None = None
-) -> tuple[Any, tuple, Any]:
+def prepare(config: Any, log: bool = True, read: Callable[[Any], Any] | None = None) -> tuple[Any, tuple, Any]:
     """Load and split the data, build the model and its trainer, with the same seeds as RecBole's ``run_recbole``.
 
     Raises:

@@ -352,5 +352,3 @@ def amp_dtype(name: str | None) -> torch.dtype | None:
     if name is not None and name not in kinds:
         raise ConfigError(f"amp_dtype={name}: choose bfloat16 or float16")
     return kinds.get(name)
-
-

@@ -108,9 +108,7 @@ def _scores(search: Search, name: str, drawn: Mapping[str, Any]) -> dict[str, di
     }
 
 
-def best_yaml(
-    search: Search, name: str, drawn: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]]
-) -> str:
+def best_yaml(search: Search, name: str, drawn: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]]) -> str:
     """The best configuration as a file for ``--config_files``, with its origin in comments."""
     strategy, metric = search.strategy, search.metric
     how = f"{search.trials} trials, {strategy.search} search, scheduler {strategy.scheduler}"

@@ -179,4 +179,3 @@ def recall(out: Path) -> Search:
     if search.source and not registry.is_model(search.settings["model"]):
         registry.model_from(search.source)
     return search
-

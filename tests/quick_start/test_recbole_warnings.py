@@ -107,4 +107,3 @@ def test_the_matrix_of_rows_is_never_sorted(own_folder, monkeypatch):
     unseen = dataset.item_num - 1 - 7
     told = f"{unseen} items of the .item file"
     assert any(line.startswith(told) for line in warnings_about(config, dataset, loaders))
-

@@ -90,15 +90,15 @@ def explain(trainer: Any, loader: Any, request: dict[str, Any]) -> dict[str, Any
 
 def convergence(request: dict[str, Any]) -> dict[str, Any]:
     """Training until validation stops it: the score, and the seconds since the beginning, after each epoch."""
-    from recbole_samrec.trainer.callbacks import Listener
+    from recbole_samrec.trainer.callbacks import Callback
 
-    class Watch(Listener):
-        def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+    class Watch(Callback):
+        def on_validation_end(self, trainer: Any, epoch: int, score: float, result: dict, best: bool) -> None:
             history.append((time.perf_counter() - started, score))
 
     history: list[tuple[float, float]] = []
     trainer, (train_data, valid_data, _) = build(request)
-    trainer.listener = Watch()
+    trainer.callbacks.add(Watch())
     started = time.perf_counter()
     trainer.fit(train_data, valid_data, saved=False, show_progress=False, verbose=False)
     return {"seconds": [seconds for seconds, _ in history], "scores": [score for _, score in history]}

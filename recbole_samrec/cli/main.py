@@ -10,7 +10,6 @@ import socket
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from logging import Handler, getLogger
 from pathlib import Path
@@ -20,12 +19,11 @@ from rich.console import Console
 
 from recbole_samrec.cli import compare, doctor, sharpness, tune
 from recbole_samrec.cli import data as data_command
-from recbole_samrec.cli.progress import show_comparison, show_result, watch
+from recbole_samrec.cli.progress import make_progress, show_comparison, show_result
 from recbole_samrec.config.build import check_data, configure, parse_settings, settings_in
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import recommend, train
 from recbole_samrec.quick_start.record import label, settings_of
-from recbole_samrec.trainer.callbacks import Listener
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, UserError, in_one_line
 from recbole_samrec.utils.naming import unique_name
@@ -203,12 +201,8 @@ def _model_and_dataset(arguments: argparse.Namespace) -> dict[str, str]:
 def run_once(settings: dict[str, Any], resume: Path | None, console: Console, sha256: str) -> dict[str, Any]:
     """Carry out one run in this process."""
     config = configure(settings, {})
-    title = f"{label(config)} on {config['dataset']}"
-
-    def listener(epochs: int, best: float) -> AbstractContextManager[Listener]:
-        return watch(console, title, epochs, str(config["valid_metric"]), best)
-
-    return train.train(config, resume, listener, sha256)
+    progress = make_progress(console, f"{label(config)} on {config['dataset']}")
+    return train.train(config, resume, [progress], sha256)
 
 
 def run_on_several(

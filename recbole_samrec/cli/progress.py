@@ -1,4 +1,4 @@
-"""What a user sees of a run: one bar on a terminal, plain lines elsewhere, a small table at the end."""
+"""The display of a run: one bar on a terminal, plain lines elsewhere, a small table at the end."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from recbole_samrec.trainer.callbacks import Listener
+from recbole_samrec.trainer.callbacks import Callback, best_score, planned_epochs
 
 
-class Course(Listener):
-    """Follows a run: how far it is, its last loss and score, and how long it may take yet.
+class TrainingProgress(Callback):
+    """Follows a run: epochs done, last loss and score, and the time that remains."""
 
-    Args:
-        epochs: Most epochs that the run may take.
-        metric: Name of the validation metric.
-        best: Best score so far of a run that goes on; infinite if there is none.
-    """
-
-    def __init__(self, epochs: int, metric: str, best: float = math.inf) -> None:
-        self.epochs, self.metric = epochs, metric
-        self.best = best if math.isfinite(best) else None
+    def __init__(self) -> None:
+        self.epochs, self.metric = 1, "valid"
+        self.best: float | None = None
         self.loss: float | None = None
         self.score: float | None = None
         self.epoch = self.done = 0.0
         self._steps = 1
         self._start: tuple[float, float] | None = None
 
-    def stage(self, name: str, epochs: int) -> None:
-        """Begin to count anew."""
+    def on_train_start(self, trainer: Any) -> None:
+        """Store the number of epochs, the name of the metric, and the best score of a resumed run."""
+        self.epochs, self.metric = planned_epochs(trainer), str(trainer.config["valid_metric"])
+        best = best_score(trainer)
+        self.best = best if math.isfinite(best) else None
+
+    def on_stage_start(self, trainer: Any, stage: str, epochs: int) -> None:
+        """Start counting from 0."""
         self.epochs, self.loss, self.score, self._start = epochs, None, None, None
         self.epoch = self.done = 0.0
 
-    def epoch_started(self, epoch: int, steps: int) -> None:
-        """Count the steps of a new epoch."""
+    def on_train_epoch_start(self, trainer: Any, epoch: int, steps: int) -> None:
+        """Start counting the steps of an epoch."""
         self._start = self._start or (time.monotonic(), epoch)
         self.epoch, self.done, self._steps = epoch, epoch, max(steps, 1)
 
-    def stepped(self) -> None:
-        """Go on by a step; a model that trains in several rounds has more steps than were announced."""
-        self.done = min(self.done + 1 / self._steps, self.epoch + 1)
+    def on_train_batch_end(self, trainer: Any, epoch: int, step: int) -> None:
+        """Count a step; models with several optimizers take more steps than were announced."""
+        self.done = min(epoch + step / self._steps, epoch + 1)
 
-    def trained(self, epoch: int, loss: float, seconds: float) -> None:
-        """Take the loss of an epoch."""
+    def on_train_epoch_end(self, trainer: Any, epoch: int, loss: float, seconds: float) -> None:
+        """Store the loss of an epoch."""
         self.loss, self.done = loss, epoch + 1
 
-    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
-        """Take the score of an epoch."""
+    def on_validation_end(self, trainer: Any, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+        """Store the score of an epoch."""
         self.score = score
         if best:
             self.best = score
 
     @property
     def left(self) -> str:
-        """Time that the remaining epochs take at the pace so far, validation included; training may stop early."""
+        """Time that the remaining epochs take at the pace so far, with validation; training may stop earlier."""
         if self._start is None or self.done <= self._start[1]:
             return "-:--:--"
         pace = (time.monotonic() - self._start[0]) / (self.done - self._start[1])
@@ -72,25 +72,22 @@ class Course(Listener):
 
 
 def shown(value: float | None) -> str:
-    """A number in at most 8 characters: ``0.1234``, ``12.3457``, ``651.6``, ``1.2e+06``."""
+    """Format a number in at most 8 characters: ``0.1234``, ``12.3457``, ``651.6``, ``1.2e+06``."""
     if value is None:
         return "-"
     return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}" if abs(value) < 1e5 else f"{value:.1e}"
 
 
-class Bar(Course):
+class ProgressBar(TrainingProgress):
     """One progress bar for the whole run, in one line of a terminal of 80 columns.
 
     Args:
-        console: Where it is drawn.
-        title: What is trained on what.
-        epochs: Most epochs that the run may take.
-        metric: Name of the validation metric.
-        best: Best score so far of a run that goes on.
+        console: Console on which the bar is drawn.
+        title: Line above the bar: model and data set.
     """
 
-    def __init__(self, console: Console, title: str, epochs: int, metric: str, best: float = math.inf) -> None:
-        super().__init__(epochs, metric if len(metric) <= 12 else "valid", best)
+    def __init__(self, console: Console, title: str) -> None:
+        super().__init__()
         columns = (
             TextColumn("{task.fields[epoch]}"),
             BarColumn(bar_width=None),
@@ -98,95 +95,99 @@ class Bar(Course):
         )
         self._title, self._console = title, console
         self._progress = Progress(*columns, console=console, expand=True)
-        self._task = self._progress.add_task("", total=epochs, **self._fields())
+        self._task = self._progress.add_task("", total=self.epochs, **self._fields())
 
     def _fields(self) -> dict[str, str]:
         number = min(int(self.epoch) + 1, self.epochs)
         return {"epoch": f"epoch {number}/{self.epochs}", "figures": str(self), "left": self.left}
 
-    def __enter__(self) -> Bar:
+    def on_train_start(self, trainer: Any) -> None:
         """Start drawing."""
+        super().on_train_start(trainer)
+        if len(self.metric) > 12:
+            self.metric = "valid"
         self._console.print(Text(self._title, style="bold", no_wrap=True, overflow="ellipsis"))
+        self._progress.reset(self._task, total=self.epochs, **self._fields())
         self._progress.start()
-        return self
 
-    def __exit__(self, *error: object) -> None:
+    def on_train_end(self, trainer: Any) -> None:
         """Stop drawing and leave the last state on the screen."""
         self._draw()
         self._progress.stop()
 
+    def on_exception(self, trainer: Any, exception: BaseException) -> None:
+        """Stop drawing and leave the last state on the screen."""
+        self.on_train_end(trainer)
+
     def _draw(self) -> None:
         self._progress.update(self._task, completed=self.done, **self._fields())
 
-    def stage(self, name: str, epochs: int) -> None:
-        """Name the stage above the bar, which begins anew."""
-        super().stage(name, epochs)
-        self._console.print(Text(name), soft_wrap=True)
+    def on_stage_start(self, trainer: Any, stage: str, epochs: int) -> None:
+        """Print the name of the stage above the bar, and start the bar again."""
+        super().on_stage_start(trainer, stage, epochs)
+        self._console.print(Text(stage), soft_wrap=True)
         self._progress.reset(self._task, total=epochs, **self._fields())
 
-    def epoch_started(self, epoch: int, steps: int) -> None:
-        """Show which epoch begins."""
-        super().epoch_started(epoch, steps)
+    def on_train_epoch_start(self, trainer: Any, epoch: int, steps: int) -> None:
+        """Show the number of the epoch."""
+        super().on_train_epoch_start(trainer, epoch, steps)
         self._draw()
 
-    def stepped(self) -> None:
+    def on_train_batch_end(self, trainer: Any, epoch: int, step: int) -> None:
         """Move the bar by a step."""
-        super().stepped()
+        super().on_train_batch_end(trainer, epoch, step)
         self._draw()
 
-    def trained(self, epoch: int, loss: float, seconds: float) -> None:
+    def on_train_epoch_end(self, trainer: Any, epoch: int, loss: float, seconds: float) -> None:
         """Show the loss."""
-        super().trained(epoch, loss, seconds)
+        super().on_train_epoch_end(trainer, epoch, loss, seconds)
         self._draw()
 
-    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+    def on_validation_end(self, trainer: Any, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
         """Show the score."""
-        super().validated(epoch, score, result, best)
+        super().on_validation_end(trainer, epoch, score, result, best)
         self._draw()
 
 
-class Lines(Course):
-    """One plain line an epoch, for output that is not a terminal.
+class ProgressLines(TrainingProgress):
+    """One plain line per epoch, for output that is not a terminal.
 
     Args:
-        console: Where they are printed.
-        epochs: Most epochs that the run may take.
-        metric: Name of the validation metric.
-        best: Best score so far of a run that goes on.
+        console: Console on which the lines are printed.
     """
 
-    def __init__(self, console: Console, epochs: int, metric: str, best: float = math.inf) -> None:
-        super().__init__(epochs, metric, best)
+    def __init__(self, console: Console) -> None:
+        super().__init__()
         self._console = console
         self._waiting = False
 
-    def __enter__(self) -> Lines:
-        """Nothing to start."""
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Print what is known of an epoch that was not validated."""
+    def on_train_end(self, trainer: Any) -> None:
+        """Print the line of a last epoch without validation."""
         self._print()
 
-    def stage(self, name: str, epochs: int) -> None:
+    def on_exception(self, trainer: Any, exception: BaseException) -> None:
+        """Print the line of a last epoch without validation."""
+        self._print()
+
+    def on_stage_start(self, trainer: Any, stage: str, epochs: int) -> None:
         """Print the name of the stage."""
         self._print()
-        super().stage(name, epochs)
-        self._console.print(Text(name), soft_wrap=True)
+        super().on_stage_start(trainer, stage, epochs)
+        self._console.print(Text(stage), soft_wrap=True)
 
-    def epoch_started(self, epoch: int, steps: int) -> None:
-        """Print what is known of an epoch before that was not validated."""
+    def on_train_epoch_start(self, trainer: Any, epoch: int, steps: int) -> None:
+        """Print the line of an earlier epoch without validation."""
         self._print()
-        super().epoch_started(epoch, steps)
+        super().on_train_epoch_start(trainer, epoch, steps)
 
-    def trained(self, epoch: int, loss: float, seconds: float) -> None:
-        """Wait with the line for the score, if there will be one."""
-        super().trained(epoch, loss, seconds)
+    def on_train_epoch_end(self, trainer: Any, epoch: int, loss: float, seconds: float) -> None:
+        """Keep the line until the score is known, if there will be one."""
+        super().on_train_epoch_end(trainer, epoch, loss, seconds)
         self.score, self._waiting = None, True
 
-    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+    def on_validation_end(self, trainer: Any, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
         """Print the line of the epoch."""
-        super().validated(epoch, score, result, best)
+        super().on_validation_end(trainer, epoch, score, result, best)
         self._print()
 
     def _print(self) -> None:
@@ -196,11 +197,9 @@ class Lines(Course):
         self._waiting = False
 
 
-def watch(console: Console, title: str, epochs: int, metric: str, best: float = math.inf) -> Bar | Lines:
-    """A bar on a terminal, lines elsewhere."""
-    if console.is_terminal:
-        return Bar(console, title, epochs, metric, best)
-    return Lines(console, epochs, metric, best)
+def make_progress(console: Console, title: str) -> ProgressBar | ProgressLines:
+    """Return a callback that shows a run: as a bar on a terminal, as lines elsewhere."""
+    return ProgressBar(console, title) if console.is_terminal else ProgressLines(console)
 
 
 def show_result(console: Console, result: Mapping[str, Any]) -> None:

@@ -8,7 +8,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from recbole_samrec.experiments.jobs import JOB, Job
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.record import peak_memory_mb
-from recbole_samrec.trainer.callbacks import PRETRAINING, Listener
+from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, best_score, planned_epochs
 from recbole_samrec.utils.errors import ConfigError, UserError, in_one_line
 
 FAILURE = "failure.txt"
@@ -74,36 +73,37 @@ class Report(NamedTuple):
     best: float
 
 
-class Reporter(Listener):
-    """Passes on how far a run is, at most once a second.
+class Reporter(Callback):
+    """Reports how far a run is, at most once a second.
 
     Args:
-        report: Takes what there is to know.
-        epochs: Most epochs of the run.
-        best: Best score of a run that goes on.
+        report: Function that is called with each report.
     """
 
-    def __init__(self, report: Callable[[Report], None], epochs: int, best: float) -> None:
-        self._report, self._epochs, self._best = report, epochs, best
-        self._epoch, self._steps, self._done, self._last = 0, 1, 0, 0.0
+    def __init__(self, report: Callable[[Report], None]) -> None:
+        self._report, self._epochs, self._best = report, 0, 0.0
+        self._steps, self._last = 1, 0.0
         self._pretrains = False
 
-    def stage(self, name: str, epochs: int) -> None:
-        """Begin to count anew."""
-        self._pretrains, self._epochs = name == PRETRAINING, epochs
+    def on_train_start(self, trainer: Any) -> None:
+        """Store the number of epochs, and the best score of a resumed run."""
+        self._epochs, self._best = planned_epochs(trainer), best_score(trainer)
 
-    def epoch_started(self, epoch: int, steps: int) -> None:
-        """Count the steps of a new epoch."""
-        self._epoch, self._steps, self._done = epoch, max(steps, 1), 0
+    def on_stage_start(self, trainer: Any, stage: str, epochs: int) -> None:
+        """Start counting from 0."""
+        self._pretrains, self._epochs = stage == PRETRAINING, epochs
 
-    def stepped(self) -> None:
-        """Go on by a step."""
-        self._done += 1
+    def on_train_epoch_start(self, trainer: Any, epoch: int, steps: int) -> None:
+        """Store the number of steps of an epoch."""
+        self._steps = max(steps, 1)
+
+    def on_train_batch_end(self, trainer: Any, epoch: int, step: int) -> None:
+        """Report a step."""
         if time.monotonic() - self._last > 1:
-            self._tell(self._epoch + min(1.0, self._done / self._steps))
+            self._tell(epoch + min(1.0, step / self._steps))
 
-    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
-        """Take the score of an epoch."""
+    def on_validation_end(self, trainer: Any, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+        """Report the score of an epoch."""
         if best:
             self._best = score
         self._tell(epoch + 1)
@@ -153,7 +153,7 @@ def _train(job: Job, report: Callable[[Report], None]) -> dict[str, Any]:
         return json.loads((job.folder / train.RESULT).read_text(encoding="utf-8"))
     resume = train.checkpoint_if_any(job.folder)
     config = configure(_settings(job, job.folder), {})
-    return train.train(config, resume, lambda epochs, best: nullcontext(Reporter(report, epochs, best)), job.sha256)
+    return train.train(config, resume, [Reporter(report)], job.sha256)
 
 
 def _settings(job: Job, folder: Path) -> dict[str, Any]:
@@ -192,7 +192,7 @@ class _EnoughSeen(BaseException):
     """Ends a probe; no handler of RecBole's or ours takes it for an error."""
 
 
-class _Watch(Listener):
+class _Watch(Callback):
     """Times steps of the first stage that has any, and ends the run when some have been seen."""
 
     def __init__(self, seconds: float) -> None:
@@ -200,15 +200,18 @@ class _Watch(Listener):
         self._started = 0.0
         self.steps = self.seen = self.epochs = self.pretrain_epochs = 0
 
-    def stage(self, name: str, epochs: int) -> None:
+    def on_train_start(self, trainer: Any) -> None:
+        self.epochs = planned_epochs(trainer)
+
+    def on_stage_start(self, trainer: Any, stage: str, epochs: int) -> None:
         if self.seen:
             raise _EnoughSeen
-        self.pretrain_epochs = epochs if name == PRETRAINING else 0
+        self.pretrain_epochs = epochs if stage == PRETRAINING else 0
 
-    def epoch_started(self, epoch: int, steps: int) -> None:
+    def on_train_epoch_start(self, trainer: Any, epoch: int, steps: int) -> None:
         self.steps = steps
 
-    def stepped(self) -> None:
+    def on_train_batch_end(self, trainer: Any, epoch: int, step: int) -> None:
         now = time.perf_counter()
         if self.seen:
             self._seconds += now - self._started
@@ -216,7 +219,7 @@ class _Watch(Listener):
         if self.seen > 2 and self._seconds > self._limit:
             raise _EnoughSeen
 
-    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+    def on_validation_end(self, trainer: Any, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
         if self._seconds > self._limit:
             raise _EnoughSeen
         self._started = time.perf_counter()
@@ -260,10 +263,6 @@ def _begin(job: Job, pretrain: bool = True) -> tuple[_Watch, float, torch.device
     """
     watch = _Watch(PROBED_SECONDS)
 
-    def watching(epochs: int, best: float) -> Any:
-        watch.epochs = epochs
-        return nullcontext(watch)
-
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as folder:
         pretrained = {"pretrained_dir": folder} if "pretrained_dir" in job.settings else {}
@@ -271,7 +270,7 @@ def _begin(job: Job, pretrain: bool = True) -> tuple[_Watch, float, torch.device
         if not pretrain:
             config["pretrain_epochs"] = 0  # which a user may not give
         with contextlib.suppress(_EnoughSeen):
-            train.train(config, None, watching, job.sha256)
+            train.train(config, None, [watch], job.sha256)
     whole = time.perf_counter() - started
     seconds = watch.seconds_per_step * watch.steps if watch.seen > 1 else whole
     return watch, seconds, config["device"]

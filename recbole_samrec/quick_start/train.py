@@ -9,8 +9,8 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ import yaml
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import EvaluatorType, ModelType, get_model, get_trainer, init_logger, init_seed
 
-from recbole_samrec.evaluator.test_ranks import RANKS, Events, RankRecorder
+from recbole_samrec.evaluator.test_ranks import Events
 from recbole_samrec.quick_start.recbole_warnings import warnings_about
 from recbole_samrec.quick_start.record import attributes_hash, data_hash, describe, renamed, settings_of
-from recbole_samrec.trainer.callbacks import Listener
+from recbole_samrec.quick_start.writers import RankWriter
+from recbole_samrec.trainer.callbacks import Callback, CallbackList
 from recbole_samrec.trainer.trainer import SAMTrainer
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.error_messages import told_as_user_error
@@ -38,7 +39,7 @@ CHECKPOINTS = ("last.pth", "previous.pth", "best.pth")
 def train(
     config: Any,
     resume: Path | None = None,
-    watch: Callable[[int, float], AbstractContextManager[Listener]] = lambda epochs, best: nullcontext(Listener()),
+    callbacks: Iterable[Callback] = (),
     sha256: str | None = None,
     *,
     read: Callable[[Any], Any] | None = None,
@@ -49,8 +50,7 @@ def train(
     Args:
         config: RecBole's configuration; ``run_dir`` names the folder of the run.
         resume: Checkpoint to go on from.
-        watch: Makes the listener that is told of the progress, given the most epochs that there may be and the best
-            score so far, which is infinite if there is none.
+        callbacks: Callbacks, called in this order after those of the trainer itself.
         sha256: Hash of the interactions, if it is known already.
         read: Gives RecBole's data set for the configuration, before it is split; ``create_dataset`` if it is None.
         test: Score the test set at the end; a search does not, since it must not choose by it.
@@ -70,11 +70,14 @@ def train(
         trainer.resume_checkpoint(resume)
     if _is_first(config) and resume is None:
         write_atomically(folder / CONFIG, yaml.safe_dump(settings_of(config), sort_keys=True))
-    with watch(planned_epochs(trainer), float(trainer.best_valid_score)) as listener:
-        trainer.listener = listener
+    all_callbacks = _add_callbacks(trainer, callbacks)
+    if config["eval_args"]["mode"]["test"] == "full" and loaders[2]:
+        held_out = [loader._dataset for loader in loaders[1:]]
+        all_callbacks.add(RankWriter(dataset, dataset.all_events, held_out, folder))
+    with all_callbacks.around_training(trainer):
         trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False)
     scored = test and bool(loaders[2]) and Path(trainer.saved_model_file).exists()  # pre-training may save nothing
-    metrics = _test(trainer, dataset, loaders, folder) if scored else None
+    metrics = _score_test_set(trainer, loaders[2]) if scored else None
     seconds = getattr(trainer, "elapsed", 0.0) + time.perf_counter() - started
     result = describe(config, dataset, trainer, metrics, seconds, sha256 or data_hash(config))
     if _is_first(config):
@@ -82,23 +85,19 @@ def train(
     return result
 
 
-def _test(trainer: Any, dataset: Any, loaders: tuple, folder: Path) -> dict[str, float]:
-    """Score the test set with the best weights, and keep the place of each test item in ``ranks.npz``."""
-    config = trainer.config
-    kept = isinstance(trainer, SAMTrainer) and config["eval_args"]["mode"]["test"] == "full"
-    if kept:
-        trainer.recorder = RankRecorder(max(config["topk"]))
-    try:
-        metrics = trainer.evaluate(loaders[2], load_best_model=True)
-        if kept:
-            if not config["single_spec"]:
-                trainer.recorder.gather()
-            if _is_first(config):
-                held_out = [loader._dataset for loader in loaders[1:]]
-                trainer.recorder.ranks(dataset, dataset.all_events, held_out).save(folder / RANKS)
-    finally:
-        trainer.recorder = None
-    return metrics
+def _add_callbacks(trainer: Any, callbacks: Iterable[Callback]) -> CallbackList:
+    """Add callbacks to a trainer; one of boosted trees has no list of its own, and calls none during training."""
+    if not isinstance(trainer, SAMTrainer):
+        return CallbackList(callbacks)
+    trainer.callbacks.add(*callbacks)
+    return trainer.callbacks
+
+
+def _score_test_set(trainer: Any, test_data: Any) -> dict[str, float]:
+    """Score the test set with the best weights."""
+    if isinstance(trainer, SAMTrainer):
+        return trainer.test(test_data)
+    return trainer.evaluate(test_data, load_best_model=True)
 
 
 def prepare(config: Any, log: bool = True, read: Callable[[Any], Any] | None = None) -> tuple[Any, tuple, Any]:
@@ -152,12 +151,6 @@ def _of_trees(trainer: Any, config: Any) -> None:
     folder = Path(config["checkpoint_dir"])
     trainer.saved_model_file = str(folder / "best.pth")
     trainer.temp_best_file, trainer.temp_file = str(folder / BEST_TREES), str(folder / "last.ubj")
-
-
-def planned_epochs(trainer: Any) -> int:
-    """The most epochs that a trainer may take: models made of counts need one, pre-training has its own number."""
-    stage = getattr(getattr(trainer, "model", None), "train_stage", "")
-    return trainer.pretrain_epochs if "pretrain" in str(stage) else trainer.epochs
 
 
 def read_data(config: Any, read: Callable[[Any], Any] | None = None) -> tuple[Any, tuple]:

@@ -1,28 +1,180 @@
-"""What a training run tells whoever watches it."""
+"""Callbacks: what a program may do while a model is trained, under the names that Lightning gives to these moments.
+
+Pass callbacks as ``train(config, callbacks=[...])``, or add them to ``trainer.callbacks`` of a trainer that was made by
+RecBole's own functions. Each method is given the trainer first; the base class does nothing at any moment.
+"""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
 
 PRETRAINING = "pre-training"
 """Name of the stage that comes before the training that is validated."""
 
 
-class Listener:
-    """Is told what happens in training; the base class ignores it all."""
+class Callback:
+    """Base class of callbacks: override the methods that you need."""
 
-    def stage(self, name: str, epochs: int) -> None:
-        """A stage of the training begins, of so many epochs at most; most models have one only and do not say."""
+    def on_train_start(self, trainer: Any) -> None:
+        """Run before the first epoch; :func:`planned_epochs` and :func:`best_score` tell what is known by then."""
 
-    def epoch_started(self, epoch: int, steps: int) -> None:
-        """An epoch of so many optimizer steps begins (a model may start several rounds of steps an epoch)."""
+    def on_stage_start(self, trainer: Any, stage: str, epochs: int) -> None:
+        """Run when a stage begins, for models that are trained in several (S3Rec).
 
-    def stepped(self) -> None:
-        """One optimizer step is done."""
+        Args:
+            trainer: The trainer of the run.
+            stage: :data:`PRETRAINING`, or words for what follows it.
+            epochs: Largest number of epochs of the stage.
+        """
 
-    def trained(self, epoch: int, loss: float, seconds: float) -> None:
-        """The training part of an epoch is done; ``loss`` is the mean over its steps."""
+    def on_train_epoch_start(self, trainer: Any, epoch: int, steps: int) -> None:
+        """Run before an epoch.
 
-    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
-        """The model was scored on the validation set."""
+        Args:
+            trainer: The trainer of the stage.
+            epoch: Number of the epoch, from 0. Models that pass over their data several times an epoch start it as
+                often.
+            steps: Number of optimizer steps that follow.
+        """
 
-    def saved(self, epoch: int) -> None:
-        """The state after an epoch, and its validation if it had one, lies in the run's ``last.pth``."""
+    def on_train_batch_end(self, trainer: Any, epoch: int, step: int) -> None:
+        """Run after an optimizer step, also after one that was skipped.
+
+        Args:
+            trainer: The trainer of the stage.
+            epoch: Number of the epoch, from 0.
+            step: Number of steps since the epoch started, this one included.
+        """
+
+    def on_train_epoch_end(self, trainer: Any, epoch: int, loss: float, seconds: float) -> None:
+        """Run after the training part of an epoch, before its validation.
+
+        Args:
+            trainer: The trainer of the stage.
+            epoch: Number of the epoch, from 0.
+            loss: Mean loss over the steps.
+            seconds: Time that the epoch took.
+        """
+
+    def on_validation_end(self, trainer: Any, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+        """Run after the model was scored on the validation set.
+
+        Args:
+            trainer: The trainer.
+            epoch: Number of the epoch, from 0.
+            score: Value of ``valid_metric``.
+            result: All metrics, under RecBole's names.
+            best: True if no earlier score was as good.
+        """
+
+    def on_save_checkpoint(self, trainer: Any, epoch: int) -> None:
+        """Run after ``last.pth`` was written with the state after an epoch; runs without a ``run_dir`` write none."""
+
+    def on_train_end(self, trainer: Any) -> None:
+        """Run after the last epoch."""
+
+    def on_exception(self, trainer: Any, exception: BaseException) -> None:
+        """Run when training ends by an exception, Ctrl-C included; the exception is raised again afterwards."""
+
+    def on_test_start(self, trainer: Any) -> None:
+        """Run before the test set is scored."""
+
+    def on_test_batch_end(self, trainer: Any, batch: RankedBatch) -> None:
+        """Run after a batch of a full ranking of the test set was scored."""
+
+    def on_test_end(self, trainer: Any, metrics: dict[str, float]) -> None:
+        """Run after the test set was scored; ``metrics`` are under RecBole's names."""
+
+    def on_run_end(self, trainer: Any, record: Any) -> None:
+        """Run at the end of a run, with the :class:`recbole_samrec.quick_start.record.RunRecord` of it."""
+
+
+@dataclass(frozen=True)
+class RankedBatch:
+    """Scores of a batch of a full ranking.
+
+    Args:
+        users: User of each row of ``scores``, shape ``[B]``.
+        scores: Scores of all items, shape ``[B, items]``.
+        masked_scores: The same with every item of the user's history at minus infinity.
+        rows: Row of ``scores`` of each item to be found, shape ``[T]``.
+        items: The items to be found, shape ``[T]``.
+    """
+
+    users: Tensor
+    scores: Tensor
+    masked_scores: Tensor
+    rows: Tensor
+    items: Tensor
+
+
+class CallbackList:
+    """Callbacks that are called one after the other, in the order in which they were added.
+
+    Args:
+        callbacks: The callbacks.
+        announces_training: False for the trainer of a stage, whose start and end are those of the whole run's.
+    """
+
+    def __init__(self, callbacks: Iterable[Callback] = (), announces_training: bool = True) -> None:
+        self._callbacks = list(callbacks)
+        self._training = not announces_training
+
+    def __iter__(self) -> Iterator[Callback]:
+        """Iterate over the callbacks."""
+        return iter(self._callbacks)
+
+    def add(self, *callbacks: Callback) -> None:
+        """Add callbacks after those that are there."""
+        self._callbacks += callbacks
+
+    def call(self, moment: str, trainer: Any, *known: Any) -> None:
+        """Call a method of every callback.
+
+        Args:
+            moment: Name of the method.
+            trainer: Its first argument.
+            known: The other ones.
+        """
+        for callback in self._callbacks:
+            getattr(callback, moment)(trainer, *known)
+
+    def handles(self, moment: str) -> bool:
+        """Return True if a callback overrides the method of this name."""
+        return any(getattr(type(callback), moment) is not getattr(Callback, moment) for callback in self._callbacks)
+
+    @contextlib.contextmanager
+    def around_training(self, trainer: Any) -> Iterator[None]:
+        """Call ``on_train_start`` before the ``with`` block, then ``on_train_end`` or ``on_exception``.
+
+        Blocks inside the block call neither: RecBole's trainers call the ``fit`` of their base class.
+        """
+        if self._training:
+            yield
+            return
+        self._training = True
+        try:
+            self.call("on_train_start", trainer)
+            yield
+            self.call("on_train_end", trainer)
+        except BaseException as error:
+            self.call("on_exception", trainer, error)
+            raise
+        finally:
+            self._training = False
+
+
+def planned_epochs(trainer: Any) -> int:
+    """Return the largest number of epochs of a trainer: models made of counts take one, pre-training has its own."""
+    stage = getattr(getattr(trainer, "model", None), "train_stage", "")
+    return trainer.pretrain_epochs if "pretrain" in str(stage) else trainer.epochs
+
+
+def best_score(trainer: Any) -> float:
+    """Return the best validation score so far, of a resumed run's earlier epochs too; infinite if there is none."""
+    return float(trainer.best_valid_score)

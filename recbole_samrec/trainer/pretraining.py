@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from logging import getLogger
 from pathlib import Path
@@ -24,7 +24,7 @@ from recbole.model.loss import BPRLoss
 from recbole_samrec.data.attributes import settings_for
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.optim.state_snapshot import RandomState, load_weights
-from recbole_samrec.trainer.callbacks import PRETRAINING, Listener
+from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, CallbackList
 from recbole_samrec.trainer.resume import shared_name
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
@@ -121,20 +121,21 @@ def with_pretraining(fit: Callable) -> Callable:
 
 def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     """Put pre-trained weights into a trainer's model; the result is what ``result.json`` says of them."""
-    config, listener = trainer.config, trainer.listener
+    config = trainer.config
     stage = stage_config(config)
     file = Path(shared_name(config, str(weights_file(config, stage))))
     with FileLock(f"{file}.lock") if config["single_spec"] else nullcontext():  # equal runs wait for the first one
         state = _kept(file)
         reused = bool(shared_name(config, "yes" if state else ""))  # what the first of several processes sees counts
         if not reused:
-            listener.stage(PRETRAINING, stage["pretrain_epochs"])
-            trainer.elapsed += _compute(stage, file, listener, verbose)
+            trainer.callbacks.call("on_stage_start", trainer, PRETRAINING, stage["pretrain_epochs"])
+            others = [callback for callback in trainer.callbacks if callback is not trainer.tracker]
+            trainer.elapsed += _compute(stage, file, others, verbose)
     state = state if reused and state else checkpoint_io.load(file)
     load_weights(trainer.model, state, file)
     words = f"takes the pre-trained weights {file}" if reused else f"pre-trained weights are in {file}"
     getLogger().info(f"S3Rec {words}")
-    listener.stage(f"fine-tuning ({words})", trainer.epochs)
+    trainer.callbacks.call("on_stage_start", trainer, f"fine-tuning ({words})", trainer.epochs)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     others = reused and state["config"].get("run_dir") != stage["run_dir"]  # else this run's, which was stopped since
     if reused and not others:
@@ -154,7 +155,7 @@ def _kept(file: Path) -> dict[str, Any] | None:
         return None
 
 
-def _compute(stage: Any, file: Path, listener: Listener, verbose: bool) -> float:
+def _compute(stage: Any, file: Path, callbacks: Iterable[Callback], verbose: bool) -> float:
     """Pre-train, or go on with a pre-training of this run that was stopped, and keep the weights.
 
     Returns:
@@ -168,7 +169,8 @@ def _compute(stage: Any, file: Path, listener: Listener, verbose: bool) -> float
     init_seed(stage["seed"] + (stage["local_rank"] or 0), stage["reproducibility"])
     model = get_model("S3Rec")(stage, train_data._dataset).to(stage["device"])
     trainer = get_trainer(stage["MODEL_TYPE"], "S3Rec")(stage, model)
-    trainer.listener, trainer.tensorboard = listener, _OfPretraining(trainer.tensorboard)
+    trainer.callbacks = CallbackList([trainer.tracker, *callbacks], announces_training=False)
+    trainer.tensorboard = _OfPretraining(trainer.tensorboard)
     if (begun := _newest(stage)) is not None:
         trainer.resume_checkpoint(begun)
     before = trainer.elapsed

@@ -48,13 +48,14 @@ def whole(fit: Callable[..., Any]) -> Callable[..., Any]:
             if saved:
                 self._end_epoch()
 
-        self._start(train_data, valid_data)
-        if self._out_of_patience():
-            return self.best_valid_score, self.best_valid_result
-        result = fit(self, train_data, valid_data, verbose, saved, show_progress, validated)
-        if saved:
-            self._end_training()
-        return result
+        with self.callbacks.around_training(self):
+            self._start(train_data, valid_data)
+            if self._out_of_patience():
+                return self.best_valid_score, self.best_valid_result
+            result = fit(self, train_data, valid_data, verbose, saved, show_progress, validated)
+            if saved:
+                self._end_training()
+            return result
 
     return fit_whole
 
@@ -142,7 +143,7 @@ class Resumable:
             last, previous = Path(self.run_dir, "last.pth"), Path(self.run_dir, "previous.pth")
             self.write(last, epoch, previous if self._keeps_last else None)
             self._keeps_last = True
-            self.listener.saved(epoch)
+            self.callbacks.call("on_save_checkpoint", self, epoch)
 
     def write(self, path: str | os.PathLike[str], epoch: int, previous: Path | None = None) -> None:
         """Write a checkpoint; all processes take part, since each draws its own random numbers, and find it written."""

@@ -8,6 +8,7 @@ import torch
 
 from recbole_samrec.analysis.hessian import gradient, loss_value, top_eigenvalues
 from recbole_samrec.analysis.sharpness import ascent_rise
+from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.trainer.sampled_loss import require_second_derivative, sampled_loss
 
 TARGETS = 2048
@@ -18,27 +19,45 @@ PRODUCTS = 40
 """Most Hessian-vector products of a measurement, where the search for an eigenvalue does not need more: at least 73."""
 
 
-class SharpnessTracker:
-    """Measures the top eigenvalue, the rise of the loss after an ascent step and the gradient every some epochs.
+class SharpnessTracker(Callback):
+    """Measures the top eigenvalue, the rise of the loss after an ascent step and the gradient every few epochs.
 
-    Nothing of it touches the training: neither what is drawn nor what the model holds.
+    Training is not affected: neither the random numbers that it draws nor the state of the model change.
 
     Args:
-        trainer: The trainer.
-        every: Epochs from one measurement to the next.
+        every: Number of epochs from one measurement to the next; 0 measures never.
     """
 
-    def __init__(self, trainer: Any, every: int) -> None:
-        self._trainer, self._every = trainer, every
+    def __init__(self, every: int) -> None:
+        self._every = every
         self._loss: Any = None
         self.history: list[dict[str, Any]] = []
 
+    def on_train_epoch_end(self, trainer: Any, epoch: int, loss: float, seconds: float) -> None:
+        """Measure after an epoch that is due, and log the result."""
+        if not self.due(epoch):
+            return
+        try:
+            found = self.measure(trainer, epoch)
+        except FloatingPointError as error:  # training has its own guard against that
+            trainer.logger.warning(f"epoch {epoch} sharpness: not measured, {error}")
+            return
+        certain = "" if found["converged"] else " (not converged)"
+        trainer.logger.info(
+            f"epoch {epoch} sharpness: top eigenvalue {found['top_eigenvalue']:.4g}{certain}, rise of the loss by "
+            f"{found['ascent_rise']:.4g} at rho {found['rho']:g}, gradient norm {found['gradient_norm']:.4g}"
+        )
+
     def due(self, epoch: int) -> bool:
-        """Whether an epoch, counted from 0, is one after which it is measured: the first and every so many."""
+        """Return True for an epoch, counted from 0, that is measured: the first, and the last of each ``every``."""
         return self._every > 0 and (epoch == 0 or (epoch + 1) % self._every == 0)
 
-    def measure(self, epoch: int, train: Any) -> dict[str, Any]:
-        """Measure after an epoch of training on a loader, and keep it.
+    def measure(self, trainer: Any, epoch: int) -> dict[str, Any]:
+        """Measure the model that a trainer trains, and add the result to ``history``.
+
+        Args:
+            trainer: The trainer, whose ``train_data`` gives the sample.
+            epoch: Number of the epoch, from 0.
 
         Returns:
             ``epoch`` (counted from 0), ``loss``, ``top_eigenvalue``, ``residual`` (relative), ``converged``,
@@ -48,26 +67,26 @@ class SharpnessTracker:
             ConfigError: The model's loss has no second derivative, or a wrong one.
             FloatingPointError: A gradient or product is not finite.
         """
-        model, training = self._trainer.model, self._trainer.model.training
+        model, training = trainer.model, trainer.model.training
         model.eval()
         try:
             with torch.enable_grad():
-                found = self._measured(epoch, train)
+                found = self._measure(trainer, epoch)
         finally:
             model.train(training)
         self.history = [entry for entry in self.history if entry["epoch"] < epoch] + [found]
         return found
 
-    def _measured(self, epoch: int, train: Any) -> dict[str, Any]:
-        model = self._trainer.model
+    def _measure(self, trainer: Any, epoch: int) -> dict[str, Any]:
+        model = trainer.model
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         if self._loss is None:
-            sampled = sampled_loss(self._trainer, train, TARGETS)[:2]
+            sampled = sampled_loss(trainer, trainer.train_data, TARGETS)[:2]
             require_second_derivative(sampled[0], weights, "track_sharpness", type(model).__name__)
             self._loss = sampled
         loss, targets = self._loss
         eigen = top_eigenvalues(loss, weights, 1, max_products=PRODUCTS)
-        rho = self._trainer.sam_step.settings.rho or RHO
+        rho = trainer.sam_step.settings.rho or RHO
         return {
             "epoch": epoch,
             "loss": loss_value(loss),

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.trainer.trainer import Trainer
 from recbole.utils import ModelType
 from torch import nn
@@ -23,14 +24,13 @@ from recbole_samrec.data import subsample
 from recbole_samrec.data.item_counts import item_counts
 from recbole_samrec.evaluator import full_ranking
 from recbole_samrec.evaluator.history_mask import HistoryMask
-from recbole_samrec.evaluator.test_ranks import RankRecorder
 from recbole_samrec.layers.transformer import draw_dropout_in_bulk
 from recbole_samrec.model.packed_forward import cut_to_longest, packable, packed_loss, prefix_loss
 from recbole_samrec.model.s3rec_objectives import pretraining_loss
 from recbole_samrec.optim.hook import SAMStep
 from recbole_samrec.optim.row_adam import RowAdam
 from recbole_samrec.optim.schedule import SAMSettings
-from recbole_samrec.trainer.callbacks import Listener
+from recbole_samrec.trainer.callbacks import CallbackList, RankedBatch
 from recbole_samrec.trainer.resume import Resumable, whole
 from recbole_samrec.trainer.sharpness_tracker import SharpnessTracker
 from recbole_samrec.utils.errors import ConfigError, TrainingError
@@ -61,8 +61,11 @@ class SAMTrainer(Resumable, Trainer):
             draw_dropout_in_bulk(model)
             if config["training"] != "packed" and config["device"].type == "cpu":
                 keep_freed_memory()
-        self.listener = Listener()
-        self.recorder: RankRecorder | None = None
+        self.tracker = SharpnessTracker(int(config["track_sharpness"] or 0))
+        self.callbacks = CallbackList([self.tracker])
+        self.train_data: DataLoader | None = None
+        self._step_epoch = self._step = 0
+        self._shows_scores = False
         self.sam_step = SAMStep(
             model,
             settings,
@@ -70,9 +73,8 @@ class SAMTrainer(Resumable, Trainer):
             autocast=self._autocast,
             rearm=self._rearm,
             patience=config["max_bad_steps"] or 20,
-            on_step=lambda: self.listener.stepped(),
+            on_step=self._end_step,
         )
-        self.tracker = SharpnessTracker(self, int(config["track_sharpness"] or 0))
         self._started = time.perf_counter()
         super().__init__(config, model)
         self.clip_grad_norm = None  # the step's hook clips: RecBole would clip the scaled gradient
@@ -122,21 +124,7 @@ class SAMTrainer(Resumable, Trainer):
             loss_func = self.sam_step.recorded(loss_func or self.training_loss())
             losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self._report_training(epoch_idx, losses, len(train_data))
-        if self.tracker.due(epoch_idx):
-            self._track(epoch_idx, train_data)
         return losses
-
-    def _track(self, epoch_idx: int, train_data: DataLoader) -> None:
-        try:
-            found = self.tracker.measure(epoch_idx, train_data)
-        except FloatingPointError as error:  # training has its own guard against that
-            self.logger.warning(f"epoch {epoch_idx} sharpness: not measured, {error}")
-            return
-        certain = "" if found["converged"] else " (not converged)"
-        self.logger.info(
-            f"epoch {epoch_idx} sharpness: top eigenvalue {found['top_eigenvalue']:.4g}{certain}, rise of the loss by "
-            f"{found['ascent_rise']:.4g} at rho {found['rho']:g}, gradient norm {found['gradient_norm']:.4g}"
-        )
 
     def training_loss(self) -> Callable[[Any], Any]:
         """The loss of a batch: of whole rows, of prefixes cut to the longest of the batch, or RecBole's own."""
@@ -158,7 +146,8 @@ class SAMTrainer(Resumable, Trainer):
         """What surrounds an epoch: resume and save points, the precision of autocast, the clock."""
         if epoch_idx != self._epoch:
             self._begin_epoch(train_data, epoch_idx)
-        self.listener.epoch_started(epoch_idx, len(train_data))
+        self.train_data, self._step_epoch, self._step = train_data, epoch_idx, 0
+        self.callbacks.call("on_train_epoch_start", self, epoch_idx, len(train_data))
         self.sam_step.begin_epoch(epoch_idx, len(train_data), lambda: item_counts(train_data._dataset))
         started = time.perf_counter()
         device, dtype = self.device.type, amp_dtype(self.config["amp_dtype"])
@@ -176,13 +165,18 @@ class SAMTrainer(Resumable, Trainer):
 
     def _report_training(self, epoch_idx: int, losses: Any, steps: int) -> None:
         total = sum(losses) if isinstance(losses, tuple) else losses
-        if total is not None:
-            self.listener.trained(epoch_idx, total / max(steps, 1), self.seconds[epoch_idx])
         if self.sam_step.skipped > self._reported:
             self.logger.warning(
                 f"epoch {epoch_idx}: so far {self.sam_step.skipped} steps were left out, their gradient was inf or nan"
             )
             self._reported = self.sam_step.skipped
+        if total is not None:
+            loss, seconds = total / max(steps, 1), self.seconds[epoch_idx]
+            self.callbacks.call("on_train_epoch_end", self, epoch_idx, loss, seconds)
+
+    def _end_step(self) -> None:
+        self._step += 1
+        self.callbacks.call("on_train_batch_end", self, self._step_epoch, self._step)
 
     def _check_nan(self, loss: torch.Tensor) -> None:
         """A loss that is nan has a gradient that is nan; the step's hook leaves it out and counts it."""
@@ -206,7 +200,7 @@ class SAMTrainer(Resumable, Trainer):
         self._result_now = result
         EXACT_STOPPING.set(self.config["exact_early_stopping"] is not False)
         best = score > self.best_valid_score if self.valid_metric_bigger else score < self.best_valid_score
-        self.listener.validated(self._epoch, score, result, best)
+        self.callbacks.call("on_validation_end", self, self._epoch, score, result, best)
         return score, result
 
     # Evaluation -------------------------------------------------------------------------------------------------
@@ -229,9 +223,28 @@ class SAMTrainer(Resumable, Trainer):
             self._load_weights(model_file or self.saved_model_file)
         if getattr(eval_data, "earlier_data", None):  # a model that was not trained here has not seen them yet
             self.eval_collector.data_collect(eval_data.earlier_data[0])
-        if self.config["mask_history"] or self.recorder is not None:
+        if self.config["mask_history"] or self._shows_scores:
             self._history = self._history_mask(eval_data)
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+
+    def test(self, test_data: DataLoader) -> dict[str, float]:
+        """Score the test set with the best weights, and let the callbacks see the scores of a full ranking.
+
+        Args:
+            test_data: RecBole's loader of the test set.
+
+        Returns:
+            The metrics under RecBole's names.
+        """
+        self.callbacks.call("on_test_start", self)
+        full = isinstance(test_data, FullSortEvalDataLoader)
+        self._shows_scores = full and self.callbacks.handles("on_test_batch_end")
+        try:
+            metrics = self.evaluate(test_data, load_best_model=True)
+        finally:
+            self._shows_scores = False
+        self.callbacks.call("on_test_end", self, metrics)
+        return metrics
 
     def _load_weights(self, path: str) -> None:
         self.resume_weights(path)
@@ -257,12 +270,14 @@ class SAMTrainer(Resumable, Trainer):
             batch = (cut_to_longest(self.model, batch[0]), *batch[1:])
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batch)
         self._refuse_nan(scores)
-        if self.config["mask_history"] or self.recorder is not None:
-            hidden = scores if self.recorder is None else scores.clone()
-            self._history.apply(hidden, interaction, positive_u, positive_i)
-            if self.recorder is not None:
-                self.recorder.record(interaction[self.model.USER_ID], scores, hidden, positive_u, positive_i)
-            scores = hidden if self.config["mask_history"] else scores
+        if self.config["mask_history"] or self._shows_scores:
+            masked = scores.clone() if self._shows_scores else scores
+            self._history.apply(masked, interaction, positive_u, positive_i)
+            if self._shows_scores:
+                users = interaction[self.model.USER_ID]
+                shown = RankedBatch(users, scores, masked, positive_u, positive_i)
+                self.callbacks.call("on_test_batch_end", self, shown)
+            scores = masked if self.config["mask_history"] else scores
         return interaction, scores, positive_u, positive_i
 
     def _neg_sample_batch_eval(self, batched_data: tuple) -> tuple:

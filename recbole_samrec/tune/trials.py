@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from recbole_samrec.experiments.worker import FAILURE, reason_of
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.record import field_name
-from recbole_samrec.trainer.callbacks import Listener
+from recbole_samrec.trainer.callbacks import Callback, best_score
 from recbole_samrec.tune.shared_data import reader
 from recbole_samrec.tune.spaces import Space
 from recbole_samrec.utils import checkpoint_io
@@ -92,29 +92,30 @@ class Progress:
         train.write_atomically(self._file, json.dumps(stored) + "\n")
 
 
-class Reports(Listener):
+class Reports(Callback):
     """Tells Ray Tune of every validation, once the state after it is saved.
 
     Args:
         tell: Takes metrics and files to keep with them.
         progress: Of the trial.
         folder: Folder of the run.
-        best: Best score so far of a run that goes on.
     """
 
-    def __init__(
-        self, tell: Callable[[dict[str, Any], list[Path]], None], progress: Progress, folder: Path, best: float
-    ) -> None:
-        self._tell, self._progress, self._folder, self._best = tell, progress, folder, best
+    def __init__(self, tell: Callable[[dict[str, Any], list[Path]], None], progress: Progress, folder: Path) -> None:
+        self._tell, self._progress, self._folder, self._best = tell, progress, folder, 0.0
         self._news: dict[str, Any] | None = None
         self._began = time.monotonic()
 
-    def validated(self, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
+    def on_train_start(self, trainer: Any) -> None:
+        """Store the best score of a resumed run, and start the clock."""
+        self._best, self._began = best_score(trainer), time.monotonic()
+
+    def on_validation_end(self, trainer: Any, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
         """Keep what is to be told."""
         self._best = score if best else self._best
         self._news = {"valid": score, "epoch": epoch + 1, "score": self._best}
 
-    def saved(self, epoch: int) -> None:
+    def on_save_checkpoint(self, trainer: Any, epoch: int) -> None:
         """Tell it: whoever stops the trial now finds its state on the disk."""
         news, self._news = self._news, None
         if news is None:
@@ -187,11 +188,8 @@ def _train(
     config = configure(task.settings_of(drawn, seed, folder), {})
     resume = train.checkpoint_if_any(folder)
 
-    def watch(epochs: int, best: float) -> Any:
-        return nullcontext(Reports(_tell, progress, folder, best))
-
     more = {} if data is None else {"read": reader(data)}
-    result = train.train(config, resume, watch, task.sha256, test=False, **more)
+    result = train.train(config, resume, [Reports(_tell, progress, folder)], task.sha256, test=False, **more)
     progress.finished[str(seed)] = result["valid"][field_name(str(config["valid_metric"]))]
     if len(progress.finished) == 1:
         progress.epochs = result["epochs_run"]

@@ -3,14 +3,28 @@
 import io
 import math
 import re
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from recbole_samrec.cli import progress
-from recbole_samrec.cli.progress import Bar, Lines, how_it_ended, show_comparison, show_result, shown, watch
+from recbole_samrec.cli.progress import (
+    ProgressBar,
+    ProgressLines,
+    how_it_ended,
+    make_progress,
+    show_comparison,
+    show_result,
+    shown,
+)
 
 METRICS = {f"{name}@{k}": k / 100 for name in ("recall", "mrr", "ndcg", "hr", "precision") for k in (5, 10, 20)}
+
+
+def trainer(epochs, metric, best=-math.inf):
+    """The attributes of a trainer that a display reads."""
+    return SimpleNamespace(epochs=epochs, config={"valid_metric": metric}, best_valid_score=best)
 
 
 def terminal(width):
@@ -38,16 +52,18 @@ def clock(monkeypatch):
 @pytest.mark.parametrize("metric", ["NDCG@10", "Precision@10", "AveragePopularity@10"])
 def test_the_bar_is_one_line(width, metric, clock):
     console = terminal(width)
-    with watch(console, "SAMRec on " + "Amazon_Sports_and_Outdoors" * 4, 1000, metric) as bar:
-        assert isinstance(bar, Bar)
-        bar.epoch_started(998, 2)
-        clock.now = 36000.0
-        for epoch in (998, 999):
-            bar.epoch_started(epoch, 2)
-            bar.stepped()
-            bar.stepped()
-            bar.trained(epoch, 651.55, 1.0)
-            bar.validated(epoch, 0.1234, {}, epoch == 998)
+    bar, run = make_progress(console, "SAMRec on " + "Amazon_Sports_and_Outdoors" * 4), trainer(1000, metric)
+    assert isinstance(bar, ProgressBar)
+    bar.on_train_start(run)
+    bar.on_train_epoch_start(run, 998, 2)
+    clock.now = 36000.0
+    for epoch in (998, 999):
+        bar.on_train_epoch_start(run, epoch, 2)
+        bar.on_train_batch_end(run, epoch, 1)
+        bar.on_train_batch_end(run, epoch, 2)
+        bar.on_train_epoch_end(run, epoch, 651.55, 1.0)
+        bar.on_validation_end(run, epoch, 0.1234, {}, epoch == 998)
+    bar.on_train_end(run)
     drawn = frames(console)
     assert max(map(len, drawn)) <= width
     last = re.fullmatch(r"epoch 1000/1000 (\S+) loss 651.5  (\S+) 0.1234  best 0.1234  0:00:00 left", drawn[-1])
@@ -56,29 +72,32 @@ def test_the_bar_is_one_line(width, metric, clock):
 
 
 def test_time_left_is_that_of_whole_epochs_with_their_validation(clock):
-    lines = Lines(Console(file=io.StringIO()), 10, "NDCG@10")
-    lines.epoch_started(4, 10)  # a run that goes on
+    lines, run = ProgressLines(Console(file=io.StringIO())), trainer(10, "NDCG@10")
+    lines.on_train_start(run)
+    lines.on_train_epoch_start(run, 4, 10)  # a resumed run
     assert lines.left == "-:--:--"
-    lines.trained(4, 1.0, 1.0)
+    lines.on_train_epoch_end(run, 4, 1.0, 1.0)
     clock.now = 60.0  # of which most was validation
-    lines.validated(4, 0.1, {}, True)
+    lines.on_validation_end(run, 4, 0.1, {}, True)
     assert lines.left == "0:05:00"
-    lines.epoch_started(5, 10)
-    for _ in range(25):  # a model that trains in rounds has more steps than announced
-        lines.stepped()
+    lines.on_train_epoch_start(run, 5, 10)
+    for step in range(25):  # a model with several optimizers has more steps than announced
+        lines.on_train_batch_end(run, 5, step + 1)
     assert lines.done == 6
 
 
 def test_lines_of_a_log(clock):
     console = Console(file=io.StringIO(), width=40)
-    with watch(console, "SAMRec on ml-1m", 3, "NDCG@10", best=0.5) as lines:
-        assert isinstance(lines, Lines)
-        for epoch, loss in enumerate((2.5, 1.5, 1.25)):
-            lines.epoch_started(epoch, 1)
-            clock.now += 10
-            lines.trained(epoch, loss, 10.0)
-            if epoch == 1:
-                lines.validated(epoch, 0.75, {}, True)
+    lines, run = make_progress(console, "SAMRec on ml-1m"), trainer(3, "NDCG@10", best=0.5)
+    assert isinstance(lines, ProgressLines)
+    lines.on_train_start(run)
+    for epoch, loss in enumerate((2.5, 1.5, 1.25)):
+        lines.on_train_epoch_start(run, epoch, 1)
+        clock.now += 10
+        lines.on_train_epoch_end(run, epoch, loss, 10.0)
+        if epoch == 1:
+            lines.on_validation_end(run, epoch, 0.75, {}, True)
+    lines.on_train_end(run)
     assert console.file.getvalue() == (
         "epoch 1/3  loss 2.5000  NDCG@10 -  best 0.5000  0:00:20 left\n"
         "epoch 2/3  loss 1.5000  NDCG@10 0.7500  best 0.7500  0:00:10 left\n"
@@ -88,7 +107,9 @@ def test_lines_of_a_log(clock):
 
 def test_the_best_score_of_no_run_is_none():
     for worst in (math.inf, -math.inf):
-        assert Lines(Console(), 1, "AUC", worst).best is None
+        lines = ProgressLines(Console())
+        lines.on_train_start(trainer(1, "AUC", worst))
+        assert lines.best is None
 
 
 def test_figures_are_short():

@@ -15,6 +15,7 @@ from recbole_samrec import compat
 from recbole_samrec.optim.hook import SAMStep
 from recbole_samrec.optim.schedule import SAMSettings
 from recbole_samrec.optim.state_snapshot import RandomState
+from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, TrainingError
 from tests.helpers.tiny import build, make_config, random_events, write_events
 from tests.optim.test_perturbation import Sizes
@@ -22,6 +23,16 @@ from tests.optim.test_perturbation import Sizes
 RHO, RATE, DECAY = 0.7, 0.05, 0.1
 AS_RECBOLE = {"training": "prefix", "fast_dropout": False}
 """Batches and draws that RecBole's ``calculate_loss`` has, which training by hand calls."""
+
+
+class CountSteps(Callback):
+    """Stores the number of every step."""
+
+    def __init__(self):
+        self.steps = []
+
+    def on_train_batch_end(self, trainer, epoch, step):
+        self.steps.append((epoch, step))
 
 
 class Batches(list):
@@ -241,12 +252,12 @@ def test_half_precision_follows_full_precision(folder):
 def test_an_overflow_skips_the_step_and_halves_the_scale_of_its_own_pass(factors, first, second, folder):
     network, trainer, batches = prepare(folder, double=False, count=1, **FP16)
     start, scale = weights(network), trainer.scaler.get_scale()
-    stepped = []
-    trainer.listener.stepped = lambda: stepped.append(1)
+    counted = CountSteps()
+    trainer.callbacks.add(counted)
     trainer._train_epoch(batches, 0, scaled_loss(network, *factors))
     assert same_bits(weights(network), start) and not trainer.optimizer.state
     assert (trainer.scaler.get_scale() / scale, trainer.sam_step.scaler.get_scale() / scale) == (first, second)
-    assert trainer.sam_step.skipped == 1 and stepped == [1]
+    assert trainer.sam_step.skipped == 1 and counted.steps == [(0, 1)]
     trainer._train_epoch(batches, 0)
     assert not same_bits(weights(network), start) and trainer.sam_step.skipped_in_a_row == 0
 

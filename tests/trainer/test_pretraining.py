@@ -20,7 +20,7 @@ from recbole_samrec.model.s3rec_objectives import attribute_table, objectives, p
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.record import label
 from recbole_samrec.trainer import pretraining as pretrain
-from recbole_samrec.trainer.callbacks import Listener
+from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
 from tests.helpers.tiny import SMALL, build, cyclic, make_config, random_events, write_events
@@ -278,39 +278,32 @@ class Stopped(Exception):
     """Ends a run where a process would be killed."""
 
 
-class StopAt(Listener):
+class StopAt(Callback):
     """Stops at the beginning of an epoch of a stage."""
 
     def __init__(self, stage, epoch):
         self.stages, self.at = [], (stage, epoch)
 
-    def stage(self, name, epochs):
-        self.stages.append(name)
-        if (name.split()[0], epochs) == self.at:
+    def on_stage_start(self, trainer, stage, epochs):
+        self.stages.append(stage)
+        if (stage.split()[0], epochs) == self.at:
             raise Stopped
 
-    def epoch_started(self, epoch, steps):
+    def on_train_epoch_start(self, trainer, epoch, steps):
         if (len(self.stages), epoch) == self.at:
             raise Stopped
 
 
 def carry_out(data, folder, resume=None, stop_at=(None, None), **settings):
     """One run; returns its result, or None if it was stopped, and the stages that it announced."""
-    from contextlib import contextmanager
-
     base = {**SMALL, **STAGES, "data_path": str(data), "dataset": "tiny", "model": "S3Rec", **settings}
     folder.mkdir(parents=True, exist_ok=True)
     base |= {"run_dir": str(folder), "checkpoint_dir": str(folder), "quiet_terminal": True}
-    listener = StopAt(*stop_at)
-
-    @contextmanager
-    def watch(epochs, best):
-        yield listener
-
+    stop = StopAt(*stop_at)
     try:
-        return train.train(configure(base, {}), resume, watch), listener.stages
+        return train.train(configure(base, {}), resume, [stop]), stop.stages
     except Stopped:
-        return None, listener.stages
+        return None, stop.stages
 
 
 def weights(folder, name="best.pth"):

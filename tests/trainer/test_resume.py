@@ -1,6 +1,5 @@
 """A run that was stopped and resumed ends in the same bits as one that never stopped."""
 
-import contextlib
 import errno
 import importlib.util
 import os
@@ -16,7 +15,7 @@ from recbole.utils import get_model
 from recbole_samrec.cli.main import main
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import train as run
-from recbole_samrec.trainer.callbacks import Listener
+from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError
 from tests import test_every_model as every_model
@@ -61,17 +60,14 @@ class Stopped(Exception):
     """A run was stopped from outside."""
 
 
-class StopAt(Listener):
+class StopAt(Callback):
     """Stops a run in the middle of an epoch."""
 
     def __init__(self, epoch: int | None) -> None:
-        self.epoch, self.now = epoch, -1
+        self.epoch = epoch
 
-    def epoch_started(self, epoch: int, steps: int) -> None:
-        self.now = epoch
-
-    def stepped(self) -> None:
-        if self.now == self.epoch:
+    def on_train_batch_end(self, trainer, epoch: int, step: int) -> None:
+        if epoch == self.epoch:
             raise Stopped
 
 
@@ -104,7 +100,7 @@ def train(data: Path, folder: Path, settings: dict, resume: Path | None = None, 
     """One run up to its end, or until it is stopped in the middle of an epoch (then None)."""
     config = configuration(data, folder, settings)
     try:
-        return run.train(config, resume, lambda *_: contextlib.nullcontext(StopAt(stop_at)))
+        return run.train(config, resume, [StopAt(stop_at)])
     except Stopped:
         return None
 

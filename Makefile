@@ -34,7 +34,7 @@ wheel: .venv/ready  ## Build the wheel in dist/.
 
 clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoints stay.
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
-	find recbole_samrec tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find recbole_samrec tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 
 # Each stamp is written last. Without it .venv is made anew: an interrupted pip leaves halves of packages that it
 # takes for whole ones afterwards. The order of the steps matters: RecBole's own requirements cannot be installed.

@@ -1,0 +1,1 @@
+"""Tools for those who change this package; none of them is installed with it."""

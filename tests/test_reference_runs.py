@@ -1,0 +1,99 @@
+"""Short trainings end as they did when tests/reference was recorded, and what compares them sees what differs."""
+
+import platform
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tools.reference_runs import RUNS, Record, compare_all, differences, main, record_all
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = ROOT / "tests" / "reference"
+TOLERANCE = 1e-3
+"""A hundred times what other instructions of the processor change, a tenth of a single step of Adam's."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="torch draws other dropout there")
+def test_trainings_end_as_recorded(tmp_path):
+    record_all(ROOT, tmp_path)
+    assert compare_all(REFERENCE, tmp_path, TOLERANCE) == []
+
+
+@pytest.fixture
+def record() -> Record:
+    return Record.load(REFERENCE, "SAMRec")
+
+
+def nudged(arrays: dict[str, np.ndarray], name: str, by: float, entries: int = 1) -> dict[str, np.ndarray]:
+    """Arrays of which one has its first entries changed."""
+    values = arrays[name].copy()
+    values.flat[:entries] += np.asarray(by, values.dtype)
+    return arrays | {name: values}
+
+
+def test_a_record_equals_itself(capsys):
+    assert main(["--compare", str(REFERENCE), str(REFERENCE)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == list(RUNS)
+    assert all(line.endswith("tensors, 30 metrics, 5 rank arrays equal") for line in lines)
+
+
+def test_a_missing_record_is_a_difference(tmp_path, capsys):
+    assert main(["--compare", str(REFERENCE), str(tmp_path)]) == 1
+    assert f"BPR: differs\n  no record in {tmp_path}\n" in capsys.readouterr().out
+
+
+def test_one_bit_of_a_weight_is_a_difference(record):
+    name = "last item_embedding.weight"
+    flipped = record.weights[name].copy()
+    flipped.view(np.int32).flat[5] ^= 1
+    other = replace(record, weights=record.weights | {name: flipped})
+    (line,) = differences(record, other)
+    assert line.startswith(f"{name}: 1 of {flipped.size} values differ")
+    assert not list(differences(record, other, TOLERANCE))
+    far = replace(record, weights=nudged(record.weights, name, 0.01))
+    assert list(differences(record, far, TOLERANCE))
+
+
+def test_biases_without_influence_may_differ_by_rounding(record):
+    name = "best trm_encoder.layer.0.multi_head_attention.key.bias"
+    other = replace(record, weights=nudged(record.weights, name, 0.01))
+    assert list(differences(record, other)) and not list(differences(record, other, TOLERANCE))
+
+
+def test_tensors_may_neither_come_nor_go(record):
+    fewer = replace(record, weights=dict(list(record.weights.items())[1:]))
+    for tolerance in (None, TOLERANCE):
+        assert "missing in the new record" in next(differences(record, fewer, tolerance))
+        assert "missing in the old record" in next(differences(fewer, record, tolerance))
+
+
+def test_ranks_and_metrics_may_come_but_not_go(record):
+    more = replace(record, ranks=record.ranks | {"also": np.zeros(3)}, metrics=record.metrics | {"test also@10": 0.5})
+    assert not list(differences(record, more))
+    assert [line.partition(":")[0] for line in differences(more, record)] == ["also", "test also@10"]
+
+
+def test_few_ranks_may_move_by_rounding(record):
+    few, many = (replace(record, ranks=nudged(record.ranks, "rank", 1, entries)) for entries in (2, 9))
+    assert not list(differences(record, few, TOLERANCE)) and list(differences(record, few))
+    assert list(differences(record, many, TOLERANCE))
+    for name in ("history", "popularity"):
+        other = replace(record, ranks=nudged(record.ranks, name, 1))
+        assert list(differences(record, other, TOLERANCE))
+    other = replace(record, ranks=record.ranks | {"test": np.array("0" * 64)})
+    assert list(differences(record, other, TOLERANCE)) == ["test: 1 of 1 values differ"]
+
+
+def test_metrics_move_with_ranks_only(record):
+    better = replace(record, metrics=record.metrics | {"test hr@10": record.metrics["test hr@10"] + 1 / 90})
+    (line,) = differences(record, better, TOLERANCE)
+    assert line.startswith("test hr@10: ")
+    assert not list(differences(record, replace(better, ranks=nudged(record.ranks, "rank", 1)), TOLERANCE))
+
+
+def test_another_best_epoch_is_a_difference(record):
+    assert list(differences(record, replace(record, best_epoch=0), TOLERANCE)) == ["best epoch: 3 and 0"]

@@ -15,7 +15,8 @@ from recbole_samrec.compare.captions import Tuning
 from recbole_samrec.compare.provenance import Origin, read_origins
 from recbole_samrec.compare.tuned_settings import FOLDER, Tuned, searches_under, tuned_rows, tuning
 from recbole_samrec.compare.write import write_tables
-from recbole_samrec.config.build import check_data, configure, parse_settings, settings_in
+from recbole_samrec.config.build import check_data, configure
+from recbole_samrec.config.yaml_files import parse_settings, settings_in
 from recbole_samrec.experiments.entries import Row, read_rows
 from recbole_samrec.experiments.estimate import Costs
 from recbole_samrec.experiments.jobs import Job, as_yaml, by_row, plan, settings_of_rows, settings_shown

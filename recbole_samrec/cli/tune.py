@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recbole_samrec.cli.compare import resources_of, seeds_of
-from recbole_samrec.config.build import parse_settings, settings_in
+from recbole_samrec.config.yaml_files import parse_settings, settings_in
 from recbole_samrec.tune.follow import shown
 from recbole_samrec.tune.results import BEST, PAGE, Outcome, conclude
 from recbole_samrec.tune.runner import conduct

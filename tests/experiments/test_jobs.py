@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from recbole_samrec.cli import compare
+from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.experiments import worker
 from recbole_samrec.experiments.entries import of_dataset, read_rows
 from recbole_samrec.experiments.jobs import Job, alike, as_yaml, folder_of, plan, settings_of_rows, settings_shown, slug
-from recbole_samrec.integration import registry
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.paths import PROPERTIES
 from tests.helpers.command import main
 from tests.helpers.tiny import random_events, write_events
 
@@ -122,7 +123,7 @@ def test_wrong_rows_are_errors(tmp_path):
 
 
 def test_every_row_and_family_in_the_file_is_there():
-    table = registry.read_yaml(registry.PROPERTIES / "compare.yaml")
+    table = read_yaml(PROPERTIES / "compare.yaml")
     rows = {row.name: row for row in read_rows(list(table["rows"]))}
     for row in filter(lambda one: one.variant_of, rows.values()):
         (of,) = read_rows([row.variant_of])

@@ -10,7 +10,8 @@ from recbole.data.interaction import Interaction
 from recbole.utils import get_model
 
 from recbole_samrec.cli.main import main
-from recbole_samrec.config.build import configure, settings_in
+from recbole_samrec.config.build import configure
+from recbole_samrec.config.yaml_files import settings_in
 from recbole_samrec.integration import registry
 from recbole_samrec.utils.checkpoint_io import load
 from tests.helpers.paths import ROOT

@@ -146,7 +146,7 @@ def test_the_first_seed_of_all_rows_comes_first():
 
 
 def test_keys_that_no_row_reads_are_errors():
-    with pytest.raises(ConfigError, match="--hiden_size: nothing reads a setting of this name"):
+    with pytest.raises(ConfigError, match="unknown setting --hiden_size"):
         settings_of(["SAMRec", "Pop"], hiden_size=3)
     with pytest.raises(ConfigError, match="seed belongs to each run of a comparison; use --seeds"):
         settings_of(["SAMRec"], seed=3)
@@ -281,10 +281,10 @@ def test_keys_of_files_go_to_the_rows_that_know_them_and_to_the_users_own_models
 
 def test_a_setting_of_a_file_at_its_default_makes_no_new_run(data):
     (one,), _ = planned("SAMRec")
-    older = {key: value for key, value in one.settings.items() if key != "sam_row_radius"}
+    older = {key: value for key, value in one.settings.items() if key != "sam_item_rho"}
     record(one.folder, replace(one, settings=older))
-    assert planned("SAMRec", files={"sam_row_radius": "uniform"})[0][0].folder == one.folder
-    assert planned("SAMRec", files={"sam_row_radius": "frequency"})[0][0].folder != one.folder
+    assert planned("SAMRec", files={"sam_item_rho": "uniform"})[0][0].folder == one.folder
+    assert planned("SAMRec", files={"sam_item_rho": "frequency"})[0][0].folder != one.folder
 
 
 def test_slips_in_files_are_said_once(data):
@@ -381,7 +381,7 @@ def test_names_become_folders():
         (["--models=missing.py:Mine"], "missing.py cannot be imported"),
         (["--train_fraction=0,1"], "above 0 and at most 1"),
         (["--train_fraction=half"], "--train_fraction=half: give numbers"),
-        (["--threads=0"], "--threads=0: give a number of at least 1"),
+        (["--threads=0"], "--threads=0: must be a whole number of at least 1"),
         (["--gpus=1.5"], "--gpus=1.5: give a part of a GPU"),
         (["--datasets=nowhere"], "nowhere"),
         (["--sam_rho=-1"], "sam_rho=-1"),

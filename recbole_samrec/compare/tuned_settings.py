@@ -86,7 +86,9 @@ def _recorded(file: Path) -> Search:
             dataset=str(record["dataset"]),
             sha256=str(record["sha256"]),
             budget=_budget(record),
-            searched=tuple(dict.fromkeys([*(each["name"] for each in space["parameters"]), *space["follow"]])),
+            searched=tuple(
+                upgrade_settings(dict.fromkeys([*(each["name"] for each in space["parameters"]), *space["follow"]]))
+            ),
             complete=complete,
             trial=None if best is None else int(best["trial"]),
         )

@@ -79,7 +79,7 @@ def test_the_dictionary_that_was_given_stays_as_it_is():
 
 
 def test_typed_settings_are_not_read_again():
-    assert Config(model="BPR", dataset="tiny", config_dict=Typed(note="[1]"))["note"] == "[1]"
+    assert Config(model="BPR", dataset="tiny", config_dict=Typed({"note": "[1]"}))["note"] == "[1]"
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Which runs a comparison consists of: what names stand for, what all rows share, which folder a run has."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,26 @@ import pytest
 import yaml
 
 from recbole_samrec.cli import compare
+from recbole_samrec.config.schema import RENAMED
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.experiments import worker
 from recbole_samrec.experiments.entries import of_dataset, read_rows
-from recbole_samrec.experiments.jobs import Job, alike, as_yaml, folder_of, plan, settings_of_rows, settings_shown, slug
+from recbole_samrec.experiments.jobs import (
+    JOB,
+    Job,
+    alike,
+    as_yaml,
+    folder_of,
+    plan,
+    recorded,
+    settings_of_rows,
+    settings_shown,
+    slug,
+)
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PROPERTIES
 from tests.helpers.command import main
+from tests.helpers.paths import ROOT
 from tests.helpers.tiny import random_events, write_events
 
 FAMILY = (
@@ -287,11 +301,28 @@ def test_a_setting_of_a_file_at_its_default_makes_no_new_run(data):
     assert planned("SAMRec", files={"sam_item_rho": "frequency"})[0][0].folder != one.folder
 
 
+def test_alike_reads_records_of_earlier_revisions(tmp_path):
+    """A record has the names of its time; a setting that was added since has no say."""
+    (file,) = ROOT.glob("results/**/ml-100k/SAMRec-2020-2/result.json")
+    folder = tmp_path / "SAMRec-2020"
+    folder.mkdir()
+    shutil.copy(file, folder)
+    then = json.loads(file.read_text(encoding="utf-8"))["config"]
+    assert {"sam_row_radius", "sam_leave_out"} <= set(then)
+    made_for = recorded(folder)
+    assert set(made_for["settings"]) == set(then) - set(RENAMED) | set(RENAMED.values())
+    now = {**made_for["settings"], "a_setting_of_tomorrow": 1}
+    assert alike(made_for["settings"], now, ("sam_item_rho", "sam_exclude"))
+    assert not alike(made_for["settings"], {**now, "sam_item_rho": "frequency"})
+    (folder / JOB).write_text(json.dumps({"sha256": "x", "settings": then, "chosen": ["sam_row_radius"]}))
+    assert recorded(folder)["chosen"] == ["sam_item_rho"]
+
+
 def test_slips_in_files_are_said_once(data):
     write_events("dataset", "tiny2", random_events(users=30, items=25))
     Path("s.yaml").write_text("hidden_size: 8\nhiden_size: 8\n")
     said = main("compare", "--models=SAMRec,BPR", "--datasets=tiny,tiny2", "--config_files=s.yaml", "--tables")
-    assert said.status == 0 and said.out.count("nothing is known to read") == 1
+    assert said.status == 0 and said.out.count("unknown setting hiden_size in the files") == 1
     assert "the setting hiden_size of the files; did you mean hidden_size" in said.out
 
 

@@ -57,6 +57,19 @@ def test_python_of_the_page(files, monkeypatch):
     assert set(shown["result"]) >= {"best_valid_result", "test_result"}
 
 
+def test_settings_of_the_class_need_no_file(files, capsys):
+    (declared,) = re.findall(r"```python\nclass MeanRec.*?\n(    settings = .*?)\n```", PAGE.read_text(), re.S)
+    source = Path("mean_rec.py")
+    source.write_text(source.read_text().replace('    """Scores', f'{declared}\n    """Scores', 1))
+    run = ["run", "--model=mean_rec.py:MeanRec", *files[1:]]
+    assert main([*run, "--run_dir=declared", "--mean_size=8"]) == 0
+    config = json.loads(Path("declared", "result.json").read_text())["config"]
+    assert (config["mean_size"], config["mean_dropout"], config["loss_type"]) == (8, 0.2, "CE")
+    assert load("declared/last.pth")["state_dict"]["item_embedding.weight"].shape[1] == 8
+    assert main([*run, "--mean_size=small"]) == 2
+    assert "mean_size=small: must be a whole number" in capsys.readouterr().err
+
+
 def test_packed_training_of_the_page(files):
     (method,) = re.findall(r"```python\n(    def packed_states.*?)```", PAGE.read_text(), re.S)
     source = Path("mean_rec.py")

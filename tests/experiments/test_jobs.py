@@ -323,7 +323,7 @@ def test_slips_in_files_are_said_once(data):
     Path("s.yaml").write_text("hidden_size: 8\nhiden_size: 8\n")
     said = main("compare", "--models=SAMRec,BPR", "--datasets=tiny,tiny2", "--config_files=s.yaml", "--tables")
     assert said.status == 0 and said.out.count("unknown setting hiden_size in the files") == 1
-    assert "the setting hiden_size of the files; did you mean hidden_size" in said.out
+    assert "hiden_size in the files; did you mean hidden_size" in said.out
 
 
 def with_attributes(name, of="c"):

@@ -15,6 +15,8 @@ REQUIRES = {
     "pandas": "2.2.2",
     "scipy": "1.13",
     "ray[tune]": "2.50",
+    "pydantic": "2.7",
+    "annotated-types": "0.6",
     "pyyaml": "6.0",
     "rich": "13.7",
     "jinja2": "3.1",

@@ -9,7 +9,6 @@ import pytest
 
 from recbole_samrec import compat
 from recbole_samrec.compare.tables import METRICS
-from recbole_samrec.integration import registry
 from tests.helpers.paths import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,22 +27,6 @@ def test_links_and_files_exist(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
-
-
-def test_settings_that_the_readme_explains_are_those_of_the_package():
-    readme = (ROOT / "README.md").read_text()
-    ours = set(registry.read_yaml(registry.PROPERTIES / "overall.yaml"))
-    tables = readme.split("## Settings")[1].split("\n## ")[0].split("SAMRec's own")
-    assert [set(re.findall(r"^\| `(\w+)` \|", table, re.M)) for table in tables] == [ours, samrecs_own(ours)]
-
-
-def samrecs_own(ours):
-    """The settings of SAMRec that SASRec does not have, and the loss, which may be more."""
-    sasrec, samrec = (registry.read_yaml(base / "properties/model" / name) for base, name in BODIES)
-    return set(samrec) - set(sasrec) - ours | {"loss_type"}
-
-
-BODIES = [(registry.RECBOLE, "SASRec.yaml"), (registry.PROPERTIES.parent, "SAMRec.yaml")]
 
 
 def test_keys_of_a_result_that_the_readme_names_are_there(tmp_path, monkeypatch):

@@ -21,10 +21,10 @@ from benchmarks.report import markdown
 from recbole_samrec.cli.compare import seeds_of
 from recbole_samrec.compare.tables import comparisons
 from recbole_samrec.compare.tuned_settings import searches_under, tuned_rows
+from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.experiments.entries import read_rows
 from recbole_samrec.experiments.jobs import plan
 from recbole_samrec.experiments.results import Run, finished_runs
-from recbole_samrec.integration import registry
 from recbole_samrec.sharpness.figure_layout import legend, offsets, panels, rendered, style, styled
 from recbole_samrec.tune.importance import importance
 from recbole_samrec.tune.results import TABLE
@@ -117,17 +117,17 @@ def read_searches(folder: Path, records: Path, dataset: str, seeds: Sequence[int
     for one in known:
         named = [replace(run, row=name) for name, runs in ((TUNED, tuned), (DEFAULT, default))
                  for run in runs if run.row == one.row]  # fmt: skip
-        record = registry.read_yaml(one.folder / "search.json")  # JSON is YAML
+        record = read_yaml(one.folder / "search.json")  # JSON is YAML
         found.append(Found(recall(one.folder), str(one.budget), record, pd.read_csv(one.folder / TABLE), named))
     return found
 
 
 def read_radii(folder: Path, dataset: str, seeds: Sequence[int]) -> pd.DataFrame:
     """NDCG@10 of the runs of ``benchmarks/entries/rho.yaml``: one per line with ``rho``, ``dropout`` and ``seed``."""
-    names = list(registry.read_yaml(RHO_ROWS)["rows"])
+    names = list(read_yaml(RHO_ROWS)["rows"])
     rows = read_rows(names, [RHO_ROWS])
     there = sorted((folder / dataset).glob("*/result.json"))
-    sha256 = registry.read_yaml(there[0])["data"]["sha256"] if there else ""
+    sha256 = read_yaml(there[0])["data"]["sha256"] if there else ""
     jobs = plan(rows, {dataset: sha256}, seeds, [1.0], folder, tables=[RHO_ROWS])
     lines = []
     for run in finished_runs(jobs)[0]:
@@ -205,7 +205,7 @@ def commands(found: Sequence[Found], radii: pd.DataFrame, options: argparse.Name
     lines += [f"{compare} --seeds {seeds} --out {options.records}"]
     lines += [f"{lines[-1]} --tuned {options.searches}"]
     if len(radii):
-        names = shlex.quote(",".join(registry.read_yaml(RHO_ROWS)["rows"]))
+        names = shlex.quote(",".join(read_yaml(RHO_ROWS)["rows"]))
         how = f"--datasets {options.dataset} --seeds {radii['seed'].nunique()} --out {options.rho}"
         lines.append(f"python -m recbole_samrec compare --rows benchmarks/entries/rho.yaml --models {names} {how}")
     return "\n".join(lines)

@@ -11,11 +11,14 @@ from typing import Any
 
 from rich.console import Console
 
+from recbole_samrec.cli.options import add_options
 from recbole_samrec.compare.captions import Tuning
 from recbole_samrec.compare.provenance import Origin, read_origins
 from recbole_samrec.compare.tuned_settings import FOLDER, Tuned, searches_under, tuned_rows, tuning
 from recbole_samrec.compare.write import write_tables
-from recbole_samrec.config.build import check_data, configure, parse_settings, settings_in
+from recbole_samrec.config.build import check_data, configure
+from recbole_samrec.config.command_options import CompareOptions
+from recbole_samrec.config.yaml_files import parse_settings, settings_in
 from recbole_samrec.experiments.entries import Row, read_rows
 from recbole_samrec.experiments.estimate import Costs
 from recbole_samrec.experiments.jobs import Job, as_yaml, by_row, plan, settings_of_rows, settings_shown
@@ -29,7 +32,6 @@ from recbole_samrec.utils.errors import ConfigError, DataError
 HELP = """Trains every row on every data set with every seed, and writes one table for each data set. A run that is
 finished is not trained again: the same command goes on where it was stopped. Settings given as --key=value go to all
 rows that know them."""
-MODELS = "SAMRec,SASRec,S3Rec,CL4SRec"
 FIRST_SEED, MOST_SEEDS = 2020, 1000
 OF_ONE_CALL = ("--tables", "--debug")
 OF_ONE_MACHINE = ("--threads", "--parallel", "--gpus", "--address", "--limit_hours")
@@ -37,23 +39,7 @@ OF_ONE_MACHINE = ("--threads", "--parallel", "--gpus", "--address", "--limit_hou
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``compare``."""
-    add = parser.add_argument
-    add("--models", metavar="A,B", help=f"models, perhaps with +SAM, or file.py:Name (default: {MODELS})")
-    add("--datasets", metavar="A,B", default="ml-100k", help="data sets (default: ml-100k)")
-    add("--seeds", metavar="N", default="5", help="how many seeds, from 2020 on, or a list as 7,8 or 7, (default: 5)")
-    add("--train_fraction", metavar="S,T", default="1", help="shares of the users to train on (default: 1)")
-    add("--config_files", metavar="FILES", help="yaml files of settings for all rows, separated by blanks")
-    add("--rows", metavar="FILES", help="yaml files of further rows, of the form of properties/compare.yaml")
-    searched = f"take the best settings that searches in DIR found (default: {FOLDER})"
-    add("--tuned", metavar="DIR", nargs="?", const=FOLDER, help=searched)
-    add("--out", metavar="DIR", type=Path, default=Path("runs", "compare"), help="folder (default: runs/compare)")
-    add("--mask_history", action="store_true", help="also tables that leave out what users had before")
-    add("--threads", metavar="N", type=int, default=1, help="threads of each run (default: 1)")
-    add("--parallel", metavar="N", type=int, help="runs at once (default: as many as there are cores)")
-    add("--gpus", metavar="N", type=float, help="GPUs of each run, such as 0.5 (default: 1 where there is one)")
-    add("--address", metavar="HOST:PORT|auto", help="a Ray cluster to run on")
-    add("--limit_hours", metavar="H", type=float, help="leave out rows of which a run is expected to take longer")
-    add("--tables", action="store_true", help="train nothing; write the tables of what is finished")
+    add_options(parser, CompareOptions)
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
@@ -78,11 +64,9 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         unsuited.setdefault(dataset, {})[row] = str(error)
 
     tables = [Path(file) for file in (arguments.rows or "").split()]
-    rows = read_rows(_words(arguments.models or MODELS, "--models"), tables)
+    rows = read_rows(_words(arguments.models, "--models"), tables)
     origins = read_origins(tables)
     resources = resources_of(arguments)
-    if (hours := arguments.limit_hours) is not None and not hours > 0:
-        raise ConfigError(f"--limit_hours={hours:g}: give a number of hours above 0")
     given = parse_settings(rest)
     files = settings_in((arguments.config_files or "").split())
 
@@ -165,15 +149,12 @@ def resources_of(arguments: argparse.Namespace) -> Resources:
     Raises:
         ConfigError: A number is out of its range.
     """
-    for name in ("threads", "parallel"):
-        if (number := getattr(arguments, name)) is not None and number < 1:
-            raise ConfigError(f"--{name}={number}: give a number of at least 1")
     gpus = arguments.gpus
     if gpus is None:
         import torch
 
         gpus = 1.0 if torch.cuda.is_available() else 0.0
-    elif gpus < 0 or (gpus > 1 and gpus != int(gpus)):
+    elif gpus > 1 and gpus != int(gpus):
         raise ConfigError(f"--gpus={gpus}: give a part of a GPU, or a whole number of them")
     return Resources(arguments.threads, arguments.parallel, gpus, arguments.address)
 

@@ -19,8 +19,11 @@ from rich.console import Console
 
 from recbole_samrec.cli import compare, doctor, sharpness, tune
 from recbole_samrec.cli import data as data_command
+from recbole_samrec.cli.options import describe_settings
 from recbole_samrec.cli.progress import make_progress, show_comparison, show_result
-from recbole_samrec.config.build import check_data, configure, parse_settings, settings_in
+from recbole_samrec.config.build import check_data, configure
+from recbole_samrec.config.schema import upgrade_settings
+from recbole_samrec.config.yaml_files import parse_settings, settings_in
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import recommend, train
 from recbole_samrec.quick_start.record import label, settings_of
@@ -89,7 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     add = partial(commands.add_parser, allow_abbrev=False)
-    one = add("run", help="train and test a model", description=RUN_HELP)
+    form = argparse.RawDescriptionHelpFormatter
+    one = add(
+        "run", help="train and test a model", description=RUN_HELP, epilog=describe_settings(), formatter_class=form
+    )
     one.add_argument("--model", "-m", metavar="NAME", help="model (default: SAMRec), or file.py:Name for your own")
     one.add_argument("--dataset", "-d", metavar="NAME", help="data set (default: ml-100k)")
     one.add_argument("--config_files", metavar="FILES", help="yaml files, separated by blanks")
@@ -288,7 +294,7 @@ def _settings_of(file: Path, given: dict[str, Any]) -> dict[str, Any]:
     stored = checkpoint_io.settings_in(checkpoint_io.load(file, trust=bool(given.get("trust_checkpoint"))), file)
     if not registry.is_model(stored["model"]):
         raise CheckpointError(f"{file}: its model is one of your own; say where: --model=file.py:{stored['model']}")
-    return stored
+    return upgrade_settings(stored)
 
 
 def _clear_temporary(folder: Path) -> None:

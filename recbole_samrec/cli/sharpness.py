@@ -20,12 +20,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from recbole_samrec.cli.options import add_options
 from recbole_samrec.compare.plots import FORMATS
+from recbole_samrec.config.command_options import SharpnessOptions
 from recbole_samrec.experiments.progress import spoken
 from recbole_samrec.quick_start.record import versions
 from recbole_samrec.quick_start.train import write_atomically
 from recbole_samrec.sharpness.aggregate import Levels, common_metric, meanings, measures, notes_on, per_run
-from recbole_samrec.sharpness.arguments import MOST_RUNS, Named, named_runs, read_shares, writable
+from recbole_samrec.sharpness.arguments import Named, named_runs, read_shares, writable
 from recbole_samrec.sharpness.figure_layout import Drawn, counted, slope_targets
 from recbole_samrec.sharpness.figures import NAMES, draw
 from recbole_samrec.sharpness.finished_run import load
@@ -44,15 +46,7 @@ write = functools.partial(write_atomically, folder="--out")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``sharpness``."""
-    add = parser.add_argument
-    runs = f"folders of up to {MOST_RUNS} finished runs on one data set, each perhaps with a label: 'no dropout=RUN'"
-    add("runs", metavar="RUN", nargs="+", help=runs)
-    add("--quick", action="store_true", help="a smaller sample and fewer points: some two minutes a run")
-    add("--targets", metavar="N", type=int, help="training targets to measure on (default: 8192, quick 2048)")
-    add("--out", metavar="DIR", type=Path, help="folder (default: runs/sharpness-<data set>)")
-    add("--fractions", metavar="FILE", type=Path, help="a table of `compare --train_fraction` (.csv) to draw besides")
-    add("--threads", metavar="N", type=int, help="threads (default: as many as there are cores)")
-    add("--model", metavar="file.py:NAME", help="where a model of your own is")
+    add_options(parser, SharpnessOptions)
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
@@ -68,9 +62,6 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     """
     if rest:
         raise ConfigError(f"{rest[0]}: this command takes no such argument; --help lists them")
-    for name in ("targets", "threads"):
-        if (number := getattr(arguments, name)) is not None and number < 1:
-            raise ConfigError(f"--{name}={number}: give a number of at least 1")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     budget = QUICK if arguments.quick else FULL

@@ -13,12 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from recbole_samrec.cli.compare import resources_of, seeds_of
-from recbole_samrec.config.build import parse_settings, settings_in
+from recbole_samrec.cli.options import add_options
+from recbole_samrec.config.command_options import TuneOptions
+from recbole_samrec.config.yaml_files import parse_settings, settings_in
 from recbole_samrec.tune.follow import shown
 from recbole_samrec.tune.results import BEST, PAGE, Outcome, conclude
 from recbole_samrec.tune.runner import conduct
 from recbole_samrec.tune.search_spec import PLAN, Search, design, recall
-from recbole_samrec.tune.strategies import SCHEDULERS, SEARCHES, USUAL_TRIALS, Strategy
+from recbole_samrec.tune.strategies import USUAL_TRIALS, Strategy
 from recbole_samrec.utils.errors import ConfigError
 
 HELP = """Searches the settings of a model: trains trials whose settings are drawn from a space, chooses by the
@@ -30,27 +32,7 @@ OF_THE_SEARCH = "model dataset space trials search scheduler grace seeds search_
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``tune``."""
-    add = parser.add_argument
-    add("--model", "-m", metavar="NAME", help="model or row of compare, or file.py:Name (default: SAMRec)")
-    add("--dataset", "-d", metavar="NAME", help="data set (default: ml-100k)")
-    add("--space", metavar="FILE", type=Path, help="what is searched (default: properties/search/<Model>.yaml)")
-    add("--trials", metavar="N", type=int, help="how many (default: 20, or the size of the grid)")
-    add("--search", metavar="NAME", help=f"{', '.join(SEARCHES)} (default: random)")
-    add("--scheduler", metavar="NAME", help=f"what stops bad trials: {', '.join(SCHEDULERS)} (default: asha)")
-    add("--grace", metavar="N", type=int, help="epochs before which no trial is stopped (default: 10)")
-    add("--seeds", metavar="N", help="seeds of each trial, a number or the seeds with commas (default: 1)")
-    add("--search_seed", metavar="N", type=int, help="seed of what is drawn (default: 2020)")
-    add("--retries", metavar="N", type=int, help="how often a trial that dies is tried again (default: 1)")
-    add("--config_files", metavar="FILES", help="yaml files of settings for all trials, separated by blanks")
-    add("--out", metavar="DIR", type=Path, help="folder (default: runs/tune/<Model>-<dataset>)")
-    add("--resume", metavar="DIR", type=Path, nargs="?", const=True, help="go on with a search (or --out=DIR --resume)")
-    add("--threads", metavar="N", type=int, default=1, help="threads of each trial (default: 1)")
-    add("--parallel", metavar="N", type=int, help="trials at once (default: one a core); a search keeps it")
-    add("--gpus", metavar="N", type=float, help="GPUs of each trial, such as 0.5 (default: 1 where there is one)")
-    add("--memory", metavar="GB", type=float, help="memory to reserve for a trial (default: 2, or what there is)")
-    add("--address", metavar="HOST:PORT|auto", help="a Ray cluster to run on")
-    add("--host", default="127.0.0.1", help="address at which Ray listens (default: 127.0.0.1)")
-    add("--dashboard", action="store_true", help="show Ray's dashboard")
+    add_options(parser, TuneOptions)
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
@@ -69,8 +51,6 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
 
     resources = replace(resources_of(arguments), host=arguments.host, dashboard=arguments.dashboard)
-    if arguments.memory is not None and arguments.memory <= 0:
-        raise ConfigError(f"--memory={arguments.memory:g}: give gigabytes above 0")
     search = _resumed(arguments, rest) if arguments.resume else _new(arguments, rest, note)
     _announce(search, console)
     journal = conduct(search, resources, console, arguments.memory and 1000 * arguments.memory)

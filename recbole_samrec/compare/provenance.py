@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_samrec.integration import registry
+from recbole_samrec.config.schema import upgrade_settings
+from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.paths import PROPERTIES
 
 if TYPE_CHECKING:
     from recbole_samrec.experiments.results import Run
@@ -50,8 +52,8 @@ def read_origins(files: Sequence[Path] = ()) -> list[Origin]:
     """
     return [
         _origin(entry, file)
-        for file in (registry.PROPERTIES / "compare.yaml", *files)
-        for entry in registry.read_yaml(file).get("origins") or []
+        for file in (PROPERTIES / "compare.yaml", *files)
+        for entry in read_yaml(file).get("origins") or []
     ]
 
 
@@ -67,7 +69,11 @@ def _origin(entry: Any, file: Path) -> Origin:
             f"{file}: each of origins needs a sentence as origin and the settings that it is about, and may have lists "
             f"of models and datasets; nothing else: {entry}"
         )
-    return Origin(entry["origin"], entry["settings"], *(tuple(entry.get(key, ())) for key in ("models", "datasets")))
+    return Origin(
+        entry["origin"],
+        upgrade_settings(entry["settings"]),
+        *(tuple(entry.get(key, ())) for key in ("models", "datasets")),
+    )
 
 
 def sentences(origins: Sequence[Origin], runs: Sequence[Run]) -> str:

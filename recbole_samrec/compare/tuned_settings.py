@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from recbole_samrec.compare import captions
+from recbole_samrec.config.schema import upgrade_settings
+from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.experiments.entries import Row
-from recbole_samrec.integration import registry
 from recbole_samrec.utils.errors import ConfigError
 
 SEARCH, BEST = "search.json", "best.yaml"
@@ -85,7 +86,9 @@ def _recorded(file: Path) -> Search:
             dataset=str(record["dataset"]),
             sha256=str(record["sha256"]),
             budget=_budget(record),
-            searched=tuple(dict.fromkeys([*(each["name"] for each in space["parameters"]), *space["follow"]])),
+            searched=tuple(
+                upgrade_settings(dict.fromkeys([*(each["name"] for each in space["parameters"]), *space["follow"]]))
+            ),
             complete=complete,
             trial=None if best is None else int(best["trial"]),
         )
@@ -173,7 +176,7 @@ def _best_settings(search: Search, row: Row) -> dict[str, Any]:
     file = search.folder / BEST
     if not file.is_file():
         raise ConfigError(f"{file}: it is missing, and the search is finished; make the search anew")
-    settings = registry.read_yaml(file)
+    settings = upgrade_settings(read_yaml(file))
     if missing := [name for name in (*search.searched, "model", "dataset") if name not in settings]:
         raise ConfigError(f"{file}: it says nothing of {', '.join(missing)}; make the search anew")
     for key, wanted in (("model", row.model), ("dataset", search.dataset)):

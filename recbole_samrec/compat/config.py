@@ -5,30 +5,26 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextvars import ContextVar
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from recbole_samrec.compat import Patcher, StandIn, mend
+from recbole_samrec.config.keys import keys_of_all_models, known_keys
+from recbole_samrec.config.recbole_config import Typed, is_typed
+from recbole_samrec.config.recbole_keys import LEARNERS
+from recbole_samrec.config.validate import suggest
+from recbole_samrec.config.yaml_files import YamlLoader
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.settings import DERIVED, LEARNERS, literal, nearest
-
-READ_ARGV: ContextVar[bool] = ContextVar("read_argv", default=True)
-"""Whether ``Config`` may read ``sys.argv``; our commands parse it themselves."""
+from recbole_samrec.utils.settings import DERIVED, literal, nearest
 
 NOT_RECBOLES = re.compile(
     r"(pytest|py\.test|unittest|ipykernel|colab_kernel|jupyter|default_worker|setup_worker|^-[cm]?$|^$|recbole-samrec$)"
 )
 """Programs whose command line is their own business, not RecBole's configuration."""
-
-
-class Typed(dict):
-    """Settings whose values have their types already; nothing in them is read as Python."""
 
 
 @mend("config/configurator.py 122-147", "every string of a configuration is run by eval")
@@ -80,22 +76,6 @@ def own_yaml_loader(patch: Patcher) -> None:
     patch(Config, "_build_yaml_loader", lambda self: YamlLoader)
 
 
-class YamlLoader(yaml.SafeLoader):
-    """PyYAML's safe loader that also reads ``1e-3`` as a number, as RecBole's files need."""
-
-
-YamlLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(\d[\d_]*\.[\d_]*([eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.[\d_]+([eE][-+]?\d+)?|\.(inf|Inf|INF))$|^\.(nan|NaN|NAN)$"
-    ),
-    list("-+0123456789."),
-)
-YamlLoader.add_constructor(
-    "tag:yaml.org,2002:python/tuple", lambda loader, node: tuple(loader.construct_sequence(node))
-)
-
-
 @mend("config/configurator.py 171-200", "the command line of any program is read as configuration", True)
 def argv_of_recbole_only(patch: Patcher) -> None:
     """Leave the command lines of pytest, notebooks, Ray's workers and our own commands alone."""
@@ -106,7 +86,7 @@ def argv_of_recbole_only(patch: Patcher) -> None:
     def load(self: Any) -> dict[str, Any]:
         program = os.path.basename(sys.argv[0]) if sys.argv else ""
         module = getattr(sys.modules.get("__main__"), "__package__", "") or ""
-        if not READ_ARGV.get() or NOT_RECBOLES.search(program) or module.split(".")[0] in ("pytest", "unittest"):
+        if is_typed(self) or NOT_RECBOLES.search(program) or module.split(".")[0] in ("pytest", "unittest"):
             return {}
         return read(self)
 
@@ -192,13 +172,13 @@ FLAGS_OF_SCRIPTS = {"group_offset", "config_files", "params_file", "output_file"
 
 @mend("config/configurator.py", "a misspelt setting is taken without a word", True)
 def misspelt_settings(patch: Patcher) -> None:
-    """Warn of settings that nothing reads and that look like one that is read; RecBole takes them all the same."""
+    """Warn of settings that nothing reads and that look like one that is read; RecBole accepts them silently."""
     from recbole.config import Config
 
     merge = Config._get_final_config_dict
 
     def merge_and_warn(self: Any) -> dict[str, Any]:
-        if READ_ARGV.get() and not self.external_config_dict.get("local_rank"):  # our commands look for themselves
+        if not is_typed(self) and not self.external_config_dict.get("local_rank"):  # our commands check them
             for line in misspelt(self):
                 getLogger().warning(line)
         return merge(self)
@@ -207,20 +187,18 @@ def misspelt_settings(patch: Patcher) -> None:
 
 
 def misspelt(config: Any) -> list[str]:
-    """A line for each setting from outside that nothing reads but that is spelt much like one that is read.
+    """List a line for each setting from outside that nothing reads but that is spelt much like one that is read.
 
     Args:
         config: RecBole's configuration.
     """
-    from recbole_samrec.integration import registry
-
-    read = registry.known_keys(config.model_class, config.model, config.dataset).union(*config.parameters.values())
+    read = known_keys(config.model, config.dataset, config.model_class).union(*config.parameters.values())
     known = read | DERIVED | FLAGS_OF_SCRIPTS | set(config.internal_config_dict)
     unread = {key for key in config.external_config_dict if key not in known}
-    unread -= registry.keys_of_all_models() if unread else set()
-    hints = {key: nearest(key, read - DERIVED) for key in sorted(unread)}
+    unread -= keys_of_all_models() if unread else set()
+    hints = {key: suggest(key, read - DERIVED) for key in sorted(unread)}
     hints = {key: hint for key, hint in hints.items() if hint.startswith("did you mean")}
-    return [f"nothing reads the setting {key}; {hint}" for key, hint in hints.items()]
+    return [f"unknown setting {key}; {hint}" for key, hint in hints.items()]
 
 
 @mend("trainer/trainer.py 196", "an unknown learner becomes Adam without its weight decay", True)

@@ -19,6 +19,7 @@ from recbole.utils import logger as recbole_logger
 from recbole.utils import utils as recbole_utils
 
 from recbole_samrec.compat import Patcher, applied, mend
+from recbole_samrec.config.recbole_config import build_config
 from recbole_samrec.optim.state_snapshot import load_weights
 from recbole_samrec.trainer.resume import gathered
 from recbole_samrec.trainer.trainer import EXACT_STOPPING
@@ -343,20 +344,13 @@ def load_data_and_model(model_file: str, trust_checkpoint: bool = False) -> tupl
     Raises:
         CheckpointError: The file is missing, damaged, or pickled and not trusted.
     """
-    from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, init_seed
-
-    from recbole_samrec.compat.config import READ_ARGV, Typed
 
     state = checkpoint_io.load(model_file, trust=trust_checkpoint)
     settings = checkpoint_io.settings_in(state, model_file)
     settings.update(trust_checkpoint=trust_checkpoint, run_dir=None)
-    token = READ_ARGV.set(False)
-    try:
-        config = Config(model=settings["model"], dataset=settings["dataset"], config_dict=Typed(settings))
-    finally:
-        READ_ARGV.reset(token)
+    config = build_config(settings)
     init_seed(config["seed"], config["reproducibility"])
     init_logger(config)
     getLogger().info(config)

@@ -1,8 +1,7 @@
-"""Whether settings are what they should be, so that a slip is told before anything is read, trained or written.
+"""Checks of settings, so that a mistake is reported before anything is read, trained or written.
 
-The yaml files of RecBole and of this project explain each key in a comment, ``key: value  # (type) meaning``, some with
-``Range in [...]``. The same comments are read here to check values, so that there is one place that says what a key
-may be; what no comment says stands in the tables below.
+Types, ranges and choices of single settings come from :mod:`recbole_samrec.config.keys`; this module compares values
+with them and checks the settings that have a form of their own.
 """
 
 from __future__ import annotations
@@ -10,134 +9,64 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-import yaml
-
-from recbole_samrec.compat.config import YamlLoader
+from recbole_samrec.config.keys import types_of
+from recbole_samrec.config.recbole_keys import LEARNERS, SYNONYMS
+from recbole_samrec.config.schema import RENAMED, settings_of
+from recbole_samrec.config.value_types import accepts, choices, describe
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.settings import LEARNERS, nearest
+from recbole_samrec.utils.settings import nearest
 
-_POSITIVE = (math.ulp(0.0), math.inf, "above 0")
-_COUNT = (1, math.inf, "at least 1")
-_NOT_NEGATIVE = (0, math.inf, "at least 0")
-_SHARE = (0, math.nextafter(1, 0), "from 0 up to, but not, 1")
-
-RANGES: dict[str, tuple[float, float, str]] = {
-    **dict.fromkeys(("learning_rate", "layer_norm_eps", "eval_memory"), _POSITIVE),
-    **dict.fromkeys("epochs train_batch_size eval_batch_size stopping_step MAX_ITEM_LIST_LENGTH".split(), _COUNT),
-    **dict.fromkeys("max_bad_steps n_layers n_heads hidden_size inner_size embedding_size nproc".split(), _COUNT),
-    "window_stride": _COUNT,
-    **dict.fromkeys("eval_step weight_decay worker sam_rho sam_eta initializer_range".split(), _NOT_NEGATIVE),
-    "track_sharpness": _NOT_NEGATIVE,
-    **dict.fromkeys("sam_start sam_rho_from gsam_alpha fsam_sigma looksam_alpha".split(), _NOT_NEGATIVE),
-    **{"looksam_k": _COUNT, "sam_rho_epochs": _POSITIVE, "sam_momentum": _SHARE},
-    **dict.fromkeys(("hidden_dropout_prob", "attn_dropout_prob", "dropout_prob"), _SHARE),
-    "n_negatives": _COUNT,
-    **dict.fromkeys(("gbce_t", "filter_share"), (0, 1, "from 0 to 1")),
-    "filter_cutoff": _COUNT,
-    **{"cl_weight": _NOT_NEGATIVE, "cl_temperature": _POSITIVE},
-    **dict.fromkeys(("cl_batch", "cl_batch_users"), (2, math.inf, "at least 2")),
-    **dict.fromkeys(("crop_rate", "mask_rate", "reorder_rate"), (0, 1, "from 0 to 1")),
-    **dict.fromkeys(("pretrain_epochs", "pretrain_batch_size", "save_step"), _COUNT),
-    **dict.fromkeys(("aap_weight", "mip_weight", "map_weight", "sp_weight"), _NOT_NEGATIVE),
-    **{"pretrain_learning_rate": _POSITIVE, "mask_ratio": (1e-9, 1, "above 0 and at most 1")},
-    "train_fraction": (1e-9, 1, "above 0 and at most 1"),
-    "seed": (0, 2**32 - 1, "from 0 to 4294967295"),
-}
-
-CHOICES: dict[str, tuple[Any, ...]] = {
-    "hidden_act": ("gelu", "relu", "swish", "tanh", "sigmoid"),
-    "state": ("debug", "info", "warning", "warn", "error", "critical"),
-    "rm_dup_inter": ("first", "last"),
-    "transform": ("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined"),
-}
-"""Words that RecBole takes for keys whose comments do not list them."""
-
-TOLERANT = frozenset(
-    "gpu_id clip_grad_norm metrics topk valid_metric_bigger eval_args train_neg_sample_args val_interval "
-    "additional_feat_suffix".split()
-)
-"""Keys that take more types than their comments name, and are checked elsewhere."""
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "bool": (bool,),
-    "list": (list, tuple),
-    "dict": (dict,),
-}
-_SAID = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "a word",
-    "bool": "True or False",
-    "list": "a list",
-    "dict": "a dictionary",
-}
-_LINE = re.compile(r"^([A-Za-z_]\w*)\s*:.*#\s*\(([^)]*)\)(.*)")
-_RANGE = re.compile(r"[Rr]ang(?:e|ing) in \[(.*?)\]")
 _INTERVAL = re.compile(r"\s*[\[(]\s*([^,;]+),([^,;]+)[\])]\s*")
 _GPU = re.compile(r"-1|\d+|(GPU|MIG)-[\w/-]+")
 
 
-@dataclass(frozen=True)
-class Declared:
-    """What a comment says of a key: the names of its types, and the words it may be, if they are listed."""
-
-    types: frozenset[str]
-    choices: tuple[str, ...] = ()
-
-
-def declarations(files: Iterable[Path]) -> dict[str, Declared]:
-    """Read the ``# (type) meaning`` comments of yaml files; later files win.
-
-    Some of RecBole's comments are wrong; a key may always be of the type of its default.
-    """
-    found: dict[str, Declared] = {}
-    for file in files:
-        text = file.read_text(encoding="utf-8")
-        defaults = yaml.load(text, Loader=YamlLoader) or {}
-        for match in filter(None, map(_LINE.match, text.splitlines())):
-            default = defaults.get(match[1])
-            types = frozenset(re.findall(r"[a-z]+", match[2])) & frozenset(_TYPES)
-            listed = _RANGE.search(match[3]) if types == {"str"} else None
-            choices = tuple(re.findall(r"\w+", listed[1])) if listed else ()
-            if types and default is not None:
-                types |= {type(default).__name__} & frozenset(_TYPES)
-            found[match[1]] = Declared(types, choices if default in (None, *choices) else ())
-    return found
-
-
-def check_keys(keys: Iterable[str], known: Iterable[str]) -> None:
+def check_keys(keys: Iterable[str], known: Collection[str]) -> None:
     """Check that every key is one that something reads.
 
     Raises:
         ConfigError: Names the first unknown key and the ones it may have been meant for.
     """
-    known = set(known)
     for key in keys:
         if key not in known:
-            raise ConfigError(f"--{key}: nothing reads a setting of this name; {nearest(key, known)}")
+            raise ConfigError(f"unknown setting --{key}; {suggest(key, known)}")
 
 
-def check_values(values: Mapping[str, Any], declared: Mapping[str, Declared]) -> None:
-    """Check that values have the declared types, lie in their ranges and are among their choices.
+def suggest(key: str, known: Collection[str]) -> str:
+    """Suggest the setting that was meant by an unknown one.
+
+    Args:
+        key: The unknown setting.
+        known: Those that something reads.
+
+    Returns:
+        Words such as ``did you mean learning_rate?`` or ``it is now called sam_exclude``.
+    """
+    if key in RENAMED:
+        return f"it is now called {RENAMED[key]}"
+    meant = [name for name in SYNONYMS.get(key.lower(), ()) if name in known]
+    return f"did you mean {' or '.join(meant)}?" if meant else nearest(key, known)
+
+
+def check_values(values: Mapping[str, Any], types: Mapping[str, Any] | None = None) -> None:
+    """Check that values have the types of their settings, lie in their ranges and are among their choices.
+
+    Args:
+        values: Settings; None stands for the default.
+        types: Types of settings, as :func:`recbole_samrec.config.keys.types_of` gives them; by default those of every
+            model's settings.
 
     Raises:
         ConfigError: Names the key, the value and what it may be.
     """
+    types = types_of() if types is None else types
     for key, value in values.items():
         if value is None or value == "None":
             continue
-        said = declared.get(key, Declared(frozenset()))
-        _check_type(key, value, said.types)
-        _check_range(key, value)
-        _check_choice(key, value, said.choices or CHOICES.get(key, ()))
+        if key in types:
+            check_value(key, value, types[key])
         if key.endswith("_num_interval"):
             check_interval(key, value)
     learner = values.get("learner")
@@ -151,25 +80,29 @@ def check_values(values: Mapping[str, Any], declared: Mapping[str, Declared]) ->
     _check_eval_args(values.get("eval_args"))
 
 
-def _check_type(key: str, value: Any, types: Iterable[str]) -> None:
-    allowed = tuple(t for name in types for t in _TYPES[name])
-    wrong = not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed)
-    if allowed and wrong and key not in TOLERANT and not key.endswith("_interval"):
-        raise ConfigError(f"{key}={value}: give {' or '.join(_SAID[name] for name in sorted(types))}")
+def check_value(key: str, value: Any, annotation: Any) -> None:
+    """Check one value.
 
-
-def _check_range(key: str, value: Any) -> None:
-    if key not in RANGES or isinstance(value, bool) or not isinstance(value, (int, float)):
-        return
-    low, high, words = RANGES[key]
-    if not low <= value <= high or math.isinf(value):
-        raise ConfigError(f"{key}={value}: give a number {words}")
-
-
-def _check_choice(key: str, value: Any, choices: Sequence[str]) -> None:
+    Raises:
+        ConfigError: Names the key, the value and what it may be.
+    """
     word = value.lower() if key == "state" and isinstance(value, str) else value
-    if choices and isinstance(value, str) and word not in choices:
-        raise ConfigError(f"{key}={value}: choose one of {', '.join(choices)}")
+    if not accepts(annotation, word):
+        near = nearest(str(value), map(str, choices(annotation))) if choices(annotation) else ""
+        hint = f"; {near}" if near.startswith("did you mean") else ""
+        raise ConfigError(f"{key}={value}: must be {describe(annotation)}{hint}")
+
+
+def check_own_values(values: Mapping[str, Any], model: str) -> None:
+    """Check the settings of this package among others.
+
+    Raises:
+        ConfigError: Names the key, the value and what it may be.
+    """
+    ours = {key: one.annotation for key, one in settings_of(model).items()}
+    for key, value in values.items():
+        if key in ours and value is not None and value != "None":
+            check_value(key, value, ours[key])
 
 
 def check_interval(key: str, value: Any) -> None:

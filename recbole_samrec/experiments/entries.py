@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recbole_samrec.config.schema import upgrade_settings
+from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.integration import registry
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.paths import PROPERTIES
 from recbole_samrec.utils.settings import nearest
 
 WITH_SAM = "+SAM"
@@ -58,7 +61,7 @@ def read_rows(names: Sequence[str], files: Sequence[Path] = ()) -> list[Row]:
     Raises:
         ConfigError: There is no such row, or a file has another form.
     """
-    tables = [registry.read_yaml(file) for file in (registry.PROPERTIES / "compare.yaml", *files)]
+    tables = [read_yaml(file) for file in (PROPERTIES / "compare.yaml", *files)]
     known: dict[str, dict[str, Any]] = {}
     for file, table in zip(("", *files), tables, strict=True):
         for name, entry in (table.get("rows") or {}).items():
@@ -86,7 +89,7 @@ def _row(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]
         name = name.removeprefix(source.removesuffix(plain))
         registry.model_from(source)  # anew: the file may have changed since, or another one had a model of this name
     entry = known.get(name) or known.get(plain) or {"model": plain}
-    model, fixed = entry["model"], dict(entry.get("fixed") or {})
+    model, fixed = entry["model"], upgrade_settings(entry.get("fixed") or {})
     if not registry.is_model(model):
         candidates = {*registry.model_names(), *known}
         raise ConfigError(f"--models: there is no model or row {name}; {nearest(plain, candidates)}")
@@ -96,7 +99,7 @@ def _row(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]
         for family in (table.get("families") or {}).values():
             if model in family["models"]:
                 defaults |= family["settings"]
-    defaults |= entry.get("settings") or {}
+    defaults = upgrade_settings(defaults) | upgrade_settings(entry.get("settings") or {})
     if name.endswith(WITH_SAM) and name not in known:
         fixed.pop("sam_rho", None)
         defaults.setdefault("sam_rho", rho_of_samrec())
@@ -111,12 +114,12 @@ def _row(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]
 
 def rho_of_samrec() -> float:
     """SAM's radius where nothing else is said."""
-    return registry.read_yaml(registry.PROPERTIES / "model" / "SAMRec.yaml")["sam_rho"]
+    return read_yaml(PROPERTIES / "model" / "SAMRec.yaml")["sam_rho"]
 
 
 def of_dataset(name: str, files: Sequence[Path] = ()) -> dict[str, Any]:
     """The settings that belong to a data set."""
     settings: dict[str, Any] = {}
-    for file in (registry.PROPERTIES / "compare.yaml", *files):
-        settings |= (registry.read_yaml(file).get("datasets") or {}).get(name) or {}
-    return settings
+    for file in (PROPERTIES / "compare.yaml", *files):
+        settings |= (read_yaml(file).get("datasets") or {}).get(name) or {}
+    return upgrade_settings(settings)

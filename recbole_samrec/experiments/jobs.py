@@ -13,7 +13,10 @@ import yaml
 from recbole.utils import get_model
 
 from recbole_samrec.config.build import configure, note_unread
+from recbole_samrec.config.keys import defaults_of, known_keys
+from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_keys
+from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.evaluator.test_ranks import RANKS
 from recbole_samrec.experiments import entries as rows_of
 from recbole_samrec.experiments.entries import Row
@@ -128,7 +131,7 @@ def plan(
             raise ConfigError(f"{key} belongs to each run of a comparison; use {flag.replace('fractions', 'fraction')}")
     known: set[str] = set()
     for dataset in datasets:
-        of_set = set().union(*(registry.known_keys(class_of(row), row.model, dataset) for row in rows))
+        of_set = set().union(*(known_keys(row.model, dataset, class_of(row)) for row in rows))
         check_keys(given, of_set)
         known |= of_set
     note_unread(files, known, note)
@@ -165,9 +168,7 @@ def _pattern(
     config = configure({**above, "train_fraction": fraction, "dataset": dataset}, {}, note, read)
     if (mode := config["eval_args"]["mode"]["test"]) != "full":
         raise ConfigError(f"eval_args: a comparison ranks all items, not {mode}; leave mode out")
-    defaults: dict[str, Any] = {}
-    for file in registry.settings_files(row.model, dataset):
-        defaults |= registry.read_yaml(file)
+    defaults = defaults_of(row.model, dataset, class_of(row))
     return Job(
         row=row.name,
         dataset=dataset,
@@ -211,7 +212,7 @@ def settings_of_rows(
     """
     of_set, settings = rows_of.of_dataset(dataset, tables), {}
     for row in rows:
-        known = registry.known_keys(class_of(row), row.model, dataset)
+        known = known_keys(row.model, dataset, class_of(row))
         own = {key: value for key, value in given.items() if key in known}
         found = (tuned or {}).get(row.name, {})
         of_data = {key: value for key, value in of_set.items() if key in known}
@@ -231,7 +232,7 @@ def settings_shown(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
         model = job.settings["model"]
         bases = (registry.RECBOLE / "properties", PROPERTIES)
         files = [base / "model" / f"{model}.yaml" for base in bases]
-        keys = set().union(*(registry.read_yaml(file) for file in files if file.is_file())) | set(job.given)
+        keys = set().union(*(read_yaml(file) for file in files if file.is_file())) | set(job.given)
         chosen = {key: job.settings[key] for key in sorted(keys - NEUTRAL - {"model"}) if key in job.settings}
         shown[row] = {"model": model} | chosen
     return shown
@@ -313,7 +314,12 @@ def recorded(folder: Path) -> dict[str, Any] | None:
     if "config" in result and isinstance(data, dict):
         found = {"settings": result["config"], **data, **result}
         made_for |= {name: found[name] for name in MADE_FOR if name in found}
-    return made_for if "sha256" in made_for and isinstance(made_for.get("settings"), dict) else None
+    if "sha256" not in made_for or not isinstance(made_for.get("settings"), dict):
+        return None
+    renamed = {"settings": upgrade_settings(made_for["settings"])}
+    if made_for.get("chosen"):
+        renamed["chosen"] = list(upgrade_settings(dict.fromkeys(made_for["chosen"])))
+    return made_for | renamed
 
 
 def _stored(file: Path) -> dict[str, Any]:

@@ -13,8 +13,6 @@ import importlib
 import re
 import sys
 from collections.abc import Callable
-from contextvars import ContextVar
-from importlib import resources
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -25,17 +23,17 @@ import recbole.config
 import recbole.data
 import recbole.data.dataset
 import recbole.trainer
-import yaml
 from recbole.config import Config
 from recbole.data import utils as recbole_data
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.model.sequential_recommender.s3rec import S3Rec
 from recbole.trainer import trainer as recbole_trainer
-from recbole.utils import EvaluatorType, ModelType
+from recbole.utils import ModelType
 from recbole.utils import utils as recbole_utils
 
 from recbole_samrec.compat import Patcher
-from recbole_samrec.compat.config import YamlLoader
+from recbole_samrec.config.defaults import add_our_defaults
+from recbole_samrec.config.recbole_keys import TREES, recbole_folder
 from recbole_samrec.data import attributes
 from recbole_samrec.data.packed_dataset import PackedDataset
 from recbole_samrec.data.packed_loader import PackedLoader
@@ -45,8 +43,7 @@ from recbole_samrec.model.packed_forward import require_packable
 from recbole_samrec.trainer import pretraining
 from recbole_samrec.trainer.resume import whole
 from recbole_samrec.trainer.trainer import SAMRecTrainer, SAMTrainer, require_gradients
-from recbole_samrec.utils.errors import ConfigError, in_one_line
-from recbole_samrec.utils.paths import PACKAGE, PROPERTIES
+from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.settings import nearest
 
 MODELS = {
@@ -58,13 +55,7 @@ MODELS = {
 }
 """Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
 
-TREES = {"XGBoost": "xgboost", "LightGBM": "lightgbm"}
-"""Models whose yaml file RecBole finds only where the case of a file name does not matter."""
-
-COMMAND_DEFAULTS: ContextVar[bool] = ContextVar("command_defaults", default=False)
-"""Whether the defaults of our commands (K = 5, 10, 20 and NDCG@10) apply under the user's settings."""
-
-RECBOLE = Path(str(resources.files("recbole")))
+RECBOLE = recbole_folder()
 
 
 def install(patch: Patcher) -> None:
@@ -84,7 +75,8 @@ def register(model_class: type) -> str:
     """Make a user's own model known to RecBole, and to our commands, by its name.
 
     Args:
-        model_class: A RecBole recommender; its settings may have defaults in a yaml file of the user's.
+        model_class: A RecBole recommender. Its settings may have defaults in a class attribute ``settings``, a
+            dictionary, or in a yaml file.
 
     Returns:
         The name of the model.
@@ -192,45 +184,16 @@ def _ncl_epoch(train: Callable) -> Callable:
 
 
 def with_our_defaults(load: Callable) -> Callable:
-    """Extend RecBole's defaults by ours: for every model, for our models, for data sets, for our commands."""
+    """Extend RecBole's defaults by ours."""
 
     @functools.wraps(load)
     def load_all(self: Any, model: str, model_class: type, dataset: str) -> None:
         load(self, model, model_class, dataset)
-        ours = [RECBOLE / "properties" / "model" / f"{TREES.get(model)}.yaml"]
-        ours += [PROPERTIES / "overall.yaml", PROPERTIES / "model" / f"{model}.yaml"]
-        ours.append(PROPERTIES / "dataset" / f"{dataset}.yaml")
-        for file in ours:
-            if file.is_file():
-                self._update_internal_config_dict(file)
-        if COMMAND_DEFAULTS.get():
-            if not _by_value(self.internal_config_dict | self.external_config_dict):
-                self._update_internal_config_dict(PROPERTIES / "command.yaml")
-            order = (self.external_config_dict.get("eval_args") or {}).get("order")
-            if model_class.type == ModelType.SEQUENTIAL or order == "TO":
-                self.internal_config_dict["load_col"] = with_time(self.internal_config_dict, self.external_config_dict)
+        add_our_defaults(self, model, model_class, dataset)
         if model == "S3Rec":
             pretraining.complete(self.internal_config_dict, self.external_config_dict, dataset)
 
     return load_all
-
-
-def with_time(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, list[str]]:
-    """The default columns to load, with the time without which sequences have no order, under the user's names."""
-    settings = defaults | given
-    loaded = {source: list(columns) for source, columns in (defaults.get("load_col") or {}).items()}
-    if loaded.get("inter") == ["user_id", "item_id"]:  # RecBole's default, of no particular data set
-        loaded["inter"] = [settings[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
-    return loaded
-
-
-def _by_value(settings: dict[str, Any]) -> bool:
-    """Whether a model is judged by how well it predicts values, not by how it ranks."""
-    from recbole.evaluator import metric_types
-
-    metrics = settings.get("metrics") or []
-    metrics = [metrics] if isinstance(metrics, str) else metrics
-    return any(metric_types.get(str(metric).lower()) == EvaluatorType.VALUE for metric in metrics)
 
 
 def model_names() -> list[str]:
@@ -324,75 +287,6 @@ def with_share(build: Callable, share: float, seed: int) -> Callable:
     return build_all
 
 
-def settings_files(model: str | None = None, dataset: str | None = None) -> list[Path]:
-    """The yaml files of RecBole and ours that explain the settings of a run."""
-    names = ["overall.yaml", "dataset/sample.yaml", "command.yaml"]
-    names += [f"model/{TREES.get(model, model)}.yaml", f"dataset/{dataset}.yaml"]
-    start = [f"quick_start_config/{file.name}" for file in (RECBOLE / "properties/quick_start_config").glob("*.yaml")]
-    files = [base / name for name in [*names, *start] for base in (RECBOLE / "properties", PROPERTIES)]
-    return [file for file in files if file.is_file()]
-
-
-def known_keys(model_class: type, model: str, dataset: str) -> set[str]:
-    """Every setting that something reads: named in a yaml file, or looked up by RecBole, the model or this package.
-
-    What another model of this package looks up is not among them.
-    """
-    keys: set[str] = set()
-    for file in settings_files(model, dataset):
-        keys |= set(read_yaml(file))
-    sources = {file for file in RECBOLE.rglob("*.py") if "model" not in file.relative_to(RECBOLE).parts[:1]}
-    ours = [getattr(_module_of(name), name) for name in MODELS]
-    sources |= set(PACKAGE.rglob("*.py")).difference(*map(_files_of, ours))
-    return keys.union(*map(_keys_read_in, sources | _files_of(model_class)))
-
-
-def keys_of_all_models() -> set[str]:
-    """Every setting that RecBole's yaml files or ours name for any model, such as one file for several models holds."""
-    files = [file for base in (RECBOLE / "properties", PROPERTIES) for file in base.rglob("*.yaml")]
-    return set().union(*map(_keys_set_in, files))
-
-
 def _module_of(name: str) -> ModuleType:
     """The module of one of our models."""
     return importlib.import_module(f"recbole_samrec.model.{name.lower()}")
-
-
-def _files_of(model_class: type) -> set[Path]:
-    """The files in which a model and what it derives from are written."""
-    names = {base.__module__ for base in model_class.__mro__ if not base.__module__.startswith(("torch", "builtins"))}
-    files = (getattr(sys.modules.get(name), "__file__", None) for name in names)
-    return {Path(file).resolve() for file in files if file}
-
-
-@functools.cache
-def _keys_read_in(source: Path) -> frozenset[str]:
-    pattern = r"""config(?:\.get\(|\[)\s*f?["'](\w+)["']"""
-    return frozenset(re.findall(pattern, source.read_text(encoding="utf-8")))
-
-
-@functools.cache
-def _keys_set_in(file: Path) -> frozenset[str]:
-    return frozenset(re.findall(r"^(\w+)\s*:", file.read_text(encoding="utf-8"), re.MULTILINE))
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Read a yaml file of settings, without anything in it being run.
-
-    Raises:
-        ConfigError: The file is missing, or is no yaml file of settings.
-    """
-    try:
-        settings = yaml.load(file.read_text(encoding="utf-8"), Loader=YamlLoader)
-    except OSError as error:
-        raise ConfigError(f"--config_files={file}: {error.strerror}; name a yaml file that can be read") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not a yaml file: {in_one_line(error)}") from error
-    if settings is not None and not isinstance(settings, dict):
-        raise ConfigError(f"{file}: it holds no settings; write lines such as learning_rate: 0.001")
-    return settings or {}
-
-
-def is_sequential(config: Any) -> bool:
-    """Whether the model of a configuration reads sequences, and so needs times."""
-    return config["MODEL_TYPE"] == ModelType.SEQUENTIAL

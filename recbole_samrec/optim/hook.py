@@ -77,7 +77,7 @@ class SAMStep:
             ConfigError: Rows are to have a radius by frequency, and the model has no table of items.
         """
         self._clock = (epoch, max(steps, 1), 0)
-        if self.settings.rho and self.settings.row_radius == "frequency" and self._row_radius is None:
+        if self.settings.rho and self.settings.item_rho == "frequency" and self._row_radius is None:
             self._row_radius = self._by_frequency(item_counts())
             for variant in self._variants:
                 variant.row_radius = self._row_radius
@@ -86,7 +86,7 @@ class SAMStep:
         try:
             tables = item_tables(self.model, len(counts))
         except ValueError as error:
-            raise ConfigError(f"sam_row_radius=frequency: {error}; choose uniform") from error
+            raise ConfigError(f"sam_item_rho=frequency: {error}; choose uniform") from error
         return {table: frequency_factors(counts, len(table)).to(table.device) for table in tables}
 
     def recorded(self, loss_func: Callable[[Any], Any], second: Callable[[Any], Any] | None = None):
@@ -138,13 +138,13 @@ class SAMStep:
         key = "sam_params"
         try:
             wanted = select(self.model, self.settings.params)
-            key = "sam_leave_out"
-            left_out = matching(select(self.model), self.settings.leave_out)
+            key = "sam_exclude"
+            left_out = matching(select(self.model), self.settings.exclude)
         except ValueError as error:
             raise ConfigError(f"{key}: {error}") from error
         chosen = {id(parameter) for name, parameter in wanted.items() if name not in left_out}
         if not chosen:
-            raise ConfigError(f"sam_leave_out: {list(self.settings.leave_out)} leave SAM no parameter to move")
+            raise ConfigError(f"sam_exclude: {list(self.settings.exclude)} leave SAM no parameter to move")
         return chosen
 
     def watch(self, scaler: torch.amp.GradScaler) -> None:

@@ -19,6 +19,7 @@ import yaml
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import EvaluatorType, ModelType, get_model, get_trainer, init_logger, init_seed
 
+from recbole_samrec.config.fingerprint import fingerprint
 from recbole_samrec.evaluator.test_ranks import Events
 from recbole_samrec.quick_start.recbole_warnings import warnings_about
 from recbole_samrec.quick_start.record import attributes_hash, data_hash, describe, renamed, settings_of
@@ -28,7 +29,6 @@ from recbole_samrec.trainer.trainer import SAMTrainer
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.error_messages import told_as_user_error
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
-from recbole_samrec.utils.settings import fingerprint
 
 RESULT, CONFIG = "result.json", "config.yaml"
 BEST_TREES = "best.ubj"

@@ -29,9 +29,9 @@ from recbole_samrec.model.packed_forward import cut_to_longest, packable, packed
 from recbole_samrec.model.s3rec_objectives import pretraining_loss
 from recbole_samrec.optim.hook import SAMStep
 from recbole_samrec.optim.row_adam import RowAdam
-from recbole_samrec.optim.schedule import SAMSettings
 from recbole_samrec.trainer.callbacks import CallbackList, RankedBatch
 from recbole_samrec.trainer.resume import Resumable, whole
+from recbole_samrec.trainer.sam_settings import read_sam_settings
 from recbole_samrec.trainer.sharpness_tracker import SharpnessTracker
 from recbole_samrec.utils.errors import ConfigError, TrainingError
 from recbole_samrec.utils.malloc import give_back_freed_memory, keep_freed_memory
@@ -54,7 +54,7 @@ class SAMTrainer(Resumable, Trainer):
     """
 
     def __init__(self, config: Any, model: nn.Module) -> None:
-        settings = SAMSettings.from_config(config)
+        settings = read_sam_settings(config)
         if settings.rho:
             require_gradients(model)
         if config["fast_dropout"] is not False:

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from recbole_samrec.cli.compare import FIRST_SEED
 from recbole_samrec.config.build import check_data, configure
+from recbole_samrec.config.keys import known_keys
 from recbole_samrec.config.validate import check_keys
 from recbole_samrec.experiments.entries import read_rows
 from recbole_samrec.experiments.jobs import class_of, settings_of_rows
 from recbole_samrec.experiments.ray_cluster import Resources
-from recbole_samrec.integration import registry
 from recbole_samrec.tune.search_spec import PLAN, design, recall
 from recbole_samrec.tune.strategies import Strategy
 from recbole_samrec.utils.errors import ConfigError
@@ -105,7 +105,7 @@ def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) 
     from recbole_samrec.tune.trials import Task, carry_out
 
     (row,) = read_rows([model])
-    known = registry.known_keys(class_of(row), row.model, dataset)
+    known = known_keys(row.model, dataset, class_of(row))
     check_keys(settings, known)
     chosen = {**settings_of_rows([row], dataset, {}, settings)[row.name], "dataset": dataset}
     sha256 = check_data(configure(chosen, {}, warnings.warn), warnings.warn).sha256

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_samrec.config.build import check_data, configure
-from recbole_samrec.config.validate import check_keys, declarations
+from recbole_samrec.config.keys import known_keys, types_of
+from recbole_samrec.config.validate import check_keys
 from recbole_samrec.experiments.entries import read_rows
 from recbole_samrec.experiments.jobs import class_of, settings_of_rows, slug
 from recbole_samrec.integration import registry
@@ -110,9 +111,9 @@ def design(
         if key in given or key in files:
             raise ConfigError(f"{key} belongs to each trial of a search; use {flag}")
     wanted, origin = _space(space, row.name)
-    known = registry.known_keys(class_of(row), row.model, dataset)
+    known = known_keys(row.model, dataset, class_of(row))
     check_keys(given, known)
-    declared = declarations(registry.settings_files(row.model, dataset))
+    declared = types_of(row.model, dataset, class_of(row))
     check_space(wanted, origin, known, {**row.fixed, **given}, declared)
     settings = {**settings_of_rows([row], dataset, files, given)[row.name], "dataset": dataset}
     settings = {key: value for key, value in settings.items() if key not in {*wanted.names, *wanted.follow}}

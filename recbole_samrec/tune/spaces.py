@@ -16,11 +16,11 @@ from typing import Any
 
 import yaml
 
-from recbole_samrec.compat.config import YamlLoader
-from recbole_samrec.config.validate import Declared, check_values, declarations
-from recbole_samrec.integration import registry
+from recbole_samrec.config.validate import check_values, suggest
+from recbole_samrec.config.yaml_files import YamlLoader
 from recbole_samrec.tune.recbole_space import holds_lines, read_lines
 from recbole_samrec.utils.errors import ConfigError, in_one_line
+from recbole_samrec.utils.paths import PROPERTIES
 from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, nearest
 
 EXAMPLE = "learning_rate: {loguniform: [0.0003, 0.003]}"
@@ -194,7 +194,7 @@ def default_space(model: str) -> Space:
     Raises:
         ConfigError: There is none for it.
     """
-    files = {file.stem: file for file in sorted((registry.PROPERTIES / "search").glob("*.yaml"))}
+    files = {file.stem: file for file in sorted((PROPERTIES / "search").glob("*.yaml"))}
     if model not in files:
         raise ConfigError(
             f"--model={model}: it has no search space of its own ({', '.join(files)} have one); "
@@ -208,7 +208,7 @@ def check_space(
     origin: str,
     known: Collection[str],
     taken: Mapping[str, Any],
-    declared: Mapping[str, Declared] | None = None,
+    declared: Mapping[str, Any] | None = None,
 ) -> None:
     """Check that a search space fits a model: its keys are read, free to be searched, and may be what is listed.
 
@@ -222,12 +222,11 @@ def check_space(
     Raises:
         ConfigError: Names the first key that is wrong, and the remedy.
     """
-    declared = declarations(registry.settings_files()) if declared is None else declared
     leaders = {name: name for name in space.names} | dict(space.follow)
     parameters = {parameter.name: parameter for parameter in space.parameters}
     for key, leader in leaders.items():
         if key not in known:
-            raise ConfigError(f"{origin}: {key}: nothing reads a setting of this name; {nearest(key, known)}")
+            raise ConfigError(f"{origin}: unknown setting {key}; {suggest(key, known)}")
         if key in NOT_SEARCHED:
             raise ConfigError(
                 f"{origin}: {key}: it decides what is measured or where, so that trials that differ in it cannot be "

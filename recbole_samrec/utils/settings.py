@@ -1,13 +1,11 @@
-"""What a run's settings are, as plain data: how they are read from text, which to keep, and what two runs share."""
+"""Settings of a run as plain data: parsing from text, and which of them to store."""
 
 from __future__ import annotations
 
 import ast
 import difflib
-import hashlib
-import json
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -23,8 +21,6 @@ OF_ONE_RUN = frozenset(
     "trust_checkpoint pretrained_dir".split()
 )
 """Keys that say where or how a run is carried out and leave its result alone."""
-
-LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 
 
 def nearest(word: str, known: Iterable[str], count: int = 3) -> str:
@@ -109,9 +105,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, set)):
         return [_plain(entry) for entry in value]
     return str(value)
-
-
-def fingerprint(settings: Mapping[str, Any]) -> str:
-    """A short hash of the settings that decide a result; equal for runs that would come out alike."""
-    chosen = {key: value for key, value in settings.items() if key not in OF_ONE_RUN | DERIVED}
-    return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:16]

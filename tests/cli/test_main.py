@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from recbole_samrec.cli import main as cli
-from recbole_samrec.config.build import parse_settings
+from recbole_samrec.config.yaml_files import parse_settings
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.command import SMALL, main, succeed
 from tests.helpers.paths import ROOT

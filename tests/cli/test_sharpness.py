@@ -272,7 +272,7 @@ def test_what_is_named_wrongly_is_one_line(monkeypatch):
         (["run", "run"], "run is named twice"),
         (["run"] * 7, "up to 6"),
         (["run", "other"], "a report is about one data set"),
-        (["run", "--targets=0"], "--targets=0: give a number of at least 1"),
+        (["run", "--targets=0"], "--targets=0: must be a whole number of at least 1"),
         (["run", "--fractions=nowhere.csv"], "--fractions=nowhere.csv: it cannot be read"),
         (["run", "copy"], "both are one run"),
         (["run", "elsewhere/../run"], "is named twice"),

@@ -1,126 +1,89 @@
-"""How settings are read from text, checked, kept and compared."""
-
-from pathlib import Path
+"""Settings are checked, and messages name what they may be."""
 
 import pytest
-import yaml
-from recbole.config import Config
 
-from recbole_samrec.compat.config import Typed
-from recbole_samrec.config.validate import CHOICES, RANGES, Declared, check_values, declarations
-from recbole_samrec.integration import registry
+from recbole_samrec.config.keys import types_of
+from recbole_samrec.config.recbole_keys import recbole_folder
+from recbole_samrec.config.schema import RENAMED
+from recbole_samrec.config.validate import check_keys, check_own_values, check_values, suggest
+from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.settings import OF_ONE_RUN, fingerprint, literal, nearest, plain_config
-from tests.helpers.tiny import make_config, random_events, write_events
+from recbole_samrec.utils.paths import PROPERTIES
 
 
-@pytest.mark.parametrize(
-    "text, value",
-    [
-        ("3", 3),
-        ("-1", -1),
-        ("1e-3", 0.001),
-        ("1/3", 1 / 3),
-        ("2**10", 1024),
-        ("[5, 10]", [5, 10]),
-        ("{'LS': 'valid_and_test'}", {"LS": "valid_and_test"}),
-        ("(1, 2)", (1, 2)),
-        ("true", True),
-        ("False", False),
-        ("None", None),
-        ("SAMRec", "SAMRec"),
-        ("'3'", "3"),
-        ("ml-1m", "ml-1m"),
-        ("0,1", (0, 1)),
-        ("[0,inf)", "[0,inf)"),
-        ("", ""),
-        ("__import__('os').getcwd()", "__import__('os').getcwd()"),
-        ("[x for x in range(3)]", "[x for x in range(3)]"),
-        ("9**9**9", "9**9**9"),
-        ("1/0", "1/0"),
-        ("(" * 5000, "(" * 5000),
-    ],
-)
-def test_text_is_read_and_never_run(text, value):
-    assert literal(text) == value and type(literal(text)) is type(value)
-
-
-def test_nearest_names():
-    assert nearest("learning_rte", ["learning_rate", "epochs"]) == "did you mean learning_rate?"
-    assert nearest("SASREC", ["SASRec", "Pop"]) == "did you mean SASRec?"
-    assert nearest("xyz", ["b", "a"]) == "there are: a, b"
-    many = [f"name{n}" for n in range(20)]
-    assert nearest("q", many).startswith("the nearest names are name")
-
-
-def test_declarations_are_read_from_comments(tmp_path):
-    file = tmp_path / "settings.yaml"
-    file.write_text(
-        "a: 1   # (int) A number.\n"
-        "b: x   # (str) A word. Range in ['x', 'y_z'].\n"
-        "c:     # (dict) Two keys.\n"
-        "  a: x # (str) Another key of this name. Range in ['x'].\n"
-        "d: ~   # (list, int) Several.\n"
-        "e: 5   # Nothing is said of its type.\n"
-        "f: 0.5 # (int) As some comments of RecBole's, this one is wrong.\n"
-        "g: z   # (str) And this one. Range in ['x'].\n"
-    )
-    assert declarations([file]) == {
-        "a": Declared(frozenset({"int"})),
-        "b": Declared(frozenset({"str"}), ("x", "y_z")),
-        "c": Declared(frozenset({"dict"})),
-        "d": Declared(frozenset({"list", "int"})),
-        "f": Declared(frozenset({"int", "float"})),
-        "g": Declared(frozenset({"str"})),
-    }
-
-
-def test_values_are_held_against_what_is_declared():
-    said = {"a": Declared(frozenset({"int"})), "b": Declared(frozenset({"float"})), "c": Declared(frozenset({"bool"}))}
-    check_values({"a": 1, "b": 2, "c": True, "unknown": object()}, said)
-    check_values({"a": None, "b": "None"}, said)
+def test_check_values_compares_with_types():
+    types = {"a": int, "b": float, "c": bool}
+    check_values({"a": 1, "b": 2, "c": True, "unknown": object()}, types)
+    check_values({"a": None, "b": "None"}, types)
     for key, value in (("a", 1.0), ("a", True), ("a", "1"), ("b", "x"), ("b", False), ("c", 1)):
-        with pytest.raises(ConfigError, match=f"{key}={value}: give"):
-            check_values({key: value}, said)
-
-
-def test_defaults_of_every_model_pass_their_own_checks():
-    bases = (registry.RECBOLE / "properties", registry.PROPERTIES)
-    files = [file for base in bases for file in base.rglob("*.yaml") if "url" not in file.name]
-    assert len(files) > 100
-    for file in files:
-        check_values(registry.read_yaml(file), declarations([file]))
-    for base in bases:  # what all models share holds beside what one of them says
-        shared = registry.settings_files("SAMRec", "ml-1m")
-        check_values(registry.read_yaml(base / "overall.yaml"), declarations(shared))
-
-
-def test_tables_name_keys_that_are_there():
-    files = [file for base in (registry.RECBOLE / "properties", registry.PROPERTIES) for file in base.rglob("*.yaml")]
-    known = {key for file in files if "url" not in file.name for key in registry.read_yaml(file)} | {"nproc"}
-    assert set(RANGES) | set(CHOICES) <= known
+        with pytest.raises(ConfigError, match=f"{key}={value}: must be"):
+            check_values({key: value}, types)
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("key", "value", "words"),
     [
-        {"model": "SASRec"},
-        {"model": "SASRec", "loss_type": "BPR", "train_neg_sample_args": {"distribution": "popularity"}},
-        {"model": "BPR", "eval_args": {"mode": {"valid": "uni100", "test": "full"}}, "topk": 10, "metrics": "NDCG"},
-        {"model": "FM", "threshold": {"timestamp": 5}},
+        ("sam_momentum", 1, r"must be a number in \[0, 1\)"),
+        ("looksam_k", 2.5, "must be a whole number of at least 1"),
+        ("sam_variant", "lookssam", "must be one of sam, asam, .*; did you mean looksam"),
+        ("mask_history", "yes", "must be True or False"),
+        ("learning_rate", 0, "must be a number above 0"),
+        ("seed", -1, r"must be a whole number in \[0, 4294967295\]"),
+        ("state", "loud", "must be one of debug, info"),
+        ("user_inter_num_interval", "[5", "give an interval"),
     ],
 )
-def test_plain_settings_make_the_same_configuration_again(own_folder, settings):
-    write_events(own_folder, "tiny", random_events())
-    config = make_config(settings.pop("model"), own_folder, **settings)
-    plain = plain_config(config)
-    assert yaml.safe_load(yaml.safe_dump(plain)) == plain
-    again = Config(model=plain["model"], dataset=plain["dataset"], config_dict=Typed(plain))
-    assert again.final_config_dict == config.final_config_dict
+def test_check_values_says_what_a_value_may_be(key, value, words):
+    with pytest.raises(ConfigError, match=f"^{key}=.*: {words}"):
+        check_values({key: value})
 
 
-def test_fingerprints_tell_results_apart_and_nothing_else():
-    settings = {"model": "SAMRec", "seed": 1, "topk": [5, 10], "run_dir": "a"}
-    same = {"topk": [5, 10], "seed": 1, "model": "SAMRec", **dict.fromkeys(OF_ONE_RUN, "b"), "device": Path("cpu")}
-    assert fingerprint(settings) == fingerprint(same)
-    assert fingerprint(settings) != fingerprint({**settings, "seed": 2})
+def test_check_values_takes_the_level_of_the_log_in_any_case():
+    check_values({"state": "INFO"})
+    check_values({"state": "warning"})
+
+
+def test_check_values_accepts_the_defaults_of_every_model():
+    files = sorted((recbole_folder() / "properties" / "model").glob("*.yaml"))
+    files += sorted((PROPERTIES / "model").glob("*.yaml"))
+    assert len(files) > 90
+    for file in files:
+        check_values(read_yaml(file), types_of(file.stem))
+    for base in (recbole_folder() / "properties", PROPERTIES):
+        for name in (
+            "overall.yaml",
+            "command.yaml",
+            "dataset/sample.yaml",
+            "dataset/ml-100k.yaml",
+            "dataset/ml-1m.yaml",
+        ):
+            if (base / name).is_file():
+                check_values(read_yaml(base / name), types_of("SAMRec", "ml-1m"))
+
+
+def test_check_values_knows_the_choices_of_a_model():
+    check_values({"loss_type": "SSM"}, types_of("SAMRec"))
+    for model, wrong in (("BSARec", "SSM"), ("gSASRec", "CE"), ("SASRec", "SSM"), ("CDAE", "BPR")):
+        with pytest.raises(ConfigError, match=f"loss_type={wrong}: must be"):
+            check_values({"loss_type": wrong}, types_of(model))
+
+
+def test_check_own_values_leaves_other_settings_alone():
+    check_own_values({"learning_rate": "fast", "n_negatives": "many", "sam_rho": 0.1}, "BPR")
+    with pytest.raises(ConfigError, match="n_negatives=many"):
+        check_own_values({"n_negatives": "many"}, "SAMRec")
+
+
+def test_check_keys_suggests_the_right_one():
+    known = {"learning_rate", "epochs", "sam_rho", "sam_item_rho", *(f"key_{n}" for n in range(20))}
+    check_keys(["epochs"], known)
+    with pytest.raises(ConfigError, match=r"^unknown setting --lr; did you mean learning_rate\?$"):
+        check_keys(["epochs", "lr"], known)
+    assert suggest("learning_rte", known) == "did you mean learning_rate?"
+    assert suggest("sam_roh", known).startswith("did you mean sam_rho")
+    for old, new in RENAMED.items():
+        assert suggest(old, known) == f"it is now called {new}"
+
+
+def test_suggest_names_only_what_the_model_reads():
+    assert suggest("lr", {"epochs", "seed"}) == "there are: epochs, seed"

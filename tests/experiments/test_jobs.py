@@ -1,6 +1,7 @@
 """Which runs a comparison consists of: what names stand for, what all rows share, which folder a run has."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,26 @@ import pytest
 import yaml
 
 from recbole_samrec.cli import compare
+from recbole_samrec.config.schema import RENAMED
+from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.experiments import worker
 from recbole_samrec.experiments.entries import of_dataset, read_rows
-from recbole_samrec.experiments.jobs import Job, alike, as_yaml, folder_of, plan, settings_of_rows, settings_shown, slug
-from recbole_samrec.integration import registry
+from recbole_samrec.experiments.jobs import (
+    JOB,
+    Job,
+    alike,
+    as_yaml,
+    folder_of,
+    plan,
+    recorded,
+    settings_of_rows,
+    settings_shown,
+    slug,
+)
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.paths import PROPERTIES
 from tests.helpers.command import main
+from tests.helpers.paths import ROOT
 from tests.helpers.tiny import random_events, write_events
 
 FAMILY = (
@@ -122,7 +137,7 @@ def test_wrong_rows_are_errors(tmp_path):
 
 
 def test_every_row_and_family_in_the_file_is_there():
-    table = registry.read_yaml(registry.PROPERTIES / "compare.yaml")
+    table = read_yaml(PROPERTIES / "compare.yaml")
     rows = {row.name: row for row in read_rows(list(table["rows"]))}
     for row in filter(lambda one: one.variant_of, rows.values()):
         (of,) = read_rows([row.variant_of])
@@ -145,7 +160,7 @@ def test_the_first_seed_of_all_rows_comes_first():
 
 
 def test_keys_that_no_row_reads_are_errors():
-    with pytest.raises(ConfigError, match="--hiden_size: nothing reads a setting of this name"):
+    with pytest.raises(ConfigError, match="unknown setting --hiden_size"):
         settings_of(["SAMRec", "Pop"], hiden_size=3)
     with pytest.raises(ConfigError, match="seed belongs to each run of a comparison; use --seeds"):
         settings_of(["SAMRec"], seed=3)
@@ -280,18 +295,35 @@ def test_keys_of_files_go_to_the_rows_that_know_them_and_to_the_users_own_models
 
 def test_a_setting_of_a_file_at_its_default_makes_no_new_run(data):
     (one,), _ = planned("SAMRec")
-    older = {key: value for key, value in one.settings.items() if key != "sam_row_radius"}
+    older = {key: value for key, value in one.settings.items() if key != "sam_item_rho"}
     record(one.folder, replace(one, settings=older))
-    assert planned("SAMRec", files={"sam_row_radius": "uniform"})[0][0].folder == one.folder
-    assert planned("SAMRec", files={"sam_row_radius": "frequency"})[0][0].folder != one.folder
+    assert planned("SAMRec", files={"sam_item_rho": "uniform"})[0][0].folder == one.folder
+    assert planned("SAMRec", files={"sam_item_rho": "frequency"})[0][0].folder != one.folder
+
+
+def test_alike_reads_records_of_earlier_revisions(tmp_path):
+    """A record has the names of its time; a setting that was added since has no say."""
+    (file,) = ROOT.glob("results/**/ml-100k/SAMRec-2020-2/result.json")
+    folder = tmp_path / "SAMRec-2020"
+    folder.mkdir()
+    shutil.copy(file, folder)
+    then = json.loads(file.read_text(encoding="utf-8"))["config"]
+    assert {"sam_row_radius", "sam_leave_out"} <= set(then)
+    made_for = recorded(folder)
+    assert set(made_for["settings"]) == set(then) - set(RENAMED) | set(RENAMED.values())
+    now = {**made_for["settings"], "a_setting_of_tomorrow": 1}
+    assert alike(made_for["settings"], now, ("sam_item_rho", "sam_exclude"))
+    assert not alike(made_for["settings"], {**now, "sam_item_rho": "frequency"})
+    (folder / JOB).write_text(json.dumps({"sha256": "x", "settings": then, "chosen": ["sam_row_radius"]}))
+    assert recorded(folder)["chosen"] == ["sam_item_rho"]
 
 
 def test_slips_in_files_are_said_once(data):
     write_events("dataset", "tiny2", random_events(users=30, items=25))
     Path("s.yaml").write_text("hidden_size: 8\nhiden_size: 8\n")
     said = main("compare", "--models=SAMRec,BPR", "--datasets=tiny,tiny2", "--config_files=s.yaml", "--tables")
-    assert said.status == 0 and said.out.count("nothing is known to read") == 1
-    assert "the setting hiden_size of the files; did you mean hidden_size" in said.out
+    assert said.status == 0 and said.out.count("unknown setting hiden_size in the files") == 1
+    assert "hiden_size in the files; did you mean hidden_size" in said.out
 
 
 def with_attributes(name, of="c"):
@@ -380,7 +412,7 @@ def test_names_become_folders():
         (["--models=missing.py:Mine"], "missing.py cannot be imported"),
         (["--train_fraction=0,1"], "above 0 and at most 1"),
         (["--train_fraction=half"], "--train_fraction=half: give numbers"),
-        (["--threads=0"], "--threads=0: give a number of at least 1"),
+        (["--threads=0"], "--threads=0: must be a whole number of at least 1"),
         (["--gpus=1.5"], "--gpus=1.5: give a part of a GPU"),
         (["--datasets=nowhere"], "nowhere"),
         (["--sam_rho=-1"], "sam_rho=-1"),

@@ -308,7 +308,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_starts(data):
 @pytest.mark.parametrize("hours", ["-1", "0", "nan"])
 def test_a_limit_that_is_no_time_is_refused(data, hours):
     said = main(*COMPARE, f"--limit_hours={hours}")
-    assert said.status == 2 and f"--limit_hours={hours}: give a number of hours above 0" in " ".join(said.err.split())
+    assert said.status == 2 and f"--limit_hours={hours}: must be a number above 0" in " ".join(said.err.split())
     assert not Path("out").exists()
 
 

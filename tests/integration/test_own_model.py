@@ -10,7 +10,8 @@ from recbole.data.interaction import Interaction
 from recbole.utils import get_model
 
 from recbole_samrec.cli.main import main
-from recbole_samrec.config.build import configure, settings_in
+from recbole_samrec.config.build import configure
+from recbole_samrec.config.yaml_files import settings_in
 from recbole_samrec.integration import registry
 from recbole_samrec.utils.checkpoint_io import load
 from tests.helpers.paths import ROOT
@@ -54,6 +55,19 @@ def test_python_of_the_page(files, monkeypatch):
     block = block.replace('"ml-100k"', '"circle"').replace('{"sam_rho": 0.1}', repr(settings))
     exec(block.replace("\nrun_recbole(", "\nresult = run_recbole("), shown := {})
     assert set(shown["result"]) >= {"best_valid_result", "test_result"}
+
+
+def test_settings_of_the_class_need_no_file(files, capsys):
+    (declared,) = re.findall(r"```python\nclass MeanRec.*?\n(    settings = .*?)\n```", PAGE.read_text(), re.S)
+    source = Path("mean_rec.py")
+    source.write_text(source.read_text().replace('    """Scores', f'{declared}\n    """Scores', 1))
+    run = ["run", "--model=mean_rec.py:MeanRec", *files[1:]]
+    assert main([*run, "--run_dir=declared", "--mean_size=8"]) == 0
+    config = json.loads(Path("declared", "result.json").read_text())["config"]
+    assert (config["mean_size"], config["mean_dropout"], config["loss_type"]) == (8, 0.2, "CE")
+    assert load("declared/last.pth")["state_dict"]["item_embedding.weight"].shape[1] == 8
+    assert main([*run, "--mean_size=small"]) == 2
+    assert "mean_size=small: must be a whole number" in capsys.readouterr().err
 
 
 def test_packed_training_of_the_page(files):

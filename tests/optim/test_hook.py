@@ -4,7 +4,6 @@ import contextlib
 import copy
 import math
 import random
-from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -167,11 +166,11 @@ def test_other_models_train_with_sam_by_the_same_key(model, folder):
 def test_asam_and_parameters_left_out(folder):
     assert_close(*train_both(folder, settings={"sam_variant": "asam"}, adaptive=True))
     still = ["item_embedding.weight", "LayerNorm.weight", "LayerNorm.bias"]
-    trained, expected = train_both(folder, settings={"sam_leave_out": ["item_emb*", "LayerNorm.*"]}, still=still)
+    trained, expected = train_both(folder, settings={"sam_exclude": ["item_emb*", "LayerNorm.*"]}, still=still)
     assert_close(trained, expected)
     for patterns, message in ((["Layernorm*"], "no parameter is called 'Layernorm"), ("*", "no parameter to move")):
-        with pytest.raises(ConfigError, match=f"sam_leave_out: .*{message}"):
-            prepare(folder, sam_leave_out=patterns)
+        with pytest.raises(ConfigError, match=f"sam_exclude: .*{message}"):
+            prepare(folder, sam_exclude=patterns)
 
 
 def test_sam_on_normalisation_layers_only_and_on_embeddings_only(folder):
@@ -180,7 +179,7 @@ def test_sam_on_normalisation_layers_only_and_on_embeddings_only(folder):
         still = [name for name in names if part not in name]
         assert_close(*train_both(folder, settings={"sam_params": kind}, still=still))
     still = [name for name in names if name != "position_embedding.weight"]
-    settings = {"sam_params": ["*embedding*"], "sam_leave_out": ["item_embedding.weight"]}
+    settings = {"sam_params": ["*embedding*"], "sam_exclude": ["item_embedding.weight"]}
     assert_close(*train_both(folder, settings=settings, still=still))
 
 
@@ -506,37 +505,7 @@ def test_importing_the_models_does_not_turn_anomaly_detection_on():
     assert not torch.is_anomaly_enabled()
 
 
-def test_the_settings_are_read_and_checked():
-    keys = """sam_rho sam_variant sam_eta sam_leave_out sam_params sam_start sam_rho_schedule sam_rho_from
-        sam_rho_epochs sam_row_radius sam_momentum gsam_alpha fsam_sigma looksam_k looksam_alpha train_stage"""
-    empty = {**dict.fromkeys(keys.split()), "epochs": 20}
-    assert SAMSettings.from_config(empty) == SAMSettings()
-    settings = {"sam_rho": 1, "sam_variant": "asam", "sam_eta": 0.5, "sam_leave_out": "*norm*"}
-    assert SAMSettings.from_config({**empty, **settings}) == SAMSettings(1.0, "asam", 0.5, ("*norm*",))
-    named = {"params": ("a*", "b"), "schedule": "cosine", "rho_from": 0.1, "rho_epochs": 2.5, "row_radius": "frequency"}
-    given = {f"sam_rho_{key}" if key == "schedule" else f"sam_{key}": value for key, value in named.items()}
-    assert SAMSettings.from_config({**empty, **given}) == SAMSettings(**named)
-    more = {"gsam_alpha": 0.1, "fsam_sigma": 0.2, "looksam_k": 3, "looksam_alpha": 0.4}
-    assert SAMSettings.from_config({**empty, **more, "sam_momentum": 0.5}) == SAMSettings(**more, momentum=0.5)
-    for params in ("all", "norm", "embedding"):
-        assert SAMSettings.from_config({**empty, "sam_params": params}).params == params
-    wrong = [("sam_rho", -1), ("sam_rho", "a"), ("sam_rho", True), ("sam_rho", float("nan")), ("sam_rho", float("inf"))]
-    wrong += [("sam_eta", -1), ("sam_variant", "sma"), ("sam_leave_out", [1]), ("sam_params", 3), ("looksam_k", 0)]
-    wrong += [("looksam_k", 2.5), ("sam_rho_epochs", 0), ("sam_momentum", 1), ("sam_row_radius", "popularity")]
-    wrong += [("sam_rho_schedule", "step"), ("gsam_alpha", -1), ("sam_start", 1.5), ("sam_start", 20)]
-    for key, value in wrong:
-        with pytest.raises(ConfigError, match=f"{key}="):
-            SAMSettings.from_config({**empty, "sam_rho": 0.1, key: value})
-
-
-def test_sam_starts_after_so_many_epochs_or_after_a_share_of_them(folder):
-    keys = {"sam_rho": 0.1, "epochs": 20, "train_stage": None, "pretrain_epochs": 50}
-
-    def start(**more):
-        return SAMSettings.from_config(defaultdict(lambda: None, {**keys, **more})).start
-
-    assert [start(sam_start=value) for value in (0, 3, 0.25, 19)] == [0, 3, 5, 19]
-    assert start(sam_start=0.5, train_stage="pretrain") == 25
+def test_sam_starts_after_a_share_of_the_epochs(folder):
     loaders, _, trainer = build(make_config("SAMRec", folder, sam_rho=RHO, sam_start=0.75, epochs=4))
     trainer.fit(loaders[0], verbose=False, saved=False)
     assert trainer.sam_step.extra_passes == len(loaders[0])
@@ -582,7 +551,7 @@ def test_models_with_several_optimizers_take_every_variant(variant, folder):
 
 def test_frequent_items_are_moved_farther(folder):
     """Divided by its rows' factors, the step is as long as SAM's."""
-    loaders, network, trainer = build(make_config("BPR", folder, sam_rho=RHO, sam_row_radius="frequency"))
+    loaders, network, trainer = build(make_config("BPR", folder, sam_rho=RHO, sam_item_rho="frequency"))
     seen = []
 
     def loss_func(batch):
@@ -595,6 +564,6 @@ def test_frequent_items_are_moved_farther(folder):
     items /= (counts / counts.max()).clamp(0.3).unsqueeze(1)
     assert counts.min() < 0.3 * counts.max() and items[counts.argmax()].norm() > 0
     assert torch.cat([items, users]).norm().item() == pytest.approx(RHO, rel=1e-4)
-    with pytest.raises(ConfigError, match=r"sam_row_radius=frequency: .*choose uniform"):
-        loaders, _, trainer = build(make_config("FM", folder, sam_rho=RHO, sam_row_radius="frequency"))
+    with pytest.raises(ConfigError, match=r"sam_item_rho=frequency: .*choose uniform"):
+        loaders, _, trainer = build(make_config("FM", folder, sam_rho=RHO, sam_item_rho="frequency"))
         trainer.fit(loaders[0], verbose=False, saved=False)

@@ -200,7 +200,7 @@ def test_only_the_chosen_parameters_are_moved(variant, params):
     torch.testing.assert_close(trained.weights(), by_hand(direction, make_batches()), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(("key", "pattern"), [("params", "a*"), ("leave_out", "a*"), ("leave_out", "*")])
+@pytest.mark.parametrize(("key", "pattern"), [("params", "a*"), ("exclude", "a*"), ("exclude", "*")])
 def test_what_leaves_nothing_to_move_is_refused(key, pattern):
     message = f"sam_{key}: " + ("no parameter is called" if pattern == "a*" else ".* leave SAM no parameter to move")
     with pytest.raises(ConfigError, match=message):
@@ -243,7 +243,7 @@ def test_rows_of_item_tables_have_a_radius_by_frequency():
         return (model["item_embedding"](batch) * model["user_embedding"](batch)).sum().square()
 
     batch, start = torch.tensor([0, 1, 2, 2, 3]), copy.deepcopy(model)
-    trained = Training(SAMSettings(RHO, row_radius="frequency"), model, loss=loss)
+    trained = Training(SAMSettings(RHO, item_rho="frequency"), model, loss=loss)
     trained.step.begin_epoch(0, 1, item_counts=lambda: torch.tensor([0, 8, 2, 4]))
     trained.train([batch])
     items, users = (start[name].weight for name in ("item_embedding", "user_embedding"))
@@ -259,8 +259,8 @@ def test_rows_of_item_tables_have_a_radius_by_frequency():
 
 
 def test_a_radius_by_frequency_needs_a_table_of_items():
-    trained = Training(SAMSettings(RHO, row_radius="frequency"))
-    with pytest.raises(ConfigError, match=r"sam_row_radius=frequency: Sequential has no .* choose uniform"):
+    trained = Training(SAMSettings(RHO, item_rho="frequency"))
+    with pytest.raises(ConfigError, match=r"sam_item_rho=frequency: Sequential has no .* choose uniform"):
         trained.step.begin_epoch(0, 1, item_counts=lambda: torch.ones(4))
 
 

@@ -119,7 +119,7 @@ def test_the_page_holds_commands_tables_and_the_figure(tmp_path):
 
 
 def test_rows_of_radii_differ_in_radius_and_dropout_alone():
-    rows = read_rows(list(pages.plugin.read_yaml(pages.RHO_ROWS)["rows"]), [pages.RHO_ROWS])
+    rows = read_rows(list(pages.read_yaml(pages.RHO_ROWS)["rows"]), [pages.RHO_ROWS])
     assert {row.model for row in rows} == {"SAMRec"}
     keys = [{key: row.fixed.get(key) for key in ("sam_rho", "hidden_dropout_prob")} for row in rows]
     assert len({tuple(key.items()) for key in keys}) == len(rows) == 10

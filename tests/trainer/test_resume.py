@@ -31,7 +31,7 @@ RUNS = {
     "SAMRec": SAMREC,
     "ASAM, bf16": {**SAMREC, "sam_variant": "asam", "enable_amp": True, "amp_dtype": "bfloat16"},
     "fp16 and scaler": {**SAMREC, "enable_amp": True, "amp_dtype": "float16", "enable_scaler": True},
-    "GSAM on embeddings": {**SAMREC, "sam_variant": "gsam", "sam_params": "embedding", "sam_row_radius": "frequency"},
+    "GSAM on embeddings": {**SAMREC, "sam_variant": "gsam", "sam_params": "embedding", "sam_item_rho": "frequency"},
     "Friendly SAM": {**SAMREC, "sam_variant": "fsam"},
     "Momentum SAM": {**SAMREC, "sam_variant": "msam", "sam_rho": 0.5},
     "LookSAM": {**SAMREC, "sam_variant": "looksam", "looksam_k": 3},

@@ -34,11 +34,11 @@ SETTINGS = {
     "--model=Foo": "--model=Foo no such model nearest FOSSIL",
     "--model=sasrec": "--model=sasrec no such model SASRec",
     "--dataset=tyni": "tyni is not in nearest: tiny data tyni",
-    "--learning_rte=0.1": "--learning_rte nothing reads learning_rate",
+    "--learning_rte=0.1": "unknown setting --learning_rte learning_rate",
     "--learner=foo": "learner=foo no such optimizer adamw",
     "--sam_rho=-1": "sam_rho=-1 at least 0",
-    "--sam_rho=abc": "sam_rho=abc give a number",
-    "--sam_rho=inf": "sam_rho=inf give a number",
+    "--sam_rho=abc": "sam_rho=abc must be a number",
+    "--sam_rho=inf": "sam_rho=inf must be a number",
     "--sam_rho=1e999": "sam_rho=inf at least 0",
     "--sam_variant=foo": "sam_variant=foo sam, asam",
     "--amp_dtype=foo": "amp_dtype=foo bfloat16",
@@ -47,13 +47,13 @@ SETTINGS = {
     "--epochs=1.5": "epochs=1.5 whole number",
     "--learning_rate=-1": "learning_rate=-1 above 0",
     "--learning_rate=0": "learning_rate=0 above 0",
-    "--hidden_dropout_prob=1.5": "hidden_dropout_prob=1.5 from 0",
-    "--hidden_dropout_prob=1": "hidden_dropout_prob=1 but not, 1",
+    "--hidden_dropout_prob=1.5": "hidden_dropout_prob=1.5 [0, 1)",
+    "--hidden_dropout_prob=1": "hidden_dropout_prob=1 [0, 1)",
     "--hidden_size=0": "hidden_size=0 at least 1",
     "--hidden_act=foo": "hidden_act=foo gelu",
     "--n_heads=3": "hidden size (8) attention heads (3) change n_heads or hidden_size",
     "--loss_type=XX": "loss_type=XX BPR, CE",
-    "--seed=-1": "seed=-1 from 0",
+    "--seed=-1": "seed=-1 [0,",
     "--use_gpu=maybe": "use_gpu=maybe True or False",
     "--topk=[0]": "topk=[0] at least 1",
     "--topk=[]": "topk=[] at least 1",
@@ -240,7 +240,7 @@ def test_a_run_is_not_overwritten(data):
     line = refused(data, *arguments)
     assert "--run_dir=one" in line and "holds a run already" in line and "--resume=one" in line
     assert "--learning_rate=0.5: the run to be resumed" in refused(data, "run", "--resume=one", "--learning_rate=0.5")
-    assert "nothing reads" in refused(data, "evaluate", "one", "--topkk=[5]")
+    assert "unknown setting" in refused(data, "evaluate", "one", "--topkk=[5]")
     shutil.rmtree("dataset")
     assert "tiny is not in dataset/tiny" in refused(data, "evaluate", "one")
 

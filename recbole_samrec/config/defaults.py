@@ -1,0 +1,70 @@
+"""Our defaults on top of RecBole's, as RecBole's ``Config`` loads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recbole_samrec.config.own_models import own_defaults
+from recbole_samrec.config.recbole_config import is_typed
+from recbole_samrec.config.recbole_keys import TREES, recbole_folder
+from recbole_samrec.config.schema import upgrade_settings
+from recbole_samrec.config.validate import check_own_values
+from recbole_samrec.utils.paths import PROPERTIES
+
+
+def add_our_defaults(config: Any, model: str, model_class: type, dataset: str) -> None:
+    """Extend RecBole's defaults by ours: for every model, for our models, for data sets, for our commands.
+
+    Args:
+        config: A ``Config`` under construction, which has its settings from outside and RecBole's defaults.
+        model: Name of the model.
+        model_class: Its class; one of the user's own may declare defaults.
+        dataset: Name of the data set.
+
+    Raises:
+        ConfigError: A setting of ours has a wrong type or lies out of its range.
+    """
+    config.external_config_dict = given = upgrade_settings(config.external_config_dict)
+    check_own_values(given, model)
+    ours = [recbole_folder() / "properties" / "model" / f"{TREES.get(model)}.yaml"]
+    ours += [PROPERTIES / "overall.yaml", PROPERTIES / "model" / f"{model}.yaml"]
+    ours.append(PROPERTIES / "dataset" / f"{dataset}.yaml")
+    for file in ours:
+        if file.is_file():
+            config._update_internal_config_dict(file)
+    config.internal_config_dict |= own_defaults(model_class)
+    if is_typed(config) and config.variable_config_dict.of_command:
+        _add_defaults_of_commands(config, model_class)
+
+
+def _add_defaults_of_commands(config: Any, model_class: Any) -> None:
+    defaults, given = config.internal_config_dict, config.external_config_dict
+    if not _is_judged_by_value(defaults | given):
+        config._update_internal_config_dict(PROPERTIES / "command.yaml")
+    order = (given.get("eval_args") or {}).get("order")
+    if model_class.type.name == "SEQUENTIAL" or order == "TO":
+        defaults["load_col"] = load_with_time(defaults, given)
+
+
+def load_with_time(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the default columns to load, with the time, without which sequences have no order.
+
+    Args:
+        defaults: The defaults.
+        given: The user's settings, which may name the columns otherwise.
+    """
+    settings = {**defaults, **given}
+    loaded = {source: list(columns) for source, columns in (defaults.get("load_col") or {}).items()}
+    if loaded.get("inter") == ["user_id", "item_id"]:  # RecBole's default, of no particular data set
+        loaded["inter"] = [settings[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+    return loaded
+
+
+def _is_judged_by_value(settings: Mapping[str, Any]) -> bool:
+    """Tell whether a model is judged by how well it predicts values, not by how it ranks."""
+    from recbole.evaluator import metric_types
+
+    metrics = settings.get("metrics") or []
+    metrics = [metrics] if isinstance(metrics, str) else metrics
+    return any(getattr(metric_types.get(str(metric).lower()), "name", "") == "VALUE" for metric in metrics)

@@ -1,0 +1,30 @@
+"""Identity of runs by their settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from recbole_samrec.config.schema import settings_of, upgrade_settings
+from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN
+
+
+def fingerprint(settings: Mapping[str, Any]) -> str:
+    """Hash the settings that decide a result; equal for runs that would come out alike.
+
+    A setting of ours that has its default counts as one that is missing, so that runs keep their hash when a later
+    revision adds settings. Names of earlier revisions count as those of today.
+
+    Args:
+        settings: All settings of a run.
+    """
+    settings = upgrade_settings(settings)
+    ours = settings_of(str(settings.get("model")))
+    chosen = {
+        key: value
+        for key, value in settings.items()
+        if key not in OF_ONE_RUN | DERIVED and not (key in ours and value == ours[key].default)
+    }
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True, default=str).encode()).hexdigest()[:16]

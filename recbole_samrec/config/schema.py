@@ -1,0 +1,454 @@
+"""The settings of this package, each declared once: type, range, default, meaning, and the models that read it.
+
+Everything else is made from these classes: the checks and their messages, ``properties/overall.yaml``,
+``command.yaml`` and ``model/*.yaml`` and the page ``docs/settings.md`` (by ``python -m tools.write_properties``), and
+the list of settings in ``run --help``. Importing this module loads neither torch nor RecBole.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recbole_samrec.config.value_types import (
+    AtLeastTwo,
+    Count,
+    NonNegative,
+    NonNegativeInt,
+    Patterns,
+    Positive,
+    PositiveShare,
+    Probability,
+    Share,
+)
+from recbole_samrec.optim.schedule import ItemRho, Schedule, Variant
+
+RENAMED = {"sam_row_radius": "sam_item_rho", "sam_leave_out": "sam_exclude"}
+"""Settings of earlier revisions and what they are called now."""
+
+
+def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Map the names that earlier revisions gave to settings to those of today.
+
+    Args:
+        settings: Settings of a stored run, of a file of entries or of a configuration.
+
+    Returns:
+        A copy in the same order; where a file has a setting under both names, today's name wins.
+    """
+    return {RENAMED.get(key, key): settings.get(RENAMED.get(key, key), value) for key, value in settings.items()}
+
+
+class Group(BaseModel):
+    """Settings that belong together."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    heading: ClassVar[str]
+    """Title in help and docs."""
+    models: ClassVar[tuple[str, ...]] = ()
+    """The models that read these settings; empty where all do."""
+
+
+def setting(default: Any, about: str, reads: str = "") -> Any:
+    """Declare a setting.
+
+    Args:
+        default: Its default; models may have others, see :data:`DEFAULTS_OF_MODELS`.
+        about: One line for help and docs, which begins with a capital and ends with a full stop.
+        reads: What reads it, where that is less than what reads the other settings of its group.
+    """
+    return Field(default, description=about, json_schema_extra={"reads": reads} if reads else None)
+
+
+# Settings of every model ----------------------------------------------------------------------------------------------
+
+
+class SAM(Group):
+    """Sharpness-aware minimization, for every model that is trained by gradients."""
+
+    heading: ClassVar[str] = "SAM"
+
+    sam_rho: NonNegative = setting(
+        0.0, "Radius of SAM's neighborhood; 0 trains without SAM. Search it between 0.01 and 2 for each data set."
+    )
+    sam_variant: Variant = setting(
+        "sam",
+        "Variant of SAM. asam measures the radius in units of each weight and needs one about ten times larger; msam "
+        "needs a larger one too; looksam and msam cost little more than one pass.",
+    )
+    sam_eta: NonNegative = setting(0.01, "Stability term of asam.", reads="sam_variant=asam")
+    sam_exclude: Patterns = setting(
+        [], "Name patterns of parameters that SAM does not perturb, such as ['*LayerNorm*']."
+    )
+    sam_params: Patterns = setting(
+        "all", "Parameters that SAM perturbs: all, norm (normalization layers), embedding, or name patterns."
+    )
+    sam_start: NonNegative = setting(
+        0, "Epochs to train without SAM first; a value below 1 is a fraction of the epochs of the run."
+    )
+    sam_rho_schedule: Schedule = setting(
+        "constant", "How the radius goes from sam_rho_from to sam_rho after sam_start; cosine begins and ends gently."
+    )
+    sam_rho_from: NonNegative = setting(0.0, "Radius at which a schedule begins.", reads="sam_rho_schedule")
+    sam_rho_epochs: Positive = setting(10, "Epochs that a schedule takes.", reads="sam_rho_schedule")
+    sam_item_rho: ItemRho = setting(
+        "uniform",
+        "Radius for the embedding rows of items: the same for all, or in proportion to how often an item occurs, at "
+        "least 0.3 of the largest.",
+    )
+    sam_momentum: Probability = setting(
+        0.9, "Decay of the moving average of gradients.", reads="sam_variant=fsam and sam_variant=msam"
+    )
+    gsam_alpha: NonNegative = setting(
+        0.4, "Weight of the part of the gradient that is orthogonal to the perturbed one.", reads="sam_variant=gsam"
+    )
+    fsam_sigma: NonNegative = setting(
+        1.0, "Share of the moving average that is subtracted from the gradient.", reads="sam_variant=fsam"
+    )
+    looksam_k: Count = setting(5, "Steps from one second gradient to the next.", reads="sam_variant=looksam")
+    looksam_alpha: NonNegative = setting(
+        0.7, "Weight of the part of the second gradient that is reused in between.", reads="sam_variant=looksam"
+    )
+    max_bad_steps: Count = setting(
+        20, "Consecutive steps with an inf or nan gradient, each of which is skipped and counted, that end training."
+    )
+
+
+class Packed(Group):
+    """Packed training and other means of speed."""
+
+    heading: ClassVar[str] = "Speed"
+
+    training: Literal["packed", "prefix"] = setting(
+        "prefix",
+        "Train on whole sequences (packed: the same loss, much faster), or on one sample for each prefix as RecBole "
+        "does. SASRec, GRU4Rec and S3Rec's fine-tuning support packed too.",
+    )
+    window_stride: Count | None = setting(
+        None,
+        "Most targets of a packed window after a user's first; ~ leaves each target half of MAX_ITEM_LIST_LENGTH as "
+        "history, 1 trains on exactly RecBole's samples.",
+        reads="training=packed",
+    )
+    fast_dropout: bool = setting(
+        True,
+        "Draw dropout's bits in bulk, cut padded columns where that is exact and keep freed memory on a CPU; False "
+        "trains as RecBole does, draw for draw.",
+    )
+
+
+class Precision(Group):
+    """Number formats."""
+
+    heading: ClassVar[str] = "Precision"
+
+    amp_dtype: Literal["bfloat16", "float16", "bf16", "fp16"] | None = setting(
+        None, "Type that autocast computes in; ~ is torch's choice for the device.", reads="enable_amp"
+    )
+
+
+class Data(Group):
+    """Reading and splitting of data sets."""
+
+    heading: ClassVar[str] = "Data"
+
+    exact_time_order: bool = setting(
+        True, "Order events by their exact time; False rounds it to float32 first, as RecBole does."
+    )
+    train_fraction: PositiveShare = setting(
+        1.0, "Share of the users, drawn by seed, who are trained on; validation and test stay complete."
+    )
+    keep_na_tokens: bool = setting(
+        True, 'Keep users and items called "NA", "None" and the like; False reads them as missing, as RecBole does.'
+    )
+
+
+class Evaluation(Group):
+    """Validation, test and trackers."""
+
+    heading: ClassVar[str] = "Training and evaluation"
+
+    exact_early_stopping: bool = setting(
+        True,
+        "Count ties as no improvement and stop after exactly stopping_step evaluations; False counts as RecBole does.",
+    )
+    mask_history: bool = setting(False, "Rank without the items that the user had before (history masked).")
+    eval_memory: Positive = setting(
+        256, "Megabytes that the scores of a full ranking may take at a time; fewer users are scored at once then."
+    )
+    track_sharpness: NonNegativeInt = setting(
+        0,
+        "Epochs from one measurement of the sharpness on 2048 training targets to the next, written to the log and "
+        "result.json; 0 measures nothing.",
+    )
+
+
+class Runs(Group):
+    """Folders and checkpoints."""
+
+    heading: ClassVar[str] = "Runs and checkpoints"
+
+    run_dir: str | None = setting(
+        None, "Folder of the run: checkpoints, log, tensorboard; ~ lets our commands make a new one under runs/."
+    )
+    trust_checkpoint: bool = setting(False, "Read pickled checkpoints and data sets too, which may run code.")
+
+
+# Settings of our models -----------------------------------------------------------------------------------------------
+
+
+class Transformer(Group):
+    """The body of the Transformers, with RecBole's names."""
+
+    heading: ClassVar[str] = "Transformer"
+    models: ClassVar[tuple[str, ...]] = ("SAMRec", "gSASRec", "CL4SRec", "DuoRec", "BSARec", "S3Rec")
+
+    n_layers: Count = setting(2, "Number of Transformer layers.")
+    n_heads: Count = setting(2, "Number of attention heads.")
+    hidden_size: Count = setting(64, "Size of the embeddings and hidden states.")
+    inner_size: Count = setting(256, "Size of the feed-forward layers.")
+    hidden_dropout_prob: Probability = setting(0.2, "Dropout of embeddings and hidden states.")
+    attn_dropout_prob: Probability = setting(0.2, "Dropout of attention weights.")
+    hidden_act: Literal["gelu", "relu", "swish", "tanh", "sigmoid"] = setting(
+        "gelu", "Activation function of the feed-forward layers."
+    )
+    layer_norm_eps: Positive = setting(1e-12, "Constant that layer normalization adds to the variance.")
+    initializer_range: NonNegative = setting(0.02, "Standard deviation of the initial weights.")
+
+
+class Losses(Group):
+    """The loss of the next item, also for large catalogs."""
+
+    heading: ClassVar[str] = "Loss"
+    models: ClassVar[tuple[str, ...]] = ("SAMRec", "CL4SRec", "DuoRec")
+
+    loss_type: Literal["CE", "BPR", "SSM", "gBCE"] = setting(
+        "CE",
+        "CE over all items, BPR, sampled softmax with shared uniform and in-batch negatives (SSM), or calibrated "
+        "binary cross-entropy (gBCE).",
+    )
+    n_negatives: Count = setting(
+        256, "Items that SSM draws for a batch and gBCE for each target.", reads="loss_type=SSM and loss_type=gBCE"
+    )
+    shared_negatives: bool = setting(
+        False, "Draw once for the whole batch, which is much cheaper than for each target.", reads="loss_type=gBCE"
+    )
+    gbce_t: Share = setting(0.75, "Calibration, from 0 (binary cross-entropy) to 1.", reads="loss_type=gBCE")
+    embedding_update: Literal["dense", "sparse"] = setting(
+        "dense",
+        "Embedding rows of items that Adam and SAM update: all, or those with a gradient, which suits large catalogs.",
+        reads="loss_type=BPR, loss_type=SSM and loss_type=gBCE",
+    )
+
+
+class CalibratedLoss(Losses):
+    """The loss of gSASRec, which is gBCE by definition."""
+
+    models: ClassVar[tuple[str, ...]] = ("gSASRec",)
+
+    loss_type: Literal["gBCE"] = setting("gBCE", "The loss; SAMRec has the others.")
+
+
+class NextItemLoss(Group):
+    """The loss of models whose states are scored against all items."""
+
+    heading: ClassVar[str] = "Loss"
+    models: ClassVar[tuple[str, ...]] = ("BSARec", "S3Rec")
+
+    loss_type: Literal["CE", "BPR"] = setting("CE", "CE over all items, or BPR; of S3Rec's fine-tuning.")
+
+
+class Contrastive(Group):
+    """The second loss of contrastive models."""
+
+    heading: ClassVar[str] = "Contrastive loss"
+    models: ClassVar[tuple[str, ...]] = ("CL4SRec", "DuoRec")
+
+    cl_weight: NonNegative = setting(0.1, "Weight of the contrastive loss; 0 trains SASRec.")
+    cl_temperature: Positive = setting(1.0, "Divisor of similarities.")
+    cl_similarity: Literal["dot", "cosine"] = setting("cosine", "Similarity of two views: inner product, or cosine.")
+
+
+class Views(Group):
+    """Views of CL4SRec."""
+
+    heading: ClassVar[str] = "Views of a sequence"
+    models: ClassVar[tuple[str, ...]] = ("CL4SRec",)
+
+    cl_batch_users: AtLeastTwo = setting(128, "Users drawn for each step, two views of each.")
+    crop_rate: Share = setting(0.6, "Share of a sequence that a crop keeps (eta).")
+    mask_rate: Share = setting(0.3, "Share of its items that are masked (gamma).")
+    reorder_rate: Share = setting(0.6, "Share of it that is shuffled (beta).")
+
+
+class SameTarget(Group):
+    """Pairs of DuoRec."""
+
+    heading: ClassVar[str] = "Pairs of sequences"
+    models: ClassVar[tuple[str, ...]] = ("DuoRec",)
+
+    cl_batch: AtLeastTwo = setting(
+        256, "Training sequences drawn for each step, each with another one that is followed by the same item."
+    )
+
+
+class Filter(Group):
+    """The frequency rescaler of BSARec."""
+
+    heading: ClassVar[str] = "Frequency rescaler"
+    models: ClassVar[tuple[str, ...]] = ("BSARec",)
+
+    filter_share: Share = setting(
+        0.7, "Share of the frequency rescaler in a layer, the rest is attention's (the paper's alpha, 0.7 for Beauty)."
+    )
+    filter_cutoff: Count = setting(
+        5, "The c // 2 + 1 lowest frequencies of a sequence keep their strength (the paper's c, 5 for Beauty)."
+    )
+
+
+class Pretraining(Group):
+    """Pre-training of S3Rec."""
+
+    heading: ClassVar[str] = "Pre-training"
+    models: ClassVar[tuple[str, ...]] = ("S3Rec",)
+
+    train_stage: Literal["both", "pretrain", "finetune"] = setting(
+        "both", "Both stages in one run, or one of RecBole's stages."
+    )
+    pretraining: Literal["users", "recbole"] = setting(
+        "users", "Pre-train on users' sequences, aligned as in fine-tuning, or by RecBole's own loop on its samples."
+    )
+    pretrain_epochs: Count = setting(100, "Epochs of pre-training; RecBole's own takes 500 unless this is given.")
+    pretrain_batch_size: Count = setting(
+        256, "Sequences in a batch; RecBole's own pre-training takes train_batch_size.", reads="pretraining=users"
+    )
+    pretrain_learning_rate: Positive = setting(
+        0.001,
+        "Learning rate; RecBole's own pre-training, and train_stage=pretrain, take learning_rate.",
+        reads="pretraining=users",
+    )
+    pretrained_dir: str | None = setting(
+        None, "Folder of pre-trained weights, which runs of equal settings share; ~ is pretrained/ beside the run's."
+    )
+    pre_model_path: str = setting("", "Pre-trained weights to start from.", reads="train_stage=finetune")
+    save_step: Count = setting(50, "Epochs from one saving of weights to the next.", reads="train_stage=pretrain")
+    item_attribute: str | None = setting(None, "Column of the .item file with the items' attributes; ~ finds it.")
+    mask_ratio: PositiveShare = setting(0.2, "Probability that an item is masked.")
+    aap_weight: NonNegative = setting(0.2, "Weight of the prediction of an item's attributes.")
+    mip_weight: NonNegative = setting(1.0, "Weight of the prediction of masked items.")
+    map_weight: NonNegative = setting(1.0, "Weight of the prediction of masked items' attributes.")
+    sp_weight: NonNegative = setting(0.5, "Weight of the prediction of segments.")
+
+
+# Lists of them --------------------------------------------------------------------------------------------------------
+
+SHARED_GROUPS: tuple[type[Group], ...] = (SAM, Packed, Precision, Data, Evaluation, Runs)
+"""Settings of every model, in the order of ``properties/overall.yaml``."""
+
+MODEL_GROUPS: tuple[type[Group], ...] = (
+    Transformer,
+    Losses,
+    CalibratedLoss,
+    NextItemLoss,
+    Contrastive,
+    Views,
+    SameTarget,
+    Filter,
+    Pretraining,
+)
+"""Settings of some models, in the order of ``properties/model/*.yaml``."""
+
+ABOUT_MODELS = {
+    "SAMRec": "SASRec trained with SAM.",
+    "gSASRec": "SASRec trained with gBCE.",
+    "CL4SRec": "SASRec with a contrastive loss between two views of a sequence.",
+    "DuoRec": "SASRec with a contrastive loss between sequences that are followed by the same item.",
+    "BSARec": "SASRec whose layers mix attention with a rescaling of frequencies.",
+    "S3Rec": "RecBole's S3Rec, pre-trained and fine-tuned in one run.",
+}
+"""The models that have a file of defaults, and what they are."""
+
+DEFAULTS_OF_MODELS: dict[str, dict[str, Any]] = {
+    "SAMRec": {"sam_rho": 0.3, "sam_variant": "sam", "training": "packed"},
+    "gSASRec": {"train_neg_sample_args": None, "sam_rho": 0.0, "training": "packed"},
+    "CL4SRec": {"training": "packed"},
+    "DuoRec": {"cl_similarity": "dot", "training": "packed"},
+    "BSARec": {},
+    "S3Rec": {
+        "training": "packed",
+        "item_inter_num_interval": "[1,inf)",
+        "filter_inter_by_user_or_item": False,
+    },
+}
+"""What the defaults of a model say beside its groups, of settings that are ours or RecBole's."""
+
+WHY = {
+    ("SAMRec", "sam_rho"): "Embedding tables need more than the 0.05 of vision models.",
+    ("gSASRec", "train_neg_sample_args"): "RecBole draws no negatives: gBCE draws its own.",
+    ("S3Rec", "item_inter_num_interval"): "Items without interactions are dropped: the same are ranked as elsewhere.",
+    ("S3Rec", "filter_inter_by_user_or_item"): "Events of items that the .item file lacks stay, as elsewhere.",
+}
+"""Reasons of such defaults."""
+
+COMMAND_DEFAULTS: dict[str, Any] = {"topk": [5, 10, 20], "valid_metric": "NDCG@10"}
+"""Defaults of our commands for every model that is judged by ranking; settings of RecBole's."""
+
+INTERNAL = frozenset({"quiet_terminal"})
+"""Settings that our commands give to a run; they are not for users."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting as it is declared.
+
+    Args:
+        key: Its name.
+        default: Its default.
+        annotation: Its type, with the range; see :mod:`recbole_samrec.config.value_types`.
+        about: One line on what it means.
+        group: The group that declares it.
+        reads: What reads it, where that is less than what reads the group.
+    """
+
+    key: str
+    default: Any
+    annotation: Any
+    about: str
+    group: type[Group]
+    reads: str = ""
+
+
+@functools.cache
+def settings_in_group(group: type[Group]) -> tuple[Setting, ...]:
+    """List the settings that a group declares."""
+    return tuple(_declared(group))
+
+
+def _declared(group: type[Group]) -> Iterator[Setting]:
+    for key, field in group.model_fields.items():
+        annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        yield Setting(key, field.default, annotation, str(field.description), group, str(extra.get("reads", "")))
+
+
+@functools.cache
+def settings_of(model: str | None = None) -> Mapping[str, Setting]:
+    """Map the names of the settings that a model reads to what is declared, with the defaults of the model.
+
+    Args:
+        model: Name of a model, RecBole's or ours; None for the settings of every model.
+    """
+    groups = [*SHARED_GROUPS, *(group for group in MODEL_GROUPS if model in group.models)]
+    found = {one.key: one for group in groups for one in settings_in_group(group)}
+    defaults = DEFAULTS_OF_MODELS.get(model or "", {})
+    return found | {key: replace(found[key], default=value) for key, value in defaults.items() if key in found}
+
+
+def model_groups(model: str) -> list[type[Group]]:
+    """List the groups of settings that a model reads beside those of every model."""
+    return [group for group in MODEL_GROUPS if model in group.models]

@@ -1,0 +1,81 @@
+"""Arguments of commands come from declared options."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from recbole_samrec.cli.options import add_options, describe_settings
+from recbole_samrec.config.command_options import CompareOptions, SharpnessOptions, TuneOptions
+from recbole_samrec.config.schema import MODEL_GROUPS, SHARED_GROUPS, settings_in_group
+from recbole_samrec.config.value_types import choices
+from recbole_samrec.sharpness.arguments import MOST_RUNS
+from recbole_samrec.sharpness.measure import FULL, QUICK
+from recbole_samrec.tune.strategies import SCHEDULERS, SEARCHES, USUAL_TRIALS, Strategy
+from recbole_samrec.utils.errors import UserError
+
+
+def parse(options, *argv):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_options(parser, options)
+    return parser.parse_args(argv)
+
+
+def test_add_options_gives_the_declared_defaults():
+    for options, argv in ((CompareOptions, ()), (SharpnessOptions, ("run",))):
+        given = {"runs": ["run"]} if argv else {}
+        assert vars(parse(options, *argv)) == options(**given).model_dump()
+    tune = vars(parse(TuneOptions))
+    kept = {name for name, field in TuneOptions.model_fields.items() if field.json_schema_extra.get("kept")}
+    assert {name: tune[name] for name in kept} == dict.fromkeys(kept)
+    assert {name: value for name, value in TuneOptions().model_dump().items() if name not in kept} == {
+        name: value for name, value in tune.items() if name not in kept
+    }
+
+
+def test_add_options_reads_values():
+    found = parse(CompareOptions, "--threads=2", "--gpus=0.5", "--out=x", "--tuned", "--tables", "--limit_hours=1")
+    assert (found.threads, found.gpus, found.out, found.tuned) == (2, 0.5, Path("x"), "runs/tune")
+    assert found.tables and not found.mask_history and found.limit_hours == 1.0
+    found = parse(TuneOptions, "-m", "Pop", "--resume", "--search=grid")
+    assert (found.model, found.resume, found.search) == ("Pop", True, "grid")
+    assert parse(TuneOptions, "--resume=x").resume == Path("x")
+
+
+@pytest.mark.parametrize(
+    ("options", "argument", "words"),
+    [
+        (CompareOptions, "--threads=0", "a whole number of at least 1"),
+        (CompareOptions, "--threads=two", "a whole number of at least 1"),
+        (CompareOptions, "--limit_hours=nan", "a number above 0"),
+        (CompareOptions, "--gpus=-1", "a number of at least 0"),
+        (TuneOptions, "--scheduler=best", "one of asha, median, pbt, none"),
+    ],
+)
+def test_add_options_checks_values(options, argument, words):
+    with pytest.raises(UserError, match=f"^{argument}: must be {words}$"):
+        parse(options, argument)
+
+
+def test_options_agree_with_what_reads_them():
+    tune, usual = TuneOptions(), Strategy()
+    assert (tune.search, tune.scheduler, tune.grace, tune.search_seed) == (
+        *(getattr(usual, name) for name in ("search", "scheduler", "grace", "seed")),
+    )
+    assert {"search", "scheduler", "trials", "grace", "seed"} == {field.name for field in fields(Strategy)}
+    extra = {name: field.json_schema_extra for name, field in TuneOptions.model_fields.items()}
+    assert extra["trials"]["else_"].startswith(f"{USUAL_TRIALS},")
+    assert choices(TuneOptions.model_fields["search"].annotation) == SEARCHES
+    assert choices(TuneOptions.model_fields["scheduler"].annotation) == SCHEDULERS
+    sharpness = SharpnessOptions.model_fields
+    assert f"up to {MOST_RUNS} finished" in sharpness["runs"].description
+    assert sharpness["targets"].json_schema_extra["else_"] == f"{FULL.targets}, quick {QUICK.targets}"
+
+
+def test_describe_settings_lists_all_of_them():
+    text = describe_settings()
+    for group in (*SHARED_GROUPS, *MODEL_GROUPS):
+        assert f"{group.heading}" in text
+        assert all(f"\n  --{one.key} " in text for one in settings_in_group(group))
+    assert max(map(len, text.splitlines())) <= 100

@@ -1,0 +1,44 @@
+"""Types of settings accept what they say."""
+
+from typing import Literal
+
+import pytest
+
+from recbole_samrec.config.value_types import (
+    Count,
+    NonNegative,
+    Patterns,
+    Positive,
+    PositiveShare,
+    Probability,
+    accepts,
+    base_types,
+    choices,
+    describe,
+)
+
+TYPES = [  # a type, its words, values that it accepts, values that it does not
+    (Count, "a whole number of at least 1", (1, 99), (0, 1.0, True, "1", None)),
+    (Positive, "a number above 0", (1, 1e-9), (0, -1, True, float("inf"), float("nan"))),
+    (NonNegative, "a number of at least 0", (0, 0.5), (-0.1, False)),
+    (Probability, "a number in [0, 1)", (0, 0.99), (1, -0.1)),
+    (PositiveShare, "a number in (0, 1]", (1, 0.5), (0, 1.1)),
+    (bool, "True or False", (True, False), (1, 0, "True")),
+    (Literal["a", "b"], "one of a, b", ("a", "b"), ("c", 1)),
+    (Patterns, "text or a list", ("x", ["x"], ("x",), []), (1, [1])),
+    (Positive | None, "a number above 0", (None, 1), (0,)),
+    (dict, "a dictionary", ({},), ([],)),
+]
+
+
+@pytest.mark.parametrize(("annotation", "words", "right", "wrong"), TYPES, ids=[words for _, words, *_ in TYPES])
+def test_accepts_what_describe_says(annotation, words, right, wrong):
+    assert describe(annotation) == words
+    assert all(accepts(annotation, value) for value in right)
+    assert not any(accepts(annotation, value) for value in wrong)
+
+
+def test_choices_and_base_types():
+    assert choices(Literal["a", "b"] | None) == ("a", "b") and choices(Count) == ()
+    assert base_types(Count | None) == (int,) and base_types(Literal["a"]) == (str,)
+    assert base_types(Patterns) == (str, list, tuple)

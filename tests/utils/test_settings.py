@@ -1,0 +1,66 @@
+"""Settings are parsed from text and stored as plain data."""
+
+import pytest
+import yaml
+from recbole.config import Config
+
+from recbole_samrec.config.recbole_config import Typed
+from recbole_samrec.utils.settings import literal, nearest, plain_config
+from tests.helpers.tiny import make_config, random_events, write_events
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("3", 3),
+        ("-1", -1),
+        ("1e-3", 0.001),
+        ("1/3", 1 / 3),
+        ("2**10", 1024),
+        ("[5, 10]", [5, 10]),
+        ("{'LS': 'valid_and_test'}", {"LS": "valid_and_test"}),
+        ("(1, 2)", (1, 2)),
+        ("true", True),
+        ("False", False),
+        ("None", None),
+        ("SAMRec", "SAMRec"),
+        ("'3'", "3"),
+        ("ml-1m", "ml-1m"),
+        ("0,1", (0, 1)),
+        ("[0,inf)", "[0,inf)"),
+        ("", ""),
+        ("__import__('os').getcwd()", "__import__('os').getcwd()"),
+        ("[x for x in range(3)]", "[x for x in range(3)]"),
+        ("9**9**9", "9**9**9"),
+        ("1/0", "1/0"),
+        ("(" * 5000, "(" * 5000),
+    ],
+)
+def test_text_is_read_and_never_run(text, value):
+    assert literal(text) == value and type(literal(text)) is type(value)
+
+
+def test_nearest_names():
+    assert nearest("learning_rte", ["learning_rate", "epochs"]) == "did you mean learning_rate?"
+    assert nearest("SASREC", ["SASRec", "Pop"]) == "did you mean SASRec?"
+    assert nearest("xyz", ["b", "a"]) == "there are: a, b"
+    many = [f"name{n}" for n in range(20)]
+    assert nearest("q", many).startswith("the nearest names are name")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": "SASRec"},
+        {"model": "SASRec", "loss_type": "BPR", "train_neg_sample_args": {"distribution": "popularity"}},
+        {"model": "BPR", "eval_args": {"mode": {"valid": "uni100", "test": "full"}}, "topk": 10, "metrics": "NDCG"},
+        {"model": "FM", "threshold": {"timestamp": 5}},
+    ],
+)
+def test_plain_settings_make_the_same_configuration_again(own_folder, settings):
+    write_events(own_folder, "tiny", random_events())
+    config = make_config(settings.pop("model"), own_folder, **settings)
+    plain = plain_config(config)
+    assert yaml.safe_load(yaml.safe_dump(plain)) == plain
+    again = Config(model=plain["model"], dataset=plain["dataset"], config_dict=Typed(plain))
+    assert again.final_config_dict == config.final_config_dict

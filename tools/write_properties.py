@@ -1,0 +1,189 @@
+"""Writes ``properties/*.yaml`` and ``docs/settings.md`` from the schema of settings.
+
+python -m tools.write_properties            # write
+python -m tools.write_properties --check    # fail if a file is not up to date
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbole_samrec.config.schema import (
+    ABOUT_MODELS,
+    COMMAND_DEFAULTS,
+    DEFAULTS_OF_MODELS,
+    MODEL_GROUPS,
+    RENAMED,
+    SHARED_GROUPS,
+    WHY,
+    Group,
+    Setting,
+    model_groups,
+    settings_in_group,
+    settings_of,
+)
+from recbole_samrec.config.value_types import base_types, choices, describe
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTICE = "# Written by `python -m tools.write_properties` from recbole_samrec/config/schema.py; change it there.\n"
+WIDTH = 32
+"""Column at which comments begin."""
+
+
+def files() -> dict[Path, str]:
+    """Map the files that this program writes to their text."""
+    properties = ROOT / "properties"
+    texts = {properties / "overall.yaml": overall_yaml(), properties / "command.yaml": command_yaml()}
+    texts |= {properties / "model" / f"{model}.yaml": model_yaml(model) for model in ABOUT_MODELS}
+    return texts | {ROOT / "docs" / "settings.md": page()}
+
+
+# yaml -----------------------------------------------------------------------------------------------------------------
+
+
+def overall_yaml() -> str:
+    """Return the defaults of every model."""
+    head = f"# Defaults of recbole_samrec for every model; RecBole's own lie below them.\n{NOTICE}"
+    parts = (f"# {group.heading}\n{_lines(settings_in_group(group))}" for group in SHARED_GROUPS)
+    return "\n".join([head, *parts])
+
+
+def command_yaml() -> str:
+    """Return the defaults of our commands."""
+    head = f"# Defaults of our commands for every model that is judged by ranking; the user's settings win.\n{NOTICE}"
+    return head + "".join(f"{key}: {as_yaml(value)}\n" for key, value in COMMAND_DEFAULTS.items())
+
+
+def model_yaml(model: str) -> str:
+    """Return the defaults of one of our models."""
+    parts = [f"# {model}: {ABOUT_MODELS[model]}\n{NOTICE}"]
+    declared = settings_of(model)
+    for group in model_groups(model):
+        lines = _lines(declared[one.key] for one in settings_in_group(group))
+        parts.append(f"# {group.heading}\n{lines}")
+    of_groups = {one.key for group in model_groups(model) for one in settings_in_group(group)}
+    others = {key: value for key, value in DEFAULTS_OF_MODELS[model].items() if key not in of_groups}
+    lines = "".join(
+        _line(key, value, WHY.get((model, key)) or _comment(declared[key])) for key, value in others.items()
+    )
+    return "\n".join([*parts, f"# Other defaults than usual\n{lines}"] if lines else parts)
+
+
+def _lines(settings: Iterable[Setting]) -> str:
+    return "".join(_line(one.key, one.default, _comment(one)) for one in settings)
+
+
+def _line(key: str, value: Any, comment: str) -> str:
+    return f"{f'{key}: {as_yaml(value)}  ':<{WIDTH}}# {comment}\n"
+
+
+def _comment(one: Setting) -> str:
+    names = "|".join(dict.fromkeys(kind.__name__ for kind in base_types(one.annotation) if kind is not tuple))
+    values = f" One of {', '.join(map(str, choices(one.annotation)))}." if len(choices(one.annotation)) > 1 else ""
+    return f"({names}) {one.about}{values}"
+
+
+def as_yaml(value: Any) -> str:
+    """Return a value as yaml writes it on a line."""
+    if value is None or isinstance(value, bool):
+        return "~" if value is None else str(value)
+    return yaml.safe_dump(value, default_flow_style=True, width=10**6).split("\n")[0]
+
+
+# The page -------------------------------------------------------------------------------------------------------------
+
+INTRODUCTION = """# Settings
+
+Every setting is given as `--key=value`, or in a yaml file that `--config_files` names; RecBole's own settings and those
+of its models work as RecBole documents them. These are the settings that this package adds. A value out of its range
+or a misspelt name is an error before anything is read or trained.
+"""
+
+NOTES = """## Notes
+
+- For a catalog of hundreds of thousands of items, `--loss_type=SSM --embedding_update=sparse` makes the cost of a step
+  independent of their number. It differs from Adam in that an embedding row without gradient rests: its moments do not
+  decay, and each row counts its own steps. With `sam_rho=0` these are SASRec with another loss, and are labeled so.
+- `clip_grad_norm` also takes a plain number. SAM works with every `learner`, weight decay, gradient clipping, bf16 and
+  fp16 autocast and several processes; the perturbation does not see weight decay, which lives in the optimizer.
+- Models that are not trained by gradients (Pop, ItemKNN, EASE, XGBoost, ...) do not support `sam_rho`.
+- Models that rank are trained by our commands with {commands} unless you say otherwise.
+- Settings of a model of your own: see [Add your own model](own_model.md).
+"""
+
+
+def page() -> str:
+    """Return the page of all settings."""
+    parts = [INTRODUCTION, "## Every model\n"]
+    parts += [_section(group) for group in SHARED_GROUPS]
+    parts.append("## Single models\n")
+    parts += [_section(group) for group in MODEL_GROUPS]
+    commands = " and ".join(f"`{key}: {as_yaml(value)}`" for key, value in COMMAND_DEFAULTS.items())
+    parts.append(NOTES.format(commands=commands))
+    renamed = "".join(f"| `{old}` | `{new}` |\n" for old, new in RENAMED.items())
+    parts.append(
+        "## Renamed settings\n\nFiles and checkpoints of earlier revisions are read under today's names.\n\n"
+        f"| earlier | now |\n| --- | --- |\n{renamed}"
+    )
+    return "\n".join(parts)
+
+
+def _section(group: type[Group]) -> str:
+    models = f" ({', '.join(group.models)})" if group.models else ""
+    head = f"### {group.heading}{models}\n\n{group.__doc__}\n\n"
+    head += "| setting | default | value | meaning |\n| --- | --- | --- | --- |\n"
+    return head + "".join(_row(one) for one in settings_in_group(group))
+
+
+def _row(one: Setting) -> str:
+    about = f"{one.about} Read with {_code(one.reads)}." if one.reads else one.about
+    return f"| `{one.key}` | {_defaults(one)} | {_escaped(describe(one.annotation))} | {_escaped(about)} |\n"
+
+
+def _defaults(one: Setting) -> str:
+    """Return the default, and those of models that have another."""
+    others: dict[str, list[str]] = {}
+    for model, defaults in DEFAULTS_OF_MODELS.items():
+        if model in (one.group.models or ABOUT_MODELS) and defaults.get(one.key, one.default) != one.default:
+            others.setdefault(as_yaml(defaults[one.key]), []).append(model)
+    return "; ".join([f"`{as_yaml(one.default)}`", *(f"`{value}` for {', '.join(of)}" for value, of in others.items())])
+
+
+def _code(reads: str) -> str:
+    return ", ".join(" and ".join(f"`{word}`" for word in part.split(" and ")) for part in reads.split(", "))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("['*LayerNorm*']", "`['*LayerNorm*']`")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the files, or with ``--check`` name those that are not up to date.
+
+    Returns:
+        1 if a file is not up to date, else 0.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file is not up to date")
+    check = parser.parse_args(argv).check
+    stale = [file for file, text in files().items() if not file.is_file() or file.read_text(encoding="utf-8") != text]
+    for file in stale:
+        if check:
+            print(f"{file.relative_to(ROOT)} is not up to date; run python -m tools.write_properties")
+        else:
+            file.write_text(files()[file], encoding="utf-8")
+            print(f"wrote {file.relative_to(ROOT)}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

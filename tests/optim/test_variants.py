@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from recbole_samrec.optim.hook import SAMStep
+from recbole_samrec.optim.hook import SAMHook
 from recbole_samrec.optim.schedule import VARIANTS, SAMSettings
-from recbole_samrec.optim.variants import orthogonal
+from recbole_samrec.optim.variants import compute_orthogonal_parts
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError, TrainingError
 
@@ -34,12 +34,12 @@ def loss_of(model, batch):
 
 
 class Training:
-    """A network that is trained through :class:`SAMStep`, as RecBole's loop would."""
+    """A network that is trained through :class:`SAMHook`, as RecBole's loop would."""
 
     def __init__(self, settings, model=None, optimizer=torch.optim.SGD, loss=loss_of, **more):
         self.model, self.loss = model or network(), loss
         self.optimizer = optimizer(self.model.parameters(), lr=RATE)
-        self.step = SAMStep(self.model, settings, **more)
+        self.step = SAMHook(self.model, settings, **more)
         self.step.attach(self.optimizer)
 
     def train(self, batches):
@@ -403,11 +403,11 @@ def test_variants_with_a_memory_refuse_sparse_gradients(variant):
 
 def test_the_orthogonal_part():
     a, b = torch.randn(2, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    parts = orthogonal([a[:3], a[3:].view(2, 2)], [b[:3], b[3:].view(2, 2)])
+    parts = compute_orthogonal_parts([a[:3], a[3:].view(2, 2)], [b[:3], b[3:].view(2, 2)])
     whole = torch.cat([part.flatten() for part in parts])
     assert abs(whole @ b) < 1e-14
     torch.testing.assert_close(a - whole, (a @ b) / (b @ b) * b, rtol=1e-12, atol=1e-14)
-    assert torch.equal(orthogonal([a], [torch.zeros_like(b)])[0], a)
+    assert torch.equal(compute_orthogonal_parts([a], [torch.zeros_like(b)])[0], a)
 
 
 def test_bad_steps_in_a_row_still_end_training():

@@ -17,8 +17,8 @@ from recbole_samrec.optim.schedule import SAMSettings
 from recbole_samrec.optim.state_snapshot import RandomState
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, TrainingError
+from tests.helpers.tensor_sizes import Sizes
 from tests.helpers.tiny import build, make_config, random_events, write_events
-from tests.optim.test_perturbation import Sizes
 
 RHO, RATE, DECAY = 0.7, 0.05, 0.1
 AS_RECBOLE = {"training": "prefix", "fast_dropout": False}

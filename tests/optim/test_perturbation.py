@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from recbole_samrec.optim.perturbation import compute_ascent, compute_norm, perturb, select_parameters
+from tests.helpers.tensor_sizes import Sizes
 
 SHAPES = [(4, 3), (3,), (2, 2, 2)]
 RHO, ETA = 0.3, 0.01
@@ -245,22 +245,6 @@ def test_another_direction_takes_the_place_of_the_gradient():
     parameters, directions = make_parameters(), [p.grad for p in make_parameters(seed=3)]
     expected = formula(flat(parameters), flat(directions), False)
     np.testing.assert_allclose(flat(compute_ascent(parameters, RHO, directions=directions)), expected, rtol=1e-13)
-
-
-class Sizes(TorchDispatchMode):
-    """Notes how many numbers each operation's results hold, but for those of a table itself."""
-
-    def __init__(self, table):
-        super().__init__()
-        self.table, self.largest = table.untyped_storage().data_ptr(), 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(tensor, torch.Tensor) and not tensor.is_sparse:
-                if tensor.untyped_storage().data_ptr() != self.table:
-                    self.largest = max(self.largest, tensor.numel())
-        return result
 
 
 @pytest.mark.parametrize("adaptive", [False, True])

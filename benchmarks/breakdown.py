@@ -14,7 +14,7 @@ from recbole_samrec.data.batches import PackedBatches
 from recbole_samrec.layers import transformer as fast
 from recbole_samrec.layers.item_loss import ItemLoss
 from recbole_samrec.optim import variants
-from recbole_samrec.optim.hook import SAMStep
+from recbole_samrec.optim.hook import SAMHook
 
 # An operation belongs to the group of the first of these names that its own name, or failing that the name of the
 # nearest thing that it is part of, contains. Ranges that are marked below have the names of groups.
@@ -54,9 +54,9 @@ MARKED = (
     (fast, "dropout", "dropout"),
     (fast, "causal_attention", "attention"),
     (ItemLoss, "__call__", "softmax and loss"),
-    (SAMStep, "_second_gradient", "rest"),
+    (SAMHook, "_second_gradient", "rest"),
     (PackedBatches, "_gathered", "data"),
-    *product({*variants.CLASSES.values()}, ("displace", "settle", "replace"), ("SAM's vector work",)),
+    *product({*variants.CLASSES.values()}, ("displace", "ascend", "settle", "combine"), ("SAM's vector work",)),
 )
 """Functions whose time, as far as nothing in them says better, is that of a group."""
 

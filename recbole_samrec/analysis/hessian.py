@@ -27,7 +27,7 @@ from torch import Tensor
 
 from recbole_samrec.analysis.lanczos import Eigen, Progress, SymmetricMatrix, lanczos, outermost
 from recbole_samrec.analysis.spectral_density import Estimate, Negative, negative, quadrature, smoothed
-from recbole_samrec.optim.perturbation import displaced
+from recbole_samrec.optim.perturbation import displace
 
 
 class ChunkedLoss:
@@ -364,7 +364,7 @@ def _even(slope: Tensor, parameters: Sequence[Tensor], seed: int) -> Tensor:
 
 def _gradient_at(loss: Loss, parameters: Sequence[Tensor], step: Tensor) -> Tensor:
     """The gradient after a step, in double precision; the weights are back when it returns."""
-    with displaced(parameters, unflatten(step, parameters)):
+    with displace(parameters, unflatten(step, parameters)):
         return gradient(loss, parameters).double()
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from recbole_samrec.analysis.hessian import Loss, Progress, flatten, gradient, loss_value, unflatten
-from recbole_samrec.optim.perturbation import ascent, displaced
+from recbole_samrec.optim.perturbation import compute_ascent, displace
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def _climb(loss: Loss, parameters: Sequence[Tensor], rho: float, steps: int, see
     moves = torch.zeros_like(units)
     best = loss_value(loss)
     for step in range(steps):
-        with displaced(parameters, unflatten(units * moves, parameters)):
+        with displace(parameters, unflatten(units * moves, parameters)):
             uphill = units * gradient(loss, parameters).double()
         if not uphill.any():
             uphill = _random_direction(parameters, torch.Generator().manual_seed(seed))
@@ -247,12 +247,12 @@ def _rise(
     eta: float,
 ) -> float:
     """The rise after one ascent step along a gradient, from the loss at its start."""
-    return _value_at(loss, parameters, ascent(parameters, rho, adaptive, eta, directions)) - start
+    return _value_at(loss, parameters, compute_ascent(parameters, rho, adaptive, eta, directions)) - start
 
 
 def _value_at(loss: Loss, parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> float:
     """The loss after a step; the weights are back when it returns."""
-    with displaced(parameters, steps):
+    with displace(parameters, steps):
         return loss_value(loss)
 
 

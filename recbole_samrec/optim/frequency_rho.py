@@ -1,4 +1,4 @@
-"""A radius of SAM's neighbourhood for every row of an item table, by how often the item occurs."""
+"""A radius for every row of an item table, in proportion to how often the item occurs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 FLOOR = 0.3
-"""The least factor of a row, as in Helen's published code."""
+"""The smallest factor of a row, as in Helen's published code."""
 
 
-def frequency_factors(counts: Tensor, rows: int, floor: float = FLOOR) -> Tensor:
-    """The factor of each row's radius, ``max(n_i / max_j n_j, floor)``.
+def compute_frequency_factors(counts: Tensor, rows: int, floor: float = FLOOR) -> Tensor:
+    """Compute the factor of each row's radius, ``max(n_i / max_j n_j, floor)``.
 
     The rows of frequent items have the sharpest curvature, so they are moved farthest. With SAM's step
     ``rho * g / |g|``, the row ``g_i`` of an item is moved by ``rho * factor_i * g_i / |g|``: the most frequent item as
@@ -21,10 +21,10 @@ def frequency_factors(counts: Tensor, rows: int, floor: float = FLOOR) -> Tensor
     norm ``|g|`` is that of all parameters together, so that no step is longer than rho.
 
     Args:
-        counts: How often each item occurs ``[items]``, not all zero.
-        rows: Rows of the table, at least as many as items; those beyond them, and items that do not occur, get
-            ``floor``.
-        floor: The least factor, from 0 to 1.
+        counts: Number of occurrences of each item ``[items]``, not all zero.
+        rows: Number of rows of the table, at least the number of items; rows beyond the items, and rows of items that
+            do not occur, get ``floor``.
+        floor: The smallest factor, from 0 to 1.
 
     Returns:
         Factors ``[rows]`` in single precision.
@@ -34,24 +34,24 @@ def frequency_factors(counts: Tensor, rows: int, floor: float = FLOOR) -> Tensor
     return factors
 
 
-def item_tables(model: nn.Module, items: int) -> list[Tensor]:
-    """The tables of item embeddings: of layers ``nn.Embedding`` with ``item`` in their names and a row for each item.
+def find_item_tables(model: nn.Module, items: int) -> list[Tensor]:
+    """Find the item embeddings: layers ``nn.Embedding`` with ``item`` in their names and a row for each item.
 
     Args:
         model: The model.
-        items: Number of items; a table may have a few rows more, such as one for a mask.
+        items: Number of items; a table may have a few more rows, such as one for a mask.
 
     Returns:
-        Their parameters, in order.
+        Their weights ``[rows, d]``, in the model's order.
 
     Raises:
-        ValueError: There is none.
+        ValueError: The model has no such layer.
     """
-    tables = [
+    tables: list[Tensor] = [
         layer.weight
         for name, layer in model.named_modules()
         if isinstance(layer, nn.Embedding) and "item" in name and layer.num_embeddings >= items
     ]
     if not tables:
-        raise ValueError(f"{type(model).__name__} has no nn.Embedding of its items, with 'item' in its name")
+        raise ValueError(f"{type(model).__name__} has no nn.Embedding for its items whose name contains 'item'")
     return tables

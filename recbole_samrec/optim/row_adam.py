@@ -14,29 +14,29 @@ class RowAdam(torch.optim.Optimizer):
     """Adam that updates only the rows that have a gradient, where a gradient is sparse.
 
     Parameters with dense gradients are updated exactly as by ``torch.optim.Adam``. A sparse gradient, as
-    ``torch.nn.Embedding(sparse=True)`` gives it, updates its rows and nothing else, so that the cost of a step does
-    not depend on the number of rows. What differs from Adam there:
+    ``torch.nn.Embedding(sparse=True)`` gives it, updates its rows only, so that the cost of a step does not depend on
+    the number of rows. There are two differences from Adam:
 
-    * A row without gradient keeps its weights and both moments. Adam would decay the moments and go on moving the
+    * A row without a gradient keeps its weights and both moments. Adam would decay the moments and keep moving the
       row by them.
     * Each row counts its own updates for the bias correction. Its moments are averages over its own gradients only,
-      so a row whose first gradient comes late moves by ``lr`` then, as every row does in Adam's first step; with the
+      so a row whose first gradient comes late then moves by ``lr``, as every row does in Adam's first step; with the
       global count of ``torch.optim.SparseAdam`` it would move 3.2 times as far at the usual betas.
 
-    If every row has a gradient in every step, both are Adam.
+    If every row has a gradient in every step, the update is Adam's.
 
     Source: Kingma and Ba, arXiv 1412.6980, algorithm 1.
 
     Args:
         params: Parameters or groups of parameters.
         lr: Learning rate.
-        betas: Decay of the first and of the second moment.
+        betas: Decay rates of the first and the second moment.
         eps: Term added to the denominator.
         weight_decay: L2 penalty, for parameters with dense gradients only.
 
     Raises:
         ValueError: A setting is out of its range; in a step, a sparse gradient meets weight decay or is sparse in
-            more than its rows, or a parameter's gradient is sparse once and dense another time.
+            more dimensions than its rows, or a parameter's gradient changes between sparse and dense.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class RowAdam(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
-    ):
+    ) -> None:
         for name, value, allowed in (
             ("lr", lr, lr >= 0),
             ("betas", betas, all(0 <= beta < 1 for beta in betas)),
@@ -62,32 +62,32 @@ class RowAdam(torch.optim.Optimizer):
         """Update the parameters by their gradients.
 
         Args:
-            closure: Computes the loss and the gradients anew.
+            closure: Clears the gradients, computes the loss and its gradients, and returns the loss.
 
         Returns:
-            What the closure returns, or None.
+            The closure's return value, or None.
         """
         with torch.enable_grad():
             loss = None if closure is None else closure()
         for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            for parameter in parameters:
-                self._prepare(parameter, group)
-            self._step_dense([p for p in parameters if not p.grad.is_sparse], group)
-            for parameter in parameters:
-                if parameter.grad.is_sparse:
-                    _step_rows(parameter, parameter.grad.coalesce(), self.state[parameter], group)
+            gradients = [(p, p.grad) for p in group["params"] if p.grad is not None]
+            for parameter, gradient in gradients:
+                self._prepare(parameter, gradient, group)
+            self._step_dense([(p, g) for p, g in gradients if not g.is_sparse], group)
+            for parameter, gradient in gradients:
+                if gradient.is_sparse:
+                    _step_rows(parameter, gradient.coalesce(), self.state[parameter], group)
         return loss
 
-    def _prepare(self, parameter: Tensor, group: dict[str, Any]) -> None:
+    def _prepare(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         """Check that a gradient can be used, and make the state of a parameter that has none yet."""
-        gradient, state = parameter.grad, self.state[parameter]
+        state = self.state[parameter]
         if gradient.is_sparse and group["weight_decay"]:
             raise ValueError("weight_decay would have to reach rows without gradient: set it to 0 for sparse gradients")
         if gradient.is_sparse and gradient.sparse_dim() != 1:
             raise ValueError(f"a gradient that is sparse in {gradient.sparse_dim()} dimensions; only rows may be")
         if not state:
-            # The name and type under which torch hands counts through load_state_dict as they are.
+            # The name and type under which torch passes counts through load_state_dict unchanged.
             counts = torch.zeros(len(parameter), dtype=torch.int32, device=parameter.device)
             state["step"] = counts if gradient.is_sparse else torch.zeros((), dtype=torch.float32)
             state["exp_avg"] = torch.zeros_like(parameter)
@@ -95,11 +95,11 @@ class RowAdam(torch.optim.Optimizer):
         if gradient.is_sparse != bool(state["step"].dim()):
             raise ValueError("a parameter's gradient must be sparse in every step or in none")
 
-    def _step_dense(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
-        states = [self.state[p] for p in parameters]
+    def _step_dense(self, gradients: list[tuple[Tensor, Tensor]], group: dict[str, Any]) -> None:
+        states = [self.state[p] for p, _ in gradients]
         adam(
-            parameters,
-            [p.grad for p in parameters],
+            [p for p, _ in gradients],
+            [g for _, g in gradients],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [],
@@ -115,7 +115,7 @@ class RowAdam(torch.optim.Optimizer):
 
 
 def _step_rows(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
-    """One update of the rows of a coalesced gradient."""
+    """Update the rows of a coalesced gradient."""
     (beta1, beta2), rows, values = group["betas"], gradient.indices()[0], gradient.values()
     state["step"] = state["step"].to(parameter.device)  # load_state_dict leaves it where it was
     counts = state["step"].index_select(0, rows).add_(1)

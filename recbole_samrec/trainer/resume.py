@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader
 
 from recbole_samrec.optim.state_snapshot import (
     RandomState,
-    as_built,
-    hidden_state,
+    is_unchanged,
     load_weights,
-    on_device,
+    move_to_device,
+    pack_hidden,
     plain_attributes,
-    unchanged,
+    snapshot_attribute,
 )
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, in_one_line
@@ -92,7 +92,7 @@ class Resumable:
     def _start(self, train_data: DataLoader, valid_data: DataLoader | None = None) -> None:
         """Take up what a resumed run draws from, before anything is drawn."""
         if self._untouched is None:
-            self._untouched = {key: as_built(value) for key, value in self._model_attributes()}
+            self._untouched = {key: snapshot_attribute(value) for key, value in self._model_attributes()}
         self._follow("train", train_data)
         if valid_data:
             self._follow("valid", valid_data)
@@ -158,7 +158,7 @@ class Resumable:
     def state(self, epoch: int) -> dict[str, Any]:
         """Everything a run needs to go on after ``epoch`` as if it had never stopped."""
         built = self._untouched or {}
-        changed = {k: v for k, v in self._model_attributes() if k not in built or not unchanged(v, built[k])}
+        changed = {k: v for k, v in self._model_attributes() if k not in built or not is_unchanged(v, built[k])}
         return {
             "format": FORMAT,
             "config": plain_config(self.config),
@@ -168,7 +168,7 @@ class Resumable:
             "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
             "best_epoch": self.best_epoch,
             "state_dict": self.model.state_dict(),
-            "other_parameter": {k: hidden_state(v) for k, v in self.model.other_parameter().items()},
+            "other_parameter": {k: pack_hidden(v) for k, v in self.model.other_parameter().items()},
             "optimizer": self.optimizer.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
             "scaler": self.scaler.state_dict(),
@@ -253,7 +253,7 @@ class Resumable:
         modules = dict(self.model.named_modules())
         for key, value in state["attributes"].items():
             module, _, name = key.rpartition(".")
-            vars(modules[module])[name] = on_device(value, self.device)
+            vars(modules[module])[name] = move_to_device(value, self.device)
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.sam_step.load_state_dict(state["sam"])

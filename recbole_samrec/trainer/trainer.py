@@ -27,7 +27,7 @@ from recbole_samrec.evaluator.history_mask import HistoryMask
 from recbole_samrec.layers.transformer import draw_dropout_in_bulk
 from recbole_samrec.model.packed_forward import cut_to_longest, packable, packed_loss, prefix_loss
 from recbole_samrec.model.s3rec_objectives import pretraining_loss
-from recbole_samrec.optim.hook import SAMStep
+from recbole_samrec.optim.hook import SAMHook
 from recbole_samrec.optim.row_adam import RowAdam
 from recbole_samrec.trainer.callbacks import CallbackList, RankedBatch
 from recbole_samrec.trainer.resume import Resumable, whole
@@ -66,7 +66,7 @@ class SAMTrainer(Resumable, Trainer):
         self.train_data: DataLoader | None = None
         self._step_epoch = self._step = 0
         self._shows_scores = False
-        self.sam_step = SAMStep(
+        self.sam_step = SAMHook(
             model,
             settings,
             clip=clip_arguments(config["clip_grad_norm"]),

@@ -5,14 +5,14 @@ import torch
 from torch import nn
 
 from recbole_samrec.data.item_counts import item_counts
-from recbole_samrec.optim.frequency_rho import frequency_factors, item_tables
+from recbole_samrec.optim.frequency_rho import compute_frequency_factors, find_item_tables
 from tests.helpers.tiny import build, make_config, write_events
 
 
 def test_factors_are_frequencies_but_none_is_below_the_floor():
     counts = torch.tensor([0, 10, 5, 4, 1])
-    assert frequency_factors(counts, 6).tolist() == pytest.approx([0.3, 1, 0.5, 0.4, 0.3, 0.3])
-    assert frequency_factors(counts, 5, floor=0).tolist() == pytest.approx([0, 1, 0.5, 0.4, 0.1])
+    assert compute_frequency_factors(counts, 6).tolist() == pytest.approx([0.3, 1, 0.5, 0.4, 0.3, 0.3])
+    assert compute_frequency_factors(counts, 5, floor=0).tolist() == pytest.approx([0, 1, 0.5, 0.4, 0.1])
 
 
 def test_tables_of_items_have_item_in_their_name_and_a_row_for_each():
@@ -25,10 +25,10 @@ def test_tables_of_items_have_item_in_their_name_and_a_row_for_each():
             "item_linear": nn.Linear(9, 9),
         }
     )
-    found = item_tables(model, 5)
+    found = find_item_tables(model, 5)
     assert [id(table) for table in found] == [id(model[name].weight) for name in ("item_embedding", "item_masked")]
-    with pytest.raises(ValueError, match=r"ModuleDict has no nn\.Embedding of its items"):
-        item_tables(model, 7)
+    with pytest.raises(ValueError, match=r"ModuleDict has no nn\.Embedding for its items"):
+        find_item_tables(model, 7)
 
 
 @pytest.mark.parametrize("model", ["SASRec", "BPR"])

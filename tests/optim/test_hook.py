@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from recbole_samrec import compat
-from recbole_samrec.optim.hook import SAMStep
+from recbole_samrec.optim.hook import SAMHook
 from recbole_samrec.optim.schedule import SAMSettings
 from recbole_samrec.optim.state_snapshot import RandomState
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, TrainingError
+from tests.helpers.tensor_sizes import Sizes
 from tests.helpers.tiny import build, make_config, random_events, write_events
-from tests.optim.test_perturbation import Sizes
 
 RHO, RATE, DECAY = 0.7, 0.05, 0.1
 AS_RECBOLE = {"training": "prefix", "fast_dropout": False}
@@ -333,7 +333,7 @@ class Odd(nn.Module):
 
 def odd_step(model, rho=RHO, **settings):
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
-    step = SAMStep(model, SAMSettings(rho), **settings)
+    step = SAMHook(model, SAMSettings(rho), **settings)
     step.attach(optimizer)
 
     def take(batch, loss_func=None):
@@ -428,7 +428,7 @@ def test_weights_are_at_the_neighbour_in_the_second_pass_only():
 def test_sparse_adam_touches_no_row_that_the_batch_has_not():
     torch.manual_seed(0)
     table = nn.Embedding(6, 2, sparse=True).double()
-    step = SAMStep(table, SAMSettings(RHO))
+    step = SAMHook(table, SAMSettings(RHO))
     optimizer = torch.optim.SparseAdam(table.parameters(), lr=RATE)
     step.attach(optimizer)
     start, target = table.weight.detach().clone(), torch.tensor([[1.0, 2.0]], dtype=torch.float64)
@@ -447,7 +447,7 @@ def test_a_sparse_step_makes_nothing_of_the_size_of_the_table():
     optimizer = torch.optim.SGD(table.parameters(), lr=RATE)
     rows = torch.tensor([7, 9_999, 7, 0])
     for variant in ("sam", "asam", "gsam"):
-        step = SAMStep(table, SAMSettings(RHO, variant))
+        step = SAMHook(table, SAMSettings(RHO, variant))
         step.attach(optimizer)
         with Sizes(table.weight) as sizes:
             optimizer.zero_grad()
@@ -458,7 +458,7 @@ def test_a_sparse_step_makes_nothing_of_the_size_of_the_table():
 
 def test_sparse_gradients_cannot_be_clipped():
     table = nn.Embedding(6, 2, sparse=True)
-    step = SAMStep(table, SAMSettings(RHO), clip={"max_norm": 1.0})
+    step = SAMHook(table, SAMSettings(RHO), clip={"max_norm": 1.0})
     optimizer = torch.optim.SparseAdam(table.parameters())
     step.attach(optimizer)
     table(torch.tensor([1])).sum().backward()

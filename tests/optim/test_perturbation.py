@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from recbole_samrec.optim.perturbation import ascent, gradient_norm, select, worst_neighbour
+from recbole_samrec.optim.perturbation import compute_ascent, compute_norm, perturb, select_parameters
+from tests.helpers.tensor_sizes import Sizes
 
 SHAPES = [(4, 3), (3,), (2, 2, 2)]
 RHO, ETA = 0.3, 0.01
@@ -44,19 +44,19 @@ def test_the_step_is_the_formula(adaptive):
     parameters = make_parameters()
     weights, gradient = flat(parameters), flat([p.grad for p in parameters])
     expected = formula(weights, gradient, adaptive)
-    np.testing.assert_allclose(flat(ascent(parameters, RHO, adaptive, ETA)), expected, rtol=1e-13)
-    with worst_neighbour(parameters, RHO, adaptive, ETA) as moved:
+    np.testing.assert_allclose(flat(compute_ascent(parameters, RHO, adaptive, ETA)), expected, rtol=1e-13)
+    with perturb(parameters, RHO, adaptive, ETA) as moved:
         assert [id(p) for p in moved] == [id(p) for p in parameters]
         np.testing.assert_allclose(flat(parameters), weights + expected, rtol=1e-13)
 
 
 def test_the_norm_is_that_of_all_gradients_together():
     gradients = [p.grad for p in make_parameters()]
-    assert gradient_norm(gradients).item() == pytest.approx(np.linalg.norm(flat(gradients)), rel=1e-14)
+    assert compute_norm(gradients).item() == pytest.approx(np.linalg.norm(flat(gradients)), rel=1e-14)
     twice = torch.sparse_coo_tensor([[1, 1]], torch.tensor([[1.0, 2.0], [2.0, 2.0]]), (3, 2))
-    assert gradient_norm([twice]).item() == 5.0
+    assert compute_norm([twice]).item() == 5.0
     halves = [torch.full((100_000,), 0.1, dtype=torch.bfloat16), torch.tensor([3e4, 3e4], dtype=torch.float16)]
-    assert gradient_norm(halves).item() == pytest.approx(np.linalg.norm(flat(halves)), rel=1e-6)
+    assert compute_norm(halves).item() == pytest.approx(np.linalg.norm(flat(halves)), rel=1e-6)
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
@@ -65,7 +65,7 @@ def test_weights_come_back_bit_for_bit(adaptive):
     with torch.no_grad():
         parameters[1][0] = -0.0
     before = bits(parameters)
-    with worst_neighbour(parameters, RHO, adaptive, ETA):
+    with perturb(parameters, RHO, adaptive, ETA):
         assert bits(parameters) != before
     assert bits(parameters) == before
 
@@ -73,17 +73,17 @@ def test_weights_come_back_bit_for_bit(adaptive):
 def test_weights_come_back_when_the_block_fails_or_writes_into_them():
     parameters = make_parameters()
     before = bits(parameters)
-    with pytest.raises(ZeroDivisionError), worst_neighbour(parameters, RHO):
+    with pytest.raises(ZeroDivisionError), perturb(parameters, RHO):
         raise ZeroDivisionError
     assert bits(parameters) == before
-    with worst_neighbour(parameters, RHO):
+    with perturb(parameters, RHO):
         torch.optim.SGD(parameters, lr=1.0).step()
     assert bits(parameters) == before
 
 
 def test_the_block_may_replace_the_gradients():
     parameters = make_parameters()
-    with worst_neighbour(parameters, RHO):
+    with perturb(parameters, RHO):
         for parameter in parameters:
             parameter.grad = None
         sum((p**2).sum() for p in parameters).backward()
@@ -101,7 +101,7 @@ def test_sparse_gradients_move_only_their_rows(adaptive, dtype):
     table.grad = torch.sparse_coo_tensor(rows, torch.tensor([[1.0, 2], [3, 4], [5, 6]]).to(dtype), (5, 2))
     before, weights = bits([table, other]), flat([table, other])
     step = formula(weights, flat([table.grad, other.grad]), adaptive)
-    with worst_neighbour([table, other], RHO, adaptive, ETA):
+    with perturb([table, other], RHO, adaptive, ETA):
         moved = flat([table, other]) - weights
         rounding = 1e-15 if dtype == torch.float64 else 2**-8
         np.testing.assert_allclose(moved, step, rtol=1e-12, atol=rounding)
@@ -113,21 +113,21 @@ def test_sparse_gradients_of_single_weights_are_measured_in_their_own_units():
     table = nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64))
     table.grad = torch.sparse_coo_tensor([[0, 1], [1, 0]], torch.tensor([1.0, -1.0], dtype=torch.float64), (2, 2))
     expected = formula(flat([table]), flat([table.grad]), True)
-    np.testing.assert_allclose(flat(ascent([table], RHO, True, ETA)), expected, rtol=1e-14)
+    np.testing.assert_allclose(flat(compute_ascent([table], RHO, True, ETA)), expected, rtol=1e-14)
 
 
 def test_parameters_without_a_gradient_stay():
     parameters = make_parameters()
     parameters[1].grad = None
     before = bits(parameters)
-    with worst_neighbour(parameters, RHO) as moved:
+    with perturb(parameters, RHO) as moved:
         assert [id(p) for p in moved] == [id(parameters[0]), id(parameters[2])]
         assert bits(parameters)[1] == before[1]
         moves = flat([parameters[0], parameters[2]]) - flat([make_parameters()[0], make_parameters()[2]])
     assert np.linalg.norm(moves) == pytest.approx(RHO)
     for parameter in parameters:
         parameter.grad = None
-    with worst_neighbour(parameters, RHO) as moved:
+    with perturb(parameters, RHO) as moved:
         assert moved == []
 
 
@@ -140,7 +140,7 @@ def test_zero_inf_and_nan_gradients_move_nothing(value, dtype, adaptive):
         if value == 0:
             parameter.grad.zero_()
     parameters[1].grad[1] = value
-    with worst_neighbour(parameters, RHO, adaptive, ETA):
+    with perturb(parameters, RHO, adaptive, ETA):
         assert all(torch.equal(a, b) for a, b in zip(parameters, make_parameters((dtype,) * 3), strict=True))
 
 
@@ -148,7 +148,7 @@ def test_zero_inf_and_nan_gradients_move_nothing(value, dtype, adaptive):
 def test_zero_inf_and_nan_in_sparse_gradients_move_nothing(value):
     table = nn.Parameter(torch.ones(3, 2))
     table.grad = torch.sparse_coo_tensor([[1, 2]], torch.tensor([[value, value], [0.0, value]]), (3, 2))
-    with worst_neighbour([table], RHO):
+    with perturb([table], RHO):
         assert torch.equal(table, torch.ones(3, 2))
 
 
@@ -158,8 +158,8 @@ def test_parameters_of_several_precisions_move_together(adaptive):
     weights = flat(parameters)
     step = formula(weights, flat([p.grad for p in parameters]), adaptive)
     before = bits(parameters)
-    np.testing.assert_allclose(flat(ascent(parameters, RHO, adaptive, ETA)), step, rtol=1e-6)
-    with worst_neighbour(parameters, RHO, adaptive, ETA):
+    np.testing.assert_allclose(flat(compute_ascent(parameters, RHO, adaptive, ETA)), step, rtol=1e-6)
+    with perturb(parameters, RHO, adaptive, ETA):
         moved = flat(parameters) - weights
         np.testing.assert_allclose(moved[:15], step[:15], rtol=1e-5, atol=2**-24)
         np.testing.assert_allclose(moved[15:], step[15:], atol=2**-8 * np.abs(weights[15:] + step[15:]).max())
@@ -169,13 +169,13 @@ def test_parameters_of_several_precisions_move_together(adaptive):
 def test_steps_in_bfloat16_are_as_long_as_rho():
     parameter = nn.Parameter(torch.zeros(1000, dtype=torch.bfloat16))
     parameter.grad = torch.full((1000,), 1e-30, dtype=torch.bfloat16).add_(1e-3)
-    assert np.linalg.norm(flat(ascent([parameter], RHO))) == pytest.approx(RHO, rel=1e-6)
+    assert np.linalg.norm(flat(compute_ascent([parameter], RHO))) == pytest.approx(RHO, rel=1e-6)
 
 
 def test_small_float16_gradients_do_not_overflow_the_step():
     parameter = nn.Parameter(torch.zeros(4, dtype=torch.float16))
     parameter.grad = torch.full((4,), 6e-8, dtype=torch.float16)
-    assert np.linalg.norm(flat(ascent([parameter], RHO))) == pytest.approx(RHO, rel=1e-3)
+    assert np.linalg.norm(flat(compute_ascent([parameter], RHO))) == pytest.approx(RHO, rel=1e-3)
 
 
 def test_a_radius_of_zero_changes_no_bit():
@@ -183,7 +183,7 @@ def test_a_radius_of_zero_changes_no_bit():
     with torch.no_grad():
         parameters[1][0] = -0.0
     before = bits(parameters + [p.grad for p in parameters])
-    with worst_neighbour(parameters, 0.0) as moved:
+    with perturb(parameters, 0.0) as moved:
         assert moved == []
         assert bits(parameters + [p.grad for p in parameters]) == before
 
@@ -192,7 +192,7 @@ def test_a_radius_of_zero_changes_no_bit():
 def test_a_radius_below_zero_or_nan_is_refused(rho):
     parameters = make_parameters()
     before = bits(parameters)
-    with pytest.raises(ValueError, match="rho must be at least 0"), worst_neighbour(parameters, rho):
+    with pytest.raises(ValueError, match="rho must be at least 0"), perturb(parameters, rho):
         pass
     assert bits(parameters) == before
 
@@ -210,18 +210,18 @@ def test_parameters_are_chosen_by_kind_or_by_name():
     model = nn.ModuleDict(layers)
     model["linear"].bias.requires_grad_(False)
     everything = ["table.weight", "LayerNorm.weight", "LayerNorm.bias", "linear.weight", "own.scale"]
-    assert list(select(model)) == everything
-    assert all(parameter is model.get_parameter(name) for name, parameter in select(model).items())
-    assert list(select(model, "norm")) == ["LayerNorm.weight", "LayerNorm.bias", "own.scale"]
-    assert list(select(model, "embedding")) == ["table.weight"]
-    assert list(select(model, "*Norm*")) == ["LayerNorm.weight", "LayerNorm.bias"]
-    assert list(select(model, ["linear.weight", "tab*"])) == ["table.weight", "linear.weight"]
+    assert list(select_parameters(model)) == everything
+    assert all(parameter is model.get_parameter(name) for name, parameter in select_parameters(model).items())
+    assert list(select_parameters(model, "norm")) == ["LayerNorm.weight", "LayerNorm.bias", "own.scale"]
+    assert list(select_parameters(model, "embedding")) == ["table.weight"]
+    assert list(select_parameters(model, "*Norm*")) == ["LayerNorm.weight", "LayerNorm.bias"]
+    assert list(select_parameters(model, ["linear.weight", "tab*"])) == ["table.weight", "linear.weight"]
     with pytest.raises(ValueError, match=r"no parameter is called 'layernorm\*'; there are: table.weight"):
-        select(model, ["*", "layernorm*"])
+        select_parameters(model, ["*", "layernorm*"])
     with pytest.raises(ValueError, match="no parameter is called 'linear"):
-        select(model, "linear.bias")  # it is not trained
+        select_parameters(model, "linear.bias")  # it is not trained
     with pytest.raises(ValueError, match="no norm layer"):
-        select(model["linear"], "norm")
+        select_parameters(model["linear"], "norm")
 
 
 def test_rows_have_a_radius_of_their_own():
@@ -230,11 +230,13 @@ def test_rows_have_a_radius_of_their_own():
     table.grad = torch.randn(4, 3).double()
     expected = formula(flat([table, other]), flat([table.grad, other.grad]), False)
     expected[:12] *= np.repeat(radius.double().numpy(), 3)
-    np.testing.assert_allclose(flat(ascent([table, other], RHO, row_radius={table: radius})), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        flat(compute_ascent([table, other], RHO, row_radius={table: radius})), expected, rtol=1e-12
+    )
     table.grad[0] = 0
-    dense = ascent([table, other], RHO, row_radius={table: radius})
+    dense = compute_ascent([table, other], RHO, row_radius={table: radius})
     table.grad = torch.sparse_coo_tensor([[3, 1, 2]], table.grad[[3, 1, 2]], (4, 3))
-    sparse = ascent([table, other], RHO, row_radius={table: radius})
+    sparse = compute_ascent([table, other], RHO, row_radius={table: radius})
     assert sparse[0].is_sparse
     np.testing.assert_allclose(flat(sparse), flat(dense), rtol=1e-12)
 
@@ -242,23 +244,7 @@ def test_rows_have_a_radius_of_their_own():
 def test_another_direction_takes_the_place_of_the_gradient():
     parameters, directions = make_parameters(), [p.grad for p in make_parameters(seed=3)]
     expected = formula(flat(parameters), flat(directions), False)
-    np.testing.assert_allclose(flat(ascent(parameters, RHO, directions=directions)), expected, rtol=1e-13)
-
-
-class Sizes(TorchDispatchMode):
-    """Notes how many numbers each operation's results hold, but for those of a table itself."""
-
-    def __init__(self, table):
-        super().__init__()
-        self.table, self.largest = table.untyped_storage().data_ptr(), 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(tensor, torch.Tensor) and not tensor.is_sparse:
-                if tensor.untyped_storage().data_ptr() != self.table:
-                    self.largest = max(self.largest, tensor.numel())
-        return result
+    np.testing.assert_allclose(flat(compute_ascent(parameters, RHO, directions=directions)), expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
@@ -271,7 +257,7 @@ def test_what_sparse_gradients_cost_does_not_grow_with_the_table(adaptive):
     untouched[rows] = False
     before = bits([table.weight])
     for row_radius in ({}, radius):
-        with Sizes(table.weight) as sizes, worst_neighbour([table.weight], RHO, adaptive, ETA, row_radius):
+        with Sizes(table.weight) as sizes, perturb([table.weight], RHO, adaptive, ETA, row_radius):
             moved = table.weight.data_ptr()
             table.weight.data[5] = 3.0  # who writes into other rows keeps what he wrote
         assert 0 < sizes.largest <= 4 * len(rows)
@@ -294,6 +280,6 @@ def test_rescaling_two_layers_changes_nothing_for_asam_only(adaptive):
             return torch.relu(inputs @ first.T) @ second.T
 
         function().square().mean().backward()
-        with worst_neighbour([first, second], RHO, adaptive, eta=1e-12):
+        with perturb([first, second], RHO, adaptive, eta=1e-12):
             outputs.append(function().detach())
     assert torch.allclose(*outputs, rtol=1e-9) == adaptive

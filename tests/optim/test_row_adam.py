@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from recbole_samrec.optim.hook import SAMStep
-from recbole_samrec.optim.perturbation import worst_neighbour
+from recbole_samrec.optim.hook import SAMHook
+from recbole_samrec.optim.perturbation import perturb
 from recbole_samrec.optim.row_adam import RowAdam
 from recbole_samrec.optim.schedule import SAMSettings
 from tests.layers.test_losses import Sizes
@@ -195,12 +195,12 @@ class TestOptimizer:
     def test_takes_sams_gradient(self):
         embedding, expected = table(), table()
         loss_of(expected, [1, 4], power=3).backward()
-        with worst_neighbour(expected.parameters(), rho=0.5):
+        with perturb(expected.parameters(), rho=0.5):
             expected.zero_grad()
             loss_of(expected, [1, 4], power=3).backward()
         RowAdam(expected.parameters(), **SETTINGS).step()
 
-        optimizer, sam = RowAdam(embedding.parameters(), **SETTINGS), SAMStep(embedding, SAMSettings(rho=0.5))
+        optimizer, sam = RowAdam(embedding.parameters(), **SETTINGS), SAMHook(embedding, SAMSettings(rho=0.5))
         sam.attach(optimizer)
         sam.begin_epoch(0, 1, lambda: torch.ones(6))
         sam.recorded(lambda rows: loss_of(embedding, rows, power=3))([1, 4]).backward()

@@ -6,40 +6,25 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import parameters_to_vector
 
-from recbole_samrec.optim.hook import SAMStep
+from recbole_samrec.optim.hook import SAMHook
 from recbole_samrec.optim.schedule import VARIANTS, SAMSettings
-from recbole_samrec.optim.variants import orthogonal
+from recbole_samrec.optim.variants import compute_orthogonal_parts
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError, TrainingError
+from tests.helpers.sam_formulas import FORMULAS, OPTIONS, RATE, RHO, STEPS, by_hand, loss_of, make_batches, network, sam
 
-RHO, RATE, STEPS, K = 0.4, 0.1, 8, 3
-OPTIONS = {"momentum": 0.7, "gsam_alpha": 0.3, "fsam_sigma": 0.8, "looksam_k": K, "looksam_alpha": 0.6}
 EXTRA_PASSES = {"sam": 8, "asam": 8, "gsam": 8, "fsam": 8, "msam": 0, "looksam": 3}
 
 
-def network(seed=0) -> nn.Module:
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(3, 5), nn.LayerNorm(5), nn.Tanh(), nn.Linear(5, 1)).double()
-
-
-def make_batches(count=STEPS):
-    draw = torch.Generator().manual_seed(1)
-    return list(torch.randn(count, 16, 4, generator=draw, dtype=torch.float64))
-
-
-def loss_of(model, batch):
-    return (model(batch[:, :3]).squeeze(1) - batch[:, 3]).square().mean()
-
-
 class Training:
-    """A network that is trained through :class:`SAMStep`, as RecBole's loop would."""
+    """A network that is trained through :class:`SAMHook`, as RecBole's loop would."""
 
     def __init__(self, settings, model=None, optimizer=torch.optim.SGD, loss=loss_of, **more):
         self.model, self.loss = model or network(), loss
         self.optimizer = optimizer(self.model.parameters(), lr=RATE)
-        self.step = SAMStep(self.model, settings, **more)
+        self.step = SAMHook(self.model, settings, **more)
         self.step.attach(self.optimizer)
 
     def train(self, batches):
@@ -52,93 +37,6 @@ class Training:
 
     def weights(self):
         return parameters_to_vector(self.model.parameters()).detach()
-
-
-# The formulas: each makes a function that gives a step's direction, from the weights and the gradient as a function.
-
-
-def sam(rho=RHO):
-    def direction(w, gradient):
-        g = gradient(w)
-        return gradient(w + rho * g / g.norm())
-
-    return direction
-
-
-def asam():
-    def direction(w, gradient):
-        g, unit = gradient(w), w.abs() + 0.01
-        return gradient(w + RHO * unit**2 * g / (unit * g).norm())
-
-    return direction
-
-
-def gsam():
-    def direction(w, gradient):
-        g = gradient(w)
-        h = gradient(w + RHO * g / g.norm())
-        return h - 0.3 * (g - (g @ h) / (h @ h) * h)
-
-    return direction
-
-
-def fsam():
-    m = 0
-
-    def direction(w, gradient):
-        nonlocal m
-        g = gradient(w)
-        m = 0.7 * m + 0.3 * g
-        noise = g - 0.8 * m
-        return gradient(w + RHO * noise / noise.norm())
-
-    return direction
-
-
-def msam():
-    m = None
-
-    def direction(w, gradient):
-        nonlocal m
-        g = gradient(w if m is None else w - RHO * m / m.norm())
-        m = 0.3 * g if m is None else 0.7 * m + 0.3 * g
-        return g
-
-    return direction
-
-
-def looksam():
-    t, v = -1, None
-
-    def direction(w, gradient):
-        nonlocal t, v
-        t += 1
-        g = gradient(w)
-        if t % K:
-            return g + 0.6 * g.norm() / v.norm() * v
-        h = gradient(w + RHO * g / g.norm())
-        cosine = (g @ h) / (g.norm() * h.norm())
-        v = h - h.norm() * cosine * g / g.norm()
-        return h
-
-    return direction
-
-
-FORMULAS = {"sam": sam, "asam": asam, "gsam": gsam, "fsam": fsam, "msam": msam, "looksam": looksam}
-
-
-def by_hand(direction, batches, model=None):
-    """Gradient descent along the directions of a formula."""
-    model = model or network()
-    w = parameters_to_vector(model.parameters()).detach()
-    for batch in batches:
-
-        def gradient(at, batch=batch):
-            vector_to_parameters(at, model.parameters())
-            return parameters_to_vector(torch.autograd.grad(loss_of(model, batch), list(model.parameters()))).detach()
-
-        w = w - RATE * direction(w, gradient)
-    return w
 
 
 @pytest.mark.parametrize("count", [1, 2, STEPS])
@@ -403,11 +301,11 @@ def test_variants_with_a_memory_refuse_sparse_gradients(variant):
 
 def test_the_orthogonal_part():
     a, b = torch.randn(2, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    parts = orthogonal([a[:3], a[3:].view(2, 2)], [b[:3], b[3:].view(2, 2)])
+    parts = compute_orthogonal_parts([a[:3], a[3:].view(2, 2)], [b[:3], b[3:].view(2, 2)])
     whole = torch.cat([part.flatten() for part in parts])
     assert abs(whole @ b) < 1e-14
     torch.testing.assert_close(a - whole, (a @ b) / (b @ b) * b, rtol=1e-12, atol=1e-14)
-    assert torch.equal(orthogonal([a], [torch.zeros_like(b)])[0], a)
+    assert torch.equal(compute_orthogonal_parts([a], [torch.zeros_like(b)])[0], a)
 
 
 def test_bad_steps_in_a_row_still_end_training():

@@ -8,9 +8,9 @@ One random direction, the loss along it, and the loss over a plane::
 
 A *loss* gives the loss of the weights as they are, of the same sample and without dropout at every call: a callable
 without arguments, or a :class:`recbole_samrec.analysis.hessian.ChunkedLoss`. *Parameters* are tensors by name, as
-:func:`recbole_samrec.optim.perturbation.select_parameters` gives them. A *direction* is one tensor for each parameter, in their
-order: random, an eigenvector, anything. Weights are written in place and come back bit for bit, also after an
-exception or Ctrl-C. At position 0 nothing is added, so the loss there is exactly that of the weights.
+:func:`recbole_samrec.optim.perturbation.select_parameters` gives them. A *direction* is one tensor for each
+parameter, in their order: random, an eigenvector, anything. Weights are written in place and come back bit for bit, also
+after an exception or Ctrl-C. At position 0 nothing is added, so the loss there is exactly that of the weights.
 No graph of gradients is kept.
 
 What a picture shows is a slice of very many dimensions: a minimum that looks flat in two random directions may be sharp

@@ -314,7 +314,8 @@ def _as_long_as(weight: Tensor, noise: Tensor, whole: bool) -> Tensor:
     shape = (1, -1) if whole else (len(weight), -1)
     rows, wanted = noise.reshape(shape), weight.to(noise.dtype).reshape(shape)
     drawn = rows.norm(dim=1, keepdim=True).clamp(min=torch.finfo(noise.dtype).tiny)  # a zero may be drawn
-    return (rows * (wanted.norm(dim=1, keepdim=True) / drawn)).reshape(weight.shape)
+    scaled: Tensor = rows * (wanted.norm(dim=1, keepdim=True) / drawn)
+    return scaled.reshape(weight.shape)
 
 
 def _without(direction: Direction, other: Direction) -> list[Tensor]:

@@ -8,9 +8,9 @@ import torch
 from recbole_samrec.cli.main import main
 from recbole_samrec.layers.info_nce import info_nce
 from recbole_samrec.model import packed_forward
+from tests.helpers.contrastive import OFF, make
 from tests.helpers.tiny import build, make_config, random_events, write_events
 
-OFF = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}
 ONE_BATCH = {"train_batch_size": 10_000, "shuffle": False}
 BOTH = ["CL4SRec", "DuoRec"]
 
@@ -19,15 +19,6 @@ BOTH = ["CL4SRec", "DuoRec"]
 def data(tmp_path):
     write_events(tmp_path, "tiny", random_events())
     return tmp_path
-
-
-def make(folder, model="CL4SRec", name="tiny", **settings):
-    """The training loader, a model with large random weights in double precision, and its trainer."""
-    loaders, network, trainer = build(make_config(model, folder, name, **settings))
-    torch.manual_seed(1)
-    for _, parameter in sorted(network.named_parameters(), key=lambda named: named[0] == "mask_vector"):
-        torch.nn.init.normal_(parameter, std=0.3)  # the weights that SASRec has too are drawn first, alike
-    return loaders[0], network.double(), trainer
 
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])

@@ -7,8 +7,8 @@ import torch
 
 from recbole_samrec.layers.info_nce import info_nce
 from recbole_samrec.model import packed_forward
+from tests.helpers.contrastive import OFF, make
 from tests.helpers.tiny import cyclic, random_events, write_events
-from tests.model.test_cl4srec import OFF, make
 
 
 def pairs_of(network, monkeypatch, steps=1):

@@ -17,8 +17,8 @@ from recbole_samrec.optim.schedule import SAMSettings
 from recbole_samrec.optim.state_snapshot import RandomState
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, TrainingError
+from tests.helpers.tensor_sizes import Sizes
 from tests.helpers.tiny import build, make_config, random_events, write_events
-from tests.optim.test_perturbation import Sizes
 
 RHO, RATE, DECAY = 0.7, 0.05, 0.1
 AS_RECBOLE = {"training": "prefix", "fast_dropout": False}
@@ -450,7 +450,7 @@ def test_a_sparse_step_makes_nothing_of_the_size_of_the_table():
     for variant in ("sam", "asam", "gsam"):
         step = SAMStep(table, SAMSettings(RHO, variant))
         step.attach(optimizer)
-        with Sizes(table.weight) as sizes:
+        with Sizes([table.weight]) as sizes:
             optimizer.zero_grad()
             step.recorded(lambda rows: table(rows).square().sum())(rows).backward()
             optimizer.step()

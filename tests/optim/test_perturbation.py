@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from recbole_samrec.optim.perturbation import ascent, gradient_norm, select, worst_neighbour
+from tests.helpers.tensor_sizes import Sizes
 
 SHAPES = [(4, 3), (3,), (2, 2, 2)]
 RHO, ETA = 0.3, 0.01
@@ -245,22 +245,6 @@ def test_another_direction_takes_the_place_of_the_gradient():
     np.testing.assert_allclose(flat(ascent(parameters, RHO, directions=directions)), expected, rtol=1e-13)
 
 
-class Sizes(TorchDispatchMode):
-    """Notes how many numbers each operation's results hold, but for those of a table itself."""
-
-    def __init__(self, table):
-        super().__init__()
-        self.table, self.largest = table.untyped_storage().data_ptr(), 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(tensor, torch.Tensor) and not tensor.is_sparse:
-                if tensor.untyped_storage().data_ptr() != self.table:
-                    self.largest = max(self.largest, tensor.numel())
-        return result
-
-
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_what_sparse_gradients_cost_does_not_grow_with_the_table(adaptive):
     table = nn.Embedding(10_000, 4, sparse=True)
@@ -271,7 +255,7 @@ def test_what_sparse_gradients_cost_does_not_grow_with_the_table(adaptive):
     untouched[rows] = False
     before = bits([table.weight])
     for row_radius in ({}, radius):
-        with Sizes(table.weight) as sizes, worst_neighbour([table.weight], RHO, adaptive, ETA, row_radius):
+        with Sizes([table.weight]) as sizes, worst_neighbour([table.weight], RHO, adaptive, ETA, row_radius):
             moved = table.weight.data_ptr()
             table.weight.data[5] = 3.0  # who writes into other rows keeps what he wrote
         assert 0 < sizes.largest <= 4 * len(rows)

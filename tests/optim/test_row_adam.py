@@ -12,7 +12,7 @@ from recbole_samrec.optim.hook import SAMStep
 from recbole_samrec.optim.perturbation import worst_neighbour
 from recbole_samrec.optim.row_adam import RowAdam
 from recbole_samrec.optim.schedule import SAMSettings
-from tests.layers.test_losses import Sizes
+from tests.helpers.tensor_sizes import Sizes
 
 SETTINGS = {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6}
 

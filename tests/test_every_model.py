@@ -20,7 +20,7 @@ from recbole_samrec.optim.state_snapshot import RandomState, plain_attributes
 from recbole_samrec.trainer.trainer import SAMTrainer
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
-from tests.helpers.every_model import FEATURES, STAGES, settings_of, skip_without_package
+from tests.helpers.every_model import FEATURES, STAGES, each_model, settings_of, skip_without_package
 from tests.helpers.tiny import make_config
 
 FEW = {"epochs": 1, "pretrain_epochs": 1, "train_batch_size": 32, "show_progress": False, "state": "ERROR"}
@@ -95,8 +95,8 @@ def load(config):
     return FirstBatches(data_preparation(config, create_dataset(config))[0])
 
 
-@pytest.mark.parametrize("model", [name for name in registry.model_names() if name not in NO_GRADIENTS])
-def test_sam_is_exact_and_changes_training(model, toy, without_faiss, monkeypatch):
+@pytest.mark.parametrize("model", each_model(name for name in registry.model_names() if name not in NO_GRADIENTS))
+def test_sam__is_exact_and_changes_training(model, toy, without_faiss, monkeypatch):
     """At another place the second gradient differs; at the same place the whole training is the same, bit for bit."""
     skip_without_package(model)
     for config in configurations(model, toy):
@@ -116,21 +116,21 @@ def test_sam_is_exact_and_changes_training(model, toy, without_faiss, monkeypatc
 
 
 @pytest.mark.parametrize("model", NO_GRADIENTS)
-def test_models_that_no_gradient_trains_are_refused(model, toy):
+def test_sam__refuses_models_without_gradients(model, toy):
     for config in configurations(model, toy):
         with pytest.raises(ConfigError, match=f"sam_rho cannot be used with {model}: .*{NO_GRADIENTS[model]}"):
             train(config, load(config), 0.5)
 
 
 @pytest.mark.parametrize("model", ["XGBoost", "LightGBM"])
-def test_trees_are_refused(model, toy):
+def test_sam__refuses_trees(model, toy):
     trees = type(model, (), {"type": ModelType.DECISIONTREE})()
     config = make_config("BPR", toy, "toy", sam_rho=0.5)
     with pytest.raises(ConfigError, match=f"sam_rho cannot be used with {model}: it grows trees"):
         get_trainer(ModelType.DECISIONTREE, model)(config, trees)
 
 
-def test_admmslim_keeps_its_own_key_rho(toy):
+def test_sam__leaves_admmslim_its_own_key_rho(toy):
     config = make_config("ADMMSLIM", toy, "toy")
     assert config["rho"] == 4000 and config["sam_rho"] == 0
     solutions = []
@@ -141,7 +141,7 @@ def test_admmslim_keeps_its_own_key_rho(toy):
     assert not np.array_equal(*solutions)
 
 
-def test_one_key_gives_any_model_sam_through_recboles_own_function(toy):
+def test_sam__is_one_key_of_run_recbole(toy):
     """Also: cross-entropy needs no word about negatives."""
     settings = {**FEW, "data_path": str(toy), "load_col": FEATURES["load_col"], "epochs": 3, "learning_rate": 0.05}
     scores = []

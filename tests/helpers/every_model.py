@@ -2,6 +2,7 @@
 
 import importlib.util
 import random
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ STAGES = {
     "S3Rec": [{"train_stage": stage} for stage in ("pretrain", "finetune")],
 }
 """Models that are trained in stages, or in more than one way: the settings of each."""
+
+USUAL = set("BPR BSARec CKE CL4SRec FM GRU4Rec LightGCN MultiVAE NCL RecVAE S3Rec SAMRec SASRec".split())
+"""One or two models of each kind; tests of every model are slow for the others."""
+
+
+def each_model(names: Iterable[str]) -> list:
+    """Models as a test's parameters, of which those that are not :data:`USUAL` are marked as slow."""
+    return [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 def settings_of(model: str) -> dict:

@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_leaves
 class Sizes(TorchDispatchMode):
     """Remembers the number of elements of the largest tensor that any operation returned, but for the known ones."""
 
-    def __init__(self, known=()):
+    def __init__(self, *known):
         super().__init__()
         self.known, self.largest = {tensor.data_ptr() for tensor in known}, 0
 

@@ -263,7 +263,7 @@ class TestSampledSoftmax:
                 torch.arange(1, 33),
                 torch.full((n_rows,), 1 / n_rows),
             )
-            with Sizes([table]) as sizes:
+            with Sizes(table) as sizes:
                 sampled_softmax(states, table, targets, negatives, frequencies, sparse=True).backward()
             largest.append(sizes.largest)
         assert largest[0] == largest[1] < 1_000

@@ -13,7 +13,7 @@ ITEMS = 12
 
 @pytest.mark.parametrize("model", OURS)
 @pytest.mark.parametrize("shuffled", [False, True])
-def test_cyclic_sequences_are_learnt_and_shuffled_ones_are_not(model, shuffled, tmp_path):
+def test_our_models__learn_circles_and_nothing_of_shuffled(model, shuffled, tmp_path):
     write_events(tmp_path, "circle", cyclic(users=100, items=ITEMS, shuffled=shuffled))
     settings = {"epochs": 10, "learning_rate": 0.01, "topk": [1], "valid_metric": "Hit@1"}
     config = make_config(model, tmp_path, "circle", **settings | OWN.get(model, {}))

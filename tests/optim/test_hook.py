@@ -450,7 +450,7 @@ def test_a_sparse_step_makes_nothing_of_the_size_of_the_table():
     for variant in ("sam", "asam", "gsam"):
         step = SAMStep(table, SAMSettings(RHO, variant))
         step.attach(optimizer)
-        with Sizes([table.weight]) as sizes:
+        with Sizes(table.weight) as sizes:
             optimizer.zero_grad()
             step.recorded(lambda rows: table(rows).square().sum())(rows).backward()
             optimizer.step()

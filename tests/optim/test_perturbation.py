@@ -255,7 +255,7 @@ def test_what_sparse_gradients_cost_does_not_grow_with_the_table(adaptive):
     untouched[rows] = False
     before = bits([table.weight])
     for row_radius in ({}, radius):
-        with Sizes([table.weight]) as sizes, worst_neighbour([table.weight], RHO, adaptive, ETA, row_radius):
+        with Sizes(table.weight) as sizes, worst_neighbour([table.weight], RHO, adaptive, ETA, row_radius):
             moved = table.weight.data_ptr()
             table.weight.data[5] = 3.0  # who writes into other rows keeps what he wrote
         assert 0 < sizes.largest <= 4 * len(rows)

@@ -152,7 +152,7 @@ class TestSparse:
         sparse_step(optimizer, embedding, [1, 2])  # makes the moments
         optimizer.zero_grad()
         loss_of(embedding, [3, 4, 4]).backward()
-        with Sizes([embedding.weight, *optimizer.state[embedding.weight].values()]) as sizes:
+        with Sizes(embedding.weight, *optimizer.state[embedding.weight].values()) as sizes:
             optimizer.step()
         assert sizes.largest == 2 * 8  # the two rows
 

@@ -412,6 +412,7 @@ def in_chromium(file, profile, *options):
     return run.stdout, [line for line in run.stderr.splitlines() if ":CONSOLE" in line]
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the page with")
 def test_a_browser_shows_every_figure_and_asks_nobody(page, text, drawn, tmp_path):
     shown, console = in_chromium(page, tmp_path / "profile")

@@ -77,6 +77,7 @@ def moments(draw, ticks):
     return mixed
 
 
+@pytest.mark.slow
 def test_thirty_kills(tmp_path, zygote):
     write_events(tmp_path / "data", "tiny", random_events())
     new = [*SETTINGS, f"--data_path={tmp_path / 'data'}"]

@@ -27,7 +27,7 @@ from recbole_samrec.cli.main import main
 from recbole_samrec.integration import registry
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, UserError
-from tests.helpers.every_model import settings_of, skip_without_package
+from tests.helpers.every_model import each_model, settings_of, skip_without_package
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import build, make_config, random_events, write_events
 
@@ -512,7 +512,7 @@ def first_rows(self, rows):
     return rows[:3], torch.cdist(rows, rows[:3]).argmin(1)
 
 
-@pytest.mark.parametrize("model", registry.model_names())
+@pytest.mark.parametrize("model", each_model(registry.model_names()))
 def test_every_model_comes_back(model, toy, monkeypatch):
     """What is trained, saved and loaded into a new model scores as before, to the last bit."""
     skip_without_package(model)

@@ -1,5 +1,7 @@
 """MovieLens' archives of the true layout and encoding give exactly the expected lines."""
 
+import zipfile
+
 import pytest
 
 from recbole_samrec.data.catalog import PUBLISHED, Counts

@@ -2,21 +2,28 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Processes that test side by side; each computes with one thread.
+WORKERS ?= 2
 
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
+PYTEST := .venv/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
 
-.PHONY: help run test tune bench lint wheel clean
+.PHONY: help run test test-all tune bench lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
-	@echo 'PYTHON=python3.11 picks another Python for .venv; ARGS="--epochs=5" goes to the program that the target runs.'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@echo 'PYTHON=python3.11 picks another Python for .venv; ARGS="--epochs=5" goes to the program that the target runs;'
+	@echo 'WORKERS=4 tests in four processes.'
 
 run: .venv/ready  ## Train SAMRec on ml-100k until it converges, and evaluate it.
 	.venv/bin/python run_recbole.py --model=SAMRec --dataset=ml-100k $(ARGS)
 
-test: .venv/ready-dev  ## Run the tests.
-	.venv/bin/python -m pytest $(ARGS)
+test: .venv/ready-dev  ## Run the tests that a change should pass before it is pushed, in some minutes.
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-all: .venv/ready-dev  ## Run all tests, the slow ones too.
+	$(PYTEST) $(ARGS)
 
 tune: .venv/ready  ## Search SAMRec's settings on ml-100k for some five minutes, to see what a search is.
 	.venv/bin/python -m recbole_samrec tune --model=SAMRec --dataset=ml-100k --trials=6 --grace=2 --epochs=9 \
@@ -25,15 +32,22 @@ tune: .venv/ready  ## Search SAMRec's settings on ml-100k for some five minutes,
 bench: .venv/ready  ## Measure speed and memory beside RecBole's; takes some forty minutes and can be resumed.
 	.venv/bin/python -m benchmarks.speed $(ARGS)
 
-lint: .venv/ready-dev  ## Check the style.
+lint: .venv/ready-dev  ## Check style, format, the direction of imports and types.
 	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/lint-imports --no-logo
+	.venv/bin/python -m mypy
+
+format: .venv/ready-dev  ## Format the code, and repair what ruff can repair.
+	.venv/bin/python -m ruff check --fix .
+	.venv/bin/python -m ruff format .
 
 wheel: .venv/ready  ## Build the wheel in dist/.
 	@rm -rf build  # what is left of an earlier build would go into the wheel
 	.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 
 clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoints stay.
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find recbole_samrec tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 
 # Each stamp is written last. Without it .venv is made anew: an interrupted pip leaves halves of packages that it

@@ -23,6 +23,9 @@ setup(
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     python_requires=f">={VERSION['PYTHON']}",
@@ -38,7 +41,7 @@ setup(
     # RecBole is required and yet not listed: recbole 1.2.1 asks for ray<=2.6.3, which no longer imports, so that a
     # resolver would refuse or install a broken stack. Install it with `pip install --no-deps recbole==1.2.1`.
     install_requires=[f"{name}>={oldest}" for name, oldest in VERSION["REQUIRES"].items()],
-    extras_require={"dev": ["pytest>=8", "ruff>=0.12"]},
+    extras_require={"dev": ["import-linter>=2.1", "mypy>=1.15", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"]},
     entry_points={"console_scripts": ["recbole-samrec=recbole_samrec.cli.main:main"]},
     zip_safe=False,
 )

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import recbole_samrec  # noqa: F401  mends RecBole
+from tests.helpers.every_model import write_everything
 
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for jobs in a shell's background, and all that they start
@@ -30,3 +31,19 @@ def own_folder(tmp_path, monkeypatch):
     for handler in [h for h in root.handlers if getattr(h, "of_a_run", False)]:
         root.removeHandler(handler)
         handler.close()
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory):
+    """The folder of a data set ``toy`` with everything that a model may ask for; nothing is written there."""
+    path = tmp_path_factory.mktemp("everything")
+    write_everything(path)
+    return path
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep the tests of a file in one process, which then makes what they share once, and all that start Ray in one."""
+    for item in items:
+        group = "ray" if item.get_closest_marker("ray") else item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -32,7 +32,7 @@ def request(folder, row, **changed):
 # What is counted ------------------------------------------------------------------------------------------------
 
 
-def test_products_of_an_epoch_are_those_that_torch_counts():
+def test_arithmetic__counts_the_products_that_torch_counts():
     """On full rows with a target everywhere; torch counts the whole square of attention."""
     rows, length, size, inner, heads, items = 3, 4, 8, 16, 2, 11
     work = Work(1, rows, rows * length, rows * length, *[rows * length * (length + 1) // 2] * 2)
@@ -52,7 +52,7 @@ def test_products_of_an_epoch_are_those_that_torch_counts():
     assert counted["items"] == 3 * 2 * rows * length * size * items
 
 
-def test_the_last_layer_is_counted_on_the_targets():
+def test_arithmetic__counts_the_last_layer_on_targets():
     shape = Shape(size=4, inner=8, heads=1, layers=1, items=5)
     work = Work(steps=1, rows=1, tokens=10, targets=3, pairs=55, target_pairs=27)
     flops = sum(one.flops for one in products(work, shape))
@@ -60,7 +60,7 @@ def test_the_last_layer_is_counted_on_the_targets():
     assert flops == 2 * (3 * (keys_and_values + rest) + 6 * 27 * 4 + 3 * 3 * 4 * 5)
 
 
-def test_work_is_that_of_the_windows():
+def test_arithmetic__counts_the_windows():
     loader = PackedBatches(np.arange(1, 14), np.array([0, 9, 11, 13]), length=4, batch_size=5)
     work, windows = Work.of(loader), loader.windows
     rows = [[n for n in windows.targets[a:b]] for a, b in zip(windows.bounds, windows.bounds[1:], strict=False)]
@@ -71,7 +71,7 @@ def test_work_is_that_of_the_windows():
     assert work.target_pairs == sum(map(sum, seen))
 
 
-def test_synthetic_sequences_are_whole():
+def test_synthetic__has_whole_sequences():
     items, offsets = sequences(5000, 100)
     lengths = np.diff(offsets)
     assert (offsets[0], offsets[-1], len(items)) == (0, 5000, 5000)
@@ -84,7 +84,7 @@ def test_synthetic_sequences_are_whole():
 # What is measured -----------------------------------------------------------------------------------------------
 
 
-def test_recboles_row_is_recboles_alone(tmp_path):
+def test_cases__has_recboles_own_alone(tmp_path):
     write_events(tmp_path, "tiny", random_events())
     trainer, (train_data, *_) = measure.build(request(tmp_path, cases.MAIN[cases.RECBOLE]))
     assert type(trainer).__module__ == "recbole.trainer.trainer" and type(trainer).__name__ == "Trainer"
@@ -93,7 +93,7 @@ def test_recboles_row_is_recboles_alone(tmp_path):
     assert type(train_data._dataset).__module__.startswith("recbole.")
 
 
-def test_an_epoch_is_measured_whole_or_estimated_from_a_sample(tmp_path, monkeypatch):
+def test_measure__takes_an_epoch_whole_or_from_a_sample(tmp_path, monkeypatch):
     monkeypatch.setattr(arithmetic, "SECONDS", 0)
     monkeypatch.setattr(measure, "PROFILED", 1)
     write_events(tmp_path, "tiny", random_events())
@@ -108,7 +108,7 @@ def test_an_epoch_is_measured_whole_or_estimated_from_a_sample(tmp_path, monkeyp
     json.dumps(whole)
 
 
-def test_steps_end_where_they_are_told_to(tmp_path):
+def test_measure__ends_after_so_many_steps(tmp_path):
     write_events(tmp_path, "tiny", random_events())
     trainer, (train_data, *_) = measure.build(request(tmp_path, cases.MAIN[cases.SASREC]))
     loader = measure.timed(train_data)
@@ -118,7 +118,7 @@ def test_steps_end_where_they_are_told_to(tmp_path):
     assert len(measure.steps_of(trainer, loader, None)) == len(taken) - 2 == len(train_data)
 
 
-def test_convergence_keeps_every_epoch(tmp_path):
+def test_measure__keeps_every_epoch_of_convergence(tmp_path):
     write_events(tmp_path, "tiny", random_events())
     asked = request(tmp_path, cases.CONVERGENCE[cases.SASREC], what="convergence")
     asked["settings"] |= {"epochs": 3, "topk": [10], "valid_metric": "NDCG@10"}
@@ -127,7 +127,7 @@ def test_convergence_keeps_every_epoch(tmp_path):
     assert found["seconds"] == sorted(found["seconds"])
 
 
-def test_growth_trains_on_arrays(tmp_path):
+def test_measure__trains_on_arrays_for_growth(tmp_path):
     asked = cases.growth_requests(1)[cases.growth_name("CE", cases.INTERACTIONS[0], cases.ITEMS[0])]
     asked |= {"interactions": 2000, "items": 50, "batches": 4}
     asked["settings"] |= SMALL | {"train_batch_size": 64, "checkpoint_dir": str(tmp_path)}
@@ -149,7 +149,7 @@ def test_growth_trains_on_arrays(tmp_path):
         (["aten::cat"], "rest"),
     ],
 )
-def test_operations_are_grouped_by_the_nearest_name(names, group):
+def test_breakdown__groups_operations_by_the_nearest_name(names, group):
     event = None
     for name in reversed(names):
         event = type("Event", (), {"name": name, "cpu_parent": event})()
@@ -159,7 +159,7 @@ def test_operations_are_grouped_by_the_nearest_name(names, group):
 # Records, plan and page -----------------------------------------------------------------------------------------
 
 
-def test_a_record_answers_the_very_same_request(tmp_path):
+def test_records__answer_the_very_same_request(tmp_path):
     records = Records(tmp_path / "bench")
     one = Measurement("epochs", "ml-100k", cases.RECBOLE, 1, {"threads": 2})
     assert records.find(one) is None
@@ -171,7 +171,7 @@ def test_a_record_answers_the_very_same_request(tmp_path):
 
 
 @pytest.mark.parametrize(("status", "said", "why"), [(1, "in f\nValueError: x", "ValueError: x"), (-9, "", "signal 9")])
-def test_what_failed_is_told_and_not_kept(status, said, why, tmp_path, monkeypatch):
+def test_records__keep_nothing_that_failed(status, said, why, tmp_path, monkeypatch):
     records, one = Records(tmp_path), Measurement("growth", "synthetic", "a", 1, {"threads": 1})
     ended = subprocess.CompletedProcess([], status, "", said)
     monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: ended)
@@ -180,7 +180,7 @@ def test_what_failed_is_told_and_not_kept(status, said, why, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize(("recbole", "asked"), [(True, "0"), (False, "1")])
-def test_recbole_alone_asks_for_no_large_pages(recbole, asked, tmp_path, monkeypatch):
+def test_measure__asks_for_no_large_pages_with_recbole(recbole, asked, tmp_path, monkeypatch):
     environments = []
     monkeypatch.setenv(LARGE_PAGES, "1")  # as importing this package sets it
     ended = subprocess.CompletedProcess([], 1, "", "ended")
@@ -189,13 +189,13 @@ def test_recbole_alone_asks_for_no_large_pages(recbole, asked, tmp_path, monkeyp
     assert [one[LARGE_PAGES] for one in environments] == [asked]
 
 
-def test_an_unknown_data_set_is_refused(capsys):
+def test_measure__refuses_an_unknown_data_set(capsys):
     with pytest.raises(SystemExit):
         speed.main(["--datasets", "ml-100k,ml-2m"])
     assert "ml-2m: choose among ml-100k, ml-1m, Amazon_Beauty" in capsys.readouterr().err
 
 
-def test_rows_take_turns_and_what_is_missing_is_left_out():
+def test_report__takes_turns_and_leaves_out_what_is_missing():
     results = Results(skipped={"ml-1m": "it is not there"})
     planned = list(speed.plan(["ml-100k", "ml-1m"], ["epochs"], 2, 1, results))
     assert [(m.row, m.repetition) for m in planned] == [(row, n) for n in (1, 2) for row in cases.MAIN]
@@ -219,7 +219,7 @@ def results_of(seconds, peaks):
     return results
 
 
-def test_targets_are_judged_by_medians():
+def test_report__judges_targets_by_medians():
     seconds = {cases.RECBOLE: [400.0, 450.0, 900.0], cases.SAMREC: [8.0, 9.0, 10.0], cases.SASREC: [5.0]}
     results = results_of(seconds, {cases.RECBOLE: 5000, cases.SAMREC: 400, cases.SASREC: 300})
     found = targets(results).set_index("target")
@@ -235,7 +235,7 @@ def test_targets_are_judged_by_medians():
     assert set(found["verdict"]) == {"met", "not met", "not measured"}
 
 
-def test_the_page_holds_command_machine_and_everything_that_was_left_out():
+def test_report__holds_command_machine_and_omissions():
     seconds = {cases.RECBOLE: [400.0], cases.SAMREC: [8.0], cases.SASREC: [5.0]}
     results = results_of(seconds, dict.fromkeys(cases.MAIN, 1000))
     results.add(Measurement("growth", "synthetic", "SSM, 10 x 10", 1, {}), {"failed": "out of memory"})
@@ -245,11 +245,11 @@ def test_the_page_holds_command_machine_and_everything_that_was_left_out():
     assert "## Training on ml-1m" in text
 
 
-def test_first_epoch_that_reaches_a_score():
+def test_report__finds_the_first_epoch_of_a_score():
     assert first_reaching([0.1, 0.3, 0.2, 0.4], 0.3) == 2
     assert first_reaching([0.1], 0.3) is None
 
 
-def test_markdown_of_a_frame():
+def test_report__writes_a_frame_as_markdown():
     frame = targets(Results()).head(1)[["target", "verdict"]]
     assert markdown(frame).splitlines()[:2] == ["| target | verdict |", "| --- | ---: |"]

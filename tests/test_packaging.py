@@ -65,12 +65,12 @@ def modules() -> set[str]:
     return {path.relative_to(ROOT).as_posix() for path in files}
 
 
-def test_the_wheel_holds_every_module_and_setting_and_nothing_else(wheel):
+def test_wheel__holds_modules_and_settings_and_no_more(wheel):
     files = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert files == modules() | {f"recbole_samrec/{name}" for name in settings()}
 
 
-def test_the_wheel_says_what_it_is(wheel):
+def test_wheel__says_what_it_is(wheel):
     info = f"recbole_samrec-{__version__}.dist-info"
     entry_points = wheel.read(f"{info}/entry_points.txt").decode().splitlines()
     assert "recbole-samrec = recbole_samrec.cli.main:main" in entry_points
@@ -81,14 +81,14 @@ def test_the_wheel_says_what_it_is(wheel):
     assert not re.search("^Requires-Dist: recbole", metadata, re.MULTILINE)
 
 
-def test_the_sdist_holds_what_it_takes_to_build_and_test(sdist):
+def test_sdist__holds_what_it_takes_to_build_and_test(sdist):
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
     house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", "requirements.lock", "requirements-dev.lock"}
     assert modules() | settings() | tests | house | {"run_recbole.py", "CITATION.cff", "CHANGELOG.md"} <= sdist
     assert not any(name.startswith("dataset/") for name in sdist)
 
 
-def test_the_lock_begins_with_torch_and_pins_everything():
+def test_locks__begin_with_torch_and_pin_everything():
     lock = requirements("requirements.lock")
     assert lock[0].name == "torch"
     for one in [*lock, *requirements("requirements-dev.lock")]:
@@ -96,21 +96,21 @@ def test_the_lock_begins_with_torch_and_pins_everything():
     assert "recbole" not in {one.name for one in lock}
 
 
-def test_the_lock_satisfies_what_setup_asks_for():
+def test_locks__satisfy_what_setup_asks_for():
     pins = {one.name: next(iter(one.specifier)).version for one in requirements("requirements.lock")}
     for name, oldest in REQUIRES.items():
         wanted = Requirement(f"{name}>={oldest}")
         assert wanted.specifier.contains(pins[wanted.name]), wanted
 
 
-def test_versions_agree():
+def test_versions__agree():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(r"^version: (\S+)$", citation, re.MULTILINE)[1] == __version__
     assert re.search(r"^## \[([\d.]+)\]", changelog, re.MULTILINE)[1] == __version__
 
 
-def test_no_file_names_a_registry_or_a_place_on_some_machine():
+def test_files__name_no_registry_and_no_place_on_a_machine():
     found = []
     for name in tracked():
         text = (ROOT / name).read_bytes().decode("utf-8", errors="ignore") if (ROOT / name).is_file() else ""

@@ -316,11 +316,13 @@ def _accumulated(
     """The weighted sum over chunks of a vector, added in double precision."""
     if not parameters:
         raise ValueError("there are no parameters to differentiate by")
-    total = None
+    total: Tensor | None = None
     for share, chunk in _shares(loss):
         vector = part(chunk)
         kind, vector = vector.dtype, vector.double() * share
         total = vector if total is None else total.add_(vector)
+    if total is None:
+        raise ValueError("the loss has no chunks")
     if not total.isfinite().all():
         raise FloatingPointError(f"the {name} is not finite; the weights or the loss hold an inf or a nan")
     return total.to(kind)

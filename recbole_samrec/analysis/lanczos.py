@@ -64,11 +64,12 @@ class Tridiagonal:
 
     def eigenvectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Its eigenvalues ``[m]``, ascending, and its eigenvectors in the columns ``[m, m]``."""
-        return eigh_tridiagonal(self.diagonal, self.beside)
+        values, vectors = eigh_tridiagonal(self.diagonal, self.beside)
+        return values, vectors
 
     def residuals(self) -> np.ndarray:
         """How far at most an eigenvalue of the large matrix is from each of its own ``[m]``."""
-        return self.left * np.abs(self.eigenvectors()[1][-1])
+        return np.asarray(self.left * np.abs(self.eigenvectors()[1][-1]))
 
     def shortened(self, steps: int) -> Tridiagonal:
         """That of the first steps; the whole one where nothing is left, as it is then exact."""
@@ -222,7 +223,7 @@ class _Search:
         """Whether there are k eigenvalues and none is smaller than what is left."""
         if len(self._values) < self._k:
             return False
-        return left <= np.sort(self._values)[-self._k] + self._tolerance * self._scale
+        return bool(left <= np.sort(self._values)[-self._k] + self._tolerance * self._scale)
 
     def _room(self) -> int:
         """Products that may be spent before those that :meth:`result` takes."""
@@ -234,7 +235,7 @@ class _Search:
 
     def _outside(self, vector: np.ndarray) -> np.ndarray:
         """The part of a vector that is orthogonal to the eigenvectors that were found."""
-        return vector - (self._vectors @ vector) @ self._vectors
+        return np.asarray(vector - (self._vectors @ vector) @ self._vectors)
 
     def _rest(self, vector: np.ndarray) -> np.ndarray:
         """The product with ``sign * H`` after what was found has been taken out."""
@@ -255,7 +256,7 @@ class _Search:
 
         def shifted(vector: np.ndarray) -> np.ndarray:
             inside = self._outside(vector)
-            return self._rest(vector) + shift * inside - shift * (vector - inside)
+            return np.asarray(self._rest(vector) + shift * inside - shift * (vector - inside))
 
         size = self._matrix.size
         restarts = 1 + (self._room() - _cycle(self._k)) // (subspace - k)

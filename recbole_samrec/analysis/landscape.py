@@ -9,8 +9,8 @@ One random direction, the loss along it, and the loss over a plane::
 A *loss* gives the loss of the weights as they are, of the same sample and without dropout at every call: a callable
 without arguments, or a :class:`recbole_samrec.analysis.hessian.ChunkedLoss`. *Parameters* are tensors by name, as
 :func:`recbole_samrec.optim.perturbation.select_parameters` gives them. A *direction* is one tensor for each
-parameter, in their order: random, an eigenvector, anything. Weights are written in place and come back bit for bit, also
-after an exception or Ctrl-C. At position 0 nothing is added, so the loss there is exactly that of the weights.
+parameter, in their order: random, an eigenvector, anything. Weights are written in place and come back bit for bit,
+also after an exception or Ctrl-C. At position 0 nothing is added, so the loss there is exactly that of the weights.
 No graph of gradients is kept.
 
 What a picture shows is a slice of very many dimensions: a minimum that looks flat in two random directions may be sharp
@@ -314,7 +314,8 @@ def _as_long_as(weight: Tensor, noise: Tensor, whole: bool) -> Tensor:
     shape = (1, -1) if whole else (len(weight), -1)
     rows, wanted = noise.reshape(shape), weight.to(noise.dtype).reshape(shape)
     drawn = rows.norm(dim=1, keepdim=True).clamp(min=torch.finfo(noise.dtype).tiny)  # a zero may be drawn
-    return (rows * (wanted.norm(dim=1, keepdim=True) / drawn)).reshape(weight.shape)
+    scaled: Tensor = rows * (wanted.norm(dim=1, keepdim=True) / drawn)
+    return scaled.reshape(weight.shape)
 
 
 def _without(direction: Direction, other: Direction) -> list[Tensor]:

@@ -59,12 +59,12 @@ class RandomRises:
     @property
     def worst(self) -> np.ndarray:
         """The largest rise at each radius ``[r]``."""
-        return self.rises.max(axis=1)
+        return np.asarray(self.rises.max(axis=1))
 
     @property
     def mean(self) -> np.ndarray:
         """The mean rise at each radius ``[r]``."""
-        return self.rises.mean(axis=1)
+        return np.asarray(self.rises.mean(axis=1))
 
     @property
     def standard_error(self) -> np.ndarray:
@@ -152,8 +152,8 @@ def slope(
         rises.append(_rise(loss, parameters, directions, start, rho, adaptive, 0.0))
         if progress is not None:
             progress(len(rises), len(steps))
-    norms = (float((vector.double() * unit).norm()) for unit in (1.0, _units(parameters, 0.0)))
-    return Slope(start, *norms, np.array(rises[: len(rhos)]), np.array(rises[len(rhos) :]))
+    norm, adaptive_norm = (float((vector.double() * unit).norm()) for unit in (1.0, _units(parameters, 0.0)))
+    return Slope(start, norm, adaptive_norm, np.array(rises[: len(rhos)]), np.array(rises[len(rhos) :]))
 
 
 def worst_of_random(
@@ -269,4 +269,5 @@ def _units(parameters: Sequence[Tensor], eta: float) -> Tensor:
 def _random_direction(parameters: Sequence[Tensor], generator: torch.Generator) -> Tensor:
     """A vector of length 1 in double precision, on the device of the first parameter."""
     direction = torch.randn(sum(p.numel() for p in parameters), generator=generator, dtype=torch.float64)
-    return (direction / direction.norm()).to(parameters[0].device)
+    length: Tensor = direction.norm()
+    return (direction / length).to(parameters[0].device)

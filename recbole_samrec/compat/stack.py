@@ -104,13 +104,14 @@ def lazy_ray(patch: Patcher) -> None:
     if "recbole.quick_start.quick_start" in sys.modules or "ray" in sys.modules:
         return
     stand_in = ModuleType("ray")
-    stand_in.tune = _LazyTune("ray.tune")
+    tune = _LazyTune("ray.tune")
+    vars(stand_in)["tune"] = tune
     sys.modules["ray"] = stand_in
     try:
         from recbole.quick_start import quick_start
     finally:
         del sys.modules["ray"]
-    patch(quick_start, "tune", stand_in.tune)
+    patch(quick_start, "tune", tune)
 
 
 class _LazyTune(ModuleType):
@@ -132,9 +133,7 @@ REFUSALS = (AssertionError, NotImplementedError)
 """How a model says that it does not score single pairs, or not all items."""
 
 
-def get_flops(
-    model: torch.nn.Module, dataset: Any, device: Any, logger: Any, transform: Callable, verbose: bool = False
-) -> int:
+def get_flops(model: Any, dataset: Any, device: Any, logger: Any, transform: Callable, verbose: bool = False) -> int:
     """Floating-point operations of scoring one interaction, as torch counts them; 0 where the model scores none.
 
     Args:

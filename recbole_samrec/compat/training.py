@@ -116,7 +116,7 @@ def init_logger(config: Any) -> None:
         handlers.append(logging.StreamHandler())
     for handler in handlers:
         handler.setLevel(level)
-        handler.of_a_run = True
+        handler.of_a_run = True  # type: ignore[attr-defined]  # known by it when the next run begins
         handler.setFormatter(_Plain("%(asctime)s %(levelname)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)
     root.setLevel(level)
@@ -224,6 +224,8 @@ def run_recboles(rank: int, *args: Any) -> None:
 
 class _Unpadded(torch.utils.data.distributed.DistributedSampler):
     """Every ``num_replicas``-th row, without the repeated ones that make shares equal."""
+
+    dataset: Any  # torch's own annotation has no length
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.rank, len(self.dataset), self.num_replicas))

@@ -207,8 +207,8 @@ class PackedBatches:
         return self._batches(plan_epoch(self.windows, self.batch_size, generator=generator, world=self.world))
 
     def _batches(self, plan: Plan) -> Iterator[Batch]:
-        rows = (plan.users, plan.starts, plan.lengths, plan.skips)
-        rows = [torch.from_numpy(column).to(self._items.device) for column in rows]
+        columns = (plan.users, plan.starts, plan.lengths, plan.skips)
+        rows = [torch.from_numpy(column).to(self._items.device) for column in columns]
         for step in plan.order:
             share = step * self.world + self.rank
             first, last = plan.bounds[share], plan.bounds[share + 1]

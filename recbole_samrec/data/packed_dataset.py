@@ -35,6 +35,8 @@ class PackedDataset(SequentialDataset):
         ConfigError: The data are benchmark files, or rows are to be transformed.
     """
 
+    inter_feat: Any
+
     def __init__(self, config: Any) -> None:
         if config["benchmark_filename"] is not None:
             raise ConfigError(

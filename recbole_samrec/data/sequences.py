@@ -95,7 +95,7 @@ def of_dataset(dataset: Any) -> Sequences:
         dataset: RecBole's data set, whose interactions are tensors, one row for each event.
     """
     users = dataset.inter_feat[dataset.uid_field].numpy()
-    order = np.argsort(users, kind="stable")
+    order: np.ndarray | slice = np.argsort(users, kind="stable")
     if dataset.time_field in dataset.inter_feat:
         dataset.sort(by=[dataset.uid_field, dataset.time_field])
         users, order = dataset.inter_feat[dataset.uid_field].numpy(), slice(None)
@@ -169,7 +169,13 @@ def _read(file: Path, dataset: Any) -> pd.DataFrame:
             raise DataError(f"{file} line 1 has no column {name}: it has {line[:100]!r}; name one user and one item")
     places = {name: place for name, place in places.items() if place is not None}
     quoting = csv.QUOTE_NONE if all(":" in cell for cell in header) else csv.QUOTE_MINIMAL
-    reading = {"sep": separator, "header": None, "skiprows": 1, "usecols": list(places.values()), "dtype": str}
+    reading: dict[str, Any] = {
+        "sep": separator,
+        "header": None,
+        "skiprows": 1,
+        "usecols": list(places.values()),
+        "dtype": str,
+    }
     reading |= {"keep_default_na": False, "na_values": [""], "quoting": quoting}
     try:
         with open_text(file) as text:

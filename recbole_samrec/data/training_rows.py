@@ -126,5 +126,6 @@ def _list_field(dataset: Any) -> str:
 def _on(
     device: torch.device | str, items: Tensor, starts: np.ndarray, ends: np.ndarray, targets: Tensor | None = None
 ) -> TrainingRows:
-    starts, ends = torch.from_numpy(starts), torch.from_numpy(ends)
-    return TrainingRows(*(part if part is None else part.to(device) for part in (items, starts, ends, targets)))
+    there = None if targets is None else targets.to(device)
+    places = (torch.from_numpy(starts).to(device), torch.from_numpy(ends).to(device))
+    return TrainingRows(items.to(device), *places, there)

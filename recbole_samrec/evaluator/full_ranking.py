@@ -9,7 +9,6 @@ import torch
 from recbole.evaluator.collector import Collector
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
-from torch import nn
 
 ALL_SCORES = ("rec.meanrank", "rec.score", "data.label")
 """What RecBole's collector makes of whole rows of scores, or of labels, and no list of the best items holds."""
@@ -109,7 +108,7 @@ def _within(part: slice, rows: torch.Tensor, items: torch.Tensor) -> tuple[torch
 
 
 def rows_at_once(
-    config: Any, model: nn.Module, n_items: int, inputs: Sequence[Any] = (), sorts_rows: bool = False
+    config: Any, model: AbstractRecommender, n_items: int, inputs: Sequence[Any] = (), sorts_rows: bool = False
 ) -> int:
     """The most rows whose scores, and what the model makes on the way to them, keep within ``eval_memory``.
 

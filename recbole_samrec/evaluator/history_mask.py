@@ -75,7 +75,9 @@ class HistoryMask:
             self._list = self._list_of(dataset)
             return
         events = [self._events(part) for part in earlier]
-        if self._sequential:  # rows hold targets; the first item of a user stands only in the list of his first row
+        if (
+            length is not None and self._sequential
+        ):  # rows hold targets; the first item of a user stands only in the list of his first row
             first_items = self._first_items([*earlier, dataset], length)
             before = [first_items, *events]
             events = [*before, self._events(dataset)]
@@ -102,8 +104,8 @@ class HistoryMask:
             else:  # the part for packed training
                 items.append(part.items_before(first))
         # With rows of one item, every row has length 1; a user's first is the earliest.
-        users, earliest = np.unique(np.concatenate(users), return_index=True)
-        return users, np.concatenate(items)[earliest]
+        known, earliest = np.unique(np.concatenate(users), return_index=True)
+        return known, np.concatenate(items)[earliest]
 
     def apply(self, scores: torch.Tensor, interaction: Any, positive_u: torch.Tensor, positive_i: torch.Tensor) -> None:
         """Hide the histories of the next batch in its scores, shape ``[B, items]``; targets always stay."""

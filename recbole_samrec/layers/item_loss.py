@@ -72,8 +72,16 @@ class ItemLoss:
         if self.frequencies is not None:
             self.frequencies = self.frequencies.to(states.device)
         drawn = losses.uniform_negatives(self.n_items, (self.n_negatives,), device=states.device)
-        options = {"sparse": items.sparse, "denominator": denominator, "fused": self.fused}
-        return losses.sampled_softmax(states, items.weight, targets, drawn, self.frequencies, **options)
+        return losses.sampled_softmax(
+            states,
+            items.weight,
+            targets,
+            drawn,
+            self.frequencies,
+            sparse=items.sparse,
+            denominator=denominator,
+            fused=self.fused,
+        )
 
     def _negative_scores(self, states: Tensor, items: nn.Embedding, targets: Tensor) -> Tensor:
         """Scores ``[n, k]`` of the negatives, which every target has of its own unless they are shared."""

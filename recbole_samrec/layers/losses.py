@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -126,7 +127,8 @@ def sampled_softmax(
         raise ValueError("sampled_softmax needs at least one uniform negative")
     n, n_items = len(targets), len(table) - 1
     candidates, place = torch.unique(torch.cat([targets, negatives]), return_inverse=True)
-    drawn, expected = place[n:], len(negatives) / n_items
+    drawn = place[n:]
+    expected: float | Tensor = len(negatives) / n_items
     if frequencies is not None:
         drawn, expected = place, expected + (n - 1) * frequencies[candidates]
     log_weights = torch.log(torch.bincount(drawn, minlength=len(candidates)).double() / expected)
@@ -272,8 +274,9 @@ def uniform_negatives(
     choices = n_rows - 1 - (targets is not None)
     if choices < 1:
         raise ValueError(f"a table of {n_rows} rows, row 0 for padding, has no item to draw as a negative")
-    if device is None and (targets is not None or generator is not None):
-        device = generator.device if targets is None else targets.device
+    if device is None:
+        source = generator if targets is None else targets
+        device = None if source is None else source.device
     drawn = torch.randint(1, choices + 1, tuple(shape), generator=generator, device=device)
     return drawn if targets is None else drawn + (drawn >= targets)
 
@@ -303,7 +306,9 @@ def _softmax_loss(
         return _plain(states, rows, targets, log_weights) * scale
     chunk = _chunk_rows(len(states), len(rows), chunk_elements, states.device)
     if torch.is_grad_enabled() and (states.requires_grad or rows.requires_grad):
-        return _Fused.apply(states, rows, targets, log_weights, scale, chunk)
+        arguments = (states, rows, targets, log_weights, scale, chunk)
+        loss: Tensor = _Fused.apply(*arguments)  # type: ignore[no-untyped-call]  # torch's, without types
+        return loss
     return _sweep(states, rows, targets, log_weights, scale, chunk, False, False)[0]
 
 
@@ -334,13 +339,21 @@ class _Fused(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, states, rows, targets, log_weights, scale, chunk):
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        rows: Tensor,
+        targets: Tensor,
+        log_weights: Tensor | None,
+        scale: float | Tensor,
+        chunk: int,
+    ) -> Tensor:
         loss, *gradients = _sweep(states, rows, targets, log_weights, scale, chunk, *ctx.needs_input_grad[:2])
         ctx.save_for_backward(*gradients)
         return loss
 
     @staticmethod
-    def backward(ctx, outer):
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():  # the gradients are constants to autograd: a curvature would silently miss a part
             raise RuntimeError(
                 "the fused loss can be differentiated only once: use fused=False to differentiate it again"
@@ -384,11 +397,11 @@ def _sweep(
             torch.mm(left[part], right.T, out=products[:size])
             losses[part], errors = _losses_and_errors(_into(logits[:size], products[:size]), own, log_weights)
             errors = _into(products[:size], errors)
-            if for_states:
+            if of_states is not None:
                 _add_product(of_states[part], errors, right, beta=0)
-            if for_rows:
+            if of_rows is not None:
                 _add_product(of_rows, errors.T, scaled[part], beta=1)
-        if for_states:
+        if of_states is not None:
             of_states = of_states[:wanted].mul_(scale)
         return losses[:wanted].sum() * scale, of_states, of_rows
 

@@ -63,7 +63,8 @@ def dropout(x: Tensor, p: float) -> Tensor:
     threshold = round(p * LEVELS)
     if x.device.type != "cpu" or not 0 < threshold < LEVELS or not x.is_floating_point():
         return F.dropout(x, p)
-    return _BulkDropout.apply(x, threshold)
+    dropped: Tensor = _BulkDropout.apply(x, threshold)  # type: ignore[no-untyped-call]  # torch's, without types
+    return dropped
 
 
 class Dropout(nn.Dropout):
@@ -136,7 +137,7 @@ def attention_without(padding: Tensor) -> Attention:
 
 
 def transformer_layer(
-    x: Tensor, layer: nn.Module, where: Tensor | None = None, attend: Attention = causal_attention
+    x: Tensor, layer: Any, where: Tensor | None = None, attend: Attention = causal_attention
 ) -> Tensor:
     """One layer of RecBole's Transformer, with the normalisation after each residual.
 
@@ -156,14 +157,15 @@ def transformer_layer(
     weight = torch.cat([part.weight for part in parts])
     bias = torch.cat([part.bias for part in parts])
     joint = F.linear(x, weight, bias).view(batch, length, 3, heads, size // heads)
-    context = attend(*joint.permute(2, 0, 3, 1, 4).unbind(0), attention.attn_dropout)
+    query, key, value = joint.permute(2, 0, 3, 1, 4).unbind(0)
+    context = attend(query, key, value, attention.attn_dropout)
     context = context.transpose(1, 2).reshape(batch, length, size)
     if where is not None:
         context, x = (part.reshape(-1, size).index_select(0, where) for part in (context, x))
     return _after_attention(x, context, layer)
 
 
-def transformer(x: Tensor, layers: Sequence[nn.Module], where: Tensor, attend: Attention = causal_attention) -> Tensor:
+def transformer(x: Tensor, layers: Sequence[Any], where: Tensor, attend: Attention = causal_attention) -> Tensor:
     """The last hidden states of a Transformer at the positions that are wanted.
 
     Args:
@@ -183,7 +185,7 @@ def transformer(x: Tensor, layers: Sequence[nn.Module], where: Tensor, attend: A
 
 
 def transformer_at_ends(
-    x: Tensor, layers: Sequence[nn.Module], lengths: Tensor, attend: Attention = causal_attention
+    x: Tensor, layers: Sequence[Any], lengths: Tensor, attend: Attention = causal_attention
 ) -> Tensor:
     """The last hidden states of a Transformer at the ends of rows.
 
@@ -204,7 +206,7 @@ def transformer_at_ends(
     return _after_attention(end, attention_of_one(end, x, beyond, layer.multi_head_attention), layer)
 
 
-def attention_of_one(asking: Tensor, x: Tensor, hidden: Tensor, attention: nn.Module) -> Tensor:
+def attention_of_one(asking: Tensor, x: Tensor, hidden: Tensor, attention: Any) -> Tensor:
     """What one position of each row gathers from its row, without a key or a value of any position.
 
     A score ``q (K x + k)`` is ``(K' q) x + q k``, and the sum of ``w (V x + v)`` over a row, with the weights ``w``, is
@@ -228,23 +230,26 @@ def attention_of_one(asking: Tensor, x: Tensor, hidden: Tensor, attention: nn.Mo
     scores = (query @ key).squeeze(2) @ x.transpose(1, 2) + constant
     weights = attention.attn_dropout(scores.masked_fill(hidden.unsqueeze(1), -math.inf).softmax(-1))
     gathered = ((weights @ x).unsqueeze(2) @ value.transpose(1, 2)).squeeze(2)
-    return (gathered + weights.sum(-1, True) * attention.value.bias.view(heads, -1)).reshape(batch, size)
+    context: Tensor = gathered + weights.sum(-1, True) * attention.value.bias.view(heads, -1)
+    return context.reshape(batch, size)
 
 
-def _after_attention(x: Tensor, context: Tensor, layer: nn.Module) -> Tensor:
+def _after_attention(x: Tensor, context: Tensor, layer: Any) -> Tensor:
     """The rest of a layer, position by position: both tensors ``[..., d]``, the result alike."""
     return feed_forward(attended(x, context, layer.multi_head_attention), layer.feed_forward)
 
 
-def attended(x: Tensor, context: Tensor, attention: nn.Module) -> Tensor:
+def attended(x: Tensor, context: Tensor, attention: Any) -> Tensor:
     """States ``[..., d]`` with what RecBole's ``MultiHeadAttention`` gathered for them, alike, mixed and added."""
-    return attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
+    states: Tensor = attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
+    return states
 
 
-def feed_forward(x: Tensor, forward: nn.Module) -> Tensor:
+def feed_forward(x: Tensor, forward: Any) -> Tensor:
     """RecBole's ``FeedForward`` of states ``[..., d]``, with torch's faster GELU."""
     inner = activation(forward)(forward.dense_1(x))
-    return forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)
+    states: Tensor = forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)
+    return states
 
 
 def in_groups_of_like_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, lengths: Tensor) -> Tensor:
@@ -270,7 +275,7 @@ def padded_rows(x: Tensor) -> Tensor:
     return F.pad(x, (0, 0) * (x.dim() - 1) + (0, -len(x) % KERNEL_ROWS))
 
 
-def activation(forward: nn.Module) -> Callable[[Tensor], Tensor]:
+def activation(forward: Any) -> Callable[[Tensor], Tensor]:
     """The activation of a feed-forward block; for RecBole's GELU torch's, the same function in one step."""
     function = forward.intermediate_act_fn
     return F.gelu if getattr(function, "__name__", "") == "gelu" else function

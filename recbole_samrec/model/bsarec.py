@@ -45,7 +45,7 @@ class BSARec(SASRec):
         rows = right_aligned(item_seq, item_seq_len, self.max_seq_length)
         x = self.dropout(self.LayerNorm(self.item_embedding(rows) + self.position_embedding.weight))
         padding = rows == 0
-        layers = list(zip(self.trm_encoder.layer, self.rescalers, strict=True))
+        layers: list[Any] = list(zip(self.trm_encoder.layer, self.rescalers, strict=True))
         for layer, rescaler in layers[:-1]:
             attended = masked_attention(x, layer.multi_head_attention, hidden_from(padding))
             x = fast.feed_forward(self._mixed(rescaler(x), attended), layer.feed_forward)
@@ -79,6 +79,8 @@ class FrequencyRescaler(nn.Module):
         dropout: Probability of dropout.
         eps: Added to the variance by the normalisation.
     """
+
+    waves: Tensor
 
     def __init__(self, length: int, size: int, cutoff: int, dropout: float, eps: float) -> None:
         super().__init__()
@@ -132,7 +134,7 @@ def hidden_from(padding: Tensor) -> Tensor:
     return ((later | padding.unsqueeze(1)) & ~padding.unsqueeze(2)).unsqueeze(1)
 
 
-def masked_attention(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor:
+def masked_attention(x: Tensor, attention: Any, hidden: Tensor) -> Tensor:
     """Self-attention of every position, with its residual and normalisation.
 
     Args:
@@ -153,7 +155,7 @@ def masked_attention(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor:
     return fast.attended(x, context, attention)
 
 
-def attention_of_last(x: Tensor, attention: nn.Module, hidden: Tensor) -> Tensor:
+def attention_of_last(x: Tensor, attention: Any, hidden: Tensor) -> Tensor:
     """What :func:`masked_attention` gives at the last position, without the keys and values of all positions.
 
     Args:

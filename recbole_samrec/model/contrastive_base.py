@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from torch import Tensor
@@ -17,8 +18,6 @@ class Contrastive(SAMRec):
     Whoever derives from it names the sequences (``rows``) and adds ``auxiliary_loss``.
     """
 
-    rows: TrainingRows
-
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.cl_weight, self.cl_temperature = config["cl_weight"], config["cl_temperature"]
@@ -26,9 +25,14 @@ class Contrastive(SAMRec):
         self.packed = config["training"] == "packed"
         self._dataset = dataset
 
+    @functools.cached_property
+    def rows(self) -> TrainingRows:
+        """The training sequences that are contrasted."""
+        raise NotImplementedError
+
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, Tensor]:
         """Both losses of a batch of RecBole's rows, one for each prefix."""
-        return super().calculate_loss(interaction), self.auxiliary_loss(interaction)
+        return self.next_item_loss(interaction), self.auxiliary_loss(interaction)
 
     def auxiliary_loss(self, batch: Any) -> Tensor:
         """The contrastive loss, times its weight; it does not depend on the batch."""

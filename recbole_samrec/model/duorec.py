@@ -42,10 +42,16 @@ class DuoRec(Contrastive):
         """The training sequences and their targets; made when first needed, since scoring does without them."""
         return of_targets(self._dataset, self.max_seq_length, self.item_embedding.weight.device)
 
+    @property
+    def _targets(self) -> Tensor:
+        targets = self.rows.targets
+        assert targets is not None, "rows of targets have targets"
+        return targets
+
     @functools.cached_property
     def same_target(self) -> SameLabel:
         """Finds training sequences by their targets."""
-        return SameLabel(self.rows.targets)
+        return SameLabel(self._targets)
 
     packed_states = packed_forward.of_transformer
 
@@ -56,4 +62,4 @@ class DuoRec(Contrastive):
         own = torch.randint(len(self.rows), (self.cl_batch,), device=self.rows.starts.device)
         pairs = torch.cat([own, self.same_target.another(own)])
         first, second = packed_forward.last_states(self, *self.rows_of(pairs)).chunk(2)
-        return self.contrast(first, second, labels=self.rows.targets[own])
+        return self.contrast(first, second, labels=self._targets[own])

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
-from torch import Tensor, nn
+from torch import Tensor
 
 from recbole_samrec.data.packed_loader import BATCH_TARGETS
 from recbole_samrec.layers import transformer as fast
@@ -35,7 +35,7 @@ REASONS = {
 """Why some models may not be packed."""
 
 
-def of_transformer(model: nn.Module, item_seq: Tensor, where: Tensor) -> Tensor:
+def of_transformer(model: Any, item_seq: Tensor, where: Tensor) -> Tensor:
     """States of RecBole's SASRec, and of S3Rec when it is fine-tuned: items and positions through causal layers.
 
     Args:
@@ -50,14 +50,14 @@ def of_transformer(model: nn.Module, item_seq: Tensor, where: Tensor) -> Tensor:
     return fast.transformer(hidden, model.trm_encoder.layer, where)
 
 
-def embedded(model: nn.Module, vectors: Tensor) -> Tensor:
+def embedded(model: Any, vectors: Tensor) -> Tensor:
     """What goes into the first layer of RecBole's SASRec and S3Rec, of rows of items' vectors; both ``[B, L, d]``."""
     positions = model.position_embedding.weight[: vectors.size(1)]
     return model.dropout(model.LayerNorm(vectors + positions))
 
 
 def ends_of_transformer(
-    model: nn.Module, item_seq: Tensor, lengths: Tensor, vectors_of: Callable[[Tensor], Tensor] | None = None
+    model: Any, item_seq: Tensor, lengths: Tensor, vectors_of: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:
     """States at the ends of rows as those of :func:`of_transformer`, without what they do not depend on.
 
@@ -78,13 +78,13 @@ def ends_of_transformer(
     return fast.in_groups_of_like_length(states, item_seq, lengths)
 
 
-def of_gru(model: nn.Module, item_seq: Tensor, where: Tensor) -> Tensor:
+def of_gru(model: Any, item_seq: Tensor, where: Tensor) -> Tensor:
     """States of RecBole's GRU4Rec; arguments and result as in :func:`of_transformer`."""
     hidden, _ = model.gru_layers(model.emb_dropout(model.item_embedding(item_seq)))
     return model.dense(hidden.reshape(-1, hidden.size(-1)).index_select(0, where))
 
 
-RECBOLES: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {
+RECBOLES: dict[str, Callable[[Any, Tensor, Tensor], Tensor]] = {
     "SASRec": of_transformer,
     "S3Rec": of_transformer,
     "GRU4Rec": of_gru,
@@ -120,7 +120,7 @@ def require_packable(model_class: type, config: Any = None) -> None:
         raise ConfigError(f"training=packed cannot be used with {name}: {reason}; use training=prefix")
 
 
-def packed_states(model: nn.Module, item_seq: Tensor, where: Tensor) -> Tensor:
+def packed_states(model: Any, item_seq: Tensor, where: Tensor) -> Tensor:
     """States of a model that may be packed, at the positions that are wanted.
 
     Args:
@@ -134,11 +134,11 @@ def packed_states(model: nn.Module, item_seq: Tensor, where: Tensor) -> Tensor:
     return _states_of(model)(model, item_seq, where)
 
 
-def _states_of(model: nn.Module) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+def _states_of(model: Any) -> Callable[[Any, Tensor, Tensor], Tensor]:
     return vars(type(model)).get("packed_states") or RECBOLES[type(model).__name__]
 
 
-def last_states(model: nn.Module, item_seq: Tensor, lengths: Tensor) -> Tensor:
+def last_states(model: Any, item_seq: Tensor, lengths: Tensor) -> Tensor:
     """States at the ends of rows.
 
     Args:
@@ -160,7 +160,7 @@ def ends(lengths: Tensor, width: int) -> Tensor:
     return torch.arange(len(lengths), device=lengths.device) * width + lengths - 1
 
 
-def scores(model: nn.Module, item_seq: Tensor, lengths: Tensor) -> Tensor:
+def scores(model: Any, item_seq: Tensor, lengths: Tensor) -> Tensor:
     """Scores ``[B, items]`` of all items after the ends of rows; arguments as in :func:`last_states`.
 
     They are those of the model's ``full_sort_predict``, computed faster.
@@ -168,12 +168,12 @@ def scores(model: nn.Module, item_seq: Tensor, lengths: Tensor) -> Tensor:
     return last_states(model, item_seq, lengths) @ model.item_embedding.weight[: number_of_items(model)].T
 
 
-def number_of_items(model: nn.Module) -> int:
+def number_of_items(model: Any) -> int:
     """Rows of the item table that are items, the padding item among them; the last of S3Rec's is its mask."""
     return model.item_embedding.num_embeddings - (type(model).__name__ == "S3Rec")
 
 
-def packed_loss(model: nn.Module, config: Any, fused: bool = True) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
+def packed_loss(model: Any, config: Any, fused: bool = True) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
     """The training loss of a model's packed batches, the mean over the batch's targets.
 
     Args:
@@ -200,7 +200,7 @@ def packed_loss(model: nn.Module, config: Any, fused: bool = True) -> Callable[[
 
 
 def _losses(
-    model: nn.Module, config: Any, fused: bool
+    model: Any, config: Any, fused: bool
 ) -> tuple[ItemLoss, Callable[[Tensor, Any], Tensor | tuple[Tensor, Tensor]]]:
     """A model's loss of states and targets, and what puts its auxiliary loss beside it, if it has one."""
     item_loss = getattr(model, "item_loss", None) or ItemLoss(config, number_of_items(model))
@@ -215,7 +215,7 @@ def _losses(
     return item_loss, with_auxiliary
 
 
-def prefix_loss(model: nn.Module, config: Any, fused: bool = True) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
+def prefix_loss(model: Any, config: Any, fused: bool = True) -> Callable[[Any], Tensor | tuple[Tensor, Tensor]]:
     """The training loss of RecBole's rows, one for each prefix, of a model that may be packed.
 
     It is the model's ``calculate_loss``, up to rounding, on rows cut to the longest of the batch, of which the last
@@ -243,7 +243,7 @@ def prefix_loss(model: nn.Module, config: Any, fused: bool = True) -> Callable[[
     return loss_of
 
 
-def cut_to_longest(model: nn.Module, batch: Any) -> Any:
+def cut_to_longest(model: Any, batch: Any) -> Any:
     """A batch of RecBole's rows without the columns in which all of them are padded.
 
     Args:

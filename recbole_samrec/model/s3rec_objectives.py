@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from recbole_samrec.layers import transformer as fast
 from recbole_samrec.model.packed_forward import embedded
@@ -17,7 +17,7 @@ OBJECTIVES = ("aap", "mip", "map", "sp")
 """Associated attributes, masked items, masked attributes, segments; each weighs ``<name>_weight`` in the sum."""
 
 
-def pretraining_loss(model: nn.Module) -> Callable[[Any], Tensor]:
+def pretraining_loss(model: Any) -> Callable[[Any], Tensor]:
     """The loss that our pre-training of S3Rec (2008.07873) lowers, a mean over the batch's rows.
 
     Layers, objectives, weights and bidirectional attention are those of RecBole's S3Rec, which takes the pre-trained
@@ -51,7 +51,7 @@ def pretraining_loss(model: nn.Module) -> Callable[[Any], Tensor]:
     return loss_of
 
 
-def attribute_table(model: nn.Module) -> Tensor:
+def attribute_table(model: Any) -> Tensor:
     """Which item has which attribute, shape ``[items, attributes]``, of zeros and ones.
 
     Args:
@@ -63,7 +63,7 @@ def attribute_table(model: nn.Module) -> Tensor:
     return table.scatter_(1, ids.cpu(), 1)[:, 1:].to(model.item_embedding.weight.device)
 
 
-def objectives(model: nn.Module, batch: Any, attributes: Tensor) -> tuple[Tensor, ...]:
+def objectives(model: Any, batch: Any, attributes: Tensor) -> tuple[Tensor, ...]:
     """The four objectives, each a sum over the batch, in the order of :data:`OBJECTIVES`.
 
     With ``F`` the states of the masked rows, ``f(x, y)`` the logistic function of ``x W y`` with an objective's own
@@ -95,7 +95,7 @@ def objectives(model: nn.Module, batch: Any, attributes: Tensor) -> tuple[Tensor
     )
 
 
-def _of_segments(model: nn.Module, batch: Any) -> Tensor:
+def _of_segments(model: Any, batch: Any) -> Tensor:
     usable = batch["usable"]
     rows = torch.cat([batch[name][usable] for name in ("context", "segment", "other")])
     lengths = batch["lengths"][usable].repeat(3)
@@ -105,7 +105,7 @@ def _of_segments(model: nn.Module, batch: Any) -> Tensor:
     return -F.logsigmoid(mine - theirs).sum()
 
 
-def states_of(model: nn.Module, rows: Tensor, where: Tensor) -> Tensor:
+def states_of(model: Any, rows: Tensor, where: Tensor) -> Tensor:
     """States of left-aligned rows ``[B, L]`` with attention to both sides, at positions ``[n]`` of the flattened rows.
 
     They are those of RecBole's ``forward(rows, bidirectional=True)``, computed faster.
@@ -114,12 +114,12 @@ def states_of(model: nn.Module, rows: Tensor, where: Tensor) -> Tensor:
     return fast.transformer(hidden, model.trm_encoder.layer, where, fast.attention_without(rows == 0))
 
 
-def ends_of(model: nn.Module, rows: Tensor, lengths: Tensor) -> Tensor:
+def ends_of(model: Any, rows: Tensor, lengths: Tensor) -> Tensor:
     """States as :func:`states_of` at the ends of rows ``[B, L]`` of so many items ``[B]``."""
     hidden = embedded(model, model.item_embedding(rows))
     return fast.transformer_at_ends(hidden, model.trm_encoder.layer, lengths, fast.attention_without(rows == 0))
 
 
-def _of_attributes(model: nn.Module, states: Tensor, attributes: Tensor) -> Tensor:
+def _of_attributes(model: Any, states: Tensor, attributes: Tensor) -> Tensor:
     scores = states @ model.feature_embedding.weight.T
     return F.binary_cross_entropy_with_logits(scores, attributes.to(scores.dtype), reduction="sum")

@@ -43,8 +43,12 @@ class SAMRec(SASRec):
         """Scores of all items after each row, shape ``[B, items]``; SASRec's, without computing what is not asked."""
         return packed_forward.scores(self, interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
 
-    def calculate_loss(self, interaction: Any) -> Tensor:
-        """The loss of a batch of RecBole's rows, one for each prefix."""
+    def calculate_loss(self, interaction: Any) -> Tensor | tuple[Tensor, Tensor]:
+        """The loss of a batch of RecBole's samples, one for each prefix; several where a model has several."""
+        return self.next_item_loss(interaction)
+
+    def next_item_loss(self, interaction: Any) -> Tensor:
+        """The loss of the next items alone."""
         if self.loss_type not in SAMPLED:
             return super().calculate_loss(interaction)
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def main(arguments: argparse.Namespace, config: Any, weights: Path, console: Con
     return 0
 
 
-def _watched(parts: Sequence[Any], console: Console) -> Iterator[Any]:
+def _watched(parts: Sequence[Any], console: Console) -> Iterable[Any]:
     return track(parts, "recommending", console=console, transient=True)
 
 
@@ -166,7 +166,7 @@ class Recommender:
         sequences: Sequences,
         k: int,
         mask_history: bool = False,
-        watch: Callable[[Sequence[Any]], Iterator[Any]] = iter,
+        watch: Callable[[Sequence[Any]], Iterable[Any]] = iter,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The best items for each sequence, scored in parts of about equal length that keep within ``eval_memory``.
 

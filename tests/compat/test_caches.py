@@ -52,7 +52,7 @@ def exploded(tmp_path):
 # Trust: `open_only_trusted_caches`
 
 
-def test_an_untrusted_data_set_is_ignored(tmp_path, bomb, caplog):
+def test_cached_dataset__untrusted_is_ignored(tmp_path, bomb, caplog):
     path = bomb(DATASET)
     dataset = create_dataset(config(tmp_path, FILES, **SASREC))
     assert not exploded(tmp_path) and dataset.item_num == 7
@@ -60,7 +60,7 @@ def test_an_untrusted_data_set_is_ignored(tmp_path, bomb, caplog):
     assert str(path) in message and "--trust_checkpoint=True" in message
 
 
-def test_untrusted_loaders_are_ignored(tmp_path, bomb, caplog):
+def test_cached_loaders__untrusted_are_ignored(tmp_path, bomb, caplog):
     path = bomb(LOADERS)
     settings = config(tmp_path, FILES, **SASREC)
     train, _, _ = data_preparation(settings, create_dataset(settings))
@@ -69,7 +69,7 @@ def test_untrusted_loaders_are_ignored(tmp_path, bomb, caplog):
     assert str(path) in message and "--trust_checkpoint=True" in message
 
 
-def test_an_untrusted_data_set_that_was_asked_for_is_an_error(tmp_path, bomb):
+def test_cached_dataset__untrusted_but_asked_for_is_an_error(tmp_path, bomb):
     path = bomb("mine.pth")
     settings = config(tmp_path, FILES, dataset_save_path=str(path), **SASREC)
     with pytest.raises(CheckpointError, match=r"dataset_save_path: .*mine.pth is a pickle.*--trust_checkpoint=True"):
@@ -77,7 +77,7 @@ def test_an_untrusted_data_set_that_was_asked_for_is_an_error(tmp_path, bomb):
     assert not exploded(tmp_path)
 
 
-def test_untrusted_loaders_that_were_asked_for_are_an_error(tmp_path, bomb):
+def test_cached_loaders__untrusted_but_asked_for_are_an_error(tmp_path, bomb):
     path = bomb("mine.pth")
     settings = config(tmp_path, FILES, dataloaders_save_path=str(path), **SASREC)
     dataset = create_dataset(settings)
@@ -86,21 +86,21 @@ def test_untrusted_loaders_that_were_asked_for_are_an_error(tmp_path, bomb):
     assert not exploded(tmp_path)
 
 
-def test_a_cache_without_description_is_not_opened_even_if_trusted(tmp_path, bomb, caplog):
+def test_cache__without_description_stays_closed_even_if_trusted(tmp_path, bomb, caplog):
     path = bomb(DATASET)
     create_dataset(config(tmp_path, FILES, **TRUSTED))
     assert not exploded(tmp_path) and f"{path}.json is missing or damaged" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": 5, "files": {}}', '{"settings": {}, "files": []}'])
-def test_a_damaged_description(tmp_path, bomb, caplog, content):
+def test_cache__with_damaged_description_is_not_used(tmp_path, bomb, caplog, content):
     path = bomb(DATASET)
     (tmp_path / "saved" / f"{DATASET}.json").write_text(content)
     create_dataset(config(tmp_path, FILES, **TRUSTED))
     assert not exploded(tmp_path) and f"Ignored {path}" in caplog.text
 
 
-def test_the_bomb_goes_off_without_the_mend(tmp_path, bomb):
+def test_cache__runs_code_without_the_patch(tmp_path, bomb):
     bomb(DATASET)
     settings = config(tmp_path, FILES, **SASREC)
     with without("open_only_trusted_caches"), pytest.raises(AttributeError):
@@ -117,7 +117,7 @@ def save(tmp_path, **settings):
     return data_preparation(saving, create_dataset(saving))
 
 
-def test_a_trusted_data_set_is_used(tmp_path, caplog):
+def test_cached_dataset__trusted_is_used(tmp_path, caplog):
     save(tmp_path)
     caplog.set_level("INFO")
     dataset = create_dataset(config(tmp_path, FILES, **TRUSTED))
@@ -125,7 +125,7 @@ def test_a_trusted_data_set_is_used(tmp_path, caplog):
     assert tokens(dataset.build()[2], "item_id") == ["i5"] * 3
 
 
-def test_a_trusted_data_set_that_was_asked_for_is_used(tmp_path, caplog):
+def test_cached_dataset__trusted_and_asked_for_is_used(tmp_path, caplog):
     save(tmp_path)
     caplog.set_level("INFO")
     create_dataset(config(tmp_path, FILES, dataset_save_path=str(tmp_path / "saved" / DATASET), **TRUSTED))
@@ -141,14 +141,14 @@ def test_a_trusted_data_set_that_was_asked_for_is_used(tmp_path, caplog):
         (FILES, {"numerical_features": ["timestamp"]}, "have changed since: numerical_features"),
     ],
 )
-def test_a_data_set_that_no_longer_fits_is_made_anew(tmp_path, caplog, files, settings, reason):
+def test_cached_dataset__is_made_again_when_it_no_longer_fits(tmp_path, caplog, files, settings, reason):
     save(tmp_path)
     dataset = create_dataset(config(tmp_path, files, **TRUSTED | settings))
     assert reason in caplog.text and f"Ignored {tmp_path / 'saved' / DATASET}" in caplog.text
     assert set(dataset.field2id_token["item_id"][1:]) <= {row.split("\t")[1] for row in files["inter"].split("\n")[:-1]}
 
 
-def test_another_folder_with_the_same_files_fits(tmp_path, caplog):
+def test_cached_dataset__fits_files_in_another_folder(tmp_path, caplog):
     save(tmp_path)
     elsewhere = config(tmp_path / "elsewhere", FILES, **TRUSTED | {"checkpoint_dir": str(tmp_path / "saved")})
     caplog.set_level("INFO")
@@ -156,14 +156,14 @@ def test_another_folder_with_the_same_files_fits(tmp_path, caplog):
     assert "Load filtered dataset from" in caplog.text
 
 
-def test_a_cache_cannot_be_checked_without_the_mend(tmp_path, caplog):
+def test_cached_dataset__cannot_be_checked_without_the_patch(tmp_path, caplog):
     with without("describe_saved_caches"):
         save(tmp_path)
     create_dataset(config(tmp_path, FILES, **TRUSTED))
     assert "it cannot be checked" in caplog.text
 
 
-def test_loaders_that_no_longer_fit_are_made_anew(tmp_path, caplog):
+def test_cached_loaders__are_made_again_when_they_no_longer_fit(tmp_path, caplog):
     save(tmp_path)
     settings = config(tmp_path, OTHER, **TRUSTED)
     _, _, test = data_preparation(settings, create_dataset(settings))
@@ -171,7 +171,7 @@ def test_loaders_that_no_longer_fit_are_made_anew(tmp_path, caplog):
     assert tokens(test.dataset, "item_id") == ["j5"] * 3
 
 
-def test_saving_loaders_leaves_them_their_generators(tmp_path):
+def test_cached_loaders__keep_their_generators_when_saved(tmp_path):
     train, _, _ = save(tmp_path)
     assert train.generator is not None and train.sampler.generator is train.generator
     with without("describe_saved_caches"):
@@ -188,14 +188,14 @@ def batch_sizes(tmp_path, **settings):
     return [len(batch) for batch in train], [len(batch[0]) for batch in valid]
 
 
-def test_loaders_from_a_cache_take_the_new_batch_size(tmp_path, caplog):
+def test_cached_loaders__take_the_new_batch_size(tmp_path, caplog):
     save(tmp_path, train_batch_size=4, eval_batch_size=3)
     caplog.set_level("INFO")
     assert batch_sizes(tmp_path, train_batch_size=5, eval_batch_size=2) == ([5, 4], [2, 1])
     assert "Load split dataloaders from" in caplog.text
 
 
-def test_loaders_keep_the_old_batch_size_without_the_mend(tmp_path):
+def test_cached_loaders__keep_the_old_size_without_the_patch(tmp_path):
     save(tmp_path, train_batch_size=4, eval_batch_size=3)
     with without("renew_batch_size"):
         assert batch_sizes(tmp_path, train_batch_size=5, eval_batch_size=2) == ([4, 4, 1], [3])

@@ -11,14 +11,14 @@ APPLIED = {one.name: one for one in compat.applied()}
 ONLY_AT_IMPORT = {"lazy_ray"}  # Ray is imported with RecBole or not at all
 
 
-def test_no_two_mends_patch_the_same_thing():
+def test_patches__change_no_attribute_twice():
     """Else taking one out, and putting it back, would take the other one out for good."""
     patched = [(id(owner), name) for one in APPLIED.values() for owner, name, _, _ in one.patcher.patches]
     twice = {name for owner, name in patched if patched.count((owner, name)) > 1}
     assert not twice
 
 
-def test_a_mend_that_is_taken_out_comes_back_as_it_was():
+def test_patches__come_back_as_they_were_taken_out():
     """Also where the plug-in has put something around it, which must not be lost."""
     for name, one in APPLIED.items():
         before = [vars(owner)[attribute] for owner, attribute, *_ in one.patcher.patches]
@@ -28,14 +28,14 @@ def test_a_mend_that_is_taken_out_comes_back_as_it_was():
         assert all(now is then for now, then in zip(after, before, strict=True)), name
 
 
-def test_a_mend_that_was_not_needed_cannot_be_taken_out(monkeypatch):
+def test_patches__cannot_be_taken_out_if_not_needed(monkeypatch):
     monkeypatch.setitem(compat.MENDS, "idle", compat.Mend("idle", "", "", False, lambda patch: None))
     with pytest.raises(LookupError, match="'idle' was not needed"), compat.without("idle"):
         pass
 
 
 @pytest.mark.parametrize("name", compat.MENDS)
-def test_every_mend_says_what_it_mends_and_is_taken_out_by_some_test(name):
+def test_patches__are_described_and_taken_out_by_a_test(name):
     one = compat.MENDS[name]
     assert one.where and one.defect
     if name not in ONLY_AT_IMPORT:

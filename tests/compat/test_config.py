@@ -53,14 +53,14 @@ PLAIN = [
 
 @NO_WARNING
 @pytest.mark.parametrize("text", PLAIN)
-def test_settings_read_the_same_as_with_eval(text):
+def test_literal_settings__read_as_eval_reads_them(text):
     value = settings(some_setting=text)["some_setting"]
     with without("literal_strings"):
         theirs = settings(some_setting=text)["some_setting"]
     assert value == theirs and type(value) is type(theirs)
 
 
-def test_strings_do_not_run(tmp_path):
+def test_literal_settings__run_no_string(tmp_path):
     crater = tmp_path / "crater"
     bomb = f"open({str(crater)!r}, 'w')"
     calls = (bomb, f"[{bomb}]", f"{{1: {bomb}}}", "__import__('os').getcwd()", "().__class__")
@@ -72,13 +72,13 @@ def test_strings_do_not_run(tmp_path):
     assert crater.exists()
 
 
-def test_the_dictionary_that_was_given_stays_as_it_is():
+def test_literal_settings__leave_the_given_dictionary_alone():
     given = {"topk": "[1, 2]"}
     assert Config(model="BPR", dataset="tiny", config_dict=given)["topk"] == [1, 2]
     assert given == {"topk": "[1, 2]"}
 
 
-def test_typed_settings_are_not_read_again():
+def test_literal_settings__are_not_read_twice():
     assert Config(model="BPR", dataset="tiny", config_dict=Typed({"note": "[1]"}))["note"] == "[1]"
 
 
@@ -96,7 +96,7 @@ def search_space(tmp_path, monkeypatch):
     return read
 
 
-def test_choices_of_a_search_are_read_and_not_run(search_space, tmp_path):
+def test_literal_choices__are_read_and_not_run(search_space, tmp_path):
     text = "learning_rate choice [0.01, 1e-3]\nhidden choice ['[64,32]', '[8]']\ndropout uniform 0.0,0.5\n"
     expected = {"learning_rate": [0.01, 0.001], "hidden": ["[64,32]", "[8]"], "dropout": (0.0, 0.5)}
     assert search_space(text) == expected
@@ -119,7 +119,7 @@ DAGFM = {"metrics": ["AUC"], "valid_metric": "AUC", "eval_args": {"split": {"RS"
 DAGFM |= {"load_col": None, "threshold": {"timestamp": 5}, "phase": "teacher_training"}
 
 
-def test_only_a_network_can_be_the_teacher(events):
+def test_named_teacher__must_be_a_network(events):
     build(make_config("KD_DAGFM", events, **DAGFM))
     bomb = f"(lambda config: open({str(events / 'crater')!r}, 'w'))"
     for wrong in (bomb, "NoSuch", "torch", "getattr"):
@@ -136,7 +136,7 @@ def test_only_a_network_can_be_the_teacher(events):
 NUMBERS = "{a: 1e-3, b: 1E5, c: .5, d: -1.5e+3, e: 10, f: 1_000.5, g: [1e-3, x], h: True, i: ~, j: -.inf, k: 'e5'}\n"
 
 
-def test_yaml_files_read_the_same_and_other_programs_too(tmp_path):
+def test_own_yaml_loader__reads_as_before_for_all_programs(tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text(NUMBERS)
     ours = Config(model="BPR", dataset="tiny", config_file_list=[str(file)]).file_config_dict
@@ -151,7 +151,7 @@ def test_yaml_files_read_the_same_and_other_programs_too(tmp_path):
     assert ours == theirs and ours["a"] == 0.001 and ours["g"] == [0.001, "x"]
 
 
-def test_yaml_files_do_not_run(tmp_path):
+def test_own_yaml_loader__runs_nothing(tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text(f"a: !!python/object/apply:os.mkdir ['{tmp_path / 'crater'}']\n")
     with pytest.raises(yaml.YAMLError):
@@ -175,13 +175,13 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("argv", OTHERS, ids=lambda argv: os.path.basename(argv[0]) or "none")
-def test_command_lines_of_others_are_no_configuration(argv, command_line):
+def test_own_command_line__ignores_those_of_other_programs(argv, command_line):
     command_line(*argv)
     config = Config(model="BPR", dataset="tiny")
     assert config["learning_rate"] == 0.001 and config.cmd_config_dict == {}
 
 
-def test_the_command_line_of_a_script_is_configuration(command_line, monkeypatch):
+def test_own_command_line__configures_a_script(command_line, monkeypatch):
     monkeypatch.setattr(sys.modules["__main__"], "__package__", None)  # not run as python -m pytest
     command_line("train.py", "--learning_rate=0.1", "--hidden=[1, 2]", "positional")
     config = Config(model="BPR", dataset="tiny")
@@ -209,7 +209,7 @@ def visible(**values):
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
-def test_the_choice_of_a_user_or_a_scheduler_is_left_alone(no_choice_yet, monkeypatch):
+def test_gpu_choice__leaves_that_of_user_or_scheduler_alone(no_choice_yet, monkeypatch):
     for chosen in ("3", "", "GPU-1234"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
         assert visible(gpu_id="0") == chosen
@@ -217,13 +217,13 @@ def test_the_choice_of_a_user_or_a_scheduler_is_left_alone(no_choice_yet, monkey
         assert visible(gpu_id="0") == "0"
 
 
-def test_gpu_id_chooses_where_nobody_else_has_and_can_choose_again(no_choice_yet):
+def test_gpu_choice__follows_gpu_id_where_nobody_else_chose(no_choice_yet):
     assert visible(gpu_id=1) == "1"
     assert visible(gpu_id="0,2") == "0,2"
     assert visible(gpu_id=(1, 3)) == "1,3"
 
 
-def test_gpus_are_used_where_they_are_and_wanted(no_choice_yet, monkeypatch):
+def test_gpu_choice__uses_gpus_that_are_there_and_wanted(no_choice_yet, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert settings(device=None, gpu_id="0")["device"] == torch.device("cuda")
     for unwanted in ({"use_gpu": False}, {"use_gpu": "False"}, {"gpu_id": ""}):
@@ -235,7 +235,7 @@ def test_gpus_are_used_where_they_are_and_wanted(no_choice_yet, monkeypatch):
 
 
 @pytest.mark.parametrize("gpus", [0, 2])
-def test_processes_talk_by_gloo_without_gpus_and_by_nccl_with(gpus, no_choice_yet, monkeypatch):
+def test_process_group__is_gloo_without_gpus_and_nccl_with(gpus, no_choice_yet, monkeypatch):
     joined = {}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
@@ -259,7 +259,7 @@ def test_processes_talk_by_gloo_without_gpus_and_by_nccl_with(gpus, no_choice_ye
 # Defaults: `no_negatives_for_cross_entropy`
 
 
-def test_cross_entropy_needs_no_word_about_negatives(events):
+def test_negatives__need_not_be_named_for_cross_entropy(events):
     assert make_config("SASRec", events)["train_neg_sample_args"]["distribution"] == "none"
     assert make_config("SASRec", events, loss_type="BPR")["train_neg_sample_args"]["distribution"] == "uniform"
     asked = {"distribution": "uniform", "sample_num": 1}
@@ -272,7 +272,7 @@ def test_cross_entropy_needs_no_word_about_negatives(events):
 # Mistakes: `unknown_learner`, `misspelt_settings`, the look-up of models
 
 
-def test_an_unknown_learner_is_adam_with_its_weight_decay_and_a_warning(events, caplog):
+def test_learner__unknown_is_adam_with_decay_and_a_warning(events, caplog):
     config = make_config("BPR", events, learner="adamm", weight_decay=0.25, learning_rate=0.5)
     optimizer = build(config)[2].optimizer
     assert type(optimizer) is torch.optim.Adam
@@ -288,7 +288,7 @@ def misspelt(caplog, **values):
     return [record.getMessage() for record in caplog.records]
 
 
-def test_a_misspelt_setting_is_taken_with_a_warning(caplog, command_line, monkeypatch):
+def test_settings__misspelt_are_taken_with_a_warning(caplog, command_line, monkeypatch):
     monkeypatch.setattr(sys.modules["__main__"], "__package__", None)
     (line,) = misspelt(caplog, learning_rat=0.1)
     assert line.startswith("unknown setting learning_rat; did you mean learning_rate")
@@ -300,7 +300,7 @@ def test_a_misspelt_setting_is_taken_with_a_warning(caplog, command_line, monkey
         assert misspelt(caplog, learning_rat=0.1) == []
 
 
-def test_settings_that_somebody_reads_are_not_called_misspelt(caplog):
+def test_settings__read_by_someone_are_not_misspelt(caplog):
     right = {"n_layers": 1, "alias_of_item_id": None, "user_inter_num_interval": "[0,inf)", "loss_decimal_place": 4}
     assert misspelt(caplog, **right, log_wandb=False, my_own_remark="xyzzy", mlp_hidden_size=[8]) == []
     assert misspelt(caplog, local_rank=1, learning_rat=0.1, **PROCESS) == []  # the first process has said it
@@ -315,7 +315,7 @@ def no_process_group(monkeypatch):
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda **how: None)
 
 
-def test_an_unknown_model_is_answered_with_the_nearest_names():
+def test_model_name__unknown_is_answered_with_the_nearest():
     for look_up in (get_model, recbole.quick_start.quick_start.get_model, recbole.config.configurator.get_model):
         with pytest.raises(ConfigError, match=r"no such model; did you mean .*SASRec") as caught:
             look_up("SASrec")
@@ -357,7 +357,7 @@ def random_weights(config):
 
 
 @pytest.mark.parametrize(("model", "settings", "sources"), STAGES, ids=[stage[0] for stage in STAGES])
-def test_pretrained_weights_are_read_safely(model, settings, sources, events, monkeypatch):
+def test_pretrained_weights__are_read_safely(model, settings, sources, events, monkeypatch):
     monkeypatch.setattr("logging.root.manager.disable", 50)  # RaCT's message about it cannot be formatted
     classes = "".join(f"i{item}\tc{item % 3}\n" for item in range(20))
     (events / "tiny" / "tiny.item").write_text("item_id:token\tclass:token_seq\n" + classes)
@@ -384,5 +384,5 @@ class Pickled:
     """Something that torch's restricted reader refuses, as it does RecBole's ``Config``."""
 
 
-def test_torch_in_these_models_is_torch_but_for_load():
+def test_pretrained_weights__leave_torch_as_it_is_but_for_load():
     assert kd_dagfm.torch.ones is torch.ones and kd_dagfm.torch.load is not torch.load

@@ -35,7 +35,7 @@ MISSING = {
 }
 
 
-def test_missing_values_are_filled(tmp_path):
+def test_fill_missing_values__fills_them(tmp_path):
     dataset = built(tmp_path, MISSING, **ALL_ROWS)
     assert dataset.inter_feat["rating"].tolist() == [4, 2.5, 1]
     assert dataset.inter_feat["kind"].tolist() == [1, 0, 2]
@@ -48,13 +48,13 @@ def test_missing_values_are_filled(tmp_path):
     assert dataset.item_feat["brand"].tolist() == [0, 1, 0]
 
 
-def test_missing_values_are_filled_before_normalization(tmp_path):
+def test_fill_missing_values__fills_before_normalization(tmp_path):
     dataset = built(tmp_path, MISSING, normalize_all=True, **ALL_ROWS)
     assert dataset.inter_feat["rating"].tolist() == [1, 0.5, 0]
     assert dataset.user_feat["age"].tolist() == [0.5, 0, 0.5, 1]
 
 
-def test_missing_values_stay_without_the_mend(tmp_path):
+def test_fill_missing_values__leaves_them_without_the_patch(tmp_path):
     with without("fill_missing_values"):
         dataset = built(tmp_path, MISSING, **ALL_ROWS)
     assert dataset.inter_feat["rating"].isnan().tolist() == [False, True, False]
@@ -73,19 +73,19 @@ EMPTY_CELLS = {
 }
 
 
-def test_empty_cells_are_empty_sequences(tmp_path):
+def test_empty_sequences__come_of_empty_cells(tmp_path):
     dataset = built(tmp_path, EMPTY_CELLS)
     assert dataset.inter_feat["tags"].tolist() == [[1, 2], [0, 0], [2, 0]]
     assert dataset.inter_feat["scores"].tolist() == [[0, 0], [0.5, 2], [1, 0]]
 
 
-def test_a_column_of_empty_cells(tmp_path):
+def test_empty_sequences__may_be_all_of_a_column(tmp_path):
     text = table("user_id:token item_id:token timestamp:float tags:token_seq", "u1|i1|1|", "u1|i2|2|")
     dataset = built(tmp_path, {"inter": text})
     assert dataset.inter_feat["tags"].shape == (2, 0)
 
 
-def test_empty_cells_crash_without_the_mend(tmp_path):
+def test_empty_sequences__crash_without_the_patch(tmp_path):
     with without("fill_empty_sequences"), pytest.raises(AttributeError, match="split"):
         built(tmp_path, EMPTY_CELLS)
 
@@ -101,7 +101,7 @@ BENCHMARK = {
 BENCHMARK_SETTINGS = SASREC | {"benchmark_filename": ["train", "valid", "test"], "alias_of_item_id": ["item_id_list"]}
 
 
-def test_length_of_benchmark_lists(tmp_path):
+def test_benchmark_lists__have_their_length(tmp_path):
     dataset = built(tmp_path, BENCHMARK, **BENCHMARK_SETTINGS)
     assert dataset.inter_feat["item_length"].tolist() == [1, 2, 3, 2, 3, 0]
     # Ids in order of appearance: the item column i2 i3 i4 i1 first, then the lists.
@@ -110,23 +110,23 @@ def test_length_of_benchmark_lists(tmp_path):
     assert dataset.inter_feat["item_id_list"].tolist() == lists
 
 
-def test_length_of_benchmark_lists_without_the_mend(tmp_path):
+def test_benchmark_lists__have_no_length_without_the_patch(tmp_path):
     with without("length_of_each_row"), pytest.raises((AssertionError, ValueError)):
-        test_length_of_benchmark_lists(tmp_path)
+        test_benchmark_lists__have_their_length(tmp_path)
 
 
-def test_float_sequences_are_normalized_row_by_row(tmp_path):
+def test_float_sequences__are_normalized_one_by_one(tmp_path):
     text = table("item_id:token vector:float_seq", "i1|0 1", "i2|2", "i3|3 4")
     dataset = built(tmp_path, {"inter": INTER, "item": text}, normalize_all=True, **ALL_ROWS)
     assert dataset.item_feat["vector"].tolist() == [[0, 0], [0, 0.25], [0.5, 0], [0.75, 1]]
 
 
-def test_sequences_of_equal_length(tmp_path):
+def test_float_sequences__may_have_one_length(tmp_path):
     text = table("user_id:token item_id:token timestamp:float tags:token_seq", "u1|i1|1|a b", "u1|i2|2|b c")
     assert built(tmp_path, {"inter": text}).inter_feat["tags"].tolist() == [[1, 2], [2, 3]]
 
 
-def test_float_sequences_are_discretized(tmp_path):
+def test_float_sequences__are_discretized(tmp_path):
     text = table("item_id:token vector:float_seq", "i1|0 1", "i2|2", "i3|3 4")
     settings = {"numerical_features": ["vector"], "discretization": {"vector": {"method": "ED", "bucket": 2}}}
     vectors = built(tmp_path, {"inter": INTER, "item": text}, **settings | ALL_ROWS).item_feat["vector"]
@@ -145,11 +145,11 @@ def read(tmp_path, text, **settings):
     return dataset._load_feat(str(path), FeatureSource.INTERACTION)
 
 
-def test_text_is_read_as_python_objects(tmp_path):
+def test_text_dtype__is_python_objects(tmp_path):
     assert [str(dtype) for dtype in read(tmp_path, INTER).dtypes] == ["object", "object", "float64"]
 
 
-def test_text_is_read_as_string_type_without_the_mend(tmp_path):
+def test_text_dtype__is_string_type_without_the_patch(tmp_path):
     with without("read_text_as_object"):
         assert str(read(tmp_path, INTER).dtypes["user_id"]) != "object"
 
@@ -175,21 +175,21 @@ ODD = {"quotes", "quoted line end", "underscores"}
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_fast_engine_reads_the_same(tmp_path, name):
+def test_csv_engine__reads_the_same_when_fast(tmp_path, name):
     fast = read(tmp_path, HEAD + FILES[name])
     with without("read_plain_files_fast"):
         slow = read(tmp_path, HEAD + FILES[name])
     pd.testing.assert_frame_equal(fast, slow, check_exact=True)
 
 
-def test_surplus_cells_do_not_shift_columns(tmp_path):
+def test_csv_engine__shifts_no_column_for_surplus_cells(tmp_path):
     text = HEAD + FILES["surplus cells"]
     assert read(tmp_path, text).to_numpy().tolist() == [["1", "a", 2], ["3", "b", 4]]
     with without("read_first_column_as_data"), without("read_plain_files_fast"):
         assert read(tmp_path, text, keep_na_tokens=False).to_numpy().tolist() == [["a", "2", 9], ["b", "4", 8]]
 
 
-def test_which_engine_reads_which_file(tmp_path, monkeypatch):
+def test_csv_engine__is_chosen_by_file(tmp_path, monkeypatch):
     engines = []
     read_csv = pd.read_csv
 
@@ -207,7 +207,7 @@ def test_which_engine_reads_which_file(tmp_path, monkeypatch):
     assert engines[-1] == "python"
 
 
-def test_long_separators_are_left_to_the_python_engine(tmp_path):
+def test_csv_engine__is_pythons_for_long_separators(tmp_path):
     text = "user_id:token::item_id:token::timestamp:float\nu1::i1::1\n"
     (tmp_path / "x").write_text(text)
     assert not mends._is_plain(str(tmp_path / "x"), "::", "utf-8")
@@ -225,7 +225,7 @@ NA_TOKENS = {
 }
 
 
-def test_na_is_a_token(tmp_path):
+def test_na_tokens__are_tokens(tmp_path):
     dataset = built(tmp_path, NA_TOKENS)
     assert tokens(dataset, "user_id") == ["NA", "u1", "nan"]  # u1's time is missing: the mean of 1 and 2
     assert list(dataset.field2id_token["item_id"]) == ["[PAD]", "None", "i1", "null"]
@@ -233,13 +233,13 @@ def test_na_is_a_token(tmp_path):
     assert dataset.inter_feat["timestamp"].tolist() == [1, 1.5, 2]
 
 
-def test_na_is_missing_when_asked(tmp_path):
+def test_na_tokens__are_missing_when_asked(tmp_path):
     text = NA_TOKENS["inter"] + "u2\ti2\t5\ta b\n"
     dataset = built(tmp_path, {"inter": text}, keep_na_tokens=False)
     assert tokens(dataset, "user_id") == ["u2"]
 
 
-def test_na_is_missing_without_the_mend(tmp_path):
+def test_na_tokens__are_missing_without_the_patch(tmp_path):
     text = NA_TOKENS["inter"] + "u2\ti2\t5\ta b\n"
     with without("keep_na_tokens"):
         assert tokens(built(tmp_path, {"inter": text}), "user_id") == ["u2"]
@@ -253,7 +253,7 @@ NO_IDS = {
 }
 
 
-def test_rows_without_user_or_item_go(tmp_path, caplog):
+def test_rows_without_ids__are_dropped(tmp_path, caplog):
     dataset = built(tmp_path, NO_IDS)
     assert (tokens(dataset, "user_id"), tokens(dataset, "item_id")) == (["u1", "u3"], ["i1", "i3"])
     assert list(dataset.field2id_token["user_id"]) == ["[PAD]", "u1", "u3", "u2"]
@@ -263,7 +263,7 @@ def test_rows_without_user_or_item_go(tmp_path, caplog):
     assert "3 of 5 rows of inter_feat (user_id or item_id is empty)" in message
 
 
-def test_other_rows_go_without_the_mend(tmp_path):
+def test_rows_without_ids__take_others_along_without_the_patch(tmp_path):
     text = table("user_id:token item_id:token timestamp:float", "u1|i1|1", "|i2|2", "u2||3", "u3|i3|4", "u3|i1|5")
     with without("drop_rows_without_user_or_item"):
         dataset = built(tmp_path, {"inter": text})
@@ -274,7 +274,7 @@ def test_other_rows_go_without_the_mend(tmp_path):
 # Benchmark files: `cut_benchmark_lists`, `say_that_benchmark_files_are_not_filtered`
 
 
-def test_benchmark_lists_are_cut_to_the_last_items(tmp_path):
+def test_benchmark_lists__are_cut_to_the_last_items(tmp_path):
     dataset = built(tmp_path, BENCHMARK, MAX_ITEM_LIST_LENGTH=2, **BENCHMARK_SETTINGS)
     i1, i2, i3 = dataset.token2id("item_id", ["i1", "i2", "i3"])
     lists = [[i1, 0], [i1, i2], [i2, i3], [i3, i2], [i2, i1], [0, 0]]
@@ -284,20 +284,20 @@ def test_benchmark_lists_are_cut_to_the_last_items(tmp_path):
     assert dataset.field2seqlen["item_id_list"] == dataset.field2seqlen["timestamp_list"] == 2
 
 
-def test_pairs_of_a_numerical_benchmark_list_are_cut(tmp_path):
+def test_benchmark_lists__cut_numerical_pairs_too(tmp_path):
     settings = BENCHMARK_SETTINGS | {"numerical_features": ["timestamp_list"], "MAX_ITEM_LIST_LENGTH": 2}
     times = built(tmp_path, BENCHMARK, **settings).inter_feat["timestamp_list"]
     assert times[..., 0].tolist() == [[1, 0], [1, 2], [2, 3], [7, 8], [8, 9], [0, 0]]
     assert times[..., 1].tolist() == [[1, 0], [1, 1], [1, 1], [1, 1], [1, 1], [0, 0]]
 
 
-def test_benchmark_lists_are_too_long_without_the_mend(tmp_path):
+def test_benchmark_lists__are_too_long_without_the_patch(tmp_path):
     with without("cut_benchmark_lists"):
         dataset = built(tmp_path, BENCHMARK, MAX_ITEM_LIST_LENGTH=2, **BENCHMARK_SETTINGS)
     assert dataset.inter_feat["item_id_list"].shape == (6, 3)
 
 
-def test_filters_that_do_nothing_are_named(tmp_path, caplog):
+def test_filters__without_effect_are_named(tmp_path, caplog):
     built(tmp_path, BENCHMARK, user_inter_num_interval="[5,inf)", **BENCHMARK_SETTINGS)
     assert "user_inter_num_interval did nothing" in caplog.text
     caplog.clear()
@@ -319,18 +319,18 @@ GRAPH = {
 }
 
 
-def test_sequences_of_linked_items(tmp_path):
+def test_linked_sequences__follow_their_items(tmp_path):
     dataset = built(tmp_path, GRAPH, model="CKE")
     assert tokens(dataset, "item_id") == ["i1", "i3"]
     assert dataset.inter_feat["tags"].tolist() == [[1, 0], [1, 2]]
 
 
-def test_sequences_of_linked_items_crash_without_the_mend(tmp_path):
+def test_linked_sequences__crash_without_the_patch(tmp_path):
     with without("number_rows_after_link_filter"), pytest.raises(KeyError):
         built(tmp_path, GRAPH, model="CKE")
 
 
-def test_float_values_are_the_nearest_to_the_text(tmp_path):
+def test_csv_engine__reads_the_nearest_floats(tmp_path):
     texts = ["0.1", "1600000000.123456", "0.30000000000000004", "9007199254740993"]
     frame = read(tmp_path, HEAD + "".join(f"u\ti\t{text}\n" for text in texts))
     assert np.array_equal(frame["timestamp"], [float(text) for text in texts])

@@ -32,7 +32,7 @@ def circle(tmp_path):
 # numpy: `numpy_aliases`
 
 
-def test_numpy_has_the_names_that_recbole_uses(circle):
+def test_numpy_names__are_those_that_recbole_uses(circle):
     make_config("BPR", circle)
     assert (np.float, np.int, np.object, np.str, np.bool) == (np.float64, np.int_, np.object_, np.str_, np.bool_)
     with without("numpy_aliases"), pytest.raises(AttributeError, match="float_"):
@@ -42,7 +42,7 @@ def test_numpy_has_the_names_that_recbole_uses(circle):
 # scipy: `dok_matrix_update`
 
 
-def test_a_graph_model_has_the_right_adjacency(tmp_path):
+def test_dok_matrix__gives_a_graph_model_its_adjacency(tmp_path):
     write_events(tmp_path, "tiny", EVENTS)
     config = make_config("LightGCN", tmp_path, **ALL_FOR_TRAINING)
     loaders, model, _ = build(config)
@@ -59,7 +59,7 @@ def test_a_graph_model_has_the_right_adjacency(tmp_path):
         build(config)
 
 
-def test_dok_matrix_update_fills_the_matrix():
+def test_dok_matrix__update_fills_the_matrix():
     matrix = scipy.sparse.dok_matrix((2, 3), dtype=np.float32)
     matrix._update({(0, 1): 1.0, (1, 2): 2.0})
     assert matrix.toarray().tolist() == [[0, 1, 0], [0, 0, 2]]
@@ -77,7 +77,7 @@ def steps_since_the_scale_grew(folder):
 
 
 @pytest.mark.filterwarnings("ignore:torch.cuda.amp.GradScaler:UserWarning")
-def test_one_scaler_lives_through_all_epochs(circle):
+def test_grad_scaler__lives_through_all_epochs(circle):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "torch.cuda.amp.GradScaler", FutureWarning)
         counted, steps = steps_since_the_scale_grew(circle)
@@ -86,7 +86,7 @@ def test_one_scaler_lives_through_all_epochs(circle):
         assert steps_since_the_scale_grew(circle)[0] == 0  # RecBole's loop used scalers of its own
 
 
-def test_recboles_loops_get_the_scaler_of_the_epoch_and_one_of_their_own_without():
+def test_grad_scaler__is_new_each_epoch_without_the_patch():
     mine = torch.amp.GradScaler("cpu")
     token = SCALER.set(mine)
     assert recbole_trainer.amp.GradScaler(enabled=True) is mine
@@ -115,7 +115,7 @@ KSR = {
 }
 
 
-def test_ksr_trains_with_the_vectors_of_its_relations(circle):
+def test_ksr__trains_with_the_vectors_of_its_relations(circle):
     items = [f"i{item}" for item in range(12)]
     for kind, lines in {
         "kg": ["head_id:token\trelation_id:token\ttail_id:token", *(f"{item}\tr\t{items[0]}" for item in items)],
@@ -146,14 +146,14 @@ assert "ray" in sys.modules and sys.modules["ray"].__file__, "the real one is lo
 """
 
 
-def test_importing_leaves_ray_alone_until_it_is_used():
+def test_lazy_ray__loads_it_on_first_use():
     pytest.importorskip("ray")
     root = ROOT
     done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
 
 
-def test_recbole_still_imports_ray_at_once():
+def test_lazy_ray__is_still_needed():
     """What cannot be taken out again once RecBole is imported: the line that the mend is for."""
     assert "\nfrom ray import tune\n" in inspect.getsource(quick_start)
 
@@ -176,7 +176,7 @@ def by_hand(config, items):
     return 2 * config["n_layers"] * layer
 
 
-def test_flops_are_all_multiplications_and_additions_of_matrices(circle, monkeypatch):
+def test_get_flops__counts_all_products_of_matrices(circle, monkeypatch):
     config = make_config("SASRec", circle)
     loaders, model, _ = build(config)
     dataset = loaders[0].dataset
@@ -188,7 +188,7 @@ def test_flops_are_all_multiplications_and_additions_of_matrices(circle, monkeyp
         flops(config, dataset, model)
 
 
-def test_sasrec_with_rows_of_50_costs_what_it_is_said_to(circle):
+def test_get_flops__counts_sasrec_with_50_items(circle):
     pytest.importorskip("thop")
     size = {"MAX_ITEM_LIST_LENGTH": 50, "hidden_size": 64, "inner_size": 256}
     config = make_config("SASRec", circle, **size)
@@ -201,27 +201,27 @@ def test_sasrec_with_rows_of_50_costs_what_it_is_said_to(circle):
     assert round(theirs / 1e6, 2) == 4.98
 
 
-def test_flops_of_a_linear_model_are_counted_by_hand(circle):
+def test_get_flops__counts_a_linear_model(circle):
     config = make_config("NeuMF", circle, mlp_hidden_size=[8, 4], mf_embedding_size=4, mlp_embedding_size=6)
     loaders, model, _ = build(config)
     assert flops(config, loaders[0].dataset, model) == 2 * (12 * 8 + 8 * 4 + (4 + 4) * 1)
 
 
-def test_models_without_arithmetic_count_as_one(circle):
+def test_get_flops__is_1_without_arithmetic(circle):
     config = make_config("Pop", circle)
     loaders, model, _ = build(config)
     assert flops(config, loaders[0].dataset, model) == 1
 
 
 @pytest.mark.parametrize("model", ["GRU4RecCPR", "SASRecCPR"])
-def test_models_that_score_no_single_pair_are_counted_by_scoring_all_items(model, tmp_path):
+def test_get_flops__scores_all_items_where_no_pair_can_be(model, tmp_path):
     write_events(tmp_path, "tiny", cyclic(users=30, items=200))  # they take the 100 best of all items
     config = make_config(model, tmp_path)
     loaders, network, _ = build(config)
     assert flops(config, loaders[0].dataset, network) > 0
 
 
-def test_an_exhaustive_search_draws_from_a_generator(monkeypatch):
+def test_generator_for_hyperopt__draws_in_an_exhaustive_search(monkeypatch):
     drawn_from = []
 
     def rec_eval(nodes, memo):

@@ -46,7 +46,7 @@ def targets(tmp_path, files, **settings):
 # Exact order: `exact_time_order`
 
 
-def test_histories_are_in_exact_order(tmp_path):
+def test_exact_time_order__holds_in_histories(tmp_path):
     dataset = built(tmp_path, SECONDS, **SASREC)
     assert items_of(dataset, "u1") == U1[1:] and items_of(dataset, "u2") == U2[1:]
     longest = dataset.inter_feat[tokens(dataset, "item_id").index("last")]
@@ -54,18 +54,18 @@ def test_histories_are_in_exact_order(tmp_path):
     assert list(history) == U2[:3] and longest["item_length"] == 3
 
 
-def test_leave_one_out_takes_the_latest(tmp_path):
+def test_exact_time_order__leaves_the_latest_out(tmp_path):
     train, valid, test = targets(tmp_path, SECONDS, **SASREC)
     assert (train, valid, test) == (["second", "tie a"], ["third", "tie b"], ["fourth", "last"])
 
 
-def test_leave_one_out_of_a_general_model(tmp_path):
+def test_exact_time_order__leaves_out_for_general_models_too(tmp_path):
     train, valid, test = targets(tmp_path, SECONDS, eval_args=LEAVE_ONE_OUT)
     assert (train, valid, test) == (["early", "tie a", "first", "second"], ["tie b", "third"], ["last", "fourth"])
 
 
 @pytest.mark.parametrize("normalize", [False, True])
-def test_rows_of_all_users_are_in_exact_order(tmp_path, normalize):
+def test_exact_time_order__holds_over_all_users(tmp_path, normalize):
     files = {"eval_args": UNGROUPED, "normalize_all": normalize}
     assert list(chain(*targets(tmp_path, SECONDS, **files))) == ALL_IN_ORDER
     # A sequential data set has no row for a user's first event.
@@ -73,13 +73,13 @@ def test_rows_of_all_users_are_in_exact_order(tmp_path, normalize):
     assert sequential == [item for item in ALL_IN_ORDER if item not in ("early", "first")]
 
 
-def test_discretized_times_keep_the_exact_order(tmp_path):
+def test_exact_time_order__survives_discretized_times(tmp_path):
     buckets = {"timestamp": {"method": "ED", "bucket": 2}}
     settings = SASREC | {"numerical_features": ["timestamp"], "discretization": buckets}
     assert targets(tmp_path, SECONDS, **settings)[2] == ["fourth", "last"]
 
 
-def test_the_stored_time_and_the_ids_stay_as_they_are(tmp_path):
+def test_exact_time_order__keeps_the_stored_times_and_ids(tmp_path):
     exact = built(tmp_path, SECONDS)
     rounded = built(tmp_path, SECONDS, exact_time_order=False)
     assert exact.inter_feat["timestamp"].dtype == torch.float32
@@ -88,27 +88,27 @@ def test_the_stored_time_and_the_ids_stay_as_they_are(tmp_path):
     assert list(exact.field2id_token["item_id"])[1:4] == ["third", "first", "last"]  # in order of appearance
 
 
-def test_order_is_wrong_without_the_mend(tmp_path):
+def test_exact_time_order__is_wrong_without_the_patch(tmp_path):
     switched_off = targets(tmp_path, SECONDS, exact_time_order=False, **SASREC)
     with without("exact_time_order"):
         assert targets(tmp_path, SECONDS, **SASREC) == switched_off
     assert switched_off[2] == ["second", "early"]  # the last in the file: all times are one float32
 
 
-def test_filtered_rows_do_not_move_times(tmp_path):
+def test_exact_time_order__is_unmoved_by_filtered_rows(tmp_path):
     text = SECONDS["inter"] + "\tx\t1600000007\n" + "u3\tx\t1600000002\n" + "u1\tfifth\t1600000005\n"
     settings = SASREC | {"user_inter_num_interval": "[2,inf)"}
     assert targets(tmp_path, {"inter": text}, **settings)[2] == ["fifth", "last"]
 
 
-def test_a_missing_time_counts_as_the_mean(tmp_path):
+def test_exact_time_order__takes_a_missing_time_as_the_mean(tmp_path):
     rows = ["u1|c|1600000003", "u1|a|1600000001", "u1|mean|", "u1|d|1600000004", "u1|b|1600000002"]
     dataset = built(tmp_path, {"inter": table(HEAD, *rows)})
     assert tokens(dataset, "item_id") == ["a", "b", "mean", "c", "d"]
 
 
 @pytest.mark.parametrize("suffix", ["", ".0"])
-def test_nanoseconds(tmp_path, suffix):
+def test_exact_time_order__knows_nanoseconds(tmp_path, suffix):
     times = {item: f"160000000000000000{k}{suffix}" for k, item in enumerate("abcde")} | {"missing": ""}
     rows = [f"u1|{item}|{times[item]}" for item in ["d", "b", "missing", "e", "a", "c"]]
     # The mean of the times is that of c as far as float64 can tell: the missing one stands where its mean falls.
@@ -116,12 +116,12 @@ def test_nanoseconds(tmp_path, suffix):
     assert [item for item in order if item != "missing"] == list("abcde")
 
 
-def test_times_too_large_for_whole_numbers_go_by_float64(tmp_path):
+def test_exact_time_order__takes_huge_times_as_float64(tmp_path):
     text = table(HEAD, "u1|b|3e30", "u1|a|1e30", "u1|c|inf")
     assert tokens(built(tmp_path, {"inter": text}), "item_id") == ["a", "b", "c"]
 
 
-def test_random_order_is_left_alone(tmp_path):
+def test_exact_time_order__leaves_random_order_alone(tmp_path):
     def rows(**settings):
         dataset = load(tmp_path, SECONDS, eval_args=UNGROUPED | {"order": "RO"}, **settings)
         init_seed(7, True)
@@ -130,13 +130,13 @@ def test_random_order_is_left_alone(tmp_path):
     assert rows() == rows(exact_time_order=False)
 
 
-def test_benchmark_files_are_left_alone(tmp_path):
+def test_exact_time_order__leaves_benchmark_files_alone(tmp_path):
     files = {f"{part}.inter": SECONDS["inter"] for part in ("train", "valid", "test")}
     parts = targets(tmp_path, files, benchmark_filename=["train", "valid", "test"])
     assert parts[0] == ["third", "first", "last", "fourth", "tie a", "second", "tie b", "early"]
 
 
-def test_no_time_field(tmp_path):
+def test_exact_time_order__needs_no_time_field(tmp_path):
     text = table("user_id:token item_id:token", "u1|b", "u1|a")
     args = RATIO | {"order": "RO"}
     assert len(built(tmp_path, {"inter": text}, TIME_FIELD=None, eval_args=args)) == 2
@@ -157,12 +157,12 @@ def ml_100k(folder, **settings):
     return sum(time[user, item] != latest[user] for user, item in rows), len(test)
 
 
-def test_every_test_item_of_ml_100k_is_the_latest(tmp_path):
+def test_exact_time_order__tests_the_latest_items_of_ml_100k(tmp_path):
     assert ml_100k(tmp_path, **SASREC) == (0, 943)
     assert ml_100k(tmp_path, model="BPR", eval_args=LEAVE_ONE_OUT) == (0, 943)
 
 
-def test_149_test_items_of_ml_100k_are_not_without_the_mend(tmp_path):
+def test_exact_time_order__misses_149_without_the_patch(tmp_path):
     with without("exact_time_order"):
         assert ml_100k(tmp_path, **SASREC) == (149, 943)
 
@@ -203,7 +203,7 @@ def split_by_hand(events, ratios, skip_first):
 @pytest.mark.parametrize("sequential", [False, True])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("normalize", [False, True])
-def test_time_split_in_float64(tmp_path, sequential, seed, normalize):
+def test_exact_time_split__is_in_float64(tmp_path, sequential, seed, normalize):
     files, events = many_events(seed)
     settings = (SASREC if sequential else {}) | {"eval_args": TIME_SPLIT, "normalize_all": normalize}
     dataset = load(tmp_path, files, **settings)
@@ -219,7 +219,7 @@ def test_time_split_in_float64(tmp_path, sequential, seed, normalize):
     assert stored.sort().values.equal(dataset.inter_feat["timestamp"].sort().values)
 
 
-def test_time_split_is_wrong_without_the_mend(tmp_path):
+def test_exact_time_split__is_wrong_without_the_patch(tmp_path):
     files, events = many_events()
     expected = split_by_hand(events, [0.5, 0.2, 0.3], skip_first=False)
     with without("exact_time_split"):
@@ -227,7 +227,7 @@ def test_time_split_is_wrong_without_the_mend(tmp_path):
     assert any(tuple(items_of(part, user) for part in parts) != items for user, items in expected.items())
 
 
-def test_time_split_with_an_unused_time_column(tmp_path):
+def test_exact_time_split__ignores_an_unused_time_column(tmp_path):
     files, events = many_events()
     parts = load(tmp_path, files, eval_args=TIME_SPLIT, unused_col={"inter": ["timestamp"]}).build()
     expected = split_by_hand(events, [0.5, 0.2, 0.3], skip_first=False)
@@ -235,7 +235,7 @@ def test_time_split_with_an_unused_time_column(tmp_path):
     assert all(part.inter_feat.columns == ["user_id", "item_id"] for part in parts)
 
 
-def test_time_split_of_a_data_set_with_its_own_augmentation(tmp_path):
+def test_exact_time_split__suits_own_augmentation(tmp_path):
     files, events = many_events()
     text = files["inter"].replace("timestamp:float", "timestamp:float\tlabel:float").replace("\n", "\t1\n")
     text = text.replace("label:float\t1", "label:float")
@@ -265,7 +265,7 @@ class ReversedTimes(SequentialDataset):
         self.inter_feat["timestamp"] = -self.inter_feat["timestamp"]
 
 
-def test_unknown_rows_fall_back_and_say_so(tmp_path, caplog):
+def test_exact_time_order__falls_back_on_unknown_rows_and_warns(tmp_path, caplog):
     dataset = EveryOtherRow(config(tmp_path, SECONDS, **SASREC | {"eval_args": TIME_SPLIT}))
     assert sum(len(part) for part in dataset.build()) == 3
     assert "EveryOtherRow does not make one row for each event" in caplog.text
@@ -274,7 +274,7 @@ def test_unknown_rows_fall_back_and_say_so(tmp_path, caplog):
     assert "RowsAfterFiltering made new rows after filtering" in caplog.text
 
 
-def test_times_that_a_data_set_changes_are_the_ones_that_count(tmp_path):
+def test_exact_time_order__takes_times_that_a_data_set_changes(tmp_path):
     dataset = ReversedTimes(config(tmp_path, SECONDS, **SASREC))
     assert sorted(tokens(dataset.build()[2], "item_id")) == ["early", "first"]
 
@@ -291,25 +291,25 @@ def ratings(dataset):
 
 
 @pytest.mark.parametrize(("keep", "offset"), [("first", 0), ("last", 200)])
-def test_of_equal_duplicates_the_file_order_decides(tmp_path, keep, offset):
+def test_duplicates__of_one_time_go_by_file_order(tmp_path, keep, offset):
     assert ratings(built(tmp_path, TIES, rm_dup_inter=keep)) == {f"u{k}": offset + k for k in range(100)}
 
 
-def test_chance_decides_without_the_mend(tmp_path):
+def test_duplicates__go_by_chance_without_the_patch(tmp_path):
     with without("stable_duplicate_removal"):
         assert ratings(built(tmp_path, TIES, rm_dup_inter="first")) != {f"u{k}": k for k in range(100)}
 
 
 @pytest.mark.parametrize("unit", [1, 10**9])
 @pytest.mark.parametrize(("keep", "rating"), [("first", 1), ("last", 3)])
-def test_of_unequal_duplicates_the_exact_time_decides(tmp_path, unit, keep, rating):
+def test_duplicates__go_by_exact_time(tmp_path, unit, keep, rating):
     late, early = 1_600_000_000 * unit + 3, 1_600_000_000 * unit + 1
     rows = [f"u1|i|{late}|3", f"u1|i|{early}|1", f"u1|i|{late - 1}|2", f"u1|j|{early}|9"]
     dataset = built(tmp_path, {"inter": table(HEAD_RATED, *rows)}, rm_dup_inter=keep)
     assert sorted(dataset.inter_feat["rating"].tolist()) == [rating, 9]
 
 
-def test_duplicates_without_times(tmp_path, caplog):
+def test_duplicates__may_have_no_times(tmp_path, caplog):
     text = table("user_id:token item_id:token rating:float", "u1|i|3", "u1|i|1", "u1|j|2")
     args = RATIO | {"order": "RO"}
     dataset = built(tmp_path, {"inter": text}, rm_dup_inter="first", eval_args=args)

@@ -64,7 +64,7 @@ VALUES |= {"metrics": ["AUC", "MAE", "RMSE", "LogLoss"], "valid_metric": "AUC"}
 
 
 @pytest.mark.parametrize(("model", "kind"), [("BPR", {"metrics": RANKING}), ("FM", VALUES)], ids=["ranking", "values"])
-def test_metrics_are_not_rounded(model, kind, events):
+def test_metrics__are_not_rounded(model, kind, events):
     exact = scores(events, model, **kind)
     assert {name.split("@")[0] for name in exact} == {name.lower() for name in kind["metrics"]}
     assert all(type(value) is float for value in exact.values())
@@ -74,7 +74,7 @@ def test_metrics_are_not_rounded(model, kind, events):
     assert sum(exact[name] != rounded[name] for name in exact) > len(exact) / 3
 
 
-def test_metrics_that_need_the_training_data(events):
+def test_metrics__may_need_the_training_data(events):
     found = scores(events, **{**NEEDS_TRAINING_DATA, "topk": [19]})  # nearly all items there are
     assert found["itemcoverage@19"] == 1 and found["averagepopularity@19"] > 0
     tail = scores(events, metrics=["TailPercentage"], valid_metric="TailPercentage@10", tail_ratio=1)
@@ -83,7 +83,7 @@ def test_metrics_that_need_the_training_data(events):
         scores(events, **NEEDS_TRAINING_DATA)
 
 
-def test_metrics_are_shown_with_four_places():
+def test_metrics__are_shown_with_four_places():
     assert recbole_trainer.dict2str({"ndcg@10": 1 / 3, "hit@10": 0.5}) == "ndcg@10 : 0.3333    hit@10 : 0.5"
 
 
@@ -106,25 +106,25 @@ TIES = [0.1, 0.2, 0.2, 0.2, 0.2, 0.1, 0.1, 0.1]
 
 
 @pytest.mark.parametrize("patience", [1, 2, 3])
-def test_training_ends_when_so_many_evaluations_brought_nothing(patience, events):
+def test_early_stopping__waits_for_so_many_evaluations(patience, events):
     assert scripted(events, FALLING, stopping_step=patience) == (1 + patience, 0, 0.5)
     assert scripted(events, FALLING, stopping_step=patience, exact_early_stopping=False) == (2 + patience, 0, 0.5)
     with without("early_stopping"):
         assert scripted(events, FALLING, stopping_step=patience) == (2 + patience, 0, 0.5)
 
 
-def test_a_tie_is_no_gain(events):
+def test_early_stopping__takes_a_tie_for_no_gain(events):
     assert scripted(events, TIES, stopping_step=2) == (4, 1, 0.2)
     assert scripted(events, TIES, stopping_step=2, exact_early_stopping=False) == (8, 4, 0.2)
     with without("early_stopping"):
         assert scripted(events, TIES, stopping_step=2) == (8, 4, 0.2)
 
 
-def test_a_gain_in_the_fifth_place_counts(events):
+def test_early_stopping__counts_a_gain_in_the_fifth_place(events):
     assert scripted(events, [0.30001, 0.30002, 0.30003, 0.1, 0.1], stopping_step=2) == (5, 2, 0.30003)
 
 
-def test_early_stopping_of_metrics_that_should_be_small():
+def test_early_stopping__knows_metrics_that_should_be_small():
     assert EXACT_STOPPING.get()
     assert early_stopping(0.5, 0.6, 3, 5, bigger=False) == (0.5, 0, False, True)
     assert early_stopping(0.6, 0.6, 3, 5, bigger=False) == (0.6, 4, False, False)
@@ -138,7 +138,7 @@ SAMPLED = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "grou
 
 
 @pytest.mark.parametrize(("model", "more"), [("SASRec", {}), ("BPR", {}), ("BPR", SAMPLED), ("SASRec", SAMPLED)])
-def test_a_model_whose_scores_are_nan_is_an_error(model, more, events):
+def test_nan_scores__are_an_error(model, more, events):
     loaders, network, trainer = build(make_config(model, events, **more))
     trainer.evaluate(loaders[1], load_best_model=False)
     with torch.no_grad():
@@ -159,7 +159,7 @@ def boards(folder):
     return sorted(file.parent.relative_to(folder).as_posix() for file in folder.rglob("events.out.tfevents*"))
 
 
-def test_each_run_has_a_log_and_a_tensorboard_of_its_own(events):
+def test_run_log__and_tensorboard_are_of_one_run(events):
     for seed in (1, 2):
         run_recbole(model="BPR", dataset="tiny", config_dict=settings(events, epochs=1, seed=seed))
     assert sorted(path.name for path in events.iterdir()) == ["saved", "tiny"]
@@ -175,14 +175,14 @@ def test_each_run_has_a_log_and_a_tensorboard_of_its_own(events):
         assert all(one.name in first for one in compat.applied())
 
 
-def test_a_run_with_a_folder_has_all_in_it(events):
+def test_run_log__lies_in_the_folder_of_the_run(events):
     more = {"run_dir": str(events / "mine"), "checkpoint_dir": str(events / "mine")}
     run_recbole(model="BPR", dataset="tiny", config_dict=settings(events, epochs=1, **more))
     assert logs(events) == ["mine/run.log"] and set(map(str, boards(events))) <= {"mine/tensorboard", *boards(events)}
     assert (events / "mine" / "tensorboard").is_dir() and (events / "mine" / "best.pth").is_file()
 
 
-def test_recboles_logs_go_to_the_working_folder_and_to_the_first_run(events, monkeypatch):
+def test_run_log__is_the_first_runs_without_the_patch(events, monkeypatch):
     root = logging.getLogger()
     handlers = root.handlers[:]
     monkeypatch.setattr(root, "handlers", [])
@@ -199,7 +199,7 @@ def test_recboles_logs_go_to_the_working_folder_and_to_the_first_run(events, mon
     assert max(text.count("epoch 0 training") for text in texts) == 2
 
 
-def test_a_figure_without_a_log_goes_nowhere(events):
+def test_run_log__is_not_needed_for_figures(events):
     trainer = build(make_config("BPR", events))[2]
     trainer.tensorboard.add_scalar("loss", 1.0, 0)
     assert boards(events) == []
@@ -208,7 +208,7 @@ def test_a_figure_without_a_log_goes_nowhere(events):
 # Folders: `folders_of_several_processes`
 
 
-def test_a_folder_that_another_process_has_just_made_is_no_error(tmp_path, monkeypatch):
+def test_run_log__may_share_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("os.path.exists", lambda path: False)  # as it was when this process looked
     recbole_trainer.ensure_dir(tmp_path)
     with without("folders_of_several_processes"), pytest.raises(FileExistsError):
@@ -240,7 +240,7 @@ def valid_and_test_disagree(folder):
     return settings(folder, valid_metric="Hit@1", **more)
 
 
-def test_the_search_is_told_the_validation_metrics_once(tmp_path, trial):
+def test_objective_function__reports_validation_metrics_once(tmp_path, trial):
     given = valid_and_test_disagree(tmp_path)
     assert objective_function(given, saved=False) is None  # Ray takes what is returned for another result
     assert trial == [{"hit@1": pytest.approx(1, abs=0.1), "test_hit@1": pytest.approx(0, abs=0.1)}]
@@ -248,7 +248,7 @@ def test_the_search_is_told_the_validation_metrics_once(tmp_path, trial):
         recbole_start.objective_function(given, saved=False)
 
 
-def test_recbole_reports_how_it_did_on_the_test_set(tmp_path, trial, monkeypatch):
+def test_objective_function__reports_the_test_without_the_patch(tmp_path, trial, monkeypatch):
     told = []
     monkeypatch.setattr(sys.modules["ray.tune"], "report", lambda **metrics: told.append(metrics))
     with without("objective"):
@@ -256,7 +256,7 @@ def test_recbole_reports_how_it_did_on_the_test_set(tmp_path, trial, monkeypatch
     assert told == [dict(result["test_result"])] and result["best_valid_result"]["hit@1"] > told[0]["hit@1"]
 
 
-def test_outside_of_ray_the_objective_is_a_plain_function(events):
+def test_objective_function__is_a_plain_function_outside_of_ray(events):
     files = [str(events / "more.yaml")]
     Path(files[0]).write_text("model: BPR\ndataset: tiny\n")
     result = objective_function(settings(events, epochs=1), files, saved=False)
@@ -267,7 +267,7 @@ def test_outside_of_ray_the_objective_is_a_plain_function(events):
 # Checkpoints: `plain_checkpoints`, `load_safely`
 
 
-def test_pretrained_weights_are_saved_as_plain_data(events):
+def test_plain_checkpoints__hold_pretrained_weights(events):
     classes = "".join(f"i{item}\tc\n" for item in range(20))
     (events / "tiny" / "tiny.item").write_text("item_id:token\tclass:token_seq\n" + classes)
     columns = {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}
@@ -289,7 +289,7 @@ def test_pretrained_weights_are_saved_as_plain_data(events):
             torch.load(saved, weights_only=True)
 
 
-def test_boosted_trees_are_saved_as_plain_data(events):
+def test_plain_checkpoints__hold_boosted_trees(events):
     trainer = object.__new__(recbole_trainer.DecisionTreeTrainer)  # lightgbm need not be there
     vars(trainer).update(config=make_config("BPR", events), cur_step=3, best_valid_score=0.5)
     vars(trainer).update(temp_best_file="trees.txt", saved_model_file=str(events / "trees.pth"))
@@ -327,7 +327,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_checkpoint_is_scored_again_in_a_fresh_process(events):
+def test_plain_checkpoints__are_scored_again_in_a_fresh_process(events):
     result, file = trained(events, **NEEDS_TRAINING_DATA)
     (events / "again.py").write_text(FRESH)
     command = [sys.executable, str(events / "again.py"), str(file), "--seed=5"]
@@ -351,7 +351,7 @@ def pickled(file):
     return str(file)
 
 
-def test_checkpoints_of_recbole_are_read_when_they_are_trusted(events):
+def test_plain_checkpoints__let_trusted_ones_of_recbole_be_read(events):
     _, file = trained(events)
     weights = load_data_and_model(str(file))[1].state_dict()
     file = pickled(file)
@@ -366,7 +366,7 @@ def test_checkpoints_of_recbole_are_read_when_they_are_trusted(events):
 # RecBole's functions
 
 
-def test_scores_of_a_case_study_are_the_models(events):
+def test_full_sort_scores__are_the_models(events):
     loaders, network, _ = build(make_config("BPR", events))
     users = [3, 1, 7]
     found = full_sort_scores(users, network, loaders[2])
@@ -380,7 +380,7 @@ def test_scores_of_a_case_study_are_the_models(events):
     assert torch.equal(values, found.topk(2)[0]) and torch.equal(items, found.topk(2)[1])
 
 
-def test_samrec_is_known_by_name_and_by_class_to_every_entry_point(events):
+def test_entry_points__know_samrec_by_name_and_class(events):
     given = settings(events, epochs=1, sam_rho=0.1)
     files = [str(events / "model.yaml")]
     Path(files[0]).write_text("model: SAMRec\ndataset: tiny\n")
@@ -413,7 +413,7 @@ def by_hand(folder, model):
 
 
 @pytest.mark.parametrize("model", ["SASRec", "BPR", "GRU4Rec"])
-def test_recboles_models_train_as_in_recbole(model, events):
+def test_entry_points__train_recboles_models_as_before(model, events):
     expected = by_hand(events, model)
     loaders, network, trainer = build(make_config(model, events, fast_dropout=False))
     trainer.fit(loaders[0], verbose=False, saved=False)
@@ -424,7 +424,7 @@ class Own(BPR):
     """A user's own model."""
 
 
-def test_a_users_own_class_trains_with_recboles_classes(events):
+def test_entry_points__train_a_class_of_the_users(events):
     config = Config(model=Own, dataset="tiny", config_dict=settings(events, state="ERROR", embedding_size=8))
     train_data, valid_data, test_data = data_preparation(config, create_dataset(config))
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, Own(config, train_data.dataset))
@@ -433,7 +433,7 @@ def test_a_users_own_class_trains_with_recboles_classes(events):
     assert checkpoint_io.load(trainer.saved_model_file)["config"]["model"] == "Own"
 
 
-def test_a_message_with_surplus_arguments_is_written_as_it_would_be_printed(own_folder):
+def test_run_log__prints_surplus_arguments(own_folder):
     settings = {"run_dir": str(own_folder), "state": "INFO", "single_spec": True, "quiet_terminal": True}
     recbole_samrec.compat.training.init_logger(settings)
     handler = next(h for h in logging.getLogger().handlers if getattr(h, "of_a_run", False))

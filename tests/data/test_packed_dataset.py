@@ -103,7 +103,7 @@ def cut(triples, least):
 
 @pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("split", SPLITS)
-def test_all_parts_are_recboles(own_folder, split, options):
+def test_packed_dataset__has_recboles_parts(own_folder, split, options):
     seed = list(SPLITS).index(split) + 10 * list(OPTIONS).index(options)
     plain, theirs = prepared(own_folder, "prefix", split, seed, **OPTIONS[options])
     packed, ours = prepared(own_folder, "packed", split, seed, **OPTIONS[options])
@@ -141,14 +141,14 @@ def assert_training_is_recboles(ours, theirs, length=LENGTH):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_stride_1_trains_on_the_very_same_rows(own_folder, split):
+def test_packed_dataset__of_stride_1_trains_on_the_same_samples(own_folder, split):
     _, (theirs, *_) = prepared(own_folder, "prefix", split)
     _, (ours, *_) = prepared(own_folder, "packed", split, window_stride=1)
     found = Counter(one for batch in ours for one in predictions(batch))
     assert found == Counter(prefixes(theirs._dataset.inter_feat))
 
 
-def test_rows_no_longer_than_the_length_are_trained_on_as_they_are(own_folder):
+def test_packed_dataset__leaves_short_sequences_whole(own_folder):
     _, (theirs, *_) = prepared(own_folder, "prefix", MAX_ITEM_LIST_LENGTH=20)
     _, (ours, *_) = prepared(own_folder, "packed", MAX_ITEM_LIST_LENGTH=20, train_batch_size=500)
     (batch,) = ours
@@ -156,7 +156,7 @@ def test_rows_no_longer_than_the_length_are_trained_on_as_they_are(own_folder):
     assert len(batch["user_id"].unique()) == len(batch)  # one row for each user
 
 
-def test_ml_100k():
+def test_packed_dataset__packs_ml_100k():
     folder = Path(recbole.__file__).parent / "dataset_example"
     settings = {"MAX_ITEM_LIST_LENGTH": 50, "train_batch_size": 2048, "train_neg_sample_args": None}
     settings["eval_args"] = {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full", "group_by": "user"}
@@ -174,7 +174,7 @@ def test_ml_100k():
 
 
 @pytest.mark.parametrize("distribution", ["uniform", "popularity"])
-def test_negatives_are_drawn_from_the_same_items(own_folder, distribution):
+def test_packed_loader__draws_negatives_from_the_same_items(own_folder, distribution):
     drawn = []
     for training in ("prefix", "packed"):
         dataset, _ = prepared(own_folder, training)
@@ -185,7 +185,7 @@ def test_negatives_are_drawn_from_the_same_items(own_folder, distribution):
     assert drawn[0] == drawn[1]
 
 
-def test_sampled_evaluation_reads_the_same_rows(own_folder):
+def test_packed_loader__evaluates_the_same_samples(own_folder):
     batches = []
     for training in ("prefix", "packed"):
         mode = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "uni3"}}
@@ -198,7 +198,7 @@ def test_sampled_evaluation_reads_the_same_rows(own_folder):
             assert torch.equal(mine[0][field], his[0][field])
 
 
-def test_histories_are_hidden_alike(own_folder):
+def test_packed_dataset__hides_the_same_histories(own_folder):
     from recbole_samrec.evaluator.history_mask import HistoryMask
 
     hidden = []
@@ -213,7 +213,7 @@ def test_histories_are_hidden_alike(own_folder):
     assert torch.equal(hidden[0], hidden[2]) and torch.equal(hidden[1], hidden[3]) and torch.isinf(hidden[1]).any()
 
 
-def test_items_that_nobody_had_are_counted_alike(own_folder):
+def test_packed_dataset__counts_items_that_nobody_had(own_folder):
     from recbole_samrec.quick_start.recbole_warnings import _items_nobody_had
 
     found = []
@@ -230,7 +230,7 @@ def test_items_that_nobody_had_are_counted_alike(own_folder):
     assert found == [2, 2]
 
 
-def test_no_table_of_prefixes_is_made(own_folder):
+def test_packed_dataset__makes_no_table_of_prefixes(own_folder):
     dataset, loaders = prepared(own_folder, "packed")
     for data in (dataset, loaders[0]._dataset):
         assert data.events.columns == ["item_id"]
@@ -238,7 +238,7 @@ def test_no_table_of_prefixes_is_made(own_folder):
         assert not any(field.endswith("_list") for field in data.inter_feat)
 
 
-def test_other_names_of_the_fields(own_folder):
+def test_packed_dataset__takes_other_names_of_fields(own_folder):
     text = "client:token\tbought:token\twhen:float\n" + "".join(f"u{k % 3}\ti{k}\t{k}\n" for k in range(30))
     names = {"USER_ID_FIELD": "client", "ITEM_ID_FIELD": "bought", "TIME_FIELD": "when", "LIST_SUFFIX": "_s"}
     names |= {"ITEM_LIST_LENGTH_FIELD": "many", "MAX_ITEM_LIST_LENGTH": 4}
@@ -250,7 +250,7 @@ def test_other_names_of_the_fields(own_folder):
     assert valid._dataset.inter_feat["bought_s"].shape == (3, 4)
 
 
-def test_both_numbers_of_steps_are_logged(own_folder, caplog):
+def test_packed_loader__logs_both_numbers_of_steps(own_folder, caplog):
     with caplog.at_level(logging.INFO):
         _, loaders = prepared(own_folder, "packed")
     (line,) = [record.getMessage() for record in caplog.records if "Packed training" in record.getMessage()]
@@ -262,7 +262,7 @@ def test_both_numbers_of_steps_are_logged(own_folder, caplog):
     )
 
 
-def test_the_order_is_seeded_and_can_be_taken_up(own_folder):
+def test_packed_loader__has_a_seeded_order_that_resumes(own_folder):
     def order(loader):
         return [batch["item_id_list"].tolist() for batch in loader]
 
@@ -274,7 +274,7 @@ def test_the_order_is_seeded_and_can_be_taken_up(own_folder):
     assert order(fixed) == order(fixed)
 
 
-def test_shares_of_two_processes_divide_by_half_of_the_batch(own_folder, monkeypatch):
+def test_packed_loader__divides_shares_by_half_of_the_batch(own_folder, monkeypatch):
     _, (whole, *_) = prepared(own_folder, "packed")
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     shares = []
@@ -297,7 +297,7 @@ def test_shares_of_two_processes_divide_by_half_of_the_batch(own_folder, monkeyp
 # Caches ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_saved_data_set_is_taken_up(own_folder):
+def test_packed_dataset__is_read_when_saved(own_folder):
     saving = {"save_dataset": True, "trust_checkpoint": True}
     _, first = prepared(own_folder, "packed", **saving)
     assert (own_folder / "saved" / "toy-PackedDataset.pth").exists()
@@ -310,7 +310,7 @@ def test_a_saved_data_set_is_taken_up(own_folder):
     assert type(prepared(own_folder, "prefix", **named)[0]) is SequentialDataset
 
 
-def test_saved_loaders_are_taken_up(own_folder):
+def test_packed_loader__is_read_when_saved(own_folder):
     _, first = prepared(own_folder, "packed", save_dataloaders=True)
     _, second = prepared(own_folder, "packed", trust_checkpoint=True)
     for one, other in zip(first[0], second[0], strict=True):
@@ -341,17 +341,17 @@ def test_saved_loaders_are_taken_up(own_folder):
     ],
     ids=["benchmark files", "transform", "not causal", "no sequences", "popular negatives"],
 )
-def test_what_cannot_be_packed_is_refused(own_folder, settings, message):
+def test_packed_dataset__refuses_what_cannot_be_packed(own_folder, settings, message):
     with pytest.raises(ConfigError, match=message):
         prepared(own_folder, "packed", **settings)
 
 
-def test_a_stride_below_1_is_refused():
+def test_packed_loader__refuses_a_stride_below_1():
     with pytest.raises(ConfigError, match="window_stride=0: must be a whole number of at least 1"):
         check_values({"window_stride": 0})
 
 
-def test_data_that_were_made_by_hand_are_refused(own_folder):
+def test_packed_loader__refuses_data_made_by_hand(own_folder):
     _, loaders = prepared(own_folder, "prefix")
     config = loaders[0].config
     with pytest.raises(ConfigError, match=r"SequentialDataset is no packed data set; .*training=prefix"):

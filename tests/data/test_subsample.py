@@ -29,7 +29,7 @@ def users_of(config):
 
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
-def test_a_larger_share_holds_the_smaller_ones(data, training):
+def test_train_fraction__of_more_holds_that_of_less(data, training):
     def of(share, seed=1):
         config = make_config("SAMRec", "dataset", training=training, train_fraction=share, seed=seed)
         return users_of(config)
@@ -40,7 +40,7 @@ def test_a_larger_share_holds_the_smaller_ones(data, training):
     assert of(0.5) == of(0.5) and of(0.5)[0] != of(0.5, seed=2)[0]
 
 
-def test_packed_and_prefix_train_on_the_same_users(data):
+def test_train_fraction__is_of_the_same_users_when_packed(data):
     both = [
         users_of(make_config("SAMRec", "dataset", training=kind, train_fraction=0.3, seed=5))
         for kind in ("packed", "prefix")
@@ -48,7 +48,7 @@ def test_packed_and_prefix_train_on_the_same_users(data):
     assert both[0] == both[1]
 
 
-def test_the_test_and_the_histories_stay_whole(data):
+def test_train_fraction__leaves_tests_and_histories_whole(data):
     kept = []
     for share in (1.0, 0.25):
         folder = Path(f"run-{share}")
@@ -62,19 +62,19 @@ def test_the_test_and_the_histories_stay_whole(data):
     assert json.loads((folder / "result.json").read_text())["config"]["train_fraction"] == 0.25
 
 
-def test_a_model_with_a_vector_for_each_user_refuses(data):
+def test_train_fraction__needs_models_without_user_vectors(data):
     said = main("run", "--model=BPR", "--dataset=tiny", "--train_fraction=0.5")
     assert said.status == 2
     assert "with BPR: it learns a vector for each user (user_embedding.weight)" in " ".join(said.err.split())
 
 
 @pytest.mark.parametrize("model", ["ItemKNN", "EASE", "FPMC", "MultiVAE"])
-def test_models_that_know_users_by_their_training_data_refuse(data, model):
+def test_train_fraction__needs_models_that_know_no_users(data, model):
     said = main("run", f"--model={model}", "--dataset=tiny", "--train_fraction=0.5", "--epochs=1")
     assert said.status == 2 and f"train_fraction cannot be used with {model}" in said.err
 
 
-def test_as_many_users_as_items_are_no_reason(own_folder):
+def test_train_fraction__suits_as_many_users_as_items(own_folder):
     """Then a table of items has as many rows as one of users."""
     write_events("dataset", "tiny", [(f"u{u}", f"i{(u + k) % 20}", 10 * u + k) for u in range(20) for k in range(6)])
     succeed("run", "--dataset=tiny", "--train_fraction=0.5", *SMALL)
@@ -82,6 +82,6 @@ def test_as_many_users_as_items_are_no_reason(own_folder):
 
 
 @pytest.mark.parametrize("share", [0, 1.5, -1])
-def test_a_share_out_of_range_is_refused(data, share):
+def test_train_fraction__is_between_0_and_1(data, share):
     said = main("run", "--dataset=tiny", f"--train_fraction={share}")
     assert said.status == 2 and "above 0 and at most 1" in said.err

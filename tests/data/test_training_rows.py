@@ -32,7 +32,7 @@ def rows_of(rows):
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
 @pytest.mark.parametrize("length", [1, 4, 50])
-def test_they_are_the_events_before_the_last_two(training, length, tmp_path):
+def test_of_users__gives_events_before_the_last_two(training, length, tmp_path):
     write_events(tmp_path, "tiny", events())
     train = training_part(tmp_path, training, length, LAST_TWO)
     histories = {}
@@ -47,7 +47,7 @@ def test_they_are_the_events_before_the_last_two(training, length, tmp_path):
 
 
 @pytest.mark.parametrize("length", [1, 4, 5, 50])
-def test_full_rows_lose_up_to_half_at_their_beginning(length, tmp_path):
+def test_as_packed__cuts_up_to_half_off_full_rows(length, tmp_path):
     """As packed training's windows, in which a target far from the beginning stands at any place of the second half."""
     write_events(tmp_path, "tiny", events())
     rows = of_users(training_part(tmp_path, "packed", length, LAST_TWO), length)
@@ -62,7 +62,7 @@ def test_full_rows_lose_up_to_half_at_their_beginning(length, tmp_path):
 
 
 @pytest.mark.parametrize("length", [1, 3, 50])
-def test_both_kinds_of_data_give_the_same_rows(length, tmp_path):
+def test_training_rows__are_the_same_of_both_kinds_of_data(length, tmp_path):
     write_events(tmp_path, "tiny", events())
     packed, prefix = (training_part(tmp_path, training, length, SHARES) for training in ("packed", "prefix"))
     assert rows_of(of_users(packed, length)) == rows_of(of_users(prefix, length))

@@ -47,7 +47,7 @@ def cases():
         yield flat(lengths, gap=[0, 0.3, 0.9][seed % 3], seed=seed), length, stride, most
 
 
-def test_every_target_is_in_one_window_that_begins_and_ends_as_promised():
+def test_cut_windows__has_each_target_in_one_window():
     for (_, offsets, targets), length, stride, most in cases():
         windows = cut_windows(offsets, targets, length, stride, most)
         met = []
@@ -64,34 +64,34 @@ def test_every_target_is_in_one_window_that_begins_and_ends_as_promised():
         assert met == targets.tolist()
 
 
-def test_the_context_is_at_least_the_smaller_of_the_history_and_half_the_length():
+def test_cut_windows__keeps_history_or_half_the_length():
     for (_, offsets, targets), length, _, most in cases():
         for user, start, _, predicted in predictions(cut_windows(offsets, targets, length, None, most)):
             for target in predicted:
                 assert target - start >= min(target - offsets[user], -(-length // 2))
 
 
-def test_no_larger_stride_keeps_half_of_the_length():
+def test_cut_windows__takes_the_largest_stride_for_half():
     for length in range(1, 30):
         stride = largest_stride(length)
         assert length - stride + 1 >= -(-length // 2) > length - (stride + 1) + 1
 
 
-def test_stride_1_gives_the_rows_of_recbole_beyond_the_length():
+def test_cut_windows__of_stride_1_gives_recboles_samples():
     for (_, offsets, targets), length, _, _ in cases():
         for user, start, inputs, predicted in predictions(cut_windows(offsets, targets, length, 1)):
             if predicted[-1] - offsets[user] > length:
                 assert len(predicted) == 1 and start == predicted[0] - length and inputs == length
 
 
-def test_targets_are_spread_evenly():
+def test_cut_windows__spreads_targets_evenly():
     _, offsets, targets = flat([31])
     windows = cut_windows(offsets, targets, length=10)  # 10 early targets; 20 late ones, at most 6 to a window
     assert windows.counts.tolist() == [10, 5, 5, 5, 5]
     assert windows.starts.tolist() == [0, 5, 10, 15, 20]
 
 
-def test_by_hand_with_gaps():
+def test_cut_windows__equals_those_by_hand_with_gaps():
     offsets = np.array([0, 4, 5, 16])  # the second user has but one event, and so no target
     targets = np.array([1, 2, 6, 8, 12, 15])  # the first user's last event is no target
     windows = cut_windows(offsets, targets, length=4)
@@ -101,7 +101,7 @@ def test_by_hand_with_gaps():
     assert windows.counts.tolist() == [2, 2, 1, 1]
 
 
-def test_no_targets_no_windows():
+def test_cut_windows__gives_none_without_targets():
     windows = cut_windows(np.array([0, 1, 2]), np.array([], dtype=np.int64), length=4)
     assert len(windows) == 0 and len(windows.lengths) == 0
     batches = PackedBatches(np.array([1, 2]), np.array([0, 1, 2]), length=4, batch_size=8)
@@ -127,7 +127,7 @@ def promised(items, offsets, windows):
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
-def test_batches_hold_what_the_windows_predict(shuffle):
+def test_packed_batches__hold_what_the_windows_predict(shuffle):
     for (items, offsets, targets), length, stride, most in cases():
         size = most or 20
         batches = PackedBatches(items, offsets, targets, length=length, batch_size=size, stride=stride, shuffle=shuffle)
@@ -142,7 +142,7 @@ def test_batches_hold_what_the_windows_predict(shuffle):
 
 @pytest.mark.parametrize("size", [1, 30, 256, 2048])
 @pytest.mark.parametrize("mix", MIXES)
-def test_steps_stay_within_5_percent(mix, size):
+def test_packed_batches__have_at_most_5_percent_more_steps(mix, size):
     items, offsets, targets = flat(MIXES[mix])
     batches = PackedBatches(items, offsets, length=200, batch_size=size)
     steps = -(-len(targets) // size)
@@ -150,21 +150,21 @@ def test_steps_stay_within_5_percent(mix, size):
     assert len(list(batches)) == len(batches)
 
 
-def test_windows_stay_whole_where_batches_are_large_enough():
+def test_cut_windows__keeps_windows_whole_in_large_batches():
     items, offsets, _ = flat([40, 90, 20, 160] * 200)
     batches = PackedBatches(items, offsets, length=50, batch_size=2048)
     plan = plan_epoch(batches.windows, 2048, generator=batches.generator)
     assert sorted(plan.starts) == sorted(batches.windows.starts)
 
 
-def test_windows_of_similar_length_lie_together():
+def test_packed_batches__put_similar_lengths_together():
     items, offsets, _ = flat(np.random.default_rng(0).integers(2, 200, 3000))
     batches = PackedBatches(items, offsets, length=200, batch_size=2048)
     padded = sum(batch.items.numel() for batch in batches)
     assert padded < 1.15 * batches.windows.lengths.sum()
 
 
-def test_the_order_is_drawn_from_the_generator_alone():
+def test_packed_batches__are_ordered_by_the_generator_alone():
     items, offsets, _ = flat([30] * 50)
 
     def make(seed):
@@ -185,7 +185,7 @@ def test_the_order_is_drawn_from_the_generator_alone():
     assert order(fixed) == order(fixed)
 
 
-def test_an_epoch_is_drawn_when_it_begins():
+def test_packed_batches__are_drawn_when_an_epoch_begins():
     items, offsets, _ = flat([30] * 50)
     batches = PackedBatches(items, offsets, length=20, batch_size=64)
     epoch = iter(batches)
@@ -195,7 +195,7 @@ def test_an_epoch_is_drawn_when_it_begins():
 
 
 @pytest.mark.parametrize("world", [2, 3, 5])
-def test_shares_of_the_processes_add_up_to_the_batch(world):
+def test_packed_batches__have_shares_that_add_up(world):
     items, offsets, _ = flat([3, 17, 90, 41] * 30)
 
     def epoch(rank, world):
@@ -211,7 +211,7 @@ def test_shares_of_the_processes_add_up_to_the_batch(world):
         assert together == Counter(seen(whole))
 
 
-def test_a_process_without_targets_takes_the_step_with_a_row():
+def test_packed_batches__give_idle_processes_a_sequence():
     items, offsets, _ = flat([3])  # two targets for four processes
     for rank, count in enumerate([0, 1, 0, 1]):
         (batch,) = PackedBatches(items, offsets, length=4, batch_size=8, rank=rank, world=4)

@@ -383,6 +383,7 @@ def ended(process):
         pytest.fail(f"it did not end: {process.communicate()[0]}")
 
 
+@pytest.mark.ray
 def test_a_killed_comparison_goes_on_where_it_stopped(data):
     """Kill -9 the command when one run is finished; no finished run is touched again, and the end is the same."""
     rows = "--models=SASRec,GRU4Rec,Pop+SAM"
@@ -415,6 +416,8 @@ def test_a_killed_comparison_goes_on_where_it_stopped(data):
         assert figures(worker.carry_out(single, 1, silent)) == figures(result)
 
 
+@pytest.mark.slow
+@pytest.mark.ray
 def test_a_comparison_runs_on_the_computers_of_a_cluster(data):
     """Two nodes of one core each, in whose processes this package is not to be found."""
     from ray.cluster_utils import Cluster
@@ -430,6 +433,7 @@ def test_a_comparison_runs_on_the_computers_of_a_cluster(data):
     assert all(job.finished for job in jobs_of(["SASRec", "GRU4Rec"], seeds=[2020], epochs=6))
 
 
+@pytest.mark.ray
 def test_an_address_where_nothing_listens_is_said_at_once(data):
     said = main("compare", "--datasets=tiny", "--models=Pop", "--address=127.0.0.1:1")
     assert said.status == 2 and "--address=127.0.0.1:1: nothing answers there" in " ".join(said.err.split())

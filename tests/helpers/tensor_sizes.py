@@ -2,19 +2,20 @@
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
 class Sizes(TorchDispatchMode):
-    """Notes how many numbers each operation's results hold, but for those of a table itself."""
+    """Records the number of elements of the largest tensor that any operation returned, except views of known ones."""
 
-    def __init__(self, table):
+    def __init__(self, *known):
         super().__init__()
-        self.table, self.largest = table.untyped_storage().data_ptr(), 0
+        self.known, self.largest = {tensor.untyped_storage().data_ptr() for tensor in known}, 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else [result]:
+        for tensor in tree_leaves(result):
             if isinstance(tensor, torch.Tensor) and not tensor.is_sparse:
-                if tensor.untyped_storage().data_ptr() != self.table:
+                if tensor.untyped_storage().data_ptr() not in self.known:
                     self.largest = max(self.largest, tensor.numel())
         return result

@@ -7,8 +7,6 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from recbole_samrec.layers import losses as loss
 from recbole_samrec.layers.losses import (
@@ -22,6 +20,7 @@ from recbole_samrec.layers.losses import (
     shared_scores,
     uniform_negatives,
 )
+from tests.helpers.tensor_sizes import Sizes
 
 DOUBLE = torch.float64
 
@@ -47,21 +46,6 @@ def written_out(states, table, targets):
         highest = max(score.item() for score in scores)
         terms.append(highest + torch.log(sum(torch.exp(s - highest) for s in scores)) - scores[target])
     return sum(terms) / len(terms)
-
-
-class Sizes(TorchDispatchMode):
-    """Remembers the number of elements of the largest tensor that any operation returned, but for the known ones."""
-
-    def __init__(self, known=()):
-        super().__init__()
-        self.known, self.largest = {tensor.data_ptr() for tensor in known}, 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor) and not tensor.is_sparse and tensor.data_ptr() not in self.known:
-                self.largest = max(self.largest, tensor.numel())
-        return result
 
 
 class TestCrossEntropy:
@@ -279,7 +263,7 @@ class TestSampledSoftmax:
                 torch.arange(1, 33),
                 torch.full((n_rows,), 1 / n_rows),
             )
-            with Sizes([table]) as sizes:
+            with Sizes(table) as sizes:
                 sampled_softmax(states, table, targets, negatives, frequencies, sparse=True).backward()
             largest.append(sizes.largest)
         assert largest[0] == largest[1] < 1_000

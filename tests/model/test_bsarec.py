@@ -57,20 +57,20 @@ def low_frequencies(x, cutoff):
     return back.real
 
 
-def test_rows_are_aligned_to_the_right():
+def test_right_aligned__moves_padding_to_the_front():
     items = torch.tensor([[5, 6, 7], [8, 0, 0]])
     assert right_aligned(items, torch.tensor([3, 1]), 4).tolist() == [[0, 5, 6, 7], [0, 0, 0, 8]]
     assert right_aligned(items, torch.tensor([2, 1]), 3).tolist() == [[0, 5, 6], [0, 0, 8]]
 
 
-def test_an_item_sees_itself_and_the_items_before_it_and_padding_sees_all():
+def test_hidden_from__hides_later_items_and_padding_from_items():
     hidden = hidden_from(torch.tensor([[True, True, False, False]]))
     assert (~hidden)[0, 0].int().tolist() == [[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 0], [0, 0, 1, 1]]
 
 
 @pytest.mark.parametrize("length", [1, 7, 8, 50])
 @pytest.mark.parametrize("cutoff", [1, 3, 5, 9, 100])
-def test_the_waves_span_the_lowest_frequencies(length, cutoff):
+def test_lowest_waves__span_the_lowest_frequencies(length, cutoff):
     waves = lowest_waves(length, cutoff // 2 + 1, DOUBLE)
     x = torch.randn(2, length, 3, generator=torch.Generator().manual_seed(0), dtype=DOUBLE)
     torch.testing.assert_close(waves @ waves.T, torch.eye(len(waves), dtype=DOUBLE))
@@ -78,7 +78,7 @@ def test_the_waves_span_the_lowest_frequencies(length, cutoff):
 
 
 @pytest.mark.parametrize("cutoff", [1, 5, 9])
-def test_the_rescaler_is_its_formula(cutoff):
+def test_frequency_rescaler__is_its_formula(cutoff):
     torch.manual_seed(0)
     rescaler = FrequencyRescaler(LENGTH, 4, cutoff, 0.0, 1e-12).double()
     x = torch.randn(3, LENGTH, 4, dtype=DOUBLE)
@@ -106,7 +106,7 @@ def every_position(model, items, lengths):
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("training", [True, False])
-def test_the_last_position_alone_is_that_of_the_full_computation(layers, training, make_model):
+def test_frequency_rescaler__gives_the_last_position_alone(layers, training, make_model):
     model = make_model(n_layers=layers).train(training)
     for rescaler in model.rescalers:
         rescaler.waves = lowest_waves(LENGTH, 3, DOUBLE)
@@ -120,7 +120,7 @@ def test_the_last_position_alone_is_that_of_the_full_computation(layers, trainin
         torch.testing.assert_close(gradient, other, atol=1e-9, rtol=1e-6, msg=name)
 
 
-def test_without_the_rescaler_a_full_row_is_sasrecs(make_model):
+def test_bsarec__is_sasrec_on_full_rows_without_rescaler(make_model):
     model, sasrec = make_model(filter_share=0.0), make_model("SASRec")
     shared = {name: value for name, value in model.state_dict().items() if not name.startswith("rescalers")}
     sasrec.load_state_dict(shared)
@@ -128,7 +128,7 @@ def test_without_the_rescaler_a_full_row_is_sasrecs(make_model):
     torch.testing.assert_close(model.forward(items, lengths), sasrec.forward(items, lengths))
 
 
-def test_no_item_attends_to_padding_but_the_rescaler_spans_it(make_model):
+def test_bsarec__attends_to_no_padding_but_rescales_it(make_model):
     items, lengths = rows([3, 5])
     for share, same in ((0.0, True), (0.7, False)):
         model = make_model(filter_share=share, n_layers=1)
@@ -139,13 +139,13 @@ def test_no_item_attends_to_padding_but_the_rescaler_spans_it(make_model):
         assert torch.allclose(before, model.forward(items, lengths)) == same
 
 
-def test_columns_of_padding_change_nothing(make_model):
+def test_bsarec__ignores_columns_of_padding(make_model):
     model = make_model()
     items, lengths = rows([3, 1, 4])
     torch.testing.assert_close(model.forward(items[:, :4], lengths), model.forward(items, lengths))
 
 
-def test_loss_and_scores_are_their_definitions(make_model):
+def test_bsarec__has_the_defined_loss_and_scores(make_model):
     model = make_model()
     items, lengths = rows([2, 8, 5])
     targets = torch.tensor([4, 1, 9])
@@ -157,7 +157,7 @@ def test_loss_and_scores_are_their_definitions(make_model):
     torch.testing.assert_close(model.predict(batch), scores[torch.arange(3), targets])
 
 
-def test_autocast_is_close(make_model):
+def test_bsarec__is_close_under_autocast(make_model):
     model = make_model().float()
     items, lengths = rows([2, 8, 5])
     with torch.autocast("cpu", torch.bfloat16):
@@ -165,7 +165,7 @@ def test_autocast_is_close(make_model):
     torch.testing.assert_close(states.float(), model.forward(items, lengths), atol=0.1, rtol=0.1)
 
 
-def test_is_not_packed():
+def test_bsarec__is_not_packed():
     assert not packable(get_model("BSARec"))
     with pytest.raises(ConfigError, match="packed cannot be used with BSARec: its Fourier filter spans the row; use"):
         require_packable(get_model("BSARec"))

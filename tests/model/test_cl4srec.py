@@ -8,9 +8,9 @@ import torch
 from recbole_samrec.cli.main import main
 from recbole_samrec.layers.info_nce import info_nce
 from recbole_samrec.model import packed_forward
+from tests.helpers.contrastive import OFF, make
 from tests.helpers.tiny import build, make_config, random_events, write_events
 
-OFF = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}
 ONE_BATCH = {"train_batch_size": 10_000, "shuffle": False}
 BOTH = ["CL4SRec", "DuoRec"]
 
@@ -21,17 +21,8 @@ def data(tmp_path):
     return tmp_path
 
 
-def make(folder, model="CL4SRec", name="tiny", **settings):
-    """The training loader, a model with large random weights in double precision, and its trainer."""
-    loaders, network, trainer = build(make_config(model, folder, name, **settings))
-    torch.manual_seed(1)
-    for _, parameter in sorted(network.named_parameters(), key=lambda named: named[0] == "mask_vector"):
-        torch.nn.init.normal_(parameter, std=0.3)  # the weights that SASRec has too are drawn first, alike
-    return loaders[0], network.double(), trainer
-
-
 @pytest.mark.parametrize("training", ["packed", "prefix"])
-def test_its_sequences_hold_nothing_of_validation_and_test(training, tmp_path):
+def test_cl4srec__contrasts_nothing_of_validation_and_test(training, tmp_path):
     """Whatever the last two events of a user are, the contrasted sequences are the same."""
     tables = []
     for name, last in (("one", 1), ("other", 7)):
@@ -49,7 +40,7 @@ def test_its_sequences_hold_nothing_of_validation_and_test(training, tmp_path):
     assert lengths.tolist() == [10] * 2 + [6] * 20
 
 
-def test_its_second_loss_is_info_nce_of_two_views_of_each_user(data):
+def test_cl4srec__adds_info_nce_of_two_views_per_user(data):
     """With views that change nothing; the order in which users are drawn does not count."""
     same = {"crop_rate": 1.0, "mask_rate": 0.0, "reorder_rate": 0.0, "cl_batch_users": 1000}
     settings = {**OFF, **same, "cl_weight": 0.7, "cl_temperature": 0.5, "cl_similarity": "cosine"}
@@ -59,7 +50,7 @@ def test_its_second_loss_is_info_nce_of_two_views_of_each_user(data):
     torch.testing.assert_close(network.auxiliary_loss(None), expected)
 
 
-def test_it_contrasts_two_views_of_so_many_users_none_of_them_twice(data, monkeypatch):
+def test_cl4srec__contrasts_so_many_different_users(data, monkeypatch):
     _, network, _ = make(data, cl_batch_users=9)
     drawn, rows, rows_of = [], [], type(network.rows).as_packed
 
@@ -76,7 +67,7 @@ def test_it_contrasts_two_views_of_so_many_users_none_of_them_twice(data, monkey
         assert torch.equal(items[:9], items[9:]) and torch.equal(lengths[:9], lengths[9:])
 
 
-def test_a_masked_item_is_the_vector_of_the_mask_and_is_never_scored(data):
+def test_cl4srec__masks_by_a_vector_that_is_never_scored(data):
     _, network, _ = make(data, **OFF)
     items, lengths = torch.tensor([[3, 5, 2, 0], [7, 1, 0, 0]]), torch.tensor([3, 2])
     network._rates = {"crop_rate": 1.0, "mask_rate": 1.0, "reorder_rate": 0.0}
@@ -97,7 +88,7 @@ def test_a_masked_item_is_the_vector_of_the_mask_and_is_never_scored(data):
 
 
 @pytest.mark.parametrize("model", BOTH)
-def test_next_item_loss_and_gradients_are_those_of_sasrec_in_both_ways_of_training(model, data):
+def test_contrastive__has_sasrecs_next_item_loss(model, data):
     results = {}
     for name, training in ((model, "packed"), (model, "prefix"), ("SAMRec", "packed")):
         settings = {**OFF, **ONE_BATCH, "training": training, "MAX_ITEM_LIST_LENGTH": 20}
@@ -118,7 +109,7 @@ def test_next_item_loss_and_gradients_are_those_of_sasrec_in_both_ways_of_traini
 
 @pytest.mark.parametrize("model", BOTH)
 @pytest.mark.parametrize("training", ["packed", "prefix"])
-def test_without_weight_it_trains_as_sasrec_bit_for_bit(model, training, data):
+def test_contrastive__trains_as_sasrec_without_weight(model, training, data):
     trained = []
     for name, settings in (("SAMRec", {"sam_rho": 0}), (model, {"cl_weight": 0.0}), (model, {})):
         loaders, network, trainer = build(make_config(name, data, training=training, **settings))
@@ -132,7 +123,7 @@ def test_without_weight_it_trains_as_sasrec_bit_for_bit(model, training, data):
 
 @pytest.mark.parametrize("model", BOTH)
 @pytest.mark.parametrize("training", ["packed", "prefix"])
-def test_both_passes_of_sam_see_the_same_views(model, training, data):
+def test_contrastive__shows_both_passes_of_sam_the_same_views(model, training, data):
     """At a radius that moves no weight, both losses of the second pass are those of the first, to the bit."""
     loaders, _, trainer = build(make_config(model, data, training=training, sam_rho=1e-30))
     loss_func, seen = trainer.training_loss(), []
@@ -149,7 +140,7 @@ def test_both_passes_of_sam_see_the_same_views(model, training, data):
 
 
 @pytest.mark.parametrize("model", BOTH)
-def test_the_sequences_are_no_part_of_a_checkpoint(model, data):
+def test_cl4srec__saves_no_sequences(model, data):
     _, network, trainer = make(data, model)
     before = set(trainer.state(0)), set(network.state_dict())
     network.float().auxiliary_loss(None)
@@ -166,6 +157,6 @@ def test_the_sequences_are_no_part_of_a_checkpoint(model, data):
         ("cl_similarity=cos", "choose one of dot, cosine"),
     ],
 )
-def test_settings_are_checked(setting, words, data, capsys):
+def test_cl4srec__checks_its_settings(setting, words, data, capsys):
     assert main(["run", "--model=CL4SRec", "--dataset=tiny", f"--data_path={data}", f"--{setting}"]) == 2
     assert words in capsys.readouterr().err

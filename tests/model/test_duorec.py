@@ -7,8 +7,8 @@ import torch
 
 from recbole_samrec.layers.info_nce import info_nce
 from recbole_samrec.model import packed_forward
+from tests.helpers.contrastive import OFF, make
 from tests.helpers.tiny import cyclic, random_events, write_events
-from tests.model.test_cl4srec import OFF, make
 
 
 def pairs_of(network, monkeypatch, steps=1):
@@ -26,7 +26,7 @@ def pairs_of(network, monkeypatch, steps=1):
 
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
-def test_both_views_are_training_sequences_that_are_followed_by_the_same_item(training, tmp_path, monkeypatch):
+def test_duorec__contrasts_sequences_with_one_next_item(training, tmp_path, monkeypatch):
     """On a circle of 12 items that is: sequences that end with the same item, which no later event gives away."""
     write_events(tmp_path, "circle", cyclic())
     train_data, network, _ = make(tmp_path, "DuoRec", "circle", training=training, cl_batch=64)
@@ -42,7 +42,7 @@ def test_both_views_are_training_sequences_that_are_followed_by_the_same_item(tr
     assert not torch.equal(steps[0][0][0], steps[1][0][0])
 
 
-def test_its_second_loss_is_info_nce_without_the_same_target(tmp_path, monkeypatch):
+def test_duorec__adds_info_nce_without_the_same_target(tmp_path, monkeypatch):
     write_events(tmp_path, "circle", cyclic())
     settings = {"cl_batch": 40, "cl_weight": 0.3, "cl_temperature": 2.0, "cl_similarity": "cosine"}
     _, network, _ = make(tmp_path, "DuoRec", "circle", **settings)
@@ -53,7 +53,7 @@ def test_its_second_loss_is_info_nce_without_the_same_target(tmp_path, monkeypat
     torch.testing.assert_close(loss, expected)
 
 
-def test_a_sequence_whose_target_follows_no_other_is_its_own_positive_under_another_mask(tmp_path, monkeypatch):
+def test_duorec__pairs_a_lone_sequence_with_itself(tmp_path, monkeypatch):
     write_events(tmp_path, "line", [(f"u{u}", f"i{10 * u + step}", step) for u in range(8) for step in range(6)])
     _, network, _ = make(tmp_path, "DuoRec", "line", cl_batch=50)
     _, ((items, lengths, states),) = pairs_of(network, monkeypatch)
@@ -64,7 +64,7 @@ def test_a_sequence_whose_target_follows_no_other_is_its_own_positive_under_anot
     torch.testing.assert_close(*states)
 
 
-def test_a_positive_is_another_sequence_where_there_is_one(tmp_path):
+def test_duorec__pairs_with_another_sequence_if_any(tmp_path):
     write_events(tmp_path, "tiny", random_events())
     _, network, _ = make(tmp_path, "DuoRec")
     own = torch.arange(len(network.rows))

@@ -18,7 +18,7 @@ def tiny(tmp_path):
     return tmp_path
 
 
-def test_its_defaults_are_the_papers_and_its_name_is_shown(tiny):
+def test_gsasrec__has_the_papers_defaults_and_shows_its_name(tiny):
     config = make_config("gSASRec", tiny)
     chosen = ("loss_type", "n_negatives", "gbce_t", "shared_negatives", "sam_rho", "training")
     assert [config[key] for key in chosen] == ["gBCE", 256, 0.75, False, 0, "packed"]
@@ -28,7 +28,7 @@ def test_its_defaults_are_the_papers_and_its_name_is_shown(tiny):
 
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
-def test_its_loss_is_the_papers(training, tiny, monkeypatch):
+def test_gsasrec__has_the_papers_loss(training, tiny, monkeypatch):
     """With 5 negatives of 20 items: alpha = 5 / 19, t = 0.75, beta = alpha (t (1 - 1 / alpha) + 1 / alpha)."""
     off = dict.fromkeys(("hidden_dropout_prob", "attn_dropout_prob"), 0.0)
     config = make_config("gSASRec", tiny, n_negatives=5, training=training, train_batch_size=8, **off)
@@ -63,7 +63,7 @@ def sigmoid(score) -> float:
     return 1 / (1 + math.exp(-score.item()))
 
 
-def test_it_is_samrec_with_that_loss(tiny):
+def test_gsasrec__is_samrec_with_that_loss(tiny):
     """The same weights, states and, with the same draws, the same loss."""
     config = make_config("gSASRec", tiny)
     (train_data, *_), model, _ = build(config)

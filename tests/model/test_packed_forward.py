@@ -64,7 +64,7 @@ def rows(seed=0, count=5):
 
 @pytest.mark.parametrize("name", PACKABLE)
 @pytest.mark.parametrize("training", [True, False])
-def test_no_state_sees_a_later_item(name, training, make_model):
+def test_packed_states__see_no_later_item(name, training, make_model):
     model = make_model(name).train(training)
     everywhere = torch.arange(LENGTH)
     items = torch.randint(1, 20, (1, LENGTH), generator=torch.Generator().manual_seed(1))
@@ -79,7 +79,7 @@ def test_no_state_sees_a_later_item(name, training, make_model):
 
 @pytest.mark.parametrize("name", PACKABLE)
 @pytest.mark.parametrize("training", [True, False])
-def test_states_are_those_of_recboles_own_rows(name, training, make_model):
+def test_packed_states__are_those_of_recboles_samples(name, training, make_model):
     model = make_model(name).train(training)
     items, lengths, targets = rows()
     where = targets.flatten().nonzero().squeeze(1)
@@ -93,7 +93,7 @@ def test_states_are_those_of_recboles_own_rows(name, training, make_model):
 
 @pytest.mark.parametrize("name", PACKABLE)
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
-def test_the_loss_of_recboles_rows_is_the_models_own(name, loss_type, make_model):
+def test_prefix_loss__is_the_models_own(name, loss_type, make_model):
     """Value and gradients, though the last layer computes the last positions only."""
     settings = {} if name == "gSASRec" else {"loss_type": loss_type}
     model = make_model(name, cl_weight=0.0, **settings).train()
@@ -124,7 +124,7 @@ def recboles_state(model, item_seq, lengths):
 
 
 @pytest.mark.parametrize("name", PACKABLE)
-def test_scores_are_recboles(name, make_model):
+def test_scores__are_recboles(name, make_model):
     model = make_model(name).eval()
     items, lengths, _ = rows()
     batch = Interaction({model.ITEM_SEQ: items, model.ITEM_SEQ_LEN: lengths})
@@ -144,12 +144,12 @@ def test_scores_are_recboles(name, make_model):
         ("BPR", "it reads no sequences"),
     ],
 )
-def test_models_that_see_a_whole_row_are_refused_with_a_reason(name, reason):
+def test_require_packable__names_why_a_model_sees_all(name, reason):
     with pytest.raises(ConfigError, match=rf"training=packed cannot be used with {name}: {reason}; use training=pre"):
         require_packable(get_model(name))
 
 
-def test_only_what_says_so_may_be_packed():
+def test_require_packable__wants_a_model_to_say_so():
     known = {"SASRec", "GRU4Rec", "S3Rec", "SAMRec", "gSASRec", "CL4SRec", "DuoRec"}
     assert known & set(model_names()) == set(PACKABLE)
 
@@ -159,7 +159,7 @@ def test_only_what_says_so_may_be_packed():
     assert not packable(Mine)
 
 
-def test_pretraining_is_refused(tmp_path):
+def test_require_packable__refuses_pre_training(tmp_path):
     folder = write_events(tmp_path, "tiny", random_events())
     (folder / "tiny.item").write_text("item_id:token\tclass:token_seq\n")
     config = make_config("S3Rec", tmp_path, train_stage="pretrain", pretraining="recbole")

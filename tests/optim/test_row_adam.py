@@ -12,7 +12,7 @@ from recbole_samrec.optim.hook import SAMHook
 from recbole_samrec.optim.perturbation import perturb
 from recbole_samrec.optim.row_adam import RowAdam
 from recbole_samrec.optim.schedule import SAMSettings
-from tests.layers.test_losses import Sizes
+from tests.helpers.tensor_sizes import Sizes
 
 SETTINGS = {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-6}
 
@@ -152,7 +152,7 @@ class TestSparse:
         sparse_step(optimizer, embedding, [1, 2])  # makes the moments
         optimizer.zero_grad()
         loss_of(embedding, [3, 4, 4]).backward()
-        with Sizes([embedding.weight, *optimizer.state[embedding.weight].values()]) as sizes:
+        with Sizes(embedding.weight, *optimizer.state[embedding.weight].values()) as sizes:
             optimizer.step()
         assert sizes.largest == 2 * 8  # the two rows
 

@@ -21,7 +21,7 @@ from recbole_samrec.sharpness import aggregate
 from recbole_samrec.sharpness.measure import FULL, QUICK
 from recbole_samrec.sharpness.verdict import ACCURACY, ADAPTIVE, PLAIN, ROBUSTNESS, verdict
 from tests.helpers.paths import ROOT
-from tests.sharpness.test_page import NO_WAYS, made
+from tests.helpers.sharpness_runs import NO_WAYS, made
 from tools import sharpness_page
 from tools.sharpness_answers import Pair, accompanied, flattened, sharp
 from tools.sharpness_reports import read

@@ -11,9 +11,9 @@ import pytest
 
 from recbole_samrec.quick_start import train
 from recbole_samrec.utils import checkpoint_io
+from tests.helpers.checkpoints import assert_same_end
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import random_events, write_events
-from tests.trainer.test_resume import assert_same_end
 
 SETTINGS = (
     "--model=SAMRec --dataset=tiny --sam_rho=0.05 --epochs=8 --n_layers=1 --hidden_size=16 --inner_size=32 "
@@ -27,13 +27,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.fixture
 def zygote(tmp_path):
     """Carries out a command in a process of its own that dies at a given moment; returns how it ended."""
-    root = ROOT
     process = subprocess.Popen(
-        [sys.executable, str(root / "tests" / "zygote.py")],
+        [sys.executable, "-m", "tests.helpers.zygote"],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
 
     def carry_out(arguments, moment):
@@ -77,6 +77,7 @@ def moments(draw, ticks):
     return mixed
 
 
+@pytest.mark.slow
 def test_thirty_kills(tmp_path, zygote):
     write_events(tmp_path / "data", "tiny", random_events())
     new = [*SETTINGS, f"--data_path={tmp_path / 'data'}"]

@@ -1,16 +1,13 @@
 """A run that was stopped and resumed ends in the same bits as one that never stopped."""
 
 import errno
-import importlib.util
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.sparse
 import torch
-from recbole.utils import get_model
 
 from recbole_samrec.cli.main import main
 from recbole_samrec.integration import registry
@@ -18,11 +15,9 @@ from recbole_samrec.quick_start import train as run
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError
-from tests import test_every_model as every_model
+from tests.helpers.checkpoints import assert_same_end, same, state_in
+from tests.helpers.every_model import settings_of, skip_without_package
 from tests.helpers.tiny import build, make_config, random_events, write_events, write_kinds
-
-toy = every_model.folder
-"""A data set with everything that a model may ask for."""
 
 SAMREC = {"model": "SAMRec", "sam_rho": 0.05, "epochs": 4, "n_layers": 1, "train_batch_size": 64}
 GENERAL = {"epochs": 4, "train_batch_size": 64}
@@ -103,39 +98,6 @@ def train(data: Path, folder: Path, settings: dict, resume: Path | None = None, 
         return run.train(config, resume, [StopAt(stop_at)])
     except Stopped:
         return None
-
-
-def same(one, other) -> bool:
-    """Whether two values are equal to the last bit, in all that they hold."""
-    if isinstance(one, torch.Tensor):
-        if one.is_sparse:
-            one, other = one.coalesce(), other.coalesce()
-            return same(one.indices(), other.indices()) and same(one.values(), other.values())
-        return one.dtype == other.dtype and torch.equal(one, other)
-    if scipy.sparse.issparse(one):
-        return (one != other).nnz == 0
-    if isinstance(one, np.ndarray):
-        return bool(np.array_equal(one, other))
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, (list, tuple)):
-        return len(one) == len(other) and all(map(same, one, other))
-    return one == other or (one != one and other != other)
-
-
-def state_in(file: Path) -> dict:
-    """What a checkpoint holds, without clocks and folders."""
-    state = checkpoint_io.load(file)
-    return {key: value for key, value in state.items() if key not in ("config", "elapsed", "seconds", "pretraining")}
-
-
-def assert_same_end(one: Path, other: Path, result: dict, other_result: dict) -> None:
-    for name in ("last.pth", "best.pth"):
-        mine, theirs = state_in(one / name), state_in(other / name)
-        assert mine.keys() == theirs.keys()
-        assert [key for key in mine if not same(mine[key], theirs[key])] == []
-    for key in ("valid", "test", "best_epoch", "epochs_run", "skipped_steps"):
-        assert result[key] == other_result[key]
 
 
 @pytest.fixture
@@ -412,11 +374,9 @@ def test_a_run_is_never_overwritten_by_another(data, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", registry.model_names())
 def test_every_model_is_resumed(model, toy, tmp_path, clusters):
-    package = every_model.PACKAGES.get(model, every_model.PACKAGES.get(model.lower()))
-    if package and importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
-    wanted = every_model.SETTINGS.get(model, every_model.SETTINGS.get(get_model(model).type, {}))
-    settings = {"epochs": 2, "pretrain_epochs": 2, "save_step": 1, "dataset": "toy", "model": model, **wanted}
+    skip_without_package(model)
+    settings = {"epochs": 2, "pretrain_epochs": 2, "save_step": 1, "dataset": "toy", "model": model}
+    settings |= settings_of(model)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     result = train(toy, whole, settings)
     if result["epochs_run"] == 1:

@@ -255,6 +255,7 @@ def test_without_any_score_the_page_says_so(tmp_path, number):
     assert len(text) < 20_000  # plotly is not needed
 
 
+@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the page with")
 def test_a_browser_draws_three_figures_without_complaint_and_asks_nobody(page, tmp_path):
     options = (

@@ -99,6 +99,7 @@ def settings(**more):
 # What a search finds and leaves -------------------------------------------------------------------------------------
 
 
+@pytest.mark.ray
 def test_the_best_trial_of_a_known_space_is_found_and_trains_again_alike(ray, data):
     Path("space.yaml").write_text("learning_rate: [0.000001, 0.03]\nsam_rho: [0.0]\n")
     said = succeed("tune", "--dataset=tiny", "--space=space.yaml", "--search=grid", "--scheduler=none", *settings())
@@ -127,6 +128,7 @@ def test_the_best_trial_of_a_known_space_is_found_and_trains_again_alike(ray, da
     assert {file: file.stat().st_mtime_ns for file in out.rglob("*.pth")} == before
 
 
+@pytest.mark.ray
 def test_the_choice_is_by_validation_where_the_test_says_otherwise(ray, own_folder):
     """All users end with v and then t; a model that always says t is right in the test only."""
     Path("planted.py").write_text(PLANTED)
@@ -141,6 +143,7 @@ def test_the_choice_is_by_validation_where_the_test_says_otherwise(ray, own_fold
     assert trials.attrs["scores"]["valid"]["hr@1"] == 1.0 and trials.attrs["scores"]["test"]["hr@1"] == 0.0
 
 
+@pytest.mark.ray
 def test_asha_stops_what_is_behind(ray, data):
     space = {"learning_rate": [0.03, 0.000001, 0.000002, 0.000003]}
     strategy, given = Strategy(search="grid", grace=2), SMALL | {"epochs": 12, "stopping_step": 12}
@@ -151,6 +154,7 @@ def test_asha_stops_what_is_behind(ray, data):
     assert (trials["epochs"][trials["status"] == "finished"] == 12).all()
 
 
+@pytest.mark.ray
 def test_a_trial_that_fails_does_not_end_the_search(ray, data):
     space = {"n_heads": [3, 2]}  # eight features cannot be shared by three heads
     strategy = Strategy(search="grid")
@@ -160,6 +164,7 @@ def test_a_trial_that_fails_does_not_end_the_search(ray, data):
     assert "n_heads" in Path("out/search.html").read_text()
 
 
+@pytest.mark.ray
 def test_a_trial_is_chosen_by_the_mean_of_its_seeds(ray, data):
     strategy = Strategy(search="grid", scheduler="asha", grace=2)
     trials = search(
@@ -174,6 +179,7 @@ def test_a_trial_is_chosen_by_the_mean_of_its_seeds(ray, data):
     assert trials.attrs["scores"]["valid"]["ndcg@5"] == sum(scores) / 2
 
 
+@pytest.mark.ray
 def test_population_based_training_goes_on_from_the_stronger(ray, data, monkeypatch):
     """The weak trial takes over the state of the strong one; they take turns at the one place that there is."""
     monkeypatch.setattr(strategies, "PERTURBED_EVERY", 4)
@@ -187,6 +193,7 @@ def test_population_based_training_goes_on_from_the_stronger(ray, data, monkeypa
     assert set(rates) <= {0.03, 1e-7} and 0.03 in rates
 
 
+@pytest.mark.ray
 def test_the_objective_works_in_a_tuner_of_ones_own(ray, data):
     from ray import tune
 
@@ -310,6 +317,8 @@ EPOCHS = 30  # of some 60 ms: a trial that is to be stopped must not be over bef
 LONG = {"epochs": EPOCHS, "stopping_step": EPOCHS}
 
 
+@pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_search_goes_on_and_repeats_nothing(data, how):
     """Stop the command when one trial has ended and the next is at work."""
@@ -379,10 +388,12 @@ def test_what_population_based_training_changes_stays_in_its_bounds():
     assert within({"hidden_dropout_prob": 0.6, "sam_rho": 3.0}) == {"hidden_dropout_prob": 0.5, "sam_rho": 3.0}
 
 
+@pytest.mark.ray
 def test_ray_listens_on_the_loopback(ray):
     assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
 
 
+@pytest.mark.ray
 def test_a_search_of_ones_own_model_that_dies_goes_on_and_says_why_it_failed(ray, data):
     """The first trial raises in its second epoch, whatever is done; the other one does not."""
     Path("own.py").write_text(FAILING)
@@ -399,6 +410,7 @@ def test_a_search_of_ones_own_model_that_dies_goes_on_and_says_why_it_failed(ray
     assert recall(Path("../out")).row == "Stumbling"
 
 
+@pytest.mark.ray
 def test_a_search_whose_data_or_state_changed_is_not_gone_on_with(ray, data):
     space, strategy = {"learning_rate": [0.1, 0.2]}, Strategy(search="grid")
     store(design("SASRec", "tiny", space, strategy, [1], Path("out"), given=SMALL))
@@ -412,6 +424,8 @@ def test_a_search_whose_data_or_state_changed_is_not_gone_on_with(ray, data):
     assert said.status == 2 and "tiny has other interactions than the search in out began with" in said.err
 
 
+@pytest.mark.slow
+@pytest.mark.ray
 def test_a_trial_goes_on_elsewhere_when_its_computer_is_lost(data):
     """Two computers of a cluster; the one that runs a trial past its second report is killed."""
     import ray

@@ -1,7 +1,6 @@
 """Checkpoints hold plain data, are written whole or not at all, run no code when read, and fit every model."""
 
 import errno
-import importlib.util
 import os
 import pickle
 import re
@@ -22,18 +21,15 @@ from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.utils import create_dataset
 from recbole.quick_start import load_data_and_model
 from recbole.trainer import Trainer
-from recbole.utils import get_model, get_trainer, init_seed
+from recbole.utils import get_trainer, init_seed
 
 from recbole_samrec.cli.main import main
 from recbole_samrec.integration import registry
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, UserError
-from tests import test_every_model as every_model
+from tests.helpers.every_model import each_model, settings_of, skip_without_package
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import build, make_config, random_events, write_events
-
-toy = every_model.folder
-"""A data set with everything that a model may ask for."""
 
 
 class Colour(Enum):
@@ -151,7 +147,9 @@ def test_random_states_come_back():
 
 
 @pytest.mark.parametrize(
-    "value", [lambda: 0, object(), np.longdouble(1), np.array([lambda: 0]), np.datetime64("2020-01-01")], ids=repr
+    "value",
+    [lambda: 0, object(), np.longdouble(1), np.array([lambda: 0]), np.datetime64("2020-01-01")],
+    ids=["function", "object", "long double", "array of functions", "date"],
 )
 def test_what_cannot_be_read_safely_is_not_written(value):
     with pytest.raises(TypeError, match="a checkpoint cannot hold"):
@@ -514,15 +512,12 @@ def first_rows(self, rows):
     return rows[:3], torch.cdist(rows, rows[:3]).argmin(1)
 
 
-@pytest.mark.parametrize("model", registry.model_names())
+@pytest.mark.parametrize("model", each_model(registry.model_names()))
 def test_every_model_comes_back(model, toy, monkeypatch):
     """What is trained, saved and loaded into a new model scores as before, to the last bit."""
-    package = every_model.PACKAGES.get(model, every_model.PACKAGES.get(model.lower()))
-    if package and importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
+    skip_without_package(model)
     monkeypatch.setattr("recbole.model.general_recommender.ncl.NCL.run_kmeans", first_rows)
-    wanted = every_model.SETTINGS.get(model, every_model.SETTINGS.get(get_model(model).type, {}))
-    settings = {"epochs": 1, "pretrain_epochs": 1, "save_step": 1, "checkpoint_dir": "saved", **wanted}
+    settings = {"epochs": 1, "pretrain_epochs": 1, "save_step": 1, "checkpoint_dir": "saved", **settings_of(model)}
     loaders, _, trainer = build(make_config(model, toy, "toy", **settings))
     trainer.fit(*loaders[:2], verbose=False, show_progress=False)
     torch.load(trainer.saved_model_file, weights_only=True)

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 from recbole_samrec.utils.errors import DataError
 
@@ -19,7 +19,7 @@ _DAMAGED = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error)
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for reading bytes, unpacking it if its first bytes say that it is gzipped.
 
     Raises:
@@ -31,7 +31,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         packed = raw.read(2) == _GZIP_MAGIC
         raw.seek(0)
         try:
-            yield gzip.GzipFile(fileobj=raw) if packed else raw
+            yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if packed else raw
         except _DAMAGED as error:
             raise _damaged(path, error) from error
 
@@ -75,15 +75,17 @@ class Archive:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._zip = None
+        self._zip: zipfile.ZipFile | None = None
+        self._files: dict[str, Path] = {}  # of a folder
+        self._packed: dict[str, zipfile.ZipInfo] = {}  # of an archive
         if path.is_dir():
-            self._members = {file.name: file for file in sorted(path.rglob("*")) if file.is_file()}
+            self._files = {file.name: file for file in sorted(path.rglob("*")) if file.is_file()}
             return
         try:
             self._zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
             raise _damaged(path, error) from error
-        self._members = {Path(info.filename).name: info for info in self._zip.infolist() if not info.is_dir()}
+        self._packed = {Path(info.filename).name: info for info in self._zip.infolist() if not info.is_dir()}
 
     def __enter__(self) -> Archive:
         return self
@@ -95,12 +97,11 @@ class Archive:
             raise _damaged(self.path, error) from error
 
     def __contains__(self, member: str) -> bool:
-        return member in self._members
+        return member in self._files or member in self._packed
 
-    def open(self, member: str) -> BinaryIO:
+    def open(self, member: str) -> IO[bytes]:
         """Open a member by its file name alone, wherever it lies in the archive."""
-        found = self._members[member]
-        return found.open("rb") if self._zip is None else self._zip.open(found)
+        return self._files[member].open("rb") if self._zip is None else self._zip.open(self._packed[member])
 
     def text(self, member: str) -> str:
         """Return a small member as text: UTF-8, or latin-1 where the bytes are no UTF-8."""

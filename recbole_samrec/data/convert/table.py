@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -107,7 +107,7 @@ def _read(
     delimiter = (delimiter or _sniff(path, wanted, encoding)).replace("\\t", "\t")
     line = first_line(path, encoding)
     _require(path, wanted, _cells(line, delimiter) if len(delimiter) == 1 else line.split(delimiter))
-    options = {"usecols": list(dict.fromkeys(wanted)), "dtype": dict.fromkeys(texts, str)}
+    options: dict[str, Any] = {"usecols": list(dict.fromkeys(wanted)), "dtype": dict.fromkeys(texts, str)}
     options |= {"keep_default_na": False, "na_values": [""]}
     options |= {"engine": "c", "low_memory": False} if len(delimiter) == 1 else {"engine": "python"}
     with open_text(path, encoding) as text:

@@ -62,7 +62,8 @@ def check_atomic_files(
     """
     layout = Layout.of(fields or {})
     parts = [f".{part}.inter" for part in layout.benchmark] or [".inter"]
-    digest, warnings = hashlib.sha256(), []
+    digest = hashlib.sha256()
+    warnings: list[str] = []
     frames = [_interactions(folder / f"{name}{part}", name, layout, needs_time, digest, warnings) for part in parts]
     frame = frames[0] if len(frames) == 1 else pd.concat(frames)
     summary = _summary(folder / f"{name}{parts[0]}", frame, layout, digest.hexdigest(), warnings)

@@ -59,11 +59,11 @@ def rows(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """
     with path.open(encoding=layout.encoding, newline="") as file:
         single = len(layout.separator) == 1
-        cells = csv.reader(file, delimiter=layout.separator, strict=True) if single else _split(file, layout)
+        reader = csv.reader(file, delimiter=layout.separator, strict=True) if single else None
         start = 1
         try:
-            for number, row in enumerate(cells, 1):
-                end = cells.line_num if single else number
+            for number, row in enumerate(_split(file, layout) if reader is None else reader, 1):
+                end = number if reader is None else reader.line_num
                 if end != start:
                     raise _quotation_error(path, start, f"closes only on line {end}")
                 if len(row) > 1 or "".join(row).strip():

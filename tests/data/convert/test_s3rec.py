@@ -1,0 +1,58 @@
+"""The files of S3Rec's authors give exactly the expected lines."""
+
+import json
+
+import pytest
+
+from recbole_samrec.utils.errors import DataError
+from tests.helpers.paths import ROOT
+from tests.helpers.providers import convert, lines
+
+
+class TestS3Rec:
+    def test_positions_and_attributes(self, tmp_path, capsys):
+        source, attributes = tmp_path / "Beauty.txt", tmp_path / "Beauty_item2attributes.json"
+        source.write_text("1 5 3 10\n2 3 5 3\n")
+        attributes.write_text(json.dumps({"10": [4, 2], "3": [7], "99": [1]}))
+        convert("Amazon_Beauty", source, "--attributes", attributes, "--no-check")
+        folder = tmp_path / "dataset" / "Amazon_Beauty"
+        assert lines(folder / "Amazon_Beauty.inter") == [
+            "user_id:token\titem_id:token\ttimestamp:float",
+            "1\t5\t1", "1\t3\t2", "1\t10\t3", "2\t3\t1", "2\t5\t2", "2\t3\t3",
+        ]  # fmt: skip
+        assert lines(folder / "Amazon_Beauty.item") == ["item_id:token\tclass:token_seq", "3\t7", "5\t", "10\t4 2"]
+        assert "timestamp is the position" in capsys.readouterr().out
+
+    @pytest.mark.skipif(
+        not (ROOT / "dataset/Amazon_Beauty/Amazon_Beauty.item").exists(), reason="dataset/Amazon_Beauty is not unpacked"
+    )
+    def test_the_whole_beauty_set_comes_back_byte_for_byte(self, tmp_path):
+        old = ROOT / "dataset" / "Amazon_Beauty"
+        orders: dict[str, list[str]] = {}
+        for line in lines(old / "Amazon_Beauty.inter")[1:]:
+            user, item, _ = line.split("\t")
+            orders.setdefault(user, []).append(item)
+        classes = dict(line.split("\t") for line in lines(old / "Amazon_Beauty.item")[1:])
+        (tmp_path / "Beauty.txt").write_text("".join(f"{user} {' '.join(items)}\n" for user, items in orders.items()))
+        (tmp_path / "a.json").write_text(
+            json.dumps({item: list(map(int, cell.split())) for item, cell in classes.items()})
+        )
+        convert("Amazon_Beauty", "Beauty.txt", "--attributes", "a.json")
+        for suffix in ("inter", "item"):
+            new = tmp_path / f"dataset/Amazon_Beauty/Amazon_Beauty.{suffix}"
+            assert new.read_bytes() == (old / f"Amazon_Beauty.{suffix}").read_bytes()
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [("1 2 3 4\n2\n", "line 2 has a user and no item"), ("1 2\n1 3\n", "line 2: user 1 has a line")],
+    )
+    def test_bad_lines(self, tmp_path, text, words):
+        (tmp_path / "x.txt").write_text(text)
+        with pytest.raises(DataError, match=words):
+            convert("mine", tmp_path / "x.txt")
+
+    def test_bad_attributes(self, tmp_path):
+        (tmp_path / "x.txt").write_text("1 2 3 4\n2 2 3 4\n")
+        (tmp_path / "a.json").write_text("[1]")
+        with pytest.raises(DataError, match="must map each item to a list"):
+            convert("mine", tmp_path / "x.txt", "--attributes", tmp_path / "a.json")

@@ -1,0 +1,110 @@
+"""Tables of any columns give exactly the expected lines."""
+
+import pandas as pd
+import pytest
+
+from recbole_samrec.utils.errors import DataError
+from tests.helpers.providers import COLUMNS, convert, lines, ratings_csv
+
+
+class TestTable:
+    @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
+    def test_delimiters_are_found(self, tmp_path, delimiter):
+        source = ratings_csv(tmp_path / "a.csv")
+        source.write_text(source.read_text().replace(",", delimiter))
+        convert("mine", source, *COLUMNS)
+        assert lines(tmp_path / "dataset/mine/mine.inter")[:3] == [
+            "user_id:token\titem_id:token\ttimestamp:float",
+            "007\tx\t10",
+            "007\ty\t30",
+        ]
+
+    @pytest.mark.parametrize("delimiter", ["::", "~", "\\t"])
+    def test_a_delimiter_can_be_given(self, tmp_path, delimiter):
+        source = ratings_csv(tmp_path / "a.csv")
+        source.write_text(source.read_text().replace(",", delimiter.replace("\\t", "\t")))
+        convert("mine", source, *COLUMNS, "--delimiter", delimiter)
+        assert lines(tmp_path / "dataset/mine/mine.inter")[1] == "007\tx\t10"
+
+    def test_dates_become_unix_seconds(self, tmp_path, capsys):
+        dates = ["1970-01-02", "1970-01-01T00:00:30Z", "1970-01-01 01:00:00+01:00"]
+        rows = "".join(f"{user},{n},{date},{n}.5\n" for user in "ab" for n, date in enumerate(dates))
+        convert("mine", ratings_csv(tmp_path / "a.csv", "u,i,t,r\n" + rows), *COLUMNS, "--rating", "r")
+        assert lines(tmp_path / "dataset/mine/mine.inter")[:4] == [
+            "user_id:token\titem_id:token\trating:float\ttimestamp:float",
+            "a\t0\t0.5\t86400",
+            "a\t1\t1.5\t30",
+            "a\t2\t2.5\t0",
+        ]
+        assert "t holds dates, which became Unix seconds" in capsys.readouterr().out
+
+    def test_numbers_are_kept_and_told(self, tmp_path, capsys):
+        convert("mine", ratings_csv(tmp_path / "a.csv"), *COLUMNS)
+        assert "t holds numbers, which were kept as they are" in capsys.readouterr().out
+
+    def test_items_are_taken_cleaned_and_only_if_they_occur(self, tmp_path):
+        items = 'id,title,tags,price\nx,"A ""q""\ttab\nend",new age|pop,1.5\nz,,,\nnever,N,pop,2\n'
+        (tmp_path / "items.csv").write_text(items)
+        arguments = ("--item-file", "items.csv", "--item-id", "id", "--item-separator", "|")
+        kept = "title:token_seq,tags:token_seq,price:float"
+        convert("mine", ratings_csv(tmp_path / "a.csv"), *COLUMNS, *arguments[:4], "--item-columns", kept)
+        header = "item_id:token\ttitle:token_seq\ttags:token_seq\tprice:float"
+        expected = [header, "x\tA 'q' tab end\tnew age|pop\t1.5", "z\t\t\t"]
+        assert lines(tmp_path / "dataset/mine/mine.item") == expected
+        arguments = (*arguments, "--item-columns", "tags:token_seq", "--force")
+        convert("mine", tmp_path / "a.csv", *COLUMNS, *arguments)
+        assert lines(tmp_path / "dataset/mine/mine.item")[1] == "x\tnew_age pop"
+
+    def test_parquet(self, tmp_path):
+        pytest.importorskip("pyarrow")
+        times = pd.to_datetime(["1970-01-01 00:00:01", "1970-01-01 00:00:02", "1970-01-01 00:00:03"] * 2)
+        frame = pd.DataFrame({"u": [1, 1, 1, 2, 2, 2], "i": [1.0, 2.0, 3.0, 1.0, 2.0, 3.0], "t": times})
+        frame.loc[6] = [3, None, times[0]]
+        frame.to_parquet(tmp_path / "a.parquet")
+        convert("mine", tmp_path / "a.parquet", *COLUMNS)
+        assert lines(tmp_path / "dataset/mine/mine.inter")[1:4] == ["1\t1\t1", "1\t2\t2", "1\t3\t3"]
+
+    def test_rows_without_ids_are_dropped_and_told(self, tmp_path, capsys):
+        source = ratings_csv(tmp_path / "a.csv")
+        source.write_text(source.read_text() + ",x,1\n8,,2\n")
+        convert("mine", source, *COLUMNS)
+        out = capsys.readouterr().out
+        assert "2 rows without user or item were left out" in out and "partial" not in out
+        assert len(lines(tmp_path / "dataset/mine/mine.inter")) == 7
+
+    def test_a_missing_column_lists_what_there_is(self, tmp_path):
+        source = ratings_csv(tmp_path / "a.csv", "userId,movieId,stamp\n1,2,3\n")
+        with pytest.raises(DataError, match=r"no column 'user_id': it has userId, movieId, stamp; .* 'userId'"):
+            convert("mine", source, "--user", "user_id", "--item", "movieId", "--time", "stamp")
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("u,i,t\n1,2,3\n1,3,soon\n", r"a\.csv row 2 .*column t: 'soon' is not a number"),
+            ("u,i,t\n1,2,3\n1,3,\n", r"row 2 .*column t: nothing is not"),
+            ("u,i,t\n1,2,2020-13-01\n", r"row 1 .*'2020-13-01' is not a number or an ISO date"),
+        ],
+    )
+    def test_times_that_cannot_be_read(self, tmp_path, text, words):
+        with pytest.raises(DataError, match=words):
+            convert("mine", ratings_csv(tmp_path / "a.csv", text), *COLUMNS)
+
+    def test_columns_must_be_named(self, tmp_path):
+        with pytest.raises(DataError, match=r"read as a table: name its columns with --item, --time; .*'u,i,t'"):
+            convert("mine", ratings_csv(tmp_path / "a.csv"), "--user", "u")
+
+    def test_item_columns_need_a_type(self, tmp_path):
+        (tmp_path / "items.csv").write_text("id,title\n")
+        arguments = (*COLUMNS, "--item-file", "items.csv", "--item-id", "id", "--item-columns")
+        for wanted in ("title", "title:text"):
+            with pytest.raises(DataError, match="must be column:type"):
+                convert("mine", ratings_csv(tmp_path / "a.csv"), *arguments, wanted)
+
+    def test_latin_1_needs_its_name(self, tmp_path):
+        source = tmp_path / "a.csv"
+        rows = "".join(f"é{u},{i},1\n" for u in "ab" for i in "xyz")
+        source.write_bytes(f"u,i,t\n{rows}".encode("latin-1"))
+        with pytest.raises(DataError, match=r"not utf-8 text.*--encoding"):
+            convert("mine", source, *COLUMNS)
+        convert("mine", source, *COLUMNS, "--encoding", "latin-1")
+        assert lines(tmp_path / "dataset/mine/mine.inter")[1] == "éa\tx\t1"

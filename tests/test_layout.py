@@ -1,0 +1,168 @@
+"""The package and its tests are where the map of folders in CONTRIBUTING.md says."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.paths import ROOT
+
+PACKAGE, TESTS = ROOT / "recbole_samrec", ROOT / "tests"
+LONGEST_NAME = 60
+FOLDERS = sorted({file.parent for file in TESTS.rglob("*.py")})
+
+COVERED_BY = {
+    "__init__.py": "test_packaging.py",
+    "__main__.py": "cli/test_main.py",
+    "analysis/lanczos.py": "analysis/test_hessian.py",
+    "analysis/spectral_density.py": "analysis/test_hessian.py",
+    "cli/compare.py": "experiments/test_jobs.py",
+    "cli/tune.py": "tune/test_runner.py",
+    "compare/captions.py": "compare/test_tables.py",
+    "compare/formats.py": "compare/test_tables.py",
+    "compare/layout.py": "compare/test_tables.py",
+    "compare/provenance.py": "compare/test_tables.py",
+    "compare/write.py": "compare/test_tables.py",
+    "compat/models.py": "compat/test_training.py",
+    "config/build.py": "cli/test_main.py",
+    "data/attributes.py": "trainer/test_pretraining.py",
+    "data/batches.py": "data/test_windows.py",
+    "data/catalog.py": "quick_start/test_recommend.py",
+    "data/convert/atomic.py": "data/convert/test_movielens.py",
+    "data/convert/source.py": "data/convert/test_table.py",
+    "data/item_counts.py": "optim/test_frequency_rho.py",
+    "data/packed_loader.py": "data/test_packed_dataset.py",
+    "data/s3rec_loader.py": "trainer/test_pretraining.py",
+    "data/sequences.py": "quick_start/test_recommend.py",
+    "data/titles.py": "quick_start/test_recommend.py",
+    "data/validate/layout.py": "data/validate/test_check.py",
+    "data/validate/scan.py": "data/validate/test_check.py",
+    "experiments/entries.py": "experiments/test_jobs.py",
+    "experiments/estimate.py": "experiments/test_runner.py",
+    "experiments/progress.py": "experiments/test_runner.py",
+    "experiments/ray_cluster.py": "experiments/test_runner.py",
+    "experiments/results.py": "experiments/test_runner.py",
+    "experiments/worker.py": "experiments/test_runner.py",
+    "integration/bootstrap.py": "cli/test_doctor.py",
+    "integration/registry.py": "integration/test_own_model.py",
+    "layers/item_loss.py": "layers/test_losses.py",
+    "model/contrastive_base.py": "model/test_cl4srec.py",
+    "model/s3rec_objectives.py": "trainer/test_pretraining.py",
+    "optim/schedule.py": "optim/test_hook.py",
+    "optim/state_snapshot.py": "test_every_model.py",
+    "quick_start/record.py": "quick_start/test_train.py",
+    "quick_start/writers.py": "quick_start/test_train.py",
+    "sharpness/aggregate.py": "sharpness/test_page.py",
+    "sharpness/figure_layout.py": "sharpness/test_page.py",
+    "sharpness/figures.py": "sharpness/test_page.py",
+    "sharpness/finished_run.py": "cli/test_sharpness.py",
+    "sharpness/measure.py": "cli/test_sharpness.py",
+    "sharpness/robustness.py": "sharpness/test_perturbations.py",
+    "sharpness/surface_figures.py": "sharpness/test_page.py",
+    "trainer/callbacks.py": "trainer/test_resume.py",
+    "trainer/sampled_loss.py": "cli/test_sharpness.py",
+    "trainer/trainer.py": "trainer/test_packed_training.py",
+    "tune/__init__.py": "tune/test_runner.py",
+    "tune/api.py": "tune/test_runner.py",
+    "tune/figures.py": "tune/test_page.py",
+    "tune/follow.py": "tune/test_runner.py",
+    "tune/importance.py": "tune/test_page.py",
+    "tune/ray_callback.py": "tune/test_runner.py",
+    "tune/recbole_space.py": "tune/test_spaces.py",
+    "tune/results.py": "tune/test_runner.py",
+    "tune/search_spec.py": "tune/test_runner.py",
+    "tune/shared_data.py": "tune/test_runner.py",
+    "tune/strategies.py": "tune/test_runner.py",
+    "tune/trial_log.py": "tune/test_runner.py",
+    "tune/trials.py": "tune/test_runner.py",
+    "utils/errors.py": "utils/test_error_messages.py",
+    "utils/naming.py": "experiments/test_jobs.py",
+    "utils/paths.py": "cli/test_main.py",
+    "utils/random.py": "layers/test_augment.py",
+    "utils/settings.py": "config/test_validate.py",
+    "utils/templates.py": "compare/test_tables.py",
+    "version.py": "test_packaging.py",
+}
+"""Modules without a test file of their own, and the file that tests them all the same."""
+
+LONG_NAMES = "analysis cli compare evaluator experiments layers optim quick_start sharpness tools trainer tune utils"
+"""Folders and files whose tests may still have longer names."""
+
+
+def modules() -> list[str]:
+    """The files of the package that hold code."""
+    files = (file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py") if ast.parse(file.read_text()).body[1:])
+    return sorted(file.as_posix() for file in files)
+
+
+def own_test(module: str) -> Path:
+    """The file at the mirrored place; a package's own code is tested by the name of its folder."""
+    path = Path(module)
+    stem = path.parent.name if path.stem == "__init__" else path.stem
+    return TESTS / path.parent / f"test_{stem}.py"
+
+
+def has_long_names(name: str) -> bool:
+    """Whether a folder or a file under tests/ has tests with longer names."""
+    return any(f"tests/{name}" in (file, str(Path(file).parent)) for file, _ in long_names())
+
+
+def long_names() -> list[tuple[str, str]]:
+    """All tests with names that are too long: file and name."""
+    return [test for folder in FOLDERS for test in named_tests(folder) if len(test[1]) > LONGEST_NAME]
+
+
+def named_tests(folder: Path) -> list[tuple[str, str]]:
+    """The tests of a folder: file and name."""
+    trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in folder.glob("test_*.py")}
+    names = (
+        (file.relative_to(ROOT).as_posix(), node.name)
+        for file, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    )
+    return sorted(names)
+
+
+@pytest.mark.parametrize("module", modules())
+def test_modules__have_a_test_file(module):
+    covered = COVERED_BY.get(module)
+    if covered is None:
+        assert own_test(module).is_file(), f"{module} has no test file: write {own_test(module).relative_to(ROOT)}"
+    else:
+        assert (TESTS / covered).is_file(), f"{covered}, which is to cover {module}, is not there"
+        assert not own_test(module).is_file(), f"{module} has a test file: remove it from COVERED_BY"
+
+
+def test_covered_by__names_modules_that_exist():
+    assert set(COVERED_BY) <= set(modules())
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.relative_to(ROOT).as_posix())
+def test_tests__are_packages(folder):
+    assert (folder / "__init__.py").is_file()
+
+
+def test_tests__have_short_names():
+    exempted = {f"tests/{name}" for name in LONG_NAMES.split()}
+    assert [test for test in long_names() if not {test[0], str(Path(test[0]).parent)} & exempted] == []
+
+
+@pytest.mark.parametrize("name", LONG_NAMES.split())
+def test_long_names__lists_only_what_has_some(name):
+    assert has_long_names(name), f"all names of tests/{name} are short now: take it off LONG_NAMES"
+
+
+def test_package__holds_four_files_at_its_top():
+    files = {path.name for path in PACKAGE.iterdir() if path.is_file()}
+    assert files <= {"__init__.py", "__main__.py", "py.typed", "version.py"}
+
+
+@pytest.mark.parametrize("top", ["recbole_samrec", "tests", "tools", "benchmarks"])
+def test_folders__hold_no_two_things_of_one_name(top):
+    for folder in [ROOT / top, *(path for path in (ROOT / top).rglob("*") if path.is_dir())]:
+        things = [
+            path for path in folder.iterdir() if path.suffix == ".py" or (path.is_dir() and any(path.glob("*.py")))
+        ]
+        assert [name for name, count in Counter(path.stem for path in things).items() if count > 1] == [], folder

@@ -44,12 +44,12 @@ def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, i
     chunks, weights = [], []
     with _undisturbed(train):
         init_seed(SAMPLE_SEED, trainer.config["reproducibility"])
-        for generator in generators(train):
+        for generator in find_generators(train):
             generator.manual_seed(SAMPLE_SEED)
         for batch in train:
             batch = batch.to(trainer.device)
             chunks.append(_chunk(trainer.model, of_batch, batch, RandomState.get()))
-            weights.append(targets_of(trainer, batch))
+            weights.append(count_targets(trainer, batch))
             if sum(weights) >= targets:
                 break
     everything = len(train.windows.targets) if trainer.config["training"] == "packed" else len(train._dataset)
@@ -59,24 +59,24 @@ def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, i
 @contextlib.contextmanager
 def _undisturbed(train: Any) -> Iterator[None]:
     """Whatever is drawn from generators inside has no effect on what is drawn afterwards."""
-    before, states = RandomState.get(), [generator.get_state() for generator in generators(train)]
+    before, states = RandomState.get(), [generator.get_state() for generator in find_generators(train)]
     try:
         yield
     finally:
         RandomState.set(before)
-        for generator, state in zip(generators(train), states, strict=True):
+        for generator, state in zip(find_generators(train), states, strict=True):
             generator.set_state(state)
 
 
-def generators(loader: Any) -> list[torch.Generator]:
+def find_generators(loader: Any) -> list[torch.Generator]:
     """The generators of a loader, and of the loaders inside it."""
     found = [loader.generator] if isinstance(getattr(loader, "generator", None), torch.Generator) else []
     for inner in vars(loader).values():
-        found += generators(inner) if isinstance(inner, DataLoader) else []
+        found += find_generators(inner) if isinstance(inner, DataLoader) else []
     return found
 
 
-def targets_of(trainer: Any, batch: Any) -> int:
+def count_targets(trainer: Any, batch: Any) -> int:
     """How many targets a batch of training data has."""
     if trainer.config["training"] == "packed":
         return int((batch[trainer.model.POS_ITEM_ID] != 0).sum())

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from recbole_samrec.quick_start import train
+from recbole_samrec.quick_start import run_folder
+from recbole_samrec.quick_start.record import RESULT
 from recbole_samrec.utils import checkpoint_io
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import random_events, write_events
@@ -27,13 +28,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.fixture
 def zygote(tmp_path):
     """Carries out a command in a process of its own that dies at a given moment; returns how it ended."""
-    root = ROOT
     process = subprocess.Popen(
-        [sys.executable, str(root / "tests" / "zygote.py")],
+        [sys.executable, "-m", "tests.helpers.zygote"],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
 
     def carry_out(arguments, moment):
@@ -60,7 +61,7 @@ def assert_nothing_lost(tmp_path, folder):
     epochs = [checkpoint_io.load(file)["epoch"] for file in folder.glob("*.pth")]
     assert max(epochs, default=-1) >= max(said(tmp_path, "began"), default=0) - 1
     if epochs:
-        assert checkpoint_io.load(train.newest_checkpoint(folder))["epoch"] == max(epochs)
+        assert checkpoint_io.load(run_folder.newest_checkpoint(folder))["epoch"] == max(epochs)
     return bool(epochs)
 
 
@@ -95,7 +96,7 @@ def test_thirty_kills(tmp_path, zygote):
             if status == signal.SIGKILL:
                 killed.append(ahead.pop(0))
         assert status == 0, (tmp_path / "log").read_text()
-        results = [json.loads((path / train.RESULT).read_text()) for path in (whole, folder)]
+        results = [json.loads((path / RESULT).read_text()) for path in (whole, folder)]
         assert_same_end(whole, folder, *results)
         assert list(folder.glob(".*")) == []
     kinds = [kind for kind, *_ in killed]

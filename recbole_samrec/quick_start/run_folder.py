@@ -23,11 +23,11 @@ CHECKPOINTS = ("last.pth", "previous.pth", "best.pth")
 
 
 def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: None) -> Path:
-    """The newest readable checkpoint to go on from.
+    """Return the newest readable checkpoint, from which a run can be resumed.
 
     Args:
         folder: Folder of a run, or a checkpoint file.
-        warn: Is told of damaged files that were passed over.
+        warn: Called with a line about each damaged file that is skipped.
 
     Raises:
         CheckpointError: There is none.
@@ -41,12 +41,14 @@ def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: N
     if readable:
         return max(readable, key=lambda pair: pair[0])[1]  # the first of several, which is last.pth
     if states:
-        raise CheckpointError(f"--resume={folder}: none of its checkpoints can be read; start the run anew")
-    raise CheckpointError(f"--resume={folder}: no checkpoint in it, the run ended in its first epoch; start it anew")
+        raise CheckpointError(f"--resume={folder}: none of its checkpoints can be read; start a new run")
+    raise CheckpointError(
+        f"--resume={folder}: no checkpoint found (the run ended before its first epoch did); start a new run"
+    )
 
 
 def checkpoint_if_any(folder: Path) -> Path | None:
-    """The newest readable checkpoint of a run's folder, or None where there is none that can be read."""
+    """Return the newest readable checkpoint of a run's folder, or None."""
     try:
         return newest_checkpoint(folder)
     except CheckpointError:
@@ -54,16 +56,16 @@ def checkpoint_if_any(folder: Path) -> Path | None:
 
 
 def _epoch_of(file: Path, warn: Callable[[str], None]) -> int | None:
-    """The epoch after which a checkpoint was written, or None if it is damaged."""
+    """Return the epoch after which a checkpoint was written, or None if it is damaged."""
     try:
         return int(checkpoint_io.load(file).get("epoch", -1))
     except CheckpointError as error:
-        warn(f"passed over: {error}")
+        warn(f"skipped: {error}")
         return None
 
 
 def newest_run_like(runs: Path, settings: Mapping[str, Any]) -> Path | None:
-    """The newest folder under ``runs`` whose run has the same settings, or None."""
+    """Return the newest folder under ``runs`` whose run has the same settings, or None."""
     wanted = fingerprint(settings)
     folders = [file.parent for file in runs.glob(f"*/{CONFIG}")]
     for folder in sorted(folders, key=lambda f: (f / CONFIG).stat().st_mtime, reverse=True):
@@ -78,31 +80,32 @@ def newest_run_like(runs: Path, settings: Mapping[str, Any]) -> Path | None:
 
 
 def new_folder(path: Path) -> None:
-    """Make the folder of a new run.
+    """Create the folder of a new run.
 
     Raises:
-        ConfigError: It holds a run already, or cannot be written.
+        ConfigError: It has a run already, or cannot be written.
     """
     taken = [name for name in (*CHECKPOINTS, RESULT) if (path / name).exists()]
     if taken:
         raise ConfigError(
-            f"--run_dir={path}: it holds a run already ({taken[0]}); go on with --resume={path} or name another"
+            f"--run_dir={path}: the folder has a run already ({taken[0]}); resume it with --resume={path}, or choose "
+            "another folder"
         )
     require_writable(path, "--run_dir")
 
 
 def newest_weights(folder: Path) -> Path | None:
-    """The file of pre-trained weights that was written last to a run's folder."""
+    """Return the file of pre-trained weights that was written last to a run's folder, or None."""
     others = [file for file in folder.glob("*.pth") if file.name not in CHECKPOINTS]
     return max(others, key=lambda file: file.stat().st_mtime, default=None)
 
 
 def forget_unstarted(path: Path) -> None:
-    """Remove what a run that ended before its training began has left in its folder, and the folder if it is empty."""
+    """Remove what a run that ended before its training started left in its folder, and the folder if it is empty."""
     if (path / CONFIG).exists():
         return
     (path / "run.log").unlink(missing_ok=True)
     shutil.rmtree(path / "tensorboard", ignore_errors=True)
-    with suppress(OSError):  # there is more in it, which is not ours
+    with suppress(OSError):  # it has other files, which are not ours
         path.rmdir()
         path.parent.rmdir()

@@ -404,7 +404,7 @@ def test_a_run_that_was_killed_in_its_first_epoch_can_be_started_again(data, tmp
 def test_a_run_is_never_overwritten_by_another(data, tmp_path, capsys):
     assert command(data, *TINY, "--run_dir=run") == 0
     assert command(data, *TINY, "--run_dir=run") == 2
-    assert "go on with --resume=run" in capsys.readouterr().err
+    assert "resume it with --resume=run" in capsys.readouterr().err
 
 
 # Every model --------------------------------------------------------------------------------------------------------

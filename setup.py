@@ -35,6 +35,7 @@ setup(
     package_data={
         "recbole_samrec.properties": ["**/*.yaml"],
         "recbole_samrec.compare": ["templates/*.jinja"],
+        "recbole_samrec.quick_start": ["*.json"],
         "recbole_samrec.sharpness": ["templates/*.jinja"],
         "recbole_samrec.tune": ["templates/*.jinja"],
     },

@@ -7,7 +7,7 @@ import platform
 import shutil
 from pathlib import Path
 
-from recbole_samrec.quick_start.record import cpu_name
+from recbole_samrec.quick_start.environment import cpu_name
 
 _CPUINFO = Path("/proc/cpuinfo")
 

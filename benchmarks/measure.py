@@ -25,7 +25,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(request["threads"])
     import recbole_samrec  # noqa: F401  mends RecBole, which could not be imported without
-    from recbole_samrec.quick_start.record import peak_memory_mb, revision, versions
+    from recbole_samrec.quick_start.environment import peak_memory_mb, revision, versions
 
     result = MEASUREMENTS[request["what"]](request)
     # What is measured may have read its peak before it went on to explain itself.
@@ -44,7 +44,7 @@ def epochs(request: dict[str, Any]) -> dict[str, Any]:
     """Epochs of training, or a sample of batches from which an epoch is estimated."""
     import torch
 
-    from recbole_samrec.quick_start.record import peak_memory_mb
+    from recbole_samrec.quick_start.environment import peak_memory_mb
 
     started = time.perf_counter()
     trainer, (train_data, *_) = build(request)

@@ -25,6 +25,7 @@ REQUIRES = {
     "tqdm": "4.66",
     "psutil": "5.9",
     "filelock": "3.13",
+    "typing_extensions": "4.12",
     "scikit-learn": "1.5",
     "plotly": "5.20",
     # RecBole's

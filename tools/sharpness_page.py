@@ -25,7 +25,6 @@ import pandas as pd
 from benchmarks.report import markdown
 from recbole_samrec.experiments.jobs import slug
 from recbole_samrec.experiments.progress import spoken
-from recbole_samrec.quick_start.train import write_atomically
 from recbole_samrec.sharpness.aggregate import TARGETS, TOP, TRACE
 from recbole_samrec.sharpness.figure_layout import style
 from recbole_samrec.sharpness.measure import DATA, Measured
@@ -33,6 +32,7 @@ from recbole_samrec.sharpness.surface_figures import Scale, contours, rise_of, s
 from recbole_samrec.sharpness.verdict import DIGITS, rounded_to
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError, UserError, in_one_line
+from recbole_samrec.utils.files import write_atomically
 from tools.sharpness_answers import accompanied, flattened, sharp
 from tools.sharpness_reports import Report, read_all
 

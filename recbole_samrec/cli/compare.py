@@ -26,8 +26,8 @@ from recbole_samrec.experiments.progress import show_page
 from recbole_samrec.experiments.ray_cluster import Resources
 from recbole_samrec.experiments.results import finished_runs
 from recbole_samrec.experiments.runner import failure_of, train_all
-from recbole_samrec.quick_start.train import require_writable
 from recbole_samrec.utils.errors import ConfigError, DataError
+from recbole_samrec.utils.files import require_writable
 
 HELP = """Trains every row on every data set with every seed, and writes one table for each data set. A run that is
 finished is not trained again: the same command goes on where it was stopped. Settings given as --key=value go to all

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import socket
@@ -25,8 +24,8 @@ from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.yaml_files import parse_settings, settings_in
 from recbole_samrec.integration import registry
-from recbole_samrec.quick_start import recommend, train
-from recbole_samrec.quick_start.record import label, settings_of
+from recbole_samrec.quick_start import recommend, run_folder, train
+from recbole_samrec.quick_start.record import RESULT, RunRecord, label, settings_of
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, UserError, in_one_line
 from recbole_samrec.utils.naming import unique_name
@@ -159,36 +158,41 @@ def run_command(arguments: argparse.Namespace, rest: Sequence[str], console: Con
     if arguments.nproc < 1:
         raise ConfigError(f"--nproc={arguments.nproc}: give a number of at least 1")
     if arguments.resume and arguments.resume != "auto":
-        resume = train.newest_checkpoint(Path(arguments.resume), partial(_note, console))
+        resume = run_folder.newest_checkpoint(Path(arguments.resume), partial(_note, console))
         base, folder = _as_stored(resume, base | given), folder or resume.parent
     config = configure(base, given, partial(_note, console))
     if arguments.resume == "auto":
-        if like := train.newest_run_like(Path("runs"), settings_of(config)):
-            folder, resume = like, train.newest_checkpoint(like, partial(_note, console))
+        if like := run_folder.newest_run_like(Path("runs"), settings_of(config)):
+            folder, resume = like, run_folder.newest_checkpoint(like, partial(_note, console))
         else:
             _note(console, "there is no run of these settings to go on with; a new one begins")
     sha256 = check_data(config, partial(_note, console)).sha256
     if resume is None:
         folder = folder or Path("runs", unique_name(config["model"], config["dataset"]))
-        train.new_folder(folder)
+        run_folder.new_folder(folder)
     _clear_temporary(folder)
-    settings = {**plain_config(config), "run_dir": str(folder), "checkpoint_dir": str(folder)}
-    settings |= {"quiet_terminal": True, "show_progress": False}
+    of_this_run = {
+        "run_dir": str(folder),
+        "checkpoint_dir": str(folder),
+        "quiet_terminal": True,
+        "show_progress": False,
+    }
     try:
         several = arguments.nproc > 1 or arguments.world_size > 1
-        if several:
-            result = run_on_several(settings, resume, arguments, sha256)
+        if several:  # new processes are given plain settings
+            result = run_on_several(plain_config(config) | of_this_run, resume, arguments, sha256)
         else:
-            result = run_once(settings, resume, console, sha256)
+            config.final_config_dict.update(of_this_run)
+            result = run_once(config, resume, console, sha256)
     except KeyboardInterrupt:
         return _interrupted(folder, arguments, console)
     except UserError:
-        train.forget_unstarted(folder)
+        run_folder.forget_unstarted(folder)
         raise
     show_result(console, result)
-    if "pretrain" in str(result["config"].get("train_stage")) and (weights := train.newest_weights(folder)):
+    if "pretrain" in str(result["config"].get("train_stage")) and (weights := run_folder.newest_weights(folder)):
         _note(console, f"pre-trained; name the weights in the next stage with --pre_model_path={weights}")
-    console.print(f"result in {folder / train.RESULT}", highlight=False, soft_wrap=True)
+    console.print(f"result in {folder / RESULT}", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -204,16 +208,15 @@ def _model_and_dataset(arguments: argparse.Namespace) -> dict[str, str]:
     return named
 
 
-def run_once(settings: dict[str, Any], resume: Path | None, console: Console, sha256: str) -> dict[str, Any]:
+def run_once(config: Any, resume: Path | None, console: Console, sha256: str) -> RunRecord:
     """Carry out one run in this process."""
-    config = configure(settings, {})
     progress = make_progress(console, f"{label(config)} on {config['dataset']}")
     return train.train(config, resume, [progress], sha256)
 
 
 def run_on_several(
     settings: dict[str, Any], resume: Path | None, arguments: argparse.Namespace, sha256: str
-) -> dict[str, Any]:
+) -> RunRecord:
     """Carry out one run on several processes.
 
     Raises:
@@ -236,7 +239,7 @@ def run_on_several(
         if not last_words.empty():
             raise UserError(last_words.get()) from error
         raise UserError(f"process {error.error_index} ended early with status {error.exit_code}") from error
-    return json.loads(Path(settings["run_dir"], train.RESULT).read_text(encoding="utf-8"))
+    return RunRecord.read(Path(settings["run_dir"], RESULT))
 
 
 def _one_process(
@@ -251,7 +254,8 @@ def _one_process(
     try:
         if arguments.model and ":" in arguments.model:
             registry.model_from(arguments.model)
-        run_once({**settings, "local_rank": rank}, resume, Console(quiet=rank != 0), sha256)
+        config = configure({**settings, "local_rank": rank}, {})
+        run_once(config, resume, Console(quiet=rank != 0), sha256)
     except UserError as error:
         last_words.put(in_one_line(error))
         os._exit(2)
@@ -353,10 +357,10 @@ def _finished_run(arguments: argparse.Namespace, rest: Sequence[str], console: C
 
 def _compare_with_record(folder: Path, scores: dict[str, Any], console: Console) -> None:
     """Say whether the figures are those that the run itself recorded."""
-    record = folder / train.RESULT
+    record = folder / RESULT
     if not record.exists():
         return
-    stored = json.loads(record.read_text(encoding="utf-8"))
+    stored = RunRecord.read(record)
     same = all(stored[part] == scores[part] for part in ("valid", "test"))
     words = "the same figures as in" if same else "these figures differ from"
     console.print(f"{words} {record}", highlight=False, soft_wrap=True)

@@ -24,8 +24,7 @@ from recbole_samrec.cli.options import add_options
 from recbole_samrec.compare.plots import FORMATS
 from recbole_samrec.config.command_options import SharpnessOptions
 from recbole_samrec.experiments.progress import spoken
-from recbole_samrec.quick_start.record import versions
-from recbole_samrec.quick_start.train import write_atomically
+from recbole_samrec.quick_start.environment import versions
 from recbole_samrec.sharpness.aggregate import Levels, common_metric, meanings, measures, notes_on, per_run
 from recbole_samrec.sharpness.arguments import Named, named_runs, read_shares, writable
 from recbole_samrec.sharpness.figure_layout import Drawn, counted, slope_targets
@@ -35,6 +34,7 @@ from recbole_samrec.sharpness.measure import FULL, QUICK, Budget, Measured, meas
 from recbole_samrec.sharpness.page import write_report
 from recbole_samrec.sharpness.verdict import verdict
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.files import write_atomically
 
 HELP = """Measures curvature, sharpness, loss surface and robustness of finished runs on one data set, side by side,
 and writes them as one page with figures and arrays. What was computed is kept: the same command goes on where it was

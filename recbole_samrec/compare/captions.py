@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from recbole_samrec.evaluator.statistics import flips
 from recbole_samrec.experiments.results import Run, pretraining_within
-from recbole_samrec.quick_start.record import DIRTY
+from recbole_samrec.quick_start.environment import DIRTY
 
 MARK = "†"
 LEVEL = 0.05

@@ -55,6 +55,8 @@ _LOADER_SETTINGS = (
 """The same for data loaders."""
 
 _reading: contextvars.ContextVar[tuple[Config, str] | None] = contextvars.ContextVar("reading", default=None)
+"""The configuration that is being read, and the key of its cache; a context variable, because RecBole decides by
+``os.path.exists(path)`` in the middle of its functions, which is patched and is not given the configuration."""
 
 
 class _PathQuestions(StandIn):

@@ -21,10 +21,10 @@ from recbole.utils import utils as recbole_utils
 from recbole_samrec.compat import Patcher, applied, mend
 from recbole_samrec.config.recbole_config import build_config
 from recbole_samrec.optim.state_snapshot import load_weights
-from recbole_samrec.trainer.resume import gathered
 from recbole_samrec.trainer.trainer import EXACT_STOPPING
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.naming import unique_name
+from recbole_samrec.utils.processes import gather_values
 from recbole_samrec.utils.settings import plain_config
 from recbole_samrec.version import __version__
 
@@ -239,7 +239,7 @@ ROWS = ("rec.items", "rec.topk", "rec.meanrank", "rec.score", "data.label")
 
 def _gather_rows(config: Any, struct: Any) -> None:
     """Replace each process's rows by those of all, in the order of one process where shares are row for row."""
-    everyones = gathered(config, {name: struct[name].cpu() for name in ROWS if name in struct})
+    everyones = gather_values(config, {name: struct[name].cpu() for name in ROWS if name in struct})
     for name in ROWS:
         shares = [share[name] for share in everyones if name in share]
         if shares:
@@ -261,7 +261,7 @@ def plain_checkpoints(patch: Patcher) -> None:
     """Save these checkpoints too as plain data."""
 
     def save_pretrained(self: Any, epoch: int, saved_model_file: str) -> None:
-        self.write(saved_model_file, epoch)
+        self.write_checkpoint(saved_model_file, epoch)
         self.saved_model_file = saved_model_file
 
     def save_trees(self: Any, epoch: int) -> None:

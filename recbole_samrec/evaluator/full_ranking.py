@@ -1,4 +1,4 @@
-"""Full rankings within a memory budget: batches are scored in parts, and only what the metrics need is kept of them."""
+"""Full rankings within a memory budget: batches are scored in parts, of which only what metrics need is stored."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
 ALL_SCORES = ("rec.meanrank", "rec.score", "data.label")
-"""What RecBole's collector makes of whole rows of scores, or of labels, and no list of the best items holds."""
+"""Fields of RecBole's collector that need all scores of a sample, or labels, and not only its best items."""
 
 MEGABYTE = 2**20
 SCORE, SORTED = 4, 100
-"""Bytes for each score of a row: the score itself, and all that RecBole makes to rank every item of the row."""
+"""Bytes for each score: of the score itself, and of all that RecBole makes to rank every item of a sample."""
 ALIVE = 8
-"""Tensors of a model's widest layer that are there at the same time; parts that fit a cache are the faster besides."""
+"""Number of tensors of a model's widest layer that exist at the same time; parts that fit a cache are also faster."""
 
 
 class RankingCollector(Collector):
-    """RecBole's collector, which finds the best items of each row once and makes nothing else of the scores' shape.
+    """RecBole's collector, which finds the best items of each sample once and makes no other tensor as large as scores.
 
-    Metrics that need more than the best items, such as GAUC, take RecBole's way.
+    Metrics that need more than the best items, such as GAUC, are computed as RecBole does.
     """
 
     def __init__(self, config: Any) -> None:
@@ -32,11 +32,11 @@ class RankingCollector(Collector):
 
     @property
     def sorts_rows(self) -> bool:
-        """Whether a metric needs more of a row than its best items."""
+        """True if a metric needs more of a sample than its best items."""
         return any(map(self.register.need, ALL_SCORES))
 
     def data_collect(self, train_data: Any) -> None:
-        """Count what metrics need of the training data, once however often a model is evaluated."""
+        """Count what metrics need of the training data, only once even if a model is evaluated often."""
         if train_data is not self._counted:
             super().data_collect(train_data)
             self._counted = train_data
@@ -59,11 +59,11 @@ class RankingCollector(Collector):
         if self.register.need("rec.items"):
             self.data_struct.update_tensor("rec.items", best)
         if self.register.need("rec.topk"):
-            self.data_struct.update_tensor("rec.topk", hits(best, positive_u, positive_i, scores_tensor.size(-1)))
+            self.data_struct.update_tensor("rec.topk", mark_hits(best, positive_u, positive_i, scores_tensor.size(-1)))
 
 
-def hits(best: torch.Tensor, positive_u: torch.Tensor, positive_i: torch.Tensor, n_items: int) -> torch.Tensor:
-    """Which of the best items of each row are to be found, and how many there are to find.
+def mark_hits(best: torch.Tensor, positive_u: torch.Tensor, positive_i: torch.Tensor, n_items: int) -> torch.Tensor:
+    """Mark which of the best items of each sample are to be found, and count the items to find.
 
     Args:
         best: The best items of each row, shape ``[B, K]``.
@@ -81,8 +81,8 @@ def hits(best: torch.Tensor, positive_u: torch.Tensor, positive_i: torch.Tensor,
     return torch.cat((found, number.unsqueeze(1)), dim=1)
 
 
-def parts(batch: tuple, rows: int) -> Iterator[tuple]:
-    """Divide a batch of a full ranking into smaller ones.
+def split_batch(batch: tuple, rows: int) -> Iterator[tuple]:
+    """Split a batch of a full ranking into smaller ones.
 
     Args:
         batch: As RecBole's loader gives it: the interaction; rows and items that are left out, or None; rows and items
@@ -107,13 +107,13 @@ def _within(part: slice, rows: torch.Tensor, items: torch.Tensor) -> tuple[torch
     return rows[chosen] - part.start, items[chosen]
 
 
-def rows_at_once(
+def fit_batch_size(
     config: Any, model: AbstractRecommender, n_items: int, inputs: Sequence[Any] = (), sorts_rows: bool = False
 ) -> int:
-    """The most rows whose scores, and what the model makes on the way to them, keep within ``eval_memory``.
+    """Return the largest number of samples whose scores, and the tensors before them, keep to ``eval_memory``.
 
-    What a model makes is estimated: of a sequence, its widest layer or its attention a few times over; where a model
-    only scores pairs of user and item, all its inputs, once for each item.
+    The tensors are estimated: for a sequence, the widest layer or the attention of the model a few times; for a model
+    that only scores pairs of user and item, all its inputs, once for each item.
 
     Args:
         config: RecBole's configuration.

@@ -1,13 +1,32 @@
-"""Which items a user had before the event that is to be predicted, for measures that leave them out of the ranking."""
+"""The items that a user had before the event to be predicted, for measures that mask them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+
+_EARLIER: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()
+"""Loaders of the earlier parts of a split, by the loader of a later part.
+
+RecBole gives a trainer one loader at a time, and a loader knows nothing of the others. The three are seen together
+only where ``data_preparation`` makes them (:mod:`recbole_samrec.integration.hooks`).
+"""
+
+
+def remember_split(train_data: Any, valid_data: Any, test_data: Any) -> None:
+    """Remember which loaders belong to one split."""
+    _EARLIER[valid_data] = (train_data,)
+    _EARLIER[test_data] = (train_data, valid_data)
+
+
+def earlier_loaders(loader: Any) -> tuple[Any, ...]:
+    """Return the loaders of the parts before the part of a loader; empty if the split was made elsewhere."""
+    return _EARLIER.get(loader, ())
 
 
 @dataclass(frozen=True)
@@ -35,8 +54,8 @@ class Histories:
         return self.items[start : end if before is None else min(start + before, end)]
 
 
-def hide(scores: torch.Tensor, rows: Sequence[np.ndarray], target_rows: np.ndarray, targets: np.ndarray) -> None:
-    """Set the scores of past items to minus infinity, but never those of the items to be predicted.
+def mask_items(scores: torch.Tensor, rows: Sequence[np.ndarray], target_rows: np.ndarray, targets: np.ndarray) -> None:
+    """Set the scores of items to minus infinity, except those of the items to be predicted.
 
     Args:
         scores: Scores of all items, shape ``[B, items]``, changed in place.
@@ -52,10 +71,10 @@ def hide(scores: torch.Tensor, rows: Sequence[np.ndarray], target_rows: np.ndarr
 
 
 class HistoryMask:
-    """Hides from a full ranking what a user had before each event.
+    """Masks the history of each user in a full ranking.
 
-    RecBole's sequential evaluation hides nothing but the padding item, whereas many published tables hide the history.
-    The rows of an evaluated data set are met in their order, every ``world``-th of them by each of ``world`` processes.
+    RecBole's sequential evaluation masks nothing but the padding item, whereas many published tables mask the history.
+    The samples of a data set come in their order, every ``world``-th of them in each of ``world`` processes.
 
     Args:
         earlier: RecBole data sets of the earlier parts of the split, in order (train; or train and valid).
@@ -83,7 +102,7 @@ class HistoryMask:
             events = [*before, self._events(dataset)]
             seen = np.bincount(np.concatenate([users for users, _ in before]), minlength=dataset.user_num)
             users = events[-1][0]
-            self._before = seen[users] + occurrence(users)
+            self._before = seen[users] + count_earlier(users)
         users, items = (np.concatenate(columns) for columns in zip(*events, strict=True))
         self._histories = Histories.of_events(users, items, dataset.user_num)
 
@@ -118,11 +137,11 @@ class HistoryMask:
             self._met = (self._met + len(users)) % len(self._steps)
         else:
             rows = [self._histories.of(user) for user in users]
-        hide(scores, rows, positive_u.cpu().numpy(), positive_i.cpu().numpy())
+        mask_items(scores, rows, positive_u.cpu().numpy(), positive_i.cpu().numpy())
 
 
-def occurrence(values: np.ndarray) -> np.ndarray:
-    """How often each entry's value occurred before it: ``[7, 7, 3, 7]`` gives ``[0, 1, 0, 2]``."""
+def count_earlier(values: np.ndarray) -> np.ndarray:
+    """Count how often each value occurred before: ``[7, 7, 3, 7]`` gives ``[0, 1, 0, 2]``."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(values) else np.array([], dtype=int)

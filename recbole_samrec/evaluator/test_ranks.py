@@ -1,8 +1,8 @@
-"""The place of every test item in the full ranking, kept beside a run's result.
+"""The rank of every test item in its full ranking, which a run writes next to its record.
 
-Other measures, other cut-offs, groups and tests of significance are then a matter of counting, without training again.
-The file names no user and no item: data sets may not be passed on. Runs whose ``test`` is equal ranked the same items
-for the same users, in the same order.
+Other metrics, other cut-offs, groups and significance tests are computed from the ranks, without training again.
+The file names no user and no item, as data sets may not be redistributed. Runs whose ``test`` is equal ranked the same
+items for the same users, in the same order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COLUMNS = ("rank", "masked_rank", "history", "popularity")
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where each test event's item stood in its full ranking.
+    """The rank of the item of each test event in its full ranking.
 
     Args:
         frame: One line an event, in the order of the users' names. ``rank`` counts from 1; ``masked_rank`` is the
@@ -47,7 +47,7 @@ class Ranks:
 
 
 def load(path: Path) -> Ranks:
-    """Read the ranks of a run; nothing in the file is run.
+    """Read the ranks of a run, without running code.
 
     Raises:
         DataError: It cannot be read.
@@ -63,7 +63,7 @@ def load(path: Path) -> Ranks:
 
 
 class RankRecorder:
-    """Collects places while a test set is scored batch by batch.
+    """Collects ranks while a test set is scored batch by batch.
 
     Args:
         best: Length of the lists that the metrics look at. Where items have the same score, an item on such a list has
@@ -75,7 +75,7 @@ class RankRecorder:
         self._columns: list[tuple[Tensor, ...]] = []
 
     def record(self, users: Tensor, scores: Tensor, hidden: Tensor, rows: Tensor, items: Tensor) -> None:
-        """Note the places of a batch's items.
+        """Store the ranks of the items of a batch.
 
         Args:
             users: User of each row, shape ``[B]``.
@@ -84,17 +84,17 @@ class RankRecorder:
             rows: Row of each item that is to be found, shape ``[T]``.
             items: The items that are to be found, shape ``[T]``.
         """
-        both = (places(kind, rows, items, self._best) for kind in (scores, hidden))
+        both = (find_ranks(kind, rows, items, self._best) for kind in (scores, hidden))
         self._columns.append(tuple(column.cpu() for column in (users.cpu()[rows.cpu()], items, *both)))
 
     def gather(self) -> None:
-        """Bring together what the processes of a run have collected, each of its share of the rows."""
+        """Gather what the processes of a run have collected, each of its share of the samples."""
         shares: list[Any] = [None] * torch.distributed.get_world_size()
         torch.distributed.all_gather_object(shares, self._columns)
         self._columns = [columns for share in shares for columns in share]
 
     def ranks(self, dataset: Any, events: Events, held_out: list[Any]) -> Ranks:
-        """What was collected.
+        """Return the ranks that were collected.
 
         Args:
             dataset: RecBole's data set, which knows the names of users and items.
@@ -118,7 +118,7 @@ class RankRecorder:
 
 @dataclass(frozen=True)
 class Events:
-    """How many events each user and each item has in a whole data set.
+    """Number of events of each user and each item of a data set.
 
     Args:
         of_users: Shape ``[users]``, by RecBole's ids.
@@ -137,8 +137,8 @@ class Events:
         return cls(*counts)
 
 
-def places(scores: Tensor, rows: Tensor, items: Tensor, best: int) -> Tensor:
-    """The places of items in full rankings, counted from 1.
+def find_ranks(scores: Tensor, rows: Tensor, items: Tensor, best: int) -> Tensor:
+    """Return the ranks of items in full rankings, counted from 1.
 
     Args:
         scores: Scores of all items, shape ``[B, items]``.

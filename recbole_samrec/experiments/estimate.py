@@ -15,8 +15,9 @@ from recbole_samrec.experiments.jobs import Job, alike, by_row, with_other_seeds
 from recbole_samrec.experiments.ray_cluster import MARGIN
 from recbole_samrec.experiments.results import pretraining_within, read_record
 from recbole_samrec.experiments.worker import Cost, Report
-from recbole_samrec.quick_start import train
+from recbole_samrec.quick_start.record import RESULT
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.files import write_atomically
 
 COSTS = "costs.json"
 BEST_EPOCH = 30
@@ -44,7 +45,7 @@ class Costs:
         for job, *_ in by_row(jobs):
             for folder in with_other_seeds(job):
                 with suppress(DataError):  # the tables say so
-                    self.ended(job, read_record(folder / train.RESULT))
+                    self.ended(job, read_record(folder / RESULT))
 
     def unknown(self, jobs: Sequence[Job]) -> list[Job]:
         """For each row of which nothing is known, its first run."""
@@ -72,7 +73,7 @@ class Costs:
     def _write(self) -> None:
         self._out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self._stored, indent=1, default=str) + "\n"
-        train.write_atomically(self._out / COSTS, text, folder="--out")
+        write_atomically(self._out / COSTS, text, folder="--out")
 
     def ended(self, job: Job, result: Mapping[str, Any]) -> None:
         """Learn from a finished run."""

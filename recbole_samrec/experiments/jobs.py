@@ -21,8 +21,8 @@ from recbole_samrec.evaluator.test_ranks import RANKS
 from recbole_samrec.experiments import entries as rows_of
 from recbole_samrec.experiments.entries import Row
 from recbole_samrec.integration import registry
-from recbole_samrec.quick_start.record import attributes_hash, settings_of
-from recbole_samrec.quick_start.train import RESULT
+from recbole_samrec.quick_start.context import attributes_hash
+from recbole_samrec.quick_start.record import RESULT, settings_of
 from recbole_samrec.utils.error_messages import words_of
 from recbole_samrec.utils.errors import ConfigError, DataError
 from recbole_samrec.utils.paths import PROPERTIES

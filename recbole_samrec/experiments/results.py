@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,8 @@ import pandas as pd
 
 from recbole_samrec.evaluator import test_ranks
 from recbole_samrec.experiments.jobs import Job
-from recbole_samrec.quick_start.train import RESULT
+from recbole_samrec.quick_start.record import RESULT, RunRecord
 from recbole_samrec.utils.errors import DataError
-
-KINDS = {
-    **dict.fromkeys(("config", "data", "test"), dict),
-    **dict.fromkeys(("seconds_total", "peak_memory_mb"), Real),
-    **dict.fromkeys(("parameters", "epochs_run", "best_epoch", "seconds_per_epoch"), (Real, type(None))),
-}
-"""What a comparison reads of a record, and the types of it."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +49,16 @@ def read_run(job: Job) -> Run:
     return Run(job.row, job.dataset, job.seed, job.fraction, result, kept.frame, kept.test)
 
 
-def read_record(file: Path) -> dict[str, Any]:
-    """What :func:`recbole_samrec.quick_start.record.describe` wrote down of a finished run.
+def read_record(file: Path) -> RunRecord:
+    """Read the record of a finished run that was tested.
 
     Raises:
         DataError: It cannot be read, or something is missing.
     """
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(record, dict):
-            raise ValueError("it holds no settings and no metrics")
-        if odd := [key for key, kind in KINDS.items() if not isinstance(record.get(key), kind)]:
-            raise ValueError(f"it lacks {', '.join(odd)}")
-        if odd := [name for name, value in record["test"].items() if not isinstance(value, Real)]:
-            raise ValueError(f"{', '.join(odd)} is no number")
+        record = RunRecord.read(file)
+        if record.test is None:
+            raise ValueError("it has no metrics of a test set")
     except (OSError, ValueError) as error:
         raise DataError(
             f"{file}: this is no record of a run ({error}); remove it, and compare trains the run again: "

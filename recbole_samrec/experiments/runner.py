@@ -13,8 +13,8 @@ from recbole_samrec.experiments.jobs import Job, by_row
 from recbole_samrec.experiments.progress import Display, show_plan, spoken
 from recbole_samrec.experiments.ray_cluster import Resources, cluster, run_all
 from recbole_samrec.experiments.worker import FAILURE
-from recbole_samrec.quick_start import train
 from recbole_samrec.utils.errors import UserError
+from recbole_samrec.utils.files import write_atomically
 
 
 def train_all(
@@ -53,7 +53,7 @@ def train_all(
                 elif failure_of(job) != result["failed"]:  # its process could not say so itself
                     with suppress(OSError, UserError):  # a folder that cannot be written may be the very reason
                         job.folder.mkdir(parents=True, exist_ok=True)
-                        train.write_atomically(job.folder / FAILURE, f"{result['failed']}\n")
+                        write_atomically(job.folder / FAILURE, f"{result['failed']}\n")
                 display.ended(job, result)
 
             run_all(ray, todo, resources, costs.memory_mb, gpu_share=costs.gpu_share, done=ended, tick=display.tick)

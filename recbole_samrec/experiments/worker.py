@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +20,12 @@ from recbole_samrec.config.build import configure
 from recbole_samrec.evaluator.test_ranks import RANKS
 from recbole_samrec.experiments.jobs import JOB, Job
 from recbole_samrec.integration import registry
-from recbole_samrec.quick_start import train
-from recbole_samrec.quick_start.record import peak_memory_mb
+from recbole_samrec.quick_start import run_folder, train
+from recbole_samrec.quick_start.environment import peak_memory_mb
+from recbole_samrec.quick_start.record import RESULT, RunRecord
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, best_score, planned_epochs
 from recbole_samrec.utils.errors import ConfigError, UserError, in_one_line
+from recbole_samrec.utils.files import write_atomically
 
 FAILURE = "failure.txt"
 """Why the last attempt at a run failed."""
@@ -113,7 +115,7 @@ class Reporter(Callback):
         self._report(Report(self._pretrains, done, self._epochs, self._best))
 
 
-def carry_out(job: Job, threads: int, report: Callable[[Report], None]) -> dict[str, Any]:
+def carry_out(job: Job, threads: int, report: Callable[[Report], None]) -> Mapping[str, Any]:
     """Train a run of a comparison, or go on with it, and leave its record in its folder.
 
     Args:
@@ -129,7 +131,7 @@ def carry_out(job: Job, threads: int, report: Callable[[Report], None]) -> dict[
     try:
         with locked(job.folder):
             made_for = {"row": job.row, **job.made_for}
-            train.write_atomically(job.folder / JOB, json.dumps(made_for, indent=2, default=str) + "\n")
+            write_atomically(job.folder / JOB, json.dumps(made_for, indent=2, default=str) + "\n")
             result = _train(job, report)
             for name in ("last.pth", "previous.pth", FAILURE):
                 (job.folder / name).unlink(missing_ok=True)
@@ -138,7 +140,7 @@ def carry_out(job: Job, threads: int, report: Callable[[Report], None]) -> dict[
         reason = reason_of(error)
         with contextlib.suppress(OSError, UserError):
             words = "" if isinstance(error, UserError) else f"\n{traceback.format_exc()}"
-            train.write_atomically(job.folder / FAILURE, f"{reason}\n{words}")
+            write_atomically(job.folder / FAILURE, f"{reason}\n{words}")
         return {"failed": reason}
 
 
@@ -148,10 +150,10 @@ def reason_of(error: Exception) -> str:
     return reason if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {reason}"
 
 
-def _train(job: Job, report: Callable[[Report], None]) -> dict[str, Any]:
+def _train(job: Job, report: Callable[[Report], None]) -> RunRecord:
     if job.finished:  # by another process, while this one waited
-        return json.loads((job.folder / train.RESULT).read_text(encoding="utf-8"))
-    resume = train.checkpoint_if_any(job.folder)
+        return RunRecord.read(job.folder / RESULT)
+    resume = run_folder.checkpoint_if_any(job.folder)
     config = configure(_settings(job, job.folder), {})
     return train.train(config, resume, [Reporter(report)], job.sha256)
 
@@ -286,4 +288,4 @@ def _memory(device: torch.device) -> tuple[float, float]:
 
 def result_files(folder: Path) -> dict[str, bytes]:
     """What the computer that the comparison was started on needs of a run on another one."""
-    return {name: (folder / name).read_bytes() for name in (train.RESULT, RANKS, JOB) if (folder / name).exists()}
+    return {name: (folder / name).read_bytes() for name in (RESULT, RANKS, JOB) if (folder / name).exists()}

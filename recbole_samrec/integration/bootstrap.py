@@ -16,8 +16,8 @@ from recbole_samrec.compat import caches, config, data, models, time_order, trai
 compat.apply_all()
 data.silence_pandas()
 
-from recbole_samrec.integration import registry
+from recbole_samrec.integration import hooks, registry
 
-registry.install(compat.Patcher())
+hooks.install(compat.Patcher())
 
-__all__ = ["caches", "compat", "config", "data", "models", "registry", "stack", "time_order", "training"]
+__all__ = ["caches", "compat", "config", "data", "hooks", "models", "registry", "stack", "time_order", "training"]

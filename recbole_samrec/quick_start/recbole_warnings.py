@@ -1,4 +1,4 @@
-"""What a user should know about RecBole's own behaviour that we leave as it is, said where he meets it."""
+"""Warnings about behaviour of RecBole that this package does not change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recbole_samrec.data.packed_dataset import PackedDataset
 
 
 def warnings_about(config: Any, dataset: Any, loaders: tuple) -> list[str]:
-    """The remarks that apply to this run, one line each; all are explained in the documentation.
+    """Return the warnings that apply to a run, one line each; the documentation explains them.
 
     Args:
         config: RecBole's configuration.

@@ -26,9 +26,9 @@ from recbole_samrec.data.sequences import Sequences, of_dataset, read_sequences
 from recbole_samrec.data.titles import read_titles
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.evaluator import full_ranking
-from recbole_samrec.evaluator.history_mask import hide
+from recbole_samrec.evaluator.history_mask import mask_items
 from recbole_samrec.utils import checkpoint_io
-from recbole_samrec.utils.error_messages import told_as_user_error
+from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError, DataError
 
 SHOWN = 20
@@ -148,10 +148,10 @@ class Recommender:
             raise ConfigError(f"{name} judges rows of features and ranks no items; choose a run of another model")
         config["mask_history"], config["training"] = False, "prefix"
         init_seed(config["seed"], config["reproducibility"])
-        with told_as_user_error(f"{config['dataset']} cannot be read with these settings", config):
+        with raise_as_user_error(f"{config['dataset']} cannot be read with these settings", config):
             dataset = create_dataset(config)
             part = _unsplit(dataset) if config["MODEL_TYPE"] == ModelType.SEQUENTIAL else dataset.build()[0]
-        with told_as_user_error(f"{name} cannot be built with these settings", config):
+        with raise_as_user_error(f"{name} cannot be built with these settings", config):
             construct_transform(config)  # names the fields that the model may read
             model = get_model(name)(config, part).to(config["device"])
             trainer = get_trainer(config["MODEL_TYPE"], name)(config, model)
@@ -187,7 +187,7 @@ class Recommender:
             raise ConfigError(f"--k={k}: give a number from 1 to {n_items - 1}, the number of items")
         items, scores = np.zeros((len(sequences), k), np.int64), np.zeros((len(sequences), k), np.float32)
         inputs = (self._batch(sequences.chosen(slice(1))), self.trainer.item_tensor)
-        rows = full_ranking.rows_at_once(config, self.trainer.model, n_items, inputs)
+        rows = full_ranking.fit_batch_size(config, self.trainer.model, n_items, inputs)
         rows = min(rows, config["eval_batch_size"])
         order = np.argsort(sequences.starts - sequences.ends, kind="stable")  # the longest first, which need most
         self.trainer.model.eval()
@@ -208,7 +208,7 @@ class Recommender:
             ) from error
         if mask_history:
             nothing = np.zeros(0, np.int64)
-            hide(scores, sequences.values(self.dataset.iid_field), nothing, nothing)
+            mask_items(scores, sequences.values(self.dataset.iid_field), nothing, nothing)
         return scores
 
     def _batch(self, sequences: Sequences) -> Interaction:

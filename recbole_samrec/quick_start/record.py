@@ -1,76 +1,197 @@
-"""What is written down of a finished run in ``result.json``."""
+"""The record of a finished run, ``result.json``: its fields, and how it is read, written and upgraded."""
 
 from __future__ import annotations
 
-import hashlib
-import platform
-import statistics
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping
-from importlib import metadata
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired
 
-import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+from typing_extensions import TypedDict
 
-from recbole_samrec.data.validate.layout import Layout
-from recbole_samrec.integration.registry import source_hash
-from recbole_samrec.trainer.trainer import SAMTrainer
-from recbole_samrec.utils.paths import CHECKOUT
+from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.settings import plain_config
-from recbole_samrec.version import __version__
+
+RESULT = "result.json"
+"""Name of the file in the folder of a run."""
+SCHEMA_VERSION = 1
+"""Number of the present form of the record; raised when a field is renamed, removed or changes its meaning."""
+SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
+"""JSON Schema of the record, for programs in other languages; ``python -m tools.result_schema`` writes it."""
+OF_SOME_RUNS = ("source_sha256", "pretraining", "sharpness")
+"""Fields that are absent, rather than null, where a run has nothing of the kind."""
 
 
-def describe(
-    config: Any, dataset: Any, trainer: Any, test: Mapping[str, float] | None, seconds_total: float, sha256: str
-) -> dict[str, Any]:
-    """The record of a finished run that other programs rely on; its keys are explained in the README.
+class DataRecord(TypedDict):
+    """The data of a run, after filtering."""
+
+    users: int
+    items: int
+    interactions: int
+    sha256: Annotated[str, Field(description="hash of the .inter files")]
+    attributes_sha256: NotRequired[Annotated[str, Field(description="hash of the .user, .item, .kg and .link files")]]
+
+
+class PretrainingRecord(TypedDict):
+    """The pre-training of S3Rec."""
+
+    epochs: int
+    seconds: float
+    seconds_per_epoch: float
+    reused: Annotated[bool, Field(description="true if the weights were computed by an earlier run")]
+    file: str
+    sha256: Annotated[str, Field(description="hash of the file of weights")]
+
+
+class SharpnessRecord(TypedDict):
+    """A measurement of sharpness during training."""
+
+    epoch: Annotated[int, Field(description="number of the epoch, from 0")]
+    loss: float
+    top_eigenvalue: float
+    residual: float
+    converged: bool
+    ascent_rise: float
+    rho: float
+    gradient_norm: float
+    targets: int
+
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True, eq=False, config=ConfigDict(strict=True, extra="forbid"))
+class RunRecord(Mapping):
+    """What other programs may rely on to know of a finished run.
+
+    A record is also a mapping from the names of its fields, as the file is: ``record["test"]["ndcg@10"]``.
+    """
+
+    model: Annotated[str, Field(description="name of the model")]
+    label: Annotated[str, Field(description="name of what was trained, as tables show it")]
+    dataset: str
+    seed: int
+    config: Annotated[
+        dict[str, Any], Field(min_length=1, description="every setting; another run may be started with them")
+    ]
+    data: DataRecord
+    versions: Annotated[dict[str, str | None], Field(description="versions of Python and of packages")]
+    revision: Annotated[str | None, Field(description="git revision of the code, -dirty if it was changed")]
+    device: Annotated[str, Field(description="name of the GPU, or of the CPU with its threads")]
+    parameters: Annotated[int | None, Field(description="number of trained weights")]
+    epochs_run: int | None
+    best_epoch: Annotated[int | None, Field(description="number of the best epoch, from 0")]
+    seconds_per_epoch: Annotated[float | None, Field(description="median over the epochs, without validation")]
+    seconds_total: Annotated[float, Field(description="time of the whole run, of its earlier parts too if resumed")]
+    peak_memory_mb: float
+    skipped_steps: Annotated[int | None, Field(description="optimizer steps whose gradient was inf or nan")]
+    valid: Annotated[Metrics | None, Field(description="validation metrics of the best epoch")]
+    test: Annotated[Metrics | None, Field(description="test metrics of the best epoch")]
+    source_sha256: Annotated[str | None, Field(description="hash of the source of a model of your own")] = None
+    pretraining: PretrainingRecord | None = None
+    sharpness: list[SharpnessRecord] | None = None
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+    @classmethod
+    def from_dict(cls, content: Any) -> RunRecord:
+        """Return the record of the content of a file, also of one that an earlier version wrote.
+
+        Raises:
+            ValueError: A field is missing, unknown, or has another type.
+        """
+        if not isinstance(content, dict):
+            raise ValueError("it has no fields")
+        if content.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+            raise ValueError(f"this package reads schema_version {SCHEMA_VERSION}, not {content['schema_version']}")
+        try:
+            return cls(**upgrade(content))
+        except ValidationError as error:
+            raise ValueError(_describe_errors(error)) from error
+
+    @classmethod
+    def read(cls, file: Path) -> RunRecord:
+        """Read a record, also one that an earlier version wrote.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: It is no record.
+        """
+        return cls.from_dict(json.loads(file.read_text(encoding="utf-8")))
+
+    def write(self, file: Path) -> None:
+        """Write the record so that the file is at every moment either the old one or the new one.
+
+        Raises:
+            ConfigError: It cannot be written.
+        """
+        write_atomically(file, json.dumps(self.to_dict(), indent=2) + "\n")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        content = {"schema_version": self.schema_version, **asdict(self)}
+        return {name: value for name, value in content.items() if name not in OF_SOME_RUNS or value is not None}
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a field by its name."""
+        if name not in set(self):
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the fields in the file."""
+        names = (field.name for field in fields(self))
+        return (name for name in names if name not in OF_SOME_RUNS or getattr(self, name) is not None)
+
+    def __len__(self) -> int:
+        """Return the number of fields in the file."""
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        """Return model, data set, seed and test metrics in one line."""
+        test = ", ".join(f"{name} {value:.4f}" for name, value in (self.test or {}).items())
+        return f"RunRecord({self.label} on {self.dataset}, seed {self.seed}: {test or 'not tested'})"
+
+
+def upgrade(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a file in the present form; the file stays as it is.
 
     Args:
-        config: RecBole's configuration.
-        dataset: RecBole's data set, with the number of ``interactions`` and the hash of its ``attributes``.
-        trainer: RecBole's trainer, after training.
-        test: Metrics of the test set, if there is one.
-        seconds_total: Time that the whole run took.
-        sha256: Hash of the interactions.
+        content: The content. Records up to revision 6de9c71 have no ``schema_version``, and the same fields.
     """
-    ours = isinstance(trainer, SAMTrainer)  # boosted trees have no epochs, steps or parameters
-    seconds = list(trainer.seconds.values()) if ours else []
-    source = source_hash(config.model_class)
-    return {
-        "model": config["model"],
-        "label": label(config),
-        "dataset": config["dataset"],
-        "seed": config["seed"],
-        "config": settings_of(config),
-        "data": {
-            "users": dataset.user_num - 1,
-            "items": dataset.item_num - 1,
-            "interactions": dataset.interactions,
-            "sha256": sha256,
-            **({"attributes_sha256": dataset.attributes} if dataset.attributes else {}),
-        },
-        **({"source_sha256": source} if source else {}),
-        "versions": versions(),
-        "revision": revision(),
-        "device": device_name(config["device"]),
-        "parameters": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad) if ours else None,
-        "epochs_run": len(trainer.train_loss_dict) if ours else None,
-        "best_epoch": trainer.best_epoch if ours and trainer.best_epoch >= 0 else None,
-        "seconds_per_epoch": statistics.median(seconds) if seconds else None,
-        "seconds_total": seconds_total,
-        "peak_memory_mb": peak_memory_mb(config["device"]),
-        "skipped_steps": trainer.sam_step.skipped if ours else None,
-        **({"pretraining": trainer.pretraining} if ours and trainer.pretraining else {}),
-        **({"sharpness": trainer.tracker.history} if ours and trainer.tracker.history else {}),
-        "valid": renamed(trainer.best_valid_result),
-        "test": renamed(test),
-    }
+    if "schema_version" in content:
+        return content
+    return {"schema_version": 1, **content}
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the present form."""
+    schema = TypeAdapter(RunRecord).json_schema()
+    schema["required"] = ["schema_version", *schema["required"]]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _describe_errors(error: ValidationError) -> str:
+    """Describe in one line which fields of a record are missing or wrong."""
+    missing: dict[str, list[str]] = {}
+    wrong = []
+    for one in error.errors():
+        *places, name = map(str, one["loc"] or ("",))
+        if one["type"] in ("missing", "missing_argument"):
+            missing.setdefault(".".join(places), []).append(name)
+        else:
+            wrong.append(f"{'.'.join([*places, name])}: {one['msg']}" if name else one["msg"])
+    lacks = []
+    for place, names in missing.items():
+        more = f" and {len(names) - 3} other fields" if len(names) > 3 else ""
+        lacks.append(f"{place or 'it'} has no {' and no '.join(names[:3])}{more}")
+    return "; ".join([*lacks, *wrong])
 
 
 def label(config: Mapping[str, Any]) -> str:
-    """The name under which tables show a run: what was trained, rather than by which class.
+    """Return the name under which tables show a run: what was trained, rather than by which class.
 
     SAMRec without SAM is SASRec; other models with SAM are marked, and so are losses, variants of SAM, and RecBole's
     own pre-training.
@@ -90,109 +211,19 @@ def label(config: Mapping[str, Any]) -> str:
     return f"{name} ({', '.join(marks)})" if marks else name
 
 
-def renamed(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
-    """RecBole's metrics under the field's names: ``hit@10`` is ``hr@10``."""
+def rename_metrics(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
+    """Return RecBole's metrics under the field's names: ``hit@10`` becomes ``hr@10``."""
     if metrics is None:
         return None
     return {field_name(name): float(value) for name, value in metrics.items()}
 
 
 def field_name(metric: str) -> str:
-    """The field's name of a metric that RecBole or a user writes as ``Hit@10``: ``hr@10``."""
+    """Return the field's name of a metric that RecBole or a user writes as ``Hit@10``: ``hr@10``."""
     return metric.lower().replace("hit@", "hr@")
 
 
 def settings_of(config: Any) -> dict[str, Any]:
-    """The settings of a run without those of its folder, so that another run may use them."""
+    """Return the settings of a run without those of its folder, so that another run may use them."""
     drop = ("run_dir", "resume", "quiet_terminal", "checkpoint_dir")
     return {key: value for key, value in plain_config(config).items() if key not in drop}
-
-
-def versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that a result depends on."""
-    names = ("recbole-samrec", "recbole", "torch", "numpy", "pandas", "scipy", "ray")
-    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
-
-
-def _version(package: str) -> str | None:
-    if package == "recbole-samrec":
-        return __version__
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-CODE = ("recbole_samrec", "properties", "benchmarks")
-"""What of a checkout makes a result."""
-DIRTY = "-dirty"
-"""Behind a revision from which the code was changed."""
-
-
-def revision() -> str | None:
-    """The git revision of a checkout that the code runs from, with ``-dirty`` if the code was changed; else None."""
-    here = CHECKOUT
-    if not (here / ".git").exists():
-        return None
-    try:
-        name = _git(here, "rev-parse", "--short=12", "HEAD")
-        return f"{name}{DIRTY}" if _git(here, "status", "--porcelain", "--", *CODE) else name
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(folder: Path, *words: str) -> str:
-    command = ["git", "-C", str(folder), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-
-
-def device_name(device: torch.device) -> str:
-    """Name of the GPU, or of the CPU with the number of threads that the run had."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{cpu_name()} ({threads} {'threads' if threads > 1 else 'thread'})"
-
-
-def cpu_name() -> str:
-    """What the CPU calls itself, or at least its kind."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return named or platform.processor() or platform.machine() or "cpu"
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """The most memory that was in use: on the GPU, or of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    import resource  # there is none on Windows
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
-
-
-def data_hash(config: Any) -> str:
-    """The sha256 of the interaction file, or of all of them for benchmark files."""
-    folder, name = Path(config["data_path"]), config["dataset"]
-    parts = config["benchmark_filename"]
-    files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
-    return _sha256(folder / file for file in files)
-
-
-def attributes_hash(config: Any) -> str | None:
-    """The sha256 of the other files of a data set that are loaded, such as ``.item``; None if there are none."""
-    folder, name, layout = Path(config["data_path"]), config["dataset"], Layout.of(config.final_config_dict)
-    files = [folder / f"{name}.{suffix}" for suffix in ("user", "item", "kg", "link") if layout.loads_any(suffix)]
-    there = [file for file in files if file.is_file()]
-    return _sha256(there) if there else None
-
-
-def _sha256(files: Iterable[Path]) -> str:
-    """The sha256 of files one after the other, read piece by piece, as they may be larger than the memory."""
-    digest = hashlib.sha256()
-    for file in files:
-        with open(file, "rb") as stream:
-            while block := stream.read(2**20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -1,31 +1,57 @@
-"""Callbacks that write the files of a run: ``ranks.npz`` and its successors."""
+"""Callbacks that write the files of a run: ``config.yaml``, ``ranks.npz`` and ``result.json``."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from recbole_samrec.evaluator.test_ranks import RANKS, Events, RankRecorder
+import yaml
+
+from recbole_samrec.evaluator.test_ranks import RANKS, RankRecorder
+from recbole_samrec.quick_start.context import RunContext
+from recbole_samrec.quick_start.record import RESULT, RunRecord, settings_of
+from recbole_samrec.quick_start.run_folder import CONFIG
 from recbole_samrec.trainer.callbacks import Callback, RankedBatch
+from recbole_samrec.utils.files import write_atomically
+
+
+class RecordWriter(Callback):
+    """Writes the settings of a run before its first epoch, and its record at its end.
+
+    Args:
+        context: What the run is made of.
+        resumed: True for a resumed run, whose settings are on the disk already.
+    """
+
+    def __init__(self, context: RunContext, resumed: bool) -> None:
+        self._context, self._resumed = context, resumed
+
+    def on_train_start(self, trainer: Any) -> None:
+        """Write ``config.yaml``."""
+        if self._context.is_first_process and not self._resumed:
+            settings = settings_of(self._context.config)
+            write_atomically(self._context.folder / CONFIG, yaml.safe_dump(settings, sort_keys=True))
+
+    def on_run_end(self, trainer: Any, record: RunRecord) -> None:
+        """Write ``result.json``."""
+        if self._context.is_first_process:
+            record.write(self._context.folder / RESULT)
 
 
 class RankWriter(Callback):
-    """Writes the place of each test item in its full ranking.
+    """Writes the place of each test item in its full ranking, where the test set is ranked in full.
 
     Args:
-        dataset: RecBole's data set.
-        events: All events of the data set.
-        held_out: RecBole's data sets of validation and test.
-        folder: Folder of the run.
+        context: What the run is made of.
     """
 
-    def __init__(self, dataset: Any, events: Events, held_out: list[Any], folder: Path) -> None:
-        self._dataset, self._events, self._held_out, self._folder = dataset, events, held_out, folder
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
         self._recorder: RankRecorder | None = None
 
     def on_test_start(self, trainer: Any) -> None:
         """Start with no ranks."""
-        self._recorder = RankRecorder(max(trainer.config["topk"]))
+        if self._context.config["eval_args"]["mode"]["test"] == "full":
+            self._recorder = RankRecorder(max(self._context.config["topk"]))
 
     def on_test_batch_end(self, trainer: Any, batch: RankedBatch) -> None:
         """Store the ranks of a batch."""
@@ -33,9 +59,11 @@ class RankWriter(Callback):
 
     def on_test_end(self, trainer: Any, metrics: dict[str, float]) -> None:
         """Write the ranks of all batches, and of all processes."""
-        config, recorder = trainer.config, self._recorder
-        self._recorder = None
-        if not config["single_spec"]:
-            recorder.gather()
-        if config["single_spec"] or config["local_rank"] == 0:
-            recorder.ranks(self._dataset, self._events, self._held_out).save(self._folder / RANKS)
+        context = self._context
+        if self._recorder is None:
+            return
+        if not context.config["single_spec"]:
+            self._recorder.gather()
+        if context.is_first_process:
+            held_out = [context.valid_data._dataset, context.test_data._dataset]
+            self._recorder.ranks(context.dataset, context.events, held_out).save(context.folder / RANKS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,16 +14,15 @@ from torch import nn
 from recbole_samrec.analysis.hessian import ChunkedLoss
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.integration import registry
-from recbole_samrec.quick_start import train
-from recbole_samrec.quick_start.record import label
+from recbole_samrec.quick_start.build_trainer import build_trainer
+from recbole_samrec.quick_start.context import prepare_run
+from recbole_samrec.quick_start.record import RESULT, RunRecord, label
 from recbole_samrec.trainer.sampled_loss import sampled_loss
 from recbole_samrec.trainer.trainer import SAMTrainer, require_gradients
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, UserError
 
 BEST = "best.pth"
 """The weights that are measured."""
-NEEDED = ("model", "dataset", "seed", "config", "data", "test")
-"""What is read of a record."""
 CHUNK_TARGETS = 512
 """Training targets whose loss is computed at a time, which bounds the memory."""
 
@@ -76,31 +74,23 @@ def name_of(label: str, seed: int) -> str:
     return f"{label}, seed {seed}"
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """The record of a finished run.
+def read_record(folder: Path) -> RunRecord:
+    """Read the record of a finished run.
 
     Raises:
         CheckpointError: It is not there, or damaged, or the run has not ended, or was not tested.
     """
-    file = folder / train.RESULT
+    file = folder / RESULT
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(record, dict):
-            raise ValueError("it is no record of a run")
-        if missing := [name for name in NEEDED if name not in record]:
-            raise ValueError(f"it has no {' and no '.join(missing)}")
-        if odd := [name for name in ("config", "data") if not (record[name] and isinstance(record[name], dict))]:
-            raise ValueError(f"{odd[0]} holds nothing")
-        if missing := [name for name in ("users", "items", "interactions", "sha256") if name not in record["data"]]:
-            raise ValueError(f"data has no {' and no '.join(missing)}")
+        record = RunRecord.read(file)
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise CheckpointError(f"{folder}: there is no such run; see what lies in runs/") from error
-        reason = f"{folder}: it holds no {train.RESULT}, so it is no finished run; finish it by --resume={folder}"
+        reason = f"{folder}: it holds no {RESULT}, so it is no finished run; finish it by --resume={folder}"
         raise CheckpointError(reason) from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file}: it is damaged ({error}); train the run again") from error
-    if not record["test"]:
+    if not record.test:
         raise CheckpointError(f"{file}: it has no metrics of a test set, which a report needs; train it with one")
     return record
 
@@ -166,7 +156,8 @@ def _prepared(config: Any) -> tuple[Any, tuple]:
     """Trainer and loaders of a run, without the remarks that its log has already."""
     logging.disable(logging.WARNING)
     try:
-        _, loaders, trainer = train.prepare(config, log=False)
+        context = prepare_run(config, log=False)
+        trainer = build_trainer(context)
     finally:
         logging.disable(logging.NOTSET)
-    return trainer, loaders
+    return trainer, context.loaders

@@ -15,7 +15,7 @@ import pandas as pd
 
 from recbole_samrec.analysis import hessian, landscape, sharpness
 from recbole_samrec.experiments.jobs import slug
-from recbole_samrec.quick_start.record import device_name
+from recbole_samrec.quick_start.environment import device_name
 from recbole_samrec.sharpness import robustness
 from recbole_samrec.sharpness.finished_run import Solution
 from recbole_samrec.trainer.sampled_loss import require_second_derivative, sampled_loss

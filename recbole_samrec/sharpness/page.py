@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from recbole_samrec.quick_start.train import write_atomically
 from recbole_samrec.sharpness.aggregate import (
     ADAPTIVE_RHO,
     CONVERGED,
@@ -22,6 +21,7 @@ from recbole_samrec.sharpness.aggregate import (
     TARGETS,
 )
 from recbole_samrec.sharpness.verdict import COMPARATIVES, DIGITS, digits_for
+from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.templates import template
 
 if TYPE_CHECKING:

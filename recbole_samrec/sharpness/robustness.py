@@ -15,7 +15,7 @@ from recbole.utils import ModelType
 from torch import Tensor, nn
 
 from recbole_samrec.optim.state_snapshot import RandomState
-from recbole_samrec.quick_start.record import renamed
+from recbole_samrec.quick_start.record import rename_metrics
 from recbole_samrec.sharpness.finished_run import Solution
 from recbole_samrec.sharpness.perturbations import CHANGES, replaced
 
@@ -33,7 +33,7 @@ def silent(done: int, total: int) -> None:
 def test_metrics(solution: Solution) -> dict[str, float]:
     """The metrics of the test set with the weights as they are; items that are sampled to rank among are the same."""
     with drawing_from(EVALUATION_SEED):
-        return renamed(solution.trainer.evaluate(solution.loaders[2], load_best_model=False))
+        return rename_metrics(solution.trainer.evaluate(solution.loaders[2], load_best_model=False))
 
 
 @contextlib.contextmanager

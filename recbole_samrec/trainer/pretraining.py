@@ -25,16 +25,16 @@ from recbole_samrec.data.attributes import settings_for
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.optim.state_snapshot import RandomState, load_weights
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, CallbackList
-from recbole_samrec.trainer.resume import shared_name
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
+from recbole_samrec.utils.processes import is_first_process, share_name, wait_for_all
 from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, plain_config
 
 BOTH = "both"
 FORMAT = 1
-"""Counts changes of our pre-training, whose weights of before are then not taken for those of today."""
+"""Version of our pre-training; weights of another version are not reused."""
 
-RECBOLES = {"pretrain_epochs": 500}
+RECBOLE_DEFAULTS = {"pretrain_epochs": 500}
 """RecBole's own defaults, which apply to ``pretraining: recbole``."""
 
 LATER = frozenset(
@@ -46,7 +46,7 @@ LATER = frozenset(
 OF_SAM = ("sam_", "gsam_", "fsam_", "looksam_")
 
 
-def complete(defaults: dict[str, Any], given: dict[str, Any], dataset: str) -> None:
+def complete_settings(defaults: dict[str, Any], given: dict[str, Any], dataset: str) -> None:
     """Complete S3Rec's settings: the items' attribute is found and loaded; RecBole's own pre-training has its length.
 
     Args:
@@ -58,7 +58,7 @@ def complete(defaults: dict[str, Any], given: dict[str, Any], dataset: str) -> N
         DataError: It is, and which column holds the attribute cannot be said.
     """
     if given.get("pretraining") == "recbole":
-        defaults.update(RECBOLES)
+        defaults.update(RECBOLE_DEFAULTS)
     settings = defaults | given
     try:
         folder = find_dataset(dataset, settings["data_path"], fetch=False)
@@ -68,8 +68,11 @@ def complete(defaults: dict[str, Any], given: dict[str, Any], dataset: str) -> N
         (defaults if given.get(name) is None else given)[name] = value
 
 
-def in_both_stages(init: Callable) -> Callable:
-    """S3Rec's constructor, which for ``train_stage: both`` makes a fine-tuning model that asks for no file yet."""
+def build_for_both_stages(init: Callable) -> Callable:
+    """Wrap S3Rec's constructor so that ``train_stage: both`` builds a fine-tuning model without a file of weights.
+
+    The weights are loaded later, when :func:`pretrain_first` has computed them.
+    """
 
     @functools.wraps(init)
     def build(self: Any, config: Any, dataset: Any) -> None:
@@ -87,11 +90,11 @@ def in_both_stages(init: Callable) -> Callable:
     return build
 
 
-def with_pretraining(fit: Callable) -> Callable:
-    """S3Rec's ``fit``, which for ``train_stage: both`` pre-trains first.
+def pretrain_first(fit: Callable) -> Callable:
+    """Wrap S3Rec's ``fit`` so that ``train_stage: both`` pre-trains first.
 
-    The run's newest checkpoint is written before and after pre-training, so that a run that is killed in either stage
-    goes on from it. Fine-tuning draws the same random numbers whether the weights were computed or read.
+    The newest checkpoint of the run is written before and after pre-training, so that a run that is killed in either
+    stage can be resumed. Fine-tuning draws the same random numbers whether the weights were computed or read.
     """
 
     @functools.wraps(fit)
@@ -112,7 +115,7 @@ def with_pretraining(fit: Callable) -> Callable:
             RandomState.set(before)
             if saved:
                 self.save_last(-1)
-            if self.run_dir and self._is_first_rank():
+            if self.run_dir and is_first_process(self.config):
                 shutil.rmtree(_progress_folder(self.config), ignore_errors=True)
         return fit(self, train_data, valid_data, verbose, saved, show_progress, callback_fn)
 
@@ -120,17 +123,17 @@ def with_pretraining(fit: Callable) -> Callable:
 
 
 def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
-    """Put pre-trained weights into a trainer's model; the result is what ``result.json`` says of them."""
+    """Load pre-trained weights into a trainer's model, and return the field ``pretraining`` of ``result.json``."""
     config = trainer.config
     stage = stage_config(config)
-    file = Path(shared_name(config, str(weights_file(config, stage))))
+    file = Path(share_name(config, str(weights_file(config, stage))))
     with FileLock(f"{file}.lock") if config["single_spec"] else nullcontext():  # equal runs wait for the first one
-        state = _kept(file)
-        reused = bool(shared_name(config, "yes" if state else ""))  # what the first of several processes sees counts
+        state = _read_weights(file)
+        reused = bool(share_name(config, "yes" if state else ""))  # what the first of several processes sees counts
         if not reused:
             trainer.callbacks.call("on_stage_start", trainer, PRETRAINING, stage["pretrain_epochs"])
             others = [callback for callback in trainer.callbacks if callback is not trainer.tracker]
-            trainer.elapsed += _compute(stage, file, others, verbose)
+            trainer.elapsed += _pretrain_from_data(stage, file, others, verbose)
     state = state if reused and state else checkpoint_io.load(file)
     load_weights(trainer.model, state, file)
     words = f"takes the pre-trained weights {file}" if reused else f"pre-trained weights are in {file}"
@@ -143,23 +146,23 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     return {**state["pretraining"], "reused": others, "file": file.name, "sha256": digest}
 
 
-def _kept(file: Path) -> dict[str, Any] | None:
-    """The weights of an earlier pre-training with the same settings, if there are any that can be read."""
+def _read_weights(file: Path) -> dict[str, Any] | None:
+    """Return the weights of an earlier pre-training with the same settings; None if there are none."""
     if not file.exists():
         return None
     try:
         state = checkpoint_io.load(file)
         return state if "pretraining" in state else None
     except CheckpointError as error:
-        getLogger().warning(f"pre-trained anew: {error}")
+        getLogger().warning(f"pre-training again: {error}")
         return None
 
 
-def _compute(stage: Any, file: Path, callbacks: Iterable[Callback], verbose: bool) -> float:
-    """Pre-train, or go on with a pre-training of this run that was stopped, and keep the weights.
+def _pretrain_from_data(stage: Any, file: Path, callbacks: Iterable[Callback], verbose: bool) -> float:
+    """Pre-train, or resume a pre-training of this run that was stopped, and write the weights.
 
     Returns:
-        Seconds that it had taken when it was stopped.
+        Seconds that it took until it was stopped.
     """
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
@@ -170,7 +173,7 @@ def _compute(stage: Any, file: Path, callbacks: Iterable[Callback], verbose: boo
     model = get_model("S3Rec")(stage, train_data._dataset).to(stage["device"])
     trainer = get_trainer(stage["MODEL_TYPE"], "S3Rec")(stage, model)
     trainer.callbacks = CallbackList([trainer.tracker, *callbacks], announces_training=False)
-    trainer.tensorboard = _OfPretraining(trainer.tensorboard)
+    trainer.tensorboard = _PretrainingTensorboard(trainer.tensorboard)
     if (begun := _newest(stage)) is not None:
         trainer.resume_checkpoint(begun)
     before = trainer.elapsed
@@ -180,14 +183,14 @@ def _compute(stage: Any, file: Path, callbacks: Iterable[Callback], verbose: boo
     record = {"epochs": epochs, "seconds": seconds, "seconds_per_epoch": seconds / max(epochs, 1)}
     state = {"config": plain_config(stage), "epoch": stage["pretrain_epochs"] - 1, "pretraining": record}
     state |= {"state_dict": model.state_dict(), "other_parameter": None}
-    if trainer._is_first_rank():
+    if is_first_process(trainer.config):
         checkpoint_io.save(file, state)
-    trainer._wait_for_all()
+    wait_for_all(trainer.config)
     return before
 
 
 def _newest(stage: Any) -> Path | None:
-    """The newest readable checkpoint of a pre-training that was stopped."""
+    """Return the newest readable checkpoint of a pre-training that was stopped."""
     folder = Path(stage["run_dir"] or "")
     for file in (folder / "last.pth", folder / "previous.pth") if stage["run_dir"] else ():
         try:
@@ -198,8 +201,8 @@ def _newest(stage: Any) -> Path | None:
     return None
 
 
-class _OfPretraining:
-    """A tensorboard writer whose figures are told from those of fine-tuning."""
+class _PretrainingTensorboard:
+    """A tensorboard writer that marks the figures of pre-training."""
 
     def __init__(self, writer: Any) -> None:
         self._writer = writer
@@ -209,7 +212,7 @@ class _OfPretraining:
 
 
 def stage_config(config: Any) -> Any:
-    """The configuration of a run's pre-training.
+    """Return the configuration of a run's pre-training.
 
     Args:
         config: RecBole's configuration of the run, whose own settings stay. SAM is left to fine-tuning.
@@ -241,7 +244,7 @@ def _progress_folder(config: Any) -> Path:
 
 
 def weights_file(config: Any, stage: Any) -> Path:
-    """Where the weights of a pre-training are kept, named by all that decides them.
+    """Return the file of the weights of a pre-training, named by a hash of all that decides them.
 
     Raises:
         ConfigError: The folder cannot be made.
@@ -252,11 +255,11 @@ def weights_file(config: Any, stage: Any) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"pretrained_dir={folder}: it cannot be made ({error.strerror}); choose another") from error
-    return folder / f"S3Rec-{config['dataset']}-{key(stage)}.pth"
+    return folder / f"S3Rec-{config['dataset']}-{pretraining_key(stage)}.pth"
 
 
-def key(stage: Any) -> str:
-    """A short hash of the settings of a pre-training and of its data; what only fine-tuning reads is left out.
+def pretraining_key(stage: Any) -> str:
+    """Return a short hash of the settings of a pre-training and of its data, without what only fine-tuning reads.
 
     Args:
         stage: What :func:`stage_config` returns. A setting that is not known to act later counts.
@@ -272,7 +275,7 @@ def key(stage: Any) -> str:
 
 
 def _data_hash(stage: Any) -> str:
-    """The sha256 of the interactions and of the items' attributes."""
+    """Return the sha256 of the interactions and of the items' attributes."""
     digest, folder = hashlib.sha256(), Path(stage["data_path"])
     for suffix in ("inter", "item"):
         for file in sorted(folder.glob(f"{stage['dataset']}*.{suffix}")):

@@ -1,4 +1,4 @@
-"""Saving the state of a training run, and going on from it as if it had never stopped."""
+"""Checkpoints of the whole state of training, from which a resumed run ends in the same bits."""
 
 from __future__ import annotations
 
@@ -24,16 +24,20 @@ from recbole_samrec.optim.state_snapshot import (
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, in_one_line
 from recbole_samrec.utils.naming import unique_name
+from recbole_samrec.utils.processes import gather_values, is_first_process, share_name, wait_for_all
 from recbole_samrec.utils.settings import plain_config
 
 FORMAT = 1
 
 
-def whole(fit: Callable[..., Any]) -> Callable[..., Any]:
-    """A trainer's ``fit`` that continues a resumed run exactly and leaves one that had stopped early as it is."""
+def make_resumable(fit: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a trainer's ``fit`` so that resumed runs continue exactly, and runs that stopped early return at once.
+
+    The callbacks' ``on_train_start``, ``on_train_end`` and ``on_exception`` are called here.
+    """
 
     @functools.wraps(fit)
-    def fit_whole(
+    def fit_resumable(
         self: Resumable,
         train_data: DataLoader,
         valid_data: DataLoader | None = None,
@@ -57,20 +61,20 @@ def whole(fit: Callable[..., Any]) -> Callable[..., Any]:
                 self._end_training()
             return result
 
-    return fit_whole
+    return fit_resumable
 
 
 class Resumable:
-    """What a trainer does about checkpoints: mixed into RecBole's ``Trainer``, whose loops call these methods.
+    """The methods of a trainer that write and read checkpoints, mixed into RecBole's ``Trainer``.
 
-    The state after an epoch is saved when its validation has ended: always as the run's newest, and as its best if it
-    is. Whatever training draws from or counts with is in it.
+    The state after an epoch is saved when its validation has ended: always as the newest of the run, and as the best if
+    it is. It includes every random generator and counter of training.
     """
 
-    def _watch_state(self) -> None:
-        """Begin to keep what a checkpoint holds; called at the end of a trainer's ``__init__``."""
+    def _init_state(self) -> None:
+        """Start with the state of a new run; called at the end of a trainer's ``__init__``."""
         self.run_dir = self.config["run_dir"]
-        self.saved_model_file = shared_name(self.config, self._checkpoint_path())
+        self.saved_model_file = share_name(self.config, self._checkpoint_path())
         self.best_epoch = -1
         self.seconds: dict[int, float] = {}
         self.elapsed = 0.0
@@ -90,7 +94,7 @@ class Resumable:
         return os.path.join(self.checkpoint_dir, unique_name(self.config["model"]) + ".pth")
 
     def _start(self, train_data: DataLoader, valid_data: DataLoader | None = None) -> None:
-        """Take up what a resumed run draws from, before anything is drawn."""
+        """Restore the random generators of a resumed run, before anything is drawn."""
         if self._untouched is None:
             self._untouched = {key: snapshot_attribute(value) for key, value in self._model_attributes()}
         self._follow("train", train_data)
@@ -117,7 +121,7 @@ class Resumable:
             self._save_checkpoint(max(self.train_loss_dict), verbose=False)
 
     def _out_of_patience(self) -> bool:
-        """Whether early stopping had ended the run that was resumed."""
+        """Return True if early stopping had ended the run that was resumed."""
         exact = self.config["exact_early_stopping"] is not False
         return self.cur_step >= self.stopping_step + (not exact) and self.start_epoch > 0
 
@@ -132,7 +136,7 @@ class Resumable:
         self.best_epoch = epoch
         if self._result_now is not None:
             self.best_valid_result = self._result_now
-        self.write(path, epoch)
+        self.write_checkpoint(path, epoch)
         if verbose:
             self.logger.info(f"Saving current: {path}")
 
@@ -141,22 +145,19 @@ class Resumable:
         self._last = epoch
         if self.run_dir:
             last, previous = Path(self.run_dir, "last.pth"), Path(self.run_dir, "previous.pth")
-            self.write(last, epoch, previous if self._keeps_last else None)
+            self.write_checkpoint(last, epoch, previous if self._keeps_last else None)
             self._keeps_last = True
             self.callbacks.call("on_save_checkpoint", self, epoch)
 
-    def write(self, path: str | os.PathLike[str], epoch: int, previous: Path | None = None) -> None:
+    def write_checkpoint(self, path: str | os.PathLike[str], epoch: int, previous: Path | None = None) -> None:
         """Write a checkpoint; all processes take part, since each draws its own random numbers, and find it written."""
-        everyones = gathered(self.config, RandomState.get())
-        if self._is_first_rank():
+        everyones = gather_values(self.config, RandomState.get())
+        if is_first_process(self.config):
             checkpoint_io.save(path, {**self.state(epoch), "random": everyones}, previous)
-        self._wait_for_all()
-
-    def _is_first_rank(self) -> bool:
-        return bool(self.config["single_spec"]) or self.config["local_rank"] == 0
+        wait_for_all(self.config)
 
     def state(self, epoch: int) -> dict[str, Any]:
-        """Everything a run needs to go on after ``epoch`` as if it had never stopped."""
+        """Return the state after an epoch, from which a run is resumed exactly."""
         built = self._untouched or {}
         changed = {k: v for k, v in self._model_attributes() if k not in built or not is_unchanged(v, built[k])}
         return {
@@ -184,7 +185,7 @@ class Resumable:
         }
 
     def resume_checkpoint(self, resume_file: str | os.PathLike[str]) -> None:
-        """Take up a checkpoint so that training goes on as if it had never stopped.
+        """Restore the state of a checkpoint, so that ``fit`` continues exactly.
 
         Args:
             resume_file: A checkpoint of a run of the same model and data.
@@ -214,14 +215,14 @@ class Resumable:
         if not self.run_dir and self.best_epoch == state["epoch"]:
             self.saved_model_file = str(resume_file)
         self._have_best(resume_file, state)
-        self._wait_for_all()
+        wait_for_all(self.config)
         self._epoch, self._last = None, state["epoch"]
         self._keeps_last = bool(self.run_dir) and resume_file.absolute() == Path(self.run_dir, "last.pth").absolute()
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
 
     def _have_best(self, resume_file: Path, state: dict[str, Any]) -> None:
-        """Make sure that the best weights so far lie where they are looked for when no later epoch is better."""
-        if self.best_epoch < 0 or not self._is_first_rank():
+        """Make sure that the best weights so far are in ``saved_model_file``, in case no later epoch is better."""
+        if self.best_epoch < 0 or not is_first_process(self.config):
             return
         best = Path(self.saved_model_file)
         try:
@@ -234,13 +235,13 @@ class Resumable:
             beside = resume_file.with_name("best.pth")
             if best.exists() or not beside.exists():
                 raise CheckpointError(
-                    f"{lost}; it held the best weights so far, those of epoch {self.best_epoch}: start the run anew"
+                    f"{lost}; it held the best weights so far, those of epoch {self.best_epoch}: start a new run"
                 ) from lost
             state = checkpoint_io.load(beside)
         checkpoint_io.save(best, state if state.get("format") == FORMAT else self.state(state["epoch"]))
 
     def resume_weights(self, path: str | os.PathLike[str]) -> None:
-        """Put the weights of a checkpoint into the model.
+        """Load the weights of a checkpoint into the model.
 
         Raises:
             CheckpointError: It cannot be read, or does not fit.
@@ -248,7 +249,7 @@ class Resumable:
         load_weights(self.model, checkpoint_io.load(path, trust=bool(self.config["trust_checkpoint"])), path)
 
     def _continue(self) -> None:
-        """Put back what training draws from, at the moment at which it was saved."""
+        """Restore the random generators and counters of training."""
         state, self._resumed = self._resumed, None
         modules = dict(self.model.named_modules())
         for key, value in state["attributes"].items():
@@ -261,9 +262,9 @@ class Resumable:
         for name, loader in list(self._loaders.items()):
             self._follow(name, loader)
         rank = 0 if self.config["single_spec"] else torch.distributed.get_rank()
-        if rank < len(state["random"]):  # a run may be carried on by more processes than began it
+        if rank < len(state["random"]):  # a run may be resumed by more processes than started it
             mine = state["random"][rank]
-            if not torch.cuda.is_available():  # and without the GPU on which it began
+            if not torch.cuda.is_available():  # and without the GPU on which it started
                 mine.pop("cuda", None)
             RandomState.set(mine)
 
@@ -277,19 +278,19 @@ class Resumable:
                 group["lr"] = rate
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """All optimizers by name; RecVAE has two, between which ``optimizer`` changes."""
+        """Return all optimizers by name; RecVAE has two, between which ``optimizer`` alternates."""
         named = {name: value for name, value in vars(self).items() if isinstance(value, torch.optim.Optimizer)}
         main = named.pop("optimizer")
         return named if any(main is one for one in named.values()) else {"optimizer": main, **named}
 
     def _model_attributes(self) -> Iterator[tuple[str, Any]]:
-        """Numbers and tensors outside the ``state_dict``, each under its dotted name, tensors with their version."""
+        """Yield numbers and tensors outside the ``state_dict`` under their dotted names, tensors with their version."""
         names = {id(module): name for name, module in self.model.named_modules()}
         for module, name, value in plain_attributes(self.model):
             yield f"{names[id(module)]}.{name}", value
 
     def _follow(self, name: str, loader: DataLoader) -> None:
-        """Keep the generators of a data loader, and of the loaders inside it, in the checkpoint."""
+        """Add the generators of a data loader, and of the loaders inside it, to the checkpoint."""
         self._loaders[name] = loader
         if isinstance(getattr(loader, "generator", None), torch.Generator) and name in self._pending:
             loader.generator.set_state(self._pending.pop(name))
@@ -301,21 +302,3 @@ class Resumable:
         for name, loader in self._loaders.items():
             if isinstance(getattr(loader, "generator", None), torch.Generator):
                 yield name, loader.generator
-
-
-def shared_name(config: Any, name: str) -> str:
-    """The first process's name for a file, on all of them: in DDP each would make up its own."""
-    if config["single_spec"] or not torch.distributed.is_initialized():
-        return name
-    box = [name]
-    torch.distributed.broadcast_object_list(box, src=0)
-    return box[0]
-
-
-def gathered(config: Any, value: Any) -> list[Any]:
-    """The values of all processes, in their order."""
-    if config["single_spec"] or not torch.distributed.is_initialized():
-        return [value]
-    values = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(values, value)
-    return values

@@ -22,34 +22,34 @@ from recbole_samrec.optim.state_snapshot import ModelState, RandomState
 from recbole_samrec.utils.errors import ConfigError, in_one_line
 
 NO_SECOND_DERIVATIVE = "derivative .*not implemented|differentiate twice|differentiated only once|double backward"
-"""What errors say where there is no second derivative: torch's, and that of our fused loss."""
+"""Messages of errors where there is no second derivative: torch's, and that of our fused loss."""
 WRONG = 0.1
-"""A Hessian-vector product that is so far off differences of gradients is wrong, not inaccurate."""
+"""Relative error, against differences of gradients, above which a Hessian-vector product is wrong, not inaccurate."""
 SAMPLE_SEED = 2020
-"""Decides which training targets are taken; the same for all runs, so that they are judged on the same ones."""
+"""Seed of the sample of training targets; the same for all runs, so that they are compared on the same targets."""
 
 
 def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, int, int]:
-    """The training loss of a model on some batches, always the same ones, with the same random draws.
+    """Return the training loss of a model on a few batches, always the same ones, with the same random draws.
 
     Args:
         trainer: Our trainer of the model.
         train: Its loader of training data.
-        targets: How many targets are wanted; whole batches are taken until there are as many.
+        targets: Smallest number of targets; whole batches are added until there are as many.
 
     Returns:
         The loss, the number of its targets, and that of all training targets.
     """
     of_batch = differentiable_loss(trainer)
     chunks, weights = [], []
-    with _undisturbed(train):
+    with _restore_generators(train):
         init_seed(SAMPLE_SEED, trainer.config["reproducibility"])
-        for generator in generators(train):
+        for generator in find_generators(train):
             generator.manual_seed(SAMPLE_SEED)
         for batch in train:
             batch = batch.to(trainer.device)
             chunks.append(_chunk(trainer.model, of_batch, batch, RandomState.get()))
-            weights.append(targets_of(trainer, batch))
+            weights.append(count_targets(trainer, batch))
             if sum(weights) >= targets:
                 break
     everything = len(train.windows.targets) if trainer.config["training"] == "packed" else len(train._dataset)
@@ -57,27 +57,27 @@ def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, i
 
 
 @contextlib.contextmanager
-def _undisturbed(train: Any) -> Iterator[None]:
-    """Whatever is drawn from generators inside has no effect on what is drawn afterwards."""
-    before, states = RandomState.get(), [generator.get_state() for generator in generators(train)]
+def _restore_generators(train: Any) -> Iterator[None]:
+    """Restore all random generators after the block, so that training draws as if it had not been there."""
+    before, states = RandomState.get(), [generator.get_state() for generator in find_generators(train)]
     try:
         yield
     finally:
         RandomState.set(before)
-        for generator, state in zip(generators(train), states, strict=True):
+        for generator, state in zip(find_generators(train), states, strict=True):
             generator.set_state(state)
 
 
-def generators(loader: Any) -> list[torch.Generator]:
-    """The generators of a loader, and of the loaders inside it."""
+def find_generators(loader: Any) -> list[torch.Generator]:
+    """Return the generators of a loader, and of the loaders inside it."""
     found = [loader.generator] if isinstance(getattr(loader, "generator", None), torch.Generator) else []
     for inner in vars(loader).values():
-        found += generators(inner) if isinstance(inner, DataLoader) else []
+        found += find_generators(inner) if isinstance(inner, DataLoader) else []
     return found
 
 
-def targets_of(trainer: Any, batch: Any) -> int:
-    """How many targets a batch of training data has."""
+def count_targets(trainer: Any, batch: Any) -> int:
+    """Return the number of targets of a batch of training data."""
     if trainer.config["training"] == "packed":
         return int((batch[trainer.model.POS_ITEM_ID] != 0).sum())
     return len(batch)
@@ -103,7 +103,7 @@ def _chunk(
 
 
 def differentiable_loss(trainer: Any) -> Callable[[Any], Any]:
-    """What a trainer lowers, by operations that can be differentiated twice."""
+    """Return the loss that a trainer minimizes, made of operations that can be differentiated twice."""
     model, config = trainer.model, trainer.config
     if config["training"] == "packed":
         return packed_loss(model, config, fused=False)
@@ -113,12 +113,12 @@ def differentiable_loss(trainer: Any) -> Callable[[Any], Any]:
 
 
 def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str, model: str) -> None:
-    """Refuse a loss whose Hessian-vector products would be wrong, or cannot be had.
+    """Check that the Hessian-vector products of a loss exist and are right.
 
     Args:
         loss: The loss.
         weights: The weights it is differentiated by.
-        place: What is being done, for the error.
+        place: Setting or run, for the error.
         model: Name of the model, for the error.
 
     Raises:
@@ -143,6 +143,6 @@ def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str,
 
 @contextlib.contextmanager
 def twice_differentiable() -> Iterator[None]:
-    """Attention and recurrent layers by operations that have a second derivative; the fast ones have none."""
+    """Compute attention and recurrent layers by operations with a second derivative; the fast ones have none."""
     with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
         yield

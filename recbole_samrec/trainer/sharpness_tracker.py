@@ -1,4 +1,4 @@
-"""How sharp the solution is while a model is trained, measured every some epochs."""
+"""Sharpness of the loss during training, measured every few epochs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.trainer.sampled_loss import require_second_derivative, sampled_loss
 
 TARGETS = 2048
-"""Training targets on which it is measured."""
+"""Number of training targets of the sample."""
 RHO = 0.3
-"""Radius of the ascent step, where SAM has none of its own."""
+"""Radius of the ascent step where SAM has none."""
 PRODUCTS = 40
-"""Most Hessian-vector products of a measurement, where the search for an eigenvalue does not need more: at least 73."""
+"""Largest number of Hessian-vector products of a measurement, unless the eigenvalue needs more: at least 73."""
 
 
 class SharpnessTracker(Callback):

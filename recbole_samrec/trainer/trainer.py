@@ -1,7 +1,14 @@
 """RecBole's trainer with SAM in its optimizer step, checkpoints that are safe, and resume that is exact.
 
-:class:`SAMTrainer` stands between RecBole's ``Trainer`` and all trainers derived from it (``plugin.py`` puts it
-there), so that every model trains through the same few overrides and no loop of RecBole's is copied.
+:class:`SAMTrainer` stands between RecBole's ``Trainer`` and all trainers derived from it (:mod:`integration.hooks` puts
+it there), so that every model trains through the same few overrides and no loop of RecBole's is copied. It is made of
+
+* this module: the loss, the optimizer, an epoch, validation and test;
+* ``resume.py``: :class:`Resumable`, what a checkpoint holds, and :func:`make_resumable` around ``fit``;
+* ``callbacks.py``: what others may do meanwhile;
+* ``pretraining.py`` and ``recbole_trainers.py``: what S3Rec, NCL and boosted trees need besides.
+
+``integration/overrides.py`` lists the methods of RecBole that are overridden, and why.
 """
 
 from __future__ import annotations
@@ -20,26 +27,34 @@ from recbole.utils import ModelType
 from torch import nn
 from torch.utils.data import DataLoader
 
-from recbole_samrec.data import subsample
 from recbole_samrec.data.item_counts import item_counts
+from recbole_samrec.data.subsample import full_training_part
 from recbole_samrec.evaluator import full_ranking
-from recbole_samrec.evaluator.history_mask import HistoryMask
+from recbole_samrec.evaluator.history_mask import HistoryMask, earlier_loaders
 from recbole_samrec.layers.transformer import draw_dropout_in_bulk
 from recbole_samrec.model.packed_forward import cut_to_longest, packable, packed_loss, prefix_loss
 from recbole_samrec.model.s3rec_objectives import pretraining_loss
 from recbole_samrec.optim.hook import SAMHook
 from recbole_samrec.optim.row_adam import RowAdam
 from recbole_samrec.trainer.callbacks import CallbackList, RankedBatch
-from recbole_samrec.trainer.resume import Resumable, whole
+from recbole_samrec.trainer.resume import Resumable, make_resumable
 from recbole_samrec.trainer.sam_settings import read_sam_settings
 from recbole_samrec.trainer.sharpness_tracker import SharpnessTracker
 from recbole_samrec.utils.errors import ConfigError, TrainingError
 from recbole_samrec.utils.malloc import give_back_freed_memory, keep_freed_memory
 
 EXACT_STOPPING: ContextVar[bool] = ContextVar("exact_stopping", default=True)
-"""Whether early stopping counts a tie as no gain and stops in time; from ``exact_early_stopping``."""
+"""The setting ``exact_early_stopping`` of the trainer that validated last.
+
+A context variable, because RecBole's loops call the function ``early_stopping`` with numbers only; the trainer sets it
+at the end of each validation, right before its loop calls the function (patched in ``compat/training.py``).
+"""
 SCALER: ContextVar[torch.amp.GradScaler | None] = ContextVar("scaler", default=None)
-"""The scaler of the trainer whose epoch is running; RecBole's loop would make a new one every epoch."""
+"""The scaler of the trainer whose epoch is running.
+
+A context variable, because RecBole's loop makes a new scaler every epoch by calling ``amp.GradScaler(enabled=...)``;
+the call returns this one instead (patched in ``compat/stack.py``).
+"""
 
 
 class SAMTrainer(Resumable, Trainer):
@@ -84,7 +99,7 @@ class SAMTrainer(Resumable, Trainer):
         self.sam_step.scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)
         self.eval_collector = full_ranking.RankingCollector(config)
         self._reported = 0
-        self._watch_state()
+        self._init_state()
 
     # Training ---------------------------------------------------------------------------------------------------
 
@@ -97,7 +112,7 @@ class SAMTrainer(Resumable, Trainer):
         return optimizer
 
     def _row_wise_adam(self, params: Any = None) -> RowAdam:
-        """Adam that moves only the rows of the item table that have a gradient.
+        """Return an Adam that updates only the embedding rows that have a gradient.
 
         Raises:
             ConfigError: A setting needs all rows.
@@ -123,11 +138,11 @@ class SAMTrainer(Resumable, Trainer):
         with self.epoch(train_data, epoch_idx):
             loss_func = self.sam_step.recorded(loss_func or self.training_loss())
             losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
-        self._report_training(epoch_idx, losses, len(train_data))
+        self.report_epoch(epoch_idx, losses, len(train_data))
         return losses
 
     def training_loss(self) -> Callable[[Any], Any]:
-        """The loss of a batch: of whole rows, of prefixes cut to the longest of the batch, or RecBole's own."""
+        """Return the loss of a batch: of packed sequences, of prefixes cut to the longest of them, or RecBole's."""
         pretrains = self.config["train_stage"] == "pretrain"
         if self.config["training"] == "packed":
             return pretraining_loss(self.model) if pretrains else packed_loss(self.model, self.config)
@@ -137,13 +152,13 @@ class SAMTrainer(Resumable, Trainer):
 
     @property
     def computes_last_positions(self) -> bool:
-        """Whether RecBole's rows are cut to the longest of a batch, of which the last positions alone are wanted."""
+        """True if prefixes are cut to the longest of a batch, and only their last position is computed."""
         pretrains = self.config["train_stage"] == "pretrain"
         return self.config["fast_dropout"] is not False and packable(type(self.model)) and not pretrains
 
     @contextlib.contextmanager
     def epoch(self, train_data: DataLoader, epoch_idx: int) -> Iterator[None]:
-        """What surrounds an epoch: resume and save points, the precision of autocast, the clock."""
+        """Surround an epoch with what RecBole's loop lacks: saving, callbacks, SAM's schedule, autocast, a clock."""
         if epoch_idx != self._epoch:
             self._begin_epoch(train_data, epoch_idx)
         self.train_data, self._step_epoch, self._step = train_data, epoch_idx, 0
@@ -163,11 +178,18 @@ class SAMTrainer(Resumable, Trainer):
             give_back_freed_memory()
             self.seconds[epoch_idx] = self.seconds.get(epoch_idx, 0.0) + time.perf_counter() - started
 
-    def _report_training(self, epoch_idx: int, losses: Any, steps: int) -> None:
+    def report_epoch(self, epoch_idx: int, losses: Any, steps: int) -> None:
+        """Log skipped steps, and call the callbacks after the training part of an epoch.
+
+        Args:
+            epoch_idx: Number of the epoch, from 0.
+            losses: Sum of the loss over the steps, or a tuple of several; None if there were no steps.
+            steps: Number of steps.
+        """
         total = sum(losses) if isinstance(losses, tuple) else losses
         if self.sam_step.skipped > self._reported:
             self.logger.warning(
-                f"epoch {epoch_idx}: so far {self.sam_step.skipped} steps were left out, their gradient was inf or nan"
+                f"epoch {epoch_idx}: so far {self.sam_step.skipped} steps were skipped, their gradient was inf or nan"
             )
             self._reported = self.sam_step.skipped
         if total is not None:
@@ -179,7 +201,7 @@ class SAMTrainer(Resumable, Trainer):
         self.callbacks.call("on_train_batch_end", self, self._step_epoch, self._step)
 
     def _check_nan(self, loss: torch.Tensor) -> None:
-        """A loss that is nan has a gradient that is nan; the step's hook leaves it out and counts it."""
+        """Accept a loss that is nan: its gradient is nan too, and SAM's hook skips such a step and counts it."""
 
     def _autocast(self) -> Any:
         return torch.autocast(device_type=self.device.type, enabled=self.enable_amp)
@@ -191,7 +213,7 @@ class SAMTrainer(Resumable, Trainer):
         self.set_reduce_hook()
         return self.sync_grad_loss()
 
-    fit = whole(Trainer.fit)
+    fit = make_resumable(Trainer.fit)
 
     def _valid_epoch(self, valid_data: DataLoader, show_progress: bool = False) -> tuple[float, dict[str, float]]:
         score, result = super()._valid_epoch(valid_data, show_progress)
@@ -212,7 +234,7 @@ class SAMTrainer(Resumable, Trainer):
         model_file: str | None = None,
         show_progress: bool = False,
     ) -> dict[str, float] | None:
-        """Score a data set with RecBole's evaluator; the weights are read without running code.
+        """Score a data set with RecBole's evaluator, after reading the weights without running code.
 
         Raises:
             CheckpointError: ``load_best_model`` is set and there is no readable checkpoint.
@@ -221,8 +243,8 @@ class SAMTrainer(Resumable, Trainer):
             return None
         if load_best_model:
             self._load_weights(model_file or self.saved_model_file)
-        if getattr(eval_data, "earlier_data", None):  # a model that was not trained here has not seen them yet
-            self.eval_collector.data_collect(eval_data.earlier_data[0])
+        if earlier := earlier_loaders(eval_data):  # the collector of a model that was not trained here is empty
+            self.eval_collector.data_collect(earlier[0])
         if self.config["mask_history"] or self._shows_scores:
             self._history = self._history_mask(eval_data)
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
@@ -251,25 +273,25 @@ class SAMTrainer(Resumable, Trainer):
         self.logger.info(f"Loading model structure and parameters from {path}")
 
     def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
-        """Score a batch in parts that keep within ``eval_memory``; RecBole collects the last, this the others."""
-        *parts, last = full_ranking.parts(batched_data, self._rows_at_once(batched_data[0]))
+        """Score a batch in parts that keep to ``eval_memory``; RecBole collects the last one itself."""
+        *parts, last = full_ranking.split_batch(batched_data, self._rows_at_once(batched_data[0]))
         for part in parts:
             self._collect(*self.full_scores(part))
         return self.full_scores(last)
 
     def _rows_at_once(self, interaction: Any) -> int:
         inputs, sorts_rows = (interaction, self.item_tensor), self.eval_collector.sorts_rows
-        return full_ranking.rows_at_once(self.config, self.model, self.tot_item_num, inputs, sorts_rows)
+        return full_ranking.fit_batch_size(self.config, self.model, self.tot_item_num, inputs, sorts_rows)
 
     def _collect(self, interaction: Any, scores: torch.Tensor, positive_u: Any, positive_i: Any) -> None:
         self.eval_collector.eval_batch_collect(scores, interaction, positive_u, positive_i)
 
     def full_scores(self, batch: tuple) -> tuple:
-        """Score a batch of a full ranking as a whole; arguments and result are those of RecBole's method."""
+        """Score a batch of a full ranking at once; arguments and result are those of RecBole's method."""
         if packable(type(self.model)):
             batch = (cut_to_longest(self.model, batch[0]), *batch[1:])
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batch)
-        self._refuse_nan(scores)
+        self._reject_nan(scores)
         if self.config["mask_history"] or self._shows_scores:
             masked = scores.clone() if self._shows_scores else scores
             self._history.apply(masked, interaction, positive_u, positive_i)
@@ -282,43 +304,39 @@ class SAMTrainer(Resumable, Trainer):
 
     def _neg_sample_batch_eval(self, batched_data: tuple) -> tuple:
         interaction, scores, positive_u, positive_i = super()._neg_sample_batch_eval(batched_data)
-        self._refuse_nan(scores)
+        self._reject_nan(scores)
         return interaction, scores, positive_u, positive_i
 
-    def _refuse_nan(self, scores: torch.Tensor) -> None:
-        """RecBole would rank them, and get ordinary metrics; items that are left out have the score -inf."""
+    def _reject_nan(self, scores: torch.Tensor) -> None:
+        """Reject scores that are nan, which RecBole would rank; masked items have the score -inf."""
         suspect = scores.amax(dim=-1).isnan()  # nan is the largest; looking at each score would take their memory again
         if suspect.any() and not scores[suspect].isfinite().any(dim=-1).all():
             raise TrainingError(f"{self.config['model']}: the scores of a whole row are nan; there is nothing to rank")
 
     def _history_mask(self, eval_data: DataLoader) -> HistoryMask:
-        earlier = getattr(eval_data, "earlier_data", None)
-        if earlier is None:
+        earlier = earlier_loaders(eval_data)
+        if not earlier:
             raise ConfigError("mask_history needs the data as data_preparation() of this run split it")
+        parts = [full_training_part(loader._dataset) for loader in earlier]
         rank, world = 0, 1
         if not self.config["single_spec"]:
             rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        return HistoryMask([subsample.whole(loader._dataset) for loader in earlier], eval_data._dataset, rank, world)
+        return HistoryMask(parts, eval_data._dataset, rank, world)
 
     def _map_reduce(self, result: dict[str, float], num_sample: int) -> dict[str, float]:
-        """Every rank has evaluated the gathered rows of all, so the result is the whole set's already."""
+        """Return the result as it is: every process has evaluated the gathered samples of all."""
         return result
-
-    def _wait_for_all(self) -> None:
-        """Let no process look for a file that the first one may still be writing."""
-        if not self.config["single_spec"]:
-            torch.distributed.barrier()
 
 
 class SAMRecTrainer(SAMTrainer):
-    """Trains SAMRec: RecBole's loop, whose optimizer step takes the gradient at the worst neighbour."""
+    """Trainer of SAMRec, which RecBole looks up by this name."""
 
 
 GROWS_TREES = "it grows trees and is not trained by gradients"
 
 
 def require_gradients(model: nn.Module) -> None:
-    """Refuse SAM for a model that no gradient trains.
+    """Check that a model is trained by gradients, as SAM needs.
 
     Raises:
         ConfigError: Names the model and the reason.
@@ -338,12 +356,12 @@ def require_gradients(model: nn.Module) -> None:
 
 
 def no_sam(name: str, reason: str) -> ConfigError:
-    """The error that says why SAM cannot be used with a model."""
+    """Return the error that names the reason why SAM cannot be used with a model."""
     return ConfigError(f"sam_rho cannot be used with {name}: {reason}; leave sam_rho out")
 
 
 def clip_arguments(value: Any) -> dict[str, Any] | None:
-    """The arguments of ``clip_grad_norm_`` from RecBole's dictionary or from a plain number.
+    """Return the arguments of ``clip_grad_norm_`` for a dictionary as RecBole takes, or for a number.
 
     Raises:
         ConfigError: It is neither.
@@ -358,7 +376,7 @@ def clip_arguments(value: Any) -> dict[str, Any] | None:
 
 
 def amp_dtype(name: str | None) -> torch.dtype | None:
-    """The type that autocast computes in.
+    """Return the type in which autocast computes.
 
     Raises:
         ConfigError: It is not ``bfloat16`` or ``float16``.

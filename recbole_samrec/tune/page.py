@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from markupsafe import Markup
 
-from recbole_samrec.quick_start.train import write_atomically
 from recbole_samrec.tune import figures
 from recbole_samrec.tune.importance import FEWEST, importance, scored
+from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.templates import template
 
 if TYPE_CHECKING:

@@ -17,12 +17,14 @@ from recbole_samrec.cli.compare import FIRST_SEED
 from recbole_samrec.config.build import configure
 from recbole_samrec.experiments.progress import spoken
 from recbole_samrec.quick_start import train
-from recbole_samrec.quick_start.record import device_name, field_name, versions
+from recbole_samrec.quick_start.environment import device_name, versions
+from recbole_samrec.quick_start.record import field_name
 from recbole_samrec.tune.page import write_page
 from recbole_samrec.tune.runner import task_of
 from recbole_samrec.tune.search_spec import RAY, TRIALS, Search, store
 from recbole_samrec.tune.trial_log import RUNNING, Journal
 from recbole_samrec.utils.errors import CheckpointError
+from recbole_samrec.utils.files import write_atomically
 
 BEST, TABLE, PAGE = "best.yaml", "trials.csv", "search.html"
 
@@ -56,14 +58,14 @@ def conclude(search: Search, journal: Journal, note: Callable[[str], None] = lam
     """
     complete = len(journal.ended) >= search.trials
     trials, name = journal.table(search.space.names), journal.best if complete else None
-    train.write_atomically(search.out / TABLE, trials.to_csv(index=False))
+    write_atomically(search.out / TABLE, trials.to_csv(index=False))
     if not complete:
         return Outcome(trials, None, {}, {}, False)
     settings = journal.trials[name].drawn if name else {}
     scores = _scores(search, name, settings) if name else {}
     facts = facts_of(search, journal)
     if name:
-        train.write_atomically(search.out / BEST, best_yaml(search, name, settings, scores))
+        write_atomically(search.out / BEST, best_yaml(search, name, settings, scores))
     else:
         note("no trial came to a score; trials.csv says why")
     best = {"trial": int(name), "settings": settings, **scores} if name else None

@@ -16,7 +16,6 @@ from rich.console import Console
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.experiments.ray_cluster import MEGABYTE, Resources, cluster
 from recbole_samrec.experiments.worker import locked
-from recbole_samrec.quick_start import train
 from recbole_samrec.tune import strategies
 from recbole_samrec.tune.follow import Follower
 from recbole_samrec.tune.search_spec import CLOCK, PLAN, RAY, TRIALS, Search, store
@@ -24,6 +23,7 @@ from recbole_samrec.tune.shared_data import pack, read_alike
 from recbole_samrec.tune.trial_log import Journal
 from recbole_samrec.tune.trials import Task, carry_out
 from recbole_samrec.utils.errors import CheckpointError, ConfigError
+from recbole_samrec.utils.files import require_writable, write_atomically
 
 DRAWN = "drawn.json"
 MEMORY_MB = 2000.0
@@ -50,7 +50,7 @@ class Numbering:
             if not claim.exists():
                 claim.parent.mkdir(parents=True, exist_ok=True)
                 drawn = {"id": trial.trial_id, "drawn": trial.config}
-                train.write_atomically(claim, json.dumps(drawn, default=str) + "\n")
+                write_atomically(claim, json.dumps(drawn, default=str) + "\n")
                 return name
             if json.loads(claim.read_text(encoding="utf-8"))["id"] == trial.trial_id:
                 return name
@@ -97,7 +97,7 @@ def conduct(search: Search, resources: Resources, console: Console, memory_mb: f
         )
     data = pack(config)  # so that what every trial would stumble over is said now
     data = data if read_alike(search.space.names) else None
-    train.require_writable(search.out, "--out")
+    require_writable(search.out, "--out")
     if not (search.out / PLAN).exists():
         store(search)
     with locked(search.out), cluster(resources, store_mb=100 + 3 * len(data or b"") / MEGABYTE) as ray:

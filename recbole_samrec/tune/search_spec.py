@@ -14,10 +14,10 @@ from recbole_samrec.config.validate import check_keys
 from recbole_samrec.experiments.entries import read_rows
 from recbole_samrec.experiments.jobs import class_of, settings_of_rows, slug
 from recbole_samrec.integration import registry
-from recbole_samrec.quick_start import train
 from recbole_samrec.tune.spaces import Parameter, Space, check_space, default_space, read_space, space_of
 from recbole_samrec.tune.strategies import Strategy
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.files import write_atomically
 
 PLAN = "search.json"
 TRIALS, RAY, CLOCK = "trials", "ray", "progress.json"
@@ -157,7 +157,7 @@ def store(search: Search, more: Mapping[str, Any] | None = None) -> None:
     fields = {key: value for key, value in vars(search).items() if key not in ("space", "strategy", "out")}
     fields |= {"space": asdict(search.space), "strategy": asdict(search.strategy), **(more or {})}
     search.out.mkdir(parents=True, exist_ok=True)
-    train.write_atomically(search.out / PLAN, json.dumps(fields, indent=2, default=str) + "\n")
+    write_atomically(search.out / PLAN, json.dumps(fields, indent=2, default=str) + "\n")
 
 
 def recall(out: Path) -> Search:

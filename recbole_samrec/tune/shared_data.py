@@ -9,7 +9,7 @@ from typing import Any
 from recbole.data import create_dataset
 from recbole.utils.argument_list import dataset_arguments
 
-from recbole_samrec.quick_start.train import read_data
+from recbole_samrec.quick_start.context import read_data
 from recbole_samrec.utils.errors import ConfigError
 
 
@@ -34,8 +34,7 @@ def pack(config: Any) -> bytes:
         dataset.config = config
         return dataset
 
-    _, loaders = read_data(config, read)
-    if not loaders[1]:
+    if not read_data(config, read=read).valid_data:
         raise ConfigError("eval_args: the split leaves nothing for validation, by which a search chooses")
     return packed
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_samrec.quick_start import train
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.files import write_atomically
 
 FINISHED, STOPPED, FAILED, RUNNING = "finished", "stopped early", "failed", "running"
 
@@ -84,7 +84,7 @@ class Journal:
     def write(self) -> None:
         """Put it on the disk."""
         stored = {"seconds": self.now, "trials": {name: asdict(entry) for name, entry in self.trials.items()}}
-        train.write_atomically(self.file, json.dumps(stored, indent=1, default=str) + "\n")
+        write_atomically(self.file, json.dumps(stored, indent=1, default=str) + "\n")
 
     @property
     def now(self) -> float:

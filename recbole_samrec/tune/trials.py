@@ -17,13 +17,14 @@ from typing import Any
 from recbole_samrec.config.build import configure
 from recbole_samrec.experiments.worker import FAILURE, reason_of
 from recbole_samrec.integration import registry
-from recbole_samrec.quick_start import train
+from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.record import field_name
 from recbole_samrec.trainer.callbacks import Callback, best_score
 from recbole_samrec.tune.shared_data import reader
 from recbole_samrec.tune.spaces import Space
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, UserError
+from recbole_samrec.utils.files import write_atomically
 
 STATE = "trial.json"
 """Which seeds of a trial are finished, and what they came to."""
@@ -89,7 +90,7 @@ class Progress:
     def write(self) -> None:
         """Put it on the disk."""
         stored = {key: getattr(self, key) for key in ("trial", "finished", "epochs", "seconds")}
-        train.write_atomically(self._file, json.dumps(stored) + "\n")
+        write_atomically(self._file, json.dumps(stored) + "\n")
 
 
 class Reports(Callback):
@@ -170,7 +171,7 @@ def carry_out(drawn: Mapping[str, Any], task: Task, data: bytes | None = None) -
         tune.report(end)
     except Exception as error:
         with suppress(OSError, UserError):
-            train.write_atomically(folder / FAILURE, f"{reason_of(error)}\n")
+            write_atomically(folder / FAILURE, f"{reason_of(error)}\n")
         raise
 
 
@@ -186,7 +187,7 @@ def _train(
     folder = task.folder_of(trial, seed)
     folder.mkdir(parents=True, exist_ok=True)
     config = configure(task.settings_of(drawn, seed, folder), {})
-    resume = train.checkpoint_if_any(folder)
+    resume = run_folder.checkpoint_if_any(folder)
 
     more = {} if data is None else {"read": reader(data)}
     result = train.train(config, resume, [Reports(_tell, progress, folder)], task.sha256, test=False, **more)

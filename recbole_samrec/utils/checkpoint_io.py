@@ -30,6 +30,8 @@ from recbole_samrec.utils.settings import plain_config
 _KIND = "__kind__"
 _PLAIN = (str, int, float, bool, type(None), bytes, torch.Tensor)
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
+"""The setting ``trust_checkpoint`` of the model that is being built; a context variable, because RecBole's constructors
+read ``pre_model_path`` with ``torch.load(path)``, which is patched and is not given the configuration."""
 
 
 def save(path: str | os.PathLike[str], state: dict[str, Any], previous: str | os.PathLike[str] | None = None) -> None:

@@ -30,7 +30,7 @@ REMEDIES = {
 
 
 @contextmanager
-def told_as_user_error(what: str, config: Any) -> Iterator[None]:
+def raise_as_user_error(what: str, config: Any) -> Iterator[None]:
     """Turn what RecBole, torch and pandas raise into an error that is told in one line.
 
     Raises:

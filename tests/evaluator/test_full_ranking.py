@@ -98,26 +98,26 @@ def test_rows_at_once(tiny):
     _, model, _ = build(config := make_config("SASRec", tiny, **wide))
     for memory, n_items, rows in ((ONE_ROW, 9, 1), (THREE_ROWS, 9, 3), (1, 2**18, 1), (4, 2**18, 4), (4, 2**30, 1)):
         config["eval_memory"] = memory
-        assert full_ranking.rows_at_once(config, model, n_items) == rows
+        assert full_ranking.fit_batch_size(config, model, n_items) == rows
     config["eval_memory"] = 100
-    assert full_ranking.rows_at_once(config, model, 2**18, sorts_rows=True) == 4
+    assert full_ranking.fit_batch_size(config, model, 2**18, sorts_rows=True) == 4
     config["MAX_ITEM_LIST_LENGTH"] = 2**9  # its attention is wider then than its layers: 8 times 2 heads, 2**18 pairs
     config["eval_memory"] = 64
-    assert full_ranking.rows_at_once(config, model, 9) == 4
+    assert full_ranking.fit_batch_size(config, model, 9) == 4
 
 
 def test_hits_worked_out_by_hand():
     best = torch.tensor([[3, 1], [2, 4], [1, 2]])
-    found = full_ranking.hits(best, torch.tensor([0, 0, 0, 2, 2]), torch.tensor([1, 4, 4, 1, 2]), 5)
+    found = full_ranking.mark_hits(best, torch.tensor([0, 0, 0, 2, 2]), torch.tensor([1, 4, 4, 1, 2]), 5)
     assert found.tolist() == [[0, 1, 2], [0, 0, 0], [1, 1, 2]]
 
 
 def test_parts_hold_every_row_once(tiny):
     loaders, *_ = build(make_config("BPR", tiny, eval_args=SPLIT, eval_batch_size=10 * (ITEMS + 1)))
     batch = next(iter(loaders[2]))
-    assert list(full_ranking.parts(batch, 10)) == [batch] and len(batch[0]) == 10
+    assert list(full_ranking.split_batch(batch, 10)) == [batch] and len(batch[0]) == 10
     whole = torch.zeros(3, 10, ITEMS + 1)
-    for start, (rows, left_out, *positive) in zip((0, 4, 8), full_ranking.parts(batch, 4), strict=True):
+    for start, (rows, left_out, *positive) in zip((0, 4, 8), full_ranking.split_batch(batch, 4), strict=True):
         whole[0, start : start + len(rows)] = rows["user_id"].unsqueeze(1).float()
         whole[1, start : start + 4][left_out] = 1
         whole[2, start : start + 4][tuple(positive)] = 1

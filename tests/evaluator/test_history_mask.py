@@ -5,7 +5,7 @@ import pytest
 import torch
 from recbole.data import create_dataset, data_preparation
 
-from recbole_samrec.evaluator.history_mask import Histories, HistoryMask, hide, occurrence
+from recbole_samrec.evaluator.history_mask import Histories, HistoryMask, count_earlier, mask_items
 from tests.helpers.tiny import make_config, random_events, write_events
 
 SPLITS = {
@@ -133,7 +133,7 @@ def test_each_of_several_processes_has_the_history_of_its_own_rows(own_folder):
 
 def test_targets_are_never_hidden():
     scores = torch.arange(8.0).reshape(2, 4)
-    hide(scores, [np.array([1, 2]), np.array([], dtype=int)], np.array([0, 0, 1]), np.array([2, 3, 0]))
+    mask_items(scores, [np.array([1, 2]), np.array([], dtype=int)], np.array([0, 0, 1]), np.array([2, 3, 0]))
     assert scores.tolist() == [[0, -torch.inf, 2, 3], [4, 5, 6, 7]]
 
 
@@ -145,4 +145,4 @@ def test_histories_keep_the_order_of_events():
 
 @pytest.mark.parametrize("values, counts", [([7, 7, 3, 7], [0, 1, 0, 2]), ([], []), ([1], [0])])
 def test_occurrence(values, counts):
-    assert occurrence(np.array(values, dtype=int)).tolist() == counts
+    assert count_earlier(np.array(values, dtype=int)).tolist() == counts

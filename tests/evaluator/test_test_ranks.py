@@ -45,9 +45,9 @@ def metrics(rank):
 def test_places_without_and_with_equal_scores():
     scores = torch.tensor([[-math.inf, 3.0, 1.0, 2.0, 0.5], [-math.inf, 1.0, 1.0, 1.0, 1.0]])
     rows, items = torch.tensor([0, 0, 0, 1]), torch.tensor([1, 3, 4, 2])
-    assert test_ranks.places(scores[:1], rows[:3], items[:3], best=1).tolist() == [1, 2, 4]
+    assert test_ranks.find_ranks(scores[:1], rows[:3], items[:3], best=1).tolist() == [1, 2, 4]
     listed = torch.topk(scores, 2, dim=-1).indices[1].tolist()
-    tied = test_ranks.places(scores[1:], torch.zeros(4, dtype=int), torch.tensor([1, 2, 3, 4]), best=2).tolist()
+    tied = test_ranks.find_ranks(scores[1:], torch.zeros(4, dtype=int), torch.tensor([1, 2, 3, 4]), best=2).tolist()
     assert {item: place for item, place in zip([1, 2, 3, 4], tied, strict=True) if place < 3} == {
         item: place for place, item in enumerate(listed, 1)
     }

@@ -23,10 +23,11 @@ from recbole_samrec.experiments.jobs import plan, with_other_seeds
 from recbole_samrec.experiments.progress import show_plan
 from recbole_samrec.experiments.ray_cluster import Resources, run_all
 from recbole_samrec.experiments.results import finished_runs, read_record
-from recbole_samrec.quick_start.record import data_hash
+from recbole_samrec.quick_start.context import data_hash
 from recbole_samrec.utils.errors import DataError
 from tests.helpers.command import main
 from tests.helpers.paths import ROOT
+from tests.helpers.records import write_record
 from tests.helpers.tiny import random_events, write_events, write_kinds
 
 SMALL = {
@@ -284,11 +285,11 @@ def test_a_damaged_run_is_listed_and_trained_again_when_its_file_is_removed(data
 
 
 def test_a_record_is_read_whole_or_not_at_all(data):
-    whole = {"config": {}, "data": {}, "test": {"mrr@10": 0.5}, "seconds_total": 1.5, "peak_memory_mb": 3}
     file = Path("result.json")
-    file.write_text(json.dumps(whole))
+    whole = write_record(file)
     assert read_record(file) == whole
-    odd = [{key: value} for key in whole for value in (None, "x", [])]
+    needed = ("config", "data", "test", "seconds_total", "peak_memory_mb")
+    odd = [{key: value} for key in needed for value in (None, "x", [])]
     odd += [{"test": {"mrr@10": None}}, {"parameters": ""}]
     for content in ("", "[]", "7", "{", *(json.dumps(whole | one) for one in odd)):
         file.write_text(content)

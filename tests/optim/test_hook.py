@@ -292,7 +292,7 @@ def test_a_bad_gradient_leaves_the_step_out_and_is_told(factors, value, folder, 
     moments = [state["exp_avg"] for state in states[2][1]["state"].values()]
     assert all(map(torch.equal, moments, [s["exp_avg"] for s in trainer.optimizer.state.values()]))
     assert (trainer.sam_step.skipped, trainer.sam_step.skipped_in_a_row) == (1, 1)
-    assert "1 steps were left out, their gradient was inf or nan" in caplog.text
+    assert "1 steps were skipped, their gradient was inf or nan" in caplog.text
 
 
 def test_the_losses_of_a_tuple_are_summed(folder):

@@ -214,7 +214,7 @@ def made(folder, model, **settings):
         settings |= {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}, "mlp_hidden_size": [8]}
     settings = {"topk": [3], "valid_metric": "NDCG@3", "checkpoint_dir": str(folder), **settings}
     loaders, _, trainer = build(make_config(model, folder, **settings))
-    trainer.write(str(folder / "one.pth"), 0)
+    trainer.write_checkpoint(str(folder / "one.pth"), 0)
     recommender = Recommender.of_run(make_config(model, folder, **settings), folder / "one.pth")
     return recommender, loaders[2]._dataset, trainer
 
@@ -304,7 +304,7 @@ def test_no_table_of_prefixes_is_made(own_folder, monkeypatch):
     write_events(own_folder, "tiny", random_events())
     config = make_config("SASRec", own_folder, topk=[3], valid_metric="NDCG@3", checkpoint_dir=str(own_folder))
     _, _, trainer = build(config)
-    trainer.write("one.pth", 0)
+    trainer.write_checkpoint("one.pth", 0)
     monkeypatch.setattr("recbole.data.dataset.SequentialDataset.data_augmentation", None)
     assert len(of_dataset(Recommender.of_run(config, Path("one.pth")).dataset)) == 30
 

@@ -12,15 +12,17 @@ import torch
 import yaml
 
 from recbole_samrec.config.build import configure
-from recbole_samrec.quick_start import record, train
+from recbole_samrec.quick_start import environment, run_folder, train
+from recbole_samrec.quick_start.build_trainer import build_trainer
+from recbole_samrec.quick_start.context import data_hash, prepare_run
 from recbole_samrec.quick_start.record import label
 from recbole_samrec.utils.error_messages import words_of
 from tests.helpers.command import SMALL, main, succeed, tree
 from tests.helpers.tiny import cyclic, random_events, write_events
 
 KEYS = set(
-    "model label dataset seed config data versions revision device parameters epochs_run best_epoch seconds_per_epoch "
-    "seconds_total peak_memory_mb skipped_steps valid test".split()
+    "schema_version model label dataset seed config data versions revision device parameters epochs_run best_epoch "
+    "seconds_per_epoch seconds_total peak_memory_mb skipped_steps valid test".split()
 )
 
 
@@ -126,10 +128,11 @@ def test_masked_figures(data):
     config = configure({**stored, "checkpoint_dir": "one"}, {})
     scores = train.evaluate(config, Path("one/best.pth"), (False, True))
 
-    dataset, loaders, trainer = train.prepare(config, log=False)
+    context = prepare_run(config, log=False)
+    trainer, dataset = build_trainer(context), context.dataset
     trainer.resume_weights("one/best.pth")
     trainer.model.eval()
-    for part, loader in (("valid", loaders[1]), ("test", loaders[2])):
+    for part, loader in (("valid", context.valid_data), ("test", context.test_data)):
         rows = loader._dataset[list(range(len(loader._dataset)))]
         with torch.no_grad():
             points = trainer.model.full_sort_predict(rows).view(len(rows), -1).numpy().copy()
@@ -237,7 +240,7 @@ def test_the_hash_of_benchmark_files_is_that_of_all(own_folder):
     for part, content in (("train", b"a"), ("test", b"b")):
         (own_folder / f"x.{part}.inter").write_bytes(content)
     config = {"data_path": str(own_folder), "dataset": "x", "benchmark_filename": ["train", "test"]}
-    assert record.data_hash(config) == hashlib.sha256(b"ab").hexdigest()
+    assert data_hash(config) == hashlib.sha256(b"ab").hexdigest()
 
 
 def test_only_what_a_run_left_before_it_began_is_removed(own_folder):
@@ -245,15 +248,15 @@ def test_only_what_a_run_left_before_it_began_is_removed(own_folder):
     (folder / "tensorboard").mkdir(parents=True)
     (folder / "run.log").touch()
     (folder / "mine").touch()
-    train.forget_unstarted(folder)
+    run_folder.forget_unstarted(folder)
     assert set(tree(own_folder)) == {"runs", "runs/one", "runs/one/mine"}
     (folder / "mine").unlink()
-    train.forget_unstarted(folder)
+    run_folder.forget_unstarted(folder)
     assert not tree(own_folder)
     folder.mkdir(parents=True)
-    for name in ("run.log", train.CONFIG):
+    for name in ("run.log", run_folder.CONFIG):
         (folder / name).touch()
-    train.forget_unstarted(folder)
+    run_folder.forget_unstarted(folder)
     assert (folder / "run.log").exists()
 
 
@@ -308,10 +311,10 @@ def test_the_revision_is_dirty_where_code_was_changed_and_not_pages(tmp_path, mo
     git("init", "--quiet")
     git("add", ".")
     git("commit", "--quiet", "--message=x")
-    monkeypatch.setattr(record, "CHECKOUT", tmp_path)
-    clean = record.revision()
+    monkeypatch.setattr(environment, "CHECKOUT", tmp_path)
+    clean = environment.revision()
     assert re.fullmatch("[0-9a-f]{12}", clean)
     (tmp_path / "results" / "file").write_text("after")
-    assert record.revision() == clean
+    assert environment.revision() == clean
     (tmp_path / "properties" / "file").write_text("after")
-    assert record.revision() == f"{clean}-dirty"
+    assert environment.revision() == f"{clean}-dirty"

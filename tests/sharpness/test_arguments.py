@@ -1,7 +1,6 @@
 """What ``sharpness`` is given: which runs are refused before anything is computed, and how the others are called."""
 
 import errno
-import json
 import shutil
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from recbole_samrec.experiments.jobs import slug
 from recbole_samrec.sharpness.arguments import named_runs, read_shares, writable
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
+from tests.helpers.records import write_record
 
 
 @pytest.fixture(autouse=True)
@@ -21,13 +21,8 @@ def here(own_folder):
 
 def finished(folder, weight=0.0, **record):
     """A folder as a finished run leaves it, as far as its record and its weights are read."""
-    data = {"users": 9, "items": 8, "interactions": 99, "sha256": "0" * 64}
-    whole = {
-        "model": "SAMRec", "label": "SAMRec", "dataset": "tiny", "seed": 1, "config": {"valid_metric": "NDCG@10"},
-        "data": data, "test": {"ndcg@10": 0.5}, **record,
-    }  # fmt: skip
     Path(folder).mkdir(parents=True, exist_ok=True)
-    Path(folder, "result.json").write_text(json.dumps({name: value for name, value in whole.items() if value != "no"}))
+    write_record(Path(folder, "result.json"), **record)
     torch.save({"state_dict": {"weight": torch.full((2, 3), weight)}}, Path(folder, "best.pth"))
     return str(folder)
 
@@ -70,7 +65,7 @@ def test_a_copy_of_a_run_is_no_second_run():
 @pytest.mark.parametrize("missing", ["data", "dataset", "model", "seed", "test", "config"])
 def test_records_with_something_missing_are_damaged(missing):
     with pytest.raises(CheckpointError, match=rf"^run/result.json: it is damaged \(it has no {missing}\); train"):
-        named_runs([finished("run", **{missing: "no"})])
+        named_runs([finished("run", **{missing: ...})])
 
 
 def test_records_without_content_are_one_line():

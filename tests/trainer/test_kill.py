@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from recbole_samrec.quick_start import train
+from recbole_samrec.quick_start import run_folder
+from recbole_samrec.quick_start.record import RESULT
 from recbole_samrec.utils import checkpoint_io
 from tests.helpers.checkpoints import assert_same_end
 from tests.helpers.paths import ROOT
@@ -60,7 +61,7 @@ def assert_nothing_lost(tmp_path, folder):
     epochs = [checkpoint_io.load(file)["epoch"] for file in folder.glob("*.pth")]
     assert max(epochs, default=-1) >= max(said(tmp_path, "began"), default=0) - 1
     if epochs:
-        assert checkpoint_io.load(train.newest_checkpoint(folder))["epoch"] == max(epochs)
+        assert checkpoint_io.load(run_folder.newest_checkpoint(folder))["epoch"] == max(epochs)
     return bool(epochs)
 
 
@@ -96,7 +97,7 @@ def test_thirty_kills(tmp_path, zygote):
             if status == signal.SIGKILL:
                 killed.append(ahead.pop(0))
         assert status == 0, (tmp_path / "log").read_text()
-        results = [json.loads((path / train.RESULT).read_text()) for path in (whole, folder)]
+        results = [json.loads((path / RESULT).read_text()) for path in (whole, folder)]
         assert_same_end(whole, folder, *results)
         assert list(folder.glob(".*")) == []
     kinds = [kind for kind, *_ in killed]

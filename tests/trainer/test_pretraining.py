@@ -17,8 +17,8 @@ from recbole_samrec.data import attributes
 from recbole_samrec.data.s3rec_loader import corrupt, draw_unseen
 from recbole_samrec.data.validate.layout import Column
 from recbole_samrec.model.s3rec_objectives import attribute_table, objectives, pretraining_loss, states_of
-from recbole_samrec.quick_start import train
-from recbole_samrec.quick_start.record import label
+from recbole_samrec.quick_start import run_folder, train
+from recbole_samrec.quick_start.record import RESULT, label
 from recbole_samrec.trainer import pretraining as pretrain
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils import checkpoint_io
@@ -347,7 +347,7 @@ def test_a_run_that_was_stopped_in_either_stage_comes_out_alike(data, tmp_path, 
     folder = tmp_path / "parts/run"
     assert carry_out(data, folder, stop_at=stop_at, **settings)[0] is None
     assert (folder / "pretraining").exists() == (stop_at[0] == 1)
-    resumed, stages = carry_out(data, folder, train.newest_checkpoint(folder), **settings)
+    resumed, stages = carry_out(data, folder, run_folder.newest_checkpoint(folder), **settings)
     assert len(stages) == (2 if stop_at[0] == 1 else 0)
     assert resumed["test"] == whole["test"] and resumed["epochs_run"] == whole["epochs_run"]
     assert same(weights(tmp_path / "whole/run"), weights(folder))
@@ -364,7 +364,7 @@ def test_weights_that_a_stopped_run_had_computed_are_its_own(data, tmp_path):
     state = checkpoint_io.load(file)
     state["pretraining"]["seconds"] = 1000.0  # as if it had taken so long
     checkpoint_io.save(file, state)
-    resumed, stages = carry_out(data, folder, train.newest_checkpoint(folder))
+    resumed, stages = carry_out(data, folder, run_folder.newest_checkpoint(folder))
     assert len(stages) == 1 and resumed["pretraining"]["reused"] is False
     assert 1000 < resumed["seconds_total"] < 1900
     assert carry_out(data, tmp_path / "runs/two")[0]["pretraining"]["reused"] is True
@@ -374,12 +374,12 @@ def test_the_command_goes_on_with_a_run_that_was_stopped_in_pre_training(data, t
     assert carry_out(data, tmp_path / "run", stop_at=(1, 2))[0] is None
     assert command(["run", f"--resume={tmp_path / 'run'}"]) == 0
     assert re.search(r"pre-training\nepoch 3/3 .*\nfine-tuning .*\nepoch 1/3 ", capsys.readouterr().out)
-    assert (tmp_path / "run" / train.RESULT).exists()
+    assert (tmp_path / "run" / RESULT).exists()
 
 
 def key_of(data, **settings):
     base = {**SMALL, **STAGES, "data_path": str(data), "dataset": "tiny", "model": "S3Rec", **settings}
-    return pretrain.key(pretrain.stage_config(configure({**base, "run_dir": "x"}, {})))
+    return pretrain.pretraining_key(pretrain.stage_config(configure({**base, "run_dir": "x"}, {})))
 
 
 def test_weights_are_shared_by_runs_whose_pre_training_is_the_same(data):

@@ -11,6 +11,7 @@ import torch
 
 from recbole_samrec.cli.main import main
 from recbole_samrec.integration import registry
+from recbole_samrec.quick_start import run_folder
 from recbole_samrec.quick_start import train as run
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils import checkpoint_io
@@ -118,9 +119,9 @@ def test_a_resumed_run_ends_in_the_same_bits(data, tmp_path, clusters, name):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     result = train(data, whole, settings)
     assert train(data, parts, settings, stop_at=1) is None
-    assert train(data, parts, settings, run.newest_checkpoint(parts), stop_at=3) is None
+    assert train(data, parts, settings, run_folder.newest_checkpoint(parts), stop_at=3) is None
     assert state_in(parts / "last.pth")["epoch"] == 2
-    resumed = train(data, parts, settings, run.newest_checkpoint(parts))
+    resumed = train(data, parts, settings, run_folder.newest_checkpoint(parts))
     assert_same_end(whole, parts, result, resumed)
 
 
@@ -177,7 +178,7 @@ def test_early_stopping_counts_on_where_it_was(data, tmp_path, exact):
 def test_a_finished_run_is_left_as_it_is(data, tmp_path, name):
     result = train(data, tmp_path / "run", RUNS[name])
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").glob("*.pth")}
-    resumed = train(data, tmp_path / "run", RUNS[name], run.newest_checkpoint(tmp_path / "run"))
+    resumed = train(data, tmp_path / "run", RUNS[name], run_folder.newest_checkpoint(tmp_path / "run"))
     assert {file.name: file.read_bytes() for file in (tmp_path / "run").glob("*.pth")} == before
     changing = ("seconds_total", "peak_memory_mb")
     assert {k: v for k, v in resumed.items() if k not in changing} == {
@@ -189,7 +190,7 @@ def test_more_epochs_go_on_from_a_finished_run(data, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     result = train(data, whole, {**SAMREC, "epochs": 4})
     train(data, parts, {**SAMREC, "epochs": 2})
-    resumed = train(data, parts, {**SAMREC, "epochs": 4}, run.newest_checkpoint(parts))
+    resumed = train(data, parts, {**SAMREC, "epochs": 4}, run_folder.newest_checkpoint(parts))
     assert_same_end(whole, parts, result, resumed)
 
 
@@ -208,7 +209,7 @@ def test_pretraining_is_resumed_too(data, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     result = train(data, whole, settings)
     assert train(data, parts, settings, stop_at=2) is None
-    resumed = train(data, parts, settings, run.newest_checkpoint(parts))
+    resumed = train(data, parts, settings, run_folder.newest_checkpoint(parts))
     assert_same_end(whole, parts, result, resumed)
     assert same(state_in(whole / "S3Rec-tiny-3.pth"), state_in(parts / "S3Rec-tiny-3.pth"))
 
@@ -245,7 +246,7 @@ def truncate(file: Path, share: float = 0.5) -> None:
 def test_a_damaged_last_checkpoint_costs_one_epoch(data, stopped, finished, share):
     truncate(stopped / "last.pth", share)
     notes = []
-    resume = run.newest_checkpoint(stopped, notes.append)
+    resume = run_folder.newest_checkpoint(stopped, notes.append)
     assert resume == stopped / "previous.pth"
     assert len(notes) == 1 and "last.pth" in notes[0]
     result = train(data, stopped, EARLY_BEST, resume)
@@ -278,7 +279,7 @@ def test_damaged_best_weights_are_made_good_from_the_same_epoch(data, tmp_path):
     result = train(data, whole, settings)
     train(data, parts, settings, stop_at=2)
     truncate(parts / "best.pth")
-    resumed = train(data, parts, settings, run.newest_checkpoint(parts), stop_at=2)
+    resumed = train(data, parts, settings, run_folder.newest_checkpoint(parts), stop_at=2)
     assert resumed is None and same(state_in(parts / "best.pth"), state_in(parts / "last.pth"))
     assert_same_end(whole, parts, result, train(data, parts, settings, parts / "last.pth"))
 
@@ -298,7 +299,7 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(data, tmp_path, finished, mo
         with pytest.raises(CheckpointError, match=r"No space left on device.*the last good checkpoint is kept"):
             train(data, folder, settings)
     assert list(folder.glob(".*")) == []
-    resumed = train(data, folder, settings, run.newest_checkpoint(folder))
+    resumed = train(data, folder, settings, run_folder.newest_checkpoint(folder))
     assert_same_end(finished[0], folder, finished[1], resumed)
 
 
@@ -310,12 +311,12 @@ def test_a_run_goes_on_in_another_folder(data, tmp_path, stopped, finished):
 
 def test_folders_without_a_run(tmp_path):
     with pytest.raises(CheckpointError, match="there is no such run"):
-        run.newest_checkpoint(tmp_path / "nowhere")
+        run_folder.newest_checkpoint(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="no checkpoint in it"):
-        run.newest_checkpoint(tmp_path)
+        run_folder.newest_checkpoint(tmp_path)
     (tmp_path / "last.pth").write_bytes(b"")
     with pytest.raises(CheckpointError, match="none of its checkpoints can be read"):
-        run.newest_checkpoint(tmp_path)
+        run_folder.newest_checkpoint(tmp_path)
 
 
 # The command line ---------------------------------------------------------------------------------------------------
@@ -365,7 +366,7 @@ def test_a_run_that_was_killed_in_its_first_epoch_can_be_started_again(data, tmp
 def test_a_run_is_never_overwritten_by_another(data, tmp_path, capsys):
     assert command(data, *TINY, "--run_dir=run") == 0
     assert command(data, *TINY, "--run_dir=run") == 2
-    assert "go on with --resume=run" in capsys.readouterr().err
+    assert "resume it with --resume=run" in capsys.readouterr().err
 
 
 # Every model --------------------------------------------------------------------------------------------------------
@@ -382,4 +383,4 @@ def test_every_model_is_resumed(model, toy, tmp_path, clusters):
     if result["epochs_run"] == 1:
         pytest.skip("it is computed at once")
     assert train(toy, parts, settings, stop_at=1) is None
-    assert_same_end(whole, parts, result, train(toy, parts, settings, run.newest_checkpoint(parts)))
+    assert_same_end(whole, parts, result, train(toy, parts, settings, run_folder.newest_checkpoint(parts)))

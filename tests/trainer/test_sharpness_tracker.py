@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recbole_samrec.trainer.sampled_loss import generators
+from recbole_samrec.trainer.sampled_loss import find_generators
 from recbole_samrec.utils import checkpoint_io
 from tests.helpers.command import main, succeed
 from tests.helpers.tiny import cyclic, write_events
@@ -110,4 +110,4 @@ def test_generators_are_found_inside_loaders():
     inner = torch.utils.data.DataLoader([1, 2], generator=generator)
     outer = torch.utils.data.DataLoader([1, 2])
     outer.inner = inner
-    assert generators(outer) == [generator]
+    assert find_generators(outer) == [generator]

@@ -238,7 +238,7 @@ def test_a_run_is_not_overwritten(data):
     arguments = ["run", "--dataset=tiny", *SMALL[:-1], "--epochs=1", "--run_dir=one"]
     succeed(*arguments)
     line = refused(data, *arguments)
-    assert "--run_dir=one" in line and "holds a run already" in line and "--resume=one" in line
+    assert "--run_dir=one" in line and "has a run already" in line and "--resume=one" in line
     assert "--learning_rate=0.5: the run to be resumed" in refused(data, "run", "--resume=one", "--learning_rate=0.5")
     assert "unknown setting" in refused(data, "evaluate", "one", "--topkk=[5]")
     shutil.rmtree("dataset")

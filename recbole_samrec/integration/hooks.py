@@ -1,0 +1,158 @@
+"""Hooks that make RecBole find our models, trainers, data sets and defaults, so that its entry points work unchanged.
+
+RecBole finds a model by importing ``recbole.model.<family>.<name>``, a trainer as an attribute of ``recbole.trainer``,
+defaults next to its own yaml files, and everything else by the type of the model. These look-ups are wrapped here,
+once, when the package is imported. ``get_trainer("SAMRec")`` therefore returns our trainer, and every trainer of
+RecBole is derived from it. Defects are patched in :mod:`recbole_samrec.compat`; the methods that our classes override
+are listed in :mod:`recbole_samrec.integration.overrides`.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import recbole.config
+import recbole.data
+import recbole.data.dataset
+import recbole.trainer
+from recbole.config import Config
+from recbole.data import utils as recbole_data
+from recbole.model.sequential_recommender.s3rec import S3Rec
+from recbole.trainer import trainer as recbole_trainer
+from recbole.utils import utils as recbole_utils
+
+from recbole_samrec.compat import Patcher
+from recbole_samrec.config.defaults import add_our_defaults
+from recbole_samrec.data import attributes
+from recbole_samrec.data.packed_dataset import PackedDataset
+from recbole_samrec.data.packed_loader import PackedLoader
+from recbole_samrec.data.s3rec_loader import PretrainingLoader
+from recbole_samrec.data.subsample import sample_users
+from recbole_samrec.evaluator.history_mask import remember_split
+from recbole_samrec.integration.registry import MODELS, is_model, model_names, module_of
+from recbole_samrec.model.packed_forward import require_packable
+from recbole_samrec.trainer import pretraining
+from recbole_samrec.trainer.recbole_trainers import reject_sam, train_ncl_with_sam
+from recbole_samrec.trainer.resume import make_resumable
+from recbole_samrec.trainer.trainer import SAMRecTrainer, SAMTrainer
+from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.settings import nearest
+
+
+def install(patch: Patcher) -> None:
+    """Put our models, trainers and defaults where RecBole looks for its own."""
+    for name, family in MODELS.items():
+        sys.modules[f"recbole.model.{family}.{name.lower()}"] = module_of(name)
+    _install_trainers(patch)
+    patch(S3Rec, "__init__", pretraining.build_for_both_stages(S3Rec.__init__))
+    patch(Config, "_load_internal_config_dict", with_our_defaults(Config._load_internal_config_dict))
+    patch.everywhere(recbole_utils.get_model, with_nearest_names(recbole_utils.get_model))
+    patch.everywhere(recbole_data.create_dataset, with_packed_data(recbole_data.create_dataset))
+    patch.everywhere(recbole_data.get_dataloader, with_packed_loader(recbole_data.get_dataloader))
+    patch.everywhere(recbole.data.data_preparation, with_remembered_split(recbole.data.data_preparation))
+
+
+def _install_trainers(patch: Patcher) -> None:
+    """Derive every trainer of RecBole from ours."""
+    for trainer in recbole_trainer.Trainer.__subclasses__():
+        if trainer is not SAMTrainer:
+            patch(trainer, "__bases__", (SAMTrainer,))
+    s3rec = recbole_trainer.S3RecTrainer
+    patch(s3rec, "fit", pretraining.pretrain_first(s3rec.fit))
+    for trainer in vars(recbole_trainer).values():
+        if isinstance(trainer, type) and issubclass(trainer, SAMTrainer) and "fit" in vars(trainer):
+            if trainer is not SAMTrainer:
+                patch(trainer, "fit", make_resumable(trainer.fit))
+    patch(recbole.trainer, "Trainer", SAMTrainer)
+    patch(recbole.trainer, "SAMRecTrainer", SAMRecTrainer)
+    patch(recbole_trainer.DecisionTreeTrainer, "__init__", reject_sam(recbole_trainer.DecisionTreeTrainer.__init__))
+    patch(recbole_trainer.NCLTrainer, "_train_epoch", train_ncl_with_sam(recbole_trainer.NCLTrainer._train_epoch))
+
+
+def with_our_defaults(load: Callable) -> Callable:
+    """Extend RecBole's defaults by ours."""
+
+    @functools.wraps(load)
+    def load_all(self: Any, model: str, model_class: type, dataset: str) -> None:
+        load(self, model, model_class, dataset)
+        add_our_defaults(self, model, model_class, dataset)
+        if model == "S3Rec":
+            pretraining.complete_settings(self.internal_config_dict, self.external_config_dict, dataset)
+
+    return load_all
+
+
+def with_nearest_names(get_model: Callable) -> Callable:
+    """Answer an unknown model name with the nearest ones; RecBole's look-up ends in a missing lightgbm."""
+
+    @functools.wraps(get_model)
+    def get_known(model_name: str) -> type:
+        if not is_model(model_name):
+            raise ConfigError(f"--model={model_name}: there is no such model; {nearest(model_name, model_names())}")
+        return get_model(model_name)
+
+    return get_known
+
+
+def with_packed_data(create: Callable) -> Callable:
+    """Give RecBole the data set of packed training where it looks for the plain sequential one."""
+
+    @functools.wraps(create)
+    def create_dataset(config: Any) -> Any:
+        if config["model"] == "S3Rec" and config["item_attribute"] is None:  # its files were not there before
+            config.final_config_dict |= attributes.settings_for(config.final_config_dict, Path(config["data_path"]))
+        if config["training"] != "packed":
+            return create(config)
+        require_packable(config.model_class, config)
+        if hasattr(recbole.data.dataset, f"{config['model']}Dataset"):
+            raise ConfigError(f"training=packed: {config['model']} has a data set of its own; use training=prefix")
+        patch = Patcher()
+        patch(recbole.data.dataset, "SequentialDataset", PackedDataset)
+        try:
+            return create(config)
+        finally:
+            patch.undo()
+
+    return create_dataset
+
+
+def with_packed_loader(choose: Callable) -> Callable:
+    """Answer with the loader of packed training where RecBole asks which one to train with."""
+
+    @functools.wraps(choose)
+    def get_dataloader(config: Any, phase: str) -> type:
+        if config["training"] != "packed" or phase != "train":
+            return choose(config, phase)
+        return PretrainingLoader if config["train_stage"] == "pretrain" else PackedLoader
+
+    return get_dataloader
+
+
+def with_remembered_split(prepare: Callable) -> Callable:
+    """Let the loaders for validation and test know those of the earlier parts of the split."""
+
+    @functools.wraps(prepare)
+    def prepare_all(config: Any, dataset: Any) -> tuple:
+        share = config["train_fraction"]
+        if share is not None and share < 1:
+            dataset.build = with_sampled_users(dataset.build, share, config["seed"])
+        train_data, valid_data, test_data = prepare(config, dataset)
+        remember_split(train_data, valid_data, test_data)
+        return train_data, valid_data, test_data
+
+    return prepare_all
+
+
+def with_sampled_users(build: Callable, share: float, seed: int) -> Callable:
+    """Let a data set's training part hold a share of its users; the parts for validation and test stay whole."""
+
+    @functools.wraps(build)
+    def build_all() -> list[Any]:
+        train, *others = build()
+        return [sample_users(train, share, seed), *others]
+
+    return build_all

@@ -1,0 +1,165 @@
+"""Everything that a run is made of before its model is built: configuration, data, hashes, callbacks and folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+from recbole.data import create_dataset, data_preparation
+from recbole.utils import EvaluatorType, init_logger, init_seed
+
+from recbole_samrec.data.validate.layout import Layout
+from recbole_samrec.evaluator.test_ranks import Events
+from recbole_samrec.quick_start.recbole_warnings import warnings_about
+from recbole_samrec.trainer.callbacks import Callback
+from recbole_samrec.utils.error_messages import raise_as_user_error
+from recbole_samrec.utils.errors import ConfigError, DataError
+from recbole_samrec.utils.processes import is_first_process
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a run is made of, built once by :func:`prepare_run`.
+
+    Args:
+        config: RecBole's configuration.
+        dataset: RecBole's data set; after the split that of sequential models holds samples instead of events.
+        train_data: Loader of the training set.
+        valid_data: Loader of the validation set.
+        test_data: Loader of the test set.
+        interactions: Number of events before the split.
+        events: Number of events of each user and each item before the split.
+        attributes_sha256: Hash of the other files of the data set; None if there are none.
+        callbacks: Callbacks of the run.
+        known_sha256: Hash of the interactions, if somebody has computed it already.
+    """
+
+    config: Any
+    dataset: Any
+    train_data: Any
+    valid_data: Any
+    test_data: Any
+    interactions: int
+    events: Events
+    attributes_sha256: str | None
+    callbacks: tuple[Callback, ...] = ()
+    known_sha256: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        return Path(self.config["run_dir"])
+
+    @property
+    def loaders(self) -> tuple[Any, Any, Any]:
+        """Loaders of the training, validation and test set."""
+        return self.train_data, self.valid_data, self.test_data
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the interactions."""
+        return self.known_sha256 or data_hash(self.config)
+
+    @property
+    def is_first_process(self) -> bool:
+        """True in the process that writes the files of the run: the only one, or the first of several."""
+        return is_first_process(self.config)
+
+
+def prepare_run(
+    config: Any,
+    callbacks: Iterable[Callback] = (),
+    sha256: str | None = None,
+    *,
+    read: Callable[[Any], Any] = create_dataset,
+    log: bool = True,
+) -> RunContext:
+    """Load and split the data, with the same seeds as RecBole's ``run_recbole``.
+
+    Args:
+        config: RecBole's configuration.
+        callbacks: Callbacks of the run.
+        sha256: Hash of the interactions, if it is known already.
+        read: Function that returns RecBole's data set for a configuration, before it is split.
+        log: Start the log of the run.
+
+    Raises:
+        UserError: RecBole does not take the settings or the data, or there is not enough to train and rank.
+    """
+    init_seed(config["seed"], config["reproducibility"])
+    if log:
+        init_logger(config)
+    getLogger().info(config)
+    context = read_data(config, callbacks, sha256, read=read)
+    for line in warnings_about(config, context.dataset, context.loaders):
+        getLogger().warning(line)
+    return context
+
+
+def read_data(
+    config: Any,
+    callbacks: Iterable[Callback] = (),
+    sha256: str | None = None,
+    *,
+    read: Callable[[Any], Any] = create_dataset,
+) -> RunContext:
+    """Load and split the data; arguments and errors are those of :func:`prepare_run`, which also sets the seeds."""
+    dataset = _read_dataset(config, read)
+    attributes, interactions, events = attributes_hash(config), int(dataset.inter_num), Events.of(dataset)
+    loaders = _split(config, dataset)
+    return RunContext(config, dataset, *loaders, interactions, events, attributes, tuple(callbacks), sha256)
+
+
+def _read_dataset(config: Any, read: Callable[[Any], Any]) -> Any:
+    name = config["dataset"]
+    with raise_as_user_error(f"{name} cannot be read with these settings", config):
+        dataset = read(config)
+    getLogger().info(dataset)
+    if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) > dataset.item_num - 1:
+        raise ConfigError(f"topk={config['topk']}: {name} has only {dataset.item_num - 1} items; lower --topk")
+    if "labeled" in config["eval_args"]["mode"].values() and dataset.label_field not in dataset.inter_feat:
+        raise DataError(
+            f"{name}: mode labeled needs a column {dataset.label_field}, and there is none; make it of the ratings "
+            "with --threshold=\"{'rating': 4}\", and have them loaded by load_col"
+        )
+    return dataset
+
+
+def _split(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
+    name = config["dataset"]
+    with raise_as_user_error(f"{name} cannot be split with these settings", config):
+        loaders = data_preparation(config, dataset)
+    if len(loaders[0]) == 0:
+        raise DataError(f"{name}: the split leaves nothing for training; users need at least 3 events each")
+    return loaders
+
+
+def data_hash(config: Any) -> str:
+    """Return the sha256 of the interaction file, or of all of them for benchmark files."""
+    folder, name = Path(config["data_path"]), config["dataset"]
+    parts = config["benchmark_filename"]
+    files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
+    return _sha256(folder / file for file in files)
+
+
+def attributes_hash(config: Any) -> str | None:
+    """Return the sha256 of the other files of a data set that are loaded, such as ``.item``; None if there are none."""
+    folder, name, layout = Path(config["data_path"]), config["dataset"], Layout.of(config.final_config_dict)
+    files = [folder / f"{name}.{suffix}" for suffix in ("user", "item", "kg", "link") if layout.loads_any(suffix)]
+    there = [file for file in files if file.is_file()]
+    return _sha256(there) if there else None
+
+
+def _sha256(files: Iterable[Path]) -> str:
+    """Return the sha256 of files one after the other, read piece by piece: they may be larger than the memory."""
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,111 @@
+"""The folder of a run: its files, its newest checkpoint, and what is left of a run that did not start."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbole_samrec.config.fingerprint import fingerprint
+from recbole_samrec.quick_start.record import RESULT
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import CheckpointError, ConfigError
+from recbole_samrec.utils.files import require_writable
+
+CONFIG = "config.yaml"
+"""File of the settings of a run."""
+CHECKPOINTS = ("last.pth", "previous.pth", "best.pth")
+"""Files of checkpoints, in the order in which they are preferred among equally new ones."""
+
+
+def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: None) -> Path:
+    """Return the newest readable checkpoint, from which a run can be resumed.
+
+    Args:
+        folder: Folder of a run, or a checkpoint file.
+        warn: Called with a line about each damaged file that is skipped.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if folder.is_file():
+        return folder
+    if not folder.is_dir():
+        raise CheckpointError(f"--resume={folder}: there is no such run; see what lies in runs/")
+    states = [(file, _epoch_of(file, warn)) for file in map(folder.joinpath, CHECKPOINTS) if file.exists()]
+    readable = [(epoch, file) for file, epoch in states if epoch is not None]
+    if readable:
+        return max(readable, key=lambda pair: pair[0])[1]  # the first of several, which is last.pth
+    if states:
+        raise CheckpointError(f"--resume={folder}: none of its checkpoints can be read; start a new run")
+    raise CheckpointError(
+        f"--resume={folder}: no checkpoint found (the run ended before its first epoch did); start a new run"
+    )
+
+
+def checkpoint_if_any(folder: Path) -> Path | None:
+    """Return the newest readable checkpoint of a run's folder, or None."""
+    try:
+        return newest_checkpoint(folder)
+    except CheckpointError:
+        return None
+
+
+def _epoch_of(file: Path, warn: Callable[[str], None]) -> int | None:
+    """Return the epoch after which a checkpoint was written, or None if it is damaged."""
+    try:
+        return int(checkpoint_io.load(file).get("epoch", -1))
+    except CheckpointError as error:
+        warn(f"skipped: {error}")
+        return None
+
+
+def newest_run_like(runs: Path, settings: Mapping[str, Any]) -> Path | None:
+    """Return the newest folder under ``runs`` whose run has the same settings, or None."""
+    wanted = fingerprint(settings)
+    folders = [file.parent for file in runs.glob(f"*/{CONFIG}")]
+    for folder in sorted(folders, key=lambda f: (f / CONFIG).stat().st_mtime, reverse=True):
+        try:
+            stored = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            continue
+        if isinstance(stored, dict) and fingerprint(stored) == wanted:
+            if any((folder / name).exists() for name in CHECKPOINTS):
+                return folder
+    return None
+
+
+def new_folder(path: Path) -> None:
+    """Create the folder of a new run.
+
+    Raises:
+        ConfigError: It has a run already, or cannot be written.
+    """
+    taken = [name for name in (*CHECKPOINTS, RESULT) if (path / name).exists()]
+    if taken:
+        raise ConfigError(
+            f"--run_dir={path}: the folder has a run already ({taken[0]}); resume it with --resume={path}, or choose "
+            "another folder"
+        )
+    require_writable(path, "--run_dir")
+
+
+def newest_weights(folder: Path) -> Path | None:
+    """Return the file of pre-trained weights that was written last to a run's folder, or None."""
+    others = [file for file in folder.glob("*.pth") if file.name not in CHECKPOINTS]
+    return max(others, key=lambda file: file.stat().st_mtime, default=None)
+
+
+def forget_unstarted(path: Path) -> None:
+    """Remove what a run that ended before its training started left in its folder, and the folder if it is empty."""
+    if (path / CONFIG).exists():
+        return
+    (path / "run.log").unlink(missing_ok=True)
+    shutil.rmtree(path / "tensorboard", ignore_errors=True)
+    with suppress(OSError):  # it has other files, which are not ours
+        path.rmdir()
+        path.parent.rmdir()

@@ -1,0 +1,48 @@
+"""Text files that are replaced as a whole, and folders that can be written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import ConfigError
+
+
+def write_atomically(path: Path, text: str, folder: str = "--run_dir") -> None:
+    """Write a text file so that it is at every moment either the old one or the new one.
+
+    Args:
+        path: The file.
+        text: Its content.
+        folder: Name of the setting that chooses the folder, for the error.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    try:
+        with checkpoint_io.writing(path) as file:
+            file.write(text.encode("utf-8"))
+    except OSError as error:
+        reason = f"cannot be written ({error.strerror})"
+        raise ConfigError(f"{path}: {reason}; free some space or choose another {folder}") from error
+
+
+def require_writable(path: Path, flag: str) -> None:
+    """Create a folder, and check that files can be written in it.
+
+    Args:
+        path: The folder.
+        flag: The setting that chooses the folder, for the error.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".{os.getpid()}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = f"the folder cannot be written ({error.strerror})"
+        raise ConfigError(f"{flag}={path}: {reason}; choose another") from error

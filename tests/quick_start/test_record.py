@@ -1,0 +1,89 @@
+"""The record of a run: its form, that older ones are read, and its JSON Schema."""
+
+import json
+import pickle
+
+import jsonschema
+import pytest
+
+from recbole_samrec.quick_start.record import SCHEMA_FILE, RunRecord, json_schema, upgrade
+from tests.helpers.command import SMALL, succeed
+from tests.helpers.paths import ROOT
+from tests.helpers.records import record_of_a_run, write_record
+from tests.helpers.tiny import cyclic, write_events
+
+RECORDS = sorted((ROOT / "results").rglob("result.json"))
+
+
+def validate(content):
+    jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).validate(content)
+
+
+def test_schema_file_is_up_to_date():
+    assert json.loads(SCHEMA_FILE.read_text()) == json_schema(), "run: python -m tools.result_schema"
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
+def test_schema_accepts_every_record_of_the_results():
+    assert len(RECORDS) > 100
+    for file in RECORDS:
+        content = json.loads(file.read_text())
+        assert "schema_version" in content or upgrade(content) == {"schema_version": 1, **content}
+        validate(upgrade(content))
+        assert RunRecord.read(file) == upgrade(content)
+
+
+@pytest.mark.parametrize("model", ["SAMRec", "Pop"])
+def test_schema_accepts_a_new_record(own_folder, model):
+    write_events("dataset", "tiny", cyclic(users=40, items=30))
+    arguments = [*SMALL, "--track_sharpness=1"] if model == "SAMRec" else ["--model=Pop"]
+    succeed("run", "--dataset=tiny", "--run_dir=one", *arguments)
+    content = json.loads((own_folder / "one/result.json").read_text())
+    validate(content)
+    assert next(iter(content)) == "schema_version" and ("sharpness" in content) == (model == "SAMRec")
+    assert RunRecord.read(own_folder / "one/result.json") == content
+
+
+def test_record_is_written_as_it_is_read(own_folder):
+    content = write_record("one.json", parameters=None, best_epoch=None, skipped_steps=None, valid=None)
+    record = RunRecord.read(own_folder / "one.json")
+    record.write(own_folder / "two.json")
+    assert json.loads((own_folder / "two.json").read_text()) == content
+
+
+def test_record_is_a_mapping():
+    content = record_of_a_run()
+    record = RunRecord.from_dict(content)
+    assert record == content and dict(record) == content and len(record) == len(content)
+    assert record["test"]["ndcg@10"] == record.test["ndcg@10"] == 0.5
+    assert "pretraining" not in record and record.get("pretraining") is None and record.pretraining is None
+    with pytest.raises(KeyError):
+        record["pretraining"]
+    assert pickle.loads(pickle.dumps(record)) == record
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": ...}, "it has no model"),
+        ({"data": {"sha256": "0"}}, "data has no users and no items and no interactions"),
+        ({"seed": "1"}, "seed"),
+        ({"seed": True}, "seed"),
+        ({"config": {}}, "config"),
+        ({"test": {"ndcg@10": None}}, "test.ndcg@10"),
+        ({"seconds_total": None}, "seconds_total"),
+        ({"accuracy": 1}, "accuracy"),
+        ({"schema_version": 2}, "schema_version 1, not 2"),
+    ],
+)
+def test_record_with_a_wrong_field_is_rejected(changes, words):
+    with pytest.raises(ValueError, match=words):
+        RunRecord.from_dict(record_of_a_run(**changes))
+    with pytest.raises(jsonschema.ValidationError):
+        validate(record_of_a_run(**changes))
+
+
+@pytest.mark.parametrize("content", [[], 7, None, "x"])
+def test_record_without_fields_is_rejected(content):
+    with pytest.raises(ValueError, match="it has no fields"):
+        RunRecord.from_dict(content)

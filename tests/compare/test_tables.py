@@ -14,8 +14,8 @@ from recbole_samrec.compare.write import write_tables
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.evaluator import statistics
 from recbole_samrec.experiments.results import Run
-from recbole_samrec.integration import registry
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.paths import PROPERTIES
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +188,7 @@ def test_origins_are_told_of_the_runs_that_they_hold_for(tmp_path):
 
 
 def test_every_setting_of_a_data_set_has_its_origin():
-    settings = read_yaml(registry.PROPERTIES / "compare.yaml")
+    settings = read_yaml(PROPERTIES / "compare.yaml")
     for dataset, given in settings["datasets"].items():
         told = [setting for one in read_origins() if dataset in one.datasets for setting in one.settings.items()]
         assert all(setting in told for setting in given.items())

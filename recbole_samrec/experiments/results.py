@@ -35,7 +35,7 @@ class Run:
     seed: int
     fraction: float
     result: Mapping[str, Any]
-    test_ranks: pd.DataFrame
+    ranks: pd.DataFrame
     test: str
 
 

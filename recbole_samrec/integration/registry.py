@@ -1,8 +1,6 @@
-"""Makes RecBole know our models, trainers and defaults, so that its own entry points work with them unchanged.
+"""The models that a run may name: RecBole's, ours and the user's own.
 
-RecBole finds a model by importing ``recbole.model.<family>.<name>``, a trainer as an attribute of ``recbole.trainer``,
-defaults beside its own yaml files, and everything else by the type of the model. These look-ups are all that is
-touched here; defects are mended in :mod:`recbole_samrec.compat`.
+:mod:`recbole_samrec.integration.hooks` puts ours where RecBole looks for its own.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from typing_extensions import TypedDict
 
+from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.settings import plain_config
 
@@ -159,11 +160,14 @@ def upgrade(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a file in the present form; the file stays as it is.
 
     Args:
-        content: The content. Records up to revision 6de9c71 have no ``schema_version``, and the same fields.
+        content: The content. Records up to revision 6de9c71 have no ``schema_version``, and earlier names of some
+            settings in ``config``.
     """
     if "schema_version" in content:
         return content
-    return {"schema_version": 1, **content}
+    config = content.get("config")
+    settings = {"config": upgrade_settings(config)} if isinstance(config, dict) else {}
+    return {"schema_version": 1, **content, **settings}
 
 
 def json_schema() -> dict[str, Any]:

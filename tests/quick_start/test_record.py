@@ -6,6 +6,7 @@ import pickle
 import jsonschema
 import pytest
 
+from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.quick_start.record import SCHEMA_FILE, RunRecord, json_schema, upgrade
 from tests.helpers.command import SMALL, succeed
 from tests.helpers.paths import ROOT
@@ -28,7 +29,8 @@ def test_schema_accepts_every_record_of_the_results():
     assert len(RECORDS) > 100
     for file in RECORDS:
         content = json.loads(file.read_text())
-        assert "schema_version" in content or upgrade(content) == {"schema_version": 1, **content}
+        config = upgrade_settings(content["config"])
+        assert "schema_version" in content or upgrade(content) == {"schema_version": 1, **content, "config": config}
         validate(upgrade(content))
         assert RunRecord.read(file) == upgrade(content)
 
@@ -42,6 +44,11 @@ def test_schema_accepts_a_new_record(own_folder, model):
     validate(content)
     assert next(iter(content)) == "schema_version" and ("sharpness" in content) == (model == "SAMRec")
     assert RunRecord.read(own_folder / "one/result.json") == content
+
+
+def test_record_of_an_earlier_version_has_the_new_names_of_settings():
+    earlier = record_of_a_run(schema_version=..., config={"sam_row_radius": "frequency", "sam_leave_out": ["bias"]})
+    assert RunRecord.from_dict(earlier).config == {"sam_item_rho": "frequency", "sam_exclude": ["bias"]}
 
 
 def test_record_is_written_as_it_is_read(own_folder):

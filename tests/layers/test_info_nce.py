@@ -69,7 +69,7 @@ def test_another_example_has_the_same_label_and_is_drawn_uniformly():
     labels = torch.tensor([7, 2, 7, 0, 2, 7, 7])
     same = SameLabel(labels)
     which = torch.arange(len(labels)).repeat(9000)
-    drawn = same.another(which)
+    drawn = same.draw(which)
     table = torch.zeros(7, 7).index_put_((which, drawn), torch.tensor(1.0), accumulate=True) / 9000
     expected = (labels[:, None] == labels) & ~torch.eye(7, dtype=torch.bool)
     expected = expected / expected.sum(1, keepdim=True).clamp(min=1)

@@ -100,9 +100,9 @@ def test_gelu_is_recboles():
 
     x = torch.linspace(-6, 6, 1001, dtype=torch.float64)
     block = FeedForward(4, 4, 0.0, "gelu", 1e-12)
-    torch.testing.assert_close(fast.activation(block)(x), block.gelu(x))
-    assert fast.activation(block) is F.gelu
-    assert fast.activation(FeedForward(4, 4, 0.0, "swish", 1e-12))(x).equal(block.swish(x))
+    torch.testing.assert_close(fast.choose_activation(block)(x), block.gelu(x))
+    assert fast.choose_activation(block) is F.gelu
+    assert fast.choose_activation(FeedForward(4, 4, 0.0, "swish", 1e-12))(x).equal(block.swish(x))
 
 
 class Products(TorchDispatchMode):
@@ -135,7 +135,7 @@ def test_kernels_in_bfloat16_serve_batches_of_different_numbers_of_targets(layer
     for n in (65, 100, 128):
         with Products() as products:
             with torch.autocast("cpu", torch.bfloat16):
-                states = fast.transformer(x, layers, torch.arange(n))
+                states = fast.transformer_states(x, layers, torch.arange(n))
                 loss = cross_entropy(states, table, torch.arange(n), chunk_elements=300 * 50)
             loss.backward()
         seen.append(products.shapes)
@@ -146,9 +146,9 @@ def test_kernels_in_bfloat16_serve_batches_of_different_numbers_of_targets(layer
 def test_rows_for_the_kernels_change_no_state_and_no_gradient(layers, n):
     x, outer = torch.randn(2, 50, 8, requires_grad=True), torch.randn(n, 8)
     where = torch.randperm(100)[:n]
-    wanted = fast.transformer(x, layers, torch.arange(100)).flatten(0, -2)[where]
+    wanted = fast.transformer_states(x, layers, torch.arange(100)).flatten(0, -2)[where]
     with torch.autocast("cpu", torch.bfloat16):
-        states = fast.transformer(x, layers, where)
+        states = fast.transformer_states(x, layers, where)
     assert states.shape == (n, 8)
     torch.testing.assert_close(states, wanted, rtol=0.05, atol=0.05)
     inputs = [x, *layers.parameters()]
@@ -174,10 +174,10 @@ def test_the_ends_of_rows_are_computed_alone_with_the_same_values_and_gradients(
         torch.nn.init.normal_(parameter, std=0.5)
     lengths = torch.tensor([1, 6, 3])
     x, outer = torch.randn(3, 6, 8, requires_grad=True), torch.randn(3, 8)
-    attend = fast.attention_without(torch.arange(6) >= lengths[:, None]) if both_sides else fast.causal_attention
+    attend = fast.make_padded_attention(torch.arange(6) >= lengths[:, None]) if both_sides else fast.causal_attention
     ends = torch.arange(3) * 6 + lengths - 1
     inputs = [x, *layers.parameters()]
-    states = fast.transformer_at_ends(x, layers, lengths, attend), fast.transformer(x, layers, ends, attend)
+    states = fast.transformer_end_states(x, layers, lengths, attend), fast.transformer_states(x, layers, ends, attend)
     torch.testing.assert_close(*states)
     for mine, other in zip(*(torch.autograd.grad((one * outer).sum(), inputs) for one in states), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
@@ -191,7 +191,7 @@ def test_the_ends_of_rows_drop_weights_of_attention_as_all_positions_do(layers):
     query, key, value = (one(x).view(2, 6, 2, 4).transpose(1, 2) for one in maps)
     weights = (query[:, :, -1:] @ key.transpose(2, 3) / 2).softmax(-1) * attention.attn_dropout.mask.unsqueeze(2)
     right = (weights @ value).reshape(2, 8)
-    found = fast.attention_of_one(x[:, -1], x, torch.zeros(2, 6, dtype=torch.bool), attention)
+    found = fast.attend_from_one(x[:, -1], x, torch.zeros(2, 6, dtype=torch.bool), attention)
     torch.testing.assert_close(found, right)
 
 
@@ -205,10 +205,10 @@ def test_rows_are_computed_in_groups_that_are_filled_up_no_further_than_their_lo
         shapes.append(tuple(group.shape))
         return group[:, :1]
 
-    assert torch.equal(fast.in_groups_of_like_length(states, rows, lengths), rows[:, :1])
+    assert torch.equal(fast.compute_by_length(states, rows, lengths), rows[:, :1])
     assert [shape[0] for shape in shapes] == [64, 64, 22] and shapes == sorted(shapes, key=lambda shape: shape[1])
 
 
 def test_no_rows_have_no_states():
-    states = fast.in_groups_of_like_length(lambda rows, lengths: rows[:, :1].float(), torch.ones(0, 5), torch.ones(0))
+    states = fast.compute_by_length(lambda rows, lengths: rows[:, :1].float(), torch.ones(0, 5), torch.ones(0))
     assert states.shape == (0, 1)

@@ -6,8 +6,8 @@ All of them compare states ``[n, d]`` with the embedding rows of an item table `
 * :func:`sampled_softmax`, :func:`gbce` and :func:`bpr` over a few rows, whose cost does not depend on ``N``.
 
 The negatives are drawn by :func:`draw_negatives` and passed as an argument, so that every loss is a fixed function of
-its arguments. Each loss is a mean over the batch's targets; ``denominator`` replaces their number where several processes
-share a batch. An empty batch has loss 0 and gradient 0.
+its arguments. Each loss is a mean over the batch's targets; ``denominator`` replaces their number where several
+processes share a batch. An empty batch has loss 0 and gradient 0.
 """
 
 from __future__ import annotations

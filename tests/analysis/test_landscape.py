@@ -53,7 +53,7 @@ class Counted:
 
 
 @pytest.mark.parametrize("count", [3, 7, 31, 51])
-def test_positions_are_symmetric_bit_for_bit_around_an_exact_zero(count):
+def test_make_positions__is_symmetric_around_an_exact_zero(count):
     found = make_positions(0.3, count)
     assert len(found) == count and found[count // 2] == 0 and found[-1] == 0.3
     assert (found == -found[::-1]).all()
@@ -61,12 +61,12 @@ def test_positions_are_symmetric_bit_for_bit_around_an_exact_zero(count):
 
 
 @pytest.mark.parametrize(("reach", "count"), [(0, 3), (-1, 3), (float("nan"), 3), (1, 4), (1, 1)])
-def test_positions_without_a_middle_are_refused(reach, count):
+def test_make_positions__rejects_an_even_count(reach, count):
     with pytest.raises(ValueError, match="a reach above 0 and an odd count"):
         make_positions(reach, count)
 
 
-def test_each_filter_of_a_direction_is_as_long_as_that_of_the_weights(parameters):
+def test_draw_direction__scales_each_filter_to_the_weights(parameters):
     table, conv, weight, bias = draw_direction(parameters, seed=1)
     for row, w in zip(table, parameters["table.weight"], strict=True):
         assert row.square().sum().sqrt().item() == pytest.approx(w.square().sum().sqrt().item(), rel=1e-6)
@@ -76,7 +76,7 @@ def test_each_filter_of_a_direction_is_as_long_as_that_of_the_weights(parameters
     assert not weight.any() and not bias.any()
 
 
-def test_a_direction_is_the_drawn_noise_over_its_norm_times_that_of_the_weights():
+def test_draw_direction__is_the_formula():
     weight = torch.tensor([[3.0, 4.0], [0.0, 0.6]])
     noise = torch.randn((2, 2), generator=torch.Generator().manual_seed(7))
     (found,) = draw_direction({"weight": weight}, seed=7)
@@ -84,36 +84,36 @@ def test_a_direction_is_the_drawn_noise_over_its_norm_times_that_of_the_weights(
     torch.testing.assert_close(found, torch.tensor(expected))
 
 
-def test_a_row_of_zeros_does_not_move(parameters):
+def test_draw_direction__does_not_move_a_row_of_zeros(parameters):
     table = draw_direction(parameters, seed=1)[0]
     assert not table[0].any() and table[1:].all()
 
 
-def test_a_row_for_which_only_zeros_are_drawn_does_not_move(parameters, monkeypatch):
+def test_draw_direction__survives_a_draw_of_zeros(parameters, monkeypatch):
     monkeypatch.setattr(torch, "randn", lambda shape, **_: torch.zeros(shape))
     assert not any(d.any() for d in draw_direction(parameters, seed=1, vectors="scale"))
 
 
-def test_vectors_may_be_scaled_as_one_filter(parameters):
+def test_draw_direction__scales_vectors_as_one_filter(parameters):
     ignored, scaled = (draw_direction(parameters, seed=1, vectors=how) for how in ("ignore", "scale"))
     assert torch.equal(ignored[0], scaled[0]) and torch.equal(ignored[1], scaled[1])
     for direction, name in zip(scaled[2:], ("norm.weight", "norm.bias"), strict=True):
         assert direction.norm().item() == pytest.approx(parameters[name].norm().item(), rel=1e-6)
 
 
-def test_layers_may_be_scaled_as_a_whole(parameters):
+def test_draw_direction__scales_layers_as_a_whole(parameters):
     table = draw_direction(parameters, seed=1, normalize="layer")[0]
     assert table.norm().item() == pytest.approx(parameters["table.weight"].norm().item(), rel=1e-6)
     assert table[0].all()
 
 
-def test_directions_of_other_models_with_scaled_rows_are_scaled_alike(parameters):
+def test_draw_direction__scales_with_the_rows_of_the_model(parameters):
     scaled = {name: p.detach() * 8 for name, p in parameters.items()}
     for one, other in zip(draw_direction(parameters, 1), draw_direction(scaled, 1), strict=True):
         assert torch.equal(8 * one, other)
 
 
-def test_a_seed_gives_one_direction_in_the_type_of_the_weights(parameters):
+def test_draw_direction__follows_its_seed_and_type(parameters):
     halved = {name: p.detach().bfloat16() for name, p in parameters.items()}
     first, again, other = (draw_direction(parameters, seed) for seed in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
@@ -121,7 +121,7 @@ def test_a_seed_gives_one_direction_in_the_type_of_the_weights(parameters):
     assert {d.dtype for d in draw_direction(halved, 1)} == {torch.bfloat16}
 
 
-def test_a_second_direction_can_be_made_orthogonal(parameters):
+def test_draw_direction__can_be_orthogonal(parameters):
     def product(one, other):
         return sum((a.double() * b.double()).sum().item() for a, b in zip(one, other, strict=True))
 
@@ -137,12 +137,12 @@ def test_a_second_direction_can_be_made_orthogonal(parameters):
     assert all(torch.equal(a, b) for a, b in zip(unchanged, free, strict=True))
 
 
-def test_an_unknown_way_to_normalize_is_refused(parameters):
+def test_draw_direction__rejects_unknown_options(parameters):
     with pytest.raises(ValueError, match="filter or layer"):
         draw_direction(parameters, 1, normalize="weight")
 
 
-def test_a_line_through_a_quadratic_is_exact(parameters):
+def test_compute_line__of_a_quadratic_is_exact(parameters):
     scales = [0.5, 2.0, 1.0, 3.0]
     direction = draw_direction(parameters, 1, vectors="scale")
     steps = np.linspace(-1, 2, 7)
@@ -155,7 +155,7 @@ def test_a_line_through_a_quadratic_is_exact(parameters):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_a_surface_of_a_quadratic_is_exact_and_symmetric():
+def test_compute_surface__of_a_quadratic_is_exact():
     parameters = {"first": torch.zeros(2, dtype=torch.float64), "second": torch.zeros(3, dtype=torch.float64)}
     directions = [ones(parameters, name) for name in parameters]
     xs, ys = make_positions(1, 5), make_positions(2, 3)
@@ -166,7 +166,7 @@ def test_a_surface_of_a_quadratic_is_exact_and_symmetric():
     assert (found == found[::-1]).all() and (found == found[:, ::-1]).all()
 
 
-def test_the_middle_is_the_loss_of_the_untouched_weights(parameters):
+def test_compute_surface__has_the_untouched_loss_in_the_middle(parameters):
     with torch.no_grad():
         parameters["norm.bias"][:3] = -0.0  # adding 0 would make it 0.0
 
@@ -183,13 +183,13 @@ def test_the_middle_is_the_loss_of_the_untouched_weights(parameters):
     assert (over != untouched).sum() == 8
 
 
-def test_a_direction_may_be_the_weights_themselves(parameters):
+def test_compute_line__takes_the_weights_as_direction(parameters):
     loss = quadratic(parameters, [1, 1, 1, 1])
     found = compute_line(loss, parameters, [p.detach() for p in parameters.values()], [-1, 0, 1])
     np.testing.assert_allclose(found, [0, loss().item(), 4 * loss().item()], rtol=1e-6)
 
 
-def test_an_eigenvector_gives_its_eigenvalue(parameters):
+def test_compute_line__along_an_eigenvector_has_its_curvature(parameters):
     scales = [0.5, 2.0, 1.0, 3.0]  # half of the Hessian's diagonal
     vector = [torch.zeros_like(p) for p in parameters.values()]
     vector[1][0, 0, 0] = 1
@@ -197,7 +197,7 @@ def test_an_eigenvector_gives_its_eigenvalue(parameters):
     assert up - 2 * here + down == pytest.approx(2 * 2.0, rel=1e-5)
 
 
-def test_between_ends_exactly_at_the_two_sets_and_goes_beyond(parameters):
+def test_interpolate_loss__is_exact_at_both_sets(parameters):
     first = {name: torch.randn_like(p) for name, p in parameters.items()}
     second = {name: 1e4 * torch.randn_like(p) for name, p in parameters.items()} | {"buffer": torch.ones(1)}
     loss, seen = quadratic(parameters, [1, 2, 3, 4]), []
@@ -222,7 +222,7 @@ def test_between_ends_exactly_at_the_two_sets_and_goes_beyond(parameters):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_between_takes_the_live_weights_of_the_model_as_one_end(parameters):
+def test_interpolate_loss__takes_the_live_weights(parameters):
     model = torch.nn.Module()
     for name, p in parameters.items():
         model.register_parameter(name.replace(".", "_"), p)
@@ -236,7 +236,7 @@ def test_between_takes_the_live_weights_of_the_model_as_one_end(parameters):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_weights_come_back_bit_for_bit_when_something_fails(parameters, error):
+def test_landscape__restores_weights_after_an_error(parameters, error):
     with torch.no_grad():
         parameters["norm.bias"][:2] = torch.tensor([-0.0, 1e-42])  # that adding and subtracting would lose
     before = bits(parameters)
@@ -258,7 +258,7 @@ def test_weights_come_back_bit_for_bit_when_something_fails(parameters, error):
 
 
 @pytest.mark.parametrize("fails_at", [1, 4, 6, 7])  # within rows and at their ends: a row has three points
-def test_a_surface_goes_on_where_it_stopped(parameters, fails_at):
+def test_compute_surface__resumes_where_it_stopped(parameters, fails_at):
     directions = [draw_direction(parameters, seed) for seed in (1, 2)]
     loss, xs, ys = quadratic(parameters, [1, 2, 3, 4]), make_positions(1, 3), [-2, 0.5, 4]
     whole = compute_surface(loss, parameters, directions, xs, ys)
@@ -280,7 +280,7 @@ def test_a_surface_goes_on_where_it_stopped(parameters, fails_at):
     assert again.calls == 0
 
 
-def test_lines_go_on_where_they_stopped(parameters):
+def test_compute_line__resumes_where_it_stopped(parameters):
     direction, loss = draw_direction(parameters, 1), quadratic(parameters, [1, 2, 3, 4])
     other = {name: torch.ones_like(p) for name, p in parameters.items()}
     for draw in (
@@ -292,7 +292,7 @@ def test_lines_go_on_where_they_stopped(parameters):
         assert rest.calls == 1
 
 
-def test_a_surface_is_saved_after_each_row(parameters):
+def test_compute_surface__saves_after_each_row(parameters):
     directions, counts = [draw_direction(parameters, seed) for seed in (1, 2)], []
     loss = quadratic(parameters, [1, 1, 1, 1])
     compute_surface(
@@ -301,7 +301,7 @@ def test_a_surface_is_saved_after_each_row(parameters):
     assert counts == [3, 6]
 
 
-def test_a_loss_in_chunks_is_their_weighted_mean(parameters):
+def test_compute_line__takes_a_chunked_loss(parameters):
     first, second = quadratic(parameters, [1, 2, 3, 4]), quadratic(parameters, [5, 0, 1, 2])
     direction = draw_direction(parameters, 1)
     whole, one, other = (
@@ -311,13 +311,13 @@ def test_a_loss_in_chunks_is_their_weighted_mean(parameters):
     np.testing.assert_allclose(whole, (3 * one + other) / 4, rtol=1e-14)
 
 
-def test_what_was_computed_before_is_not_written_to(parameters):
+def test_compute_line__does_not_write_to_done(parameters):
     done = np.full(2, np.nan)
     compute_line(quadratic(parameters, [1, 1, 1, 1]), parameters, draw_direction(parameters, 1), [0, 1], done=done)
     assert np.isnan(done).all()
 
 
-def test_a_loss_that_is_not_a_number_is_infinite_and_not_computed_again(parameters):
+def test_compute_line__stores_nan_as_inf(parameters):
     direction = draw_direction(parameters, 1)
     found = compute_line(lambda: torch.tensor(float("nan")), parameters, direction, [0, 1])
     assert (found == np.inf).all()
@@ -326,7 +326,7 @@ def test_a_loss_that_is_not_a_number_is_infinite_and_not_computed_again(paramete
     assert again.calls == 0
 
 
-def test_no_graph_of_gradients_is_kept(parameters):
+def test_compute_line__keeps_no_graph(parameters):
     graphs, loss = [], quadratic(parameters, [1, 1, 1, 1])
 
     def noted():
@@ -339,7 +339,7 @@ def test_no_graph_of_gradients_is_kept(parameters):
     assert all(p.requires_grad and p.grad is None for p in parameters.values())
 
 
-def test_what_does_not_fit_is_refused_by_name(parameters):
+def test_landscape__rejects_misfits_by_name(parameters):
     loss, direction = quadratic(parameters, [1, 1, 1, 1]), draw_direction(parameters, 1)
     whole = {name: p.detach() for name, p in parameters.items()}
     with pytest.raises(ValueError, match="4 parameters need as many tensors, not 3"):

@@ -60,7 +60,7 @@ def planted(where, size=25):
     return loss, [weight]
 
 
-def test_gradient_norms_are_those_of_the_gradients_by_name_and_together():
+def test_measure_gradient_norms__by_name_and_together():
     loss, named = relu_network(1.0)
     loss().backward()
     expected = {name: float(p.grad.norm()) for name, p in named.items()}
@@ -75,7 +75,7 @@ def test_gradient_norms_are_those_of_the_gradients_by_name_and_together():
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_ascent_rise_is_that_of_the_step_written_out(adaptive):
+def test_measure_ascent_rise__is_that_of_the_formula(adaptive):
     start, centre = np.array([1.0, -2.0, 0.5]), np.array([0.0, 1.0, 1.0])
     heights = np.array([3.0, 1.0, -2.0])
     weights = [double(start[:1]), double(start[1:])]
@@ -91,7 +91,7 @@ def test_ascent_rise_is_that_of_the_step_written_out(adaptive):
     np.testing.assert_allclose(found, [value(start + step) - value(start) for step in steps], rtol=1e-12)
 
 
-def test_one_gradient_gives_all_norms_and_rises_along_it():
+def test_measure_slope__gives_norms_and_rises_of_one_gradient():
     loss, named = relu_network(1.0)
     parameters, calls = list(named.values()), []
     found = measure_slope(loss, parameters, RHOS, [0.3], progress=lambda *call: calls.append(call))
@@ -104,12 +104,12 @@ def test_one_gradient_gives_all_norms_and_rises_along_it():
     )
 
 
-def test_ascent_has_no_direction_at_a_minimum():
+def test_measure_ascent_rise__at_a_minimum_is_zero():
     weights = [double([1.0]), double([2.0])]
     assert measure_ascent_rise(bowl(weights, [1, 2], [1, 1]), weights, RHOS).tolist() == [0, 0, 0]
 
 
-def test_random_rises_at_the_minimum_of_a_round_bowl_are_all_alike():
+def test_measure_random_rises__of_a_round_bowl_are_equal():
     centre = np.linspace(-1, 2, 6)
     weights = [double(centre[:2]), double(centre[2:])]
     found = measure_random_rises(bowl(weights, centre, [3.0] * 6), weights, RHOS, draws=5)
@@ -121,7 +121,7 @@ def test_random_rises_at_the_minimum_of_a_round_bowl_are_all_alike():
     np.testing.assert_allclose(found.standard_error, 0, atol=1e-15)
 
 
-def test_adaptive_random_steps_are_in_units_of_the_weights():
+def test_measure_random_rises__in_units_of_the_weights():
     centre = np.array([0.0, 1.0, -10.0])
     weights = [double(centre[:1]), double(centre[1:])]
     # The directions are uniform, so that u_i^2 is 1/3 in the mean; its variance is 4/45.
@@ -133,7 +133,7 @@ def test_adaptive_random_steps_are_in_units_of_the_weights():
     assert measure_random_rises(bowl(only_zero, [1, 1], [1, 1]), only_zero, [5.0], adaptive=True).worst.tolist() == [0]
 
 
-def test_the_seed_decides_the_directions_and_all_radii_have_the_same():
+def test_measure_random_rises__follows_its_seed():
     loss, named = relu_network(1.0)
     parameters = list(named.values())
     first, again, other = (measure_random_rises(loss, parameters, [0.1, 0.3], 3, seed).rises for seed in (1, 1, 2))
@@ -143,7 +143,7 @@ def test_the_seed_decides_the_directions_and_all_radii_have_the_same():
         measure_random_rises(loss, parameters, [0.1], 0)
 
 
-def test_adaptive_worst_finds_the_worst_of_a_bowl_from_its_minimum():
+def test_maximize_adaptive_rise__finds_the_worst_of_a_bowl():
     centre, heights = np.array([0.5, -2.0, 1.0, 0.0]), np.array([9.0, 3.0, 1.0, 100.0])
     weights = [double(centre[:1]), double(centre[1:])]
     worst = (heights * centre**2).max()  # the largest eigenvalue of the Hessian in units of the weights
@@ -151,7 +151,7 @@ def test_adaptive_worst_finds_the_worst_of_a_bowl_from_its_minimum():
     np.testing.assert_allclose(found, worst * np.square(RHOS) / 2, rtol=1e-3, atol=1e-15)
 
 
-def test_adaptive_worst_stays_in_its_ball_and_is_never_below_the_ascent_step():
+def test_maximize_adaptive_rise__stays_in_its_ball():
     loss, named = relu_network(1.0)
     parameters = list(named.values())
     start = torch.cat([p.detach().reshape(-1) for p in parameters])
@@ -190,7 +190,7 @@ ADAPTIVE = {
 
 
 @pytest.mark.parametrize("measure", MEASURES | ADAPTIVE)
-def test_a_sharp_minimum_is_told_from_a_flat_one_of_the_same_loss(measure):
+def test_measures__distinguish_a_sharp_from_a_flat_minimum(measure):
     measure = (MEASURES | ADAPTIVE)[measure]
     (sharp, at_sharp), (flat, at_flat) = planted("sharp"), planted("flat")
     assert compute_loss(sharp) == pytest.approx(compute_loss(flat), rel=1e-9)
@@ -198,7 +198,7 @@ def test_a_sharp_minimum_is_told_from_a_flat_one_of_the_same_loss(measure):
 
 
 @pytest.mark.parametrize("measure", MEASURES | ADAPTIVE)
-def test_rescaled_layers_change_the_plain_measures_and_not_the_adaptive_ones(measure):
+def test_measures__change_with_rescaling_unless_adaptive(measure):
     (loss, named), (same, rescaled) = relu_network(1.0), relu_network(8.0)
     assert compute_loss(loss) == pytest.approx(compute_loss(same), rel=1e-12)
     found, again = ((MEASURES | ADAPTIVE)[measure](f, list(p.values())) for f, p in ((loss, named), (same, rescaled)))
@@ -208,7 +208,7 @@ def test_rescaled_layers_change_the_plain_measures_and_not_the_adaptive_ones(mea
         assert not 0.5 < again / found < 2
 
 
-def test_eta_makes_the_adaptive_ascent_depend_on_the_scale():
+def test_measure_ascent_rise__with_eta_depends_on_the_scale():
     rises = [
         measure_ascent_rise(f, list(p.values()), [0.3], adaptive=True, eta=0.5)
         for f, p in map(relu_network, (1.0, 8.0))
@@ -227,7 +227,7 @@ MOVING = {
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("measure", MOVING)
-def test_weights_come_back_bit_for_bit_also_after_an_exception(measure, fails):
+def test_measures__restore_weights_after_an_exception(measure, fails):
     weights = [torch.randn(40, generator=torch.Generator().manual_seed(seed)).requires_grad_() for seed in (0, 1)]
     before = [w.detach().clone() for w in weights]
     moved = []
@@ -248,7 +248,7 @@ def test_weights_come_back_bit_for_bit_also_after_an_exception(measure, fails):
     assert all(w.grad is None and w.requires_grad for w in weights)
 
 
-def test_a_gradient_that_is_not_finite_is_an_error_and_not_a_rise_of_zero():
+def test_measure_ascent_rise__raises_on_a_nonfinite_gradient():
     weight = double([1.0, 2.0])
     with pytest.raises(FloatingPointError, match="gradient is not finite"):
         measure_ascent_rise(lambda: (weight / 0).sum(), [weight], RHOS)

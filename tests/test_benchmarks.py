@@ -16,7 +16,7 @@ from benchmarks.records import Measurement, Records
 from benchmarks.report import Results, first_reaching, markdown, page, targets
 from benchmarks.synthetic import sequences
 from recbole_samrec.data.batches import PackedBatches
-from recbole_samrec.layers.transformer import transformer
+from recbole_samrec.layers.transformer import transformer_states
 from recbole_samrec.utils.malloc import LARGE_PAGES
 from tests.helpers.tiny import SMALL, random_events, write_events
 
@@ -43,7 +43,7 @@ def test_arithmetic__counts_the_products_that_torch_counts():
     encoder = TransformerEncoder(2, heads, size, inner, 0.5, 0.5)
     x, table = torch.randn(rows, length, size, requires_grad=True), torch.randn(items, size, requires_grad=True)
     with FlopCounterMode(display=False) as counter:
-        states = transformer(x, encoder.layer, torch.arange(rows * length))
+        states = transformer_states(x, encoder.layer, torch.arange(rows * length))
         (states @ table.T).sum().backward()
     of_torch = {str(name): flops for name, flops in counter.get_flop_counts()["Global"].items()}
     attention = of_torch.pop("aten.bmm") + of_torch.pop("aten.baddbmm")

@@ -51,6 +51,7 @@ COVERED_BY = {
     "model/s3rec_objectives.py": "trainer/test_pretraining.py",
     "optim/schedule.py": "optim/test_hook.py",
     "optim/state_snapshot.py": "test_every_model.py",
+    "optim/two_pass.py": "optim/test_sam.py",
     "quick_start/record.py": "quick_start/test_train.py",
     "quick_start/writers.py": "quick_start/test_train.py",
     "sharpness/aggregate.py": "sharpness/test_page.py",
@@ -86,7 +87,7 @@ COVERED_BY = {
 }
 """Modules without a test file of their own, and the file that tests them all the same."""
 
-LONG_NAMES = "analysis cli compare evaluator experiments layers optim quick_start sharpness tools trainer tune utils"
+LONG_NAMES = "cli compare evaluator experiments quick_start sharpness tools trainer tune utils"
 """Folders and files whose tests may still have longer names."""
 
 

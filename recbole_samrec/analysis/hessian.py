@@ -1,16 +1,16 @@
 """Curvature of a loss at given parameters: eigenvalues, trace and spectral density of its Hessian.
 
 Everything is made of Hessian-vector products, so that the Hessian itself, with a row for each weight, is never built.
-The loss must give the same value each time it is asked (no dropout) and must be twice differentiable: fused attention
-and backward passes written by hand are not.
+The loss must return the same value at each call (no dropout) and must be twice differentiable: fused attention and
+backward passes written by hand are not.
 
-Accuracy: a product is computed in the parameters' own type, and everything that is done with products in double
-precision. With single precision parameters a product carries an error of about 1e-6 of the largest eigenvalue, so that
-smaller eigenvalues cannot be told from zero and a tolerance below 1e-5 is not reached; make parameters and loss double
+Accuracy: a product is computed in the parameters' own type, and everything that uses products in double precision.
+With single precision parameters a product carries an error of about 1e-6 of the largest eigenvalue, so that smaller
+eigenvalues are indistinguishable from zero and a tolerance below 1e-5 is not reached; make parameters and loss double
 for more.
 
 Sources: Hutchinson, "A stochastic estimator of the trace of the influence matrix", 1990; Ghorbani et al., arXiv
-1901.10159, section 2 and appendix A (stochastic Lanczos quadrature, full re-orthogonalisation); Pearlmutter, "Fast
+1901.10159, section 2 and appendix A (stochastic Lanczos quadrature, full re-orthogonalization); Pearlmutter, "Fast
 exact multiplication by the Hessian", 1994.
 """
 
@@ -20,13 +20,20 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_samrec.analysis.lanczos import Eigen, Progress, SymmetricMatrix, lanczos, outermost
-from recbole_samrec.analysis.spectral_density import Estimate, Negative, negative, quadrature, smoothed
+from recbole_samrec.analysis.lanczos import Array, Eigen, Progress, SymmetricMatrix, find_outermost, run_lanczos
+from recbole_samrec.analysis.spectral_density import (
+    Estimate,
+    Negative,
+    compute_quadrature,
+    measure_negative,
+    smooth_density,
+)
 from recbole_samrec.optim.perturbation import displace
 
 
@@ -37,10 +44,10 @@ class ChunkedLoss:
 
     Args:
         chunks: Functions without arguments that return the mean loss of a chunk, a scalar tensor.
-        weights: The weight of each chunk, such as how many targets it has.
+        weights: The weight of each chunk, such as its number of targets.
 
     Raises:
-        ValueError: There is not one weight for each chunk, one is negative, or they add up to nothing.
+        ValueError: The number of weights differs from that of chunks, a weight is negative, or their sum is 0.
     """
 
     def __init__(self, chunks: Sequence[Callable[[], Tensor]], weights: Sequence[float]) -> None:
@@ -53,7 +60,7 @@ class ChunkedLoss:
         self.shares = [weight / total for weight in self.weights]
 
     def __iter__(self) -> Iterator[tuple[float, Callable[[], Tensor]]]:
-        """Each chunk's share of the loss and its function."""
+        """Iterate over the chunks: the share of the loss and the function of each."""
         return iter(zip(self.shares, self.chunks, strict=True))
 
 
@@ -65,32 +72,32 @@ class Density:
     """The distribution of a Hessian's eigenvalues.
 
     Attributes:
-        nodes: Where the mass of each probe lies ``[probes, steps]``.
-        weights: How much of it lies there ``[probes, steps]``; each row adds up to 1, and a probe that ended early has
-            weights of 0 at its end.
+        nodes: The nodes of each probe's quadrature ``[probes, steps]``.
+        weights: Their weights ``[probes, steps]``; each row adds up to 1, and a probe that ended early has weights of 0
+            at its end.
         grid: Values at which the density is given ``[points]``.
         density: The density there ``[points]``, smoothed by a normal distribution; its integral is 1.
         width: Standard deviation of that normal distribution.
-        negative: How much of it is negative.
-        products: Hessian-vector products that were computed.
+        negative: The negative part of the spectrum.
+        products: Number of Hessian-vector products computed.
     """
 
-    nodes: np.ndarray
-    weights: np.ndarray
-    grid: np.ndarray
-    density: np.ndarray
+    nodes: Array
+    weights: Array
+    grid: Array
+    density: Array
     width: float
     negative: Negative
     products: int
 
 
 def flatten(tensors: Sequence[Tensor]) -> Tensor:
-    """One vector ``[n]`` of all elements of some tensors, dense or sparse, in order."""
+    """Join all elements of some tensors, dense or sparse, in order, to one vector ``[n]``."""
     return torch.cat([(t.to_dense() if t.is_sparse else t).reshape(-1) for t in tensors])
 
 
 def unflatten(vector: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-    """The pieces of a vector, each of the shape, the type and on the device of its parameter.
+    """Split a vector into pieces, each of the shape, the type and on the device of its parameter.
 
     Args:
         vector: A vector ``[n]``.
@@ -102,17 +109,18 @@ def unflatten(vector: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
     sizes = [p.numel() for p in parameters]
     if vector.shape != (sum(sizes),):
         raise ValueError(f"a vector of {sum(sizes)} elements is needed, not one of shape {tuple(vector.shape)}")
-    return [piece.view(p.shape).to(p) for piece, p in zip(vector.split(sizes), parameters, strict=True)]
+    pieces = torch.split(vector, sizes)
+    return [piece.view(p.shape).to(p) for piece, p in zip(pieces, parameters, strict=True)]
 
 
 @torch.no_grad()
-def loss_value(loss: Loss) -> float:
-    """The loss itself, its chunks added in double precision."""
+def compute_loss(loss: Loss) -> float:
+    """Compute the loss itself, its chunks added in double precision."""
     return sum(share * float(chunk()) for share, chunk in _shares(loss))
 
 
-def gradient(loss: Loss, parameters: Sequence[Tensor]) -> Tensor:
-    """The gradient of a loss, chunk by chunk; no ``.grad`` is read or written.
+def compute_gradient(loss: Loss, parameters: Sequence[Tensor]) -> Tensor:
+    """Compute the gradient of a loss, chunk by chunk; no ``.grad`` is read or written.
 
     Args:
         loss: The loss.
@@ -128,8 +136,8 @@ def gradient(loss: Loss, parameters: Sequence[Tensor]) -> Tensor:
     return _accumulated(loss, parameters, lambda chunk: _chunk_gradient(chunk, parameters), "gradient")
 
 
-def hvp(loss: Loss, parameters: Sequence[Tensor], vector: Tensor) -> Tensor:
-    """The product of a loss's Hessian and a vector, chunk by chunk, by differentiating ``g @ v`` (Pearlmutter).
+def compute_hvp(loss: Loss, parameters: Sequence[Tensor], vector: Tensor) -> Tensor:
+    """Compute the product of a loss's Hessian and a vector, chunk by chunk, by differentiating ``g @ v`` (Pearlmutter).
 
     Args:
         loss: The loss, twice differentiable.
@@ -148,13 +156,13 @@ def hvp(loss: Loss, parameters: Sequence[Tensor], vector: Tensor) -> Tensor:
     return _accumulated(loss, parameters, lambda chunk: _chunk_product(chunk, parameters, pieces), "product")
 
 
-def product_error(loss: Loss, parameters: Sequence[Tensor], seed: int = 0) -> float:
-    """How far a Hessian-vector product is from the central difference of gradients, as a share of the larger of both.
+def measure_product_error(loss: Loss, parameters: Sequence[Tensor], seed: int = 0) -> float:
+    """Measure the distance of a Hessian-vector product from the central difference of gradients, relative to both.
 
-    A backward pass that was written by hand, and not to be differentiated in its turn, gives a wrong product without
-    any error; the difference is right. The vector is random and equally long in each parameter, so that small layers
-    count like large ones. It is 0 where the gradient is, as in rows of padding, whose gradient is withheld whatever
-    they do. Of three steps the best counts: a long one meets kinks and higher derivatives, a short one rounding.
+    A backward pass that was written by hand, and cannot be differentiated itself, gives a wrong product without any
+    error; the difference is right. The vector is random and equally long in each parameter, so that small layers count
+    like large ones. It is 0 where the gradient is, as in rows of padding, whose gradient is always withheld. The best
+    of three steps counts: a long one meets kinks and higher derivatives, a short one rounding.
 
     Args:
         loss: The loss.
@@ -162,16 +170,16 @@ def product_error(loss: Loss, parameters: Sequence[Tensor], seed: int = 0) -> fl
         seed: Seed of the vector.
 
     Returns:
-        The share: rounding, some thousandths, if the product is right.
+        The distance as a share of the larger of both: rounding, some thousandths, if the product is right.
 
     Raises:
         ValueError: The loss depends on nothing that requires a gradient.
-        RuntimeError: The loss cannot be differentiated twice, and torch knows it.
+        RuntimeError: torch reports that the loss cannot be differentiated twice.
         FloatingPointError: A gradient or the product is not finite.
     """
-    slope = gradient(loss, parameters)
+    slope = compute_gradient(loss, parameters)
     vector = _even(slope, parameters, seed)
-    product = hvp(loss, parameters, vector).double()
+    product = compute_hvp(loss, parameters, vector).double()
     length = float(flatten([p.detach() for p in parameters]).double().norm()) or 1.0
     noise = 10 * torch.finfo(slope.dtype).eps * float(slope.double().norm())
     errors = []
@@ -184,7 +192,7 @@ def product_error(loss: Loss, parameters: Sequence[Tensor], seed: int = 0) -> fl
     return min(errors)
 
 
-def top_eigenvalues(
+def find_top_eigenvalues(
     loss: Loss,
     parameters: Sequence[Tensor],
     k: int,
@@ -195,68 +203,69 @@ def top_eigenvalues(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Eigen:
-    """The largest eigenvalues of the Hessian, by the implicitly restarted Lanczos method of ARPACK.
+    """Find the largest eigenvalues of the Hessian by the implicitly restarted Lanczos method of ARPACK.
 
-    An eigenvalue that occurs several times is found as often; see :func:`recbole_samrec.analysis.lanczos.outermost`.
+    An eigenvalue that occurs several times is found as often; see
+    :func:`recbole_samrec.analysis.lanczos.find_outermost`.
     Memory: ``3 * max(20, 2 * k + 1)`` vectors in double precision.
 
     Args:
         loss: The loss, twice differentiable.
         parameters: Parameters that require a gradient, n elements together.
-        k: How many eigenvalues, from 1 to n.
+        k: Number of eigenvalues, from 1 to n.
         smallest: The smallest ones, which are the most negative, instead of the largest.
         tolerance: Largest residual, relative to the largest absolute eigenvalue, of a value that counts as converged.
-        max_products: At most how many Hessian-vector products may be spent, but never less than what
-            :func:`recbole_samrec.analysis.lanczos.outermost` needs, 72 and k up to k = 9.
+        max_products: Largest number of Hessian-vector products, but never less than what
+            :func:`recbole_samrec.analysis.lanczos.find_outermost` needs, 72 and k up to k = 9.
         seed: Seed of the start vectors.
-        progress: Told of each product.
+        progress: Called after each product.
 
     Returns:
-        Values, vectors, residuals and which of them converged.
+        Values, vectors, residuals and the convergence of each.
 
     Raises:
-        ValueError: k is out of its range, or see :func:`hvp`.
+        ValueError: k is out of its range, or see :func:`compute_hvp`.
         FloatingPointError: A product is not finite.
     """
     hessian = _hessian(loss, parameters, max_products, progress)
-    return outermost(hessian, k, smallest, tolerance, max_products, seed)
+    return find_outermost(hessian, k, smallest, tolerance, max_products, seed)
 
 
-def trace(
+def estimate_trace(
     loss: Loss, parameters: Sequence[Tensor], probes: int = 30, seed: int = 0, progress: Progress | None = None
 ) -> Estimate:
-    """The trace of the Hessian by Hutchinson's estimator, the mean of ``z @ H @ z`` over vectors z of random signs.
+    """Estimate the trace of the Hessian as the mean of ``z @ H @ z`` over vectors z of random signs (Hutchinson).
 
     Args:
         loss: The loss, twice differentiable.
         parameters: Parameters that require a gradient.
-        probes: How many random vectors, each of one product.
+        probes: Number of random vectors, each of one product.
         seed: Their seed.
-        progress: Told of each product.
+        progress: Called after each product.
 
     Returns:
         The trace and its standard error, which is 0 for a diagonal Hessian.
 
     Raises:
-        ValueError: There is no probe, or see :func:`hvp`.
+        ValueError: There is no probe, or see :func:`compute_hvp`.
     """
     hessian, random = _hessian(loss, parameters, probes, progress), np.random.default_rng(seed)
     signs = (_signs(random, hessian.size) for _ in range(_at_least_one("probes", probes)))
-    return Estimate.of(np.array([z @ hessian(z) for z in signs]))
+    return Estimate.from_samples(np.array([z @ hessian(z) for z in signs]))
 
 
-def spectral_density(
+def estimate_density(
     loss: Loss,
     parameters: Sequence[Tensor],
     *,
     steps: int = 80,
     probes: int = 4,
     seed: int = 0,
-    grid: Sequence[float] | np.ndarray | None = None,
+    grid: Sequence[float] | Array | None = None,
     width: float | None = None,
     progress: Progress | None = None,
 ) -> Density:
-    """The density of the Hessian's eigenvalues by stochastic Lanczos quadrature (1901.10159, algorithm 1).
+    """Estimate the density of the Hessian's eigenvalues by stochastic Lanczos quadrature (1901.10159, algorithm 1).
 
     Each probe, a vector of random signs, gives by ``steps`` products the nodes and weights of a Gaussian quadrature of
     the density, which are exact if that many steps span an invariant subspace. Memory: ``steps`` vectors in double
@@ -265,55 +274,56 @@ def spectral_density(
     Args:
         loss: The loss, twice differentiable.
         parameters: Parameters that require a gradient.
-        steps: Steps of Lanczos a probe, at most as many as there are weights.
-        probes: How many random vectors.
+        steps: Lanczos steps of each probe; no more than the number of weights are taken.
+        probes: Number of random vectors.
         seed: Their seed.
         grid: Values at which the density is wanted, otherwise 1001 that span the nodes.
         width: Standard deviation of the normal distribution that smooths, otherwise a hundredth of the nodes' span.
-        progress: Told of each product.
+        progress: Called after each product.
 
     Returns:
-        Nodes, weights, density and how much of it is negative.
+        Nodes, weights, density and its negative part.
 
     Raises:
-        ValueError: There is no probe or no step, or see :func:`hvp`.
+        ValueError: There is no probe or no step, or see :func:`compute_hvp`.
     """
     steps, probes = _at_least_one("steps", steps), _at_least_one("probes", probes)
     hessian, random = _hessian(loss, parameters, steps * probes, progress), np.random.default_rng(seed)
     steps = min(steps, hessian.size)
     starts = (_signs(random, hessian.size) for _ in range(probes))
-    matrices = [lanczos(hessian, start, steps, hessian.precision)[1] for start in starts]
-    nodes, weights = quadrature(matrices, steps)
+    matrices = [run_lanczos(hessian, start, steps, hessian.precision)[1] for start in starts]
+    nodes, weights = compute_quadrature(matrices, steps)
     low, high = nodes[weights > 0].min(), nodes[weights > 0].max()
     if width is None:
         width = max(high - low, max(abs(low), abs(high)) / 100) / 100 or 0.01
     grid = np.linspace(low - 5 * width, high + 5 * width, 1001) if grid is None else np.asarray(grid, dtype=float)
-    density = smoothed(nodes, weights, grid, width)
-    return Density(nodes, weights, grid, density, float(width), negative(matrices), hessian.products)
+    density = smooth_density(nodes, weights, grid, width)
+    return Density(nodes, weights, grid, density, float(width), measure_negative(matrices), hessian.products)
 
 
 def _hessian(loss: Loss, parameters: Sequence[Tensor], total: int, progress: Progress | None) -> SymmetricMatrix:
-    """The Hessian as what :mod:`recbole_samrec.analysis.lanczos` works on."""
+    """Wrap the Hessian as a matrix that :mod:`recbole_samrec.analysis.lanczos` works on."""
     size = sum(p.numel() for p in parameters)
     if not size:
         raise ValueError("there are no parameters to differentiate by")
     precision = torch.finfo(functools.reduce(torch.promote_types, [p.dtype for p in parameters])).eps
 
-    def product(vector: np.ndarray) -> np.ndarray:
-        return hvp(loss, parameters, torch.from_numpy(np.ascontiguousarray(vector))).double().cpu().numpy()
+    def product(vector: Array) -> Array:
+        image = compute_hvp(loss, parameters, torch.from_numpy(np.ascontiguousarray(vector))).double().cpu()
+        return cast(Array, image.numpy())
 
     return SymmetricMatrix(product, size, precision, total, progress)
 
 
 def _shares(loss: Loss) -> Iterator[tuple[float, Callable[[], Tensor]]]:
-    """The chunks of a loss and their shares; a plain function is one chunk."""
+    """Iterate over the chunks of a loss and their shares; a plain function is one chunk."""
     return iter(loss) if isinstance(loss, ChunkedLoss) else iter([(1.0, loss)])
 
 
 def _accumulated(
     loss: Loss, parameters: Sequence[Tensor], part: Callable[[Callable[[], Tensor]], Tensor], name: str
 ) -> Tensor:
-    """The weighted sum over chunks of a vector, added in double precision."""
+    """Compute the weighted sum over chunks of a vector, added in double precision."""
     if not parameters:
         raise ValueError("there are no parameters to differentiate by")
     total: Tensor | None = None
@@ -321,8 +331,7 @@ def _accumulated(
         vector = part(chunk)
         kind, vector = vector.dtype, vector.double() * share
         total = vector if total is None else total.add_(vector)
-    if total is None:
-        raise ValueError("the loss has no chunks")
+    assert total is not None  # a ChunkedLoss has at least one chunk
     if not total.isfinite().all():
         raise FloatingPointError(f"the {name} is not finite; the weights or the loss hold an inf or a nan")
     return total.to(kind)
@@ -351,27 +360,27 @@ def _gradients(chunk: Callable[[], Tensor], parameters: Sequence[Tensor], twice:
 
 
 def _flat(pieces: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> Tensor:
-    """One vector of pieces, where a piece that is None stands for zeros."""
+    """Join pieces to one vector; None stands for zeros."""
     pairs = zip(pieces, parameters, strict=True)
     return flatten([torch.zeros_like(p) if piece is None else piece for piece, p in pairs]).detach()
 
 
 def _even(slope: Tensor, parameters: Sequence[Tensor], seed: int) -> Tensor:
-    """A random vector in double precision, equally long in each parameter; 0 where the gradient is."""
+    """Draw a vector in double precision, equally long in each parameter; 0 where the gradient is."""
     generator = torch.Generator().manual_seed(seed)
     random = torch.randn(len(slope), generator=generator, dtype=torch.float64).to(slope.device) * (slope != 0)
-    pieces = random.split([p.numel() for p in parameters])
+    pieces = torch.split(random, [p.numel() for p in parameters])
     return torch.cat([piece / (float(piece.norm()) or 1.0) for piece in pieces]) / math.sqrt(len(pieces))
 
 
 def _gradient_at(loss: Loss, parameters: Sequence[Tensor], step: Tensor) -> Tensor:
-    """The gradient after a step, in double precision; the weights are back when it returns."""
+    """Compute the gradient after a step, in double precision; the weights are back when it returns."""
     with displace(parameters, unflatten(step, parameters)):
-        return gradient(loss, parameters).double()
+        return compute_gradient(loss, parameters).double()
 
 
-def _signs(random: np.random.Generator, size: int) -> np.ndarray:
-    """A vector of independent random signs."""
+def _signs(random: np.random.Generator, size: int) -> Array:
+    """Draw a vector of independent random signs."""
     return random.integers(0, 2, size) * 2.0 - 1.0
 
 

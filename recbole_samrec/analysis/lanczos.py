@@ -1,6 +1,6 @@
-"""Eigenvalues of a large symmetric matrix that is known only by its products with vectors.
+"""Eigenvalues of a large symmetric matrix of which only products with vectors are available.
 
-Plain linear algebra in double precision: Lanczos's method with full re-orthogonalisation (Golub and Van Loan, "Matrix
+Plain linear algebra in double precision: the Lanczos method with full re-orthogonalization (Golub and Van Loan, "Matrix
 Computations", 4th edition, section 10.3), and the search for the outermost eigenvalues with ARPACK.
 """
 
@@ -9,13 +9,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
+Array = np.ndarray[Any, Any]
+
 Progress = Callable[[int, int], None]
-"""Told after each product how many are done and how many there may be at most."""
+"""Called after each product with the number of products done and the largest number there may be."""
 
 _PROBE = 10  # products that find the size of the spectrum, to which residuals are compared
 _TAKES_RNG = "rng" in inspect.signature(eigsh).parameters  # since SciPy 1.17; before, restarts are drawn with one seed
@@ -29,50 +32,49 @@ class Eigen:
         values: Eigenvalues ``[k]``, the outermost first.
         vectors: Their unit vectors ``[k, n]``.
         residuals: ``|H v - value * v| / scale`` of each ``[k]``.
-        converged: Whether the residual is within the tolerance ``[k]``. What did not converge is a rough estimate,
-            on the inner side of its eigenvalue, and not a figure to report.
+        converged: True where the residual is within the tolerance ``[k]``. A value that did not converge is a rough
+            estimate on the inner side of its eigenvalue, and not a figure to report.
         scale: The largest absolute eigenvalue seen, near that of the matrix and not above it.
-        products: Products that were computed.
+        products: Number of products computed.
     """
 
-    values: np.ndarray
-    vectors: np.ndarray
-    residuals: np.ndarray
-    converged: np.ndarray
+    values: Array
+    vectors: Array
+    residuals: Array
+    converged: Array
     scale: float
     products: int
 
     @property
-    def errors(self) -> np.ndarray:
+    def errors(self) -> Array:
         """``|H v - value * v|`` of each ``[k]``: an eigenvalue of the matrix is no further from the value than that."""
         return self.residuals * self.scale
 
 
 @dataclass(frozen=True)
 class Tridiagonal:
-    """Lanczos's matrix of one start vector.
+    """The tridiagonal matrix of one start vector.
 
     Attributes:
         diagonal: Its diagonal ``[m]``.
-        beside: What is beside the diagonal ``[m - 1]``.
-        left: What would be beside it next; 0 where the vectors span an invariant subspace, so that nothing is left.
+        beside: The entries beside the diagonal ``[m - 1]``.
+        left: The entry that would be next beside it; 0 where the vectors span an invariant subspace.
     """
 
-    diagonal: np.ndarray
-    beside: np.ndarray
+    diagonal: Array
+    beside: Array
     left: float
 
-    def eigenvectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Its eigenvalues ``[m]``, ascending, and its eigenvectors in the columns ``[m, m]``."""
-        values, vectors = eigh_tridiagonal(self.diagonal, self.beside)
-        return values, vectors
+    def eigenvectors(self) -> tuple[Array, Array]:
+        """Compute the eigenvalues ``[m]``, ascending, and the eigenvectors in the columns ``[m, m]``."""
+        return cast(tuple[Array, Array], eigh_tridiagonal(self.diagonal, self.beside))
 
-    def residuals(self) -> np.ndarray:
-        """How far at most an eigenvalue of the large matrix is from each of its own ``[m]``."""
-        return np.asarray(self.left * np.abs(self.eigenvectors()[1][-1]))
+    def residuals(self) -> Array:
+        """Compute the largest distance of an eigenvalue of the large matrix from each of its own ``[m]``."""
+        return cast(Array, self.left * np.abs(self.eigenvectors()[1][-1]))
 
-    def shortened(self, steps: int) -> Tridiagonal:
-        """That of the first steps; the whole one where nothing is left, as it is then exact."""
+    def shorten(self, steps: int) -> Tridiagonal:
+        """Return the matrix of the first steps; the whole one where nothing is left, as it is then exact."""
         if self.left == 0 or steps >= len(self.diagonal):
             return self
         return Tridiagonal(self.diagonal[:steps], self.beside[: steps - 1], float(self.beside[steps - 1]))
@@ -82,16 +84,16 @@ class SymmetricMatrix:
     """A symmetric matrix as a function from a vector ``[n]`` to its product; counts the products.
 
     Args:
-        product: The product with a double precision vector.
+        product: Computes the product with a double precision vector.
         size: The number of rows, n.
         precision: Relative accuracy of a product.
-        total: How many products there may be.
-        progress: Told of each product.
+        total: Expected largest number of products.
+        progress: Called after each product.
     """
 
     def __init__(
         self,
-        product: Callable[[np.ndarray], np.ndarray],
+        product: Callable[[Array], Array],
         size: int,
         precision: float,
         total: int,
@@ -100,8 +102,8 @@ class SymmetricMatrix:
         self._product, self._total, self._progress = product, total, progress
         self.size, self.precision, self.products = size, precision, 0
 
-    def __call__(self, vector: np.ndarray) -> np.ndarray:
-        """The product with a vector."""
+    def __call__(self, vector: Array) -> Array:
+        """Compute the product with a vector."""
         product = self._product(vector)
         self.products += 1
         if self._progress is not None:
@@ -109,25 +111,27 @@ class SymmetricMatrix:
         return product
 
 
-def outermost(matrix: SymmetricMatrix, k: int, smallest: bool, tolerance: float, max_products: int, seed: int) -> Eigen:
-    """The k largest or smallest eigenvalues of a symmetric matrix.
+def find_outermost(
+    matrix: SymmetricMatrix, k: int, smallest: bool, tolerance: float, max_products: int, seed: int
+) -> Eigen:
+    """Find the k largest or smallest eigenvalues of a symmetric matrix.
 
-    Lanczos from one start vector may find an eigenvalue that occurs several times only once. What ARPACK found is
-    therefore taken out of the matrix, and what is left is searched from another start until nothing larger comes up.
-    A matrix of at most ``max(20, 2 * k + 1)`` rows is built and solved densely. Memory: as many vectors as that
-    number, three times.
+    Lanczos from one start vector may find an eigenvalue that occurs several times only once. The eigenvalues that
+    ARPACK found are therefore removed from the matrix, and the rest is searched from another start until no larger one
+    is found. A matrix of at most ``max(20, 2 * k + 1)`` rows is built and solved densely. Memory: three times as many
+    vectors as that number.
 
     Args:
         matrix: The matrix.
-        k: How many eigenvalues, from 1 to n.
+        k: Number of eigenvalues, from 1 to n.
         smallest: The smallest ones instead of the largest.
         tolerance: Largest residual, relative to the largest absolute eigenvalue, of a value that counts as converged.
-        max_products: At most how many products may be spent, but never less than n where the matrix is built, and
-            otherwise enough for one restart: 72 and k up to k = 9.
+        max_products: Largest number of products, but never less than n where the matrix is built, and otherwise enough
+            for one restart: 72 and k up to k = 9.
         seed: Seed of the start vectors.
 
     Returns:
-        Values, vectors, residuals and which of them converged.
+        Values, vectors, residuals and the convergence of each.
 
     Raises:
         ValueError: k is out of its range.
@@ -142,15 +146,15 @@ def outermost(matrix: SymmetricMatrix, k: int, smallest: bool, tolerance: float,
     return search.result()
 
 
-def lanczos(
-    product: Callable[[np.ndarray], np.ndarray], start: np.ndarray, steps: int, precision: float
-) -> tuple[np.ndarray, Tridiagonal]:
-    """Lanczos's tridiagonal matrix of a symmetric matrix, with full re-orthogonalisation.
+def run_lanczos(
+    product: Callable[[Array], Array], start: Array, steps: int, precision: float
+) -> tuple[Array, Tridiagonal]:
+    """Compute the tridiagonal matrix of a symmetric matrix, with full re-orthogonalization.
 
     Args:
-        product: The product of the matrix and a vector ``[n]``.
+        product: Computes the product of the matrix and a vector ``[n]``.
         start: The first vector.
-        steps: At most how many products; fewer are made if their vectors span an invariant subspace.
+        steps: Largest number of products; fewer are computed if their vectors span an invariant subspace.
         precision: Relative accuracy of a product.
 
     Returns:
@@ -162,7 +166,7 @@ def lanczos(
         image = product(basis[step])
         diagonal[step] = basis[step] @ image
         known = basis[: step + 1]
-        for _ in range(2):  # once leaves what rounding has spared
+        for _ in range(2):  # one pass leaves errors of rounding
             image = image - (known @ image) @ known
         beside[step] = np.linalg.norm(image)
         largest = max(np.abs(diagonal[: step + 1]).max(), beside[:step].max(initial=0))
@@ -178,10 +182,10 @@ class _Search:
 
     Args:
         matrix: The matrix H.
-        k: How many.
+        k: Number of eigenvalues.
         sign: 1, or -1 for the smallest ones.
         tolerance: Largest relative residual.
-        max_products: How many products may be spent.
+        max_products: Largest number of products.
         random: Draws start vectors.
     """
 
@@ -196,7 +200,7 @@ class _Search:
     ) -> None:
         self._matrix, self._k, self._sign, self._tolerance = matrix, k, sign, tolerance
         self._max_products, self._random = max(max_products, _PROBE + _cycle(k) + k), random
-        self._scale = 0.0
+        self._scale: float = 0.0
         self._values, self._vectors = np.empty(0), np.empty((0, matrix.size))
 
     def run(self) -> None:
@@ -214,49 +218,49 @@ class _Search:
                 return self._add(left, vectors)
 
     def result(self) -> Eigen:
-        """The k largest with their residuals, each of one more product."""
+        """Return the k largest with their residuals, each of one more product."""
         vectors = self._vectors[np.argsort(-self._values)[: self._k]]
         products = np.stack([self._matrix(v) for v in vectors])
         return _eigen(vectors, products, self._sign, self._scale, self._tolerance, self._matrix.products)
 
     def _complete(self, left: float) -> bool:
-        """Whether there are k eigenvalues and none is smaller than what is left."""
+        """Report whether there are k eigenvalues and none is smaller than the largest one left."""
         if len(self._values) < self._k:
             return False
         return bool(left <= np.sort(self._values)[-self._k] + self._tolerance * self._scale)
 
     def _room(self) -> int:
-        """Products that may be spent before those that :meth:`result` takes."""
+        """Return the number of products left before those that :meth:`result` takes."""
         return self._max_products - self._matrix.products - self._k
 
-    def _add(self, values: np.ndarray, vectors: np.ndarray) -> None:
+    def _add(self, values: Array, vectors: Array) -> None:
         self._values = np.concatenate([self._values, values])
         self._vectors = np.concatenate([self._vectors, vectors])
 
-    def _outside(self, vector: np.ndarray) -> np.ndarray:
-        """The part of a vector that is orthogonal to the eigenvectors that were found."""
-        return np.asarray(vector - (self._vectors @ vector) @ self._vectors)
+    def _outside(self, vector: Array) -> Array:
+        """Compute the part of a vector that is orthogonal to the eigenvectors found."""
+        return vector - (self._vectors @ vector) @ self._vectors
 
-    def _rest(self, vector: np.ndarray) -> np.ndarray:
-        """The product with ``sign * H`` after what was found has been taken out."""
+    def _rest(self, vector: Array) -> Array:
+        """Compute the product with ``sign * H`` from which the eigenvectors found are removed."""
         return self._outside(self._sign * self._matrix(self._outside(vector)))
 
-    def _ritz(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Estimates of eigenvalues of what is left, ascending, from a new start; none is above the largest."""
+    def _ritz(self, steps: int) -> tuple[Array, Array]:
+        """Estimate eigenvalues of the rest, ascending, from a new start; none is above the largest."""
         start = self._outside(self._random.standard_normal(self._matrix.size))
-        basis, tridiagonal = lanczos(self._rest, start, steps, self._matrix.precision)
+        basis, tridiagonal = run_lanczos(self._rest, start, steps, self._matrix.precision)
         values, weights = tridiagonal.eigenvectors()
         return values, weights.T @ basis
 
-    def _arpack(self, k: int, subspace: int) -> tuple[np.ndarray, np.ndarray]:
-        """The largest eigenvalues of what is left that converge."""
-        # ARPACK compares a residual with its own eigenvalue, which never ends for one that is zero but for rounding.
-        # Shifted by the spectrum's size, the eigenvalues lie between 0 and twice that size, and so does the yardstick.
+    def _arpack(self, k: int, subspace: int) -> tuple[Array, Array]:
+        """Compute the largest eigenvalues of the rest that converge."""
+        # ARPACK compares a residual with its own eigenvalue, and never ends for one that is zero up to rounding.
+        # Shifted by the spectrum's size, the eigenvalues lie between 0 and twice that size.
         shift = self._scale or 1.0
 
-        def shifted(vector: np.ndarray) -> np.ndarray:
+        def shifted(vector: Array) -> Array:
             inside = self._outside(vector)
-            return np.asarray(self._rest(vector) + shift * inside - shift * (vector - inside))
+            return self._rest(vector) + shift * inside - shift * (vector - inside)
 
         size = self._matrix.size
         restarts = 1 + (self._room() - _cycle(self._k)) // (subspace - k)
@@ -278,12 +282,12 @@ class _Search:
 
 
 def _subspace(k: int) -> int:
-    """Vectors between ARPACK's restarts."""
+    """Return the number of vectors between ARPACK's restarts."""
     return max(20, 2 * k + 1)
 
 
 def _cycle(k: int) -> int:
-    """Products for ARPACK's first vectors, one restart, and the search of what is left."""
+    """Return the number of products for ARPACK's first vectors, one restart, and the search of the rest."""
     return 3 * _subspace(k) + 2
 
 
@@ -294,8 +298,8 @@ def _dense(matrix: SymmetricMatrix, k: int, sign: float, tolerance: float) -> Ei
     return _eigen(vectors, vectors @ rows, sign, np.abs(values).max(), tolerance, matrix.products)
 
 
-def _eigen(vectors: np.ndarray, products: np.ndarray, sign: float, scale: float, tolerance: float, spent: int) -> Eigen:
-    """Eigenvalues as the Rayleigh quotients of vectors ``[k, n]`` with their products ``[k, n]``."""
+def _eigen(vectors: Array, products: Array, sign: float, scale: float, tolerance: float, spent: int) -> Eigen:
+    """Compute eigenvalues as the Rayleigh quotients of vectors ``[k, n]`` with their products ``[k, n]``."""
     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     values = (vectors * products).sum(axis=1)
     order = np.argsort(-sign * values)

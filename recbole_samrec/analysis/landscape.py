@@ -2,19 +2,19 @@
 
 One random direction, the loss along it, and the loss over a plane::
 
-    first, second = (random_direction(parameters, seed) for seed in (1, 2))
-    along = line(loss, parameters, first, positions(reach=1, count=51))
-    over = surface(loss, parameters, (first, second), positions(1, 51), positions(1, 51))
+    first, second = (draw_direction(parameters, seed) for seed in (1, 2))
+    along = compute_line(loss, parameters, first, make_positions(reach=1, count=51))
+    over = compute_surface(loss, parameters, (first, second), make_positions(1, 51), make_positions(1, 51))
 
-A *loss* gives the loss of the weights as they are, of the same sample and without dropout at every call: a callable
+A *loss* computes the loss of the present weights, on the same sample and without dropout at every call: a callable
 without arguments, or a :class:`recbole_samrec.analysis.hessian.ChunkedLoss`. *Parameters* are tensors by name, as
-:func:`recbole_samrec.optim.perturbation.select_parameters` gives them. A *direction* is one tensor for each
-parameter, in their order: random, an eigenvector, anything. Weights are written in place and come back bit for bit,
-also after an exception or Ctrl-C. At position 0 nothing is added, so the loss there is exactly that of the weights.
-No graph of gradients is kept.
+:func:`recbole_samrec.optim.perturbation.select_parameters` returns them. A *direction* is one tensor for each
+parameter, in their order, such as a random one or an eigenvector. Weights are written in place and come back bit for
+bit, also after an exception or Ctrl-C. At position 0 nothing is added, so the loss there is exactly that of the
+weights. No graph of gradients is kept.
 
-What a picture shows is a slice of very many dimensions: a minimum that looks flat in two random directions may be sharp
-in others. Filter normalisation makes two models' slices comparable where only the scale of their rows differs.
+A picture shows a slice of very many dimensions: a minimum that looks flat in two random directions may be sharp in
+others. Filter normalization makes two models' slices comparable where only the scale of their rows differs.
 
 Source: Li et al., Visualizing the Loss Landscape of Neural Nets, arXiv 1712.09913.
 """
@@ -30,16 +30,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_samrec.analysis.hessian import Loss, loss_value
+from recbole_samrec.analysis.hessian import Loss, compute_loss
+from recbole_samrec.analysis.lanczos import Array
 
 Parameters = Mapping[str, Tensor]
 Direction = Sequence[Tensor]
-Save = Callable[[np.ndarray], object]
+Save = Callable[[Array], object]
 Progress = Callable[[int, int], object]
 
 
-def positions(reach: float, count: int) -> np.ndarray:
-    """Evenly spaced positions from ``-reach`` to ``reach``, symmetric bit for bit and with an exact 0 in the middle.
+def make_positions(reach: float, count: int) -> Array:
+    """Make evenly spaced positions from ``-reach`` to ``reach``, symmetric bit for bit, with an exact 0 in the middle.
 
     Args:
         reach: The outermost position, above 0.
@@ -49,7 +50,7 @@ def positions(reach: float, count: int) -> np.ndarray:
         Shape ``[count]``, ascending.
 
     Raises:
-        ValueError: One of the two is not as said.
+        ValueError: The reach is not above 0, or the count is even or too small.
     """
     if not reach > 0 or count < 3 or count % 2 == 0:
         raise ValueError(f"positions need a reach above 0 and an odd count of at least 3, not {reach} and {count}")
@@ -57,39 +58,39 @@ def positions(reach: float, count: int) -> np.ndarray:
     return np.concatenate([-right[:0:-1], right])
 
 
-def random_direction(
+def draw_direction(
     parameters: Parameters,
     seed: int,
     *,
-    normalise: str = "filter",
+    normalize: str = "filter",
     vectors: str = "ignore",
     orthogonal_to: Direction | None = None,
 ) -> list[Tensor]:
     """Draw a Gaussian direction that is as long as the weights, filter by filter.
 
-    A filter is what belongs to one output: a row of a matrix, the embedding of one item. With ``d`` drawn from the
+    A filter holds the weights of one output: a row of a matrix, the embedding of one item. With ``d`` drawn from the
     standard normal distribution, the direction is ``d / |d| * |w|`` for each filter ``w`` (1712.09913, section 4). A
     filter of zeros, such as the embedding of a padding item, does not move.
 
     Two directions of different seeds are independent, which in many dimensions makes them nearly orthogonal.
-    ``orthogonal_to`` makes them so up to rounding; what it takes away changes the norms of the filters as little.
+    ``orthogonal_to`` makes them exactly so up to rounding, and changes the norms of the filters as little.
 
     Args:
         parameters: The weights, by name.
-        seed: Of the draws, which are made on the CPU and so are the same on every device.
-        normalise: ``filter``, or ``layer`` for the norm of each whole parameter.
-        vectors: ``ignore`` leaves biases and the weights of normalisation layers where they are, as the paper does;
-            ``scale`` takes each as one filter.
-        orthogonal_to: Another direction, whose part is taken out of this one.
+        seed: Seed of the draws, which are made on the CPU and are therefore the same on every device.
+        normalize: ``filter``, or ``layer`` for the norm of each whole parameter.
+        vectors: ``ignore`` does not move biases and the weights of normalization layers, as in the paper; ``scale``
+            treats each as one filter.
+        orthogonal_to: Another direction; the projection on it is subtracted.
 
     Returns:
         One tensor for each parameter, of its shape, type and device.
 
     Raises:
-        ValueError: An option is none of these, or the other direction does not fit.
+        ValueError: An option has another value, or the other direction does not fit.
     """
-    if normalise not in ("filter", "layer") or vectors not in ("ignore", "scale"):
-        raise ValueError(f"normalise is filter or layer and vectors ignore or scale, not {normalise} and {vectors}")
+    if normalize not in ("filter", "layer") or vectors not in ("ignore", "scale"):
+        raise ValueError(f"normalize is filter or layer and vectors ignore or scale, not {normalize} and {vectors}")
     generator = torch.Generator().manual_seed(seed)
     drawn = []
     for weight in parameters.values():
@@ -97,31 +98,31 @@ def random_direction(
         if weight.dim() < 2 and vectors == "ignore":
             drawn.append(torch.zeros_like(weight))
         else:
-            whole = weight.dim() < 2 or normalise == "layer"
-            drawn.append(_as_long_as(weight.detach(), noise, whole).to(weight.dtype))
-    return drawn if orthogonal_to is None else _without(drawn, _fitting(parameters, orthogonal_to))
+            whole = weight.dim() < 2 or normalize == "layer"
+            drawn.append(_scale_to_norm(weight.detach(), noise, whole).to(weight.dtype))
+    return drawn if orthogonal_to is None else _project_out(drawn, _fit_tensors(parameters, orthogonal_to))
 
 
-def line(
+def compute_line(
     loss: Loss,
     parameters: Parameters,
     direction: Direction,
-    steps: Sequence[float] | np.ndarray,
+    steps: Sequence[float] | Array,
     *,
-    done: np.ndarray | None = None,
+    done: Array | None = None,
     save: Save | None = None,
     progress: Progress | None = None,
-) -> np.ndarray:
-    """The loss at ``weights + step * direction`` for each step.
+) -> Array:
+    """Compute the loss at ``weights + step * direction`` for each step.
 
     Args:
-        loss: Gives the loss of the weights as they are.
+        loss: Computes the loss of the present weights.
         parameters: The weights, by name.
         direction: One tensor for each of them.
         steps: Positions on the line ``[S]``; 0 is the weights.
-        done: What an earlier call has saved, with NaN where nothing is computed yet.
-        save: Is given the array after each step and when something fails.
-        progress: Is told how many of all points are done.
+        done: The array that an earlier call saved, with NaN where nothing is computed yet.
+        save: Called with the array after each step and on an error.
+        progress: Called with the number of points done and of all points.
 
     Returns:
         Losses ``[S]`` in double precision; inf where the loss is not a number.
@@ -129,33 +130,33 @@ def line(
     Raises:
         ValueError: The direction does not fit the parameters, or ``done`` the steps.
     """
-    return _along(loss, parameters, [(direction, steps)], done, save, progress)
+    return _compute_grid(loss, parameters, [(direction, steps)], done, save, progress)
 
 
-def surface(
+def compute_surface(
     loss: Loss,
     parameters: Parameters,
     directions: Sequence[Direction],
-    xs: Sequence[float] | np.ndarray,
-    ys: Sequence[float] | np.ndarray,
+    xs: Sequence[float] | Array,
+    ys: Sequence[float] | Array,
     *,
-    done: np.ndarray | None = None,
+    done: Array | None = None,
     save: Save | None = None,
     progress: Progress | None = None,
-) -> np.ndarray:
-    """The loss at ``weights + x * directions[0] + y * directions[1]`` for each x and y, row by row.
+) -> Array:
+    """Compute the loss at ``weights + x * directions[0] + y * directions[1]`` for each x and y, row by row.
 
-    A grid that was interrupted goes on where it stopped: give what ``save`` was given last as ``done``.
+    To resume an interrupted grid, pass the array that ``save`` received last as ``done``.
 
     Args:
-        loss: Gives the loss of the weights as they are.
+        loss: Computes the loss of the present weights.
         parameters: The weights, by name.
         directions: Two directions.
         xs: Positions along the first ``[X]``.
         ys: Positions along the second ``[Y]``.
-        done: What an earlier call has saved, with NaN where nothing is computed yet.
-        save: Is given the array after each row and when something fails within one.
-        progress: Is told how many of all points are done.
+        done: The array that an earlier call saved, with NaN where nothing is computed yet.
+        save: Called with the array after each row and on an error within a row.
+        progress: Called with the number of points done and of all points.
 
     Returns:
         Losses ``[Y, X]`` in double precision; inf where the loss is not a number.
@@ -164,34 +165,33 @@ def surface(
         ValueError: A direction does not fit the parameters, or ``done`` the positions.
     """
     first, second = directions
-    return _along(loss, parameters, [(second, ys), (first, xs)], done, save, progress)
+    return _compute_grid(loss, parameters, [(second, ys), (first, xs)], done, save, progress)
 
 
-def between(
+def interpolate_loss(
     loss: Loss,
     parameters: Parameters,
     first: Parameters,
     second: Parameters,
-    where: Sequence[float] | np.ndarray,
+    where: Sequence[float] | Array,
     *,
-    done: np.ndarray | None = None,
+    done: Array | None = None,
     save: Save | None = None,
     progress: Progress | None = None,
-) -> np.ndarray:
-    """The loss on the straight line between two sets of weights.
+) -> Array:
+    """Compute the loss on the straight line between two sets of weights.
 
-    Only the parameters are moved: what else differs between the two, such as the statistics of batch normalisation,
-    stays as the model has it.
+    Only the parameters are moved; other state, such as the statistics of batch normalization, stays the model's.
 
     Args:
-        loss: Gives the loss of the weights as they are.
-        parameters: Where the weights are written to, by name; their own values do not matter.
-        first: Weights by name, at position 0; those of other names are left aside.
+        loss: Computes the loss of the present weights.
+        parameters: The parameters that the weights are written to, by name; their own values do not matter.
+        first: Weights by name, at position 0; other names are ignored.
         second: Weights by name, at position 1.
         where: Positions on the line ``[S]``; those outside 0 to 1 lie beyond the two.
-        done: What an earlier call has saved, with NaN where nothing is computed yet.
-        save: Is given the array after each position and when something fails.
-        progress: Is told how many of all points are done.
+        done: The array that an earlier call saved, with NaN where nothing is computed yet.
+        save: Called with the array after each position and on an error.
+        progress: Called with the number of points done and of all points.
 
     Returns:
         Losses ``[S]`` in double precision, at 0 and 1 exactly those of the two sets; inf where the loss is not a
@@ -201,32 +201,32 @@ def between(
         ValueError: A set lacks a parameter or has it in another shape, or ``done`` does not fit the positions.
     """
     where = np.asarray(where, dtype=np.float64)
-    starts, ends = (_fitting(parameters, _of_names(parameters, weights)) for weights in (first, second))
+    starts, ends = (_fit_tensors(parameters, _pick_by_name(parameters, weights)) for weights in (first, second))
 
     def place(index: tuple[int, ...]) -> None:
         # lerp counts from the nearer end, so that it arrives at both exactly
         for weight, start, end in zip(parameters.values(), starts, ends, strict=True):
             weight.copy_(torch.lerp(start, end, float(where[index])))
 
-    values = _started(where.shape, done)
-    with _restored(parameters):
+    values = _start_values(where.shape, done)
+    with _restore_after(parameters):
         _fill(values, loss, place, save, progress)
     return values
 
 
-def _along(
+def _compute_grid(
     loss: Loss,
     parameters: Parameters,
-    axes: Sequence[tuple[Direction, Sequence[float] | np.ndarray]],
-    done: np.ndarray | None,
+    axes: Sequence[tuple[Direction, Sequence[float] | Array]],
+    done: Array | None,
     save: Save | None,
     progress: Progress | None,
-) -> np.ndarray:
-    """The loss over the grid that some directions and positions on them span, an axis of the array for each."""
-    directions = [_fitting(parameters, direction) for direction, _ in axes]
+) -> Array:
+    """Compute the loss over the grid of positions along some directions, one axis of the array for each."""
+    directions = [_fit_tensors(parameters, direction) for direction, _ in axes]
     steps = [np.asarray(steps, dtype=np.float64) for _, steps in axes]
-    values = _started(tuple(len(s) for s in steps), done)
-    with _restored(parameters) as weights:
+    values = _start_values(tuple(len(s) for s in steps), done)
+    with _restore_after(parameters) as weights:
 
         def place(index: tuple[int, ...]) -> None:
             for parameter, weight in zip(parameters.values(), weights, strict=True):
@@ -242,21 +242,21 @@ def _along(
 
 @torch.no_grad()
 def _fill(
-    values: np.ndarray,
+    values: Array,
     loss: Loss,
     place: Callable[[tuple[int, ...]], None],
     save: Save | None,
     progress: Progress | None,
 ) -> None:
-    """Compute each value that is NaN; keep what there is after each row, and when a row is cut short."""
+    """Compute each value that is NaN; save the values after each row, and when a row is interrupted."""
     missing = [tuple(map(int, index)) for index in np.argwhere(np.isnan(values))]
     done = values.size - len(missing)
     for _, row in itertools.groupby(missing, key=lambda index: index[0]):
         try:
             for index in row:
                 place(index)
-                value = loss_value(loss)
-                values[index] = math.inf if math.isnan(value) else value  # NaN is what is not computed
+                value = compute_loss(loss)
+                values[index] = math.inf if math.isnan(value) else value  # NaN marks what is not computed
                 done += 1
                 if progress:
                     progress(done, values.size)
@@ -265,7 +265,7 @@ def _fill(
                 save(values)
 
 
-def _started(shape: tuple[int, ...], done: np.ndarray | None) -> np.ndarray:
+def _start_values(shape: tuple[int, ...], done: Array | None) -> Array:
     if done is None:
         return np.full(shape, np.nan)
     if np.shape(done) != shape:
@@ -274,8 +274,8 @@ def _started(shape: tuple[int, ...], done: np.ndarray | None) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def _restored(parameters: Parameters) -> Iterator[list[Tensor]]:
-    """Give copies of the weights, and put them back at the end, whatever happens."""
+def _restore_after(parameters: Parameters) -> Iterator[list[Tensor]]:
+    """Yield copies of the weights, and put them back at the end, also after an error."""
     weights = [parameter.detach().clone() for parameter in parameters.values()]
     try:
         yield weights
@@ -285,15 +285,15 @@ def _restored(parameters: Parameters) -> Iterator[list[Tensor]]:
                 parameter.copy_(weight)
 
 
-def _of_names(parameters: Parameters, weights: Parameters) -> list[Tensor]:
+def _pick_by_name(parameters: Parameters, weights: Parameters) -> list[Tensor]:
     for name in parameters:
         if name not in weights:
             raise ValueError(f"one of the two sets of weights lacks {name}")
     return [weights[name] for name in parameters]
 
 
-def _fitting(parameters: Parameters, tensors: Direction) -> list[Tensor]:
-    """Tensors of the parameters' types and devices, and never in the memory of the parameters, which is written to."""
+def _fit_tensors(parameters: Parameters, tensors: Direction) -> list[Tensor]:
+    """Convert tensors to the parameters' types and devices, outside the parameters' memory, which is written to."""
     if len(tensors) != len(parameters):
         raise ValueError(f"{len(parameters)} parameters need as many tensors, not {len(tensors)}")
     fitting = []
@@ -309,8 +309,8 @@ def _at_least_single(tensor: Tensor) -> torch.dtype:
     return torch.promote_types(tensor.dtype, torch.float32)
 
 
-def _as_long_as(weight: Tensor, noise: Tensor, whole: bool) -> Tensor:
-    """Noise scaled to the norm of the weight, as a whole or for each entry of its first dimension."""
+def _scale_to_norm(weight: Tensor, noise: Tensor, whole: bool) -> Tensor:
+    """Scale noise to the norm of the weight, as a whole or for each entry of its first dimension."""
     shape = (1, -1) if whole else (len(weight), -1)
     rows, wanted = noise.reshape(shape), weight.to(noise.dtype).reshape(shape)
     drawn = rows.norm(dim=1, keepdim=True).clamp(min=torch.finfo(noise.dtype).tiny)  # a zero may be drawn
@@ -318,8 +318,8 @@ def _as_long_as(weight: Tensor, noise: Tensor, whole: bool) -> Tensor:
     return scaled.reshape(weight.shape)
 
 
-def _without(direction: Direction, other: Direction) -> list[Tensor]:
-    """A direction less its projection on another one."""
+def _project_out(direction: Direction, other: Direction) -> list[Tensor]:
+    """Subtract from a direction its projection on another one."""
     along = sum(float((d.double() * o.double()).sum()) for d, o in zip(direction, other, strict=True))
     length = sum(float(o.double().square().sum()) for o in other)
     if not length:

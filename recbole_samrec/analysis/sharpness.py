@@ -1,14 +1,14 @@
-"""How sharp a solution is: by how much the loss rises when its weights are moved a little.
+"""Measures of sharpness: the rise of the loss when the weights are moved a little.
 
-Sharpness by raw weights alone misleads. In a network of ReLU layers one layer can be multiplied by a factor and the
-next one divided by it; the function, and with it all it predicts, stays the same, while the plain rise, the gradient's
-norm and the Hessian's eigenvalues and trace become as large as one likes (Dinh et al., arXiv 1703.04933). The adaptive
-measures count each weight's move in units of that weight, ``|w|``, and do not change under such rescaling: the
-adaptive forms here with ``eta = 0``, :func:`worst_of_random` with ``adaptive`` and :func:`adaptive_worst`. They do not
-undo other changes of weights that keep the function, and no measure alone predicts how well a model generalises
-(Andriushchenko et al., arXiv 2302.07011).
+Measures on raw weights alone mislead. In a network of ReLU layers one layer can be multiplied by a factor and the next
+one divided by it; the function and its predictions stay the same, while the plain rise, the gradient's norm and the
+Hessian's eigenvalues and trace become arbitrarily large (Dinh et al., arXiv 1703.04933). The adaptive measures count
+each weight's move in units of that weight, ``|w|``, and do not change under such rescaling: the adaptive forms here
+with ``eta = 0``, :func:`measure_random_rises` with ``adaptive`` and :func:`maximize_adaptive_rise`. They are not
+invariant to other changes of weights that keep the function, and no measure alone predicts how well a model
+generalizes (Andriushchenko et al., arXiv 2302.07011).
 
-The loss must give the same value each time it is asked (no dropout). With single precision weights a rise below about
+The loss must return the same value at each call (no dropout). With single precision weights a rise below about
 1e-6 of the loss is rounding. The weights come back bit for bit, also after an exception.
 """
 
@@ -16,23 +16,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_samrec.analysis.hessian import Loss, Progress, flatten, gradient, loss_value, unflatten
+from recbole_samrec.analysis.hessian import Loss, compute_gradient, compute_loss, flatten, unflatten
+from recbole_samrec.analysis.lanczos import Array, Progress
 from recbole_samrec.optim.perturbation import compute_ascent, displace
 
 
 @dataclass(frozen=True)
 class Slope:
-    """What one gradient tells: its norms, and the rise of the loss along it.
+    """The norms of one gradient, and the rise of the loss along it.
 
     Attributes:
         loss: The loss itself.
-        norm: The norm of the gradient; ``rho * norm`` is what a step of length rho would raise a straight slope by.
-        adaptive_norm: That in units of the weights, with ``eta = 0``.
+        norm: The norm of the gradient; a step of length rho raises a linear loss by ``rho * norm``.
+        adaptive_norm: The norm in units of the weights, with ``eta = 0``.
         rises: The rise after SAM's step for each radius ``[r]``.
         adaptive_rises: The rise after ASAM's step with ``eta = 0`` for each adaptive radius ``[a]``.
     """
@@ -40,8 +42,8 @@ class Slope:
     loss: float
     norm: float
     adaptive_norm: float
-    rises: np.ndarray
-    adaptive_rises: np.ndarray
+    rises: Array
+    adaptive_rises: Array
 
 
 @dataclass(frozen=True)
@@ -53,34 +55,36 @@ class RandomRises:
         rises: The rise for each radius and direction ``[r, draws]``; the directions are the same for all radii.
     """
 
-    rhos: np.ndarray
-    rises: np.ndarray
+    rhos: Array
+    rises: Array
 
     @property
-    def worst(self) -> np.ndarray:
+    def worst(self) -> Array:
         """The largest rise at each radius ``[r]``."""
-        return np.asarray(self.rises.max(axis=1))
+        return cast(Array, self.rises.max(axis=1))
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Array:
         """The mean rise at each radius ``[r]``."""
-        return np.asarray(self.rises.mean(axis=1))
+        return cast(Array, self.rises.mean(axis=1))
 
     @property
-    def standard_error(self) -> np.ndarray:
-        """That of the mean rise at each radius ``[r]``; nan of a single draw."""
+    def standard_error(self) -> Array:
+        """The standard error of the mean rise at each radius ``[r]``; nan of a single draw."""
         draws = self.rises.shape[1]
         return self.rises.std(axis=1, ddof=1) / np.sqrt(draws) if draws > 1 else np.full(len(self.rises), np.nan)
 
 
-def gradient_norm(loss: Loss, parameters: Sequence[Tensor], *, adaptive: bool = False, eta: float = 0.01) -> float:
-    """The Euclidean norm of the gradient, of ``g``, or of ``(|w| + eta) * g`` in the adaptive form.
+def measure_gradient_norm(
+    loss: Loss, parameters: Sequence[Tensor], *, adaptive: bool = False, eta: float = 0.01
+) -> float:
+    """Measure the Euclidean norm of the gradient ``g``, or of ``(|w| + eta) * g`` in the adaptive form.
 
     Args:
         loss: The loss.
         parameters: Parameters that require a gradient.
         adaptive: Multiply each element of the gradient by its weight's unit.
-        eta: What is added to each weight's size; the adaptive norm is invariant to rescaling with 0.
+        eta: Added to each weight's absolute value; the adaptive norm is invariant to rescaling with 0.
 
     Raises:
         ValueError: The loss depends on nothing that requires a gradient.
@@ -89,23 +93,23 @@ def gradient_norm(loss: Loss, parameters: Sequence[Tensor], *, adaptive: bool = 
     return float(_scaled_gradient(loss, parameters, adaptive, eta).norm())
 
 
-def gradient_norms(
+def measure_gradient_norms(
     loss: Loss, named: Mapping[str, Tensor], *, adaptive: bool = False, eta: float = 0.01
 ) -> dict[str, float]:
-    """The norm of each parameter's part of the gradient, by name; see :func:`gradient_norm`."""
+    """Measure the norm of each parameter's part of the gradient, by name; see :func:`measure_gradient_norm`."""
     scaled = _scaled_gradient(loss, list(named.values()), adaptive, eta)
-    parts = scaled.split([p.numel() for p in named.values()])
+    parts = torch.split(scaled, [p.numel() for p in named.values()])
     return {name: float(part.norm()) for name, part in zip(named, parts, strict=True)}
 
 
-def ascent_rise(
+def measure_ascent_rise(
     loss: Loss, parameters: Sequence[Tensor], rhos: Sequence[float], *, adaptive: bool = False, eta: float = 0.01
-) -> np.ndarray:
-    """The rise of the loss after SAM's ascent step, ``L(w + rho * g / |g|) - L(w)``.
+) -> Array:
+    """Measure the rise of the loss after SAM's ascent step, ``L(w + rho * g / |g|) - L(w)``.
 
     The adaptive form takes ASAM's step ``rho * T^2 g / |T g|`` with ``T = |w| + eta`` (2102.11600, equation 9; SAM:
-    2010.01412, equation 2). To first order the step is the worst one; where the gradient is zero there is none, and
-    the rise is 0.
+    2010.01412, equation 2). To first order no other step of its length raises the loss more; where the gradient is
+    zero there is no step, and the rise is 0.
 
     Args:
         loss: The loss.
@@ -121,32 +125,32 @@ def ascent_rise(
         ValueError: The loss depends on nothing that requires a gradient.
         FloatingPointError: The gradient is not finite.
     """
-    directions, start = unflatten(gradient(loss, parameters), parameters), loss_value(loss)
+    directions, start = unflatten(compute_gradient(loss, parameters), parameters), compute_loss(loss)
     return np.array([_rise(loss, parameters, directions, start, rho, adaptive, eta) for rho in rhos])
 
 
-def slope(
+def measure_slope(
     loss: Loss,
     parameters: Sequence[Tensor],
     rhos: Sequence[float],
     adaptive_rhos: Sequence[float],
     progress: Progress | None = None,
 ) -> Slope:
-    """The norm of the gradient and the rises along it, plain and adaptive, from one gradient for all.
+    """Measure the norm of the gradient and the rises along it, plain and adaptive, from one gradient.
 
     Args:
         loss: The loss.
         parameters: Parameters that require a gradient.
         rhos: Radii ``[r]`` of SAM's step.
         adaptive_rhos: Radii ``[a]`` of ASAM's step.
-        progress: Told of each evaluation of the loss.
+        progress: Called after each evaluation of the loss.
 
     Raises:
         ValueError: The loss depends on nothing that requires a gradient.
         FloatingPointError: The gradient is not finite.
     """
     steps = [(rho, False) for rho in rhos] + [(rho, True) for rho in adaptive_rhos]
-    vector, start = gradient(loss, parameters), loss_value(loss)
+    vector, start = compute_gradient(loss, parameters), compute_loss(loss)
     directions, rises = unflatten(vector, parameters), []
     for rho, adaptive in steps:
         rises.append(_rise(loss, parameters, directions, start, rho, adaptive, 0.0))
@@ -156,7 +160,7 @@ def slope(
     return Slope(start, norm, adaptive_norm, np.array(rises[: len(rhos)]), np.array(rises[len(rhos) :]))
 
 
-def worst_of_random(
+def measure_random_rises(
     loss: Loss,
     parameters: Sequence[Tensor],
     rhos: Sequence[float],
@@ -165,18 +169,18 @@ def worst_of_random(
     *,
     adaptive: bool = False,
 ) -> RandomRises:
-    """Rises of the loss after steps of length rho in directions that are uniform on the sphere.
+    """Measure rises of the loss after steps of length rho in directions that are uniform on the sphere.
 
     Args:
         loss: The loss.
         parameters: The weights that are moved.
         rhos: Radii ``[r]``.
-        draws: How many directions.
+        draws: Number of directions.
         seed: Their seed; the same on every device.
-        adaptive: Multiply each element of a step by its weight's size ``|w|``.
+        adaptive: Multiply each element of a step by its weight's absolute value ``|w|``.
 
     Returns:
-        All rises, of which ``worst`` is the largest and ``mean`` the mean at each radius.
+        All rises; ``worst`` is the largest and ``mean`` the mean at each radius.
 
     Raises:
         ValueError: There is no draw.
@@ -184,7 +188,7 @@ def worst_of_random(
     if draws < 1:
         raise ValueError(f"draws must be at least 1, not {draws}")
     generator = torch.Generator().manual_seed(seed)
-    unit, start = _units(parameters, 0.0) if adaptive else 1.0, loss_value(loss)
+    unit, start = _units(parameters, 0.0) if adaptive else 1.0, compute_loss(loss)
     rises = np.empty((len(rhos), draws))
     for draw in range(draws):
         direction = _random_direction(parameters, generator) * unit
@@ -193,42 +197,42 @@ def worst_of_random(
     return RandomRises(np.asarray(rhos, dtype=float), rises)
 
 
-def adaptive_worst(
+def maximize_adaptive_rise(
     loss: Loss, parameters: Sequence[Tensor], rhos: Sequence[float], *, steps: int = 20, seed: int = 0
-) -> np.ndarray:
-    """The largest rise found within ``|d / |w||_2 <= rho``, by projected gradient ascent (2302.07011, section 2).
+) -> Array:
+    """Maximize the rise within ``|d / |w||_2 <= rho`` by projected gradient ascent (2302.07011, section 2).
 
     The norm is Euclidean over all weights together, each move divided by its weight; a weight of zero stays. With
     ``d = |w| * e``, each step goes along the gradient with respect to ``e``, scaled to the length ``rho`` in the first
     step and less and less up to the last, and back into the ball. The first step is thus ASAM's with ``eta = 0``, and
-    the rise is never below that one's. Departure from the paper: it lets Auto-PGD choose the lengths of the steps.
+    the result is never below its rise. Departure from the paper: there Auto-PGD chooses the lengths of the steps.
 
     Args:
         loss: The loss.
         parameters: Parameters that require a gradient.
         rhos: Radii ``[r]``.
-        steps: Steps for each radius, of one gradient each.
+        steps: Number of steps for each radius, of one gradient each.
         seed: Seed of the first direction at weights where the gradient is zero.
 
     Returns:
-        The rise at each radius ``[r]``, at least 0.
+        The largest rise found at each radius ``[r]``, at least 0.
 
     Raises:
         ValueError: The loss depends on nothing that requires a gradient.
         FloatingPointError: A gradient is not finite.
     """
-    start = loss_value(loss)
+    start = compute_loss(loss)
     return np.array([_climb(loss, parameters, rho, steps, seed) - start for rho in rhos])
 
 
 def _climb(loss: Loss, parameters: Sequence[Tensor], rho: float, steps: int, seed: int) -> float:
-    """The largest loss on the way of :func:`adaptive_worst`."""
+    """Return the largest loss on the path of :func:`maximize_adaptive_rise`."""
     units = _units(parameters, 0.0)
     moves = torch.zeros_like(units)
-    best = loss_value(loss)
+    best = compute_loss(loss)
     for step in range(steps):
         with displace(parameters, unflatten(units * moves, parameters)):
-            uphill = units * gradient(loss, parameters).double()
+            uphill = units * compute_gradient(loss, parameters).double()
         if not uphill.any():
             uphill = _random_direction(parameters, torch.Generator().manual_seed(seed))
         moves = moves + rho * (1 - step / steps) * uphill / uphill.norm()
@@ -246,28 +250,29 @@ def _rise(
     adaptive: bool,
     eta: float,
 ) -> float:
-    """The rise after one ascent step along a gradient, from the loss at its start."""
+    """Measure the rise after one ascent step along a gradient, from the loss at its start."""
     return _value_at(loss, parameters, compute_ascent(parameters, rho, adaptive, eta, directions)) - start
 
 
 def _value_at(loss: Loss, parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> float:
-    """The loss after a step; the weights are back when it returns."""
+    """Compute the loss after a step; the weights are back when it returns."""
     with displace(parameters, steps):
-        return loss_value(loss)
+        return compute_loss(loss)
 
 
 def _scaled_gradient(loss: Loss, parameters: Sequence[Tensor], adaptive: bool, eta: float) -> Tensor:
-    vector = gradient(loss, parameters).double()
+    vector = compute_gradient(loss, parameters).double()
     return vector * _units(parameters, eta) if adaptive else vector
 
 
 def _units(parameters: Sequence[Tensor], eta: float) -> Tensor:
-    """Each weight's size plus eta, as a vector in double precision."""
-    return flatten([p.detach() for p in parameters]).double().abs() + eta
+    """Return each weight's absolute value plus eta, as a vector in double precision."""
+    units: Tensor = flatten([p.detach() for p in parameters]).double().abs() + eta
+    return units
 
 
 def _random_direction(parameters: Sequence[Tensor], generator: torch.Generator) -> Tensor:
-    """A vector of length 1 in double precision, on the device of the first parameter."""
+    """Draw a vector of length 1 in double precision, on the device of the first parameter."""
     direction = torch.randn(sum(p.numel() for p in parameters), generator=generator, dtype=torch.float64)
-    length: Tensor = direction.norm()
-    return (direction / length).to(parameters[0].device)
+    unit: Tensor = direction / direction.norm()
+    return unit.to(parameters[0].device)

@@ -1,7 +1,7 @@
-"""What Lanczos's matrices say of a spectrum: its density, how much of it is negative, and whether the steps sufficed.
+"""Estimates of a spectrum from Lanczos matrices: its density, its negative part, and the convergence of both.
 
 Sources: Ghorbani et al., arXiv 1901.10159, section 2 (stochastic Lanczos quadrature); Golub and Van Loan, "Matrix
-Computations", 4th edition, section 10.1 (the residual of an eigenvalue of Lanczos's matrix).
+Computations", 4th edition, section 10.1 (the residual of an eigenvalue of the Lanczos matrix).
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recbole_samrec.analysis.lanczos import Tridiagonal
+from recbole_samrec.analysis.lanczos import Array, Tridiagonal
 
 APART = 0.1
-"""A figure has converged if that of two thirds of the steps is no further from it, as a share of the figure ..."""
+"""Largest distance of a converged figure from that of two thirds of the steps, as a share of the figure ..."""
 LEAST = 0.05
-"""... or of this, where the figure is smaller."""
+"""... or of this number, where the figure is smaller."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over random probes, its standard error (nan of a single probe), and how many probes there were."""
+    """A mean over random probes, its standard error (nan of a single probe), and the number of probes."""
 
     value: float
     standard_error: float
     probes: int
 
     @classmethod
-    def of(cls, samples: np.ndarray) -> Estimate:
-        """The mean of what each probe gave ``[probes]``."""
+    def from_samples(cls, samples: Array) -> Estimate:
+        """Average the results of the probes ``[probes]``."""
         error = samples.std(ddof=1) / math.sqrt(len(samples)) if len(samples) > 1 else math.nan
         return cls(float(samples.mean()), float(error), len(samples))
 
 
 @dataclass(frozen=True)
 class Negative:
-    """How much of a spectrum lies below 0.
+    """The part of a spectrum below 0.
 
     Attributes:
         share: The negative share of the absolute curvature: the sum of ``|value|`` over the eigenvalues below 0,
             divided by that over all of them; 0 where all are 0.
-        share_converged: Whether the first two thirds of the steps give the same share.
+        share_converged: True if the first two thirds of the steps give the same share.
         ratio: The lowest eigenvalue over the top one; nan where none is above 0.
-        ratio_error: How far, by their residuals, eigenvalues may be from the two that the ratio is made of, as a share
-            of the top one.
-        ratio_converged: Whether that is little, and the first two thirds of the steps give the same ratio.
+        ratio_error: Largest distance, by their residuals, of eigenvalues from the two of the ratio, as a share of the
+            top one.
+        ratio_converged: True if that is small, and the first two thirds of the steps give the same ratio.
     """
 
     share: Estimate
@@ -56,12 +56,12 @@ class Negative:
     ratio_converged: bool
 
 
-def quadrature(matrices: Sequence[Tridiagonal], steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of the quadrature of a density, those of each start vector in a row.
+def compute_quadrature(matrices: Sequence[Tridiagonal], steps: int) -> tuple[Array, Array]:
+    """Compute nodes and weights of the quadrature of a density, one row for each start vector.
 
     Args:
-        matrices: Lanczos's matrix of each start vector.
-        steps: Columns; a matrix that ended early has nodes and weights of 0 at its end.
+        matrices: The Lanczos matrix of each start vector.
+        steps: Number of columns; a matrix that ended early has nodes and weights of 0 at its end.
 
     Returns:
         Nodes ``[probes, steps]`` and weights ``[probes, steps]``, which add up to 1 in each row.
@@ -73,13 +73,13 @@ def quadrature(matrices: Sequence[Tridiagonal], steps: int) -> tuple[np.ndarray,
     return nodes, weights
 
 
-def smoothed(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray, width: float) -> np.ndarray:
-    """A density of nodes and weights, each node spread to a normal distribution; the mean over probes.
+def smooth_density(nodes: Array, weights: Array, grid: Array, width: float) -> Array:
+    """Smooth nodes and weights to a density, each node spread to a normal distribution; average over probes.
 
     Args:
         nodes: Nodes ``[probes, steps]``.
         weights: Their weights ``[probes, steps]``, which add up to 1 for each probe.
-        grid: Where the density is wanted ``[points]``.
+        grid: Values at which the density is computed ``[points]``.
         width: Standard deviation of the normal distribution.
 
     Returns:
@@ -96,16 +96,16 @@ def smoothed(nodes: np.ndarray, weights: np.ndarray, grid: np.ndarray, width: fl
     return density / (len(nodes) * width * math.sqrt(2 * math.pi))
 
 
-def negative(matrices: Sequence[Tridiagonal]) -> Negative:
-    """How much of a spectrum is negative, and whether the steps sufficed to tell.
+def measure_negative(matrices: Sequence[Tridiagonal]) -> Negative:
+    """Measure the negative part of a spectrum, and its convergence.
 
-    The number of eigenvalues below 0 is not told: the most by far are near 0, and on which side of it a node for them
-    comes to lie is chance. What they add to the absolute curvature is next to nothing on either side.
+    The number of eigenvalues below 0 is not reported: by far the most are near 0, and the sign of a node for them is
+    chance. They contribute almost nothing to the absolute curvature on either side.
 
     Args:
-        matrices: Lanczos's matrix of each start vector.
+        matrices: The Lanczos matrix of each start vector.
     """
-    fewer = [matrix.shortened(-(-2 * len(matrix.diagonal) // 3)) for matrix in matrices]
+    fewer = [matrix.shorten(-(-2 * len(matrix.diagonal) // 3)) for matrix in matrices]
     (share, before), (ratio, ratio_before) = map(_share, (matrices, fewer)), map(_ratio, (matrices, fewer))
     ratio_error = _ratio_error(matrices)
     close = ratio_error <= APART * max(abs(ratio), LEAST)
@@ -117,11 +117,11 @@ def _alike(figure: float, before: float) -> bool:
 
 
 def _share(matrices: Sequence[Tridiagonal]) -> Estimate:
-    nodes, weights = quadrature(matrices, max(len(matrix.diagonal) for matrix in matrices))
+    nodes, weights = compute_quadrature(matrices, max(len(matrix.diagonal) for matrix in matrices))
     absolute = weights * np.abs(nodes)
     below, whole = (absolute * (nodes < 0)).sum(axis=1), absolute.sum(axis=1)
     share, mean = below.sum() / (whole.sum() or 1.0), whole.mean() or 1.0
-    error = Estimate.of(below - share * whole).standard_error / mean  # of a ratio of means, to first order
+    error = Estimate.from_samples(below - share * whole).standard_error / mean  # of a ratio of means, to first order
     return Estimate(float(share), error, len(matrices))
 
 
@@ -136,7 +136,7 @@ def _ratio_error(matrices: Sequence[Tridiagonal]) -> float:
 
 
 def _ends(matrices: Sequence[Tridiagonal]) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The lowest and the highest node of all, each with its residual."""
+    """Return the lowest and the highest node of all, each with its residual."""
     found = [(matrix.eigenvectors()[0], matrix.residuals()) for matrix in matrices]
     ends = [(float(nodes[end]), float(residuals[end])) for nodes, residuals in found for end in (0, -1)]
     return min(ends), max(ends)

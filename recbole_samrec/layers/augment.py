@@ -1,7 +1,7 @@
-"""Random changes of item sequences that leave their meaning: crop, mask and reorder, on whole batches of rows.
+"""Random augmentations of item sequences, on whole batches: crop, mask and reorder.
 
-Rows are left-aligned, ``[B, L]`` with 0 after their ends, and come with their lengths ``[B]``. Every row is changed by
-draws of its own from torch's default generator of the device that the rows are on.
+Sequences are left-aligned, ``[B, L]`` with 0 after their ends, and come with their lengths ``[B]``. Each sequence is
+changed by its own draws from torch's default generator of its device.
 
 Source: CL4SRec, Xie et al., arXiv 2010.14395, section 3.3.
 """
@@ -15,53 +15,53 @@ from recbole_samrec.utils.random import below
 
 
 def crop(items: Tensor, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor]:
-    """Keep a part of each row, beginning anywhere with equal chance.
+    """Keep a part of each sequence, whose start is drawn uniformly.
 
     Args:
-        items: Rows of items, shape ``[B, L]``.
-        lengths: Number of items of each row, shape ``[B]``, at least 1.
+        items: Sequences of items, shape ``[B, L]``.
+        lengths: Number of items of each sequence, shape ``[B]``, at least 1.
         rate: Share of the items that is kept, rounded down, but at least one item.
 
     Returns:
-        Rows ``[B, L]`` and their lengths ``[B]``.
+        Sequences ``[B, L]`` and their lengths ``[B]``.
     """
     kept = _share(lengths, rate).clamp(min=1)
-    place = _places(items)
+    place = _positions(items)
     source = place + below(lengths - kept + 1).unsqueeze(1)
     return items.gather(1, source.clamp(max=items.size(1) - 1)) * (place < kept.unsqueeze(1)), kept
 
 
 def mask(items: Tensor, lengths: Tensor, rate: float, mask_item: int) -> tuple[Tensor, Tensor]:
-    """Replace some items of each row, all choices being equally likely.
+    """Replace some items of each sequence, all choices being equally likely.
 
     Args:
-        items: Rows of items, shape ``[B, L]``.
-        lengths: Number of items of each row, shape ``[B]``, at least 1.
+        items: Sequences of items, shape ``[B, L]``.
+        lengths: Number of items of each sequence, shape ``[B]``, at least 1.
         rate: Share of the items that is replaced, rounded down.
-        mask_item: What they are replaced by.
+        mask_item: The item that replaces them.
 
     Returns:
-        Rows ``[B, L]`` and their lengths ``[B]``, which stay.
+        Sequences ``[B, L]`` and their unchanged lengths ``[B]``.
     """
     draws = torch.rand(items.shape, device=items.device)
-    draws.masked_fill_(_places(items) >= lengths.unsqueeze(1), 1.0)  # above all that can be drawn
+    draws.masked_fill_(_positions(items) >= lengths.unsqueeze(1), 1.0)  # above every possible draw
     rank = draws.argsort(1).argsort(1)
     return items.masked_fill(rank < _share(lengths, rate).unsqueeze(1), mask_item), lengths
 
 
 def reorder(items: Tensor, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor]:
-    """Shuffle a part of each row, which begins anywhere with equal chance.
+    """Shuffle a part of each sequence, whose start is drawn uniformly.
 
     Args:
-        items: Rows of items, shape ``[B, L]``.
-        lengths: Number of items of each row, shape ``[B]``, at least 1.
-        rate: Length of the part as a share of the row's, rounded down.
+        items: Sequences of items, shape ``[B, L]``.
+        lengths: Number of items of each sequence, shape ``[B]``, at least 1.
+        rate: Length of the part as a share of the sequence's, rounded down.
 
     Returns:
-        Rows ``[B, L]`` and their lengths ``[B]``, which stay.
+        Sequences ``[B, L]`` and their unchanged lengths ``[B]``.
     """
     size = _share(lengths, rate).unsqueeze(1)
-    place = _places(items)
+    place = _positions(items)
     start = below(lengths.unsqueeze(1) - size + 1)
     inside = (place >= start) & (place < start + size)
     draws = torch.rand(items.shape, device=items.device, dtype=torch.float64)
@@ -72,18 +72,18 @@ def reorder(items: Tensor, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor
 def augment(
     items: Tensor, lengths: Tensor, *, crop_rate: float, mask_rate: float, reorder_rate: float, mask_item: int
 ) -> tuple[Tensor, Tensor]:
-    """Change each row in one of the three ways, drawn for each row with equal chance.
+    """Change each sequence in one of the three ways, drawn uniformly for each.
 
     Args:
-        items: Rows of items, shape ``[B, L]``.
-        lengths: Number of items of each row, shape ``[B]``, at least 1.
+        items: Sequences of items, shape ``[B, L]``.
+        lengths: Number of items of each sequence, shape ``[B]``, at least 1.
         crop_rate: Share of the items that :func:`crop` keeps (the paper's eta).
         mask_rate: Share of the items that :func:`mask` replaces (gamma).
         reorder_rate: Share of the items that :func:`reorder` shuffles (beta).
-        mask_item: What replaces a masked item.
+        mask_item: The item that replaces a masked one.
 
     Returns:
-        Rows ``[B, L]`` and their lengths ``[B]``.
+        Sequences ``[B, L]`` and their lengths ``[B]``.
     """
     ways = [
         crop(items, lengths, crop_rate),
@@ -96,11 +96,11 @@ def augment(
     return rows, sizes
 
 
-def _places(items: Tensor) -> Tensor:
-    """The places of a row, shape ``[1, L]``."""
+def _positions(items: Tensor) -> Tensor:
+    """Return the positions in a sequence, shape ``[1, L]``."""
     return torch.arange(items.size(1), device=items.device).unsqueeze(0)
 
 
 def _share(lengths: Tensor, rate: float) -> Tensor:
-    """A share of each length, rounded down; 0.29 of 100 is 29, which floating-point numbers miss by a hair."""
+    """Compute a share of each length, rounded down; 0.29 of 100 is 29, which floating-point numbers barely miss."""
     return (lengths.double() * rate + 1e-9).floor().long()

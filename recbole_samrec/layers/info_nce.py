@@ -1,4 +1,4 @@
-"""Contrastive learning: the loss of two views of each sequence, and other sequences that are followed by the same."""
+"""Contrastive learning: the loss of two views of each sequence, and pairs of sequences with the same next item."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recbole_samrec.utils.random import below
 def info_nce(
     a: Tensor, b: Tensor, *, temperature: float = 1.0, similarity: str = "dot", labels: Tensor | None = None
 ) -> Tensor:
-    """How badly each view is told from all others as the partner of its counterpart: InfoNCE in the form NT-Xent.
+    """Compute InfoNCE in the form NT-Xent: the cross-entropy of each view's partner among all other views.
 
     For each of the ``2B`` views the loss is ``-log(exp(s(v, v+)/T) / (exp(s(v, v+)/T) + sum over v- of exp(s(v,
     v-)/T)))``; ``v+`` is the other view of the same sequence and ``v-`` are the ``2 (B - 1)`` views of the others.
@@ -23,16 +23,16 @@ def info_nce(
     Args:
         a: One view of each sequence, shape ``[B, d]``.
         b: The other view, shape ``[B, d]``.
-        temperature: What similarities are divided by, above 0.
-        similarity: ``dot`` for inner products, ``cosine`` for those of the vectors at length 1.
-        labels: What a sequence is followed by, shape ``[B]``; sequences with the same label are not each other's
-            negatives. None takes all others as negatives.
+        temperature: Divisor of similarities, above 0.
+        similarity: ``dot`` for inner products, ``cosine`` for those of the vectors scaled to length 1.
+        labels: The next item of each sequence, shape ``[B]``; sequences with the same label are not each other's
+            negatives. With None all other sequences are negatives.
 
     Returns:
         The mean over the ``2B`` views, a scalar.
 
     Raises:
-        ValueError: The similarity is none of the two.
+        ValueError: The similarity is neither of the two.
     """
     if similarity not in ("dot", "cosine"):
         raise ValueError(f"similarity={similarity}: choose dot or cosine")
@@ -49,10 +49,10 @@ def info_nce(
 
 
 class SameLabel:
-    """Finds for each of some examples another one with the same label.
+    """Finds for an example another one with the same label.
 
     Args:
-        labels: Whole numbers from 0, shape ``[N]``.
+        labels: Integers from 0, shape ``[N]``.
     """
 
     def __init__(self, labels: Tensor) -> None:
@@ -64,14 +64,14 @@ class SameLabel:
         self.ranks[self.by_label] = torch.arange(len(labels), device=labels.device)
         self.ranks -= self.firsts[labels]
 
-    def another(self, which: Tensor) -> Tensor:
-        """Draw for each example one of the others with its label, each equally likely, or itself if it has none.
+    def draw(self, which: Tensor) -> Tensor:
+        """Draw for each example another one with its label, all equally likely, or itself if there is no other.
 
         Args:
-            which: Numbers of examples, shape ``[n]``.
+            which: Indices of examples, shape ``[n]``.
 
         Returns:
-            Numbers of examples, shape ``[n]``.
+            Indices of examples, shape ``[n]``.
         """
         label = self.labels[which]
         count = self.counts[label]

@@ -1,4 +1,4 @@
-"""The loss of states against items that the configuration names."""
+"""The loss of states against items that the configuration chooses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SAMPLED = ("SSM", "gBCE")
 """Losses over sampled items that RecBole does not have."""
 
 SPARSE = ("BPR", *SAMPLED)
-"""Losses in whose gradient only some rows of the item table appear."""
+"""Losses whose gradient has only some rows of the item table."""
 
 
 class ItemLoss:
@@ -22,11 +22,11 @@ class ItemLoss:
     Args:
         config: RecBole's configuration: ``loss_type``, ``n_negatives``, ``gbce_t``, ``shared_negatives``.
         n_items: Number of items, with the padding item.
-        counts: How often each item is a training target, shape ``[n_items]``. SSM needs it for in-batch negatives, and
-            takes none without it.
+        counts: Number of times that each item is a training target, shape ``[n_items]``. SSM needs it for in-batch
+            negatives, and uses none without it.
 
     Raises:
-        ConfigError: ``embedding_update: sparse`` is asked for a loss over all items.
+        ConfigError: ``embedding_update`` is ``sparse`` and the loss covers all items.
     """
 
     def __init__(self, config: Any, n_items: int, counts: Tensor | None = None) -> None:
@@ -45,25 +45,25 @@ class ItemLoss:
     def __call__(
         self, states: Tensor, items: nn.Embedding, targets: Tensor, denominator: Tensor | None = None
     ) -> Tensor:
-        """The mean loss of a batch.
+        """Compute the mean loss of a batch.
 
         Args:
             states: Shape ``[n, d]``.
             items: Embedding of all items; ``items.sparse`` gives it a sparse gradient.
             targets: The item that follows each state, shape ``[n]``.
-            denominator: What the sum is divided by, for batches that several processes share; default n.
+            denominator: The divisor of the sum, for batches that several processes share; default n.
         """
         if self.loss_type == "CE":
             return losses.cross_entropy(states, items.weight, targets, denominator=denominator, fused=self.fused)
         if self.loss_type == "SSM":
             return self._sampled_softmax(states, items, targets, denominator)
-        positive = losses.item_scores(states, items.weight, targets, sparse=items.sparse)
+        positive = losses.score_items(states, items.weight, targets, sparse=items.sparse)
         if self.loss_type == "gBCE":
             negative = self._negative_scores(states, items, targets)
-            base = losses.gbce_base(self.n_negatives, self.n_items - 1, self.t)
+            base = losses.compute_gbce_base(self.n_negatives, self.n_items - 1, self.t)
             return losses.gbce(positive + base, negative + base, self.n_items - 1, self.t, denominator=denominator)
-        drawn = losses.uniform_negatives(self.n_items, targets.shape, targets=targets)
-        negative = losses.item_scores(states, items.weight, drawn, sparse=items.sparse)
+        drawn = losses.draw_negatives(self.n_items, targets.shape, targets=targets)
+        negative = losses.score_items(states, items.weight, drawn, sparse=items.sparse)
         return losses.bpr(positive, negative, denominator=denominator)
 
     def _sampled_softmax(
@@ -71,7 +71,7 @@ class ItemLoss:
     ) -> Tensor:
         if self.frequencies is not None:
             self.frequencies = self.frequencies.to(states.device)
-        drawn = losses.uniform_negatives(self.n_items, (self.n_negatives,), device=states.device)
+        drawn = losses.draw_negatives(self.n_items, (self.n_negatives,), device=states.device)
         return losses.sampled_softmax(
             states,
             items.weight,
@@ -84,9 +84,9 @@ class ItemLoss:
         )
 
     def _negative_scores(self, states: Tensor, items: nn.Embedding, targets: Tensor) -> Tensor:
-        """Scores ``[n, k]`` of the negatives, which every target has of its own unless they are shared."""
+        """Compute scores ``[n, k]`` of the negatives, which every target has for itself unless they are shared."""
         if self.shared:
-            drawn = losses.uniform_negatives(self.n_items, (self.n_negatives,), device=states.device)
-            return losses.shared_scores(states, items.weight, drawn, targets, sparse=items.sparse)
-        drawn = losses.uniform_negatives(self.n_items, (len(targets), self.n_negatives), targets=targets.unsqueeze(1))
-        return losses.item_scores(states, items.weight, drawn, sparse=items.sparse)
+            drawn = losses.draw_negatives(self.n_items, (self.n_negatives,), device=states.device)
+            return losses.score_shared_items(states, items.weight, drawn, targets, sparse=items.sparse)
+        drawn = losses.draw_negatives(self.n_items, (len(targets), self.n_negatives), targets=targets.unsqueeze(1))
+        return losses.score_items(states, items.weight, drawn, sparse=items.sparse)

@@ -1,13 +1,13 @@
-"""Losses of next-item prediction on plain torch tensors, made for large catalogues.
+"""Losses of next-item prediction on plain torch tensors, for large catalogs.
 
-All of them compare states ``[n, d]`` with rows of an item table ``[N, d]``, whose row 0 is the padding item:
+All of them compare states ``[n, d]`` with the embedding rows of an item table ``[N, d]``, whose row 0 is padding:
 
 * :func:`cross_entropy` over all rows, with the logits never whole in memory;
 * :func:`sampled_softmax`, :func:`gbce` and :func:`bpr` over a few rows, whose cost does not depend on ``N``.
 
-The negatives are drawn by :func:`uniform_negatives` and handed in, so that every loss is a fixed function of its
-arguments. Each loss is a mean over the batch's targets; ``denominator`` replaces their number where several processes
-share a batch. An empty batch has loss 0 and gradient 0.
+The negatives are drawn by :func:`draw_negatives` and passed as an argument, so that every loss is a fixed function of
+its arguments. Each loss is a mean over the batch's targets; ``denominator`` replaces their number where several
+processes share a batch. An empty batch has loss 0 and gradient 0.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_samrec.layers.transformer import KERNEL_ROWS, padded_rows
+from recbole_samrec.layers.transformer import KERNEL_ROWS, pad_rows
 
 CACHED_ELEMENTS = 2**20
-"""Logits of a chunk on a CPU, so that they stay in its cache between the three matrix products."""
+"""Number of logits of a chunk on a CPU, so that they stay in its cache between the three matrix products."""
 
 LARGEST_CHUNK = 2**25
-"""Logits of the largest chunk, 128 MB in single precision; a chunk on a GPU is that large."""
+"""Number of logits of the largest chunk, 128 MB in single precision; a chunk on a GPU is that large."""
 
 DENSE_ITEMS = 32
-"""Up to so many items in the catalogue for each wanted score, all scores are computed, which takes less time."""
+"""Number of items in the catalog for each score, up to which computing all scores takes less time."""
 
 FEWEST_ROWS = 128
-"""States of a chunk, even if their logits leave the cache: each chunk reads and writes the table's whole gradient."""
+"""Least number of states of a chunk, even if their logits leave the cache: each chunk reads and writes the table's
+whole gradient."""
 
 
 def cross_entropy(
@@ -109,7 +110,7 @@ def sampled_softmax(
         states: States ``[n, d]``.
         table: Item table ``[N, d]``.
         targets: Items ``[n]``, int64, none of them 0.
-        negatives: Uniformly drawn items ``[k]``, as ``uniform_negatives`` gives them; at least one.
+        negatives: Uniformly drawn items ``[k]``, as ``draw_negatives`` gives them; at least one.
         frequencies: Share ``[N]`` of each item among all training targets, summing to 1; None to use no in-batch
             negatives.
         sparse: Give the table a sparse gradient, with the rows of the candidates only.
@@ -127,7 +128,7 @@ def sampled_softmax(
         raise ValueError("sampled_softmax needs at least one uniform negative")
     n, n_items = len(targets), len(table) - 1
     candidates, place = torch.unique(torch.cat([targets, negatives]), return_inverse=True)
-    drawn = place[n:]
+    drawn: Tensor = place[n:]
     expected: float | Tensor = len(negatives) / n_items
     if frequencies is not None:
         drawn, expected = place, expected + (n - 1) * frequencies[candidates]
@@ -169,11 +170,11 @@ def gbce(
     k = negative.shape[1]
     alpha = k / (n_items - 1)
     beta = alpha * t - t + 1  # the formula above with the brackets dissolved, so that k = 0 does not divide by zero
-    terms = beta * F.softplus(-_widened(positive)) + F.softplus(_widened(negative)).sum(1)
+    terms = beta * F.softplus(-_widen(positive)) + F.softplus(_widen(negative)).sum(1)
     return terms.sum() * (_scale(len(positive), denominator) / (k + 1))
 
 
-def gbce_base(k: int, n_items: int, t: float) -> float:
+def compute_gbce_base(k: int, n_items: int, t: float) -> float:
     """The score that a model should give to every item before it knows anything, under gBCE: ``log(beta / k)``.
 
     Added to all scores it changes no ranking. A model that shares one table between input and output has to learn it
@@ -203,14 +204,14 @@ def bpr(positive: Tensor, negative: Tensor, *, denominator: float | Tensor | Non
     Returns:
         The loss, a scalar.
     """
-    terms = -torch.log(1e-10 + torch.sigmoid(_widened(positive) - _widened(negative)))
+    terms = -torch.log(1e-10 + torch.sigmoid(_widen(positive) - _widen(negative)))
     return terms.sum() * _scale(len(positive), denominator)
 
 
-def item_scores(states: Tensor, table: Tensor, items: Tensor, *, sparse: bool = False) -> Tensor:
-    """Scores of items that each row has for itself.
+def score_items(states: Tensor, table: Tensor, items: Tensor, *, sparse: bool = False) -> Tensor:
+    """Compute the scores of items that each state has for itself.
 
-    Each row's own items are read from the table one by one. Where the catalogue is small, a matrix product of all
+    The items of each state are read from the table one by one. Where the catalog is small, a matrix product of all
     states and all items takes less time and memory than that, so the scores are picked from it.
 
     Args:
@@ -230,14 +231,16 @@ def item_scores(states: Tensor, table: Tensor, items: Tensor, *, sparse: bool = 
     return torch.bmm(rows, states.unsqueeze(2)).squeeze(2)
 
 
-def shared_scores(states: Tensor, table: Tensor, negatives: Tensor, targets: Tensor, *, sparse: bool = False) -> Tensor:
-    """Scores of negatives that the whole batch shares.
+def score_shared_items(
+    states: Tensor, table: Tensor, negatives: Tensor, targets: Tensor, *, sparse: bool = False
+) -> Tensor:
+    """Compute the scores of negatives that the whole batch shares.
 
     Args:
         states: States ``[n, d]``.
         table: Item table ``[N, d]``.
         negatives: Rows ``[k]`` of the table.
-        targets: Items ``[n]``; a negative that is the row's own target scores -inf, which leaves it out of a loss.
+        targets: Items ``[n]``; a negative that is the state's own target scores -inf, which excludes it from a loss.
         sparse: Give the table a sparse gradient, with the rows of the negatives only.
 
     Returns:
@@ -247,7 +250,7 @@ def shared_scores(states: Tensor, table: Tensor, negatives: Tensor, targets: Ten
     return scores.masked_fill(targets.unsqueeze(1) == negatives, -math.inf)
 
 
-def uniform_negatives(
+def draw_negatives(
     n_rows: int,
     shape: Sequence[int],
     *,
@@ -258,35 +261,36 @@ def uniform_negatives(
     """Draw items uniformly, with replacement, never the padding item 0.
 
     Args:
-        n_rows: Rows of the item table, padding included.
+        n_rows: Number of rows of the item table, including padding.
         shape: Shape of the result.
-        targets: Items that must not be drawn in their place, of a shape that can be expanded to ``shape``: for
+        targets: Items that must not be drawn at their position, of a shape that can be expanded to ``shape``: for
             ``[n, k]`` negatives of ``[n]`` targets, ``targets.unsqueeze(1)``. The draw is uniform over the others.
         generator: Source of the draws; torch's global one by default.
-        device: Where to draw; by default where ``targets`` or the generator are.
+        device: The device to draw on; by default that of ``targets`` or the generator.
 
     Returns:
         Items from 1 to ``n_rows - 1``, int64.
 
     Raises:
-        ValueError: There is no item to draw.
+        ValueError: The table has no item to draw.
     """
     choices = n_rows - 1 - (targets is not None)
     if choices < 1:
         raise ValueError(f"a table of {n_rows} rows, row 0 for padding, has no item to draw as a negative")
-    if device is None:
-        source = generator if targets is None else targets
-        device = None if source is None else source.device
+    if device is None and targets is not None:
+        device = targets.device
+    elif device is None and generator is not None:
+        device = generator.device
     drawn = torch.randint(1, choices + 1, tuple(shape), generator=generator, device=device)
     return drawn if targets is None else drawn + (drawn >= targets)
 
 
-def _widened(tensor: Tensor) -> Tensor:
+def _widen(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def _scale(n: int, denominator: float | Tensor | None) -> float | Tensor:
-    """What turns the sum of ``n`` terms into the loss."""
+    """Return the factor that turns the sum of ``n`` terms into the loss."""
     if denominator is None:
         return 1 / max(n, 1)
     return 1 / (denominator.detach() if isinstance(denominator, Tensor) else denominator)
@@ -301,19 +305,18 @@ def _softmax_loss(
     fused: bool,
     chunk_elements: int | None,
 ) -> Tensor:
-    """Scaled sum of cross-entropies over rows, to whose scores log weights are added except to a row's own target."""
+    """Sum cross-entropies and scale them; log weights are added to all scores but those of a state's own target."""
     if not fused:
         return _plain(states, rows, targets, log_weights) * scale
     chunk = _chunk_rows(len(states), len(rows), chunk_elements, states.device)
     if torch.is_grad_enabled() and (states.requires_grad or rows.requires_grad):
-        arguments = (states, rows, targets, log_weights, scale, chunk)
-        loss: Tensor = _Fused.apply(*arguments)  # type: ignore[no-untyped-call]  # torch's, without types
+        loss: Tensor = _Fused.apply(states, rows, targets, log_weights, scale, chunk)  # type: ignore[no-untyped-call]
         return loss
     return _sweep(states, rows, targets, log_weights, scale, chunk, False, False)[0]
 
 
 def _plain(states: Tensor, rows: Tensor, targets: Tensor, log_weights: Tensor | None) -> Tensor:
-    logits = _widened(states @ rows.T)
+    logits = _widen(states @ rows.T)
     if log_weights is not None:
         own = targets.unsqueeze(1)
         logits = (logits + log_weights.to(logits.dtype)).scatter(1, own, logits.gather(1, own))
@@ -321,7 +324,7 @@ def _plain(states: Tensor, rows: Tensor, targets: Tensor, log_weights: Tensor | 
 
 
 def _chunk_rows(n: int, width: int, chunk_elements: int | None, device: torch.device) -> int:
-    """How many states are compared with all rows at a time."""
+    """Return the number of states that are compared with all rows at a time."""
     if chunk_elements is None and device.type == "cpu":
         rows = max(CACHED_ELEMENTS // width, min(FEWEST_ROWS, LARGEST_CHUNK // width))
     elif chunk_elements is None:
@@ -334,8 +337,8 @@ def _chunk_rows(n: int, width: int, chunk_elements: int | None, device: torch.de
 class _Fused(torch.autograd.Function):
     """The loss and, in the same sweep, its gradients; backward only multiplies.
 
-    The gradients stay in at least single precision until a loss scale has multiplied them; autograd then hands them on
-    in the types of the tensors.
+    The gradients stay in at least single precision until a loss scale has multiplied them; autograd then passes them
+    on in the types of the tensors.
     """
 
     @staticmethod
@@ -374,13 +377,13 @@ def _sweep(
     for_states: bool,
     for_rows: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Loss and the wanted gradients, one chunk of states after the other in the same buffer."""
+    """Compute the loss and the requested gradients, one chunk of states after the other in the same buffer."""
     narrow, wanted = _product_dtype(states, rows), len(states)
     wide = torch.float32 if narrow == torch.bfloat16 else narrow
     with torch.no_grad(), torch.autocast(states.device.type, enabled=False):
         if narrow == torch.bfloat16 and states.is_cpu:
             # Rows of zeros are added, which are zero in the table's gradient; their own losses and gradients are cut.
-            states, targets = padded_rows(states), padded_rows(targets)
+            states, targets = pad_rows(states), pad_rows(targets)
             chunk += -chunk % KERNEL_ROWS
         left, right = states.to(narrow), rows.to(narrow)
         scaled = left * scale if for_rows else left
@@ -407,7 +410,7 @@ def _sweep(
 
 
 def _losses_and_errors(logits: Tensor, own: Tensor, log_weights: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Each row's loss and its derivative by the logits, softmax minus one at the target; overwrites the logits."""
+    """Compute each row's loss and its derivative by the logits, softmax minus one at the target, in place."""
     of_target = logits.gather(1, own)
     if log_weights is not None:
         logits.add_(log_weights).scatter_(1, own, of_target)
@@ -419,12 +422,12 @@ def _losses_and_errors(logits: Tensor, own: Tensor, log_weights: Tensor | None) 
 
 
 def _into(target: Tensor, source: Tensor) -> Tensor:
-    """The source in the type of the target, converted there where that is another."""
+    """Return the source in the type of the target, converted into the target where its type differs."""
     return source if source.dtype == target.dtype else target.copy_(source)
 
 
 def _add_product(target: Tensor, a: Tensor, b: Tensor, beta: int) -> None:
-    """``target = beta target + a b``; sums of products in a narrower type are kept in the target's."""
+    """Compute ``target = beta target + a b``; sums of products in a narrower type are kept in the target's type."""
     if a.dtype == target.dtype:
         torch.addmm(target, a, b, beta=beta, out=target)
     elif beta:

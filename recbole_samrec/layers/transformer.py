@@ -1,8 +1,8 @@
 """Fast parts of a Transformer's training step on plain torch tensors.
 
-What costs time in a step on a CPU beside the matrix products is dropout, whose random numbers torch draws one by one,
-and the attention of positions that nobody asks for. Here dropout draws its bits in bulk, and the last layer computes
-only the positions that are wanted. The weights stay where a model keeps them; these functions only read them.
+Besides the matrix products, a step on a CPU spends its time on dropout, whose random numbers torch draws one by one,
+and on the attention of positions that are not needed. Here dropout draws its bits in bulk, and the last layer computes
+only the positions that are needed. The weights stay where a model keeps them; these functions only read them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,42 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class MultiHeadAttention(Protocol):
+    """The parts of RecBole's ``MultiHeadAttention``."""
+
+    num_attention_heads: int
+    query: nn.Linear
+    key: nn.Linear
+    value: nn.Linear
+    dense: nn.Linear
+    attn_dropout: nn.Dropout
+    out_dropout: nn.Dropout
+    LayerNorm: nn.LayerNorm
+
+
+class FeedForward(Protocol):
+    """The parts of RecBole's ``FeedForward``."""
+
+    dense_1: nn.Linear
+    dense_2: nn.Linear
+    dropout: nn.Dropout
+    LayerNorm: nn.LayerNorm
+    intermediate_act_fn: Callable[[Tensor], Tensor]
+
+
+class TransformerLayer(Protocol):
+    """The parts of RecBole's ``TransformerLayer``."""
+
+    multi_head_attention: MultiHeadAttention
+    feed_forward: FeedForward
+
 
 Attention = Callable[[Tensor, Tensor, Tensor, nn.Dropout], Tensor]
 """From query, key, value ``[B, heads, L, d]`` and the dropout layer of the weights to ``[B, heads, L, d]``."""
@@ -24,11 +55,11 @@ LEVELS = 1 << 16
 LOWEST = torch.iinfo(torch.int64).min
 
 KERNEL_ROWS = 64
-"""Products in bfloat16 on a CPU have a multiple of so many rows: their kernels are compiled for each shape, which takes
-longer than the product, and nearly every batch has another number of targets."""
+"""Products in bfloat16 on a CPU have a multiple of this number of rows: their kernels are compiled for each shape,
+which takes longer than the product, and nearly every batch has another number of targets."""
 
 GROUP_ROWS = 64
-"""Rows of a group of like length: more are filled up further, and fewer do not keep a core busy."""
+"""Number of sequences of similar length in a group: more are padded further, and fewer do not keep a core busy."""
 
 
 class _BulkDropout(torch.autograd.Function):
@@ -63,7 +94,7 @@ def dropout(x: Tensor, p: float) -> Tensor:
     threshold = round(p * LEVELS)
     if x.device.type != "cpu" or not 0 < threshold < LEVELS or not x.is_floating_point():
         return F.dropout(x, p)
-    dropped: Tensor = _BulkDropout.apply(x, threshold)  # type: ignore[no-untyped-call]  # torch's, without types
+    dropped: Tensor = _BulkDropout.apply(x, threshold)  # type: ignore[no-untyped-call]
     return dropped
 
 
@@ -71,25 +102,27 @@ class Dropout(nn.Dropout):
     """torch's dropout layer with its bits drawn in bulk."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Drop elements of a tensor of any shape while training; otherwise leave it alone."""
+        """Drop elements of a tensor of any shape while training; otherwise return it unchanged."""
         return dropout(input, self.p) if self.training and not self.inplace else super().forward(input)
 
 
 def draw_dropout_in_bulk(model: nn.Module) -> None:
-    """Let every dropout layer of a model draw its bits in bulk; weights and settings stay as they are."""
+    """Make every dropout layer of a model draw its bits in bulk; weights and settings do not change."""
     for module in model.modules():
         if type(module) is nn.Dropout:
             module.__class__ = Dropout
 
 
 def causal_attention(query: Tensor, key: Tensor, value: Tensor, drop: nn.Dropout) -> Tensor:
-    """Attention in which each position sees itself and what comes before it.
+    """Attend from each position to itself and the positions before it.
 
-    Rows that are shorter than L need no mask of their own where they are left-aligned: what comes after their end is
-    seen by no position of theirs.
+    Left-aligned sequences that are shorter than L need no mask of their own: none of their positions sees the padding
+    after their end.
 
     Args:
-        query: Shape ``[B, heads, L, d]``; ``key`` and ``value`` alike.
+        query: Shape ``[B, heads, L, d]``.
+        key: Shape ``[B, heads, L, d]``.
+        value: Shape ``[B, heads, L, d]``.
         drop: The dropout layer of the attention weights.
 
     Returns:
@@ -105,21 +138,21 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor, drop: nn.Dropout
 
 
 def _future(length: int, dtype: torch.dtype) -> Tensor:
-    """What is added to scores ``[L, L]`` so that nothing sees what comes after it."""
+    """Return the mask that is added to scores ``[L, L]`` so that no position sees a later one."""
     return _mask(1 << (length - 1).bit_length(), dtype)[:length, :length]
 
 
 @functools.lru_cache(maxsize=16)
 def _mask(size: int, dtype: torch.dtype) -> Tensor:
-    """Made once for all lengths up to a power of two."""
+    """Make the mask once for all lengths up to a power of two."""
     return torch.full((size, size), -math.inf, dtype=dtype).triu_(1)
 
 
-def attention_without(padding: Tensor) -> Attention:
-    """Attention in which each position sees all but the padded ones, on both of its sides.
+def make_padded_attention(padding: Tensor) -> Attention:
+    """Make the attention in which each position sees all but the padded ones, on both of its sides.
 
     Args:
-        padding: Which positions are padded, shape ``[B, L]``; a row must have one that is not.
+        padding: True at padded positions, shape ``[B, L]``; each sequence must have one that is not.
 
     Returns:
         A function with the arguments and the result of :func:`causal_attention`.
@@ -137,18 +170,18 @@ def attention_without(padding: Tensor) -> Attention:
 
 
 def transformer_layer(
-    x: Tensor, layer: Any, where: Tensor | None = None, attend: Attention = causal_attention
+    x: Tensor, layer: TransformerLayer, where: Tensor | None = None, attend: Attention = causal_attention
 ) -> Tensor:
-    """One layer of RecBole's Transformer, with the normalisation after each residual.
+    """Compute one layer of RecBole's Transformer, with the normalization after each residual.
 
     Args:
         x: Hidden states ``[B, L, d]``.
-        layer: A module with ``multi_head_attention`` and ``feed_forward`` as RecBole's ``TransformerLayer`` has them.
-        where: Positions of the flattened ``[B * L]`` that are wanted, shape ``[n]``; None for all of them.
-        attend: How positions see each other; causally unless named.
+        layer: RecBole's ``TransformerLayer``.
+        where: Positions of the flattened ``[B * L]`` to compute, shape ``[n]``; None for all of them.
+        attend: The attention between positions; causal by default.
 
     Returns:
-        ``[B, L, d]``, or ``[n, d]`` where positions were named.
+        ``[B, L, d]``, or ``[n, d]`` where positions are given.
     """
     attention = layer.multi_head_attention
     batch, length, size = x.shape
@@ -165,14 +198,16 @@ def transformer_layer(
     return _after_attention(x, context, layer)
 
 
-def transformer(x: Tensor, layers: Sequence[Any], where: Tensor, attend: Attention = causal_attention) -> Tensor:
-    """The last hidden states of a Transformer at the positions that are wanted.
+def transformer_states(
+    x: Tensor, layers: Sequence[TransformerLayer], where: Tensor, attend: Attention = causal_attention
+) -> Tensor:
+    """Compute the last hidden states of a Transformer at given positions.
 
     Args:
-        x: Embedded rows ``[B, L, d]``.
+        x: Embedded sequences ``[B, L, d]``.
         layers: RecBole's ``TransformerLayer`` modules, at least one.
         where: Positions of the flattened ``[B * L]``, shape ``[n]``. The last layer computes only these.
-        attend: How positions see each other; causally unless named.
+        attend: The attention between positions; causal by default.
 
     Returns:
         Shape ``[n, d]``.
@@ -180,20 +215,20 @@ def transformer(x: Tensor, layers: Sequence[Any], where: Tensor, attend: Attenti
     for layer in layers[:-1]:
         x = transformer_layer(x, layer, None, attend)
     if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-        return transformer_layer(x, layers[-1], padded_rows(where), attend)[: len(where)]
+        return transformer_layer(x, layers[-1], pad_rows(where), attend)[: len(where)]
     return transformer_layer(x, layers[-1], where, attend)
 
 
-def transformer_at_ends(
-    x: Tensor, layers: Sequence[Any], lengths: Tensor, attend: Attention = causal_attention
+def transformer_end_states(
+    x: Tensor, layers: Sequence[TransformerLayer], lengths: Tensor, attend: Attention = causal_attention
 ) -> Tensor:
-    """The last hidden states of a Transformer at the ends of rows.
+    """Compute the last hidden states of a Transformer at the ends of sequences.
 
     Args:
-        x: Embedded left-aligned rows ``[B, L, d]``.
+        x: Embedded left-aligned sequences ``[B, L, d]``.
         layers: RecBole's ``TransformerLayer`` modules, at least one.
-        lengths: Number of positions of each row, shape ``[B]``, at least 1.
-        attend: How positions see each other; causally unless named. The end of a row sees all of the row in any case.
+        lengths: Number of positions of each sequence, shape ``[B]``, at least 1.
+        attend: The attention between positions; causal by default. The end of a sequence sees all of it in any case.
 
     Returns:
         Shape ``[B, d]``.
@@ -203,61 +238,60 @@ def transformer_at_ends(
     layer = layers[-1]
     end = x[torch.arange(len(x), device=x.device), lengths - 1]
     beyond = torch.arange(x.size(1), device=x.device) >= lengths.unsqueeze(1)
-    return _after_attention(end, attention_of_one(end, x, beyond, layer.multi_head_attention), layer)
+    return _after_attention(end, attend_from_one(end, x, beyond, layer.multi_head_attention), layer)
 
 
-def attention_of_one(asking: Tensor, x: Tensor, hidden: Tensor, attention: Any) -> Tensor:
-    """What one position of each row gathers from its row, without a key or a value of any position.
+def attend_from_one(query_states: Tensor, x: Tensor, hidden: Tensor, attention: MultiHeadAttention) -> Tensor:
+    """Attend from one position of each sequence to the sequence, without a key or a value of any position.
 
-    A score ``q (K x + k)`` is ``(K' q) x + q k``, and the sum of ``w (V x + v)`` over a row, with the weights ``w``, is
-    ``V`` times the sum of ``w x``, and ``v`` times the sum of ``w``: the large products with ``K`` and ``V`` are needed
-    once for each row.
+    A score ``q (K x + k)`` is ``(K' q) x + q k``, and the sum of ``w (V x + v)`` over a sequence, with the weights
+    ``w``, is ``V`` times the sum of ``w x``, and ``v`` times the sum of ``w``: the large products with ``K`` and ``V``
+    are needed once for each sequence.
 
     Args:
-        asking: The states that ask, shape ``[B, d]``.
-        x: The states of the rows, shape ``[B, L, d]``.
-        hidden: True where they may not look, shape ``[B, L]``.
+        query_states: The states at the attending positions, shape ``[B, d]``.
+        x: The states of the sequences, shape ``[B, L, d]``.
+        hidden: True at positions that are masked, shape ``[B, L]``.
         attention: RecBole's ``MultiHeadAttention``.
 
     Returns:
-        The heads' results beside each other, before they are mixed, shape ``[B, d]``.
+        The concatenated results of the heads, before they are mixed, shape ``[B, d]``.
     """
     batch, _, size = x.shape
     heads = attention.num_attention_heads
     key, value = (part.weight.view(heads, size // heads, size) for part in (attention.key, attention.value))
-    query = attention.query(asking).view(batch, heads, 1, size // heads) / math.sqrt(size // heads)
+    query: Tensor = attention.query(query_states).view(batch, heads, 1, size // heads) / math.sqrt(size // heads)
     constant = (query.squeeze(2) * attention.key.bias.view(heads, -1)).sum(-1, True)  # for its gradient, which is 0
     scores = (query @ key).squeeze(2) @ x.transpose(1, 2) + constant
-    weights = attention.attn_dropout(scores.masked_fill(hidden.unsqueeze(1), -math.inf).softmax(-1))
+    weights: Tensor = attention.attn_dropout(scores.masked_fill(hidden.unsqueeze(1), -math.inf).softmax(-1))
     gathered = ((weights @ x).unsqueeze(2) @ value.transpose(1, 2)).squeeze(2)
-    context: Tensor = gathered + weights.sum(-1, True) * attention.value.bias.view(heads, -1)
-    return context.reshape(batch, size)
+    return (gathered + weights.sum(-1, True) * attention.value.bias.view(heads, -1)).reshape(batch, size)
 
 
-def _after_attention(x: Tensor, context: Tensor, layer: Any) -> Tensor:
-    """The rest of a layer, position by position: both tensors ``[..., d]``, the result alike."""
-    return feed_forward(attended(x, context, layer.multi_head_attention), layer.feed_forward)
+def _after_attention(x: Tensor, context: Tensor, layer: TransformerLayer) -> Tensor:
+    """Compute the rest of a layer, position by position: both tensors and the result are ``[..., d]``."""
+    return feed_forward(add_attention(x, context, layer.multi_head_attention), layer.feed_forward)
 
 
-def attended(x: Tensor, context: Tensor, attention: Any) -> Tensor:
-    """States ``[..., d]`` with what RecBole's ``MultiHeadAttention`` gathered for them, alike, mixed and added."""
+def add_attention(x: Tensor, context: Tensor, attention: MultiHeadAttention) -> Tensor:
+    """Mix the heads' results of RecBole's ``MultiHeadAttention`` and add them to the states, both ``[..., d]``."""
     states: Tensor = attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
     return states
 
 
-def feed_forward(x: Tensor, forward: Any) -> Tensor:
-    """RecBole's ``FeedForward`` of states ``[..., d]``, with torch's faster GELU."""
-    inner = activation(forward)(forward.dense_1(x))
+def feed_forward(x: Tensor, forward: FeedForward) -> Tensor:
+    """Compute RecBole's ``FeedForward`` of states ``[..., d]``, with torch's faster GELU."""
+    inner = choose_activation(forward)(forward.dense_1(x))
     states: Tensor = forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)
     return states
 
 
-def in_groups_of_like_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, lengths: Tensor) -> Tensor:
-    """States of rows, computed on a CPU for some rows at a time: no short one is then filled up to the longest of all.
+def compute_by_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, lengths: Tensor) -> Tensor:
+    """Compute the states of sequences, on a CPU in groups of similar length, so that none is padded to the longest.
 
     Args:
-        states: From left-aligned rows ``[n, l]`` and their lengths ``[n]`` to their states ``[n, d]``.
-        rows: Left-aligned rows ``[B, L]``.
+        states: Computes from left-aligned sequences ``[n, l]`` and their lengths ``[n]`` the states ``[n, d]``.
+        rows: Left-aligned sequences ``[B, L]``.
         lengths: Their lengths, shape ``[B]``, at least 1.
 
     Returns:
@@ -266,16 +300,16 @@ def in_groups_of_like_length(states: Callable[[Tensor, Tensor], Tensor], rows: T
     if rows.device.type != "cpu" or len(rows) <= GROUP_ROWS:
         return states(rows[:, : max(lengths.tolist(), default=1)], lengths)
     order = lengths.argsort(stable=True)
-    groups = [(rows[which, : int(lengths[which[-1]])], lengths[which]) for which in order.split(GROUP_ROWS)]
+    groups = [(rows[which, : int(lengths[which[-1]])], lengths[which]) for which in torch.split(order, GROUP_ROWS)]
     return torch.cat([states(*group) for group in groups])[order.argsort()]
 
 
-def padded_rows(x: Tensor) -> Tensor:
-    """A tensor ``[n, ...]`` with zeros behind it, so that it has a multiple of :data:`KERNEL_ROWS` rows."""
+def pad_rows(x: Tensor) -> Tensor:
+    """Append zeros to a tensor ``[n, ...]``, so that its number of rows is a multiple of :data:`KERNEL_ROWS`."""
     return F.pad(x, (0, 0) * (x.dim() - 1) + (0, -len(x) % KERNEL_ROWS))
 
 
-def activation(forward: Any) -> Callable[[Tensor], Tensor]:
-    """The activation of a feed-forward block; for RecBole's GELU torch's, the same function in one step."""
+def choose_activation(forward: FeedForward) -> Callable[[Tensor], Tensor]:
+    """Return the activation of a feed-forward block; for RecBole's GELU torch's, the same function in one step."""
     function = forward.intermediate_act_fn
     return F.gelu if getattr(function, "__name__", "") == "gelu" else function

@@ -152,7 +152,7 @@ def masked_attention(x: Tensor, attention: Any, hidden: Tensor) -> Tensor:
     scores = (query / math.sqrt(size // heads)) @ key.transpose(2, 3)
     weights = attention.attn_dropout(scores.masked_fill(hidden, -math.inf).softmax(-1))
     context = (weights @ value).transpose(1, 2).reshape(batch, length, size)
-    return fast.attended(x, context, attention)
+    return fast.add_attention(x, context, attention)
 
 
 def attention_of_last(x: Tensor, attention: Any, hidden: Tensor) -> Tensor:
@@ -167,4 +167,4 @@ def attention_of_last(x: Tensor, attention: Any, hidden: Tensor) -> Tensor:
         Shape ``[B, d]``.
     """
     last = x[:, -1]
-    return fast.attended(last, fast.attention_of_one(last, x, hidden, attention), attention)
+    return fast.add_attention(last, fast.attend_from_one(last, x, hidden, attention), attention)

@@ -60,6 +60,6 @@ class DuoRec(Contrastive):
         if self.cl_weight == 0:
             return self.item_embedding.weight.new_zeros(())
         own = torch.randint(len(self.rows), (self.cl_batch,), device=self.rows.starts.device)
-        pairs = torch.cat([own, self.same_target.another(own)])
+        pairs = torch.cat([own, self.same_target.draw(own)])
         first, second = packed_forward.last_states(self, *self.rows_of(pairs)).chunk(2)
         return self.contrast(first, second, labels=self._targets[own])

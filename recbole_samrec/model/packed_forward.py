@@ -47,7 +47,7 @@ def of_transformer(model: Any, item_seq: Tensor, where: Tensor) -> Tensor:
         Shape ``[n, d]``.
     """
     hidden = embedded(model, model.item_embedding(item_seq))
-    return fast.transformer(hidden, model.trm_encoder.layer, where)
+    return fast.transformer_states(hidden, model.trm_encoder.layer, where)
 
 
 def embedded(model: Any, vectors: Tensor) -> Tensor:
@@ -73,9 +73,9 @@ def ends_of_transformer(
     vectors_of = vectors_of or model.item_embedding
 
     def states(rows: Tensor, sizes: Tensor) -> Tensor:
-        return fast.transformer_at_ends(embedded(model, vectors_of(rows)), model.trm_encoder.layer, sizes)
+        return fast.transformer_end_states(embedded(model, vectors_of(rows)), model.trm_encoder.layer, sizes)
 
-    return fast.in_groups_of_like_length(states, item_seq, lengths)
+    return fast.compute_by_length(states, item_seq, lengths)
 
 
 def of_gru(model: Any, item_seq: Tensor, where: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def _of_segments(model: Any, batch: Any) -> Tensor:
     usable = batch["usable"]
     rows = torch.cat([batch[name][usable] for name in ("context", "segment", "other")])
     lengths = batch["lengths"][usable].repeat(3)
-    context, segment, other = fast.in_groups_of_like_length(functools.partial(ends_of, model), rows, lengths).chunk(3)
+    context, segment, other = fast.compute_by_length(functools.partial(ends_of, model), rows, lengths).chunk(3)
     context = model.sp_norm(context)
     mine, theirs = ((context * part).sum(-1).sigmoid() for part in (segment, other))
     return -F.logsigmoid(mine - theirs).sum()
@@ -111,13 +111,13 @@ def states_of(model: Any, rows: Tensor, where: Tensor) -> Tensor:
     They are those of RecBole's ``forward(rows, bidirectional=True)``, computed faster.
     """
     hidden = embedded(model, model.item_embedding(rows))
-    return fast.transformer(hidden, model.trm_encoder.layer, where, fast.attention_without(rows == 0))
+    return fast.transformer_states(hidden, model.trm_encoder.layer, where, fast.make_padded_attention(rows == 0))
 
 
 def ends_of(model: Any, rows: Tensor, lengths: Tensor) -> Tensor:
     """States as :func:`states_of` at the ends of rows ``[B, L]`` of so many items ``[B]``."""
     hidden = embedded(model, model.item_embedding(rows))
-    return fast.transformer_at_ends(hidden, model.trm_encoder.layer, lengths, fast.attention_without(rows == 0))
+    return fast.transformer_end_states(hidden, model.trm_encoder.layer, lengths, fast.make_padded_attention(rows == 0))
 
 
 def _of_attributes(model: Any, states: Tensor, attributes: Tensor) -> Tensor:

@@ -204,9 +204,9 @@ class SAMHook:
 
     def _backward(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         if self.scaler is None or not self.scaler.is_enabled():
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             return
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()
         self.scaler.unscale_(optimizer)
         self.scaler.update()
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from recbole_samrec.optim.perturbation import match_names, select_parameters
-from recbole_samrec.optim.schedule import VARIANTS, SAMSettings
+from recbole_samrec.optim.schedule import VARIANTS, SAMSettings, Variant
 from recbole_samrec.optim.state_snapshot import Replay
 from recbole_samrec.optim.two_pass import TwoPass
 from recbole_samrec.optim.variants import CLASSES
@@ -120,7 +120,7 @@ class SAM(torch.optim.Optimizer):
         self,
         optimizer: torch.optim.Optimizer,
         rho: float = 0.05,
-        variant: str = "sam",
+        variant: Variant = "sam",
         *,
         model: nn.Module | None = None,
         max_norm: float | None = None,
@@ -390,7 +390,7 @@ class SAM(torch.optim.Optimizer):
         return [p for p in parameters if id(p) in chosen]
 
 
-def _make_settings(variant: str, options: SAMOptions, model: nn.Module | None) -> SAMSettings:
+def _make_settings(variant: Variant, options: SAMOptions, model: nn.Module | None) -> SAMSettings:
     if variant not in VARIANTS:
         raise ConfigError(f"variant={variant}: choose one of {', '.join(VARIANTS)}")
     for name in options:

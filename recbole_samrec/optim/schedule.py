@@ -18,7 +18,7 @@ class SAMSettings:
     """SAM's options.
 
     Args:
-        rho: Radius of the neighborhood; 0 switches SAM off.
+        rho: Radius; 0 switches SAM off.
         variant: The variant of SAM.
         eta: ASAM's stability term.
         exclude: Shell patterns of names of parameters that SAM does not perturb.

@@ -1,4 +1,4 @@
-"""What a model holds besides its parameters, and how to keep it: random states, counters, hidden layers.
+"""Snapshots of a model's state besides its parameters: random generators, buffers, counters, hidden layers.
 
 A forward pass may change more than gradients: it draws random numbers, moves running statistics, counts steps. SAM's
 second pass must see all of that as the first one did, and a resumed run as the interrupted one left it.
@@ -29,7 +29,7 @@ class RandomState:
     def get() -> dict[str, Any]:
         """Return the state of all generators, as plain data and tensors."""
         state = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}
-        if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        if torch.cuda.is_available() and torch.cuda.is_initialized():
             state["cuda"] = torch.cuda.get_rng_state_all()
         return state
 
@@ -49,7 +49,7 @@ _Attribute = tuple[nn.Module, str, Any, Tensor | np.ndarray[Any, Any] | None, in
 
 
 class ModelState:
-    """What a forward pass may change in a model besides its parameters: buffers, counters and plain tensors.
+    """The state of a model that a forward pass may change besides its parameters: buffers, counters, plain tensors.
 
     Args:
         model: The model.

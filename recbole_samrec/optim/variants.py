@@ -38,15 +38,15 @@ class SAMVariant:
     """
 
     keeps_vectors = False
-    """Whether it keeps vectors as long as the weights, for which gradients must be dense."""
+    """True if the variant keeps vectors as long as the weights, for which gradients must be dense."""
     ascends_by_gradient = True
-    """Whether every step moves the weights between a first and a second gradient."""
+    """True if every step moves the weights between a first and a second gradient."""
 
     def __init__(self, parameters: Sequence[Tensor], moved: Sequence[Tensor], settings: SAMSettings) -> None:
         self.parameters, self.moved, self.settings = list(parameters), list(moved), settings
         self.row_radius: Mapping[Tensor, Tensor] = {}
         self.copies_first = False
-        """Whether a first gradient that is kept is copied, because the second may be written into its memory."""
+        """True if a first gradient that is kept is copied, because the second may be written into its memory."""
         self._saved: SavedWeights | None = None
 
     def extend(self, parameters: Sequence[Tensor], moved: Sequence[Tensor]) -> None:

@@ -225,11 +225,11 @@ def _told(progress: Progress, part: str) -> Callable[[int, int], None]:
 def _curvature(solution: Solution, budget: Budget, progress: Progress) -> dict[str, Any]:
     loss, weights = solution.loss, solution.weights
     require_second_derivative(loss, weights, str(solution.folder), type(solution.trainer.model).__name__)
-    top = hessian.top_eigenvalues(
+    top = hessian.find_top_eigenvalues(
         loss, weights, budget.eigenvalues, max_products=budget.products, progress=_told(progress, "top eigenvalues")
     )
-    trace = hessian.trace(loss, weights, budget.trace_probes, progress=_told(progress, "trace"))
-    density = hessian.spectral_density(
+    trace = hessian.estimate_trace(loss, weights, budget.trace_probes, progress=_told(progress, "trace"))
+    density = hessian.estimate_density(
         loss,
         weights,
         steps=budget.density_steps,
@@ -238,7 +238,7 @@ def _curvature(solution: Solution, budget: Budget, progress: Progress) -> dict[s
     )
     negative = density.negative
     return {
-        "loss": hessian.loss_value(loss),
+        "loss": hessian.compute_loss(loss),
         "values": top.values,
         "residuals": top.residuals,
         "converged": top.converged,
@@ -260,12 +260,12 @@ def _sharpness(solution: Solution, budget: Budget, progress: Progress) -> dict[s
     rhos, adaptive_rhos = np.array(budget.rhos), np.array(budget.adaptive_rhos)
     wanted = max(budget.targets, budget.slope_targets)
     many, targets, _ = sampled_loss(solution.trainer, solution.loaders[0], wanted)
-    slope = sharpness.slope(many, weights, rhos, adaptive_rhos, progress=_told(progress, "slope"))
+    slope = sharpness.measure_slope(many, weights, rhos, adaptive_rhos, progress=_told(progress, "slope"))
     told = _told(progress, "random, worst")
     told(0, 2)
-    random = sharpness.worst_of_random(loss, weights, rhos, budget.random_draws)
+    random = sharpness.measure_random_rises(loss, weights, rhos, budget.random_draws)
     told(1, 2)
-    worst = sharpness.adaptive_worst(loss, weights, adaptive_rhos, steps=budget.climb)
+    worst = sharpness.maximize_adaptive_rise(loss, weights, adaptive_rhos, steps=budget.climb)
     told(2, 2)
     return {
         "rhos": rhos,
@@ -285,24 +285,25 @@ def _sharpness(solution: Solution, budget: Budget, progress: Progress) -> dict[s
 
 def _line(solution: Solution, budget: Budget, store: Store, progress: Progress) -> dict[str, np.ndarray]:
     """The loss along one random direction."""
-    steps = landscape.positions(budget.reach, budget.points)
+    steps = landscape.make_positions(budget.reach, budget.points)
 
     def compute() -> dict[str, Any]:
-        direction = landscape.random_direction(solution.parameters, seed=0)
+        direction = landscape.draw_direction(solution.parameters, seed=0)
         told = _told(progress, "line")
-        return {"x": steps, "loss": landscape.line(solution.loss, solution.parameters, direction, steps, progress=told)}
+        losses = landscape.compute_line(solution.loss, solution.parameters, direction, steps, progress=told)
+        return {"x": steps, "loss": losses}
 
     return store.part("line", compute)
 
 
 def _surface(solution: Solution, budget: Budget, store: Store, progress: Progress) -> dict[str, np.ndarray]:
     """The loss over a plane of two random directions; a grid that was interrupted goes on."""
-    steps, part = landscape.positions(budget.reach, budget.grid), "surface"
+    steps, part = landscape.make_positions(budget.reach, budget.grid), "surface"
     stored = store.read(part)
     if stored is not None and not np.isnan(stored["loss"]).any():
         return stored
-    directions = [landscape.random_direction(solution.parameters, seed=seed) for seed in (0, 1)]
-    landscape.surface(
+    directions = [landscape.draw_direction(solution.parameters, seed=seed) for seed in (0, 1)]
+    landscape.compute_surface(
         solution.loss,
         solution.parameters,
         directions,
@@ -361,7 +362,7 @@ def ways_between(
 
         def compute(second: Solution = second) -> dict[str, Any]:
             told, (one, other) = _told(progress, "between two runs"), (first.parameters, second.parameters)
-            return {"loss": landscape.between(first.loss, one, one, other, where, progress=told)}
+            return {"loss": landscape.interpolate_loss(first.loss, one, one, other, where, progress=told)}
 
         loss = store.part(f"to-{slug(second.name)}", compute)["loss"]
         seconds += sum(store.seconds.values())

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
-from recbole_samrec.analysis.hessian import ChunkedLoss, Loss, product_error
+from recbole_samrec.analysis.hessian import ChunkedLoss, Loss, measure_product_error
 from recbole_samrec.model.packed_forward import packed_loss, prefix_loss
 from recbole_samrec.optim.state_snapshot import ModelState, RandomState
 from recbole_samrec.utils.errors import ConfigError, in_one_line
@@ -127,7 +127,7 @@ def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str,
     """
     remedy = "write the model with operations that torch can differentiate twice"
     try:
-        error = product_error(loss, weights)
+        error = measure_product_error(loss, weights)
     except (RuntimeError, ValueError) as error:
         if isinstance(error, RuntimeError) and not re.search(NO_SECOND_DERIVATIVE, str(error), re.IGNORECASE):
             raise

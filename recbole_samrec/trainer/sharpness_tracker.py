@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from recbole_samrec.analysis.hessian import gradient, loss_value, top_eigenvalues
-from recbole_samrec.analysis.sharpness import ascent_rise
+from recbole_samrec.analysis.hessian import compute_gradient, compute_loss, find_top_eigenvalues
+from recbole_samrec.analysis.sharpness import measure_ascent_rise
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.trainer.sampled_loss import require_second_derivative, sampled_loss
 
@@ -85,16 +85,16 @@ class SharpnessTracker(Callback):
             require_second_derivative(sampled[0], weights, "track_sharpness", type(model).__name__)
             self._loss = sampled
         loss, targets = self._loss
-        eigen = top_eigenvalues(loss, weights, 1, max_products=PRODUCTS)
+        eigen = find_top_eigenvalues(loss, weights, 1, max_products=PRODUCTS)
         rho = trainer.sam_step.settings.rho or RHO
         return {
             "epoch": epoch,
-            "loss": loss_value(loss),
+            "loss": compute_loss(loss),
             "top_eigenvalue": float(eigen.values[0]),
             "residual": float(eigen.residuals[0]),
             "converged": bool(eigen.converged[0]),
-            "ascent_rise": float(ascent_rise(loss, weights, [rho])[0]),
+            "ascent_rise": float(measure_ascent_rise(loss, weights, [rho])[0]),
             "rho": rho,
-            "gradient_norm": float(gradient(loss, weights).norm()),
+            "gradient_norm": float(compute_gradient(loss, weights).norm()),
             "targets": targets,
         }

@@ -7,18 +7,18 @@ from torch import nn
 
 from recbole_samrec.analysis.hessian import (
     ChunkedLoss,
+    compute_gradient,
+    compute_hvp,
+    compute_loss,
+    estimate_density,
+    estimate_trace,
+    find_top_eigenvalues,
     flatten,
-    gradient,
-    hvp,
-    loss_value,
-    product_error,
-    spectral_density,
-    top_eigenvalues,
-    trace,
+    measure_product_error,
     unflatten,
 )
-from recbole_samrec.analysis.lanczos import lanczos
-from recbole_samrec.analysis.spectral_density import smoothed
+from recbole_samrec.analysis.lanczos import run_lanczos
+from recbole_samrec.analysis.spectral_density import smooth_density
 
 
 def quadratic(eigenvalues, seed=0, rotated=True, dtype=torch.float64):
@@ -83,7 +83,7 @@ def random_vector(parameters, seed=3):
     return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def test_flat_vectors_come_apart_into_the_pieces_they_were_made_of():
+def test_unflatten__undoes_flatten():
     pieces = [torch.arange(6.0).view(2, 3), torch.tensor(7.0), torch.arange(4.0, dtype=torch.float64)]
     flat = flatten(pieces)
     assert flat.tolist() == [0, 1, 2, 3, 4, 5, 7, 0, 1, 2, 3]
@@ -95,26 +95,26 @@ def test_flat_vectors_come_apart_into_the_pieces_they_were_made_of():
     assert flatten([sparse, torch.ones(1)]).tolist() == [0, 0, 2, 3, 0, 0, 1]
 
 
-def test_gradient_and_product_equal_the_dense_ones(problem):
+def test_compute_hvp__and_gradient_equal_the_dense_ones(problem):
     loss, parameters, hessian = problem
     vector = random_vector(parameters)
-    torch.testing.assert_close(hvp(loss, parameters, vector), hessian @ vector)
+    torch.testing.assert_close(compute_hvp(loss, parameters, vector), hessian @ vector)
     loss().backward()
-    torch.testing.assert_close(gradient(loss, parameters), flatten([p.grad for p in parameters]))
+    torch.testing.assert_close(compute_gradient(loss, parameters), flatten([p.grad for p in parameters]))
 
 
-def test_no_grad_is_read_or_written_and_no_grad_mode_does_not_matter():
+def test_compute_hvp__leaves_grad_and_ignores_no_grad_mode():
     loss, parameters, hessian = tanh_network()
     parameters[0].grad = torch.ones_like(parameters[0])
     with torch.no_grad():
-        product = hvp(loss, parameters, hessian[0])
-        gradient(loss, parameters)
+        product = compute_hvp(loss, parameters, hessian[0])
+        compute_gradient(loss, parameters)
     torch.testing.assert_close(product, hessian @ hessian[0])
     assert torch.equal(parameters[0].grad, torch.ones_like(parameters[0]))
     assert all(p.grad is None for p in parameters[1:])
 
 
-def test_chunks_weighted_by_their_size_equal_the_whole():
+def test_chunked_loss__equals_the_whole():
     random = torch.Generator().manual_seed(0)
     inputs, targets = (torch.randn(10, n, generator=random, dtype=torch.float64) for n in (4, 1))
     network = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 1)).double()
@@ -127,14 +127,14 @@ def test_chunks_weighted_by_their_size_equal_the_whole():
     bounds = [(0, 5), (5, 8), (8, 10)]
     chunked = ChunkedLoss([lambda b=b: mean_loss(*b) for b in bounds], [stop - start for start, stop in bounds])
     vector = random_vector(parameters)
-    assert loss_value(chunked) == pytest.approx(float(whole().detach()), rel=1e-12)
-    torch.testing.assert_close(gradient(chunked, parameters), gradient(whole, parameters))
-    torch.testing.assert_close(hvp(chunked, parameters, vector), hvp(whole, parameters, vector))
-    values = [top_eigenvalues(loss, parameters, 2).values for loss in (chunked, whole)]
+    assert compute_loss(chunked) == pytest.approx(float(whole().detach()), rel=1e-12)
+    torch.testing.assert_close(compute_gradient(chunked, parameters), compute_gradient(whole, parameters))
+    torch.testing.assert_close(compute_hvp(chunked, parameters, vector), compute_hvp(whole, parameters, vector))
+    values = [find_top_eigenvalues(loss, parameters, 2).values for loss in (chunked, whole)]
     np.testing.assert_allclose(*values, rtol=1e-9)
 
 
-def test_only_one_chunk_is_in_memory_at_a_time():
+def test_chunked_loss__holds_one_chunk_in_memory():
     weight = torch.ones(2, requires_grad=True)
     alive, most = [0], [0]
 
@@ -157,7 +157,7 @@ def test_only_one_chunk_is_in_memory_at_a_time():
             alive[0] -= 1
 
     loss = ChunkedLoss([lambda: (Kept.apply(weight) ** 3).sum()] * 4, [1] * 4)
-    assert hvp(loss, [weight], torch.ones(2)).tolist() == [6, 6]
+    assert compute_hvp(loss, [weight], torch.ones(2)).tolist() == [6, 6]
     assert most == [1] and alive == [0]
 
 
@@ -170,31 +170,31 @@ def test_only_one_chunk_is_in_memory_at_a_time():
         (0, [], "sum"),
     ],
 )
-def test_weights_of_chunks_that_make_no_mean_are_refused(chunks, weights, message):
+def test_chunked_loss__rejects_weights_without_a_mean(chunks, weights, message):
     with pytest.raises(ValueError, match=message):
         ChunkedLoss([lambda: torch.ones(())] * chunks, weights)
 
 
-def test_parameters_that_the_loss_does_not_use_or_uses_linearly_count_as_zeros():
+def test_compute_hvp__is_zero_for_unused_or_linear_parameters():
     used, unused, linear = (torch.full((2,), 3.0, requires_grad=True) for _ in range(3))
     loss = lambda: (used**3).sum() + 5 * linear.sum()  # noqa: E731
     parameters = [used, unused, linear]
-    assert gradient(loss, parameters).tolist() == [27, 27, 0, 0, 5, 5]
-    assert hvp(loss, parameters, torch.ones(6)).tolist() == [18, 18, 0, 0, 0, 0]
-    assert hvp(lambda: linear.sum(), parameters, torch.ones(6)).tolist() == [0] * 6
-    assert top_eigenvalues(loss, parameters, 3).values.tolist() == pytest.approx([18, 18, 0])
+    assert compute_gradient(loss, parameters).tolist() == [27, 27, 0, 0, 5, 5]
+    assert compute_hvp(loss, parameters, torch.ones(6)).tolist() == [18, 18, 0, 0, 0, 0]
+    assert compute_hvp(lambda: linear.sum(), parameters, torch.ones(6)).tolist() == [0] * 6
+    assert find_top_eigenvalues(loss, parameters, 3).values.tolist() == pytest.approx([18, 18, 0])
 
 
-def test_what_has_no_curvature_is_an_error():
+def test_compute_hvp__raises_without_curvature():
     weight = torch.ones(2, requires_grad=True)
     with pytest.raises(ValueError, match="depends on nothing that requires a gradient"):
-        hvp(lambda: torch.ones(2).sum(), [weight], torch.ones(2))
+        compute_hvp(lambda: torch.ones(2).sum(), [weight], torch.ones(2))
     with pytest.raises(ValueError, match="no parameters"):
-        trace(lambda: weight.sum(), [])
+        estimate_trace(lambda: weight.sum(), [])
     with pytest.raises(FloatingPointError, match="product is not finite"):
-        top_eigenvalues(lambda: (weight**2).sum() / 0, [weight], 1)
+        find_top_eigenvalues(lambda: (weight**2).sum() / 0, [weight], 1)
     with pytest.raises(FloatingPointError, match="gradient is not finite"):
-        gradient(lambda: (weight**2).sum() * float("nan"), [weight])
+        compute_gradient(lambda: (weight**2).sum() * float("nan"), [weight])
 
 
 class Cube(torch.autograd.Function):
@@ -214,19 +214,19 @@ class Cube(torch.autograd.Function):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_products_that_are_right_equal_differences_of_gradients(name, dtype):
+def test_measure_product_error__of_right_products_is_small(name, dtype):
     loss, parameters, hessian = PROBLEMS[name]()
     if dtype == torch.float32 and name != "convex" and name != "negative":
         parameters = [p.detach().float().requires_grad_() for p in parameters]
         loss = lambda: torch.cat(parameters) @ hessian.float() @ torch.cat(parameters) / 2  # noqa: E731
     before = [p.detach().clone() for p in parameters]
-    assert product_error(loss, parameters) < 0.01
+    assert measure_product_error(loss, parameters) < 0.01
     assert all(map(torch.equal, parameters, before))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
-def test_a_wrong_second_derivative_is_found_also_in_one_small_layer_of_single_precision(scale, dtype):
+def test_measure_product_error__finds_one_wrong_layer(scale, dtype):
     random = torch.Generator().manual_seed(0)
     large, small = (scale * torch.rand(n, generator=random, dtype=dtype) + scale for n in (5000, 4))
     parameters = [large.requires_grad_(), small.requires_grad_()]
@@ -234,31 +234,36 @@ def test_a_wrong_second_derivative_is_found_also_in_one_small_layer_of_single_pr
     def loss(honest):
         return ((large / scale) ** 4).mean() + Cube.apply(small / scale, honest).mean() + 7
 
-    assert product_error(lambda: loss(True), parameters) < 0.01
-    assert product_error(lambda: loss(False), parameters) > 0.2
+    assert measure_product_error(lambda: loss(True), parameters) < 0.01
+    assert measure_product_error(lambda: loss(False), parameters) > 0.2
 
 
-def test_kinks_straight_lines_and_rows_without_a_gradient_are_no_wrong_products():
+def test_measure_product_error__ignores_kinks_and_zero_rows():
     torch.manual_seed(0)  # one network of four has a kink so near that its difference is up to a sixth off
     network = nn.Sequential(nn.Linear(10, 50), nn.ReLU(), nn.Linear(50, 1))
     inputs, targets = (torch.randn(200, n) for n in (10, 1))
-    assert product_error(lambda: nn.functional.mse_loss(network(inputs), targets), list(network.parameters())) < 0.05
+    assert (
+        measure_product_error(lambda: nn.functional.mse_loss(network(inputs), targets), list(network.parameters()))
+        < 0.05
+    )
     weight = torch.ones(3, requires_grad=True)
-    assert product_error(lambda: 5 * weight.sum(), [weight]) == 0
-    assert product_error(lambda: (weight * 0).sum(), [weight]) == 0
+    assert measure_product_error(lambda: 5 * weight.sum(), [weight]) == 0
+    assert measure_product_error(lambda: (weight * 0).sum(), [weight]) == 0
     table = nn.Embedding(6, 2, padding_idx=0)
     rows = torch.tensor([[0, 1, 2], [0, 0, 3]])
-    assert product_error(lambda: table(rows).sum(1).pow(4).sum(), [table.weight]) < 0.01  # padding counts, unlearned
+    assert (
+        measure_product_error(lambda: table(rows).sum(1).pow(4).sum(), [table.weight]) < 0.01
+    )  # padding counts, unlearned
 
 
 @pytest.mark.parametrize("smallest", [False, True])
 @pytest.mark.parametrize("k", [1, 5])
-def test_outermost_eigenvalues_equal_those_of_the_dense_hessian(problem, k, smallest):
+def test_find_top_eigenvalues__equal_the_dense_ones(problem, k, smallest):
     loss, parameters, hessian = problem
     expected = torch.linalg.eigvalsh(hessian).numpy()
     scale = np.abs(expected).max()
     expected = expected[:k] if smallest else expected[::-1][:k]
-    found = top_eigenvalues(loss, parameters, k, smallest=smallest, tolerance=1e-6, max_products=500)
+    found = find_top_eigenvalues(loss, parameters, k, smallest=smallest, tolerance=1e-6, max_products=500)
     assert found.converged.all() and found.residuals.max() <= 1e-6
     assert found.scale == pytest.approx(scale)
     np.testing.assert_allclose(found.values, expected, atol=1e-6 * scale)
@@ -269,27 +274,27 @@ def test_outermost_eigenvalues_equal_those_of_the_dense_hessian(problem, k, smal
 
 
 @pytest.mark.parametrize("distinct", [3, 50])
-def test_an_eigenvalue_is_found_as_often_as_it_occurs_at_a_loose_tolerance(distinct):
+def test_find_top_eigenvalues__finds_multiple_ones(distinct):
     loss, parameters, _ = quadratic([5.0] * 3 + np.linspace(0, 1, distinct).repeat(60 // distinct).tolist())
-    found = top_eigenvalues(loss, parameters, 4)
+    found = find_top_eigenvalues(loss, parameters, 4)
     assert found.converged.all()
     assert found.values.tolist() == pytest.approx([5, 5, 5, 1], abs=5e-3)
 
 
-def test_what_the_products_do_not_suffice_for_is_marked():
+def test_find_top_eigenvalues__marks_what_did_not_converge():
     loss, parameters, _ = quadratic(np.r_[100.0, 1 - np.linspace(0, 1, 399) ** 2])
-    found = top_eigenvalues(loss, parameters, 6, tolerance=1e-8, max_products=80)
+    found = find_top_eigenvalues(loss, parameters, 6, tolerance=1e-8, max_products=80)
     assert found.products <= 80 and len(found.values) == 6
     assert found.converged[0] and found.values[0] == pytest.approx(100)
     assert not found.converged[1:].any() and (found.residuals[1:] > 1e-8).all()
     assert (found.values[1:] <= 1 + 1e-9).all()
-    assert top_eigenvalues(loss, parameters, 6, tolerance=1e-8, max_products=10_000).converged.all()
+    assert find_top_eigenvalues(loss, parameters, 6, tolerance=1e-8, max_products=10_000).converged.all()
 
 
 @pytest.mark.parametrize("eigenvalues", [[3.0] * 40, np.r_[[3.0] * 3, np.linspace(-1, 2, 997)]])
-def test_the_fewest_products_give_as_many_values_as_asked_for(eigenvalues):
+def test_find_top_eigenvalues__needs_a_minimum_of_products(eigenvalues):
     loss, parameters, _ = quadratic(eigenvalues)
-    found = top_eigenvalues(loss, parameters, 5, tolerance=1e-4, max_products=1)
+    found = find_top_eigenvalues(loss, parameters, 5, tolerance=1e-4, max_products=1)
     assert found.values.shape == found.residuals.shape == found.converged.shape == (5,)
     assert found.vectors.shape == (5, len(eigenvalues)) and found.products <= 77
     assert (found.converged == (found.residuals <= 1e-4)).all()
@@ -299,60 +304,61 @@ def test_the_fewest_products_give_as_many_values_as_asked_for(eigenvalues):
     assert (found.values <= expected + 1e-9).all()
 
 
-def test_the_seed_decides_the_figures_and_progress_counts_products():
+def test_find_top_eigenvalues__follows_its_seed():
     loss, parameters, _ = tanh_network(hidden=12)
     calls = []
     first, again, other = (
-        top_eigenvalues(loss, parameters, 2, seed=seed, progress=lambda *call: calls.append(call)) for seed in (1, 1, 2)
+        find_top_eigenvalues(loss, parameters, 2, seed=seed, progress=lambda *call: calls.append(call))
+        for seed in (1, 1, 2)
     )
     assert (first.values == again.values).all() and (first.vectors == again.vectors).all()
     assert (first.vectors != other.vectors).any()
     products = first.products
     assert calls[:products] == [(i + 1, 300) for i in range(products)] and calls[products][0] == 1
-    densities = [spectral_density(loss, parameters, steps=5, probes=2, seed=seed).nodes for seed in (1, 1, 2)]
+    densities = [estimate_density(loss, parameters, steps=5, probes=2, seed=seed).nodes for seed in (1, 1, 2)]
     assert (densities[0] == densities[1]).all() and (densities[0] != densities[2]).any()
 
 
-def test_single_precision_finds_the_eigenvalues_to_its_accuracy():
+def test_find_top_eigenvalues__in_single_precision():
     loss, parameters, _ = quadratic(np.r_[50.0, 20.0, [0.0] * 60, -10.0], dtype=torch.float32)
-    found = top_eigenvalues(loss, parameters, 4)
+    found = find_top_eigenvalues(loss, parameters, 4)
     assert found.converged.all() and found.vectors.dtype == np.float64
     np.testing.assert_allclose(found.values, [50, 20, 0, 0], atol=2e-4)
-    assert hvp(loss, parameters, random_vector(parameters)).dtype == torch.float32
-    density = spectral_density(loss, parameters, steps=20, probes=3)
+    assert compute_hvp(loss, parameters, random_vector(parameters)).dtype == torch.float32
+    density = estimate_density(loss, parameters, steps=20, probes=3)
     assert density.nodes.max() == pytest.approx(50, rel=1e-5) and density.nodes.min() == pytest.approx(-10, rel=1e-5)
 
 
-def test_eigenvalues_near_zero_do_not_use_up_the_products():
+def test_find_top_eigenvalues__near_zero_spends_few_products():
     eigenvalues = np.r_[50.0, 20.0, -(10.0 ** -np.linspace(1, 9, 300)), -10.0]
     loss, parameters, _ = quadratic(eigenvalues)
-    found = top_eigenvalues(loss, parameters, 8)
+    found = find_top_eigenvalues(loss, parameters, 8)
     assert found.converged.all() and found.products < 100
     assert (abs(found.values - np.sort(eigenvalues)[::-1][:8]) <= 1e-3 * 50).all()
 
 
 @pytest.mark.parametrize("k", [0, 4])
-def test_more_eigenvalues_than_there_are_or_none_are_refused(k):
+def test_find_top_eigenvalues__rejects_a_k_out_of_range(k):
     weight = torch.ones(3, requires_grad=True)
     with pytest.raises(ValueError, match="k must be from 1 to the number of weights, 3"):
-        top_eigenvalues(lambda: (weight**2).sum(), [weight], k)
+        find_top_eigenvalues(lambda: (weight**2).sum(), [weight], k)
 
 
-def test_trace_of_a_diagonal_hessian_is_exact():
+def test_estimate_trace__of_a_diagonal_hessian_is_exact():
     eigenvalues = np.linspace(-1, 4, 30)
     loss, parameters, _ = quadratic(eigenvalues, rotated=False)
-    found = trace(loss, parameters, probes=3)
+    found = estimate_trace(loss, parameters, probes=3)
     assert found.value == pytest.approx(eigenvalues.sum()) and found.standard_error < 1e-12 and found.probes == 3
-    one = trace(loss, parameters, probes=1)
+    one = estimate_trace(loss, parameters, probes=1)
     assert one.value == pytest.approx(eigenvalues.sum()) and np.isnan(one.standard_error)
     with pytest.raises(ValueError, match="probes must be at least 1, not 0"):
-        trace(loss, parameters, probes=0)
+        estimate_trace(loss, parameters, probes=0)
 
 
-def test_trace_lies_within_its_standard_error(problem):
+def test_estimate_trace__lies_within_its_standard_error(problem):
     loss, parameters, hessian = problem
     calls = []
-    found = trace(loss, parameters, probes=200, progress=lambda *call: calls.append(call))
+    found = estimate_trace(loss, parameters, probes=200, progress=lambda *call: calls.append(call))
     # Of z @ H @ z over random signs the variance is twice the sum of the squares beside the diagonal.
     expected = (2 * (hessian - hessian.diag().diag()).square().sum() / 200).sqrt()
     assert found.standard_error == pytest.approx(float(expected), rel=0.25, abs=1e-9)
@@ -360,10 +366,10 @@ def test_trace_lies_within_its_standard_error(problem):
     assert calls == [(i + 1, 200) for i in range(200)]
 
 
-def test_density_integrates_to_one_and_has_the_moments_of_the_spectrum(problem):
+def test_estimate_density__has_the_moments_of_the_spectrum(problem):
     loss, parameters, hessian = problem
     n, probes = len(hessian), 200
-    found = spectral_density(loss, parameters, steps=6, probes=probes)
+    found = estimate_density(loss, parameters, steps=6, probes=probes)
     assert found.nodes.shape == found.weights.shape == (probes, 6)
     assert found.weights.sum(axis=1) == pytest.approx(1)
     assert np.trapezoid(found.density, found.grid) == pytest.approx(1, abs=1e-4)
@@ -376,10 +382,10 @@ def test_density_integrates_to_one_and_has_the_moments_of_the_spectrum(problem):
         assert abs(samples.mean() - float(power.trace()) / n) <= 4 * error + 1e-9
 
 
-def test_density_equals_that_of_the_dense_eigenvalues():
+def test_estimate_density__equals_that_of_the_dense_eigenvalues():
     loss, parameters, hessian = tanh_network(hidden=3)
     eigenvalues = torch.linalg.eigvalsh(hessian).numpy()
-    found = spectral_density(loss, parameters, steps=len(eigenvalues), probes=200, width=0.5)
+    found = estimate_density(loss, parameters, steps=len(eigenvalues), probes=200, width=0.5)
     expected = np.exp(-(((found.grid[:, None] - eigenvalues) / 0.5) ** 2) / 2).mean(axis=1) / 0.5 / np.sqrt(2 * np.pi)
     assert np.trapezoid(abs(found.density - expected), found.grid) < 0.1
     share = -eigenvalues[eigenvalues < 0].sum() / np.abs(eigenvalues).sum()
@@ -391,9 +397,9 @@ def test_density_equals_that_of_the_dense_eigenvalues():
     assert negative.share_converged and negative.ratio_converged
 
 
-def test_density_of_a_diagonal_hessian_is_exact_with_one_probe_and_ends_when_nothing_is_left():
+def test_estimate_density__of_a_diagonal_hessian_is_exact():
     loss, parameters, _ = quadratic([4.0] * 5 + [0.0] * 12 + [-2.0] * 3, rotated=False)
-    found = spectral_density(loss, parameters, steps=15, probes=1)
+    found = estimate_density(loss, parameters, steps=15, probes=1)
     assert found.products == 3
     mass = found.weights[0] > 0
     assert found.nodes[0, mass] == pytest.approx([-2, 0, 4], abs=1e-9)
@@ -407,13 +413,13 @@ def test_density_of_a_diagonal_hessian_is_exact_with_one_probe_and_ends_when_not
     assert peaks == pytest.approx([share / width / np.sqrt(2 * np.pi) for share in (0.15, 0.6, 0.25)], rel=1e-2)
 
 
-def test_a_convex_loss_has_no_negative_curvature_though_most_eigenvalues_are_zero():
+def test_measure_negative__of_a_convex_loss_is_zero():
     loss, parameters, _ = regression()
-    negative = spectral_density(loss, parameters, steps=30, probes=10).negative
+    negative = estimate_density(loss, parameters, steps=30, probes=10).negative
     assert negative.share.value == pytest.approx(0, abs=1e-12) == negative.share.standard_error
     assert negative.ratio == pytest.approx(0, abs=1e-12) and negative.share_converged and negative.ratio_converged
     loss, parameters, _ = quadratic([0.0] * 30)
-    negative = spectral_density(loss, parameters, steps=5).negative
+    negative = estimate_density(loss, parameters, steps=5).negative
     assert negative.share.value == 0 and np.isnan(negative.ratio) and not negative.ratio_converged
 
 
@@ -422,50 +428,50 @@ def wide():
     return quadratic(np.r_[-np.logspace(-6, 2, 200), np.logspace(-6, 3, 200)])
 
 
-def test_negative_curvature_of_too_few_steps_is_marked_and_of_enough_is_that_of_the_dense_hessian():
+def test_measure_negative__marks_too_few_steps():
     loss, parameters, hessian = wide()
     eigenvalues = torch.linalg.eigvalsh(hessian).numpy()
-    few = spectral_density(loss, parameters, steps=3, probes=1).negative
+    few = estimate_density(loss, parameters, steps=3, probes=1).negative
     assert not few.share_converged and not few.ratio_converged
     assert abs(few.ratio + 0.1) > 0.05 and few.ratio_error > 0.02
-    enough = spectral_density(loss, parameters, steps=60, probes=60).negative
+    enough = estimate_density(loss, parameters, steps=60, probes=60).negative
     share = -eigenvalues[eigenvalues < 0].sum() / np.abs(eigenvalues).sum()
     assert enough.share_converged and abs(enough.share.value - share) <= 4 * enough.share.standard_error < 0.1
     assert enough.ratio_converged and enough.ratio == pytest.approx(-0.1, rel=1e-3)
     assert abs(enough.ratio + 0.1) <= enough.ratio_error + 1e-9
 
 
-def test_the_negative_share_does_not_hang_on_the_side_of_zero_that_a_node_comes_to_lie_on():
+def test_measure_negative__ignores_the_sign_of_nodes_near_zero():
     loss, parameters, _ = wide()
-    found = [spectral_density(loss, parameters, steps=steps, probes=1) for steps in (40, 50, 60, 70)]
+    found = [estimate_density(loss, parameters, steps=steps, probes=1) for steps in (40, 50, 60, 70)]
     shares = [one.negative.share.value for one in found]
     assert max(shares) - min(shares) < 0.01
     counts = [one.weights[one.nodes < 0].sum() for one in found]
     assert max(counts) - min(counts) > 0.1  # what the count of eigenvalues would have been
 
 
-def test_residuals_bound_the_distance_to_an_eigenvalue():
+def test_residuals__bound_the_distance_to_an_eigenvalue():
     _, _, hessian = wide()
-    _, matrix = lanczos(lambda v: hessian.numpy() @ v, np.ones(len(hessian)), 12, 1e-16)
+    _, matrix = run_lanczos(lambda v: hessian.numpy() @ v, np.ones(len(hessian)), 12, 1e-16)
     eigenvalues, nodes = torch.linalg.eigvalsh(hessian).numpy(), matrix.eigenvectors()[0]
     distances = np.abs(nodes[:, None] - eigenvalues).min(axis=1)
     assert (distances <= matrix.residuals() + 1e-9).all() and matrix.residuals().max() > 1
-    shorter = lanczos(lambda v: hessian.numpy() @ v, np.ones(len(hessian)), 8, 1e-16)[1]
-    np.testing.assert_array_equal(matrix.shortened(8).residuals(), shorter.residuals())
+    shorter = run_lanczos(lambda v: hessian.numpy() @ v, np.ones(len(hessian)), 8, 1e-16)[1]
+    np.testing.assert_array_equal(matrix.shorten(8).residuals(), shorter.residuals())
 
 
-def test_an_eigenvalue_does_not_come_twice():
+def test_run_lanczos__finds_no_eigenvalue_twice():
     loss, parameters, _ = quadratic(np.r_[1000.0, np.linspace(0, 1, 99)])
-    found = spectral_density(loss, parameters, steps=60, probes=2)
+    found = estimate_density(loss, parameters, steps=60, probes=2)
     assert ((found.nodes > 500).sum(axis=1) == 1).all()
 
 
-def test_a_density_on_a_grid_of_ones_own_is_the_smoothed_one():
+def test_estimate_density__takes_a_grid():
     loss, parameters, _ = tanh_network()
     grid = np.linspace(-1, 2, 7)
-    found = spectral_density(loss, parameters, steps=4, probes=2, grid=grid, width=0.3)
+    found = estimate_density(loss, parameters, steps=4, probes=2, grid=grid, width=0.3)
     terms = found.weights * np.exp(-(((grid[:, None, None] - found.nodes) / 0.3) ** 2) / 2)
     np.testing.assert_allclose(found.density, terms.sum(axis=(1, 2)) / 2 / 0.3 / np.sqrt(2 * np.pi))
-    np.testing.assert_array_equal(found.density, smoothed(found.nodes, found.weights, grid, 0.3))
+    np.testing.assert_array_equal(found.density, smooth_density(found.nodes, found.weights, grid, 0.3))
     with pytest.raises(ValueError, match="width of a density must be above 0"):
-        smoothed(found.nodes, found.weights, grid, 0.0)
+        smooth_density(found.nodes, found.weights, grid, 0.0)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_samrec.analysis.hessian import loss_value, spectral_density, top_eigenvalues, trace
+from recbole_samrec.analysis.hessian import compute_loss, estimate_density, estimate_trace, find_top_eigenvalues
 from recbole_samrec.analysis.sharpness import (
-    adaptive_worst,
-    ascent_rise,
-    gradient_norm,
-    gradient_norms,
-    slope,
-    worst_of_random,
+    maximize_adaptive_rise,
+    measure_ascent_rise,
+    measure_gradient_norm,
+    measure_gradient_norms,
+    measure_random_rises,
+    measure_slope,
 )
 
 RHOS = [0.0, 0.1, 0.5]
@@ -60,20 +60,22 @@ def planted(where, size=25):
     return loss, [weight]
 
 
-def test_gradient_norms_are_those_of_the_gradients_by_name_and_together():
+def test_measure_gradient_norms__by_name_and_together():
     loss, named = relu_network(1.0)
     loss().backward()
     expected = {name: float(p.grad.norm()) for name, p in named.items()}
-    assert gradient_norms(loss, named) == pytest.approx(expected)
-    assert gradient_norm(loss, list(named.values())) == pytest.approx(sum(n**2 for n in expected.values()) ** 0.5)
+    assert measure_gradient_norms(loss, named) == pytest.approx(expected)
+    assert measure_gradient_norm(loss, list(named.values())) == pytest.approx(
+        sum(n**2 for n in expected.values()) ** 0.5
+    )
     scaled = {name: float(((p.detach().abs() + 0.3) * p.grad).norm()) for name, p in named.items()}
-    assert gradient_norms(loss, named, adaptive=True, eta=0.3) == pytest.approx(scaled)
-    total = gradient_norm(loss, list(named.values()), adaptive=True, eta=0.3)
+    assert measure_gradient_norms(loss, named, adaptive=True, eta=0.3) == pytest.approx(scaled)
+    total = measure_gradient_norm(loss, list(named.values()), adaptive=True, eta=0.3)
     assert total == pytest.approx(sum(n**2 for n in scaled.values()) ** 0.5)
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_ascent_rise_is_that_of_the_step_written_out(adaptive):
+def test_measure_ascent_rise__is_that_of_the_formula(adaptive):
     start, centre = np.array([1.0, -2.0, 0.5]), np.array([0.0, 1.0, 1.0])
     heights = np.array([3.0, 1.0, -2.0])
     weights = [double(start[:1]), double(start[1:])]
@@ -84,31 +86,33 @@ def test_ascent_rise_is_that_of_the_step_written_out(adaptive):
     g = heights * (start - centre)
     unit = np.abs(start) + 0.2 if adaptive else np.ones(3)
     steps = [rho * unit**2 * g / np.linalg.norm(unit * g) for rho in RHOS]
-    found = ascent_rise(bowl(weights, centre, heights), weights, RHOS, adaptive=adaptive, eta=0.2)
+    found = measure_ascent_rise(bowl(weights, centre, heights), weights, RHOS, adaptive=adaptive, eta=0.2)
     assert found[0] == 0
     np.testing.assert_allclose(found, [value(start + step) - value(start) for step in steps], rtol=1e-12)
 
 
-def test_one_gradient_gives_all_norms_and_rises_along_it():
+def test_measure_slope__gives_norms_and_rises_of_one_gradient():
     loss, named = relu_network(1.0)
     parameters, calls = list(named.values()), []
-    found = slope(loss, parameters, RHOS, [0.3], progress=lambda *call: calls.append(call))
-    assert found.loss == pytest.approx(loss_value(loss)) and calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert found.norm == pytest.approx(gradient_norm(loss, parameters))
-    assert found.adaptive_norm == pytest.approx(gradient_norm(loss, parameters, adaptive=True, eta=0))
-    np.testing.assert_array_equal(found.rises, ascent_rise(loss, parameters, RHOS))
-    np.testing.assert_array_equal(found.adaptive_rises, ascent_rise(loss, parameters, [0.3], adaptive=True, eta=0))
+    found = measure_slope(loss, parameters, RHOS, [0.3], progress=lambda *call: calls.append(call))
+    assert found.loss == pytest.approx(compute_loss(loss)) and calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert found.norm == pytest.approx(measure_gradient_norm(loss, parameters))
+    assert found.adaptive_norm == pytest.approx(measure_gradient_norm(loss, parameters, adaptive=True, eta=0))
+    np.testing.assert_array_equal(found.rises, measure_ascent_rise(loss, parameters, RHOS))
+    np.testing.assert_array_equal(
+        found.adaptive_rises, measure_ascent_rise(loss, parameters, [0.3], adaptive=True, eta=0)
+    )
 
 
-def test_ascent_has_no_direction_at_a_minimum():
+def test_measure_ascent_rise__at_a_minimum_is_zero():
     weights = [double([1.0]), double([2.0])]
-    assert ascent_rise(bowl(weights, [1, 2], [1, 1]), weights, RHOS).tolist() == [0, 0, 0]
+    assert measure_ascent_rise(bowl(weights, [1, 2], [1, 1]), weights, RHOS).tolist() == [0, 0, 0]
 
 
-def test_random_rises_at_the_minimum_of_a_round_bowl_are_all_alike():
+def test_measure_random_rises__of_a_round_bowl_are_equal():
     centre = np.linspace(-1, 2, 6)
     weights = [double(centre[:2]), double(centre[2:])]
-    found = worst_of_random(bowl(weights, centre, [3.0] * 6), weights, RHOS, draws=5)
+    found = measure_random_rises(bowl(weights, centre, [3.0] * 6), weights, RHOS, draws=5)
     assert found.rises.shape == (3, 5) and found.rhos.tolist() == RHOS
     expected = 3 * np.square(RHOS) / 2
     np.testing.assert_allclose(found.rises, expected[:, None].repeat(5, 1), atol=1e-15)
@@ -117,37 +121,37 @@ def test_random_rises_at_the_minimum_of_a_round_bowl_are_all_alike():
     np.testing.assert_allclose(found.standard_error, 0, atol=1e-15)
 
 
-def test_adaptive_random_steps_are_in_units_of_the_weights():
+def test_measure_random_rises__in_units_of_the_weights():
     centre = np.array([0.0, 1.0, -10.0])
     weights = [double(centre[:1]), double(centre[1:])]
     # The directions are uniform, so that u_i^2 is 1/3 in the mean; its variance is 4/45.
-    found = worst_of_random(bowl(weights, centre, [7.0, 2.0, 0.02]), weights, [0.6], draws=2000, adaptive=True)
+    found = measure_random_rises(bowl(weights, centre, [7.0, 2.0, 0.02]), weights, [0.6], draws=2000, adaptive=True)
     assert found.mean[0] == pytest.approx(0.6**2 / 2 * (0 + 2 + 2) / 3, rel=0.05)
     assert found.worst[0] == found.rises.max() <= 0.6**2 / 2 * 2 + 1e-12
     assert found.standard_error[0] == pytest.approx(found.rises.std() / 2000**0.5, rel=1e-3)
     only_zero = [double([0.0]), double([0.0])]
-    assert worst_of_random(bowl(only_zero, [1, 1], [1, 1]), only_zero, [5.0], adaptive=True).worst.tolist() == [0]
+    assert measure_random_rises(bowl(only_zero, [1, 1], [1, 1]), only_zero, [5.0], adaptive=True).worst.tolist() == [0]
 
 
-def test_the_seed_decides_the_directions_and_all_radii_have_the_same():
+def test_measure_random_rises__follows_its_seed():
     loss, named = relu_network(1.0)
     parameters = list(named.values())
-    first, again, other = (worst_of_random(loss, parameters, [0.1, 0.3], 3, seed).rises for seed in (1, 1, 2))
+    first, again, other = (measure_random_rises(loss, parameters, [0.1, 0.3], 3, seed).rises for seed in (1, 1, 2))
     assert (first == again).all() and (first != other).all()
-    np.testing.assert_array_equal(worst_of_random(loss, parameters, [0.3], 3, 1).rises, first[1:])
+    np.testing.assert_array_equal(measure_random_rises(loss, parameters, [0.3], 3, 1).rises, first[1:])
     with pytest.raises(ValueError, match="draws must be at least 1, not 0"):
-        worst_of_random(loss, parameters, [0.1], 0)
+        measure_random_rises(loss, parameters, [0.1], 0)
 
 
-def test_adaptive_worst_finds_the_worst_of_a_bowl_from_its_minimum():
+def test_maximize_adaptive_rise__finds_the_worst_of_a_bowl():
     centre, heights = np.array([0.5, -2.0, 1.0, 0.0]), np.array([9.0, 3.0, 1.0, 100.0])
     weights = [double(centre[:1]), double(centre[1:])]
     worst = (heights * centre**2).max()  # the largest eigenvalue of the Hessian in units of the weights
-    found = adaptive_worst(bowl(weights, centre, heights), weights, RHOS)
+    found = maximize_adaptive_rise(bowl(weights, centre, heights), weights, RHOS)
     np.testing.assert_allclose(found, worst * np.square(RHOS) / 2, rtol=1e-3, atol=1e-15)
 
 
-def test_adaptive_worst_stays_in_its_ball_and_is_never_below_the_ascent_step():
+def test_maximize_adaptive_rise__stays_in_its_ball():
     loss, named = relu_network(1.0)
     parameters = list(named.values())
     start = torch.cat([p.detach().reshape(-1) for p in parameters])
@@ -157,46 +161,46 @@ def test_adaptive_worst_stays_in_its_ball_and_is_never_below_the_ascent_step():
         seen.append(torch.cat([p.detach().reshape(-1) for p in parameters]))
         return loss()
 
-    rise = adaptive_worst(watched, parameters, [0.4])
+    rise = maximize_adaptive_rise(watched, parameters, [0.4])
     assert max(float(((w - start) / start).norm()) for w in seen) <= 0.4 + 1e-12
-    step = ascent_rise(loss, parameters, [0.4], adaptive=True, eta=0)
+    step = measure_ascent_rise(loss, parameters, [0.4], adaptive=True, eta=0)
     assert rise[0] > step[0] > 0
-    np.testing.assert_allclose(adaptive_worst(loss, parameters, [0.4], steps=1), step, rtol=1e-12)
-    assert (rise[0] >= worst_of_random(loss, parameters, [0.4], draws=50, adaptive=True).worst).all()
+    np.testing.assert_allclose(maximize_adaptive_rise(loss, parameters, [0.4], steps=1), step, rtol=1e-12)
+    assert (rise[0] >= measure_random_rises(loss, parameters, [0.4], draws=50, adaptive=True).worst).all()
     falling = [double([1.0]), double([1.0])]  # the loss falls whatever the direction: the worst is not to move
-    assert adaptive_worst(bowl(falling, [1, 1], [-1, -1]), falling, [0.3]).tolist() == [0]
+    assert maximize_adaptive_rise(bowl(falling, [1, 1], [-1, -1]), falling, [0.3]).tolist() == [0]
 
 
 MEASURES = {
-    "top eigenvalue": lambda loss, p: top_eigenvalues(loss, p, 1).values[0],
-    "trace": lambda loss, p: trace(loss, p, probes=2).value,
-    "mean of the density": lambda loss, p: (lambda d: (d.nodes * d.weights).sum())(spectral_density(loss, p, steps=3)),
-    "gradient norm": gradient_norm,
-    "ascent": lambda loss, p: ascent_rise(loss, p, [0.3])[0],
-    "random, worst": lambda loss, p: worst_of_random(loss, p, [0.3]).worst[0],
-    "random, mean": lambda loss, p: worst_of_random(loss, p, [0.3]).mean[0],
+    "top eigenvalue": lambda loss, p: find_top_eigenvalues(loss, p, 1).values[0],
+    "trace": lambda loss, p: estimate_trace(loss, p, probes=2).value,
+    "mean of the density": lambda loss, p: (lambda d: (d.nodes * d.weights).sum())(estimate_density(loss, p, steps=3)),
+    "gradient norm": measure_gradient_norm,
+    "ascent": lambda loss, p: measure_ascent_rise(loss, p, [0.3])[0],
+    "random, worst": lambda loss, p: measure_random_rises(loss, p, [0.3]).worst[0],
+    "random, mean": lambda loss, p: measure_random_rises(loss, p, [0.3]).mean[0],
 }
 ADAPTIVE = {
-    "adaptive gradient norm": lambda loss, p: gradient_norm(loss, p, adaptive=True, eta=0),
-    "adaptive ascent": lambda loss, p: ascent_rise(loss, p, [0.3], adaptive=True, eta=0)[0],
-    "adaptive random, worst": lambda loss, p: worst_of_random(loss, p, [0.3], adaptive=True).worst[0],
-    "adaptive random, mean": lambda loss, p: worst_of_random(loss, p, [0.3], adaptive=True).mean[0],
-    "adaptive worst": lambda loss, p: adaptive_worst(loss, p, [0.3])[0],
+    "adaptive gradient norm": lambda loss, p: measure_gradient_norm(loss, p, adaptive=True, eta=0),
+    "adaptive ascent": lambda loss, p: measure_ascent_rise(loss, p, [0.3], adaptive=True, eta=0)[0],
+    "adaptive random, worst": lambda loss, p: measure_random_rises(loss, p, [0.3], adaptive=True).worst[0],
+    "adaptive random, mean": lambda loss, p: measure_random_rises(loss, p, [0.3], adaptive=True).mean[0],
+    "adaptive worst": lambda loss, p: maximize_adaptive_rise(loss, p, [0.3])[0],
 }
 
 
 @pytest.mark.parametrize("measure", MEASURES | ADAPTIVE)
-def test_a_sharp_minimum_is_told_from_a_flat_one_of_the_same_loss(measure):
+def test_measures__distinguish_a_sharp_from_a_flat_minimum(measure):
     measure = (MEASURES | ADAPTIVE)[measure]
     (sharp, at_sharp), (flat, at_flat) = planted("sharp"), planted("flat")
-    assert loss_value(sharp) == pytest.approx(loss_value(flat), rel=1e-9)
+    assert compute_loss(sharp) == pytest.approx(compute_loss(flat), rel=1e-9)
     assert measure(sharp, at_sharp) > 2 * measure(flat, at_flat) > 0
 
 
 @pytest.mark.parametrize("measure", MEASURES | ADAPTIVE)
-def test_rescaled_layers_change_the_plain_measures_and_not_the_adaptive_ones(measure):
+def test_measures__change_with_rescaling_unless_adaptive(measure):
     (loss, named), (same, rescaled) = relu_network(1.0), relu_network(8.0)
-    assert loss_value(loss) == pytest.approx(loss_value(same), rel=1e-12)
+    assert compute_loss(loss) == pytest.approx(compute_loss(same), rel=1e-12)
     found, again = ((MEASURES | ADAPTIVE)[measure](f, list(p.values())) for f, p in ((loss, named), (same, rescaled)))
     if measure in ADAPTIVE:
         assert again == pytest.approx(found, rel=1e-9)
@@ -204,23 +208,26 @@ def test_rescaled_layers_change_the_plain_measures_and_not_the_adaptive_ones(mea
         assert not 0.5 < again / found < 2
 
 
-def test_eta_makes_the_adaptive_ascent_depend_on_the_scale():
-    rises = [ascent_rise(f, list(p.values()), [0.3], adaptive=True, eta=0.5) for f, p in map(relu_network, (1.0, 8.0))]
+def test_measure_ascent_rise__with_eta_depends_on_the_scale():
+    rises = [
+        measure_ascent_rise(f, list(p.values()), [0.3], adaptive=True, eta=0.5)
+        for f, p in map(relu_network, (1.0, 8.0))
+    ]
     assert abs(rises[1] / rises[0] - 1) > 0.05
 
 
 MOVING = {
-    "ascent": lambda loss, p: ascent_rise(loss, p, RHOS),
-    "adaptive ascent": lambda loss, p: ascent_rise(loss, p, RHOS, adaptive=True),
-    "random": lambda loss, p: worst_of_random(loss, p, RHOS, 3),
-    "adaptive random": lambda loss, p: worst_of_random(loss, p, RHOS, 3, adaptive=True),
-    "adaptive worst": lambda loss, p: adaptive_worst(loss, p, RHOS, steps=3),
+    "ascent": lambda loss, p: measure_ascent_rise(loss, p, RHOS),
+    "adaptive ascent": lambda loss, p: measure_ascent_rise(loss, p, RHOS, adaptive=True),
+    "random": lambda loss, p: measure_random_rises(loss, p, RHOS, 3),
+    "adaptive random": lambda loss, p: measure_random_rises(loss, p, RHOS, 3, adaptive=True),
+    "adaptive worst": lambda loss, p: maximize_adaptive_rise(loss, p, RHOS, steps=3),
 }
 
 
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("measure", MOVING)
-def test_weights_come_back_bit_for_bit_also_after_an_exception(measure, fails):
+def test_measures__restore_weights_after_an_exception(measure, fails):
     weights = [torch.randn(40, generator=torch.Generator().manual_seed(seed)).requires_grad_() for seed in (0, 1)]
     before = [w.detach().clone() for w in weights]
     moved = []
@@ -241,7 +248,7 @@ def test_weights_come_back_bit_for_bit_also_after_an_exception(measure, fails):
     assert all(w.grad is None and w.requires_grad for w in weights)
 
 
-def test_a_gradient_that_is_not_finite_is_an_error_and_not_a_rise_of_zero():
+def test_measure_ascent_rise__raises_on_a_nonfinite_gradient():
     weight = double([1.0, 2.0])
     with pytest.raises(FloatingPointError, match="gradient is not finite"):
-        ascent_rise(lambda: (weight / 0).sum(), [weight], RHOS)
+        measure_ascent_rise(lambda: (weight / 0).sum(), [weight], RHOS)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_samrec.analysis.hessian import gradient, hvp
+from recbole_samrec.analysis.hessian import compute_gradient, compute_hvp
 from recbole_samrec.cli import sharpness
 from recbole_samrec.optim.state_snapshot import RandomState
 from recbole_samrec.sharpness import finished_run, measure, robustness
@@ -66,8 +66,8 @@ def trained(name, folder="run", *more):
 def test_the_measured_loss_is_the_training_loss_and_can_be_differentiated_twice(name):
     found = finished_run.load(trained(name), targets=80)
     assert found.loss.weights and 80 <= found.targets <= found.all_targets
-    slow = gradient(found.loss, found.weights)
-    assert torch.equal(gradient(found.loss, found.weights), slow)  # the same draws each time
+    slow = compute_gradient(found.loss, found.weights)
+    assert torch.equal(compute_gradient(found.loss, found.weights), slow)  # the same draws each time
 
     fast, of_batch = torch.zeros_like(slow), found.trainer.training_loss()
     kept = finished_run.load(Path("run"), targets=80)  # the same batches, and the draws of each
@@ -89,11 +89,11 @@ def test_the_measured_loss_is_the_training_loss_and_can_be_differentiated_twice(
         with torch.no_grad():
             for weight, start, part in zip(found.weights, before, unflat(direction, before), strict=True):
                 weight.copy_(start + sign * step * part)
-        sides.append(gradient(found.loss, found.weights))
+        sides.append(compute_gradient(found.loss, found.weights))
     with torch.no_grad():
         for weight, start in zip(found.weights, before, strict=True):
             weight.copy_(start)
-    product = hvp(found.loss, found.weights, direction)
+    product = compute_hvp(found.loss, found.weights, direction)
     difference = (sides[0] - sides[1]) / (2 * step)
     assert (product - difference).norm() < 0.05 * product.norm() + 1e-4
 

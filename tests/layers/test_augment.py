@@ -22,7 +22,7 @@ def shares(kinds, draws):
     return found.tolist(), counts / draws
 
 
-def test_a_crop_is_a_stretch_of_the_row_of_the_length_that_the_rate_says():
+def test_crop__keeps_a_stretch_of_the_right_length():
     torch.manual_seed(0)
     kept = {1: 1, 2: 1, 3: 1, 5: 3, 9: 5, 10: 6}  # floor(0.6 n), at least 1
     for _ in range(50):
@@ -36,7 +36,7 @@ def test_a_crop_is_a_stretch_of_the_row_of_the_length_that_the_rate_says():
     assert crop(whole, lengths, 0.0)[1].tolist() == [1] * len(LENGTHS)
 
 
-def test_every_stretch_is_as_likely():
+def test_crop__draws_every_stretch_alike():
     torch.manual_seed(0)
     items, _ = crop(*rows(*[5] * 20_000, width=7), 0.6)
     found, share = shares(items, 20_000)
@@ -44,7 +44,7 @@ def test_every_stretch_is_as_likely():
     torch.testing.assert_close(share, torch.full((3,), 1 / 3), atol=0.02, rtol=0)
 
 
-def test_a_mask_replaces_as_many_items_as_the_rate_says_and_nothing_else():
+def test_mask__replaces_the_right_number_of_items():
     torch.manual_seed(0)
     replaced = {1: 0, 2: 0, 3: 0, 5: 1, 9: 2, 10: 3}  # floor(0.3 n)
     before, lengths = rows(*LENGTHS)
@@ -57,7 +57,7 @@ def test_a_mask_replaces_as_many_items_as_the_rate_says_and_nothing_else():
     assert torch.equal(mask(before, lengths, 1.0, MASK)[0], before.clamp(max=1) * MASK)
 
 
-def test_every_choice_of_masked_items_is_as_likely():
+def test_mask__draws_every_choice_alike():
     torch.manual_seed(0)
     items, _ = mask(*rows(*[4] * 30_000, width=6), 0.5, MASK)
     found, share = shares(items, 30_000)
@@ -65,7 +65,7 @@ def test_every_choice_of_masked_items_is_as_likely():
     torch.testing.assert_close(share, torch.full((6,), 1 / 6), atol=0.02, rtol=0)
 
 
-def test_a_reordered_row_holds_the_same_items_and_only_a_stretch_of_it_moved():
+def test_reorder__shuffles_one_stretch_only():
     torch.manual_seed(0)
     moved = {1: 0, 2: 1, 3: 1, 5: 3, 9: 5, 10: 6}  # floor(0.6 n)
     before, lengths = rows(*LENGTHS)
@@ -79,7 +79,7 @@ def test_a_reordered_row_holds_the_same_items_and_only_a_stretch_of_it_moved():
     assert torch.equal(reorder(before, lengths, 0.0)[0], before)
 
 
-def test_every_order_is_as_likely_and_every_stretch():
+def test_reorder__draws_every_order_and_stretch_alike():
     torch.manual_seed(0)
     items, _ = reorder(*rows(*[3] * 30_000, width=4), 1.0)
     found, share = shares(items, 30_000)
@@ -91,12 +91,12 @@ def test_every_order_is_as_likely_and_every_stretch():
     torch.testing.assert_close(share, torch.tensor([3, 1, 1, 1]) / 6, atol=0.02, rtol=0)
 
 
-def test_shares_are_rounded_as_decimal_numbers():
+def test_crop__rounds_shares_as_decimal_numbers():
     items, lengths = rows(100, width=100)
     assert crop(items, lengths, 0.29)[1].item() == 29  # 0.29 * 100 is 28.999999999999996
 
 
-def test_each_row_is_changed_in_one_of_the_three_ways():
+def test_augment__changes_each_sequence_in_one_way():
     torch.manual_seed(0)
     before, lengths = rows(*[10] * 30_000)
     items, sizes = augment(before, lengths, mask_item=MASK, **RATES)
@@ -108,7 +108,7 @@ def test_each_row_is_changed_in_one_of_the_three_ways():
     torch.testing.assert_close(share, torch.full((3,), 1 / 3, dtype=torch.float64), atol=0.02, rtol=0)
 
 
-def test_the_same_draws_give_the_same_views():
+def test_augment__follows_torchs_generator():
     views = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)

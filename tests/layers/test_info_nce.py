@@ -32,7 +32,7 @@ def by_hand(a, b, temperature, cosine, labels):
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
 @pytest.mark.parametrize("temperature", [1.0, 0.2])
 @pytest.mark.parametrize("labels", [None, [3, 5, 3, 0, 5]])
-def test_info_nce_is_its_formula(similarity, temperature, labels):
+def test_info_nce__is_its_formula(similarity, temperature, labels):
     torch.manual_seed(0)
     a, b = torch.randn(2, 5, 4, dtype=torch.float64)
     given = None if labels is None else torch.tensor(labels)
@@ -40,36 +40,36 @@ def test_info_nce_is_its_formula(similarity, temperature, labels):
     assert loss.item() == pytest.approx(by_hand(a, b, temperature, similarity == "cosine", labels), rel=1e-12)
 
 
-def test_views_that_are_all_alike_are_told_apart_by_chance():
+def test_info_nce__of_equal_views_is_that_of_chance():
     a = torch.ones(6, 3)
     assert info_nce(a, a).item() == pytest.approx(math.log(11))  # one partner among 2 * 6 - 1 others
 
 
-def test_without_negatives_there_is_no_loss_and_no_gradient():
+def test_info_nce__without_negatives_is_zero():
     a, b = torch.randn(2, 4, 3).requires_grad_().unbind()
     loss = info_nce(a, b, labels=torch.zeros(4, dtype=torch.long))
     assert loss.item() == 0
     assert all(gradient.eq(0).all() for gradient in torch.autograd.grad(loss, [a, b]))
 
 
-def test_the_partner_counts_also_where_all_else_is_excluded():
+def test_info_nce__counts_the_partner_if_all_else_is_excluded():
     a, b = torch.eye(4)[:2], torch.eye(4)[2:]
     same = info_nce(a, b, labels=torch.tensor([1, 1]))
     other = info_nce(a, b, labels=torch.tensor([1, 2]))
     assert same.item() == 0 and other.item() == pytest.approx(math.log(3))
 
 
-def test_an_unknown_similarity_is_refused():
+def test_info_nce__rejects_an_unknown_similarity():
     with pytest.raises(ValueError, match="similarity=cos: choose dot or cosine"):
         info_nce(torch.ones(2, 2), torch.ones(2, 2), similarity="cos")
 
 
-def test_another_example_has_the_same_label_and_is_drawn_uniformly():
+def test_same_label__draws_others_of_the_label_uniformly():
     torch.manual_seed(0)
     labels = torch.tensor([7, 2, 7, 0, 2, 7, 7])
     same = SameLabel(labels)
     which = torch.arange(len(labels)).repeat(9000)
-    drawn = same.another(which)
+    drawn = same.draw(which)
     table = torch.zeros(7, 7).index_put_((which, drawn), torch.tensor(1.0), accumulate=True) / 9000
     expected = (labels[:, None] == labels) & ~torch.eye(7, dtype=torch.bool)
     expected = expected / expected.sum(1, keepdim=True).clamp(min=1)

@@ -12,13 +12,13 @@ from recbole_samrec.layers import losses as loss
 from recbole_samrec.layers.losses import (
     _chunk_rows,
     bpr,
+    compute_gbce_base,
     cross_entropy,
+    draw_negatives,
     gbce,
-    gbce_base,
-    item_scores,
     sampled_softmax,
-    shared_scores,
-    uniform_negatives,
+    score_items,
+    score_shared_items,
 )
 from tests.helpers.tensor_sizes import Sizes
 
@@ -295,7 +295,7 @@ class TestGBCE:
 
     @pytest.mark.parametrize("t", [0.0, 0.75])
     def test_the_base_is_the_best_of_all_constant_scores(self, t):
-        base = gbce_base(256, 1681, t)
+        base = compute_gbce_base(256, 1681, t)
         scores = [torch.tensor(s) for s in (base, base - 1, base + 1)]
         losses = {s.item(): gbce(s.expand(1), s.expand(1, 256), 1681, t).item() for s in scores}
         assert min(losses, key=losses.get) == pytest.approx(base)
@@ -364,7 +364,7 @@ class TestScores:
         monkeypatch.setattr(loss, "DENSE_ITEMS", dense)
         states, table, _ = problem()
         items = torch.randint(1, 11, shape, generator=torch.Generator().manual_seed(0))
-        scores = item_scores(states, table, items, sparse=sparse)
+        scores = score_items(states, table, items, sparse=sparse)
         expected = torch.einsum("nd,n...d->n...", states, table[items])
         torch.testing.assert_close(scores, expected)
         (gradient,) = torch.autograd.grad(scores.square().sum(), table, retain_graph=True)
@@ -376,12 +376,12 @@ class TestScores:
     def test_of_shared_negatives_leave_out_the_own_target(self, sparse):
         states, table, targets = problem()
         negatives = torch.tensor([2, targets[3].item(), 7, 2])
-        scores = shared_scores(states, table, negatives, targets, sparse=sparse)
+        scores = score_shared_items(states, table, negatives, targets, sparse=sparse)
         for i, target in enumerate(targets.tolist()):
             for j, item in enumerate(negatives.tolist()):
                 wanted = -math.inf if item == target else (states[i] @ table[item]).item()
                 assert scores[i, j].item() == pytest.approx(wanted)
-        loss = gbce(item_scores(states, table, targets, sparse=sparse), scores, 10, 0.5)
+        loss = gbce(score_items(states, table, targets, sparse=sparse), scores, 10, 0.5)
         (gradient,) = torch.autograd.grad(loss, table)
         assert gradient.is_sparse == sparse
         assert gradient.to_dense().isfinite().all()
@@ -389,16 +389,14 @@ class TestScores:
 
 class TestUniformNegatives:
     def test_are_uniform_over_the_items(self):
-        draws = uniform_negatives(5, (40_000,), generator=torch.Generator().manual_seed(0))
+        draws = draw_negatives(5, (40_000,), generator=torch.Generator().manual_seed(0))
         counts = torch.bincount(draws, minlength=5)
         assert counts[0] == 0 and len(counts) == 5
         assert (counts[1:] - 10_000).abs().max() < 500  # five standard deviations are 433
 
     def test_are_uniform_over_the_others_of_a_target(self):
         targets = torch.tensor([1, 3, 4])
-        draws = uniform_negatives(
-            5, (3, 30_000), targets=targets.unsqueeze(1), generator=torch.Generator().manual_seed(0)
-        )
+        draws = draw_negatives(5, (3, 30_000), targets=targets.unsqueeze(1), generator=torch.Generator().manual_seed(0))
         for target, row in zip(targets.tolist(), draws, strict=True):
             counts = torch.bincount(row, minlength=5)
             assert len(counts) == 5 and counts[0] == counts[target] == 0
@@ -406,11 +404,11 @@ class TestUniformNegatives:
 
     def test_are_replayed_with_torchs_random_state(self):
         before = torch.get_rng_state()
-        first = uniform_negatives(1000, (20,), targets=torch.tensor(3))
+        first = draw_negatives(1000, (20,), targets=torch.tensor(3))
         torch.set_rng_state(before)
-        assert torch.equal(uniform_negatives(1000, (20,), targets=torch.tensor(3)), first)
+        assert torch.equal(draw_negatives(1000, (20,), targets=torch.tensor(3)), first)
 
     @pytest.mark.parametrize(("n_rows", "targets"), [(1, None), (2, torch.tensor(1))])
     def test_without_an_item_to_draw_are_refused(self, n_rows, targets):
         with pytest.raises(ValueError, match="no item to draw"):
-            uniform_negatives(n_rows, (3,), targets=targets)
+            draw_negatives(n_rows, (3,), targets=targets)

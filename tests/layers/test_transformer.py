@@ -12,7 +12,7 @@ from recbole_samrec.layers.losses import cross_entropy
 
 
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 1 / 3, 0.9])
-def test_dropout_keeps_the_share_and_the_mean(p):
+def test_dropout__keeps_the_share_and_the_mean(p):
     torch.manual_seed(0)
     n = 1 << 20
     dropped = fast.dropout(torch.ones(n), p)
@@ -23,13 +23,13 @@ def test_dropout_keeps_the_share_and_the_mean(p):
     assert set(dropped.unique().tolist()) == {0.0, torch.tensor(1 / (1 - level)).item()}
 
 
-def test_dropout_scales_by_the_probability_that_it_uses():
+def test_dropout__scales_by_the_probability_that_it_uses():
     torch.manual_seed(0)
     kept = fast.dropout(torch.ones(1000), 0.2).max().item()
     assert kept == torch.tensor(65536 / (65536 - 13107)).item() != 1.25
 
 
-def test_dropout_draws_elements_rows_and_calls_independently():
+def test_dropout__draws_elements_rows_and_calls_independently():
     """The correlation of masks at a distance, and of two masks, is what independent draws have."""
     torch.manual_seed(1)
     n, p = 1 << 20, 0.3
@@ -42,7 +42,7 @@ def test_dropout_draws_elements_rows_and_calls_independently():
     assert ones.var() == pytest.approx(64 * p * (1 - p), rel=0.05)
 
 
-def test_dropout_follows_torchs_generator():
+def test_dropout__follows_torchs_generator():
     """SAM's second pass sees the first one's mask when the generator is put back."""
     x = torch.randn(7, 13)
     state = torch.get_rng_state()
@@ -52,7 +52,7 @@ def test_dropout_follows_torchs_generator():
     assert not torch.equal(first, other)
 
 
-def test_the_gradient_of_dropout_passes_where_the_value_did():
+def test_dropout__passes_gradients_where_values_passed():
     x = torch.randn(50, 30, requires_grad=True)
     result = fast.dropout(x, 0.5)
     result.sum().backward()
@@ -61,7 +61,7 @@ def test_the_gradient_of_dropout_passes_where_the_value_did():
 
 @pytest.mark.parametrize("shape", [(0,), (1,), (3, 5), (2, 3, 7)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_dropout_of_any_shape_and_type(shape, dtype):
+def test_dropout__of_any_shape_and_type(shape, dtype):
     x = torch.ones(shape, dtype=dtype)
     result = fast.dropout(x, 0.5)
     assert result.shape == x.shape and result.dtype == dtype
@@ -69,12 +69,12 @@ def test_dropout_of_any_shape_and_type(shape, dtype):
 
 
 @pytest.mark.parametrize("p", [0.0, 1.0, 1e-7])
-def test_dropout_at_the_ends_of_its_range(p):
+def test_dropout__at_the_ends_of_its_range(p):
     x = torch.randn(100)
     torch.testing.assert_close(fast.dropout(x, p), x if p < 0.5 else torch.zeros(100))
 
 
-def test_layers_are_switched_over_and_rest_in_evaluation():
+def test_draw_dropout_in_bulk__switches_layers_for_training():
     model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.Sequential(nn.Dropout(0.25)))
     before = model.state_dict()
     fast.draw_dropout_in_bulk(model)
@@ -85,7 +85,7 @@ def test_layers_are_switched_over_and_rest_in_evaluation():
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_attention_is_softmax_over_the_past(training):
+def test_causal_attention__is_softmax_over_the_past(training):
     """With a dropout that keeps everything, both ways to compute it give the definition."""
     query, key, value = torch.randn(3, 2, 2, 7, 5).unbind(0)
     drop = nn.Identity() if training else nn.Dropout(0.5).eval()
@@ -95,14 +95,14 @@ def test_attention_is_softmax_over_the_past(training):
     torch.testing.assert_close(fast.causal_attention(query, key, value, drop), scores.softmax(-1) @ value)
 
 
-def test_gelu_is_recboles():
+def test_choose_activation__computes_recboles_gelu():
     from recbole.model.layers import FeedForward
 
     x = torch.linspace(-6, 6, 1001, dtype=torch.float64)
     block = FeedForward(4, 4, 0.0, "gelu", 1e-12)
-    torch.testing.assert_close(fast.activation(block)(x), block.gelu(x))
-    assert fast.activation(block) is F.gelu
-    assert fast.activation(FeedForward(4, 4, 0.0, "swish", 1e-12))(x).equal(block.swish(x))
+    torch.testing.assert_close(fast.choose_activation(block)(x), block.gelu(x))
+    assert fast.choose_activation(block) is F.gelu
+    assert fast.choose_activation(FeedForward(4, 4, 0.0, "swish", 1e-12))(x).equal(block.swish(x))
 
 
 class Products(TorchDispatchMode):
@@ -128,14 +128,14 @@ def layers():
     return TransformerEncoder(2, 2, 8, 16, 0.0, 0.0, "gelu", 1e-12).layer
 
 
-def test_kernels_in_bfloat16_serve_batches_of_different_numbers_of_targets(layers):
+def test_transformer_states__in_bfloat16_reuse_kernels(layers):
     """Compiling one for a shape takes longer than its product."""
     x, table = torch.randn(4, 50, 8), torch.randn(300, 8, requires_grad=True)
     seen = []
     for n in (65, 100, 128):
         with Products() as products:
             with torch.autocast("cpu", torch.bfloat16):
-                states = fast.transformer(x, layers, torch.arange(n))
+                states = fast.transformer_states(x, layers, torch.arange(n))
                 loss = cross_entropy(states, table, torch.arange(n), chunk_elements=300 * 50)
             loss.backward()
         seen.append(products.shapes)
@@ -143,12 +143,12 @@ def test_kernels_in_bfloat16_serve_batches_of_different_numbers_of_targets(layer
 
 
 @pytest.mark.parametrize("n", [1, 64, 65])
-def test_rows_for_the_kernels_change_no_state_and_no_gradient(layers, n):
+def test_pad_rows__changes_no_state_and_no_gradient(layers, n):
     x, outer = torch.randn(2, 50, 8, requires_grad=True), torch.randn(n, 8)
     where = torch.randperm(100)[:n]
-    wanted = fast.transformer(x, layers, torch.arange(100)).flatten(0, -2)[where]
+    wanted = fast.transformer_states(x, layers, torch.arange(100)).flatten(0, -2)[where]
     with torch.autocast("cpu", torch.bfloat16):
-        states = fast.transformer(x, layers, where)
+        states = fast.transformer_states(x, layers, where)
     assert states.shape == (n, 8)
     torch.testing.assert_close(states, wanted, rtol=0.05, atol=0.05)
     inputs = [x, *layers.parameters()]
@@ -169,21 +169,21 @@ class SameDraw(torch.nn.Module):
 
 
 @pytest.mark.parametrize("both_sides", [True, False])
-def test_the_ends_of_rows_are_computed_alone_with_the_same_values_and_gradients(layers, both_sides):
+def test_transformer_end_states__equal_those_of_all_positions(layers, both_sides):
     for parameter in layers.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     lengths = torch.tensor([1, 6, 3])
     x, outer = torch.randn(3, 6, 8, requires_grad=True), torch.randn(3, 8)
-    attend = fast.attention_without(torch.arange(6) >= lengths[:, None]) if both_sides else fast.causal_attention
+    attend = fast.make_padded_attention(torch.arange(6) >= lengths[:, None]) if both_sides else fast.causal_attention
     ends = torch.arange(3) * 6 + lengths - 1
     inputs = [x, *layers.parameters()]
-    states = fast.transformer_at_ends(x, layers, lengths, attend), fast.transformer(x, layers, ends, attend)
+    states = fast.transformer_end_states(x, layers, lengths, attend), fast.transformer_states(x, layers, ends, attend)
     torch.testing.assert_close(*states)
     for mine, other in zip(*(torch.autograd.grad((one * outer).sum(), inputs) for one in states), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
 
 
-def test_the_ends_of_rows_drop_weights_of_attention_as_all_positions_do(layers):
+def test_attend_from_one__drops_attention_weights(layers):
     attention = layers[0].multi_head_attention
     attention.attn_dropout = SameDraw(torch.randint(0, 3, (2, 2, 6)).float())
     x = torch.randn(2, 6, 8)
@@ -191,11 +191,11 @@ def test_the_ends_of_rows_drop_weights_of_attention_as_all_positions_do(layers):
     query, key, value = (one(x).view(2, 6, 2, 4).transpose(1, 2) for one in maps)
     weights = (query[:, :, -1:] @ key.transpose(2, 3) / 2).softmax(-1) * attention.attn_dropout.mask.unsqueeze(2)
     right = (weights @ value).reshape(2, 8)
-    found = fast.attention_of_one(x[:, -1], x, torch.zeros(2, 6, dtype=torch.bool), attention)
+    found = fast.attend_from_one(x[:, -1], x, torch.zeros(2, 6, dtype=torch.bool), attention)
     torch.testing.assert_close(found, right)
 
 
-def test_rows_are_computed_in_groups_that_are_filled_up_no_further_than_their_longest():
+def test_compute_by_length__pads_to_the_longest_of_a_group():
     lengths = torch.randint(1, 40, (150,))
     rows = torch.arange(150)[:, None].repeat(1, 50)
     shapes = []
@@ -205,10 +205,10 @@ def test_rows_are_computed_in_groups_that_are_filled_up_no_further_than_their_lo
         shapes.append(tuple(group.shape))
         return group[:, :1]
 
-    assert torch.equal(fast.in_groups_of_like_length(states, rows, lengths), rows[:, :1])
+    assert torch.equal(fast.compute_by_length(states, rows, lengths), rows[:, :1])
     assert [shape[0] for shape in shapes] == [64, 64, 22] and shapes == sorted(shapes, key=lambda shape: shape[1])
 
 
-def test_no_rows_have_no_states():
-    states = fast.in_groups_of_like_length(lambda rows, lengths: rows[:, :1].float(), torch.ones(0, 5), torch.ones(0))
+def test_compute_by_length__of_nothing_is_empty():
+    states = fast.compute_by_length(lambda rows, lengths: rows[:, :1].float(), torch.ones(0, 5), torch.ones(0))
     assert states.shape == (0, 1)

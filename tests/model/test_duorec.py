@@ -68,7 +68,7 @@ def test_duorec__pairs_with_another_sequence_if_any(tmp_path):
     write_events(tmp_path, "tiny", random_events())
     _, network, _ = make(tmp_path, "DuoRec")
     own = torch.arange(len(network.rows))
-    other = network.same_target.another(own)
+    other = network.same_target.draw(own)
     targets = network.rows.targets
     alone = torch.bincount(targets)[targets] == 1
     assert torch.equal(targets[other], targets) and torch.equal(own == other, alone)

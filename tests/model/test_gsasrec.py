@@ -35,8 +35,8 @@ def test_gsasrec__has_the_papers_loss(training, tiny, monkeypatch):
     (train_data, *_), model, trainer = build(config)
     torch.nn.init.normal_(model.item_embedding.weight, std=1.0)
     batch, drawn = next(iter(train_data)), []
-    draw = losses.uniform_negatives
-    monkeypatch.setattr(losses, "uniform_negatives", lambda *a, **k: drawn.append(draw(*a, **k)) or drawn[-1])
+    draw = losses.draw_negatives
+    monkeypatch.setattr(losses, "draw_negatives", lambda *a, **k: drawn.append(draw(*a, **k)) or drawn[-1])
     value = trainer.training_loss()(batch)
 
     targets = batch["item_id"].flatten()

@@ -9,13 +9,13 @@ from recbole_samrec.optim.frequency_rho import compute_frequency_factors, find_i
 from tests.helpers.tiny import build, make_config, write_events
 
 
-def test_factors_are_frequencies_but_none_is_below_the_floor():
+def test_compute_frequency_factors__are_above_the_floor():
     counts = torch.tensor([0, 10, 5, 4, 1])
     assert compute_frequency_factors(counts, 6).tolist() == pytest.approx([0.3, 1, 0.5, 0.4, 0.3, 0.3])
     assert compute_frequency_factors(counts, 5, floor=0).tolist() == pytest.approx([0, 1, 0.5, 0.4, 0.1])
 
 
-def test_tables_of_items_have_item_in_their_name_and_a_row_for_each():
+def test_find_item_tables__by_name_and_number_of_rows():
     model = nn.ModuleDict(
         {
             "item_embedding": nn.Embedding(5, 2),
@@ -32,7 +32,7 @@ def test_tables_of_items_have_item_in_their_name_and_a_row_for_each():
 
 
 @pytest.mark.parametrize("model", ["SASRec", "BPR"])
-def test_items_are_counted_in_the_training_data(tmp_path, model):
+def test_item_counts__are_those_of_the_training_data(tmp_path, model):
     events = [(f"u{u}", f"i{i}", step) for u in range(3) for step, i in enumerate([0, 1, 1 + u % 2, 2, 3, 4])]
     write_events(tmp_path, "tiny", [*events, *(("another", f"j{step}", step) for step in range(3))])
     split = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"}}

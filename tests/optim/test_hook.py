@@ -102,7 +102,7 @@ LEARNERS = {"adam": adam, "adamw": adamw, "sgd": sgd, "adagrad": adagrad, "rmspr
 
 
 def train_by_hand(model, batches, learner=adam, rho=RHO, adaptive=False, still=(), max_norm=None, kind=2, context=None):
-    """SAM from its definition: the gradient at the neighbour, same dropout, then the optimizer's formula."""
+    """SAM from its definition: the gradient at the perturbed weights, same dropout, then the optimizer's formula."""
     parameters = dict(model.named_parameters())
     seen = {name: {} for name in parameters}
     context = context or contextlib.nullcontext
@@ -153,17 +153,17 @@ def train_both(folder, model="SAMRec", settings=None, double=True, **by_hand):
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_every_learner_steps_with_the_gradient_at_the_neighbour(learner, folder):
+def test_hook__serves_every_learner(learner, folder):
     trained, expected = train_both(folder, settings={"learner": learner}, learner=LEARNERS[learner])
     assert_close(trained, expected)
 
 
 @pytest.mark.parametrize("model", ["SASRec", "GRU4Rec"])
-def test_other_models_train_with_sam_by_the_same_key(model, folder):
+def test_hook__trains_other_models(model, folder):
     assert_close(*train_both(folder, model))
 
 
-def test_asam_and_parameters_left_out(folder):
+def test_hook__takes_asam_and_leaves_parameters_out(folder):
     assert_close(*train_both(folder, settings={"sam_variant": "asam"}, adaptive=True))
     still = ["item_embedding.weight", "LayerNorm.weight", "LayerNorm.bias"]
     trained, expected = train_both(folder, settings={"sam_exclude": ["item_emb*", "LayerNorm.*"]}, still=still)
@@ -173,7 +173,7 @@ def test_asam_and_parameters_left_out(folder):
             prepare(folder, sam_exclude=patterns)
 
 
-def test_sam_on_normalisation_layers_only_and_on_embeddings_only(folder):
+def test_hook__moves_norm_layers_or_embeddings_only(folder):
     names = [name for name, _ in prepare(folder)[0].named_parameters()]
     for kind, part in (("norm", "LayerNorm"), ("embedding", "embedding")):
         still = [name for name in names if part not in name]
@@ -184,8 +184,8 @@ def test_sam_on_normalisation_layers_only_and_on_embeddings_only(folder):
 
 
 @pytest.mark.parametrize("clip", [0.01, {"max_norm": 0.01}, {"max_norm": 0.02, "norm_type": 1}])
-def test_clipping_sees_the_final_gradient_only(clip, folder):
-    """With SGD, which would show it if a clipped first gradient or a clipped neighbour came through."""
+def test_hook__clips_the_final_gradient_only(clip, folder):
+    """With SGD, which would show it if a clipped first or perturbed gradient came through."""
     by_hand = {"max_norm": clip, "kind": 2} if isinstance(clip, float) else {"max_norm": clip["max_norm"]}
     kind = clip.get("norm_type", 2) if isinstance(clip, dict) else 2
     trained, expected = train_both(
@@ -194,7 +194,7 @@ def test_clipping_sees_the_final_gradient_only(clip, folder):
     assert_close(trained, expected, tolerance=1e-6)  # torch divides by the norm plus 1e-6
 
 
-def test_both_passes_run_under_the_same_autocast(folder):
+def test_hook__runs_both_passes_under_the_same_autocast(folder):
     def autocast():
         return torch.autocast("cpu", dtype=torch.bfloat16)
 
@@ -224,7 +224,7 @@ def scaled_loss(network, *factors):
 
 
 @pytest.mark.parametrize("clip", [None, 0.01])
-def test_scaling_the_loss_changes_no_bit(clip, folder):
+def test_hook__with_a_scaler_changes_no_bit(clip, folder):
     """Scales are powers of two; RecBole would clip the gradient while it is still 65536 times too long."""
     results = []
     for scaler in (False, True):
@@ -236,7 +236,7 @@ def test_scaling_the_loss_changes_no_bit(clip, folder):
     assert same_bits(*results)
 
 
-def test_half_precision_follows_full_precision(folder):
+def test_hook__in_half_precision_follows_full_precision(folder):
     results = []
     for settings in (FP16, {}):
         network, trainer, batches = prepare(folder, double=False, learner="sgd", **settings)
@@ -248,7 +248,7 @@ def test_half_precision_follows_full_precision(folder):
 
 
 @pytest.mark.parametrize(("factors", "first", "second"), [((torch.inf,), 0.5, 1.0), ((1.0, torch.inf), 1.0, 0.5)])
-def test_an_overflow_skips_the_step_and_halves_the_scale_of_its_own_pass(factors, first, second, folder):
+def test_hook__skips_an_overflow_and_halves_its_pass_scale(factors, first, second, folder):
     network, trainer, batches = prepare(folder, double=False, count=1, **FP16)
     start, scale = weights(network), trainer.scaler.get_scale()
     counted = CountSteps()
@@ -262,7 +262,7 @@ def test_an_overflow_skips_the_step_and_halves_the_scale_of_its_own_pass(factors
 
 
 @pytest.mark.parametrize("settings", [{}, {"sam_rho": 0}, FP16, {**FP16, "sam_rho": 0}])
-def test_too_many_bad_steps_in_a_row_end_training(settings, folder):
+def test_hook__ends_training_after_bad_steps_in_a_row(settings, folder):
     network, trainer, batches = prepare(folder, double=False, max_bad_steps=3, **settings)
     start = weights(network)
     with pytest.raises(TrainingError, match="3 steps in a row had a gradient that is inf or nan"):
@@ -275,7 +275,7 @@ def test_too_many_bad_steps_in_a_row_end_training(settings, folder):
 
 @pytest.mark.parametrize("value", [torch.inf, torch.nan])
 @pytest.mark.parametrize("factors", [0, 1])
-def test_a_bad_gradient_leaves_the_step_out_and_is_told(factors, value, folder, caplog):
+def test_hook__skips_a_bad_gradient_and_reports_it(factors, value, folder, caplog):
     network, trainer, batches = prepare(folder, count=2)
     factors = [1.0, 1.0, *[1.0] * factors, value]  # a good step first, then a bad first or second gradient
     states, steps = [], trainer.sam_step.on_step
@@ -295,7 +295,7 @@ def test_a_bad_gradient_leaves_the_step_out_and_is_told(factors, value, folder, 
     assert "1 steps were skipped, their gradient was inf or nan" in caplog.text
 
 
-def test_the_losses_of_a_tuple_are_summed(folder):
+def test_hook__sums_the_losses_of_a_tuple(folder):
     results = []
     for split in (False, True):
         network, trainer, batches = prepare(folder)
@@ -344,7 +344,7 @@ def odd_step(model, rho=RHO, **settings):
     return step, take
 
 
-def test_the_second_pass_replays_all_draws_and_changes_nothing_twice():
+def test_hook__replays_draws_and_changes_nothing_twice():
     torch.manual_seed(0), random.seed(0), np.random.seed(0)
     batches = torch.randn(4, 8, 3, dtype=torch.float64)
     model, state = Odd(), RandomState.get()
@@ -369,7 +369,7 @@ def test_the_second_pass_replays_all_draws_and_changes_nothing_twice():
     assert model.graph._version == 0, "tables that no pass changes are never copied back"
 
 
-def test_an_error_in_the_second_pass_leaves_weights_and_draws_as_after_the_first():
+def test_hook__restores_after_an_error_in_the_second_pass():
     torch.manual_seed(0)
     model = Odd()
     _, take = odd_step(model)
@@ -393,7 +393,7 @@ def test_an_error_in_the_second_pass_leaves_weights_and_draws_as_after_the_first
     assert torch.equal(after, torch.get_rng_state())
 
 
-def test_a_zero_gradient_moves_nothing():
+def test_hook__moves_nothing_by_a_zero_gradient():
     torch.manual_seed(0)
     model = nn.Linear(2, 1)
     start, seen = weights(model), []
@@ -408,7 +408,7 @@ def test_a_zero_gradient_moves_nothing():
     assert same_bits(weights(model), start) and step.skipped == 0
 
 
-def test_weights_are_at_the_neighbour_in_the_second_pass_only():
+def test_hook__perturbs_weights_in_the_second_pass_only():
     torch.manual_seed(0)
     model = nn.Linear(2, 1).double()
     seen = []
@@ -425,7 +425,7 @@ def test_weights_are_at_the_neighbour_in_the_second_pass_only():
 # Sparse gradients.
 
 
-def test_sparse_adam_touches_no_row_that_the_batch_has_not():
+def test_hook__with_sparse_adam_touches_rows_of_the_batch_only():
     torch.manual_seed(0)
     table = nn.Embedding(6, 2, sparse=True).double()
     step = SAMHook(table, SAMSettings(RHO))
@@ -442,7 +442,7 @@ def test_sparse_adam_touches_no_row_that_the_batch_has_not():
     assert torch.equal(table.weight[[0, 2, 3, 5]], start[[0, 2, 3, 5]])
 
 
-def test_a_sparse_step_makes_nothing_of_the_size_of_the_table():
+def test_hook__makes_no_tensor_as_large_as_a_sparse_table():
     table = nn.Embedding(10_000, 4, sparse=True)
     optimizer = torch.optim.SGD(table.parameters(), lr=RATE)
     rows = torch.tensor([7, 9_999, 7, 0])
@@ -456,7 +456,7 @@ def test_a_sparse_step_makes_nothing_of_the_size_of_the_table():
         assert step.extra_passes == 1 and 0 < sizes.largest < 2_000  # the random generator's state has 5056 bytes
 
 
-def test_sparse_gradients_cannot_be_clipped():
+def test_hook__rejects_clipping_of_sparse_gradients():
     table = nn.Embedding(6, 2, sparse=True)
     step = SAMHook(table, SAMSettings(RHO), clip={"max_norm": 1.0})
     optimizer = torch.optim.SparseAdam(table.parameters())
@@ -467,7 +467,7 @@ def test_sparse_gradients_cannot_be_clipped():
 
 
 @pytest.mark.parametrize("rho", [0, RHO])
-def test_sparse_adam_on_dense_gradients_is_refused_before_anything_moves(rho, folder):
+def test_hook__rejects_sparse_adam_on_dense_gradients(rho, folder):
     network, trainer, batches = prepare(folder, learner="sparse_adam", sam_rho=rho)
     start = weights(network)
     with pytest.raises(ConfigError, match=r"learner=sparse_adam: this model's gradients are dense .* choose adam"):
@@ -478,7 +478,7 @@ def test_sparse_adam_on_dense_gradients_is_refused_before_anything_moves(rho, fo
 # Without SAM nothing may differ from RecBole, not by a bit.
 
 
-def test_without_sam_samrec_is_sasrec_and_recboles_own_loop(folder):
+def test_hook__without_radius_is_recboles_own_loop(folder):
     settings = {**AS_RECBOLE, "sam_rho": 0, "hidden_dropout_prob": 0.3, "attn_dropout_prob": 0.1}
     trained = {}
     for model in ("SAMRec", "SASRec"):
@@ -498,21 +498,21 @@ def test_without_sam_samrec_is_sasrec_and_recboles_own_loop(folder):
     assert same_bits(trained["SASRec"], weights(network))
 
 
-def test_importing_the_models_does_not_turn_anomaly_detection_on():
+def test_anomaly_detection__stays_off_on_import():
     assert not torch.is_anomaly_enabled()
     with compat.without("anomaly_detection"):
         assert torch.is_anomaly_enabled()
     assert not torch.is_anomaly_enabled()
 
 
-def test_sam_starts_after_a_share_of_the_epochs(folder):
+def test_sam__starts_after_a_share_of_the_epochs(folder):
     loaders, _, trainer = build(make_config("SAMRec", folder, sam_rho=RHO, sam_start=0.75, epochs=4))
     trainer.fit(loaders[0], verbose=False, saved=False)
     assert trainer.sam_step.extra_passes == len(loaders[0])
 
 
 @pytest.mark.parametrize(("variant", "share"), [("looksam", 0.25), ("msam", 0), ("gsam", 1), ("fsam", 1)])
-def test_the_whole_loop_takes_as_many_second_gradients_as_the_variant_says(variant, share, folder):
+def test_hook__takes_the_second_gradients_of_the_variant(variant, share, folder):
     settings = {"sam_rho": RHO, "sam_variant": variant, "looksam_k": 4, "epochs": 4, "train_batch_size": 32}
     loaders, network, trainer = build(make_config("SAMRec", folder, **settings))
     before = weights(network)
@@ -522,7 +522,7 @@ def test_the_whole_loop_takes_as_many_second_gradients_as_the_variant_says(varia
     assert not same_bits(weights(network), before) and trainer.sam_step.skipped == 0
 
 
-def test_momentum_sam_never_shows_its_neighbour(folder):
+def test_hook__never_shows_weights_that_msam_moved(folder):
     """Not to validation, not to a checkpoint, and not when a step is left out by a scaler or ended by an error."""
     settings = {"sam_rho": RHO, "sam_variant": "msam", "learner": "sgd"}
     network, trainer, batches = prepare(folder, double=False, **settings, **FP16)
@@ -542,14 +542,14 @@ def test_momentum_sam_never_shows_its_neighbour(folder):
 
 
 @pytest.mark.parametrize("variant", ["gsam", "fsam", "msam", "looksam"])
-def test_models_with_several_optimizers_take_every_variant(variant, folder):
+def test_hook__serves_models_with_several_optimizers(variant, folder):
     settings = {"sam_rho": 0.1, "sam_variant": variant, "looksam_k": 2, "epochs": 2}
     loaders, network, trainer = build(make_config("RecVAE", folder, **settings))
     trainer.fit(loaders[0], verbose=False, saved=False)
     assert trainer.sam_step.skipped == 0 and all(w.isfinite().all() for w in weights(network).values())
 
 
-def test_frequent_items_are_moved_farther(folder):
+def test_hook__moves_frequent_items_farther(folder):
     """Divided by its rows' factors, the step is as long as SAM's."""
     loaders, network, trainer = build(make_config("BPR", folder, sam_rho=RHO, sam_item_rho="frequency"))
     seen = []

@@ -40,7 +40,7 @@ def bits(tensors) -> list[bytes]:
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_the_step_is_the_formula(adaptive):
+def test_compute_ascent__is_the_formula(adaptive):
     parameters = make_parameters()
     weights, gradient = flat(parameters), flat([p.grad for p in parameters])
     expected = formula(weights, gradient, adaptive)
@@ -50,7 +50,7 @@ def test_the_step_is_the_formula(adaptive):
         np.testing.assert_allclose(flat(parameters), weights + expected, rtol=1e-13)
 
 
-def test_the_norm_is_that_of_all_gradients_together():
+def test_compute_norm__is_that_of_all_tensors_together():
     gradients = [p.grad for p in make_parameters()]
     assert compute_norm(gradients).item() == pytest.approx(np.linalg.norm(flat(gradients)), rel=1e-14)
     twice = torch.sparse_coo_tensor([[1, 1]], torch.tensor([[1.0, 2.0], [2.0, 2.0]]), (3, 2))
@@ -60,7 +60,7 @@ def test_the_norm_is_that_of_all_gradients_together():
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_weights_come_back_bit_for_bit(adaptive):
+def test_perturb__restores_weights_bit_for_bit(adaptive):
     parameters = make_parameters()
     with torch.no_grad():
         parameters[1][0] = -0.0
@@ -70,7 +70,7 @@ def test_weights_come_back_bit_for_bit(adaptive):
     assert bits(parameters) == before
 
 
-def test_weights_come_back_when_the_block_fails_or_writes_into_them():
+def test_perturb__restores_after_errors_and_writes():
     parameters = make_parameters()
     before = bits(parameters)
     with pytest.raises(ZeroDivisionError), perturb(parameters, RHO):
@@ -81,20 +81,20 @@ def test_weights_come_back_when_the_block_fails_or_writes_into_them():
     assert bits(parameters) == before
 
 
-def test_the_block_may_replace_the_gradients():
+def test_perturb__lets_the_block_replace_gradients():
     parameters = make_parameters()
     with perturb(parameters, RHO):
         for parameter in parameters:
             parameter.grad = None
         sum((p**2).sum() for p in parameters).backward()
     again = make_parameters()
-    neighbour = flat(again) + formula(flat(again), flat([p.grad for p in again]), False)
-    np.testing.assert_allclose(flat([p.grad for p in parameters]), 2 * neighbour, rtol=1e-13)
+    perturbed = flat(again) + formula(flat(again), flat([p.grad for p in again]), False)
+    np.testing.assert_allclose(flat([p.grad for p in parameters]), 2 * perturbed, rtol=1e-13)
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_sparse_gradients_move_only_their_rows(adaptive, dtype):
+def test_perturb__moves_only_rows_of_sparse_gradients(adaptive, dtype):
     table = nn.Parameter(torch.linspace(-1, 1, 10, dtype=torch.float64).view(5, 2).to(dtype))
     other = make_parameters()[1]
     rows = torch.tensor([[3, 1, 3]])
@@ -109,14 +109,14 @@ def test_sparse_gradients_move_only_their_rows(adaptive, dtype):
     assert bits([table, other]) == before
 
 
-def test_sparse_gradients_of_single_weights_are_measured_in_their_own_units():
+def test_compute_ascent__takes_sparse_gradients_of_elements():
     table = nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64))
     table.grad = torch.sparse_coo_tensor([[0, 1], [1, 0]], torch.tensor([1.0, -1.0], dtype=torch.float64), (2, 2))
     expected = formula(flat([table]), flat([table.grad]), True)
     np.testing.assert_allclose(flat(compute_ascent([table], RHO, True, ETA)), expected, rtol=1e-14)
 
 
-def test_parameters_without_a_gradient_stay():
+def test_perturb__leaves_parameters_without_a_gradient():
     parameters = make_parameters()
     parameters[1].grad = None
     before = bits(parameters)
@@ -134,7 +134,7 @@ def test_parameters_without_a_gradient_stay():
 @pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("value", [0.0, float("inf"), float("-inf"), float("nan")])
-def test_zero_inf_and_nan_gradients_move_nothing(value, dtype, adaptive):
+def test_perturb__ignores_zero_inf_and_nan(value, dtype, adaptive):
     parameters = make_parameters((dtype,) * 3)
     for parameter in parameters:
         if value == 0:
@@ -145,7 +145,7 @@ def test_zero_inf_and_nan_gradients_move_nothing(value, dtype, adaptive):
 
 
 @pytest.mark.parametrize("value", [0.0, float("inf"), float("nan")])
-def test_zero_inf_and_nan_in_sparse_gradients_move_nothing(value):
+def test_perturb__ignores_zero_inf_and_nan_in_sparse_gradients(value):
     table = nn.Parameter(torch.ones(3, 2))
     table.grad = torch.sparse_coo_tensor([[1, 2]], torch.tensor([[value, value], [0.0, value]]), (3, 2))
     with perturb([table], RHO):
@@ -153,7 +153,7 @@ def test_zero_inf_and_nan_in_sparse_gradients_move_nothing(value):
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_parameters_of_several_precisions_move_together(adaptive):
+def test_perturb__moves_several_precisions_together(adaptive):
     parameters = make_parameters((torch.float64, torch.float32, torch.bfloat16))
     weights = flat(parameters)
     step = formula(weights, flat([p.grad for p in parameters]), adaptive)
@@ -166,19 +166,19 @@ def test_parameters_of_several_precisions_move_together(adaptive):
     assert bits(parameters) == before
 
 
-def test_steps_in_bfloat16_are_as_long_as_rho():
+def test_compute_ascent__in_bfloat16_is_as_long_as_rho():
     parameter = nn.Parameter(torch.zeros(1000, dtype=torch.bfloat16))
     parameter.grad = torch.full((1000,), 1e-30, dtype=torch.bfloat16).add_(1e-3)
     assert np.linalg.norm(flat(compute_ascent([parameter], RHO))) == pytest.approx(RHO, rel=1e-6)
 
 
-def test_small_float16_gradients_do_not_overflow_the_step():
+def test_compute_ascent__survives_small_float16_gradients():
     parameter = nn.Parameter(torch.zeros(4, dtype=torch.float16))
     parameter.grad = torch.full((4,), 6e-8, dtype=torch.float16)
     assert np.linalg.norm(flat(compute_ascent([parameter], RHO))) == pytest.approx(RHO, rel=1e-3)
 
 
-def test_a_radius_of_zero_changes_no_bit():
+def test_perturb__by_zero_changes_no_bit():
     parameters = make_parameters()
     with torch.no_grad():
         parameters[1][0] = -0.0
@@ -189,7 +189,7 @@ def test_a_radius_of_zero_changes_no_bit():
 
 
 @pytest.mark.parametrize("rho", [-1e-9, float("nan")])
-def test_a_radius_below_zero_or_nan_is_refused(rho):
+def test_perturb__rejects_a_negative_or_nan_radius(rho):
     parameters = make_parameters()
     before = bits(parameters)
     with pytest.raises(ValueError, match="rho must be at least 0"), perturb(parameters, rho):
@@ -205,7 +205,7 @@ class OwnNorm(nn.Module):
         self.scale = nn.Parameter(torch.ones(2))
 
 
-def test_parameters_are_chosen_by_kind_or_by_name():
+def test_select_parameters__by_kind_or_by_name():
     layers = {"table": nn.Embedding(3, 2), "LayerNorm": nn.LayerNorm(2), "linear": nn.Linear(2, 2), "own": OwnNorm()}
     model = nn.ModuleDict(layers)
     model["linear"].bias.requires_grad_(False)
@@ -224,7 +224,7 @@ def test_parameters_are_chosen_by_kind_or_by_name():
         select_parameters(model["linear"], "norm")
 
 
-def test_rows_have_a_radius_of_their_own():
+def test_compute_ascent__scales_rows_by_their_radius():
     table, other = nn.Parameter(torch.randn(4, 3).double()), make_parameters()[0]
     radius = torch.tensor([1.0, 0.5, 0.3, 0.0])
     table.grad = torch.randn(4, 3).double()
@@ -241,14 +241,14 @@ def test_rows_have_a_radius_of_their_own():
     np.testing.assert_allclose(flat(sparse), flat(dense), rtol=1e-12)
 
 
-def test_another_direction_takes_the_place_of_the_gradient():
+def test_compute_ascent__follows_another_direction():
     parameters, directions = make_parameters(), [p.grad for p in make_parameters(seed=3)]
     expected = formula(flat(parameters), flat(directions), False)
     np.testing.assert_allclose(flat(compute_ascent(parameters, RHO, directions=directions)), expected, rtol=1e-13)
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_what_sparse_gradients_cost_does_not_grow_with_the_table(adaptive):
+def test_perturb__costs_no_more_for_a_larger_sparse_table(adaptive):
     table = nn.Embedding(10_000, 4, sparse=True)
     rows = torch.tensor([7, 9_999, 7, 0])
     table(rows).square().sum().backward()
@@ -267,8 +267,8 @@ def test_what_sparse_gradients_cost_does_not_grow_with_the_table(adaptive):
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_rescaling_two_layers_changes_nothing_for_asam_only(adaptive):
-    """w1 * a and w2 / a are the same function; ASAM finds the same neighbour of it, SAM another."""
+def test_perturb__is_invariant_to_rescaling_for_asam_only(adaptive):
+    """w1 * a and w2 / a are the same function; ASAM perturbs it alike, SAM does not."""
     inputs = torch.randn(8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     outputs = []
     for scale in (1.0, 10.0):

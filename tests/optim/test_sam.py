@@ -73,7 +73,7 @@ def assert_close(one, other):
 # The formulas.
 
 
-def test_sam_docstring_example_is_the_formula():
+def test_sam__docstring_example_is_the_formula():
     source = inspect.getdoc(SAM).split("::\n", 1)[1].split("\n\n``param_groups``")[0]
     model = nn.Linear(3, 1).double()
     draw = torch.Generator().manual_seed(0)
@@ -96,13 +96,13 @@ def test_sam_docstring_example_is_the_formula():
 
 @pytest.mark.parametrize("set_to_none", [True, False])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sam_variant_is_its_formula(variant, set_to_none):
+def test_sam__variant_is_its_formula(variant, set_to_none):
     model = network()
     train(make_sam(model, variant), model, make_batches(), set_to_none=set_to_none)
     assert_close(vector(model), by_hand(FORMULAS[variant](), make_batches()))
 
 
-def test_sam_step_returns_the_first_loss():
+def test_sam_step__returns_the_first_loss():
     model, (batch, *_) = network(), make_batches()
     losses = []
 
@@ -117,14 +117,14 @@ def test_sam_step_returns_the_first_loss():
 
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sam_without_radius_is_the_optimizer_bit_for_bit(variant, optimizer):
+def test_sam__without_radius_is_the_optimizer_bit_for_bit(variant, optimizer):
     model, plain = network(), network()
     train(make_sam(model, variant, optimizer, rho=0), model, make_batches())
     train_plainly(optimizer(plain.parameters(), lr=RATE), plain, make_batches())
     assert torch.equal(vector(model), vector(plain))
 
 
-def test_sam_rho_can_be_assigned_and_set_in_groups():
+def test_sam__rho_can_be_assigned_and_set_in_groups():
     model, batches = network(), make_batches(3)
     step = make_sam(model)
     for batch, rho in zip(batches, (0.1, 0.2, 0.0), strict=True):
@@ -139,7 +139,7 @@ def test_sam_rho_can_be_assigned_and_set_in_groups():
         train(step, model, batches[:1])
 
 
-def test_sam_moves_only_the_chosen_parameters():
+def test_sam__moves_only_the_chosen_parameters():
     moved = torch.cat([torch.full((p.numel(),), float(n.startswith("1."))) for n, p in network().named_parameters()])
 
     def direction(w, gradient):
@@ -168,7 +168,7 @@ class Counting(nn.Module):
         return nn.functional.dropout(self.norm(self.linear(inputs)), 0.5) * sum(draws)
 
 
-def test_sam_repeats_draws_and_buffers_in_the_second_pass():
+def test_sam__repeats_draws_and_buffers_in_the_second_pass():
     torch.manual_seed(0), random.seed(0), np.random.seed(0)
     model, inputs = Counting(), torch.randn(8, 3, dtype=torch.float64)
     plain, step = copy.deepcopy(model), make_sam(model, model=model)
@@ -188,7 +188,7 @@ def test_sam_repeats_draws_and_buffers_in_the_second_pass():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("failing", [0, 1])
-def test_sam_restores_weights_if_the_closure_raises(variant, failing):
+def test_sam__restores_weights_if_the_closure_raises(variant, failing):
     model, (first, second, *rest) = network(), make_batches()
     step = make_sam(model, variant)
     train(step, model, [first])
@@ -211,7 +211,7 @@ def test_sam_restores_weights_if_the_closure_raises(variant, failing):
     assert vector(model).isfinite().all()
 
 
-def test_sam_step_needs_a_closure():
+def test_sam_step__needs_a_closure():
     model = network()
     step = make_sam(model)
     with pytest.raises(RuntimeError, match=r"sam\.step\(closure, scaler=scaler\)"):
@@ -223,7 +223,7 @@ def test_sam_step_needs_a_closure():
 
 
 @pytest.mark.parametrize("kind", ["adds to the gradients", "computes nothing"])
-def test_sam_rejects_closures_that_keep_gradients(kind):
+def test_sam__rejects_closures_that_keep_gradients(kind):
     model, (batch, *_) = network(), make_batches()
     step, before = make_sam(model), vector(model)
     loss_of(model, batch).backward()
@@ -252,12 +252,12 @@ def test_sam_rejects_closures_that_keep_gradients(kind):
         ({"local_ascent": True, "variant": "gsam"}, "choose sam or asam"),
     ],
 )
-def test_sam_checks_its_settings(given, message):
+def test_sam__checks_its_settings(given, message):
     with pytest.raises(ConfigError, match=message):
         SAM(torch.optim.SGD(network().parameters(), lr=RATE), **given)
 
 
-def test_sam_checks_names_of_options_and_parameters():
+def test_sam__checks_names_of_options_and_parameters():
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
     with pytest.raises(TypeError, match="SAM has no option alpha; there are: eta, momentum"):
@@ -273,7 +273,7 @@ def test_sam_checks_names_of_options_and_parameters():
 
 
 @pytest.mark.parametrize("variant", ["fsam", "msam", "looksam"])
-def test_sam_variants_with_memory_reject_sparse_gradients(variant):
+def test_sam__variants_with_memory_reject_sparse_gradients(variant):
     table = nn.Embedding(9, 3, sparse=True)
     step = make_sam(table, variant)
     with pytest.raises(ConfigError, match=f"variant={variant}: it keeps a vector as long as all weights"):
@@ -284,7 +284,7 @@ def test_sam_variants_with_memory_reject_sparse_gradients(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sam_scaler_changes_no_bit(variant):
+def test_sam_scaler__changes_no_bit(variant):
     ends = []
     for enabled in (False, True):
         model, scaler = network().float(), torch.amp.GradScaler("cpu", enabled=enabled)
@@ -298,7 +298,7 @@ def test_sam_scaler_changes_no_bit(variant):
 
 @pytest.mark.parametrize("bad_pass", [0, 1])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sam_scaler_skips_an_overflow_in_either_pass(variant, bad_pass):
+def test_sam_scaler__skips_an_overflow_in_either_pass(variant, bad_pass):
     batches = [batch.float() for batch in make_batches()]
     model, scaler = network().float(), torch.amp.GradScaler("cpu")
     step = make_sam(model, variant, torch.optim.Adam)
@@ -321,7 +321,7 @@ def test_sam_scaler_skips_an_overflow_in_either_pass(variant, bad_pass):
     assert step.skipped_steps == 1 and not torch.equal(vector(model), start) and vector(model).isfinite().all()
 
 
-def test_sam_scaler_follows_full_precision_under_autocast():
+def test_sam_scaler__follows_full_precision_under_autocast():
     moves = []
     for half in (True, False):
         model, scaler = network().float(), torch.amp.GradScaler("cpu", init_scale=2**10, enabled=half)
@@ -340,7 +340,7 @@ def test_sam_scaler_follows_full_precision_under_autocast():
 
 
 @pytest.mark.parametrize("skip", [True, False])
-def test_sam_skip_nonfinite_leaves_weights_and_state(skip):
+def test_sam__skip_nonfinite_leaves_weights_and_state(skip):
     model, (first, second, *_) = network(), make_batches()
     step = make_sam(model, optimizer=torch.optim.Adam, skip_nonfinite=skip)
     train(step, model, [first])
@@ -353,7 +353,7 @@ def test_sam_skip_nonfinite_leaves_weights_and_state(skip):
 
 
 @pytest.mark.parametrize("by", ["max_norm", "closure"])
-def test_sam_clips_the_gradient_it_steps_with(by):
+def test_sam__clips_the_gradient_it_steps_with(by):
     """SAM's ascent step does not depend on the length of the first gradient, so the closure may clip as well."""
     model, limit = network(), 0.1
     step = make_sam(model, max_norm=limit if by == "max_norm" else None)
@@ -375,7 +375,7 @@ def test_sam_clips_the_gradient_it_steps_with(by):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sam_accumulates_micro_batches_in_the_closure(variant):
+def test_sam__accumulates_micro_batches_in_the_closure(variant):
     whole, parts = network(), network()
     train(make_sam(whole, variant), whole, make_batches())
     step = make_sam(parts, variant)
@@ -395,7 +395,7 @@ def test_sam_accumulates_micro_batches_in_the_closure(variant):
 # The optimizer's groups and state.
 
 
-def test_sam_shares_groups_and_state_with_the_optimizer():
+def test_sam__shares_groups_and_state_with_the_optimizer():
     model = network()
     inner = torch.optim.AdamW(model.parameters(), lr=RATE)
     step = SAM(inner, rho=0.1)
@@ -408,7 +408,7 @@ def test_sam_shares_groups_and_state_with_the_optimizer():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sam_state_resumes_in_the_same_bits(variant):
+def test_sam__state_resumes_in_the_same_bits(variant):
     whole, batches = network(), make_batches()
     step = make_sam(whole, variant, torch.optim.Adam)
     train(step, whole, batches[:4])
@@ -426,7 +426,7 @@ def test_sam_state_resumes_in_the_same_bits(variant):
     assert torch.equal(vector(resumed), vector(whole))
 
 
-def test_sam_state_and_the_optimizers_are_interchangeable():
+def test_sam__state_and_the_optimizers_are_interchangeable():
     model = network()
     step, inner = make_sam(model, optimizer=torch.optim.Adam), torch.optim.Adam(model.parameters(), lr=RATE)
     train_plainly(inner, model, make_batches(2))
@@ -440,7 +440,7 @@ def test_sam_state_and_the_optimizers_are_interchangeable():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sam_copies_train_alike(variant):
+def test_sam__copies_train_alike(variant):
     model, batches = network(), make_batches()
     step = make_sam(model, variant, torch.optim.Adam)
     torch.optim.lr_scheduler.StepLR(step, step_size=1)
@@ -453,7 +453,7 @@ def test_sam_copies_train_alike(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sam_takes_parameters_added_later(variant):
+def test_sam__takes_parameters_added_later(variant):
     model = network()
     step = SAM(torch.optim.SGD(model[0].parameters(), lr=RATE), RHO, variant, **options(variant))
     step.add_param_group({"params": [*model[1].parameters(), *model[3].parameters()]})
@@ -463,7 +463,7 @@ def test_sam_takes_parameters_added_later(variant):
 
 
 @pytest.mark.parametrize("on", ["sam", "optimizer"])
-def test_sam_works_with_learning_rate_schedulers(on, recwarn):
+def test_sam__works_with_learning_rate_schedulers(on, recwarn):
     model, plain = network(), network()
     step, inner = make_sam(model, rho=0), torch.optim.SGD(plain.parameters(), lr=RATE)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(step if on == "sam" else step.base_optimizer, 0.5)
@@ -478,7 +478,7 @@ def test_sam_works_with_learning_rate_schedulers(on, recwarn):
     assert not [str(warning.message) for warning in recwarn if "lr_scheduler" in str(warning.message)]
 
 
-def test_sam_calls_hooks_of_steps():
+def test_sam__calls_hooks_of_steps():
     model, seen = network(), []
     step = make_sam(model)
     step.register_step_pre_hook(lambda *_: seen.append("before"))
@@ -493,7 +493,7 @@ def test_sam_calls_hooks_of_steps():
 
 @pytest.mark.parametrize("zero_grad", [True, False])
 @pytest.mark.parametrize("variant", TWO_CALLS)
-def test_sam_in_two_calls_is_the_step_with_a_closure(variant, zero_grad):
+def test_sam_in_two_calls__is_the_step_with_a_closure(variant, zero_grad):
     model = network()
     step = make_sam(model, variant)
     for batch in make_batches():
@@ -506,7 +506,7 @@ def test_sam_in_two_calls_is_the_step_with_a_closure(variant, zero_grad):
 
 
 @pytest.mark.parametrize("variant", ["msam", "looksam"])
-def test_sam_in_two_calls_rejects_other_variants(variant):
+def test_sam_in_two_calls__rejects_other_variants(variant):
     with pytest.raises(
         RuntimeError, match=f"variant={variant} has no first_step.* choose one of sam, asam, gsam, fsam"
     ):
@@ -514,7 +514,7 @@ def test_sam_in_two_calls_rejects_other_variants(variant):
     assert [name for name in VARIANTS if CLASSES[name].ascends_by_gradient] == list(TWO_CALLS)
 
 
-def test_sam_in_two_calls_needs_both_and_restores_weights():
+def test_sam_in_two_calls__needs_both_and_restores_weights():
     model, (batch, *_) = network(), make_batches()
     step, before = make_sam(model), vector(model)
     with pytest.raises(RuntimeError, match=r"second_step\(\) needs first_step\(\)"):
@@ -529,7 +529,7 @@ def test_sam_in_two_calls_needs_both_and_restores_weights():
         step.second_step()
 
 
-def test_sam_in_two_calls_without_radius_is_the_optimizer():
+def test_sam_in_two_calls__without_radius_is_the_optimizer():
     model, plain, batches = network(), network(), make_batches()
     step = make_sam(model, "gsam", torch.optim.Adam, rho=0)
     for batch in batches:
@@ -611,7 +611,7 @@ def by_hand_in_halves(batches):
 
 
 @pytest.mark.slow
-def test_sam_of_two_processes_equals_one(tmp_path):
+def test_sam__of_two_processes_equals_one(tmp_path):
     torch.multiprocessing.spawn(train_in_one_of_two, (str(tmp_path),), nprocs=2)
     one, other = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     for name in DISTRIBUTED:
@@ -646,7 +646,7 @@ class WrappedAsByLightning:
         return getattr(self._optimizer, name)
 
 
-def test_sam_trains_as_lightning_calls_it():
+def test_sam__trains_as_lightning_calls_it():
     model = network()
     inner = make_sam(model)
     wrapped = WrappedAsByLightning(inner)
@@ -691,7 +691,7 @@ class WrappedAsByAccelerate(torch.optim.Optimizer):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sam_trains_as_accelerate_calls_it(variant):
+def test_sam__trains_as_accelerate_calls_it(variant):
     model, batches = network(), make_batches()
     step = make_sam(model, variant)
     train(step, model, batches[:3])
@@ -701,7 +701,7 @@ def test_sam_trains_as_accelerate_calls_it(variant):
     assert_close(vector(model), by_hand(FORMULAS[variant](), batches))
 
 
-def test_sam_trains_in_lightning(tmp_path):
+def test_sam__trains_in_lightning(tmp_path):
     lightning = pytest.importorskip("pytorch_lightning")
 
     class Module(lightning.LightningModule):
@@ -732,7 +732,7 @@ def test_sam_trains_in_lightning(tmp_path):
     assert torch.load(tmp_path / "state.ckpt", weights_only=False)["optimizer_states"][0]["sam"]["variant"] == "sam"
 
 
-def test_sam_trains_in_accelerate():
+def test_sam__trains_in_accelerate():
     accelerate = pytest.importorskip("accelerate")
     accelerator = accelerate.Accelerator(cpu=True)
     model = network()
@@ -773,5 +773,5 @@ assert last < first
 """
 
 
-def test_sam_trains_where_recbole_is_missing():
+def test_sam__trains_where_recbole_is_missing():
     subprocess.run([sys.executable, "-c", WITHOUT_RECBOLE], cwd=ROOT, check=True)

@@ -41,19 +41,19 @@ class Training:
 
 @pytest.mark.parametrize("count", [1, 2, STEPS])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_variant_is_its_formula(variant, count):
+def test_variant__is_its_formula(variant, count):
     batches = make_batches(count)
     trained = Training(SAMSettings(RHO, variant, **OPTIONS)).train(batches)
     torch.testing.assert_close(trained.weights(), by_hand(FORMULAS[variant](), batches), rtol=1e-10, atol=1e-12)
 
 
-def test_no_two_variants_are_the_same():
+def test_variants__all_differ():
     ends = [Training(SAMSettings(RHO, variant, **OPTIONS)).train(make_batches()).weights() for variant in VARIANTS]
     assert all((one - other).norm() > 1e-6 for i, one in enumerate(ends) for other in ends[:i])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_second_gradients_are_counted(variant):
+def test_variant__takes_its_number_of_second_gradients(variant):
     assert (
         Training(SAMSettings(RHO, variant, **OPTIONS)).train(make_batches()).step.extra_passes == EXTRA_PASSES[variant]
     )
@@ -61,7 +61,7 @@ def test_second_gradients_are_counted(variant):
 
 @pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_without_a_radius_every_variant_is_the_plain_optimizer_bit_for_bit(variant, optimizer):
+def test_variant__without_radius_is_the_optimizer(variant, optimizer):
     plain, batches = network(), make_batches()
     steps = optimizer(plain.parameters(), lr=RATE)
     for batch in batches:
@@ -76,7 +76,7 @@ def test_without_a_radius_every_variant_is_the_plain_optimizer_bit_for_bit(varia
 
 @pytest.mark.parametrize("params", ["norm", ["1.*", "3.weight"]])
 @pytest.mark.parametrize("variant", ["sam", "fsam"])
-def test_only_the_chosen_parameters_are_moved(variant, params):
+def test_variant__moves_only_the_chosen_parameters(variant, params):
     model = network()
     moved = torch.cat(
         [
@@ -99,7 +99,7 @@ def test_only_the_chosen_parameters_are_moved(variant, params):
 
 
 @pytest.mark.parametrize(("key", "pattern"), [("params", "a*"), ("exclude", "a*"), ("exclude", "*")])
-def test_what_leaves_nothing_to_move_is_refused(key, pattern):
+def test_params__that_leave_nothing_to_move_are_rejected(key, pattern):
     message = f"sam_{key}: " + ("no parameter is called" if pattern == "a*" else ".* leave SAM no parameter to move")
     with pytest.raises(ConfigError, match=message):
         Training(SAMSettings(RHO, **{key: (pattern,)}))
@@ -110,7 +110,7 @@ def test_what_leaves_nothing_to_move_is_refused(key, pattern):
 # When, and how far.
 
 
-def test_the_radius_follows_its_schedule():
+def test_radius__follows_its_schedule():
     late = SAMSettings(2.0, start=3.0)
     assert [late.radius(t) for t in (0, 2.99, 3, 3.5, 100)] == [0, 0, 2, 2, 2]
     line = SAMSettings(2.0, start=1.0, schedule="linear", rho_from=1.0, rho_epochs=4.0)
@@ -121,7 +121,7 @@ def test_the_radius_follows_its_schedule():
     assert SAMSettings(0.0, schedule="linear", rho_from=1.0).radius(5) == 0
 
 
-def test_the_radius_changes_step_by_step():
+def test_radius__changes_step_by_step():
     batches = make_batches(8)
     trained = Training(SAMSettings(RHO, start=1.0, schedule="linear", rho_epochs=1.5))
     for epoch in range(2):
@@ -133,7 +133,7 @@ def test_the_radius_changes_step_by_step():
     assert trained.step.extra_passes == 3
 
 
-def test_rows_of_item_tables_have_a_radius_by_frequency():
+def test_row_radius__follows_frequency():
     model = nn.ModuleDict({"item_embedding": nn.Embedding(4, 2), "user_embedding": nn.Embedding(4, 2)}).double()
     torch.nn.init.normal_(model["item_embedding"].weight), torch.nn.init.normal_(model["user_embedding"].weight)
 
@@ -156,7 +156,7 @@ def test_rows_of_item_tables_have_a_radius_by_frequency():
         torch.testing.assert_close(model[name].weight, before - RATE * gradient, rtol=1e-6, atol=1e-8)
 
 
-def test_a_radius_by_frequency_needs_a_table_of_items():
+def test_row_radius__by_frequency_needs_an_item_table():
     trained = Training(SAMSettings(RHO, item_rho="frequency"))
     with pytest.raises(ConfigError, match=r"sam_item_rho=frequency: Sequential has no .* choose uniform"):
         trained.step.begin_epoch(0, 1, item_counts=lambda: torch.ones(4))
@@ -166,7 +166,7 @@ def test_a_radius_by_frequency_needs_a_table_of_items():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_state_that_was_saved_goes_on_in_the_same_bits(variant, tmp_path):
+def test_variant__state_resumes_in_the_same_bits(variant, tmp_path):
     settings, batches = SAMSettings(RHO, variant, **OPTIONS), make_batches()
     whole = Training(settings).train(batches)
     part = Training(settings).train(batches[:4])
@@ -180,7 +180,7 @@ def test_a_state_that_was_saved_goes_on_in_the_same_bits(variant, tmp_path):
     assert resumed.step.extra_passes == whole.step.extra_passes
 
 
-def test_the_weights_are_away_only_from_a_loss_to_its_step():
+def test_msam__moves_weights_only_from_loss_to_step():
     trained = Training(SAMSettings(RHO, "msam")).train(make_batches(3))
     before, seen = trained.weights(), []
 
@@ -197,7 +197,7 @@ def test_the_weights_are_away_only_from_a_loss_to_its_step():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_step_that_is_left_out_leaves_no_trace(variant):
+def test_variant__keeps_no_trace_of_a_skipped_step(variant):
     """A bad first gradient changes neither the weights nor what is remembered, and where the weights are not."""
     batches, settings = make_batches(), SAMSettings(RHO, variant, **OPTIONS)
     bad = torch.full_like(batches[0], torch.nan)
@@ -210,7 +210,7 @@ def test_a_step_that_is_left_out_leaves_no_trace(variant):
 
 
 @pytest.mark.parametrize("variant", ["sam", "asam", "gsam", "fsam"])
-def test_a_bad_second_gradient_leaves_the_step_out(variant):
+def test_variant__skips_a_bad_second_gradient(variant):
     batches, settings = make_batches(), SAMSettings(RHO, variant, **OPTIONS)
     trained = Training(settings).train(batches[:1])
     before = trained.weights()
@@ -224,7 +224,7 @@ def test_a_bad_second_gradient_leaves_the_step_out(variant):
     assert trained.train(batches[3:]).weights().isfinite().all()
 
 
-def test_a_bad_second_gradient_of_looksam_is_taken_anew():
+def test_looksam__takes_a_bad_second_gradient_again():
     batches, settings = make_batches(), SAMSettings(RHO, "looksam", **OPTIONS)
     expected = Training(settings).train(batches).weights()
     trained = Training(settings)
@@ -239,7 +239,7 @@ def test_a_bad_second_gradient_of_looksam_is_taken_anew():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_scaling_the_loss_changes_no_bit(variant):
+def test_variant__with_a_scaler_changes_no_bit(variant):
     """With half precision's scaler: scales are powers of two, so that only a forgotten one would show."""
     trained = []
     for enabled in (False, True):
@@ -261,7 +261,7 @@ def test_scaling_the_loss_changes_no_bit(variant):
     assert torch.equal(*trained)
 
 
-def test_parameters_without_a_gradient_take_no_part():
+def test_variant__ignores_parameters_without_a_gradient():
     def loss(model, batch):
         return loss_of(model["used"], batch)
 
@@ -288,18 +288,18 @@ def train_table(variant, sparse, optimizer=torch.optim.SGD):
 
 
 @pytest.mark.parametrize("variant", ["sam", "asam", "gsam"])
-def test_sparse_gradients_train_as_dense_ones(variant):
+def test_variant__trains_alike_on_sparse_and_dense_gradients(variant):
     torch.testing.assert_close(train_table(variant, True), train_table(variant, False), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("variant", ["fsam", "msam", "looksam"])
-def test_variants_with_a_memory_refuse_sparse_gradients(variant):
+def test_variant__with_a_memory_rejects_sparse_gradients(variant):
     message = f"sam_variant={variant}: it keeps a vector as long as all weights.*choose sam, asam or gsam"
     with pytest.raises(ConfigError, match=message):
         train_table(variant, True)
 
 
-def test_the_orthogonal_part():
+def test_compute_orthogonal_parts__is_the_formula():
     a, b = torch.randn(2, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     parts = compute_orthogonal_parts([a[:3], a[3:].view(2, 2)], [b[:3], b[3:].view(2, 2)])
     whole = torch.cat([part.flatten() for part in parts])
@@ -308,7 +308,7 @@ def test_the_orthogonal_part():
     assert torch.equal(compute_orthogonal_parts([a], [torch.zeros_like(b)])[0], a)
 
 
-def test_bad_steps_in_a_row_still_end_training():
+def test_looksam__ends_training_after_bad_steps_in_a_row():
     trained = Training(SAMSettings(RHO, "looksam"), patience=2)
     with pytest.raises(TrainingError, match="2 steps in a row"):
         trained.train([torch.full((2, 4), torch.nan, dtype=torch.float64)] * 3)

@@ -34,7 +34,7 @@ def gradients_of_an_epoch(folder, model, training, loss_type, monkeypatch):
     (batch,) = list(train_data)
     if training == "prefix" and loss_type == "BPR":
         batch.interaction[network.NEG_ITEM_ID] = negative_of(batch[network.POS_ITEM_ID])
-    monkeypatch.setattr(loss, "uniform_negatives", lambda n, shape, targets: negative_of(targets))
+    monkeypatch.setattr(loss, "draw_negatives", lambda n, shape, targets: negative_of(targets))
     value = trainer.training_loss()(batch)
     value.backward()
     return value.item(), {name: p.grad for name, p in network.named_parameters()}

@@ -143,7 +143,9 @@ def test_import_hooks_name_every_module_that_must_wait():
     assert loaded >= AFTER_PATCHES
     folders = tuple(f"{name}." for name in AFTER_PATCHES)
     others = sorted(name for name in loaded - AFTER_PATCHES if not name.startswith(folders))
-    code = "import importlib, sys\nsys.modules['recbole'] = None\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    code = (
+        "import importlib, sys\nsys.modules['recbole'] = None\nfor name in sys.argv[1:]: importlib.import_module(name)"
+    )
     run_python(code, *others)
 
 

@@ -13,8 +13,8 @@ def activated() -> bool:
 def activate() -> None:
     """Patch RecBole and register what is ours; later calls do nothing.
 
-    The order of the imports matters. ``lazy_ray`` must come before RecBole's quick start is imported, which imports Ray.
-    All other patches change classes and functions of modules that are loaded by then, and come before
+    The order of the imports matters. ``lazy_ray`` must come before RecBole's quick start is imported, which imports
+    Ray. All other patches change classes and functions of modules that are loaded by then, and come before
     :mod:`~recbole_samrec.integration.hooks`, which wraps some of them once more.
     """
     global _activated

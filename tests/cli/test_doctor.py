@@ -1,3 +1,4 @@
+import argparse
 import os
 import subprocess
 import sys
@@ -5,6 +6,7 @@ import sys
 import pytest
 
 from recbole_samrec.cli import doctor
+from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.version import REQUIRES
 from tests.helpers.paths import ROOT
 
@@ -16,6 +18,13 @@ def installed(monkeypatch):
     monkeypatch.setattr(doctor, "_installed", versions.get)
     monkeypatch.setattr(doctor, "_quiet_import", sys.modules.get)
     return versions
+
+
+def doctor_status(*words: str) -> int:
+    """The exit status of the command, whose report is printed."""
+    parser = argparse.ArgumentParser()
+    doctor.add_arguments(parser)
+    return doctor.main(*parser.parse_known_args(words))
 
 
 def bad() -> dict[str, doctor.Finding]:
@@ -40,7 +49,7 @@ def test_this_environment_is_well():
         ("ray", None, "missing", 'pip install "ray[tune]>=2.50"'),
     ],
 )
-def test_what_is_wrong_is_named_with_the_command_that_mends_it(installed, package, version, state, remedy):
+def test_what_is_wrong_is_named_with_its_remedy(installed, package, version, state, remedy):
     installed[package] = version
     found = bad()
     assert list(found) == [package]
@@ -73,10 +82,10 @@ def test_versions_are_compared_by_their_numbers(version, numbers):
     assert doctor._release(version) == numbers
 
 
-def test_every_mend_is_listed():
+def test_every_patch_is_listed():
     from recbole_samrec import compat
 
-    assert [one.name for one in doctor.mends()] == list(compat.MENDS)
+    assert [one.name for one in doctor.patches()] == list(compat.MENDS)
 
 
 def test_found_and_missing_data_sets(tmp_path):
@@ -91,15 +100,15 @@ def test_found_and_missing_data_sets(tmp_path):
 
 
 def test_the_status_says_whether_something_required_is_missing(installed, capsys):
-    assert doctor.main([]) == 0
+    assert doctor_status() == 0
     assert capsys.readouterr().out.endswith("All is well.\n")
     installed["recbole"] = None
-    assert doctor.main([]) == 1
+    assert doctor_status() == 1
     assert "\n  pip install --no-deps recbole==1.2.1\n" in capsys.readouterr().out
 
 
 def test_tables_are_plain_and_narrow_when_piped(installed, capsys):
-    doctor.main([])
+    doctor_status()
     tables = capsys.readouterr().out.split("If you want more:")[0]
     assert tables.isascii()
     assert max(map(len, tables.splitlines())) <= 80
@@ -108,37 +117,22 @@ def test_tables_are_plain_and_narrow_when_piped(installed, capsys):
 def test_without_rich_the_report_is_still_printed(installed, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "rich", None)
     installed["rich"] = None
-    assert doctor.main([]) == 1
+    assert doctor_status() == 1
     assert 'pip install "rich>=13.7"' in capsys.readouterr().out
 
 
-def test_rescue_reports_when_the_doctor_was_asked_for(installed, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["-m", "doctor"])
-    with pytest.raises(SystemExit) as stop:
-        doctor.rescue(RuntimeError("torch is half there"))
-    assert stop.value.code == 1
-    assert "torch is half there" in " ".join(capsys.readouterr().out.split())
+def test_an_argument_that_the_doctor_does_not_have_is_an_error():
+    with pytest.raises(ConfigError, match="--nothing=1: unknown argument"):
+        doctor_status("--nothing=1")
 
 
-@pytest.mark.parametrize(
-    ("package", "remedy"), [("numpy", ". .venv/bin/activate), or see"), ("recbole", "pip install --no-deps recbole==")]
-)
-def test_a_command_without_a_package_says_what_to_do_in_a_line(monkeypatch, capsys, package, remedy):
-    for program in ("-m", "/bin/recbole-samrec", "run_recbole.py"):
-        monkeypatch.setattr(sys, "argv", [program, "compare"])
-        with pytest.raises(SystemExit) as stop:
-            doctor.rescue(ModuleNotFoundError("not there", name=package))
-        (line,) = capsys.readouterr().err.splitlines()
-        assert stop.value.code == 2
-        assert line.startswith(f"error: {sys.executable} has no {package}: ") and remedy in line
-    doctor.rescue(ModuleNotFoundError("a defect of ours", name="recbole_samrec.nothing"))
+def test_patches_that_cannot_be_applied_are_reported_with_the_reason(monkeypatch):
+    def fails(module):
+        raise RuntimeError("torch is half there\nmore")
 
-
-def test_rescue_says_how_to_install_recbole(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py", "doctor"])
-    with pytest.raises(ImportError, match="pip install --no-deps recbole=="):
-        doctor.rescue(ModuleNotFoundError("No module named 'recbole'", name="recbole"))
-    doctor.rescue(ValueError("anything else is for the caller to raise"))
+    monkeypatch.setattr(doctor, "_quiet_import", fails)
+    (one,) = doctor.patches()
+    assert one.bad and one.found == "RecBole cannot be patched: torch is half there"
 
 
 @pytest.mark.parametrize("package", ["recbole", "ray", "torch"])

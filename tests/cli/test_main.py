@@ -1,5 +1,6 @@
 """The commands as whole processes, and how their arguments are read."""
 
+import importlib
 import json
 import os
 import pty
@@ -47,7 +48,7 @@ def test_a_run_on_a_terminal_that_is_stopped_goes_on_as_printed(data):
     assert re.fullmatch(r"epoch \d+/500 \S+ loss \S+  NDCG@10 \S+  best \S+  \S+ left", drawn[-1])
     assert "KeyboardInterrupt" not in shown and len(set(lines) - set(drawn)) == 2, lines
 
-    command = shlex.split(re.fullmatch(r"stopped; go on with: python (.*)", lines[-1])[1])
+    command = shlex.split(re.fullmatch(r"stopped; resume with: python (.*)", lines[-1])[1])
     assert command == ["run_recbole.py", "--resume=runs/a run"]
     last = int(drawn[-1].split()[1].split("/")[0])
     done = process_of([str(ROOT / command[0]), *command[1:], f"--epochs={last + 2}"])
@@ -151,7 +152,7 @@ def test_what_is_stopped_before_training_says_so(data, monkeypatch):
         assert (said.status, said.err.strip()) == (130, "stopped") and not Path("runs").exists()
     monkeypatch.setattr("recbole_samrec.quick_start.train.create_dataset", interrupt)
     said = main("run", "--dataset=tiny", *SMALL, "--run_dir=one")
-    assert said.status == 130 and "stopped in the first epoch; there is nothing to go on from in one" in said.out
+    assert said.status == 130 and "stopped in the first epoch; there is nothing to resume in one" in said.out
 
 
 def test_the_unexpected_is_one_line_and_its_traceback_is_in_the_log(data, monkeypatch):
@@ -163,3 +164,37 @@ def test_the_unexpected_is_one_line_and_its_traceback_is_in_the_log(data, monkey
     assert said.status == 1
     assert said.err.strip() == "error: unexpected OSError: the sky fell; --debug shows where"
     assert "Traceback" in Path("one/run.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("missing", "remedy"), [("numpy", ". .venv/bin/activate), or see"), ("recbole", "pip install --no-deps recbole==")]
+)
+def test_a_command_without_a_package_names_it_with_its_remedy(monkeypatch, missing, remedy):
+    def fail(*arguments):
+        raise ModuleNotFoundError("not there", name=missing)
+
+    monkeypatch.setattr("recbole_samrec.cli.run.main", fail)
+    said = main("run")
+    (line,) = said.err.splitlines()
+    assert said.status == 2 and line.startswith(f"error: {sys.executable} has no {missing}: ") and remedy in line
+
+
+def test_a_module_of_ours_that_is_missing_is_unexpected(monkeypatch):
+    def fail(*arguments):
+        raise ModuleNotFoundError("a defect of ours", name="recbole_samrec.nothing")
+
+    monkeypatch.setattr("recbole_samrec.cli.run.main", fail)
+    assert main("run").status == 1
+
+
+@pytest.mark.parametrize(("word", "hint"), [("comapre", "did you mean compare?"), ("xyz", "there are: run, evaluate")])
+def test_an_unknown_command_is_one_line_with_a_hint(word, hint):
+    said = main(word, "--models=SAMRec")
+    assert said.status == 2 and said.err.startswith(f"error: {word}: unknown command; {hint}")
+    assert said.err.count("\n") == 1
+
+
+def test_commands_have_help_and_arguments_of_their_own():
+    for name in cli.COMMANDS:
+        module = importlib.import_module(f"recbole_samrec.cli.{name}")
+        assert module.HELP and callable(module.add_arguments) and callable(module.main)

@@ -215,7 +215,7 @@ def made(folder, model, **settings):
     settings = {"topk": [3], "valid_metric": "NDCG@3", "checkpoint_dir": str(folder), **settings}
     loaders, _, trainer = build(make_config(model, folder, **settings))
     trainer.write_checkpoint(str(folder / "one.pth"), 0)
-    recommender = Recommender.of_run(make_config(model, folder, **settings), folder / "one.pth")
+    recommender = Recommender.from_config(make_config(model, folder, **settings), folder / "one.pth")
     return recommender, loaders[2]._dataset, trainer
 
 
@@ -306,7 +306,7 @@ def test_no_table_of_prefixes_is_made(own_folder, monkeypatch):
     _, _, trainer = build(config)
     trainer.write_checkpoint("one.pth", 0)
     monkeypatch.setattr("recbole.data.dataset.SequentialDataset.data_augmentation", None)
-    assert len(of_dataset(Recommender.of_run(config, Path("one.pth")).dataset)) == 30
+    assert len(of_dataset(Recommender.from_config(config, Path("one.pth")).dataset)) == 30
 
 
 def test_models_of_users_do_not_take_new_sequences(own_folder):

@@ -10,11 +10,14 @@ import pytest
 import torch
 from recbole.data.interaction import Interaction
 from recbole.data.transform import construct_transform
+from rich.console import Console
 
+import recbole_samrec
 from recbole_samrec.data.sequences import of_dataset
 from recbole_samrec.data.titles import title_column
 from recbole_samrec.data.validate.layout import Column
 from recbole_samrec.quick_start.recommend import Recommender
+from recbole_samrec.utils.errors import UserError
 from tests.helpers.command import main, succeed
 from tests.helpers.tiny import build, cyclic, make_config, random_events, write_events
 
@@ -148,6 +151,41 @@ def test_a_damaged_run(trained):
     Path("run/best.pth").write_bytes((trained / "best.pth").read_bytes()[:1000])
     said = main("recommend", "run", "--users=u1")
     assert said.status == 2 and "the checkpoint is damaged" in said.err
+
+
+# From Python --------------------------------------------------------------------------------------------------------
+
+
+def test_recommender_returns_what_the_command_writes(trained):
+    succeed("recommend", trained, "--users=u7,u3", "--k=4", "--out=recs.csv")
+    recommender = recbole_samrec.Recommender(trained, console=Console(quiet=True))
+    frame = recommender.recommend(["u7", "u3"], 4)
+    pd.testing.assert_frame_equal(frame, pd.read_csv("recs.csv"), check_dtype=False)
+    assert repr(recommender) == "Recommender(SAMRec on circle: 80 users, 24 items)"
+    assert len(recommender.recommend("all", 1)) == 80
+    masked = recommender.recommend("u1", 23, mask_history=True)
+    assert set(masked["item"]).isdisjoint(histories(CIRCLE)["u1"])
+
+
+@pytest.mark.parametrize("times", [[2, 1, 1], pd.to_datetime(["2020-01-02", "2020-01-01", "2020-01-01"]), None])
+def test_recommender_reads_sequences_of_a_frame(trained, times):
+    events = {"user": [7, 7, 8], "item": ["i4", "i3", "i22"]} if times is not None else {}
+    events = events or {"user": [7, 7, 8], "item": ["i3", "i4", "i22"]}
+    frame = pd.DataFrame(events if times is None else {**events, "timestamp": times})
+    recommender = recbole_samrec.Recommender(trained, console=Console(quiet=True))
+    found = recommender.recommend(sequences=frame, k=1)
+    assert dict(zip(found["user"], found["item"], strict=True)) == {"7": "i5", "8": "i23"}
+
+
+def test_recommender_says_what_is_wrong_with_a_frame(trained):
+    recommender = recbole_samrec.Recommender(trained, console=Console(quiet=True))
+    with pytest.raises(UserError, match="sequences has no column item: it has 'user, thing'"):
+        recommender.recommend(sequences=pd.DataFrame({"user": ["a"], "thing": ["i1"]}))
+    with pytest.raises(UserError, match="sequences row 1: the time nothing is neither"):
+        table = {"user": ["a", "a"], "item": ["i1", "i2"], "time": [1.0, None]}
+        recommender.recommend(sequences=pd.DataFrame(table))
+    with pytest.raises(UserError, match="either users or sequences"):
+        recommender.recommend()
 
 
 # Files of sequences ---------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def loaded_by(code):
 # What is loaded -------------------------------------------------------------------------------------------------------
 
 
-def test_import_loads_nothing_heavy():
+def test_import__loads_nothing_heavy():
     assert loaded_by("import recbole_samrec; recbole_samrec.__version__; dir(recbole_samrec)") == set()
 
 
@@ -89,14 +89,32 @@ def command(*words):
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["run", "--help"], ["evaluate", "--help"], ["recommend", "--help"], ["data", "--help"], ["trian"], []],
+    [["--help"], ["run", "--help"], ["evaluate", "--help"], ["recommend", "--help"], ["data", "--help"], ["comapre"], []],
     ids=" ".join,
 )
-def test_command_line_help_and_slips_load_nothing_heavy(words):
+def test_command_line__help_and_slips_load_nothing_heavy(words):
     assert loaded_by(command(*words)) == set()
 
 
-def test_public_names_are_listed_and_resolved():
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--sam_roh=0.1"],
+        ["run", "--model=GRU4Rec", "--learnig_rate=0.1"],
+        ["evaluate", "runs/x", "--eval_memroy=1"],
+        ["recommend", "runs/x", "--users=all", "--eval_memroy=1"],
+    ],
+    ids=" ".join,
+)
+def test_command_line__misspelt_settings_load_nothing_heavy(words):
+    key = words[-1].partition("=")[0]
+    watched = f"import sys, recbole_samrec.cli.main as cli\nprint(cli.main({words!r}), 'LOADED', *sys.modules)"
+    done = run_python(watched, check=False)
+    assert done.stdout.startswith("2 LOADED") and not HEAVY & set(done.stdout.split())
+    assert done.stderr.startswith(f"error: unknown setting {key}; did you mean ")
+
+
+def test_public_names__are_listed_and_resolved():
     table = recbole_samrec._MODULES
     assert set(recbole_samrec.__all__) == {*table, "__version__"} <= set(dir(recbole_samrec))
     for name, module in table.items():
@@ -107,7 +125,7 @@ def test_public_names_are_listed_and_resolved():
         _ = recbole_samrec.nothing
 
 
-def test_public_names_are_those_that_type_checkers_see():
+def test_public_names__are_those_of_type_checkers():
     tree = ast.parse((ROOT / "recbole_samrec" / "__init__.py").read_text(encoding="utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     seen = {name.name: node.module for node in block.body for name in node.names}
@@ -133,12 +151,13 @@ FIRST = {
 }
 
 
-def test_patches_are_the_same_whatever_comes_first():
+@pytest.mark.slow
+def test_activate__patches_alike_whatever_comes_first():
     found = dict(zip(FIRST, answers_of(*(f"{first}\n{STATE}" for first in FIRST.values())), strict=True))
     assert found == dict.fromkeys(FIRST, sorted(one.name for one in compat.applied()))
 
 
-def test_import_hooks_name_every_module_that_must_wait():
+def test_after_patches__names_every_module_that_must_wait():
     """What is loaded with the patches either waits for them, or does not import RecBole at all."""
     code = "import recbole, recbole_samrec, sys\nprint(*(m for m in sys.modules if m.startswith('recbole_samrec.')))"
     loaded = set(run_python(code).split())
@@ -151,13 +170,13 @@ def test_import_hooks_name_every_module_that_must_wait():
     run_python(code, *others)
 
 
-def test_names_that_a_script_took_from_recbole_are_replaced():
+def test_activate__replaces_names_that_a_script_took():
     """A cell of a notebook, or the head of a script, may have taken a function before ours were there."""
     code = "from recbole.utils import early_stopping, get_model\nimport recbole_samrec, recbole.utils\n"
     run_python(f"{code}assert early_stopping is recbole.utils.early_stopping and get_model is recbole.utils.get_model")
 
 
-def test_a_module_that_was_waiting_is_an_ordinary_one():
+def test_finder__hands_over_ordinary_modules():
     code = "import recbole_samrec.model.samrec as one, pickle, importlib, sys\n"
     code += "assert one.__spec__.name == one.__name__ and one.__spec__.origin == one.__file__\n"
     code += "assert one is sys.modules[one.__name__] and pickle.loads(pickle.dumps(one.SAMRec)) is one.SAMRec\n"
@@ -170,7 +189,7 @@ def test_a_module_that_was_waiting_is_an_ordinary_one():
 
 
 @pytest.mark.skipif(find_spec("recbole_samrec.optim.sam") is None, reason="no SAM in this checkout")
-def test_sam_works_where_recbole_is_not_installed():
+def test_sam__works_without_recbole():
     code = """
 import sys
 sys.modules["recbole"] = None
@@ -190,7 +209,7 @@ assert float(sam.step(closure)) == 3 and float(weights[0].detach()) < 1
     run_python(code)
 
 
-def test_a_missing_recbole_is_named_with_its_remedy():
+def test_public_names__say_how_to_install_recbole():
     (line,) = run_python(
         "import sys\nsys.modules['recbole'] = None\nimport recbole_samrec\n"
         "try:\n    recbole_samrec.SAMRec\nexcept ImportError as error:\n    print(error)"
@@ -218,7 +237,7 @@ if __name__ == "__main__":
 """
 
 
-def test_spawned_processes_patch_recbole(tmp_path):
+def test_activate__runs_in_spawned_processes(tmp_path):
     (tmp_path / "script.py").write_text(WORKER)
     done = subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
@@ -226,7 +245,8 @@ def test_spawned_processes_patch_recbole(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_workers_of_ray_patch_recbole_when_they_unpickle_our_class():
+@pytest.mark.ray
+def test_activate__runs_in_workers_of_ray():
     pytest.importorskip("ray")
     code = """
 import json, ray, recbole_samrec
@@ -242,7 +262,7 @@ if __name__ == "__main__":
     assert name == "SAMTrainer" and applied == sorted(one.name for one in compat.applied())
 
 
-def test_notebook_cells_leave_the_command_line_to_the_kernel(tmp_path):
+def test_activate__leaves_a_kernel_its_command_line(tmp_path):
     """Cells are run in ``__main__`` of a kernel, whose own arguments are not RecBole's."""
     cells = [
         "from recbole.quick_start import load_data_and_model\nfrom recbole.config import Config",

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from recbole_samrec.cli.setting_names import check_setting_names
+from recbole_samrec.config.yaml_files import parse_settings
+
 HELP = """Scores the best weights of a finished run again and compares the metrics with those that the run recorded.
 Settings given as --key=value replace those of the run."""
 
@@ -30,12 +33,14 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     Raises:
         UserError: There is no such run, it is damaged, or a setting or the data cannot be used.
     """
+    settings = parse_settings(rest)
+    if not arguments.model:
+        check_setting_names(settings)
+
     from recbole_samrec.cli.metric_tables import show_comparison
-    from recbole_samrec.config.yaml_files import parse_settings
     from recbole_samrec.quick_start.api import evaluate
     from recbole_samrec.quick_start.record import RESULT
 
-    settings = parse_settings(rest)
     found = evaluate(arguments.run, arguments.mask_history, model=arguments.model, console=console, **settings)
     show_comparison(console, f"{found.title}, {found.weights}", found.scores)
     if found.as_recorded is not None:

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recbole_samrec.cli.setting_names import check_setting_names
+from recbole_samrec.config.yaml_files import parse_settings
 from recbole_samrec.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,12 +51,14 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     Raises:
         UserError: The arguments, the run or the data cannot be used.
     """
-    from recbole_samrec.config.yaml_files import parse_settings
-    from recbole_samrec.quick_start.recommend import Recommender
-
     settings, out = parse_settings(rest), arguments.out
+    if not arguments.model:
+        check_setting_names(settings)
     if out:
         require_new_file(out, arguments.overwrite)
+
+    from recbole_samrec.quick_start.recommend import Recommender
+
     recommender = Recommender(arguments.run, model=arguments.model, console=console, **settings)
     users = arguments.users
     if users is not None and users != "all":

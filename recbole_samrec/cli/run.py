@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from recbole_samrec.cli.options import describe_settings
+from recbole_samrec.cli.setting_names import check_setting_names
+from recbole_samrec.config.yaml_files import parse_settings, settings_in
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from recbole_samrec.quick_start.planned_run import PlannedRun
 
 HELP = """Trains and tests one model. Every setting of RecBole, of the model and of this package is given as
@@ -19,7 +23,8 @@ HELP = """Trains and tests one model. Every setting of RecBole, of the model and
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``run``."""
+    """Add the arguments of ``run``, and a list of all settings of this package."""
+    parser.epilog, parser.formatter_class = describe_settings(), argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("--model", "-m", metavar="NAME", help="model (default: SAMRec), or file.py:Name for your own")
     add("--dataset", "-d", metavar="NAME", help="data set (default: ml-100k)")
@@ -44,8 +49,13 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     Raises:
         UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed for good.
     """
+    named = {key: getattr(arguments, key) for key in ("model", "dataset") if getattr(arguments, key)}
+    given, base = parse_settings(rest) | named, settings_in((arguments.config_files or "").split())
+    settings = base | given
+    if ":" not in str(settings.get("model")) and not arguments.resume:
+        check_setting_names(given, settings.get("model", "SAMRec"), settings.get("dataset"), also=base)
+
     from recbole_samrec.cli.metric_tables import show_result
-    from recbole_samrec.config.yaml_files import parse_settings, settings_in
     from recbole_samrec.quick_start import run_folder
     from recbole_samrec.quick_start.planned_run import plan_run
     from recbole_samrec.quick_start.processes import Processes
@@ -54,8 +64,6 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     def note(line: str) -> None:
         console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
 
-    named = {key: getattr(arguments, key) for key in ("model", "dataset") if getattr(arguments, key)}
-    given, base = parse_settings(rest) | named, settings_in((arguments.config_files or "").split())
     world = arguments.world_size if arguments.world_size > 0 else None
     where = (arguments.ip, arguments.port, arguments.group_offset)
     processes = Processes(arguments.nproc, world, *where, debug=arguments.debug)
@@ -67,7 +75,9 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         console.print(line, highlight=False, soft_wrap=True, markup=False)
         return 130
     show_result(console, record)
-    if "pretrain" in str(record["config"].get("train_stage")) and (weights := run_folder.newest_weights(planned.folder)):
+    if "pretrain" in str(record["config"].get("train_stage")) and (
+        weights := run_folder.newest_weights(planned.folder)
+    ):
         note(f"pre-trained; name the weights in the next stage with --pre_model_path={weights}")
     console.print(f"result in {planned.folder / RESULT}", highlight=False, soft_wrap=True, markup=False)
     return 0

@@ -24,6 +24,7 @@ from recbole_samrec.integration import bootstrap
 AFTER_PATCHES = frozenset(
     f"recbole_samrec.{name}"
     for name in (
+        "integration.hooks",
         "integration.registry",
         "compat",
         "trainer",

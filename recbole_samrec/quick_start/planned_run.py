@@ -15,7 +15,7 @@ from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.finished_run import load_settings
 from recbole_samrec.quick_start.processes import Processes, train_in_processes
 from recbole_samrec.quick_start.progress import make_progress
-from recbole_samrec.quick_start.record import label, settings_of
+from recbole_samrec.quick_start.record import RunRecord, label, settings_of
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, UserError
 from recbole_samrec.utils.naming import unique_name
@@ -32,14 +32,14 @@ class PlannedRun:
     """A run that can start.
 
     Args:
-        settings: All settings of the run.
+        config: RecBole's configuration, with everything of this run.
         folder: Folder of the run.
         resume: Checkpoint to resume from; None for a new run.
         sha256: Hash of the interactions.
         source: Source of a model of your own, as ``file.py:Name``; None for others.
     """
 
-    settings: dict[str, Any]
+    config: Any
     folder: Path
     resume: Path | None
     sha256: str
@@ -55,7 +55,7 @@ class PlannedRun:
         callbacks: Iterable[Callback] = (),
         processes: Processes | None = None,
         console: Console | None = None,
-    ) -> Any:
+    ) -> RunRecord:
         """Train and test the model, and write the run's folder.
 
         Args:
@@ -72,11 +72,10 @@ class PlannedRun:
         console = console or Console(quiet=True)
         try:
             if processes is not None and processes.several:
-                work = (self.settings, self.resume, self.sha256, tuple(callbacks), processes, self.source)
+                work = (plain_config(self.config), self.resume, self.sha256, tuple(callbacks), processes, self.source)
                 return train_in_processes(*work, quiet=console.quiet)
-            config = configure(self.settings, {})
-            progress = make_progress(console, f"{label(config)} on {config['dataset']}")
-            return train.train(config, self.resume, [progress, *callbacks], self.sha256)
+            progress = make_progress(console, f"{label(self.config)} on {self.config['dataset']}")
+            return train.train(self.config, self.resume, [progress, *callbacks], self.sha256)
         except UserError:
             run_folder.forget_unstarted(self.folder)
             raise
@@ -122,9 +121,9 @@ def plan_run(
         run_folder.new_folder(folder)
     for file in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
         file.unlink(missing_ok=True)
-    settings = {**plain_config(config), "run_dir": str(folder), "checkpoint_dir": str(folder)}
-    settings |= {"quiet_terminal": True, "show_progress": False}
-    return PlannedRun(settings, folder, checkpoint, sha256, source)
+    of_this_run = {"run_dir": str(folder), "checkpoint_dir": str(folder)}
+    config.final_config_dict.update(of_this_run, quiet_terminal=True, show_progress=False)
+    return PlannedRun(config, folder, checkpoint, sha256, source)
 
 
 def _stored_settings(checkpoint: Path, given: Mapping[str, Any]) -> dict[str, Any]:

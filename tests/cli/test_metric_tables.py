@@ -21,7 +21,7 @@ def printed(show, *arguments):
 RUN = {"label": "SAMRec", "dataset": "ml-1m", "epochs_run": 18, "config": {"epochs": 99, "valid_metric": "NDCG@10"}}
 
 
-def test_the_table_of_a_result():
+def test_show_result__prints_all_metrics():
     result = {**RUN, "best_epoch": 7, "valid": METRICS, "test": METRICS}
     cells = printed(show_result, result)
     assert cells[0] == ["", "HR", "NDCG", "MRR", "RECALL", "PRECISION"]
@@ -29,20 +29,20 @@ def test_the_table_of_a_result():
     assert cells[1][1:] == ["0.0500"] * 5 and cells[6][1:] == ["0.2000"] * 5
 
 
-def test_the_table_of_a_result_without_cut_offs_or_without_a_part():
+def test_show_result__without_cut_offs_or_a_part():
     result = {**RUN, "best_epoch": None, "valid": None, "test": {"auc": 0.5, "logloss": 1}}
     assert printed(show_result, result) == [["", "AUC", "LOGLOSS"], ["test", "0.5000", "1.0000"]]
     assert printed(show_result, {**result, "test": None}) == [[""]]
 
 
-def test_a_result_says_whether_training_converged():
+def test_how_it_ended__says_whether_training_converged():
     result = {**RUN, "best_epoch": 7, "valid": METRICS, "test": METRICS}
     assert how_it_ended(result) == "converged: no better NDCG@10 in the 10 epochs after epoch 8"
     assert how_it_ended({**result, "epochs_run": 99}).startswith("not converged within epochs=99: NDCG@10 may")
     assert how_it_ended({**result, "valid": None}) == how_it_ended({**result, "best_epoch": None}) == ""
 
 
-def test_the_table_of_a_run_scored_again():
+def test_show_comparison__names_what_is_masked():
     scores = {False: {"valid": None, "test": METRICS}, True: {"valid": None, "test": METRICS}}
     cells = printed(show_comparison, "SAMRec on ml-1m, runs/x/best.pth", scores)
     assert [row[0] for row in cells[1:]] == [f"test{way} K = {k}" for way in ("", ", masked") for k in (5, 10, 20)]

@@ -35,7 +35,7 @@ class Losses(recbole_samrec.Callback):
         self.found.append((epoch, loss))
 
 
-def test_run_does_what_the_command_does(data):
+def test_run__does_what_the_command_does(data):
     losses = Losses()
     result = recbole_samrec.run(
         "SAMRec", "tiny", callbacks=[losses], run_dir="one", console=QUIET, **SMALL, sam_rho=0.1, seed=3
@@ -53,7 +53,7 @@ def test_run_does_what_the_command_does(data):
     assert shown.startswith("SAMRec on tiny, seed 3, in one\n") and f"{one['test']['ndcg@10']:.4f}"[:5] in shown
 
 
-def test_run_reads_files_and_shows_its_progress(data):
+def test_run__reads_files_and_shows_its_progress(data):
     Path("a.yaml").write_text("dataset: tiny\nmodel: BPR\nepochs: 5\nembedding_size: 8\n")
     console = Console(file=io.StringIO(), width=80)
     result = recbole_samrec.run(config_files=["a.yaml"], epochs=1, console=console)
@@ -61,7 +61,7 @@ def test_run_reads_files_and_shows_its_progress(data):
     assert result.folder.parent == Path("runs") and console.file.getvalue().startswith("epoch 1/1  loss ")
 
 
-def test_run_resumes(data):
+def test_run__resumes(data):
     recbole_samrec.run("SAMRec", "tiny", run_dir="one", console=QUIET, **SMALL)
     result = recbole_samrec.run(resume="one", epochs=3, console=QUIET)
     assert result.folder == Path("one") and result.record["epochs_run"] == 3
@@ -69,7 +69,7 @@ def test_run_resumes(data):
         recbole_samrec.run(resume="one", hidden_size=16, console=QUIET)
 
 
-def test_evaluate_scores_a_run_again(data):
+def test_evaluate__scores_a_run_again(data):
     record = recbole_samrec.run("SAMRec", "tiny", run_dir="one", console=QUIET, **SMALL).record
     found = recbole_samrec.evaluate("one", console=QUIET)
     assert found.as_recorded and found.weights == Path("one/best.pth") and found.title == "SAMRec on tiny"

@@ -40,7 +40,7 @@ def clock(monkeypatch):
 
 @pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize("metric", ["NDCG@10", "Precision@10", "AveragePopularity@10"])
-def test_the_bar_is_one_line(width, metric, clock):
+def test_progress_bar__is_one_line(width, metric, clock):
     console = terminal(width)
     bar, run = make_progress(console, "SAMRec on " + "Amazon_Sports_and_Outdoors" * 4), trainer(1000, metric)
     assert isinstance(bar, ProgressBar)
@@ -61,7 +61,7 @@ def test_the_bar_is_one_line(width, metric, clock):
     assert last[2] == (metric if len(metric) <= 12 else "valid")
 
 
-def test_time_left_is_that_of_whole_epochs_with_their_validation(clock):
+def test_time_left__is_of_whole_epochs_with_validation(clock):
     lines, run = ProgressLines(Console(file=io.StringIO())), trainer(10, "NDCG@10")
     lines.on_train_start(run)
     lines.on_train_epoch_start(run, 4, 10)  # a resumed run
@@ -76,7 +76,7 @@ def test_time_left_is_that_of_whole_epochs_with_their_validation(clock):
     assert lines.done == 6
 
 
-def test_lines_of_a_log(clock):
+def test_progress_lines__are_one_an_epoch(clock):
     console = Console(file=io.StringIO(), width=40)
     lines, run = make_progress(console, "SAMRec on ml-1m"), trainer(3, "NDCG@10", best=0.5)
     assert isinstance(lines, ProgressLines)
@@ -95,13 +95,13 @@ def test_lines_of_a_log(clock):
     )
 
 
-def test_the_best_score_of_no_run_is_none():
+def test_best__of_no_run_is_none():
     for worst in (math.inf, -math.inf):
         lines = ProgressLines(Console())
         lines.on_train_start(trainer(1, "AUC", worst))
         assert lines.best is None
 
 
-def test_figures_are_short():
+def test_shown__is_short():
     figures = [None, 0.12345, -0.5, 12.34567, 651.558, 12345.6, 1234567.0]
     assert [shown(figure) for figure in figures] == ["-", "0.1235", "-0.5000", "12.3457", "651.6", "12345.6", "1.2e+06"]

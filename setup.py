@@ -33,6 +33,7 @@ setup(
     packages=[*find_packages(include=["recbole_samrec*"]), "recbole_samrec.properties"],
     package_dir={"recbole_samrec.properties": "properties"},
     package_data={
+        "recbole_samrec": ["py.typed"],
         "recbole_samrec.properties": ["**/*.yaml"],
         "recbole_samrec.compare": ["templates/*.jinja"],
         "recbole_samrec.quick_start": ["*.json"],

@@ -4,8 +4,9 @@ __version__ = "0.1.0"
 
 PYTHON = "3.11"
 
-# Exactly this one: the mends in `compat` are written against its lines.
+# Exactly this one: the patches in `compat` are written against its lines.
 RECBOLE = "1.2.1"
+INSTALL_RECBOLE = f"pip install --no-deps recbole=={RECBOLE}"
 
 # Distribution -> oldest version. The first block is imported by our code, the second only by RecBole, whose own list
 # cannot be used. requirements.lock holds the versions that are tested.

@@ -12,7 +12,8 @@ import sys
 import pytest
 import torch
 
-import recbole_samrec  # noqa: F401  mends RecBole
+import recbole_samrec  # noqa: F401  isort: skip  has RecBole patched when it is imported
+import recbole  # noqa: F401  isort: skip  now, rather than in the test that comes first
 from tests.helpers.every_model import write_everything
 
 torch.set_num_threads(1)

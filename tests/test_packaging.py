@@ -61,7 +61,7 @@ def settings() -> set[str]:
 
 
 def modules() -> set[str]:
-    files = [path for kind in ("*.py", "*.jinja") for path in (ROOT / "recbole_samrec").rglob(kind)]
+    files = [path for kind in ("*.py", "*.jinja", "py.typed") for path in (ROOT / "recbole_samrec").rglob(kind)]
     return {path.relative_to(ROOT).as_posix() for path in files}
 
 

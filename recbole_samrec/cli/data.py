@@ -1,4 +1,4 @@
-"""The command ``data``: make RecBole's atomic files from a provider's file."""
+"""``data``: makes RecBole's atomic files from a provider's file."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import argparse
 import os
 import re
 import zipfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from recbole_samrec.data.catalog import PUBLISHED, Counts
-from recbole_samrec.data.convert import amazon, movielens, s3rec, table
-from recbole_samrec.data.convert.atomic import staged
-from recbole_samrec.data.convert.source import first_line
-from recbole_samrec.data.validate.check import AtomicSummary, check_atomic_files
-from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.errors import ConfigError, DataError
 
+if TYPE_CHECKING:
+    from recbole_samrec.data.validate.check import AtomicSummary
+
+HELP = """Makes a data set in RecBole's form from the file that its provider publishes, checks it, and prints what it
+holds."""
 FORMATS = ("movielens", "amazon", "s3rec", "table")
 _OPTIONS = {
     "amazon": ("meta",),
@@ -28,7 +30,7 @@ _OPTIONS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command ``data`` to a parser."""
+    """Add the arguments of ``data``."""
     parser.add_argument("name", metavar="NAME", help="name of the data set to make, such as ml-1m or Amazon_Beauty")
     parser.add_argument("source", metavar="SOURCE", type=Path, help="the provider's file, or unpacked MovieLens folder")
     parser.add_argument("--format", choices=FORMATS, help="kind of SOURCE (default: told from its name and content)")
@@ -55,18 +57,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--item-separator", metavar="TEXT", help="text between values of a _seq column (default: blank)")
 
 
-def main(args: argparse.Namespace) -> int:
+def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> int:
     """Convert, check, put in place and print what there is now and what to type next.
 
     Args:
-        args: what `add_arguments` declares, parsed.
-
-    Returns:
-        0; everything that can go wrong is raised.
+        args: See :func:`add_arguments`.
+        rest: Nothing.
+        console: Not used; the report is plain text.
 
     Raises:
-        DataError: the source is not usable, the files exist, or the counts are not those known for the name.
+        ConfigError: There is an argument that the command does not have.
+        DataError: The source is not usable, the files exist, or the counts are not those known for the name.
     """
+    from recbole_samrec.data.convert.atomic import staged
+
+    if rest:
+        raise ConfigError(f"{rest[0]}: unknown argument; --help lists the arguments")
     folder = _folder(args)
     try:
         kind = args.format or detect(args.source)
@@ -85,8 +91,11 @@ def detect(source: Path) -> str:
     """Tell the format of a provider's file from its name and first line.
 
     Raises:
-        DataError: there is no such file, or it is a folder or archive of no known layout.
+        DataError: There is no such file, or it is a folder or archive of no known layout.
     """
+    from recbole_samrec.data.convert import movielens, s3rec, table
+    from recbole_samrec.data.convert.source import first_line
+
     if source.is_dir() or (source.is_file() and zipfile.is_zipfile(source)):
         if movielens.is_movielens(source):
             return "movielens"
@@ -111,13 +120,16 @@ def _folder(args: argparse.Namespace) -> Path:
 
 def _check_options(args: argparse.Namespace, kind: str) -> None:
     """Refuse options that another format has, rather than ignore them."""
+    from recbole_samrec.data.convert.source import first_line
+    from recbole_samrec.data.convert.table import PARQUET
+
     for other, options in _OPTIONS.items():
         given = [f"--{option.replace('_', '-')}" for option in options if getattr(args, option) is not None]
         if other != kind and given:
             raise DataError(f"{given[0]} is for format {other}, but {args.source} is {kind}: drop it or set --format")
     missing = [f"--{option}" for option in ("user", "item", "time") if kind == "table" and not getattr(args, option)]
     if missing:
-        binary = args.source.suffix.lower() in table.PARQUET
+        binary = args.source.suffix.lower() in PARQUET
         shown = "" if binary else f"; its first line is {first_line(args.source)[:100]!r}"
         raise DataError(f"{args.source} is read as a table: name its columns with {', '.join(missing)}{shown}")
     if kind == "table" and bool(args.item_file) != bool(args.item_columns):
@@ -125,6 +137,8 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
 
 
 def _convert(args: argparse.Namespace, kind: str, stage: Path) -> list[str]:
+    from recbole_samrec.data.convert import amazon, movielens, s3rec, table
+
     if kind == "movielens":
         return movielens.convert(args.source, stage, args.name)
     if kind == "amazon":
@@ -141,6 +155,9 @@ def _convert(args: argparse.Namespace, kind: str, stage: Path) -> list[str]:
 
 
 def _checked(args: argparse.Namespace, stage: Path) -> AtomicSummary:
+    from recbole_samrec.data.catalog import PUBLISHED, Counts
+    from recbole_samrec.data.validate.check import check_atomic_files
+
     try:
         summary = check_atomic_files(stage, args.name)
     except DataError as error:

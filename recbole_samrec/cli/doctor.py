@@ -1,4 +1,4 @@
-"""Says what is installed, on what device, what was mended in RecBole, which data is there, and what to do about it.
+"""``doctor``: lists what is installed, the device, the patches of RecBole and the data sets, with remedies.
 
 Nothing here needs RecBole, torch or any other package at import, so that it can report that they are missing.
 """
@@ -11,22 +11,21 @@ import os
 import platform
 import re
 import shutil
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
-from recbole_samrec.version import PYTHON, RECBOLE, REQUIRES, __version__
+from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.version import INSTALL_RECBOLE, PYTHON, RECBOLE, REQUIRES, __version__
 
-ENVIRONMENT = (
-    "activate the environment that has it (that of make: . .venv/bin/activate), or see python -m recbole_samrec doctor"
-)
-INSTALL_RECBOLE = f"pip install --no-deps recbole=={RECBOLE}"
+HELP = """Lists the versions of packages, the device, the defects of RecBole that are patched, and the data sets, with
+the command that puts each problem right."""
 MODULES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
 # The longest first, so that what may need doing stands at the end, on the screen.
 TOPICS = {
-    "mends": "Defects of RecBole (silent: wrong results and no error)",
+    "patches": "Defects of RecBole (silent: wrong results and no error)",
     "versions": "Versions",
     "device": "Device",
     "data": "Data sets",
@@ -46,55 +45,44 @@ class Finding:
     bad: bool = False
 
 
-def report(data_path: str = "dataset", error: Exception | None = None) -> list[Finding]:
-    """Look at everything there is to report.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``doctor``."""
+    parser.add_argument("--data_path", default="dataset", help="folder of the data sets (default: dataset)")
+
+
+def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any = None) -> int:
+    """Print the report.
+
+    Args:
+        arguments: See :func:`add_arguments`.
+        rest: Nothing.
+        console: Not used; the report is printed also where there is no rich.
+
+    Returns:
+        0 when nothing that is required is missing, else 1.
+
+    Raises:
+        ConfigError: There is an argument that the command does not have.
+    """
+    if rest:
+        raise ConfigError(f"{rest[0]}: unknown argument; --help lists the arguments")
+    findings = report(arguments.data_path)
+    show(findings)
+    return 0 if healthy(findings) else 1
+
+
+def report(data_path: str = "dataset") -> list[Finding]:
+    """Collect everything there is to report.
 
     Args:
         data_path: Folder of the data sets.
-        error: What ended the import of this package, if it could not be imported.
     """
-    return [*mends(error), *versions(), *device(), *data_sets(data_path)]
+    return [*patches(), *versions(), *device(), *data_sets(data_path)]
 
 
 def healthy(findings: Sequence[Finding]) -> bool:
     """Whether nothing that is required is missing."""
     return not any(one.bad for one in findings)
-
-
-def main(argv: Sequence[str] | None = None, error: Exception | None = None) -> int:
-    """Print the report; 0 when all is well, 1 when something required is missing."""
-    parser = argparse.ArgumentParser("recbole-samrec doctor", description=__doc__.splitlines()[0])
-    parser.add_argument("--data_path", default="dataset", help="folder of the data sets (default: dataset)")
-    findings = report(parser.parse_args(argv).data_path, error)
-    show(findings)
-    return 0 if healthy(findings) else 1
-
-
-def rescue(error: Exception) -> None:
-    """Say what is missing where the package cannot be imported, or run the doctor if that was asked for.
-
-    ``python -m recbole_samrec doctor`` imports the package first, and just when the doctor is needed that fails. The
-    package's ``__init__`` therefore calls this before it lets the error pass.
-
-    Args:
-        error: What ended the import.
-
-    Raises:
-        SystemExit: The doctor was asked for, and has reported; or another command, which lacks a package.
-        ImportError: It was not, and RecBole is missing; the message says how to install it.
-    """
-    # While Python looks for the module of `python -m`, sys.argv[0] is "-m".
-    program = os.path.basename(sys.argv[0]).removesuffix(".exe")
-    ours = program in ("-m", "recbole-samrec")
-    if ours and sys.argv[1:2] == ["doctor"]:
-        raise SystemExit(main(sys.argv[2:], error))
-    missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    if (ours or program == "run_recbole.py") and missing and missing.partition(".")[0] != __package__:
-        remedy = INSTALL_RECBOLE if missing == "recbole" else ENVIRONMENT
-        print(f"error: {sys.executable} has no {missing}: {remedy}", file=sys.stderr)
-        raise SystemExit(2)
-    if isinstance(error, ImportError) and error.name == "recbole":
-        raise ImportError(f"recbole_samrec needs RecBole {RECBOLE}: {INSTALL_RECBOLE}", name="recbole") from None
 
 
 def versions() -> Iterator[Finding]:
@@ -114,7 +102,7 @@ def versions() -> Iterator[Finding]:
 
 
 def device() -> Iterator[Finding]:
-    """Describe what a run computes on by default."""
+    """Describe the device that a run uses by default."""
     try:
         torch = _quiet_import("torch")
     except Exception:
@@ -136,15 +124,16 @@ def device() -> Iterator[Finding]:
     yield Finding("device", "bf16", "in hardware" if native else "emulated: works, and is slow")
 
 
-def mends(error: Exception | None = None) -> Iterator[Finding]:
+def patches() -> Iterator[Finding]:
     """List the defects of RecBole that were looked for, and whether they were there."""
-    if error is not None:
-        yield Finding("mends", "not known", f"recbole_samrec cannot be imported: {_reason(error)}", bad=True)
+    try:
+        compat = _quiet_import("recbole_samrec.compat")
+    except Exception as error:
+        yield Finding("patches", "not known", f"RecBole cannot be patched: {_reason(error)}", bad=True)
         return
-    compat = importlib.import_module("recbole_samrec.compat")
     for one in compat.MENDS.values():
-        state = ("mended, silent" if one.silent else "mended") if one.applied else "not there"
-        yield Finding("mends", one.name, f"{one.defect} [{one.where}]", state=state)
+        state = ("patched, silent" if one.silent else "patched") if one.applied else "not there"
+        yield Finding("patches", one.name, f"{one.defect} [{one.where}]", state=state)
 
 
 def data_sets(data_path: str) -> Iterator[Finding]:
@@ -198,7 +187,7 @@ def _show_tables(findings: Sequence[Finding]) -> None:
 
 def _cells(one: Finding) -> tuple[str, ...]:
     """The columns of one line, none of them empty in all lines of its topic."""
-    if one.topic == "mends":
+    if one.topic == "patches":
         return one.state or one.name, f"{one.name}: {one.found}" if one.state else one.found
     if one.topic == "versions":
         return one.name, one.found, one.wanted, one.state
@@ -209,7 +198,9 @@ def _package(name: str, wanted: str, found: str | None) -> Finding:
     distribution = name.split("[")[0]
     remedy = INSTALL_RECBOLE if name == "recbole" else f'pip install "{name}{wanted}"'
     state = _state(found, wanted)
-    if state == "ok":
+    if state == "ok" and name == "recbole":
+        remedy = ""  # its top module is empty; whether the rest can be imported is seen where it is patched
+    elif state == "ok":
         try:
             _quiet_import(MODULES.get(distribution, distribution))
             remedy = ""

@@ -101,16 +101,17 @@ def ksr_precision(patch: Patcher) -> None:
 @mend("quick_start/quick_start.py 20", "importing RecBole imports Ray, which costs seconds and may not be there")
 def lazy_ray(patch: Patcher) -> None:
     """Import RecBole's quick start with a stand-in for Ray that loads the real one when it is first used."""
-    if "recbole.quick_start.quick_start" in sys.modules or "ray" in sys.modules:
-        return
     stand_in = ModuleType("ray")
     tune = _LazyTune("ray.tune")
     vars(stand_in)["tune"] = tune
-    sys.modules["ray"] = stand_in
+    absent = "ray" not in sys.modules
+    if absent:
+        sys.modules["ray"] = stand_in
     try:
         from recbole.quick_start import quick_start
     finally:
-        del sys.modules["ray"]
+        if absent:
+            del sys.modules["ray"]
     patch(quick_start, "tune", tune)
 
 

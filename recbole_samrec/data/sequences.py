@@ -104,23 +104,24 @@ def of_dataset(dataset: Any) -> Sequences:
     return Sequences(dataset.field2id_token[dataset.uid_field][known], fields, starts, starts + counts, known)
 
 
-def read_sequences(file: Path, dataset: Any) -> tuple[Sequences, list[str]]:
-    """Sequences of a CSV or TSV file with a column for the sequence, one for the item and perhaps one for the time.
+def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences, list[str]]:
+    """Read sequences from a table with a column for the sequence, one for the item and perhaps one for the time.
 
     The columns may be called ``user``, ``item`` and ``timestamp``, or as the fields of the data set, with or without
     their types as in RecBole's atomic files. Without times the order of the lines counts.
 
     Args:
-        file: The file, which may be gzipped.
+        source: A CSV or TSV file, which may be gzipped, or a data frame.
         dataset: RecBole's data set, which knows the items.
 
     Returns:
-        The sequences in the order in which they begin in the file, and what was left out, one line each.
+        The sequences in the order in which they begin in the table, and what was left out, one line each.
 
     Raises:
-        DataError: The file cannot be read, or nothing is left of it.
+        DataError: The table cannot be read, or nothing is left of it.
     """
-    frame = _read(file, dataset)
+    name = "sequences" if isinstance(source, pd.DataFrame) else str(source)
+    frame = _take(source, dataset) if isinstance(source, pd.DataFrame) else _read(source, dataset)
     names = frame["user"].drop_duplicates().dropna().to_numpy(dtype=object)
     ids = frame["item"].map(dataset.field2token_id[dataset.iid_field]).fillna(0).astype(np.int64)
     known = (ids > 0) & frame["user"].notna()
@@ -132,7 +133,7 @@ def read_sequences(file: Path, dataset: Any) -> tuple[Sequences, list[str]]:
     order = np.argsort(sequence, kind="stable")
     counts = np.bincount(sequence, minlength=len(names))
     if not counts.any():
-        raise DataError(f"{file}: none of its items occurs in {dataset.dataset_name}; name them as the data set does")
+        raise DataError(f"{name}: none of its items occurs in {dataset.dataset_name}; name them as the data set does")
     ends = np.cumsum(counts)
     items = torch.from_numpy(frame["item"].to_numpy()[order])
     sequences = Sequences(names, {dataset.iid_field: items}, ends - counts, ends)
@@ -162,12 +163,7 @@ def _read(file: Path, dataset: Any) -> pd.DataFrame:
     line = first_line(file)
     separator = max("\t,;|", key=line.count)
     header = next(csv.reader([line], delimiter=separator), [])
-    own = {"user": dataset.uid_field, "item": dataset.iid_field, "time": dataset.time_field}
-    places = {name: _place(header, (own[name], *COLUMNS[name])) for name in own}
-    for name in ("user", "item"):
-        if places[name] is None:
-            raise DataError(f"{file} line 1 has no column {name}: it has {line[:100]!r}; name one user and one item")
-    places = {name: place for name, place in places.items() if place is not None}
+    places = _places(header, dataset, f"{file} line 1", line)
     quoting = csv.QUOTE_NONE if all(":" in cell for cell in header) else csv.QUOTE_MINIMAL
     reading: dict[str, Any] = {
         "sep": separator,
@@ -186,8 +182,30 @@ def _read(file: Path, dataset: Any) -> pd.DataFrame:
         raise DataError(f"{file} cannot be read: {str(error).strip()}; write one event a line") from error
     frame = pd.DataFrame({name: frame[place] for name, place in places.items()})
     if "time" in frame:
-        frame["time"] = _times(frame["time"], file)
+        frame["time"] = _times(frame["time"], f"{file} line", 2)
     return frame
+
+
+def _take(table: pd.DataFrame, dataset: Any) -> pd.DataFrame:
+    """The columns ``user``, ``item`` and, if there is one, ``time`` of a data frame; ids as text, as in a file."""
+    header = list(map(str, table.columns))
+    places = _places(header, dataset, "sequences", ", ".join(header))
+    frame = pd.DataFrame({name: table.iloc[:, place].to_numpy() for name, place in places.items()})
+    for name in ("user", "item"):
+        frame[name] = frame[name].map(str, na_action="ignore").astype(object)
+    if "time" in frame:
+        frame["time"] = _times(frame["time"], "sequences row", 0)
+    return frame
+
+
+def _places(header: list[str], dataset: Any, where: str, shown: str) -> dict[str, int]:
+    """The positions of the columns for ``user`` and ``item``, and for ``time`` if there is one."""
+    own = {"user": dataset.uid_field, "item": dataset.iid_field, "time": dataset.time_field}
+    places = {name: _place(header, (own[name], *COLUMNS[name])) for name in own}
+    for name in ("user", "item"):
+        if places[name] is None:
+            raise DataError(f"{where} has no column {name}: it has {shown[:100]!r}; name one user and one item")
+    return {name: place for name, place in places.items() if place is not None}
 
 
 def _place(header: list[str], names: Iterable[str]) -> int | None:
@@ -196,13 +214,15 @@ def _place(header: list[str], names: Iterable[str]) -> int | None:
     return next((cells.index(name.lower()) for name in names if name and name.lower() in cells), None)
 
 
-def _times(column: pd.Series, file: Path) -> pd.Series:
-    """Times as numbers or dates; all must be of one kind."""
+def _times(column: pd.Series, where: str, first: int) -> pd.Series:
+    """Times as numbers or dates; all must be of one kind. ``first`` is the number of the first row, for the message."""
+    if pd.api.types.is_datetime64_any_dtype(column) and not column.isna().any():
+        return column
     times = pd.to_numeric(column, errors="coerce")
     if times.isna().all():
         times = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
     if times.isna().any():
         row = int(times.isna().to_numpy().argmax())
         cell = "nothing" if pd.isna(column.iloc[row]) else repr(column.iloc[row])
-        raise DataError(f"{file} line {row + 2}: the time {cell} is neither a number nor an ISO date as the others")
+        raise DataError(f"{where} {row + first}: the time {cell} is neither a number nor an ISO date as the others")
     return times

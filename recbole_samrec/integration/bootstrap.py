@@ -1,23 +1,45 @@
-"""Importing this module mends RecBole and makes our models known to it; the order of its imports matters."""
+"""Patches RecBole and registers our models, trainers and defaults with it, once in each process."""
 
-# ruff: noqa: E402
-from recbole_samrec.utils.malloc import ask_for_large_pages
+from __future__ import annotations
 
-ask_for_large_pages()  # before torch makes its first tensor
+_activated = False
 
-from recbole_samrec import compat
-from recbole_samrec.compat import stack
 
-_ray = compat.MENDS["lazy_ray"]
-_ray.apply(_ray.patcher)  # before anything imports RecBole's quick start, and Ray with it
+def activated() -> bool:
+    """Whether RecBole is patched in this process, or being patched."""
+    return _activated
 
-from recbole_samrec.compat import caches, config, data, models, time_order, training
 
-compat.apply_all()
-data.silence_pandas()
+def activate() -> None:
+    """Patch RecBole and register what is ours; later calls do nothing.
 
-from recbole_samrec.integration import hooks, registry
+    The order of the imports matters. ``lazy_ray`` must come before RecBole's quick start is imported, which imports
+    Ray. All other patches change classes and functions of modules that are loaded by then, and come before
+    :mod:`~recbole_samrec.integration.hooks`, which wraps some of them once more.
+    """
+    global _activated
+    if _activated:
+        return
+    _activated = True
+    try:
+        _apply_patches()
+    except BaseException:
+        _activated = False
+        raise
 
-hooks.install(compat.Patcher())
 
-__all__ = ["caches", "compat", "config", "data", "hooks", "models", "registry", "stack", "time_order", "training"]
+def _apply_patches() -> None:
+    from recbole_samrec import compat
+    from recbole_samrec.compat import stack  # noqa: F401  registers the first patches, lazy_ray among them
+
+    lazy_ray = compat.MENDS["lazy_ray"]
+    lazy_ray.apply(lazy_ray.patcher)
+
+    from recbole_samrec.compat import caches, config, data, models, time_order, training  # noqa: F401
+
+    compat.apply_all()
+    data.silence_pandas()
+
+    from recbole_samrec.integration import hooks
+
+    hooks.install(compat.Patcher())

@@ -1,11 +1,8 @@
-"""The command ``recommend``: the best items for users of a run's data set, or for new sequences of items."""
+"""The best items for users of a run's data set, or for new sequences of items."""
 
 from __future__ import annotations
 
-import argparse
-import importlib.util
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,144 +10,75 @@ import numpy as np
 import pandas as pd
 import torch
 from recbole.data import create_dataset
-from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.data.transform import construct_transform
 from recbole.utils import ModelType, get_model, get_trainer, init_seed
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
 from recbole_samrec.data.sequences import Sequences, of_dataset, read_sequences
 from recbole_samrec.data.titles import read_titles
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.evaluator import full_ranking
 from recbole_samrec.evaluator.history_mask import mask_items
-from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.integration.event_tensors import convert_events_to_tensors
+from recbole_samrec.quick_start.finished_run import load_finished_run
 from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError, DataError
 
-SHOWN = 20
-"""Most users whose recommendations are shown on a terminal."""
-WRITERS = {".csv": ",", ".tsv": "\t", ".parquet": None}
-"""Kinds of files that can be written, and what separates their columns."""
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command ``recommend`` to a parser."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="folder of a run, or a checkpoint file")
-    whom = parser.add_mutually_exclusive_group(required=True)
-    whom.add_argument("--users", metavar="LIST|all", help="users of the data set, separated by commas, or all of them")
-    whom.add_argument("--sequences", metavar="FILE", type=Path, help="CSV or TSV with columns user, item[, timestamp]")
-    parser.add_argument("--k", type=int, default=10, metavar="N", help="items for each (default: 10)")
-    parser.add_argument("--mask_history", action="store_true", help="leave out the items that one had before")
-    parser.add_argument("--out", type=Path, metavar="FILE", help=f"file to write: {', '.join(WRITERS)}")
-    parser.add_argument("--overwrite", action="store_true", help="replace that file if it exists")
-    parser.add_argument("--model", metavar="file.py:NAME", help="where a model of your own is")
-
-
-def main(arguments: argparse.Namespace, config: Any, weights: Path, console: Console) -> int:
-    """Recommend, and write or show it.
+class Recommender:
+    """The trained model of a finished run, for recommendations to users.
 
     Args:
-        arguments: What :func:`add_arguments` declares, parsed.
-        config: The run's configuration.
-        weights: The checkpoint.
-        console: Where results and notes are printed.
+        run: Folder of a run, or a checkpoint file.
+        model: Source of a model of your own, as ``file.py:Name``; None for others.
+        console: Where progress and notes are shown; None for standard output.
+        settings: Settings that replace those of the run.
 
-    Returns:
-        0; everything that can go wrong is raised.
+    Attributes:
+        dataset: RecBole's data set with all events, also those that were held out for validation and test.
+        trainer: The trainer, with the trained model.
+        mask_history: True if the run's settings mask the history.
 
     Raises:
-        UserError: The arguments, the data or the checkpoint cannot be used.
-    """
-    if arguments.out:
-        check_output(arguments.out, arguments.overwrite)
-    recommender = Recommender.of_run(config, weights)
-    sequences, notes = _wanted(arguments, recommender.dataset)
-    for note in notes:
-        console.print(f"note: {escape(note)}", highlight=False, soft_wrap=True)
-    shown = sequences if arguments.out else sequences.chosen(slice(SHOWN))
-    mask = arguments.mask_history or bool(config["mask_history"])
-    watched = console if console.is_terminal else Console(quiet=True)
-    items, scores = recommender.best(shown, arguments.k, mask, lambda parts: _watched(parts, watched))
-    frame = recommender.table(shown, items, scores)
-    if arguments.out:
-        write(frame, arguments.out)
-        said = f"{len(frame):,} recommendations for {len(shown):,} users in {arguments.out}"
-        console.print(escape(said), highlight=False, soft_wrap=True)
-    else:
-        _show(frame, console)
-        if len(shown) < len(sequences):
-            said = f"the first {SHOWN} of {len(sequences):,} users; --out=FILE writes all"
-            console.print(said, highlight=False, soft_wrap=True)
-    return 0
+        UserError: There is no such run, it is damaged, its model ranks no items, or a setting or the data cannot be
+            used.
 
-
-def _watched(parts: Sequence[Any], console: Console) -> Iterable[Any]:
-    return track(parts, "recommending", console=console, transient=True)
-
-
-def _wanted(arguments: argparse.Namespace, dataset: Any) -> tuple[Sequences, list[str]]:
-    if arguments.sequences:
-        if dataset.config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
-            raise ConfigError(f"--sequences: {dataset.config['model']} reads no sequences; recommend for --users")
-        return read_sequences(arguments.sequences, dataset)
-    if dataset.benchmark_filename_list is not None and dataset.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-        raise DataError(
-            f"--users: the rows of {dataset.dataset_name}'s benchmark files stand alone and are no histories; "
-            "give the histories by --sequences"
-        )
-    histories = of_dataset(dataset)
-    if arguments.users == "all":
-        return histories, []
-    tokens = [token.strip() for token in arguments.users.split(",")]
-    return histories.chosen(_places(tokens, histories.names, dataset)), []
-
-
-def _places(tokens: list[str], names: np.ndarray, dataset: Any) -> np.ndarray:
-    places = pd.Index(names).get_indexer(tokens)
-    unknown = [repr(token) for token, place in zip(tokens, places, strict=True) if place < 0]
-    if unknown:
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
-        raise ConfigError(
-            f"--users: {dataset.dataset_name} has no events of {', '.join(unknown[:3])}{more} (the run's filters may "
-            f"have left them out); its users are called as {', '.join(map(repr, names[:3].tolist()))}"
-        )
-    return places
-
-
-@dataclass(frozen=True)
-class Recommender:
-    """A trained model and its data.
-
-    Args:
-        dataset: RecBole's data set with all events, also those that were held out for validation and test.
-        trainer: Our trainer, with the trained model.
+    Example:
+        ``Recommender("runs/SAMRec-ml-100k-1").recommend(users=["196", "22"], k=5)``
     """
 
-    dataset: Any
-    trainer: Any
+    def __init__(
+        self, run: str | Path, *, model: str | None = None, console: Console | None = None, **settings: Any
+    ) -> None:
+        self.console = console or Console()
+        self._load(*load_finished_run(run, model, settings, self._note))
 
     @classmethod
-    def of_run(cls, config: Any, weights: Path) -> Recommender:
+    def from_config(cls, config: Any, weights: Path) -> Recommender:
+        """Build a recommender from a configuration of RecBole's and a checkpoint of its model."""
+        recommender = cls.__new__(cls)
+        recommender.console = Console(quiet=True)
+        recommender._load(config, weights)
+        return recommender
+
+    def _load(self, config: Any, weights: Path) -> None:
         """Read a run's data and build its model with the weights of a checkpoint.
 
         For a model that reads sequences the data are read and filtered as for training, but not split, and no table
         of prefixes is made. Others are built on the training part, of which some are made.
-
-        Raises:
-            UserError: The model cannot recommend, or RecBole does not take the data or the settings.
         """
         name = config["model"]
         if config["MODEL_TYPE"] == ModelType.DECISIONTREE:
             raise ConfigError(f"{name} judges rows of features and ranks no items; choose a run of another model")
+        self.mask_history = bool(config["mask_history"])
         config["mask_history"], config["training"] = False, "prefix"
         init_seed(config["seed"], config["reproducibility"])
         with raise_as_user_error(f"{config['dataset']} cannot be read with these settings", config):
             dataset = create_dataset(config)
-            part = _unsplit(dataset) if config["MODEL_TYPE"] == ModelType.SEQUENTIAL else dataset.build()[0]
+            sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+            part = convert_events_to_tensors(dataset) if sequential else dataset.build()[0]
         with raise_as_user_error(f"{name} cannot be built with these settings", config):
             construct_transform(config)  # names the fields that the model may read
             model = get_model(name)(config, part).to(config["device"])
@@ -158,7 +86,79 @@ class Recommender:
         trainer.resume_weights(weights)
         trainer.tot_item_num = dataset.item_num
         trainer.item_tensor = dataset.get_item_feature().to(config["device"])
-        return cls(dataset, trainer)
+        self.dataset, self.trainer = dataset, trainer
+
+    def __repr__(self) -> str:
+        """Model and size of the data."""
+        data = self.dataset
+        sizes = f"{data.user_num - 1:,} users, {data.item_num - 1:,} items"
+        return f"Recommender({self.trainer.config['model']} on {data.dataset_name}: {sizes})"
+
+    def _note(self, line: str) -> None:
+        self.console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
+
+    def recommend(
+        self,
+        users: Iterable[str] | str | None = None,
+        k: int = 10,
+        *,
+        sequences: str | Path | pd.DataFrame | None = None,
+        mask_history: bool | None = None,
+    ) -> pd.DataFrame:
+        """Recommend the best items to users of the data set, or for new sequences.
+
+        Args:
+            users: Ids of users, as the data set has them; ``all`` for all of them. Their whole history is used,
+                validation and test events included.
+            k: Number of items for each.
+            sequences: In place of ``users``, a CSV or TSV file or a data frame with columns ``user``, ``item`` and
+                perhaps ``timestamp``.
+            mask_history: Whether to leave out the items of one's own history; None to follow the run's settings.
+
+        Returns:
+            A row for each recommendation, best first: ``user``, ``rank`` from 1, ``item``, ``score`` and, where the
+            data set has titles, ``title``.
+
+        Raises:
+            UserError: A user or the sequences are not known, or the model cannot recommend for them.
+        """
+        chosen = self.find_sequences(users, sequences)
+        return self.table(chosen, *self.rank(chosen, k, mask_history))
+
+    def find_sequences(
+        self, users: Iterable[str] | str | None = None, sequences: str | Path | pd.DataFrame | None = None
+    ) -> Sequences:
+        """Find the histories of users, or read new sequences; arguments and errors are those of :meth:`recommend`."""
+        if (users is None) == (sequences is None):
+            raise ConfigError("recommend: give either users or sequences")
+        dataset = self.dataset
+        sequential = dataset.config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+        if sequences is not None:
+            if not sequential:
+                raise ConfigError(f"--sequences: {dataset.config['model']} reads no sequences; recommend for --users")
+            source = sequences if isinstance(sequences, pd.DataFrame) else Path(sequences)
+            found, notes = read_sequences(source, dataset)
+            for line in notes:
+                self._note(line)
+            return found
+        if dataset.benchmark_filename_list is not None and sequential:
+            raise DataError(
+                f"--users: the rows of {dataset.dataset_name}'s benchmark files stand alone and are no histories; "
+                "give the histories by --sequences"
+            )
+        histories = of_dataset(dataset)
+        if users == "all":
+            return histories
+        tokens = [users] if isinstance(users, str) else list(map(str, users))
+        return histories.chosen(_places(tokens, histories.names, dataset))
+
+    def rank(self, sequences: Sequences, k: int, mask_history: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Rank all items for each sequence, with a progress bar on a terminal; see :meth:`best`."""
+        mask = self.mask_history if mask_history is None else mask_history
+        console = self.console if self.console.is_terminal else Console(quiet=True)
+        return self.best(
+            sequences, k, mask, lambda parts: track(parts, "recommending", console=console, transient=True)
+        )
 
     @torch.no_grad()
     def best(
@@ -248,52 +248,13 @@ class Recommender:
         return pd.DataFrame(columns)
 
 
-def _unsplit(dataset: Any) -> Any:
-    """Turn a data set that was read into tensors, one row an event, with the names of RecBole's lists."""
-    Dataset._change_feat_format(dataset)  # a sequential data set's own method makes the table of prefixes besides
-    if dataset.benchmark_filename_list is None:
-        dataset._aug_presets()
-    return dataset
-
-
-def check_output(file: Path, overwrite: bool) -> None:
-    """Check that a file can be written before anything is computed.
-
-    Raises:
-        ConfigError: It exists already, its folder does not, or its kind is not known or cannot be written here.
-    """
-    if file.suffix not in WRITERS:
-        raise ConfigError(f"--out={file}: name a file that ends in {', '.join(WRITERS)}")
-    if file.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError(f"--out={file}: Parquet needs pyarrow; pip install pyarrow, or name a .csv file")
-    if not file.parent.is_dir():
-        raise ConfigError(f"--out={file}: there is no folder {file.parent}; make it first")
-    if file.exists() and not overwrite:
-        raise ConfigError(f"--out={file}: it exists; add --overwrite to replace it, or name another")
-
-
-def write(frame: pd.DataFrame, file: Path) -> None:
-    """Write a table so that the file is at every moment either the old one or the new one.
-
-    Raises:
-        ConfigError: It cannot be written.
-    """
-    try:
-        with checkpoint_io.writing(file) as stream:
-            if file.suffix == ".parquet":
-                frame.to_parquet(stream, index=False)
-            else:
-                frame.to_csv(stream, sep=WRITERS[file.suffix], index=False, mode="wb", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"--out={file}: it cannot be written ({error.strerror or error}); name another") from error
-
-
-def _show(frame: pd.DataFrame, console: Console) -> None:
-    table = Table()
-    for column in frame:
-        table.add_column(column, justify="right" if column in ("rank", "score") else "left")
-    for user, rows in frame.groupby("user", sort=False):
-        for number, row in enumerate(rows.itertuples(index=False)):
-            cells = [f"{cell:.4f}" if isinstance(cell, float) else escape(str(cell)) for cell in row]
-            table.add_row("" if number else escape(str(user)), *cells[1:], end_section=number == len(rows) - 1)
-    console.print(table)
+def _places(tokens: list[str], names: np.ndarray, dataset: Any) -> np.ndarray:
+    places = pd.Index(names).get_indexer(tokens)
+    unknown = [repr(token) for token, place in zip(tokens, places, strict=True) if place < 0]
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        raise ConfigError(
+            f"--users: {dataset.dataset_name} has no events of {', '.join(unknown[:3])}{more} (the run's filters may "
+            f"have left them out); its users are called as {', '.join(map(repr, names[:3].tolist()))}"
+        )
+    return places

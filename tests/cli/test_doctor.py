@@ -1,3 +1,4 @@
+import argparse
 import os
 import subprocess
 import sys
@@ -5,6 +6,7 @@ import sys
 import pytest
 
 from recbole_samrec.cli import doctor
+from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.version import REQUIRES
 from tests.helpers.paths import ROOT
 
@@ -18,15 +20,22 @@ def installed(monkeypatch):
     return versions
 
 
+def doctor_status(*words: str) -> int:
+    """The exit status of the command, whose report is printed."""
+    parser = argparse.ArgumentParser()
+    doctor.add_arguments(parser)
+    return doctor.main(*parser.parse_known_args(words))
+
+
 def bad() -> dict[str, doctor.Finding]:
     return {one.name: one for one in doctor.versions() if one.bad}
 
 
-def test_the_oldest_versions_are_enough(installed):
+def test_versions__oldest_are_enough(installed):
     assert not bad()
 
 
-def test_this_environment_is_well():
+def test_versions__are_well_here():
     assert not bad()
 
 
@@ -40,14 +49,14 @@ def test_this_environment_is_well():
         ("ray", None, "missing", 'pip install "ray[tune]>=2.50"'),
     ],
 )
-def test_what_is_wrong_is_named_with_the_command_that_mends_it(installed, package, version, state, remedy):
+def test_versions__names_what_is_wrong_with_its_remedy(installed, package, version, state, remedy):
     installed[package] = version
     found = bad()
     assert list(found) == [package]
     assert (found[package].state, found[package].remedy) == (state, remedy)
 
 
-def test_a_package_that_cannot_be_imported_is_broken(installed, monkeypatch):
+def test_versions__finds_packages_that_cannot_be_imported(installed, monkeypatch):
     def fails(module):
         if module == "ray":
             raise AttributeError("module 'numpy' has no attribute 'bool8'\nmore")
@@ -60,7 +69,7 @@ def test_a_package_that_cannot_be_imported_is_broken(installed, monkeypatch):
     assert found["ray"].found.endswith("no attribute 'bool8'")
 
 
-def test_an_old_python_is_wrong(installed, monkeypatch):
+def test_versions__finds_an_old_python(installed, monkeypatch):
     monkeypatch.setattr(doctor.platform, "python_version", lambda: "3.10.13")
     assert bad()["python"].state == "too old"
 
@@ -69,17 +78,17 @@ def test_an_old_python_is_wrong(installed, monkeypatch):
     ("version", "numbers"),
     [("2.13.0+cpu", (2, 13)), ("1.2.1", (1, 2, 1)), ("2.0", (2,)), ("3.0.0rc1", (3,)), ("", ())],
 )
-def test_versions_are_compared_by_their_numbers(version, numbers):
+def test_release__is_the_numbers_of_a_version(version, numbers):
     assert doctor._release(version) == numbers
 
 
-def test_every_mend_is_listed():
+def test_patches__lists_every_patch():
     from recbole_samrec import compat
 
-    assert [one.name for one in doctor.mends()] == list(compat.MENDS)
+    assert [one.name for one in doctor.patches()] == list(compat.MENDS)
 
 
-def test_found_and_missing_data_sets(tmp_path):
+def test_data_sets__lists_found_and_missing(tmp_path):
     folder = tmp_path / "ml-1m"
     folder.mkdir()
     (folder / "ml-1m.inter").write_text("user_id:token\titem_id:token\n1\t2\n")
@@ -90,59 +99,44 @@ def test_found_and_missing_data_sets(tmp_path):
     assert not any(one.bad for one in found.values())
 
 
-def test_the_status_says_whether_something_required_is_missing(installed, capsys):
-    assert doctor.main([]) == 0
+def test_main__status_is_1_if_something_is_missing(installed, capsys):
+    assert doctor_status() == 0
     assert capsys.readouterr().out.endswith("All is well.\n")
     installed["recbole"] = None
-    assert doctor.main([]) == 1
+    assert doctor_status() == 1
     assert "\n  pip install --no-deps recbole==1.2.1\n" in capsys.readouterr().out
 
 
-def test_tables_are_plain_and_narrow_when_piped(installed, capsys):
-    doctor.main([])
+def test_show__is_plain_and_narrow_when_piped(installed, capsys):
+    doctor_status()
     tables = capsys.readouterr().out.split("If you want more:")[0]
     assert tables.isascii()
     assert max(map(len, tables.splitlines())) <= 80
 
 
-def test_without_rich_the_report_is_still_printed(installed, monkeypatch, capsys):
+def test_show__works_without_rich(installed, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "rich", None)
     installed["rich"] = None
-    assert doctor.main([]) == 1
+    assert doctor_status() == 1
     assert 'pip install "rich>=13.7"' in capsys.readouterr().out
 
 
-def test_rescue_reports_when_the_doctor_was_asked_for(installed, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["-m", "doctor"])
-    with pytest.raises(SystemExit) as stop:
-        doctor.rescue(RuntimeError("torch is half there"))
-    assert stop.value.code == 1
-    assert "torch is half there" in " ".join(capsys.readouterr().out.split())
+def test_main__rejects_unknown_arguments():
+    with pytest.raises(ConfigError, match="--nothing=1: unknown argument"):
+        doctor_status("--nothing=1")
 
 
-@pytest.mark.parametrize(
-    ("package", "remedy"), [("numpy", ". .venv/bin/activate), or see"), ("recbole", "pip install --no-deps recbole==")]
-)
-def test_a_command_without_a_package_says_what_to_do_in_a_line(monkeypatch, capsys, package, remedy):
-    for program in ("-m", "/bin/recbole-samrec", "run_recbole.py"):
-        monkeypatch.setattr(sys, "argv", [program, "compare"])
-        with pytest.raises(SystemExit) as stop:
-            doctor.rescue(ModuleNotFoundError("not there", name=package))
-        (line,) = capsys.readouterr().err.splitlines()
-        assert stop.value.code == 2
-        assert line.startswith(f"error: {sys.executable} has no {package}: ") and remedy in line
-    doctor.rescue(ModuleNotFoundError("a defect of ours", name="recbole_samrec.nothing"))
+def test_patches__reports_why_they_cannot_be_applied(monkeypatch):
+    def fails(module):
+        raise RuntimeError("torch is half there\nmore")
 
-
-def test_rescue_says_how_to_install_recbole(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train.py", "doctor"])
-    with pytest.raises(ImportError, match="pip install --no-deps recbole=="):
-        doctor.rescue(ModuleNotFoundError("No module named 'recbole'", name="recbole"))
-    doctor.rescue(ValueError("anything else is for the caller to raise"))
+    monkeypatch.setattr(doctor, "_quiet_import", fails)
+    (one,) = doctor.patches()
+    assert one.bad and one.found == "RecBole cannot be patched: torch is half there"
 
 
 @pytest.mark.parametrize("package", ["recbole", "ray", "torch"])
-def test_the_command_works_although_a_package_is_missing(tmp_path, package):
+def test_doctor__works_although_a_package_is_missing(tmp_path, package):
     # A file in front of the package, which is what a missing module looks like.
     (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('not there', name={package!r})\n")
     path = os.pathsep.join([str(tmp_path), str(ROOT)])

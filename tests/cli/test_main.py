@@ -1,5 +1,6 @@
 """The commands as whole processes, and how their arguments are read."""
 
+import importlib
 import json
 import os
 import pty
@@ -31,7 +32,7 @@ def data(own_folder):
     return own_folder
 
 
-def test_a_run_on_a_terminal_that_is_stopped_goes_on_as_printed(data):
+def test_run__stopped_on_a_terminal_resumes_as_printed(data):
     arguments = ["--dataset=tiny", *SMALL[:-1], "--epochs=500", "--stopping_step=500", "--run_dir=runs/a run"]
     screen, process = on_a_terminal([str(ROOT / "run_recbole.py"), *arguments])
     wait_for(Path("runs/a run/last.pth"), process)
@@ -47,7 +48,7 @@ def test_a_run_on_a_terminal_that_is_stopped_goes_on_as_printed(data):
     assert re.fullmatch(r"epoch \d+/500 \S+ loss \S+  NDCG@10 \S+  best \S+  \S+ left", drawn[-1])
     assert "KeyboardInterrupt" not in shown and len(set(lines) - set(drawn)) == 2, lines
 
-    command = shlex.split(re.fullmatch(r"stopped; go on with: python (.*)", lines[-1])[1])
+    command = shlex.split(re.fullmatch(r"stopped; resume with: python (.*)", lines[-1])[1])
     assert command == ["run_recbole.py", "--resume=runs/a run"]
     last = int(drawn[-1].split()[1].split("/")[0])
     done = process_of([str(ROOT / command[0]), *command[1:], f"--epochs={last + 2}"])
@@ -96,7 +97,7 @@ def process_of(arguments):
     )
 
 
-def test_run_recbole_is_the_command_run(data, monkeypatch):
+def test_run_recbole__is_the_command_run(data, monkeypatch):
     """The script does nothing but put the word in front."""
     seen = []
     monkeypatch.setattr("recbole_samrec.cli.main.main", lambda argv: seen.append(argv) or 0)
@@ -107,7 +108,7 @@ def test_run_recbole_is_the_command_run(data, monkeypatch):
     assert ended.value.code == 0 and seen == [["run", "--model=Pop", "--nproc=2"]]
 
 
-def test_settings_on_the_command_line():
+def test_parse_settings__reads_the_command_line():
     given = parse_settings(["--learning_rate=1e-3", "--topk=[5,10]", "--user_inter_num_interval=[5,10]", "--a=b=c"])
     assert given == {"learning_rate": 0.001, "topk": [5, 10], "user_inter_num_interval": "[5,10]", "a": "b=c"}
     assert parse_settings(["--seed=1", "--seed=1"]) == {"seed": 1}
@@ -116,7 +117,7 @@ def test_settings_on_the_command_line():
             parse_settings([wrong])
 
 
-def test_later_files_and_the_command_line_win(data):
+def test_run__later_files_and_the_command_line_win(data):
     Path("a.yaml").write_text("dataset: tiny\nmodel: BPR\nepochs: 5\nseed: 1\nlearning_rate: 1e-2\n")
     Path("b.yaml").write_text("epochs: 1\nseed: 2\n")
     succeed("run", "--config_files=a.yaml b.yaml", "--seed=3", "--run_dir=one")
@@ -133,7 +134,7 @@ def test_later_files_and_the_command_line_win(data):
         (["evaluate"], ["RUN", "--mask_history"]),
     ],
 )
-def test_help(command, words, capsys):
+def test_main__help_lists_commands_and_arguments(command, words, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([*command, "--help"])
     assert ended.value.code == 0
@@ -141,7 +142,7 @@ def test_help(command, words, capsys):
     assert all(word in shown for word in words)
 
 
-def test_what_is_stopped_before_training_says_so(data, monkeypatch):
+def test_run__reports_a_stop_before_training(data, monkeypatch):
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
@@ -151,10 +152,10 @@ def test_what_is_stopped_before_training_says_so(data, monkeypatch):
         assert (said.status, said.err.strip()) == (130, "stopped") and not Path("runs").exists()
     monkeypatch.setattr("recbole_samrec.quick_start.train.create_dataset", interrupt)
     said = main("run", "--dataset=tiny", *SMALL, "--run_dir=one")
-    assert said.status == 130 and "stopped in the first epoch; there is nothing to go on from in one" in said.out
+    assert said.status == 130 and "stopped in the first epoch; there is nothing to resume in one" in said.out
 
 
-def test_the_unexpected_is_one_line_and_its_traceback_is_in_the_log(data, monkeypatch):
+def test_main__logs_the_traceback_of_the_unexpected(data, monkeypatch):
     def fail(*arguments, **options):
         raise OSError("the sky fell\nin two lines")
 
@@ -163,3 +164,37 @@ def test_the_unexpected_is_one_line_and_its_traceback_is_in_the_log(data, monkey
     assert said.status == 1
     assert said.err.strip() == "error: unexpected OSError: the sky fell; --debug shows where"
     assert "Traceback" in Path("one/run.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("missing", "remedy"), [("numpy", ". .venv/bin/activate), or see"), ("recbole", "pip install --no-deps recbole==")]
+)
+def test_main__names_a_missing_package_with_its_remedy(monkeypatch, missing, remedy):
+    def fail(*arguments):
+        raise ModuleNotFoundError("not there", name=missing)
+
+    monkeypatch.setattr("recbole_samrec.cli.run.main", fail)
+    said = main("run")
+    (line,) = said.err.splitlines()
+    assert said.status == 2 and line.startswith(f"error: {sys.executable} has no {missing}: ") and remedy in line
+
+
+def test_main__a_missing_module_of_ours_is_unexpected(monkeypatch):
+    def fail(*arguments):
+        raise ModuleNotFoundError("a defect of ours", name="recbole_samrec.nothing")
+
+    monkeypatch.setattr("recbole_samrec.cli.run.main", fail)
+    assert main("run").status == 1
+
+
+@pytest.mark.parametrize(("word", "hint"), [("comapre", "did you mean compare?"), ("xyz", "there are: run, evaluate")])
+def test_main__unknown_commands_are_one_line_with_a_hint(word, hint):
+    said = main(word, "--models=SAMRec")
+    assert said.status == 2 and said.err.startswith(f"error: {word}: unknown command; {hint}")
+    assert said.err.count("\n") == 1
+
+
+def test_commands__have_help_and_arguments():
+    for name in cli.COMMANDS:
+        module = importlib.import_module(f"recbole_samrec.cli.{name}")
+        assert module.HELP and callable(module.add_arguments) and callable(module.main)

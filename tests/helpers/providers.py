@@ -15,7 +15,7 @@ COLUMNS = ("--user", "u", "--item", "i", "--time", "t")
 def convert(*arguments: object) -> int:
     parser = argparse.ArgumentParser(prog="data")
     add_arguments(parser)
-    return main(parser.parse_args([str(argument) for argument in arguments]))
+    return main(*parser.parse_known_args([str(argument) for argument in arguments]))
 
 
 def lines(path: Path) -> list[str]:

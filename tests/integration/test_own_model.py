@@ -43,7 +43,7 @@ def test_commands_of_the_page(files, capsys, monkeypatch):
         patch.setattr(registry, "_loaded", lambda name: False)  # as in another process, which has never heard of it
         for again in (["evaluate", "sam"], ["run", "--resume=sam"]):
             assert main(again) == 2
-            assert "its model is one of your own; say where: --model=file.py:MeanRec" in capsys.readouterr().err
+            assert "custom model; pass its location with --model=file.py:MeanRec" in capsys.readouterr().err
     assert main([*run, "--run_dir=wrong", "--mean_sizes=3"]) == 2
     assert "did you mean mean_size?" in capsys.readouterr().err
 

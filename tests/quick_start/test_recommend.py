@@ -10,11 +10,14 @@ import pytest
 import torch
 from recbole.data.interaction import Interaction
 from recbole.data.transform import construct_transform
+from rich.console import Console
 
+import recbole_samrec
 from recbole_samrec.data.sequences import of_dataset
 from recbole_samrec.data.titles import title_column
 from recbole_samrec.data.validate.layout import Column
 from recbole_samrec.quick_start.recommend import Recommender
+from recbole_samrec.utils.errors import UserError
 from tests.helpers.command import main, succeed
 from tests.helpers.tiny import build, cyclic, make_config, random_events, write_events
 
@@ -51,7 +54,7 @@ def trained(tmp_path_factory):
 # The command --------------------------------------------------------------------------------------------------------
 
 
-def test_users_get_what_comes_next(trained):
+def test_recommend__users_get_what_comes_next(trained):
     said = succeed("recommend", trained, "--users=all", "--k=3", "--out=recs.csv")
     assert said.out.strip() == "240 recommendations for 80 users in recs.csv"
     table = pd.read_csv("recs.csv")
@@ -63,14 +66,14 @@ def test_users_get_what_comes_next(trained):
     assert (table["title"] == "The " + table["item"].str[1:] + "th").all()
 
 
-def test_new_sequences_get_what_comes_next(trained):
+def test_recommend__new_sequences_get_what_comes_next(trained):
     Path("new.csv").write_text("timestamp,item,user\n2,i4,a\n1,i3,a\n3,i5,a\n1,i22,b\n2,i23,b\n1,i9,u1\n")
     succeed("recommend", trained, "--sequences=new.csv", "--k=1", "--out=recs.tsv")
     table = pd.read_csv("recs.tsv", sep="\t")
     assert dict(zip(table["user"], table["item"], strict=True)) == {"a": "i6", "b": "i0", "u1": "i10"}
 
 
-def test_few_users_are_shown(trained):
+def test_recommend__shows_few_users(trained):
     said = succeed("recommend", trained, "--users=u7,u3", "--k=2")
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.out.splitlines() if "│" in line]
     items = {user: items[-1] for user, items in histories(CIRCLE).items()}
@@ -80,7 +83,7 @@ def test_few_users_are_shown(trained):
     assert "the first 20 of 80 users; --out=FILE writes all" in said.out and said.out.count("│") == 20 * 6
 
 
-def test_history_is_left_out(trained):
+def test_recommend__masks_history(trained):
     succeed("recommend", trained, "--users=u1,u2", "--k=23", "--mask_history", "--out=recs.csv")
     for user, rows in pd.read_csv("recs.csv").groupby("user"):
         assert set(rows["item"]) == {f"i{i}" for i in range(ITEMS)} - set(histories(CIRCLE)[user])
@@ -90,12 +93,12 @@ def test_history_is_left_out(trained):
     assert set(pd.read_csv("recs.csv")["item"]) == {"i0", *(f"i{i}" for i in range(12, ITEMS))}
 
 
-def test_all_items_and_never_the_padding_item(trained):
+def test_recommend__all_items_and_never_the_padding(trained):
     succeed("recommend", trained, "--users=u1", f"--k={ITEMS}", "--out=recs.csv")
     assert set(pd.read_csv("recs.csv")["item"]) == {f"i{i}" for i in range(ITEMS)}
 
 
-def test_parquet(trained):
+def test_recommend__writes_parquet(trained):
     pytest.importorskip("pyarrow")
     succeed("recommend", trained, "--users=u1,u2", "--k=4", "--out=recs.parquet")
     succeed("recommend", trained, "--users=u1,u2", "--k=4", "--out=recs.csv")
@@ -103,7 +106,7 @@ def test_parquet(trained):
     pd.testing.assert_frame_equal(one, other, check_dtype=False)
 
 
-def test_parquet_without_its_package(trained, monkeypatch):
+def test_recommend__parquet_without_its_package(trained, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "pyarrow" else find(name, *rest)
@@ -112,7 +115,7 @@ def test_parquet_without_its_package(trained, monkeypatch):
     assert said.status == 2 and "Parquet needs pyarrow; pip install pyarrow, or name a .csv file" in said.err
 
 
-def test_an_existing_file_is_replaced_only_when_asked(trained):
+def test_recommend__replaces_a_file_only_when_asked(trained):
     Path("recs.csv").write_text("precious")
     said = main("recommend", trained, "--users=u1", "--out=recs.csv")
     assert said.status == 2 and "recs.csv: it exists; add --overwrite" in said.err
@@ -136,18 +139,53 @@ def test_an_existing_file_is_replaced_only_when_asked(trained):
         (["--sequences=new.csv"], "new.csv is not there"),
     ],
 )
-def test_errors(trained, arguments, words):
+def test_recommend__errors(trained, arguments, words):
     said = main("recommend", trained, *arguments)
     assert said.status == 2 and words in said.err and said.err.count("\n") == 1
 
 
-def test_a_damaged_run(trained):
+def test_recommend__a_damaged_run(trained):
     Path("run").mkdir()
     said = main("recommend", "run", "--users=u1")
     assert said.status == 2 and "run/best.pth: there is no such checkpoint" in said.err
     Path("run/best.pth").write_bytes((trained / "best.pth").read_bytes()[:1000])
     said = main("recommend", "run", "--users=u1")
     assert said.status == 2 and "the checkpoint is damaged" in said.err
+
+
+# From Python --------------------------------------------------------------------------------------------------------
+
+
+def test_recommender__returns_what_the_command_writes(trained):
+    succeed("recommend", trained, "--users=u7,u3", "--k=4", "--out=recs.csv")
+    recommender = recbole_samrec.Recommender(trained, console=Console(quiet=True))
+    frame = recommender.recommend(["u7", "u3"], 4)
+    pd.testing.assert_frame_equal(frame, pd.read_csv("recs.csv"), check_dtype=False)
+    assert repr(recommender) == "Recommender(SAMRec on circle: 80 users, 24 items)"
+    assert len(recommender.recommend("all", 1)) == 80
+    masked = recommender.recommend("u1", 23, mask_history=True)
+    assert set(masked["item"]).isdisjoint(histories(CIRCLE)["u1"])
+
+
+@pytest.mark.parametrize("times", [[2, 1, 1], pd.to_datetime(["2020-01-02", "2020-01-01", "2020-01-01"]), None])
+def test_recommender__reads_sequences_of_a_frame(trained, times):
+    events = {"user": [7, 7, 8], "item": ["i4", "i3", "i22"]} if times is not None else {}
+    events = events or {"user": [7, 7, 8], "item": ["i3", "i4", "i22"]}
+    frame = pd.DataFrame(events if times is None else {**events, "timestamp": times})
+    recommender = recbole_samrec.Recommender(trained, console=Console(quiet=True))
+    found = recommender.recommend(sequences=frame, k=1)
+    assert dict(zip(found["user"], found["item"], strict=True)) == {"7": "i5", "8": "i23"}
+
+
+def test_recommender__says_what_is_wrong_with_a_frame(trained):
+    recommender = recbole_samrec.Recommender(trained, console=Console(quiet=True))
+    with pytest.raises(UserError, match="sequences has no column item: it has 'user, thing'"):
+        recommender.recommend(sequences=pd.DataFrame({"user": ["a"], "thing": ["i1"]}))
+    with pytest.raises(UserError, match="sequences row 1: the time nothing is neither"):
+        table = {"user": ["a", "a"], "item": ["i1", "i2"], "time": [1.0, None]}
+        recommender.recommend(sequences=pd.DataFrame(table))
+    with pytest.raises(UserError, match="either users or sequences"):
+        recommender.recommend()
 
 
 # Files of sequences ---------------------------------------------------------------------------------------------------
@@ -173,11 +211,11 @@ def recommended(trained, text, name="new.csv"):
         ("new.csv.gz", "sequence;rating;item\n007;5;i3\nNA;5;i8\n007;5;i4\n"),
     ],
 )
-def test_forms_of_files(trained, name, text):
+def test_read_sequences__forms_of_files(trained, name, text):
     assert recommended(trained, text, name)[1] == {"007": "i5", "NA": "i9"}
 
 
-def test_what_is_not_known_is_left_out_and_counted(trained):
+def test_read_sequences__counts_what_it_leaves_out(trained):
     text = "user,item\na,i3\na,x\na,i4\na,y\nb,x\nc,\n,i4\nd,i7\n"
     said, found = recommended(trained, text)
     assert found == {"a": "i5", "d": "i8"}
@@ -197,7 +235,7 @@ def test_what_is_not_known_is_left_out_and_counted(trained):
         ('user,item\na,i1\n"b,i2\n', "new.csv cannot be read"),
     ],
 )
-def test_errors_of_files(trained, text, words):
+def test_read_sequences__errors(trained, text, words):
     said, found = recommended(trained, text)
     assert found is None and words in said and said.count("\n") == 1
 
@@ -215,7 +253,7 @@ def made(folder, model, **settings):
     settings = {"topk": [3], "valid_metric": "NDCG@3", "checkpoint_dir": str(folder), **settings}
     loaders, _, trainer = build(make_config(model, folder, **settings))
     trainer.write_checkpoint(str(folder / "one.pth"), 0)
-    recommender = Recommender.of_run(make_config(model, folder, **settings), folder / "one.pth")
+    recommender = Recommender.from_config(make_config(model, folder, **settings), folder / "one.pth")
     return recommender, loaders[2]._dataset, trainer
 
 
@@ -248,7 +286,7 @@ def best_one_by_one(dataset, trainer, events, k):
 
 @pytest.mark.parametrize("filtered", [False, True], ids=["", "filtered"])
 @pytest.mark.parametrize("model", MODELS)
-def test_the_best_are_those_of_each_user_scored_alone(own_folder, model, filtered):
+def test_best__equals_each_user_scored_alone(own_folder, model, filtered):
     events = list(dict.fromkeys(random_events(users=25, items=18)))
     write_events(own_folder, "tiny", events)
     recommender, dataset, trainer = made(own_folder, model, **FILTERS if filtered else {})
@@ -267,7 +305,7 @@ def test_the_best_are_those_of_each_user_scored_alone(own_folder, model, filtere
 
 
 @pytest.mark.parametrize("model", ["BPR", "LightGCN"])
-def test_models_that_read_no_sequences(own_folder, model):
+def test_best__of_models_that_read_no_sequences(own_folder, model):
     events = list(random_events(users=25, items=18))
     write_events(own_folder, "tiny", events)
     split = {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user"}}
@@ -285,7 +323,7 @@ def test_models_that_read_no_sequences(own_folder, model):
         torch.testing.assert_close(torch.from_numpy(figures[kept]), expected[user][left].sort(descending=True).values)
 
 
-def test_parts_keep_within_the_memory(own_folder):
+def test_best__keeps_within_the_memory(own_folder):
     write_events(own_folder, "tiny", random_events(users=25))
     recommender, *_ = made(own_folder, "GRU4Rec", eval_memory=1)
     model, seen = recommender.trainer.model, []
@@ -300,16 +338,16 @@ def test_parts_keep_within_the_memory(own_folder):
     assert torch.cat(seen).tolist() == sorted(torch.cat(seen).tolist(), reverse=True)  # like lengths together
 
 
-def test_no_table_of_prefixes_is_made(own_folder, monkeypatch):
+def test_recommender__makes_no_table_of_prefixes(own_folder, monkeypatch):
     write_events(own_folder, "tiny", random_events())
     config = make_config("SASRec", own_folder, topk=[3], valid_metric="NDCG@3", checkpoint_dir=str(own_folder))
     _, _, trainer = build(config)
     trainer.write_checkpoint("one.pth", 0)
     monkeypatch.setattr("recbole.data.dataset.SequentialDataset.data_augmentation", None)
-    assert len(of_dataset(Recommender.of_run(config, Path("one.pth")).dataset)) == 30
+    assert len(of_dataset(Recommender.from_config(config, Path("one.pth")).dataset)) == 30
 
 
-def test_models_of_users_do_not_take_new_sequences(own_folder):
+def test_recommend__models_of_users_take_no_sequences(own_folder):
     write_events("dataset", "tiny", random_events())
     small = ["--dataset=tiny", "--epochs=1", "--embedding_size=8", "--topk=[3]", "--valid_metric=NDCG@3"]
     Path("new.csv").write_text("user,item\na,i3\n")
@@ -335,6 +373,6 @@ def test_models_of_users_do_not_take_new_sequences(own_folder):
         ({}, None),
     ],
 )
-def test_the_column_of_titles(names, chosen):
+def test_title_column__is_found_by_name(names, chosen):
     found = title_column([Column(name, kind, f"{name}:{kind}") for name, kind in names.items()])
     assert (found.name if found else None) == chosen

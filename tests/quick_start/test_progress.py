@@ -8,18 +8,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from recbole_samrec.cli import progress
-from recbole_samrec.cli.progress import (
-    ProgressBar,
-    ProgressLines,
-    how_it_ended,
-    make_progress,
-    show_comparison,
-    show_result,
-    shown,
-)
-
-METRICS = {f"{name}@{k}": k / 100 for name in ("recall", "mrr", "ndcg", "hr", "precision") for k in (5, 10, 20)}
+from recbole_samrec.quick_start import progress
+from recbole_samrec.quick_start.progress import ProgressBar, ProgressLines, make_progress, shown
 
 
 def trainer(epochs, metric, best=-math.inf):
@@ -50,7 +40,7 @@ def clock(monkeypatch):
 
 @pytest.mark.parametrize("width", [80, 100])
 @pytest.mark.parametrize("metric", ["NDCG@10", "Precision@10", "AveragePopularity@10"])
-def test_the_bar_is_one_line(width, metric, clock):
+def test_progress_bar__is_one_line(width, metric, clock):
     console = terminal(width)
     bar, run = make_progress(console, "SAMRec on " + "Amazon_Sports_and_Outdoors" * 4), trainer(1000, metric)
     assert isinstance(bar, ProgressBar)
@@ -71,7 +61,7 @@ def test_the_bar_is_one_line(width, metric, clock):
     assert last[2] == (metric if len(metric) <= 12 else "valid")
 
 
-def test_time_left_is_that_of_whole_epochs_with_their_validation(clock):
+def test_time_left__is_of_whole_epochs_with_validation(clock):
     lines, run = ProgressLines(Console(file=io.StringIO())), trainer(10, "NDCG@10")
     lines.on_train_start(run)
     lines.on_train_epoch_start(run, 4, 10)  # a resumed run
@@ -86,7 +76,7 @@ def test_time_left_is_that_of_whole_epochs_with_their_validation(clock):
     assert lines.done == 6
 
 
-def test_lines_of_a_log(clock):
+def test_progress_lines__are_one_an_epoch(clock):
     console = Console(file=io.StringIO(), width=40)
     lines, run = make_progress(console, "SAMRec on ml-1m"), trainer(3, "NDCG@10", best=0.5)
     assert isinstance(lines, ProgressLines)
@@ -105,51 +95,13 @@ def test_lines_of_a_log(clock):
     )
 
 
-def test_the_best_score_of_no_run_is_none():
+def test_best__of_no_run_is_none():
     for worst in (math.inf, -math.inf):
         lines = ProgressLines(Console())
         lines.on_train_start(trainer(1, "AUC", worst))
         assert lines.best is None
 
 
-def test_figures_are_short():
+def test_shown__is_short():
     figures = [None, 0.12345, -0.5, 12.34567, 651.558, 12345.6, 1234567.0]
     assert [shown(figure) for figure in figures] == ["-", "0.1235", "-0.5000", "12.3457", "651.6", "12345.6", "1.2e+06"]
-
-
-def printed(show, *arguments):
-    console = Console(file=io.StringIO(), width=80)
-    show(console, *arguments)
-    lines = console.file.getvalue().splitlines()
-    assert max(map(len, lines)) <= 80
-    return [re.split(r"\s*[│┃]\s*", line)[1:-1] for line in lines if line[0] in "│┃"]
-
-
-RUN = {"label": "SAMRec", "dataset": "ml-1m", "epochs_run": 18, "config": {"epochs": 99, "valid_metric": "NDCG@10"}}
-
-
-def test_the_table_of_a_result():
-    result = {**RUN, "best_epoch": 7, "valid": METRICS, "test": METRICS}
-    cells = printed(show_result, result)
-    assert cells[0] == ["", "HR", "NDCG", "MRR", "RECALL", "PRECISION"]
-    assert [row[0] for row in cells[1:]] == [f"{part} K = {k}" for part in ("valid", "test") for k in (5, 10, 20)]
-    assert cells[1][1:] == ["0.0500"] * 5 and cells[6][1:] == ["0.2000"] * 5
-
-
-def test_the_table_of_a_result_without_cut_offs_or_without_a_part():
-    result = {**RUN, "best_epoch": None, "valid": None, "test": {"auc": 0.5, "logloss": 1}}
-    assert printed(show_result, result) == [["", "AUC", "LOGLOSS"], ["test", "0.5000", "1.0000"]]
-    assert printed(show_result, {**result, "test": None}) == [[""]]
-
-
-def test_a_result_says_whether_training_converged():
-    result = {**RUN, "best_epoch": 7, "valid": METRICS, "test": METRICS}
-    assert how_it_ended(result) == "converged: no better NDCG@10 in the 10 epochs after epoch 8"
-    assert how_it_ended({**result, "epochs_run": 99}).startswith("not converged within epochs=99: NDCG@10 may")
-    assert how_it_ended({**result, "valid": None}) == how_it_ended({**result, "best_epoch": None}) == ""
-
-
-def test_the_table_of_a_run_scored_again():
-    scores = {False: {"valid": None, "test": METRICS}, True: {"valid": None, "test": METRICS}}
-    cells = printed(show_comparison, "SAMRec on ml-1m, runs/x/best.pth", scores)
-    assert [row[0] for row in cells[1:]] == [f"test{way} K = {k}" for way in ("", ", masked") for k in (5, 10, 20)]

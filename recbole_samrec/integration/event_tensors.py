@@ -1,0 +1,22 @@
+"""A data set of RecBole as tensors, one row for each event, as models need it to recommend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recbole.data.dataset import Dataset
+
+
+def convert_events_to_tensors(dataset: Any) -> Any:
+    """Turn a data set that was read into tensors, one row for each event, with the names of RecBole's lists.
+
+    RecBole converts while it splits, and makes its table of prefixes then. It has no public function that converts
+    alone, so two private ones are called here.
+
+    Args:
+        dataset: RecBole's data set, as ``create_dataset`` returns it; it is changed.
+    """
+    Dataset._change_feat_format(dataset)  # that of sequential data sets also makes the table of prefixes
+    if dataset.benchmark_filename_list is None:
+        dataset._aug_presets()
+    return dataset

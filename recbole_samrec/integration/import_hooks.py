@@ -1,0 +1,102 @@
+"""Has RecBole patched as soon as it is imported, and before any part of this package is built on it.
+
+Importing ``recbole_samrec`` puts a finder in front of Python's own. It loads nothing. When RecBole is imported, by
+whomever, RecBole's empty top module is loaded and :func:`recbole_samrec.integration.bootstrap.activate` runs before the
+import returns, so that nobody sees an unpatched RecBole. Where RecBole was imported first, it is patched at once.
+
+The modules in :data:`AFTER_PATCHES` are themselves imported by ``bootstrap`` and derive from RecBole's classes. If one
+of them is the first import of a process, it would be half loaded when ``bootstrap`` needs it; the finder therefore
+imports RecBole, and with it all of them, before it lets the import go ahead.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, spec_from_loader
+from types import ModuleType
+
+from recbole_samrec.integration import bootstrap
+
+AFTER_PATCHES = frozenset(
+    f"recbole_samrec.{name}"
+    for name in (
+        "integration.hooks",
+        "integration.registry",
+        "compat",
+        "trainer",
+        "evaluator.full_ranking",
+        "model",
+        "data.packed_dataset",
+        "data.packed_loader",
+        "data.s3rec_loader",
+        "data.training_rows",
+    )
+)
+"""Folders and modules that ``bootstrap`` imports and that import RecBole."""
+
+
+def install() -> None:
+    """Have RecBole patched when it is first imported, or now if it has been."""
+    if any(isinstance(finder, _PatchingFinder) for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, _PatchingFinder())
+    if sys.modules.get("recbole") is not None:
+        bootstrap.activate()
+
+
+class _PatchingFinder(MetaPathFinder):
+    """Adds the patches to the import of RecBole, and leaves every other import to the finders behind it."""
+
+    _searching = False
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find RecBole with its patches, or a module of ours that is built on it."""
+        if name in AFTER_PATCHES:
+            importlib.import_module("recbole")
+            module = sys.modules.pop(name, None)  # one that is found there would be loaded a second time
+            return spec_from_loader(name, _Loaded(module)) if module else None
+        if name != "recbole" or self._searching or bootstrap.activated():
+            return None
+        self._searching = True
+        try:
+            spec = find_spec(name)
+        finally:
+            self._searching = False
+        if spec is not None and spec.loader is not None:
+            _patch_after_loading(spec.loader)
+        return spec
+
+
+def _patch_after_loading(loader: Loader) -> None:
+    load = loader.exec_module
+
+    def load_and_patch(module: ModuleType) -> None:
+        load(module)
+        bootstrap.activate()
+
+    loader.exec_module = load_and_patch  # of this one object, which loads nothing else
+
+
+class _Loaded(Loader):
+    """Hands over a module that was loaded while it was looked for.
+
+    Args:
+        module: The module.
+    """
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the module itself."""
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Undo what Python has set for a module that is being loaded."""
+        module.__spec__ = self._spec

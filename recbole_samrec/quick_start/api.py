@@ -1,0 +1,162 @@
+"""One run from Python: train and test a model, or score a finished run again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from recbole_samrec.config.yaml_files import settings_in
+from recbole_samrec.quick_start import train
+from recbole_samrec.quick_start.finished_run import load_finished_run
+from recbole_samrec.quick_start.planned_run import plan_run
+from recbole_samrec.quick_start.processes import Processes
+from recbole_samrec.quick_start.record import RESULT, RunRecord, label
+from recbole_samrec.trainer.callbacks import Callback
+
+
+@dataclass(frozen=True, repr=False)
+class RunResult:
+    """A finished run.
+
+    Args:
+        record: Content of ``result.json``: settings, metrics, versions, times.
+        folder: Folder of the run.
+    """
+
+    record: RunRecord
+    folder: Path
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Metrics of the best epoch: a row for ``valid`` and ``test``, a column for each metric."""
+        parts = {part: self.record[part] for part in ("valid", "test") if self.record[part]}
+        return pd.DataFrame.from_dict(parts, orient="index")
+
+    def __repr__(self) -> str:
+        """Name, folder and metrics."""
+        title = f"{self.record['label']} on {self.record['dataset']}, seed {self.record['seed']}, in {self.folder}"
+        return f"{title}\n{self.metrics.T.round(4)}"
+
+
+def run(
+    model: str | None = None,
+    dataset: str | None = None,
+    *,
+    callbacks: Iterable[Callback] = (),
+    config_files: Sequence[str | Path] = (),
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    processes: Processes | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> RunResult:
+    """Train and test a model, as the command ``run`` does.
+
+    Args:
+        model: Name of a model, or ``file.py:Name`` for one of your own; None for that of ``config_files`` or of the
+            resumed run, or SAMRec.
+        dataset: Name of a data set; None for that of ``config_files`` or of the resumed run, or ml-100k.
+        callbacks: Callbacks of the run.
+        config_files: Yaml files of settings, which give way to ``settings``; later files win.
+        run_dir: Folder of the run; None for a new one under ``runs/``.
+        resume: Folder of a run or a checkpoint to resume from; ``auto`` for the newest run with the same settings.
+        processes: Processes to train on; None for this one.
+        console: Where progress and notes are shown; None for standard output, ``Console(quiet=True)`` for nowhere.
+        settings: Settings of RecBole, of the model and of this package.
+
+    Returns:
+        The record of the run and its folder.
+
+    Raises:
+        UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed for good.
+
+    Example:
+        ``run("SAMRec", "ml-100k", sam_rho=0.1, epochs=30).metrics``
+    """
+    console = console or Console()
+    named = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
+    base = settings_in([str(file) for file in config_files])
+    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, note=partial(_note, console))
+    return RunResult(planned.train(callbacks, processes, console), planned.folder)
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """Metrics of a finished run that was scored again.
+
+    Args:
+        title: Name of the model and the data set.
+        weights: Checkpoint that was scored.
+        scores: For each way to rank (False: as RecBole does; True: history masked), the metrics of ``valid`` and
+            ``test``, or None where there is no such part.
+        as_recorded: True if the metrics equal those in the run's ``result.json``; None if there is none.
+    """
+
+    title: str
+    weights: Path
+    scores: Mapping[bool, Mapping[str, Mapping[str, float] | None]]
+    as_recorded: bool | None
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Metrics, a column each, in rows of ``part`` (valid, test) and ``history`` (unmasked, masked)."""
+        rows = {
+            (part, "masked" if mask else "unmasked"): of_part[part]
+            for part in ("valid", "test")
+            for mask, of_part in self.scores.items()
+            if of_part[part]
+        }
+        index = pd.MultiIndex.from_tuples(rows, names=["part", "history"])
+        return pd.DataFrame(list(rows.values()), index=index)
+
+    def __repr__(self) -> str:
+        """Name, checkpoint and metrics."""
+        return f"{self.title}, {self.weights}\n{self.metrics.T.round(4)}"
+
+
+def evaluate(
+    run: str | Path,
+    mask_history: bool = False,
+    *,
+    model: str | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> Evaluation:
+    """Score a finished run again, as the command ``evaluate`` does.
+
+    Args:
+        run: Folder of a run, or a checkpoint file.
+        mask_history: Also rank with each user's history masked.
+        model: Source of a model of your own, as ``file.py:Name``; None for others.
+        console: Where notes are shown; None for standard output.
+        settings: Settings that replace those of the run.
+
+    Returns:
+        Metrics of the validation and the test set.
+
+    Raises:
+        UserError: There is no such run, it is damaged, or a setting or the data cannot be used.
+
+    Example:
+        ``evaluate("runs/SAMRec-ml-100k-1", mask_history=True).metrics``
+    """
+    console = console or Console()
+    config, weights = load_finished_run(run, model, settings, partial(_note, console))
+    masks = (False, True) if mask_history else (bool(config["mask_history"]),)
+    scores = train.evaluate(config, weights, masks)
+    record = weights.parent / RESULT
+    as_recorded = None
+    if record.exists():
+        stored = RunRecord.read(record)
+        as_recorded = all(stored[part] == scores[masks[0]][part] for part in ("valid", "test"))
+    return Evaluation(f"{label(config)} on {config['dataset']}", weights, scores, as_recorded)
+
+
+def _note(console: Console, line: str) -> None:
+    console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,141 @@
+"""A run before it starts: settings that were checked, data that are there, and a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from recbole_samrec.config.build import check_data, configure
+from recbole_samrec.integration import registry
+from recbole_samrec.quick_start import run_folder, train
+from recbole_samrec.quick_start.finished_run import load_settings
+from recbole_samrec.quick_start.processes import Processes, train_in_processes
+from recbole_samrec.quick_start.progress import make_progress
+from recbole_samrec.quick_start.record import RunRecord, label, settings_of
+from recbole_samrec.trainer.callbacks import Callback
+from recbole_samrec.utils.errors import ConfigError, UserError
+from recbole_samrec.utils.naming import unique_name
+from recbole_samrec.utils.settings import OF_ONE_RUN, plain_config
+
+MAY_CHANGE = OF_ONE_RUN | frozenset(
+    "epochs stopping_step quiet_terminal nproc max_bad_steps eval_memory track_sharpness".split()
+)
+"""Settings that a resumed run may be given anew."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that can start.
+
+    Args:
+        config: RecBole's configuration, with everything of this run.
+        folder: Folder of the run.
+        resume: Checkpoint to resume from; None for a new run.
+        sha256: Hash of the interactions.
+        source: Source of a model of your own, as ``file.py:Name``; None for others.
+    """
+
+    config: Any
+    folder: Path
+    resume: Path | None
+    sha256: str
+    source: str | None = None
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """True if the run can be resumed."""
+        return (self.folder / "last.pth").exists() or (self.folder / "best.pth").exists()
+
+    def train(
+        self,
+        callbacks: Iterable[Callback] = (),
+        processes: Processes | None = None,
+        console: Console | None = None,
+    ) -> RunRecord:
+        """Train and test the model, and write the run's folder.
+
+        Args:
+            callbacks: Callbacks of the run; of several processes, only the first one calls them.
+            processes: Processes to train on; None for this one.
+            console: Where progress is shown; None for nowhere.
+
+        Returns:
+            The record of the run, as in ``result.json``.
+
+        Raises:
+            UserError: The data or the settings cannot be used, or training failed for good.
+        """
+        console = console or Console(quiet=True)
+        try:
+            if processes is not None and processes.several:
+                work = (plain_config(self.config), self.resume, self.sha256, tuple(callbacks), processes, self.source)
+                return train_in_processes(*work, quiet=console.quiet)
+            progress = make_progress(console, f"{label(self.config)} on {self.config['dataset']}")
+            return train.train(self.config, self.resume, [progress, *callbacks], self.sha256)
+        except UserError:
+            run_folder.forget_unstarted(self.folder)
+            raise
+
+
+def plan_run(
+    given: Mapping[str, Any],
+    base: Mapping[str, Any] | None = None,
+    *,
+    run_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> PlannedRun:
+    """Check the settings and the data of a run, and make its folder.
+
+    Args:
+        given: Settings, ``model`` and ``dataset`` among them; a model may be your own, as ``file.py:Name``.
+        base: Settings of files, which give way to ``given``.
+        run_dir: Folder of the run; None for a new one under ``runs/``.
+        resume: Folder of a run or a checkpoint to resume from; ``auto`` for the newest run with the same settings.
+        note: Called with each remark on settings and data.
+
+    Raises:
+        UserError: A setting, the data, the folder or the checkpoint cannot be used.
+    """
+    given, base, source = dict(given), dict(base or {}), None
+    if ":" in str(given.get("model")):
+        source = given["model"]
+        given["model"] = registry.model_from(source)
+    folder, checkpoint = Path(run_dir) if run_dir else None, None
+    if resume and str(resume) != "auto":
+        checkpoint = run_folder.newest_checkpoint(Path(resume), note)
+        base, folder = _stored_settings(checkpoint, base | given), folder or checkpoint.parent
+    config = configure(base, given, note)
+    if str(resume) == "auto":
+        if like := run_folder.newest_run_like(Path("runs"), settings_of(config)):
+            folder, checkpoint = like, run_folder.newest_checkpoint(like, note)
+        else:
+            note("no earlier run with these settings; starting a new one")
+    sha256 = check_data(config, note).sha256
+    if checkpoint is None:
+        folder = folder or Path("runs", unique_name(config["model"], config["dataset"]))
+        run_folder.new_folder(folder)
+    for file in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+        file.unlink(missing_ok=True)
+    of_this_run = {"run_dir": str(folder), "checkpoint_dir": str(folder)}
+    config.final_config_dict.update(of_this_run, quiet_terminal=True, show_progress=False)
+    return PlannedRun(config, folder, checkpoint, sha256, source)
+
+
+def _stored_settings(checkpoint: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of the run that is resumed.
+
+    Raises:
+        ConfigError: A given setting that decides the result differs from the run's.
+    """
+    stored = load_settings(checkpoint, trust=bool(given.get("trust_checkpoint")))
+    for key, value in given.items():
+        if key not in MAY_CHANGE and key in stored and stored[key] != value:
+            raise ConfigError(
+                f"--{key}={value}: the run to be resumed has {key}={stored[key]}; leave it out, or start a new run"
+            )
+    return stored

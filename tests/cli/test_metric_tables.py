@@ -1,0 +1,48 @@
+"""The tables that show what a run has reached."""
+
+import io
+import re
+
+from rich.console import Console
+
+from recbole_samrec.cli.metric_tables import how_it_ended, show_comparison, show_result
+
+METRICS = {f"{name}@{k}": k / 100 for name in ("recall", "mrr", "ndcg", "hr", "precision") for k in (5, 10, 20)}
+
+
+def printed(show, *arguments):
+    console = Console(file=io.StringIO(), width=80)
+    show(console, *arguments)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    return [re.split(r"\s*[│┃]\s*", line)[1:-1] for line in lines if line[0] in "│┃"]
+
+
+RUN = {"label": "SAMRec", "dataset": "ml-1m", "epochs_run": 18, "config": {"epochs": 99, "valid_metric": "NDCG@10"}}
+
+
+def test_show_result__prints_all_metrics():
+    result = {**RUN, "best_epoch": 7, "valid": METRICS, "test": METRICS}
+    cells = printed(show_result, result)
+    assert cells[0] == ["", "HR", "NDCG", "MRR", "RECALL", "PRECISION"]
+    assert [row[0] for row in cells[1:]] == [f"{part} K = {k}" for part in ("valid", "test") for k in (5, 10, 20)]
+    assert cells[1][1:] == ["0.0500"] * 5 and cells[6][1:] == ["0.2000"] * 5
+
+
+def test_show_result__without_cut_offs_or_a_part():
+    result = {**RUN, "best_epoch": None, "valid": None, "test": {"auc": 0.5, "logloss": 1}}
+    assert printed(show_result, result) == [["", "AUC", "LOGLOSS"], ["test", "0.5000", "1.0000"]]
+    assert printed(show_result, {**result, "test": None}) == [[""]]
+
+
+def test_how_it_ended__says_whether_training_converged():
+    result = {**RUN, "best_epoch": 7, "valid": METRICS, "test": METRICS}
+    assert how_it_ended(result) == "converged: no better NDCG@10 in the 10 epochs after epoch 8"
+    assert how_it_ended({**result, "epochs_run": 99}).startswith("not converged within epochs=99: NDCG@10 may")
+    assert how_it_ended({**result, "valid": None}) == how_it_ended({**result, "best_epoch": None}) == ""
+
+
+def test_show_comparison__names_what_is_masked():
+    scores = {False: {"valid": None, "test": METRICS}, True: {"valid": None, "test": METRICS}}
+    cells = printed(show_comparison, "SAMRec on ml-1m, runs/x/best.pth", scores)
+    assert [row[0] for row in cells[1:]] == [f"test{way} K = {k}" for way in ("", ", masked") for k in (5, 10, 20)]

@@ -20,14 +20,14 @@ from pathlib import Path
 
 MOVED = {r"^(search|sharpness)/": r"records/\1/"}
 """Regular expressions of files that moved, and where to."""
-RENAMED = {"row": "entry"}
+RENAMED = {"row": "entry", "label": "entry"}
 """Columns that have another name."""
 ADDED = {"reference"}
 """Columns that only the newer files have."""
 NEW_FILES = {"search.csv", "sharpness.csv"}
 """Files that only the newer folder has."""
 KEYS = {
-    "measures.csv": ("label", "measure"),
+    "measures.csv": ("entry", "measure"),
     "runs.csv": ("run",),
     "trials.csv": ("trial",),
     "-groups.csv": ("kind", "group", "entry"),

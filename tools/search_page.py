@@ -1,7 +1,7 @@
-"""Write ``results/search.md``: what searches found, what that gained over the defaults, and how much rho matters.
+"""Write ``results/search.md``: the best settings of searches, their gain over the defaults, and the effect of rho.
 
 It trains nothing. It reads searches of ``tune``, the runs that ``compare`` made with their best settings and with the
-defaults, and the runs that ``compare --rows benchmarks/entries/rho.yaml`` made; the page names the commands of all.
+defaults, and the runs of ``compare --rows benchmarks/entries/rho.yaml``; the page names the commands of all.
 """
 
 from __future__ import annotations
@@ -19,58 +19,66 @@ import pandas as pd
 
 from benchmarks.report import markdown
 from recbole_samrec.cli.compare import seeds_of
-from recbole_samrec.compare.tables import comparisons
+from recbole_samrec.compare.provenance import Budget
+from recbole_samrec.compare.tables import compare_with_reference
 from recbole_samrec.compare.tuned_settings import searches_under, tuned_rows
 from recbole_samrec.config.yaml_files import read_yaml
+from recbole_samrec.evaluator.marks import SIGNIFICANT, UNCORRECTED, explain_marks, mark_differences
+from recbole_samrec.evaluator.statistics import holm
 from recbole_samrec.experiments.entries import read_rows
 from recbole_samrec.experiments.jobs import plan
 from recbole_samrec.experiments.results import Run, finished_runs
-from recbole_samrec.sharpness.figure_layout import legend, offsets, panels, rendered, style, styled
+from recbole_samrec.sharpness.figure_layout import DPI, draw_legend, make_panels, style_entries
 from recbole_samrec.tune.importance import importance
 from recbole_samrec.tune.results import TABLE
 from recbole_samrec.tune.search_spec import Search, recall
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError, UserError
+from recbole_samrec.utils.plot_style import render_figure, spread_offsets, use_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-RHO_ROWS = Path(__file__).parents[1] / "benchmarks" / "entries" / "rho.yaml"
+RHO_ENTRIES = Path(__file__).parents[1] / "benchmarks" / "entries" / "rho.yaml"
 METRICS = ("ndcg@10", "hr@10")
 TUNED, DEFAULT = "tuned", "default"
 PARTS = {"valid": "validation", "test": "test"}
+MINUS, NOTHING = "\N{MINUS SIGN}", "\N{EN DASH}"
+COLUMNS = ("difference", "95 % CI", "p", "p (Holm)", "n", "mark")
 
 
 @dataclass(frozen=True)
 class Found:
-    """A finished search with all that is said of it.
+    """A finished search and the runs that show its gain.
 
     Args:
         search: What was searched.
-        budget: What it was given, in words.
+        budget: Its budget.
         record: Its ``search.json``.
         trials: Its table of trials.
-        runs: Runs with the settings that it found, and runs with the defaults, whose rows are called so.
+        runs: Runs with the settings that it found, and runs with the defaults, which are named so.
     """
 
     search: Search
-    budget: str
+    budget: Budget
     record: Mapping[str, Any]
     trials: pd.DataFrame
     runs: list[Run]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out the command line."""
+    """Run the command line."""
     options = _parser().parse_args(arguments)
     try:
         seeds = seeds_of(options.seeds)
         found = read_searches(options.searches, options.records, options.dataset, seeds)
         radii = read_radii(options.rho, options.dataset, seeds)
-        text = page(found, radii, options)
-        if len(radii):
+        text = write_page(found, radii, options)
+        if radii:
             with checkpoint_io.writing(options.out.with_name(f"{options.out.stem}-rho.png")) as file:
-                file.write(rendered(draw(radii), "png"))
+                file.write(render_figure(draw_radii(list_scores(radii)), "png", DPI))
+        with checkpoint_io.writing(options.out.with_suffix(".csv")) as file:
+            file.write(compute_gains(found).to_csv(index=False).encode())
         with checkpoint_io.writing(options.out) as file:
             file.write(text.encode())
     except UserError as error:
@@ -84,9 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.search_page", description=__doc__.partition("\n")[0])
     add = parser.add_argument
     add("--dataset", default="ml-100k", help="data set of the searches")
-    add("--searches", type=Path, default=Path("results/search"), help="folder with the folders of the searches")
-    add("--records", type=Path, default=Path("results"), help="folder of compare with tuned and untuned runs")
-    add("--rho", type=Path, default=Path("results/rho"), help="folder of compare with benchmarks/entries/rho.yaml")
+    add("--searches", type=Path, default=Path("results/records/search"), help="folder with the folders of the searches")
+    add("--records", type=Path, default=Path("results/records"), help="folder of compare with tuned and untuned runs")
+    add(
+        "--rho",
+        type=Path,
+        default=Path("results/records/rho"),
+        help="folder of compare with benchmarks/entries/rho.yaml",
+    )
     add("--seeds", default="5", help="seeds of the runs, as compare takes them")
     add("--out", type=Path, default=Path("results/search.md"), help="the page that is written")
     return parser
@@ -96,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def read_searches(folder: Path, records: Path, dataset: str, seeds: Sequence[int]) -> list[Found]:
-    """The finished searches on a data set, with the runs that show what they gained.
+    """Read the finished searches on a data set, with the runs that show their gain.
 
     Raises:
         UserError: There is none, or something cannot be read.
@@ -118,19 +131,23 @@ def read_searches(folder: Path, records: Path, dataset: str, seeds: Sequence[int
         named = [replace(run, row=name) for name, runs in ((TUNED, tuned), (DEFAULT, default))
                  for run in runs if run.row == one.row]  # fmt: skip
         record = read_yaml(one.folder / "search.json")  # JSON is YAML
-        found.append(Found(recall(one.folder), str(one.budget), record, pd.read_csv(one.folder / TABLE), named))
+        found.append(Found(recall(one.folder), one.budget, record, pd.read_csv(one.folder / TABLE), named))
     return found
 
 
-def read_radii(folder: Path, dataset: str, seeds: Sequence[int]) -> pd.DataFrame:
-    """NDCG@10 of the runs of ``benchmarks/entries/rho.yaml``: one per line with ``rho``, ``dropout`` and ``seed``."""
-    names = list(read_yaml(RHO_ROWS)["rows"])
-    rows = read_rows(names, [RHO_ROWS])
+def read_radii(folder: Path, dataset: str, seeds: Sequence[int]) -> list[Run]:
+    """Read the finished runs of ``benchmarks/entries/rho.yaml``."""
+    names = list(read_yaml(RHO_ENTRIES)["rows"])
     there = sorted((folder / dataset).glob("*/result.json"))
     sha256 = read_yaml(there[0])["data"]["sha256"] if there else ""
-    jobs = plan(rows, {dataset: sha256}, seeds, [1.0], folder, tables=[RHO_ROWS])
+    entries = read_rows(names, [RHO_ENTRIES])
+    return finished_runs(plan(entries, {dataset: sha256}, seeds, [1.0], folder, tables=[RHO_ENTRIES]))[0]
+
+
+def list_scores(radii: Sequence[Run]) -> pd.DataFrame:
+    """List NDCG@10 of runs with different radii: ``rho``, ``dropout``, ``seed``, ``valid`` and ``test``."""
     lines = []
-    for run in finished_runs(jobs)[0]:
+    for run in radii:
         config = run.result["config"]
         scores = {part: run.result[part][METRICS[0]] for part in PARTS}
         lines.append({"rho": config["sam_rho"], "dropout": config["hidden_dropout_prob"], "seed": run.seed, **scores})
@@ -140,15 +157,15 @@ def read_radii(folder: Path, dataset: str, seeds: Sequence[int]) -> pd.DataFrame
 # Drawing ---------------------------------------------------------------------------------------------------------
 
 
-def draw(radii: pd.DataFrame) -> Figure:
-    """NDCG@10 against rho, one line for each dropout; small points are seeds, bars their standard deviation."""
+def draw_radii(radii: pd.DataFrame) -> Figure:
+    """Draw NDCG@10 against rho, one line for each dropout; small points are seeds, bars their standard deviation."""
     shares = sorted(radii["dropout"].unique(), reverse=True)
     rhos = sorted(radii["rho"].unique())
-    looks = styled(f"dropout {share:g}" for share in shares)
-    with style():
-        figure, axes = panels(len(PARTS), 2.9)
+    looks = style_entries(f"dropout {share:g}" for share in shares)
+    with use_style():
+        figure, axes = make_panels(len(PARTS), 2.9)
         for panel, (part, name) in zip(axes, PARTS.items(), strict=True):
-            for share, look, offset in zip(shares, looks.values(), offsets(len(shares), 0.16), strict=True):
+            for share, look, offset in zip(shares, looks.values(), spread_offsets(len(shares), 0.16), strict=True):
                 of_share = radii[radii["dropout"] == share]
                 means, stds = (of_share.groupby("rho")[part].agg(how).reindex(rhos) for how in ("mean", "std"))
                 panel.errorbar(np.arange(len(rhos)) + offset, means, stds.fillna(0), capsize=2, **look)
@@ -157,62 +174,65 @@ def draw(radii: pd.DataFrame) -> Figure:
             panel.set_xticks(range(len(rhos)), [f"{rho:g}" for rho in rhos])
             panel.set_xlabel("sam_rho (0 is SASRec)")
             panel.set_ylabel(f"NDCG@10 on {name}")
-        legend(figure, looks)
+        draw_legend(figure, looks)
     return figure
 
 
-# Words -----------------------------------------------------------------------------------------------------------
+# Page ------------------------------------------------------------------------------------------------------------
 
 
-def page(found: Sequence[Found], radii: pd.DataFrame, options: argparse.Namespace) -> str:
-    """The whole page in Markdown."""
+def write_page(found: Sequence[Found], radii: Sequence[Run], options: argparse.Namespace) -> str:
+    """Return the whole page in Markdown."""
     parts = [f"# Search: {options.dataset}", "Made by `python -m tools.search_page`; do not edit."]
-    parts.append(f"```bash\n{commands(found, radii, options)}\n```")
-    budgets = {one.budget for one in found}
-    shared = f"under the same budget, {budgets.pop()}" if len(budgets) == 1 else "under different budgets, see below"
-    parts += ["## What was found", FOUND.format(budget=shared), markdown(best_table(found))]
-    parts += ["## What it gained over the defaults", GAINED, markdown(gain_table(found))]
-    parts += ["\n".join(f"- {sentence}" for one in found for sentence in gain_sentences(one))]
-    parts += ["## Which settings mattered", MATTERED, markdown(importance_table(found))]
-    if len(radii):
-        parts += ["## How much rho matters", f"![NDCG@10 against rho]({options.out.stem}-rho.png)"]
-        parts += [RADII, markdown(radius_table(radii)), "\n".join(f"- {line}" for line in radius_sentences(radii))]
-    parts += ["## How it was made", "\n".join(f"- {one.search.row}: {facts(one)}" for one in found)]
+    parts.append(f"```bash\n{list_commands(found, radii, options)}\n```")
+    parts += ["## Best settings", BEST, markdown(list_best(found))]
+    parts += ["## Gain over the defaults", GAIN, markdown(list_gains(found)), DIFFERENCES.format(reference="default")]
+    parts += [*MARKS, "## Importance of the settings", IMPORTANCE, markdown(list_importance(found))]
+    if radii:
+        scores = list_scores(radii)
+        parts += ["## Effect of rho", f"![NDCG@10 against rho]({options.out.stem}-rho.png)", RADII]
+        parts += [markdown(list_radii(scores)), markdown(list_radius_differences(radii))]
+        parts += [DIFFERENCES.format(reference="same dropout with rho 0"), *MARKS]
+    parts += ["## Budgets", markdown(list_budgets(found)), "## Search spaces", markdown(list_spaces(found))]
     return "\n\n".join(parts) + "\n"
 
 
-FOUND = """\
-The searches were made {budget}. The test set was scored once, with the best trial's weights."""
-GAINED = """\
-The best settings were trained anew with several seeds, and so were the defaults. A trial's own score is no measure of
-its settings: it is the best of many noisy ones, and the same settings score less with other seeds. Mean ± standard
-deviation over seeds; the difference on test with its 95 % interval over users and seeds (over users where there is one
-seed), and the p-value of a paired randomisation test on users, each averaged over seeds."""
-MATTERED = """\
-The share of the order of the trials' scores that each setting explains, by a random forest on trials that it has not
-seen; 0 where it does not matter or 30 trials cannot tell. Mean ± standard deviation over folds."""
+BEST = """\
+The best trial of each search, chosen by NDCG@10 on validation. The test set was scored once, with that trial's weights.
+A trial's own score is biased: it is the best of many noisy ones."""
+GAIN = """\
+The best settings and the defaults were both trained again with several seeds. Mean ± sample standard deviation over
+seeds."""
+DIFFERENCES = """\
+Entry minus reference ({reference}) on test, each user's metric averaged over seeds; the 95 % CI is over users and
+seeds, or over users where there is one seed. p is that of a two-sided paired randomization test over users; p (Holm) is
+corrected over the lines with one metric and one reference. n is the number of users."""
+MARKS = explain_marks(SIGNIFICANT, UNCORRECTED)
+IMPORTANCE = """\
+The share of the order of the trials' scores that each setting explains, by a random forest on held-out trials; 0 where
+it does not matter or the trials are too few. Mean ± standard deviation over folds."""
 RADII = """\
-SAMRec with everything but `sam_rho` as by default, once with the dropout that the Transformers share and once without
-any. Points are seeds, marks and bars their mean and standard deviation."""
+SAMRec with all settings but `sam_rho` at their defaults, with the Transformers' dropout and without dropout. Points are
+seeds, marks and bars their mean and standard deviation."""
 
 
-def commands(found: Sequence[Found], radii: pd.DataFrame, options: argparse.Namespace) -> str:
-    """The commands that made what the page shows."""
+def list_commands(found: Sequence[Found], radii: Sequence[Run], options: argparse.Namespace) -> str:
+    """Return the commands that made what the page shows."""
     lines = [search_command(one.search) for one in found]
     rows = ",".join(one.search.row for one in found)
     compare = f"python -m recbole_samrec compare --models {shlex.quote(rows)} --datasets {options.dataset}"
     seeds = len({run.seed for one in found for run in one.runs}) or 1
-    lines += [f"{compare} --seeds {seeds} --out {options.records}"]
+    lines += [f"{compare} --seeds {seeds} --out {options.records} --pages {options.out.parent}"]
     lines += [f"{lines[-1]} --tuned {options.searches}"]
-    if len(radii):
-        names = shlex.quote(",".join(read_yaml(RHO_ROWS)["rows"]))
-        how = f"--datasets {options.dataset} --seeds {radii['seed'].nunique()} --out {options.rho}"
+    if radii:
+        names = shlex.quote(",".join(read_yaml(RHO_ENTRIES)["rows"]))
+        how = f"--datasets {options.dataset} --seeds {len({run.seed for run in radii})} --out {options.rho}"
         lines.append(f"python -m recbole_samrec compare --rows benchmarks/entries/rho.yaml --models {names} {how}")
     return "\n".join(lines)
 
 
 def search_command(search: Search) -> str:
-    """The command of a search."""
+    """Return the command of a search."""
     words = [f"--model={search.row}", f"--dataset={search.dataset}", f"--trials={search.trials}"]
     words += [f"--search={search.strategy.search}"] if search.strategy.search != "random" else []
     words += [f"--scheduler={search.strategy.scheduler}"] if search.strategy.scheduler != "asha" else []
@@ -220,13 +240,13 @@ def search_command(search: Search) -> str:
     return shlex.join(["python", "-m", "recbole_samrec", "tune", *words, f"--out={search.out}"])
 
 
-def best_table(found: Sequence[Found]) -> pd.DataFrame:
-    """The best settings of each search and the best trial's scores."""
+def list_best(found: Sequence[Found]) -> pd.DataFrame:
+    """List the best settings of each search and the best trial's scores."""
     names = dict.fromkeys(name for one in found for name in one.search.space.names)
     lines = []
     for one in found:
         best = one.record["found"]["best"]
-        line = {"model": one.search.row, "best trial": str(best["trial"])}
+        line = {"entry": one.search.row, "best trial": str(best["trial"])}
         line |= {name: _shown(best["settings"][name]) if name in best["settings"] else "" for name in names}
         line |= {f"NDCG@10, {words}": f"{best[part][METRICS[0]]:.4f}" for part, words in PARTS.items()}
         lines.append(line)
@@ -237,19 +257,68 @@ def _shown(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def gain_table(found: Sequence[Found]) -> pd.DataFrame:
-    """Defaults and best settings over seeds, on validation and on test."""
+def list_gains(found: Sequence[Found]) -> pd.DataFrame:
+    """List scores of the defaults and of the best settings, and their difference on test, as a reader sees them."""
+    gains = compute_gains(found).set_index(["entry", "metric"])
     lines = []
     for one in found:
         for metric in METRICS:
-            line = {"model": one.search.row, "metric": metric.upper()}
+            line = {"entry": one.search.row, "metric": metric.upper()}
             for part, words in PARTS.items():
                 for kind in (DEFAULT, TUNED):
                     scores = [run.result[part][metric] for run in one.runs if run.row == kind]
                     line[f"{words}, {kind}"] = _spread(scores)
-            line["difference on test"] = _difference(one, metric)
-            lines.append(line)
+            place = (one.search.row, metric)
+            shown = _show_difference(gains.loc[place]) if place in gains.index else dict.fromkeys(COLUMNS, NOTHING)
+            lines.append(line | shown)
     return pd.DataFrame(lines)
+
+
+def compute_gains(found: Sequence[Found]) -> pd.DataFrame:
+    """Compute what the best settings gain over the defaults on test, where both were trained.
+
+    Returns:
+        One line for each search and metric: ``entry``, ``reference``, ``metric``, ``difference`` (tuned minus default),
+        ``low`` and ``high`` (95 % interval over users and seeds, or over users where there is one seed), ``p``,
+        ``p_holm`` (over the searches), ``n`` (users) and ``mark``.
+    """
+    lines = []
+    for one in (one for one in found if {run.row for run in one.runs} == {TUNED, DEFAULT}):
+        line = compare_with_reference(one.runs, DEFAULT).loc[TUNED]
+        lines += [
+            {"entry": one.search.row, "reference": DEFAULT, "metric": metric, **_difference(line, metric, one.runs)}
+            for metric in METRICS
+        ]
+    return _correct(pd.DataFrame(lines, columns=["entry", "reference", "metric", *NUMBERS]), "metric")
+
+
+NUMBERS = ("difference", "low", "high", "p", "n")
+
+
+def _difference(line: pd.Series, metric: str, runs: Sequence[Run]) -> dict[str, Any]:
+    """Return a difference with its interval over users and seeds, or over users where there is one seed."""
+    seeds = "_with_seeds" if pd.notna(line[f"{metric}_low_with_seeds"]) else ""
+    names = ("difference", f"low{seeds}", f"high{seeds}", "p")
+    return dict(zip(NUMBERS, [*(line[f"{metric}_{name}"] for name in names), len(runs[0].ranks)], strict=True))
+
+
+def _correct(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Add p-values after Holm's correction within each group of lines, and marks."""
+    p = table.groupby(by)["p"].transform(lambda values: holm(values.to_numpy()))
+    return table.assign(p_holm=p, mark=mark_differences(p, table["low"], table["high"]))
+
+
+def _show_difference(line: pd.Series) -> dict[str, str]:
+    difference, low, high = (f"{line[name]:+.4f}".replace("-", MINUS) for name in ("difference", "low", "high"))
+    cells = (
+        difference,
+        f"{low} to {high}",
+        _show_p(line["p"]),
+        _show_p(line["p_holm"]),
+        f"{line['n']:,}",
+        line["mark"],
+    )
+    return dict(zip(COLUMNS, cells, strict=True))
 
 
 def _spread(scores: Sequence[float]) -> str:
@@ -258,50 +327,12 @@ def _spread(scores: Sequence[float]) -> str:
     return f"{np.mean(scores):.4f} ± {np.std(scores, ddof=1):.4f}"
 
 
-def gain_of(one: Found, metric: str) -> pd.Series | None:
-    """Tuned minus default on test, or None if either was not trained.
-
-    ``low`` and ``high`` are the 95 % interval over users and seeds, over users alone where there is one seed.
-    """
-    if {run.row for run in one.runs} != {TUNED, DEFAULT}:
-        return None
-    line = comparisons(one.runs, TUNED).loc[DEFAULT]
-    seeds = "_with_seeds" if pd.notna(line[f"{metric}_low_with_seeds"]) else ""
-    names = {"difference": "difference", "low": f"low{seeds}", "high": f"high{seeds}", "p": "p"}
-    return pd.Series({ours: line[f"{metric}_{theirs}"] for ours, theirs in names.items()})
+def _show_p(value: float) -> str:
+    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def _difference(one: Found, metric: str) -> str:
-    gain = gain_of(one, metric)
-    if gain is None:
-        return ""
-    words = f"{gain['difference']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f}), p {_p(gain['p'])}"
-    return words.replace("-", "\N{MINUS SIGN}")
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
-def gain_sentences(one: Found) -> list[str]:
-    """What the best trial promised, and what its settings gave."""
-    metric, row = METRICS[0], one.search.row
-    best = one.record["found"]["best"]
-    tuned, default = ([run.result["valid"][metric] for run in one.runs if run.row == kind] for kind in (TUNED, DEFAULT))
-    gain = gain_of(one, metric)
-    if gain is None:
-        return [f"{row}: what the search gained is known when its best settings and the defaults have been trained."]
-    promised = f"{row}: the best trial had NDCG@10 {best['valid'][metric]:.4f} on validation; its settings have "
-    promised += f"{np.mean(tuned):.4f} over {len(tuned)} seeds, the defaults {np.mean(default):.4f}."
-    if gain["p"] >= 0.05 or gain["low"] <= 0 <= gain["high"]:
-        verdict = "on test the difference is within what other users or seeds could have made"
-    else:
-        verdict = f"on test the search {'gained' if gain['difference'] > 0 else 'lost'}"
-    return [f"{promised} {verdict.capitalize()} ({_difference(one, metric)})."]
-
-
-def importance_table(found: Sequence[Found]) -> pd.DataFrame:
-    """How much each setting explains, a line a setting and a column a search."""
+def list_importance(found: Sequence[Found]) -> pd.DataFrame:
+    """List how much each setting explains, one line per setting and one column per search."""
     columns = {}
     for one in found:
         shares = importance(one.trials, one.search.space.parameters).set_index("parameter")
@@ -311,45 +342,67 @@ def importance_table(found: Sequence[Found]) -> pd.DataFrame:
     return table.rename_axis("setting").reset_index()
 
 
-def radius_table(radii: pd.DataFrame) -> pd.DataFrame:
-    """Mean and spread for each radius and dropout."""
+def list_radii(scores: pd.DataFrame) -> pd.DataFrame:
+    """List mean and spread of NDCG@10 for each radius and dropout."""
     lines = []
-    for rho in sorted(radii["rho"].unique()):
+    for rho in sorted(scores["rho"].unique()):
         line = {"sam_rho": f"{rho:g}"}
-        for share in sorted(radii["dropout"].unique(), reverse=True):
-            cell = radii[(radii["rho"] == rho) & (radii["dropout"] == share)]
+        for share in sorted(scores["dropout"].unique(), reverse=True):
+            cell = scores[(scores["rho"] == rho) & (scores["dropout"] == share)]
             line |= {f"{words}, dropout {share:g}": _spread(cell[part].tolist()) for part, words in PARTS.items()}
         lines.append(line)
     return pd.DataFrame(lines)
 
 
-def radius_sentences(radii: pd.DataFrame) -> list[str]:
-    """For each dropout the radius that is best on validation, and what it does on both parts against none."""
-    sentences = []
-    for share in sorted(radii["dropout"].unique(), reverse=True):
-        means = radii[radii["dropout"] == share].groupby("rho")[list(PARTS)].mean()
-        spread = radii[radii["dropout"] == share].groupby("rho")["valid"].std().max()
-        if 0 not in means.index or len(means) < 2:
-            continue
-        best = means["valid"].idxmax()
-        if best == 0:
-            sentences.append(f"Dropout {share:g}: no radius does better on validation than none (rho 0).")
-            continue
-        gains = {part: means.loc[best, part] - means.loc[0, part] for part in PARTS}
-        size = "more" if gains["valid"] > spread else "less"
-        signed = {part: f"{gain:+.4f}".replace("-", "\N{MINUS SIGN}") for part, gain in gains.items()}
-        sentences.append(
-            f"Dropout {share:g}: rho {best:g} is best on validation, {signed['valid']} against rho 0, which is {size} "
-            f"than the largest standard deviation over seeds ({spread:.4f}); on test it is {signed['test']}."
-        )
-    return sentences
+def list_radius_differences(radii: Sequence[Run]) -> pd.DataFrame:
+    """List what each radius changes on test against rho 0 with the same dropout, as a reader sees it."""
+    shares = {run.row: run.result["config"]["hidden_dropout_prob"] for run in radii}
+    plain = {shares[run.row]: run.row for run in radii if not run.result["config"]["sam_rho"]}
+    lines = []
+    for share, reference in sorted(plain.items(), reverse=True):
+        runs = [run for run in radii if shares[run.row] == share]
+        table = compare_with_reference(runs, reference, metrics=METRICS)
+        lines += [
+            {
+                "entry": f"{entry} {MINUS} {reference}",
+                "metric": metric,
+                "dropout": share,
+                **_difference(line, metric, runs),
+            }
+            for metric in METRICS
+            for entry, line in table.iterrows()
+        ]
+    table = pd.DataFrame(lines, columns=["entry", "metric", "dropout", *NUMBERS])
+    table = _correct(table.assign(family=table["metric"] + table["dropout"].map(str)), "family")
+    return pd.DataFrame(
+        {f"entry {MINUS} reference": line["entry"], "metric": line["metric"].upper(), **_show_difference(line)}
+        for _, line in table.iterrows()
+    )
 
 
-def facts(one: Found) -> str:
-    """Budget, time and what became of the trials."""
-    ended = ", ".join(f"{count} {status}" for status, count in sorted(one.record["found"]["statuses"].items()))
-    space = "; ".join(f"{parameter.name} {parameter.describe()}" for parameter in one.search.space.parameters)
-    return f"{one.budget}: {ended}; {one.record['found']['hours']:.1f} hours. Searched: {space}."
+def list_budgets(found: Sequence[Found]) -> pd.DataFrame:
+    """List the budget of each search, how its trials ended, and its hours."""
+    statuses = sorted({status for one in found for status in one.record["found"]["statuses"]})
+    return pd.DataFrame(
+        {
+            "entry": one.search.row,
+            **{name: str(getattr(one.budget, name)) for name in ("trials", "search", "scheduler", "grace", "epochs")},
+            "seeds": ", ".join(map(str, one.budget.seeds)),
+            "metric": one.budget.metric,
+            **{status: str(one.record["found"]["statuses"].get(status, 0)) for status in statuses},
+            "hours": f"{one.record['found']['hours']:.1f}",
+        }
+        for one in found
+    )
+
+
+def list_spaces(found: Sequence[Found]) -> pd.DataFrame:
+    """List the settings that each search varied."""
+    return pd.DataFrame(
+        {"entry": one.search.row, "setting": parameter.name, "values": parameter.describe()}
+        for one in found
+        for parameter in one.search.space.parameters
+    )
 
 
 if __name__ == "__main__":

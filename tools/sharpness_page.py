@@ -1,8 +1,7 @@
-"""Write ``results/sharpness.md`` and its picture from finished reports of the command ``sharpness``.
+"""Write ``results/sharpness.md``, its CSV and its picture from finished reports of the command ``sharpness``.
 
-Every folder under ``--reports`` is one report. All numbers and sentences of the page follow from the reports' tables; a
-file ``title.txt`` in a report's folder says in a line what the report is. The picture is drawn from the arrays of the
-report, which a checkout does not hold: without them it stays as it is.
+Each folder under ``--reports`` is one report; a file ``title.txt`` in it names what the report is about. The picture is
+drawn from the arrays of the report, which a checkout does not contain: without them it stays as it is.
 """
 
 from __future__ import annotations
@@ -23,51 +22,51 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report import markdown
+from recbole_samrec.evaluator.marks import (
+    NOT_COMPARABLE,
+    NOT_CONVERGED,
+    SIGNIFICANT,
+    UNCORRECTED,
+    explain_marks,
+)
 from recbole_samrec.experiments.jobs import slug
 from recbole_samrec.experiments.progress import spoken
+from recbole_samrec.sharpness import captions
 from recbole_samrec.sharpness.aggregate import TARGETS, TOP, TRACE
-from recbole_samrec.sharpness.figure_layout import style
 from recbole_samrec.sharpness.measure import DATA, Measured
-from recbole_samrec.sharpness.surface_figures import Scale, contours, rise_of, surfaces
-from recbole_samrec.sharpness.verdict import DIGITS, rounded_to
+from recbole_samrec.sharpness.page import format_number, round_digits
+from recbole_samrec.sharpness.surface_figures import Scale, draw_contours, draw_surfaces, rise_of
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError, UserError, in_one_line
 from recbole_samrec.utils.files import write_atomically
-from tools.sharpness_answers import accompanied, flattened, sharp
+from recbole_samrec.utils.plot_style import use_style
 from tools.sharpness_reports import Report, read_all
 
 FIGURES = ("contours", "density", "noise", "histories")
 """Figures that the page shows of each report."""
 PAIR, SEED = ("SASRec", "SAMRec"), 2020
-"""Whose surfaces the picture shows side by side, and of which seed."""
-MISSED = "† It did not converge in all runs: a rough estimate, which no sentence rests on."
-HOW = """\
-A figure is the mean over the runs of a label ± half of its 95 % interval by Student's t; of one run the interval is
-that of the estimate, where probes or draws make one. Two labels are told apart where their intervals do not overlap, in
-sharpness only if they lowered the same loss. All losses and their curvature are those of a sample of the training
-targets, without dropout. Adaptive measures count each weight's move in units of that weight."""
-QUESTIONS = {
-    "Is SASRec's minimum sharp?": sharp,
-    "Does SAM flatten it?": flattened,
-    "Does flatness go with accuracy and robustness?": accompanied,
-}
+"""Entries whose surfaces the picture shows side by side, and the seed."""
+NOTHING = "\N{EN DASH}"
+MISSED = f"{NOT_CONVERGED}: the estimate did not converge in all runs and is approximate."
+LOSSES = "All losses and their curvature are those of a sample of the training targets, without dropout."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out the command line; an error of the reports is one line and status 2."""
+    """Run the command line; an error of the reports is one line and status 2."""
     options = _parser().parse_args(arguments)
     image = options.out.with_name(f"{options.out.stem}-surfaces.png")
     try:
         reports, unfinished = read_all(options.reports)
         for name in unfinished:
-            print(f"{options.reports / name}: no finished report, left out", file=sys.stderr)
-        shown = pictured(reports)
-        drawn = picture(shown) if shown else None
+            print(f"{options.reports / name}: no finished report, skipped", file=sys.stderr)
+        shown = find_pictured(reports)
+        drawn = draw_picture(shown) if shown else None
         options.out.parent.mkdir(parents=True, exist_ok=True)
         if drawn is not None:
             with checkpoint_io.writing(image) as file:
                 file.write(drawn)
-        write_atomically(options.out, page(reports, options.out, image))
+        write_atomically(options.out, write_page(reports, options.out, image), folder="--out")
+        write_atomically(options.out.with_suffix(".csv"), list_comparisons(reports).to_csv(index=False), folder="--out")
     except (UserError, OSError) as error:
         print(f"error: {in_one_line(error)}", file=sys.stderr)
         return 2
@@ -79,50 +78,82 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.sharpness_page", description=__doc__.partition("\n")[0])
-    parser.add_argument("--reports", type=Path, default=Path("results/sharpness"), help="folder of the reports")
-    parser.add_argument("--out", type=Path, default=Path("results/sharpness.md"), help="the page that is written")
+    add = parser.add_argument
+    add("--reports", type=Path, default=Path("results/records/sharpness"), help="folder of the reports")
+    add("--out", type=Path, default=Path("results/sharpness.md"), help="the page that is written")
     return parser
 
 
-def page(reports: Sequence[Report], out: Path, image: Path) -> str:
-    """The whole page in Markdown.
+def list_comparisons(reports: Sequence[Report]) -> pd.DataFrame:
+    """Return the comparisons of all reports in one table, the name of the report in its first column."""
+    tables = [report.comparisons for report in reports]
+    for table, report in zip(tables, reports, strict=True):
+        table.insert(0, "report", report.name)
+    return pd.concat(tables, ignore_index=True)
+
+
+def write_page(reports: Sequence[Report], out: Path, image: Path) -> str:
+    """Return the whole page in Markdown.
 
     Args:
         reports: What it is made of.
-        out: Where it will lie, so that its links hold.
-        image: The picture of the two surfaces, shown if it is there.
+        out: Where it will be, so that its links are right.
+        image: The picture of the two surfaces, shown if it exists.
 
     Raises:
-        DataError: A figure of a report is not there.
+        DataError: A figure of a report is missing.
     """
     parts = ["# Sharpness", "Made by `python -m tools.sharpness_page` from the reports; do not edit."]
-    if image.exists() and (shown := pictured(reports)):
-        words = f"Loss surfaces of {' and '.join(PAIR)}, seed {SEED}, on one scale"
-        parts += [f"![{words}]({_link(image, out)})", f"{words}, from {_text(shown.name)}."]
-    parts += ["## Summary", HOW, markdown(_overview(reports)), _columns(reports)]
-    parts += [MISSED] * any(_missed(report) for report in reports)
-    for question, answer in QUESTIONS.items():
-        first, *lines = answer(reports)
-        parts += [f"## {question}", _text(first), _bullets(lines)]
-    if noted := [report.name for report in reports if report.about["notes"]]:
-        parts.append(f"Not all comparisons are of like with like: see the notes on {_text(', '.join(noted))}.")
+    if image.exists() and (shown := find_pictured(reports)):
+        title = f"Loss surfaces of {' and '.join(PAIR)}, seed {SEED}, on one scale"
+        parts += [f"![{title}]({_link(image, out)})", f"{title}, from {_text(shown.name)}."]
+    parts += ["## Differences from the reference", markdown(_list_differences(reports))]
+    parts += [_text(captions.DIFFERENCES) + " Each report is a table of its own for this correction."]
+    parts += [_text(captions.RESCALING), *explain_marks(SIGNIFICANT, UNCORRECTED, NOT_CONVERGED, NOT_COMPARABLE)]
+    parts += ["## Measures", markdown(_list_measures(reports)), _text(f"{captions.MEASURES} {LOSSES}")]
+    parts += [_explain_columns(reports), *[MISSED] * any(map(_has_missed, reports))]
     for report in reports:
-        parts += _section(report, out)
+        parts += _write_section(report, out)
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _overview(reports: Sequence[Report]) -> pd.DataFrame:
-    """A line for each report and label, with the measures that stand for their kinds."""
+def _list_differences(reports: Sequence[Report]) -> pd.DataFrame:
+    """Return the comparisons of all reports as a reader sees them."""
+    return pd.DataFrame(
+        {
+            "report": _cell_text(line.report),
+            "entry \N{MINUS SIGN} reference": _cell_text(f"{line.entry} \N{MINUS SIGN} {line.reference}"),
+            "measure": _cell_text(line.measure),
+            "better": line.better,
+            "difference": _signed(line.difference),
+            "95 % CI": NOTHING if math.isnan(line.low) else f"{_signed(line.low)} to {_signed(line.high)}",
+            "p": format_number(line.p, 3) or NOTHING,
+            "p (Holm)": format_number(line.p_holm, 3) or NOTHING,
+            "n": f"{line.runs}, {line.reference_runs}",
+            "mark": line.mark,
+        }
+        for line in list_comparisons(reports).itertuples()
+    )
+
+
+def _signed(value: float) -> str:
+    if math.isnan(value):
+        return NOTHING
+    return f"{'+' if value > 0 else ''}{format_number(value, 3)}".replace("-", "\N{MINUS SIGN}")
+
+
+def _list_measures(reports: Sequence[Report]) -> pd.DataFrame:
+    """Return one line for each report and entry, with one measure for each kind."""
     lines = []
     for report in reports:
-        for label in report.labels:
-            cells = {name: _cell(report, label, measure) for name, measure in _shown(report).items()}
-            lines.append({"report, label": _cell_text(f"{report.name}, {label}"), **cells})
+        for entry in report.entries:
+            cells = {name: _cell(report, entry, measure) for name, measure in _choose_columns(report).items()}
+            lines.append({"report, entry": _cell_text(f"{report.name}, {entry}"), **cells})
     return pd.DataFrame(lines)
 
 
-def _shown(report: Report) -> dict[str, str]:
-    """The columns of the overview, and which measure of a report stands in each."""
+def _choose_columns(report: Report) -> dict[str, str]:
+    """Return the columns of the table of measures, and the measure of a report in each."""
     levels = report.levels
     return {
         TOP: TOP,
@@ -135,100 +166,95 @@ def _shown(report: Report) -> dict[str, str]:
     }
 
 
-def _columns(reports: Sequence[Report]) -> str:
-    """What the columns of the overview are, report by report if they are not the same."""
+def _explain_columns(reports: Sequence[Report]) -> str:
+    """Return what the columns of the table of measures are, for each report if they differ."""
     meant: dict[str, list[str]] = {}
     for report in reports:
-        said = "; ".join(f"*{name}* is {measure}" for name, measure in _shown(report).items() if name != measure)
-        meant.setdefault(said, []).append(report.name)
+        columns = "; ".join(
+            f"*{name}*: {measure}" for name, measure in _choose_columns(report).items() if name != measure
+        )
+        meant.setdefault(columns, []).append(report.name)
     if len(meant) == 1:
         return f"{next(iter(meant))}."
-    return "\n".join(f"- {_text(', '.join(names))}: {said}." for said, names in meant.items())
+    return "\n".join(f"- {_text(', '.join(names))}: {columns}." for columns, names in meant.items())
 
 
-def _section(report: Report, out: Path) -> list[str]:
-    """All that is shown of one report."""
-    about, facts = report.about, report.about["facts"]
-    runs = "; ".join(f"{label}: {_seeds(report.seeds(label))}" for label in report.labels)
+def _write_section(report: Report, out: Path) -> list[str]:
+    """Return the parts of the page about one report."""
+    about = report.about
     parts = [f"## {_text(f'{report.name}: {report.title}' if report.title else report.name)}"]
-    parts.append(f"{_text(about['dataset'])}; {_text(runs)}.")
     parts.append(f"```bash\n{about['command']}\n```")
-    measured = [facts.get("data"), facts.get("measured on"), f"budget: {about['budget']}", facts.get("device")]
-    measured += [facts.get("versions"), f"{spoken(about['seconds'])} of measuring"]
-    parts.append(f"{_text('; '.join(filter(None, measured)))}.")
-    parts.append(markdown(_measures(report)))
-    parts += [MISSED] * _missed(report)
-    parts.append(_bullets(report.sentences))
-    parts += [f"Note: {_text(note)}" for note in about["notes"]]
-    return parts + _figures(report, out)
+    facts = {**about["facts"], "budget": about["budget"], "time of measuring": spoken(about["seconds"])}
+    parts.append(markdown(pd.DataFrame({"fact": list(facts), "value": [_cell_text(fact) for fact in facts.values()]})))
+    entries = pd.DataFrame(about["entries"]).drop(columns="differing").map(_cell_text)
+    parts += [markdown(entries.rename(columns={"loss": "training loss", "ranking": "test ranking"}))]
+    parts += [markdown(_list_all_measures(report)), *[MISSED] * _has_missed(report)]
+    parts += [f"Note: {_text(captions.NOTES[note])}" for note in about["notes"]]
+    return parts + _show_figures(report, out)
 
 
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
-
-
-def _measures(report: Report) -> pd.DataFrame:
-    """All measures of a report, a column for each label."""
+def _list_all_measures(report: Report) -> pd.DataFrame:
+    """Return all measures of a report, one column per entry."""
     names = dict.fromkeys(report.measures["measure"])
     columns = {"measure": [_cell_text(name) for name in names]}
-    for label in report.labels:
-        columns[_cell_text(label)] = [_cell(report, label, name) for name in names]
+    for entry in report.entries:
+        columns[_cell_text(entry)] = [_cell(report, entry, name) for name in names]
     return pd.DataFrame(columns)
 
 
-def _cell(report: Report, label: str, measure: str) -> str:
-    """A measure of a label with its interval; marked where it did not converge."""
-    line = report.line(label, measure)
+def _cell(report: Report, entry: str, measure: str) -> str:
+    """Return a measure of an entry with its interval, marked where it did not converge."""
+    line = report.line(entry, measure)
     if line is None:
         return "not measured"
     half = (line.high - line.low) / 2
     if not math.isfinite(line.value):
         return "not finite"
-    value = _with_spread(line.value, half) if half > 0 else rounded_to(line.value, DIGITS)
-    return value if line.converged else f"(about {value}) †"
+    value = _with_spread(line.value, half) if half > 0 else round_digits(line.value)
+    return value if line.converged else f"{value} {NOT_CONVERGED}"
 
 
-def _missed(report: Report) -> bool:
+def _has_missed(report: Report) -> bool:
     return not report.measures["converged"].all()
 
 
-def _figures(report: Report, out: Path) -> list[str]:
-    """The figures of a report that the page shows, with their captions."""
-    known, parts = {figure["name"]: figure for figure in report.about["figures"]}, []
-    for name in (name for name in FIGURES if name in known):
+def _show_figures(report: Report, out: Path) -> list[str]:
+    """Return the figures of a report that the page shows, with their captions."""
+    parts = []
+    for name in (name for name in FIGURES if name in report.about["figures"]):
         file = report.folder / "figures" / f"{name}.png"
         if not file.exists():
-            raise DataError(f"{file}: it is not there; run the command of its report again")
-        alt = _text(known[name]["alt"]).replace("[", "(").replace("]", ")")
-        parts += [f"![{alt}]({_link(file, out)})", f"{_text(known[name]['title'])}. {_text(known[name]['caption'])}"]
+            raise DataError(f"{file}: it is missing; run the command of its report again")
+        caption = captions.FIGURES[name]
+        parts += [f"![{caption.alt}]({_link(file, out)})", f"{caption.title}. {_text(caption.text)}"]
     return parts
 
 
-def pictured(reports: Sequence[Report]) -> Report | None:
-    """The report whose surfaces the picture shows: the first with runs of both labels and the seed."""
-    return next((report for report in reports if all(SEED in report.seeds(label) for label in PAIR)), None)
+def find_pictured(reports: Sequence[Report]) -> Report | None:
+    """Return the report whose surfaces the picture shows: the first with runs of both entries and the seed."""
+    return next((report for report in reports if all(SEED in report.seeds(entry) for entry in PAIR)), None)
 
 
-def picture(report: Report) -> bytes | None:
-    """The surfaces of SASRec and SAMRec side by side, in relief and from above, on one scale, as PNG.
+def draw_picture(report: Report) -> bytes | None:
+    """Draw the surfaces of SASRec and SAMRec side by side, in relief and from above, on one scale, as PNG.
 
     Returns:
-        The picture, or None where the report's arrays are not there.
+        The picture, or None where the report's arrays are missing.
 
     Raises:
         DataError: The arrays are damaged.
     """
-    runs = [_surface_of(report, label) for label in PAIR]
+    runs = [_read_surface(report, entry) for entry in PAIR]
     if None in runs:
         return None
     scale = Scale.of([rise_of(run.parts["surface"]) for run in runs])
-    with style():
-        return _above_each_other([draw(runs, scale).png for draw in (surfaces, contours)])
+    with use_style():
+        return _stack_images([draw(runs, scale).png for draw in (draw_surfaces, draw_contours)])
 
 
-def _surface_of(report: Report, label: str) -> Measured | None:
-    """The surface of a label's run with the seed, as far as its pictures need to know the run."""
-    run = report.runs[(report.runs["label"] == label) & (report.runs["seed"] == SEED)].iloc[0]
+def _read_surface(report: Report, entry: str) -> Measured | None:
+    """Read the surface of an entry's run with the seed, as far as its pictures need the run."""
+    run = report.runs[(report.runs["entry"] == entry) & (report.runs["seed"] == SEED)].iloc[0]
     file = report.folder / DATA / slug(run["run"]) / "surface.npz"
     try:
         with np.load(file, allow_pickle=False) as stored:
@@ -239,11 +265,11 @@ def _surface_of(report: Report, label: str) -> Measured | None:
         raise DataError(f"{file}: it is damaged ({error}); run the command of its report again") from error
     targets = (int(run[TARGETS]), int(run["training targets in all"]))
     nothing = pd.DataFrame()
-    return Measured(run["run"], label, SEED, {"surface": surface}, nothing, nothing, {}, targets)
+    return Measured(run["run"], entry, SEED, {"surface": surface}, nothing, nothing, {}, targets)
 
 
-def _above_each_other(images: Sequence[bytes]) -> bytes:
-    """Pictures of one width as one, the first on top."""
+def _stack_images(images: Sequence[bytes]) -> bytes:
+    """Return pictures of one width as one, the first on top."""
     from matplotlib.image import imread, imsave
 
     stored = io.BytesIO()
@@ -253,26 +279,22 @@ def _above_each_other(images: Sequence[bytes]) -> bytes:
 
 
 def _with_spread(value: float, half: float) -> str:
-    """A figure as far as its interval lets it be known: two digits of the interval, and as many places of the value."""
+    """Return a number with its interval: two digits of the interval, and as many decimals of the number."""
     places = max(0, 1 - math.floor(math.log10(half)))
     return f"{value:,.{places}f} ± {half:,.{places}f}"
 
 
-def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {_text(line)}" for line in lines)
-
-
-def _cell_text(text: str) -> str:
+def _cell_text(text: Any) -> str:
     return _text(text).replace("|", "\\|")
 
 
 def _text(text: Any) -> str:
-    """Words of others, in which nothing is HTML."""
+    """Escape text so that nothing in it is HTML."""
     return html.escape(" ".join(str(text).split()), quote=False)
 
 
 def _link(file: Path, out: Path) -> str:
-    """Where a file lies as seen from the page."""
+    """Return the path of a file as seen from the page."""
     return quote(Path(os.path.relpath(file, out.parent)).as_posix())
 
 

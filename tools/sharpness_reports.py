@@ -1,9 +1,8 @@
-"""Finished sharpness reports as they lie on the disk, read and checked."""
+"""Finished sharpness reports, read from their folders and checked."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,40 +10,33 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_samrec.cli.sharpness import ABOUT
 from recbole_samrec.sharpness.aggregate import SLOPE_LOSS, TARGETS, Levels
-from recbole_samrec.sharpness.verdict import (
-    Comparison,
-    Figure,
-    Meaning,
-    comparable,
-    losses_of,
-    together,
-    verdict,
-)
+from recbole_samrec.sharpness.comparisons import Meaning, compare_entries
+from recbole_samrec.sharpness.report import ABOUT
 from recbole_samrec.utils.errors import DataError
 
 WITH_SAM = "SAM"
-"""What is in the labels of runs with SAM."""
+"""Part of the labels of runs with SAM."""
 AGAIN = "run the command of its report again, which computes nothing twice"
-MEASURES = {"label": str, "measure": str, "value": float, "low": float, "high": float, "runs": int, "converged": bool}
+MEASURES = {"entry": str, "measure": str, "value": float, "low": float, "high": float, "runs": int, "converged": bool}
 MEASURES |= {"loss": str}
-RUNS = {"run": str, "label": str, "seed": int, "weights": float, SLOPE_LOSS: float, TARGETS: int}
+RUNS = {"run": str, "entry": str, "seed": int, "weights": float, SLOPE_LOSS: float, TARGETS: int}
 RUNS |= {"training targets in all": int}
+NEEDED = {"dataset", "command", "budget", "seconds", "facts", "reference", "entries", "notes", "figures"}
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the command ``sharpness`` left in its folder.
+    """The files of a report of the command ``sharpness``.
 
     Args:
-        folder: Where it lies; its name is the report's.
-        title: What the user says it is, or nothing.
+        folder: Its folder, which gives it its name.
+        title: What the user calls it, or nothing.
         about: Its ``report.json``.
-        measures: Its ``measures.csv``: a line for each label and measure.
-        runs: Its ``runs.csv``: a line for each run.
-        levels: Which levels the measures are taken at.
-        meanings: What the measures tell.
+        measures: Its ``measures.csv``: one line for each entry and measure.
+        runs: Its ``runs.csv``: one line per run.
+        levels: The levels that the measures are taken at.
+        meanings: What the measures are about.
     """
 
     folder: Path
@@ -61,65 +53,41 @@ class Report:
         return self.folder.name
 
     @property
-    def labels(self) -> list[str]:
-        """What was compared."""
-        return list(dict.fromkeys(self.measures["label"]))
+    def entries(self) -> list[str]:
+        """Its entries."""
+        return list(dict.fromkeys(self.measures["entry"]))
 
     @property
     def reference(self) -> str:
-        """The label that the others are compared with."""
+        """The entry that the others are compared with."""
         return self.about["reference"]
 
     @property
-    def others(self) -> list[str]:
-        """The labels that are compared with the reference."""
-        return [label for label in self.labels if label != self.reference]
-
-    @property
-    def sentences(self) -> list[str]:
-        """What the measures show, in words."""
-        return verdict(self.measures, self.meanings, self.reference)
+    def comparisons(self) -> pd.DataFrame:
+        """The differences of the other entries from the reference."""
+        losses = dict(zip(self.measures["entry"], self.measures["loss"], strict=True))
+        return compare_entries(self.runs, self.meanings, losses, self.reference)
 
     @property
     def with_sam(self) -> bool:
-        """Whether a label is of runs with SAM."""
-        return any(WITH_SAM in label for label in self.labels)
+        """Whether an entry has runs with SAM."""
+        return any(WITH_SAM in entry for entry in self.entries)
 
-    def seeds(self, label: str) -> list[int]:
-        """The seeds of a label's runs."""
-        return self.runs.loc[self.runs["label"] == label, "seed"].tolist()
+    def seeds(self, entry: str) -> list[int]:
+        """Return the seeds of an entry's runs."""
+        return self.runs.loc[self.runs["entry"] == entry, "seed"].tolist()
 
-    def line(self, label: str, measure: str) -> Any | None:
-        """The line of a measure of a label, None where it was not measured."""
-        found = self.measures[(self.measures["label"] == label) & (self.measures["measure"] == measure)]
+    def line(self, entry: str, measure: str) -> Any | None:
+        """Return the line of a measure of an entry, or None where it was not measured."""
+        found = self.measures[(self.measures["entry"] == entry) & (self.measures["measure"] == measure)]
         return next(found.itertuples(index=False), None)
-
-    def figure(self, label: str, measure: str) -> Figure | None:
-        """A measure of a label, None where it was not measured, did not converge or is not finite."""
-        line = self.line(label, measure)
-        if line is None or not line.converged or not all(map(math.isfinite, (line.value, line.low, line.high))):
-            return None
-        return Figure(line.value, line.low, line.high, line.runs)
-
-    def compared(self, label: str, *kinds: str) -> list[Comparison]:
-        """The measures of some kinds, of a label against the reference, that can be compared."""
-        pairs = {
-            measure: (self.figure(label, measure), self.figure(self.reference, measure))
-            for measure, meaning in self.meanings.items()
-            if meaning.kind in kinds and comparable(meaning.kind, label, self.reference, losses_of(self.measures))
-        }
-        return [Comparison(name, self.meanings[name], *pair) for name, pair in pairs.items() if None not in pair]
-
-    def outcome(self, label: str, *kinds: str) -> str:
-        """What all measures of some kinds say of a label against the reference; see :func:`together`."""
-        return together([one.outcome for one in self.compared(label, *kinds)])
 
 
 def read_all(folder: Path) -> tuple[list[Report], list[str]]:
-    """All finished reports of a folder.
+    """Read all finished reports of a folder.
 
     Args:
-        folder: Holds a folder for each report.
+        folder: Contains a folder for each report.
 
     Returns:
         The reports, those of the most seeds first, then those with SAM, then by name; and the names of folders without
@@ -135,23 +103,25 @@ def read_all(folder: Path) -> tuple[list[Report], list[str]]:
     finished = [path for path in folders if (path / ABOUT).exists()]
     if not finished:
         raise DataError(f"{folder}: there is no finished report in it; {make}")
-    reports = sorted(map(read, finished), key=lambda report: (-report.measures["runs"].max(), not report.with_sam))
+    reports = sorted(
+        map(read_report, finished), key=lambda report: (-report.measures["runs"].max(), not report.with_sam)
+    )
     return reports, [path.name for path in folders if path not in finished]
 
 
-def read(folder: Path) -> Report:
-    """One report.
+def read_report(folder: Path) -> Report:
+    """Read one report.
 
     Raises:
         DataError: One of its files is missing or damaged.
     """
     about, levels, meanings = _about(folder / ABOUT)
     measures, runs = _table(folder / "measures.csv", MEASURES), _table(folder / "runs.csv", RUNS)
-    labels = set(measures["label"])
-    if labels != set(runs["label"]) or about["reference"] not in labels:
+    entries = set(measures["entry"])
+    if entries != set(runs["entry"]) or about["reference"] not in entries:
         raise DataError(f"{folder}: measures.csv, runs.csv and {ABOUT} are not of the same runs; {AGAIN}")
-    if measures.duplicated(["label", "measure"]).any():
-        raise DataError(f"{folder / 'measures.csv'}: a measure of a label is there twice; {AGAIN}")
+    if measures.duplicated(["entry", "measure"]).any():
+        raise DataError(f"{folder / 'measures.csv'}: a measure of an entry is there twice; {AGAIN}")
     title = folder / "title.txt"
     words = " ".join(title.read_text(encoding="utf-8").split()) if title.exists() else ""
     return Report(folder, words, about, measures, runs, levels, meanings)
@@ -162,8 +132,7 @@ def _about(file: Path) -> tuple[dict[str, Any], Levels, dict[str, Meaning]]:
         about = json.loads(file.read_text(encoding="utf-8"))
         levels = Levels(**about["levels"])
         meanings = {measure: Meaning(**meaning) for measure, meaning in about["meanings"].items()}
-        missing = {"dataset", "command", "budget", "seconds", "facts", "reference", "notes", "figures"} - set(about)
-        if missing:
+        if missing := NEEDED - set(about):
             raise ValueError(f"no {', '.join(sorted(missing))}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{file}: it is damaged ({error}); {AGAIN}") from error
@@ -171,7 +140,7 @@ def _about(file: Path) -> tuple[dict[str, Any], Levels, dict[str, Meaning]]:
 
 
 def _table(file: Path, columns: Mapping[str, type]) -> pd.DataFrame:
-    """A table that has at least some columns, of the right types."""
+    """Read a table that has at least some columns, of the right types."""
     try:
         table = pd.read_csv(file, dtype=dict(columns), keep_default_na=False, na_values=[""])
     except OSError as error:
@@ -180,6 +149,6 @@ def _table(file: Path, columns: Mapping[str, type]) -> pd.DataFrame:
         raise DataError(f"{file}: it is damaged ({error}); {AGAIN}") from error
     if missing := [name for name in columns if name not in table]:
         raise DataError(f"{file}: it is damaged (no column {', '.join(missing)}); {AGAIN}")
-    if table.empty or table["label"].isna().any():
-        raise DataError(f"{file}: it is damaged (no lines, or one without a label); {AGAIN}")
+    if table.empty or table["entry"].isna().any():
+        raise DataError(f"{file}: it is damaged (no lines, or one without an entry); {AGAIN}")
     return table

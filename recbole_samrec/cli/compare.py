@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from recbole_samrec.cli.options import add_options
-from recbole_samrec.compare.captions import Tuning
-from recbole_samrec.compare.provenance import Origin, read_origins
-from recbole_samrec.compare.tuned_settings import FOLDER, Tuned, searches_under, tuned_rows, tuning
+from recbole_samrec.compare.formats import print_page
+from recbole_samrec.compare.provenance import Origin, Tuning, read_origins
+from recbole_samrec.compare.tuned_settings import FOLDER, Tuned, describe_tuning, searches_under, tuned_rows
 from recbole_samrec.compare.write import write_tables
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.command_options import CompareOptions
@@ -22,7 +22,6 @@ from recbole_samrec.config.yaml_files import parse_settings, settings_in
 from recbole_samrec.experiments.entries import Row, read_rows
 from recbole_samrec.experiments.estimate import Costs
 from recbole_samrec.experiments.jobs import Job, as_yaml, by_row, plan, settings_of_rows, settings_shown
-from recbole_samrec.experiments.progress import show_page
 from recbole_samrec.experiments.ray_cluster import Resources
 from recbole_samrec.experiments.results import finished_runs
 from recbole_samrec.experiments.runner import failure_of, train_all
@@ -78,10 +77,10 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         return settings_of_rows(rows, dataset, files, given, tables, found.get(dataset))
 
     datasets = _checked(names, settings_on, files, note, left_out)
-    said = {dataset: tuning(tuned[dataset], sha256) for dataset, sha256 in datasets.items() if dataset in tuned}
+    said = {name: describe_tuning(tuned[name], sha256) for name, sha256 in datasets.items() if name in tuned}
     for dataset, of in said.items():
-        for line in of.notes:
-            note(f"{dataset}: {line}")
+        for one in of:
+            note(f"{dataset}: {one}")
     jobs = plan(
         rows,
         datasets,
@@ -99,6 +98,8 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         for row, reason in reasons.items():
             console.print(f"left out: {row} on {dataset}: {reason}", highlight=False, soft_wrap=True, markup=False)
     require_writable(arguments.out, "--out")
+    if arguments.pages:
+        require_writable(arguments.pages, "--pages")
     costs = Costs(jobs, arguments.out)
     try:
         if not arguments.tables and not all(job.finished for job in jobs):
@@ -205,12 +206,13 @@ def _show_tables(
     rows: Sequence[Row],
     costs: Costs,
     unsuited: Mapping[str, Mapping[str, str]],
-    tuned: Mapping[str, Tuning],
+    tuned: Mapping[str, Sequence[Tuning]],
     origins: Sequence[Origin],
     arguments: argparse.Namespace,
     console: Console,
 ) -> Mapping[Job, str]:
     """Write the tables, show the first ones and say where they all are; give back the runs that are damaged."""
+    folder = arguments.pages or arguments.out
     runs, damaged = finished_runs(jobs)
     why = {dataset: dict(unsuited.get(dataset, {})) for dataset in [*(job.dataset for job in jobs), *unsuited]}
     for members in by_row(jobs):
@@ -222,8 +224,8 @@ def _show_tables(
     for masked in (False, True) if arguments.mask_history else (False,):
         pages = write_tables(
             runs,
-            arguments.out,
-            rows=[row.name for row in rows],
+            folder,
+            entries=[row.name for row in rows],
             variant_of={row.name: row.variant_of for row in rows if row.variant_of},
             reasons=why,
             masked=masked,
@@ -234,10 +236,10 @@ def _show_tables(
             settings=settings,
         )
         for page in pages.values():
-            show_page(console, page)
+            print_page(console, page)
     for dataset in why:
         stem = f"{dataset}-tuned" if tuned else dataset
-        console.print(f"tables and plots: {arguments.out / stem}*", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"tables and plots: {folder / stem}*", highlight=False, markup=False, soft_wrap=True)
     return damaged
 
 

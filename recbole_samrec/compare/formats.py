@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import jinja2
 import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from recbole_samrec.compare.captions import MARK
 from recbole_samrec.compare.layout import SPREAD, Cell, Page
+from recbole_samrec.evaluator.marks import SIGNIFICANT
+from recbole_samrec.utils.templates import load_template
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 _MARKDOWN = str.maketrans({**{one: f"\\{one}" for one in "\\|*_`[]~$"}, "&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _LATEX = str.maketrans(
@@ -24,68 +29,74 @@ _LATEX = str.maketrans(
         "±": r"$\pm$",
         "\N{MINUS SIGN}": "$-$",
         "\N{EN DASH}": "--",
-        MARK: r"$^{\dagger}$",
+        SIGNIFICANT: r"$^{\dagger}$",
     }
 )
 
 
-def csv(table: pd.DataFrame) -> str:
-    """A frame with plain numbers in full precision; what is not known stays empty."""
+def write_csv(table: pd.DataFrame) -> str:
+    """Return a frame as CSV, with plain numbers in full precision; what is not known stays empty."""
     return table.to_csv(index=table.index.name is not None, lineterminator="\n")
 
 
-def markdown(page: Page) -> str:
-    """A page as GitHub shows it: the best bold, the second underlined."""
-    return _template("markdown.md.jinja", md=markdown_text, cell=_markdown_cell).render(page=page)
+def write_markdown(page: Page) -> str:
+    """Return a page as GitHub shows it: the best bold, the second underlined."""
+    filters = {"md": escape_markdown, "cell": _markdown_cell}
+    return load_template(TEMPLATES / "markdown.md.jinja", html=False, **filters).render(page=page)
 
 
-def latex(page: Page) -> str:
-    """A page as floats for a paper; they need the package booktabs and nothing else."""
-    return _template("latex.tex.jinja", tex=latex_text, cell=_latex_cell, label=_label).render(page=page)
+def write_latex(page: Page) -> str:
+    """Return a page as floats for a paper; they need the package booktabs and nothing else."""
+    filters = {"tex": escape_latex, "cell": _latex_cell, "label": _label}
+    return load_template(TEMPLATES / "latex.tex.jinja", html=False, **filters).render(page=page)
 
 
-def markdown_text(text: str) -> str:
-    """Text in which nothing is taken for markup."""
+def escape_markdown(text: str) -> str:
+    """Escape text so that nothing in it is markup."""
     return " ".join(text.split()).translate(_MARKDOWN)
 
 
-def latex_text(text: str) -> str:
-    """Text in which nothing is taken for a command."""
+def escape_latex(text: str) -> str:
+    """Escape text so that nothing in it is a command."""
     return " ".join(text.split()).translate(_LATEX)
 
 
+STYLES = ("", "bold", "underline")
+IN_TERMINAL = ("entry", "HR@10", "NDCG@10", "MRR")
+"""Columns of the table of accuracy that a terminal has room for."""
+
+
+def print_page(console: Console, page: Page) -> None:
+    """Print the table of accuracy of a data set, the best of each column bold and the second underlined."""
+    for grid in page.grids[:1]:
+        table = Table(title=page.title, title_justify="left")
+        columns = [number for number, name in enumerate(grid.header) if name in IN_TERMINAL]
+        for number in columns:
+            table.add_column(grid.header[number], justify="right" if number else "left")
+        for line in grid.body:
+            cells = [line[number] for number in columns]
+            table.add_row(*(Text(cell.text + cell.mark, STYLES[cell.place]) for cell in cells))
+        console.print(table)
+        for caption in grid.captions[1:]:
+            console.print(caption, highlight=False, markup=False)
+    if not page.grids:
+        console.print(f"{page.title}: {' '.join(page.remarks)}", highlight=False, markup=False, soft_wrap=True)
+    for note in page.notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+
+
 def _markdown_cell(cell: Cell) -> str:
-    mean, *std = markdown_text(cell.text).split(SPREAD)
+    mean, *std = escape_markdown(cell.text).split(SPREAD)
     mean = {1: f"**{mean}**", 2: f"<u>{mean}</u>"}.get(cell.place, mean)
-    return SPREAD.join([mean, *std]) + MARK * cell.marked
+    return SPREAD.join([mean, *std]) + cell.mark
 
 
 def _latex_cell(cell: Cell) -> str:
-    mean, *std = map(latex_text, cell.text.split(SPREAD))
+    mean, *std = map(escape_latex, cell.text.split(SPREAD))
     mean = {1: rf"\textbf{{{mean}}}", 2: rf"\underline{{{mean}}}"}.get(cell.place, mean)
     small = [rf"\,{{\tiny$\pm$\,{one}}}" for one in std]  # seven metrics have to stand beside each other
-    return "".join([mean, *small]) + latex_text(MARK) * cell.marked
+    return "".join([mean, *small]) + escape_latex(cell.mark)
 
 
 def _label(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "-", text).strip("-")
-
-
-def _template(name: str, **filters) -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
-    environment = jinja2.Environment(
-        loader=loader,
-        block_start_string="<%",
-        block_end_string="%>",
-        variable_start_string="<<",
-        variable_end_string=">>",
-        comment_start_string="<#",
-        comment_end_string="#>",
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # what is written is no HTML; the filters escape
-    )
-    environment.filters.update(filters)
-    return environment.get_template(name)

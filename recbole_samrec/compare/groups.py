@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.compare.tables import rank_column, spread
+from recbole_samrec.compare.tables import average_seeds, rank_column
 from recbole_samrec.evaluator.statistics import per_user
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ class Groups:
     sizes: list[int]
 
 
-def divide(values: np.ndarray, parts: int = 4) -> Groups:
-    """Divide events into groups of about equal size by a whole number that each has.
+def divide_events(values: np.ndarray, parts: int = 4) -> Groups:
+    """Divide events into groups of about equal size by an integer that each has.
 
     Equal values stay together, so that there may be fewer groups, and of unequal size, where many are equal.
 
     Args:
-        values: Whole numbers, shape ``[U]``.
-        parts: Number of groups that is aimed at.
+        values: Integers, shape ``[U]``.
+        parts: Number of groups to aim at.
     """
     values = np.asarray(values)
     shares = np.arange(1, parts) / parts
@@ -52,11 +52,11 @@ def divide(values: np.ndarray, parts: int = 4) -> Groups:
     return Groups(codes, [(int(one.min()), int(one.max())) for one in members], [len(one) for one in members])
 
 
-def heads(table: pd.DataFrame) -> dict[int, tuple[str, str]]:
-    """How the groups of one kind are labelled: by their bounds, and by their number of test events.
+def label_groups(table: pd.DataFrame) -> dict[int, tuple[str, str]]:
+    """Return labels of the groups of one kind: their bounds, and their number of test events.
 
     Args:
-        table: Made by :func:`group_table`.
+        table: Made by :func:`build_group_table`.
     """
     firsts = table.drop_duplicates("group").set_index("group")
     return {
@@ -65,29 +65,29 @@ def heads(table: pd.DataFrame) -> dict[int, tuple[str, str]]:
     }
 
 
-def group_table(
+def build_group_table(
     runs: Sequence[Run], masked: bool = False, metrics: Sequence[str] = METRICS, parts: int = 4
 ) -> pd.DataFrame:
-    """Metrics of each row in each group of users and of items of one data set.
+    """Build the table of the metrics of each entry in each group of users and of items of one data set.
 
-    The groups are made once, of the first run's events, which are those of all runs.
+    The groups are those of the first run's events, which are the events of all runs.
 
     Args:
         runs: Runs of one data set with the same share of training users, with ranks.
-        masked: Whether what a user had before is left out of the rankings.
+        masked: Whether the history is masked in the rankings.
         metrics: See :func:`~recbole_samrec.evaluator.statistics.per_user`.
-        parts: Number of groups that is aimed at.
+        parts: Number of groups to aim at.
 
     Returns:
-        One line for each kind, group and row: ``kind`` (``history`` or ``popularity``), ``group`` (counted from 1), its
-        bounds ``low`` and ``high``, ``events``, ``row``, ``seeds``, and mean and standard deviation over seeds of each
-        metric.
+        One line for each kind, group and entry: ``kind`` (``history`` or ``popularity``), ``group`` (counted from 1),
+        its bounds ``low`` and ``high``, ``events``, ``entry``, ``seeds``, and mean and standard deviation over seeds of
+        each metric.
     """
     return pd.concat([_one_kind(runs, kind, masked, metrics, parts) for kind in KINDS], ignore_index=True)
 
 
 def _one_kind(runs: Sequence[Run], kind: str, masked: bool, metrics: Sequence[str], parts: int) -> pd.DataFrame:
-    groups = divide(runs[0].ranks[kind].to_numpy(), parts)
+    groups = divide_events(runs[0].ranks[kind].to_numpy(), parts)
     lines = []
     for run in runs:
         ranks = run.ranks[rank_column(masked)].to_numpy()
@@ -95,6 +95,6 @@ def _one_kind(runs: Sequence[Run], kind: str, masked: bool, metrics: Sequence[st
         for code, ((low, high), size) in enumerate(zip(groups.bounds, groups.sizes, strict=True)):
             group = {"kind": kind, "group": code + 1, "low": low, "high": high, "events": size}
             means = {metric: sums[metric][code] / size for metric in metrics}
-            lines.append({**group, "row": run.row, "seed": run.seed, **means})
-    by = ["kind", "group", "low", "high", "events", "row"]
-    return spread(pd.DataFrame(lines), by, metrics).reset_index()
+            lines.append({**group, "entry": run.row, "seed": run.seed, **means})
+    by = ["kind", "group", "low", "high", "events", "entry"]
+    return average_seeds(pd.DataFrame(lines), by, metrics).reset_index()

@@ -1,4 +1,4 @@
-"""Frames laid out as people read them: lines of cells, with what is best and what is significant."""
+"""Frames laid out as tables that people read: lines of cells, with what is best and what is significant."""
 
 from __future__ import annotations
 
@@ -10,136 +10,191 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.compare import captions, groups
-from recbole_samrec.compare.tables import DIGITS, METRICS, gains, places
+from recbole_samrec.compare.facts import Facts, Setting, name_page
+from recbole_samrec.compare.provenance import Tuning
+from recbole_samrec.compare.tables import DIGITS, METRICS, compute_gains, rank_means
+from recbole_samrec.evaluator.marks import SIGNIFICANT, UNCORRECTED, explain_marks, mark_differences
 
 SHOWN = ("ndcg@10", "hr@10")
 """Metrics of the tables that have no room for all."""
-WHOSE = {"history": "users by history", "popularity": "items by popularity"}
+GROUPED = {"history": "users by history", "popularity": "items by popularity"}
 SPREAD = " ± "
 NOTHING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 
 
 class Cell(NamedTuple):
-    """A cell: its text, its place (1 best, 2 second), and whether it is marked as significant."""
+    """A cell: its text, its place (1 best, 2 second), and its mark."""
 
     text: str
     place: int = 0
-    marked: bool = False
+    mark: str = ""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """One table as it is shown; the first column is the model's name, ``name`` is short and without spaces."""
+    """A table as it is shown.
+
+    Attributes:
+        title: Its heading.
+        name: A short name without spaces.
+        captions: Fixed sentences under it.
+        header: Names of the columns; the first one holds the entries.
+        body: Lines of cells.
+    """
 
     title: str
     name: str
-    caption: str
+    captions: list[str]
     header: list[str]
     body: list[list[Cell]]
 
 
 @dataclass(frozen=True)
-class Page:
-    """What one file shows.
+class Made:
+    """How a page was made.
 
     Attributes:
-        title: What it is about.
-        common: What holds for all of its tables.
+        command: The command.
+        settings: The settings of the entries, as yaml.
+        work: What its runs took.
+        uncommitted: Whether a run was made from a revision with uncommitted changes.
+    """
+
+    command: str
+    settings: str
+    work: Facts
+    uncommitted: bool = False
+
+
+@dataclass(frozen=True)
+class Page:
+    """One file of tables.
+
+    Attributes:
+        title: Its heading.
+        facts: What all of its tables have in common, as names and values.
+        remarks: Fixed sentences that apply to all of its tables.
         grids: The tables.
-        notes: Sentences on rows.
+        notes: Sentences on single entries.
+        origins: Where settings come from that are no defaults, as yaml.
         plot: File name of the plot.
         made: How it was made.
-        links: Titles and file names of the pages beside it.
+        links: Titles and file names of related pages.
     """
 
     title: str
-    common: str
-    grids: list[Grid]
+    facts: Facts = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    origins: str = ""
     plot: str = ""
-    made: captions.Made | None = None
+    made: Made | None = None
     links: tuple[tuple[str, str], ...] = ()
 
 
-def main_page(
+def lay_out_comparison(
     table: pd.DataFrame,
-    setting: captions.Setting,
-    notes: Sequence[str],
-    plot: str,
-    made: captions.Made | None = None,
+    setting: Setting,
+    *,
+    notes: Sequence[str] = (),
+    tuned: Sequence[Tuning] = (),
+    origins: str = "",
+    plot: str = "",
+    made: Made | None = None,
 ) -> Page:
-    """The page that compares the rows of one data set.
+    """Lay out the page that compares the entries of one data set.
 
     Args:
-        table: Made by :func:`~recbole_samrec.compare.tables.main_table`.
-        setting: What the rows have in common.
+        table: Made by :func:`~recbole_samrec.compare.tables.build_main_table`.
+        setting: What the entries have in common.
         notes: Sentences to add to those of the table.
+        tuned: How the entries were tuned.
+        origins: Where settings come from that are no defaults, as yaml.
         plot: File name of the plot.
         made: How the table was made.
     """
     reference = table.index[0]
     others = table.index[(table["seeds"] > 0) & (table.index != reference)]
-    compared = len(others) if table["seeds"].iloc[0] else 0
-    with_seeds = int((table["seeds"].loc[others] > 1).sum()) if table["seeds"].iloc[0] > 1 else 0
-    grids = [_accuracy(table, captions.accuracy(setting, reference, compared, with_seeds), compared)]
+    compared = bool(len(others) and table["seeds"].iloc[0])
+    grids = [_lay_out_accuracy(table, compared)]
     if compared:
-        caption = captions.significance(setting, reference, compared, with_seeds)
-        grids.append(_differences(table.loc[others], caption))
+        grids.append(_lay_out_differences(table.loc[others], setting, f"Differences from {reference}", "differences"))
     if "variant_of" in table:
-        grids.append(_variants(table, setting))
-    grids.append(_costs(table[table["seeds"] > 0], captions.cost(setting)))
-    of_rows = [f"{row}: {note}" for row, note in table["note"].items() if note]
-    return Page(captions.title(setting), captions.common(setting), grids, [*of_rows, *notes], plot, made)
+        grids.append(_lay_out_variants(table, setting))
+    grids.append(_lay_out_costs(table[table["seeds"] > 0]))
+    if tuned:
+        grids.append(_lay_out_tuning(tuned))
+    facts = [*setting.facts, ("reference", reference)]
+    of_entries = [f"{entry}: {note}" for entry, note in table["note"].items() if note]
+    remarks = list_remarks(setting)
+    return Page(name_page(setting), facts, remarks, grids, [*of_entries, *notes], origins, plot, made)
 
 
-def _accuracy(table: pd.DataFrame, caption: str, compared: int) -> Grid:
-    columns = []
-    for metric in METRICS:
-        columns.append(_metric_cells(table, metric, _differs(table, metric)))
+def list_remarks(setting: Setting) -> list[str]:
+    """List the fixed sentences that apply to all tables of a page."""
+    untuned = [] if setting.tuned else [captions.UNTUNED]
+    return [captions.PROTOCOL[setting.masked], *untuned, captions.COMPARABLE]
+
+
+def _lay_out_accuracy(table: pd.DataFrame, compared: bool) -> Grid:
+    columns = [_metric_cells(table, metric, _significant(table, metric)) for metric in METRICS]
     body = [
-        [Cell(row), Cell(str(table["seeds"][row])), *cells] for row, *cells in zip(table.index, *columns, strict=True)
+        [Cell(entry), Cell(str(table["seeds"][entry])), *cells]
+        for entry, *cells in zip(table.index, *columns, strict=True)
     ]
+    marks = []
     if compared:
-        percent = gains(table, table.index[0])
-        signed = [Cell(_shown(percent[metric], "+.1f", " %")) for metric in METRICS]
+        percent = compute_gains(table, table.index[0])
+        signed = [Cell(_show(percent[metric], "+.1f", " %")) for metric in METRICS]
         body.append([Cell(f"gain of {table.index[0]}"), Cell(""), *signed])
-    return Grid("Accuracy", "accuracy", caption, ["model", "seeds", *map(str.upper, METRICS)], body)
+        marks = [f"{SIGNIFICANT}: differs significantly from {table.index[0]}; see the table of differences."]
+    return Grid("Accuracy", "accuracy", [captions.ACCURACY, *marks], ["entry", "seeds", *map(str.upper, METRICS)], body)
 
 
-def _differs(table: pd.DataFrame, metric: str) -> pd.Series:
-    """Whether rows differ from the reference for other users, and for other users and seeds."""
-    columns = table.reindex(columns=[f"{metric}_{name}" for name in ("p_holm", "low_with_seeds", "high_with_seeds")])
-    p, low, high = (columns[name] for name in columns)
-    return (p < captions.LEVEL) & ((low > 0) | (high < 0))
+def _significant(table: pd.DataFrame, metric: str) -> list[str]:
+    marks = _marks(table.reindex(columns=[f"{metric}_{name}" for name in ("p_holm", *_ENDS)]), metric)
+    return [mark if mark == SIGNIFICANT else "" for mark in marks]
 
 
-def _metric_cells(table: pd.DataFrame, metric: str, marked: Sequence[bool] | None = None) -> list[Cell]:
+_ENDS = ("low_with_seeds", "high_with_seeds")
+
+
+def _marks(table: pd.DataFrame, metric: str) -> list[str]:
+    return mark_differences(*(table[f"{metric}_{name}"] for name in ("p_holm", *_ENDS)))
+
+
+def _metric_cells(table: pd.DataFrame, metric: str, marks: Sequence[str] | None = None) -> list[Cell]:
     means, stds = table[f"{metric}_mean"], table[f"{metric}_std"]
-    marked = [False] * len(table) if marked is None else marked
-    texts = [_spread(mean, std) for mean, std in zip(means, stds, strict=True)]
-    return [Cell(text, place, bool(mark)) for text, place, mark in zip(texts, places(means), marked, strict=True)]
+    texts = [_show_spread(mean, std) for mean, std in zip(means, stds, strict=True)]
+    return [Cell(*parts) for parts in zip(texts, rank_means(means), marks or [""] * len(table), strict=True)]
 
 
-def _differences(table: pd.DataFrame, caption: str, title: str = "Differences") -> Grid:
-    header = ["model", "metric", "difference", "95 % over users", "95 % over users and seeds", "p", "p (Holm)"]
+def _lay_out_differences(table: pd.DataFrame, setting: Setting, title: str, name: str) -> Grid:
+    intervals = ["95 % CI, users", "95 % CI, users and seeds"]
+    header = ["entry", "metric", "difference", *intervals, "p", "p (Holm)", "n", "mark"]
     body = []
     for metric in SHOWN:
         shown = [
             _column(table[f"{metric}_difference"], f"+.{DIGITS}f"),
             _intervals(table[f"{metric}_low"], table[f"{metric}_high"]),
-            _intervals(table[f"{metric}_low_with_seeds"], table[f"{metric}_high_with_seeds"]),
-            *([Cell(_p(value)) for value in table[f"{metric}_{one}"]] for one in ("p", "p_holm")),
+            _intervals(*(table[f"{metric}_{end}"] for end in _ENDS)),
+            *([Cell(_show_p(value)) for value in table[f"{metric}_{one}"]] for one in ("p", "p_holm")),
+            [Cell(f"{setting.events:,}")] * len(table),
+            [Cell(mark) for mark in _marks(table, metric)],
         ]
-        body += [[Cell(row), Cell(metric.upper()), *cells] for row, *cells in zip(table.index, *shown, strict=True)]
-    return Grid(title, title.lower(), caption, header, body)
+        body += [[Cell(entry), Cell(metric.upper()), *cells] for entry, *cells in zip(table.index, *shown, strict=True)]
+    texts = [captions.DIFFERENCES, *explain_marks(SIGNIFICANT, UNCORRECTED)]
+    return Grid(title, name, texts, header, body)
 
 
-def _variants(table: pd.DataFrame, setting: captions.Setting) -> Grid:
+def _lay_out_variants(table: pd.DataFrame, setting: Setting) -> Grid:
     varied = table[table["variant_of"].notna()]
-    several = sum((table["seeds"][[row, of]] > 1).all() for row, of in varied["variant_of"].items())
-    pairs = [f"{row} \N{MINUS SIGN} {of}" for row, of in varied["variant_of"].items()]
+    pairs = [f"{entry} {MINUS} {of}" for entry, of in varied["variant_of"].items()]
     columns = varied.filter(like="variant_").rename(columns=lambda name: name.removeprefix("variant_"))
-    return _differences(columns.set_axis(pairs), captions.variants(setting, len(varied), several), "Variants")
+    grid = _lay_out_differences(columns.set_axis(pairs), setting, "Variants", "variants")
+    return Grid(grid.title, grid.name, grid.captions, [f"entry {MINUS} reference", *grid.header[1:]], grid.body)
 
 
 def _intervals(low: pd.Series, high: pd.Series) -> list[Cell]:
@@ -147,71 +202,82 @@ def _intervals(low: pd.Series, high: pd.Series) -> list[Cell]:
     return [Cell(NOTHING if one.text == NOTHING else f"{one.text} to {other.text}") for one, other in ends]
 
 
-def _costs(table: pd.DataFrame, caption: str) -> Grid:
-    header = ["model", "parameters", "seconds an epoch", "seconds to the best epoch", "peak memory, MB"]
+def _lay_out_costs(table: pd.DataFrame) -> Grid:
+    header = ["entry", "parameters", "seconds per epoch", "seconds to the best epoch", "peak memory, MB"]
     shown = {"parameters": ",.0f", "seconds_per_epoch": ",.2f", "seconds_to_best": ",.0f", "peak_memory_mb": ",.0f"}
     columns = [_column(table[name], form) for name, form in shown.items()]
-    body = [[Cell(row), *cells] for row, *cells in zip(table.index, *columns, strict=True)]
-    return Grid("Cost", "cost", caption, header, body)
+    body = [[Cell(entry), *cells] for entry, *cells in zip(table.index, *columns, strict=True)]
+    return Grid("Cost", "cost", [captions.COST], header, body)
 
 
-def groups_page(table: pd.DataFrame, rows: Sequence[str], setting: captions.Setting, plot: str) -> Page:
-    """The page that compares rows by groups of users and of items.
+def _lay_out_tuning(tuned: Sequence[Tuning]) -> Grid:
+    header = ["entry", "trials", "search", "scheduler", "grace", "epochs", "seeds", "metric", "best trial", "search in"]
+    body = []
+    for one in tuned:
+        cells = [NOTHING] * (len(header) - 1)
+        if (budget := one.budget) is not None:
+            seeds = ", ".join(map(str, budget.seeds))
+            numbers = (str(budget.grace), str(budget.epochs), seeds, budget.metric, str(one.trial), one.folder)
+            cells = [str(budget.trials), budget.search, budget.scheduler, *numbers]
+        body.append([Cell(one.entry), *map(Cell, cells)])
+    return Grid("Tuning", "tuning", [captions.TUNING], header, body)
+
+
+def lay_out_groups(table: pd.DataFrame, entries: Sequence[str], setting: Setting, plot: str) -> Page:
+    """Lay out the page that compares entries by groups of users and of items.
 
     Args:
-        table: Made by :func:`~recbole_samrec.compare.groups.group_table`.
-        rows: Labels in the order to show.
-        setting: What the rows have in common.
+        table: Made by :func:`~recbole_samrec.compare.groups.build_group_table`.
+        entries: Their names in the order to show.
+        setting: What the entries have in common.
         plot: File name of the plot.
     """
     grids = []
     for kind, counted in groups.KINDS.items():
         part = table[table["kind"] == kind]
         columns = {
-            f"{bounds} ({size})": part[part["group"] == group] for group, (bounds, size) in groups.heads(part).items()
+            f"{bounds} ({size})": part[part["group"] == group]
+            for group, (bounds, size) in groups.label_groups(part).items()
         }
         for metric in SHOWN:
-            caption = captions.groups(metric.upper(), WHOSE[kind], counted)
-            title = f"{metric.upper()}, {WHOSE[kind]}"
-            grids.append(_pivot(title, f"{kind}-{metric}", caption, rows, columns, metric))
-    return Page(captions.title(setting, "-groups"), captions.common(setting), grids, plot=plot)
+            title = f"{metric.upper()}, {GROUPED[kind]}: {counted}"
+            grids.append(_lay_out_pivot(title, f"{kind}-{metric}", captions.GROUPS, entries, columns, metric))
+    return Page(name_page(setting, "-groups"), setting.facts, list_remarks(setting), grids, plot=plot)
 
 
-def fractions_page(table: pd.DataFrame, rows: Sequence[str], setting: captions.Setting, plot: str) -> Page:
-    """The page that compares rows by the share of training users; see :func:`groups_page` for the arguments."""
+def lay_out_fractions(table: pd.DataFrame, entries: Sequence[str], setting: Setting, plot: str) -> Page:
+    """Lay out the page that compares entries by the share of training users; see :func:`lay_out_groups`."""
     columns = {f"{100 * share:g} %": table[table["fraction"] == share] for share in sorted(table["fraction"].unique())}
-    grids = [
-        _pivot(metric.upper(), metric, captions.fractions(metric.upper()), rows, columns, metric) for metric in SHOWN
-    ]
-    return Page(captions.title(setting, "-fractions"), captions.common(setting), grids, plot=plot)
+    grids = [_lay_out_pivot(metric.upper(), metric, captions.FRACTIONS, entries, columns, metric) for metric in SHOWN]
+    return Page(name_page(setting, "-fractions"), setting.facts, list_remarks(setting), grids, plot=plot)
 
 
-def _pivot(
+def _lay_out_pivot(
     title: str,
     name: str,
     caption: str,
-    rows: Sequence[str],
+    entries: Sequence[str],
     columns: Mapping[str, pd.DataFrame],
     metric: str,
 ) -> Grid:
-    """Rows against groups or shares, one frame for each column."""
-    cells = [_metric_cells(column.set_index("row").reindex(rows), metric) for column in columns.values()]
-    body = [[Cell(row), *line] for row, *line in zip(rows, *cells, strict=True)]
-    return Grid(title, name, caption, ["model", *columns], body)
+    """Entries against groups or shares, one frame for each column."""
+    cells = [_metric_cells(column.set_index("entry").reindex(entries), metric) for column in columns.values()]
+    body = [[Cell(entry), *line] for entry, *line in zip(entries, *cells, strict=True)]
+    return Grid(title, name, [caption], ["entry", *columns], body)
 
 
 def _column(values: pd.Series, form: str) -> list[Cell]:
-    return [Cell(_shown(value, form)) for value in values]
+    return [Cell(_show(value, form)) for value in values]
 
 
-def _spread(mean: float, std: float) -> str:
-    text = _shown(mean, f".{DIGITS}f")
+def _show_spread(mean: float, std: float) -> str:
+    text = _show(mean, f".{DIGITS}f")
     return text if np.isnan(std) else f"{text}{SPREAD}{std:.{DIGITS}f}"
 
 
-def _shown(value: float, form: str, unit: str = "") -> str:
-    return f"{value:{form}}{unit}".replace("-", "\N{MINUS SIGN}") if np.isfinite(value) else NOTHING
+def _show(value: float, form: str, unit: str = "") -> str:
+    return f"{value:{form}}{unit}".replace("-", MINUS) if np.isfinite(value) else NOTHING
 
 
-def _p(value: float) -> str:
+def _show_p(value: float) -> str:
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"

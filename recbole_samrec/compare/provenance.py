@@ -1,4 +1,4 @@
-"""Where settings of a comparison come from that are no defaults, as its pages say it."""
+"""Where the settings of a comparison come from that are no defaults: stated origins, and searches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.yaml_files import read_yaml
@@ -20,11 +22,11 @@ KEYS = {"origin", "settings", "models", "datasets"}
 
 @dataclass(frozen=True)
 class Origin:
-    """A sentence on where settings come from, and the runs that it holds for.
+    """A sentence on where settings come from, and the runs that it applies to.
 
     Args:
         sentence: The sentence.
-        settings: The settings, all of which a run has that it holds for.
+        settings: The settings; it applies to runs that have all of them.
         models: Names of the models; empty for all.
         datasets: Names of the data sets; empty for all.
     """
@@ -34,8 +36,8 @@ class Origin:
     models: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
 
-    def holds_for(self, run: Run) -> bool:
-        """Whether a run has these settings, and is of these models and data sets."""
+    def applies_to(self, run: Run) -> bool:
+        """Return whether a run has these settings, and is of these models and data sets."""
         config = run.result.get("config") or {}
         return (
             (not self.models or run.result.get("model") in self.models)
@@ -44,20 +46,67 @@ class Origin:
         )
 
 
+@dataclass(frozen=True)
+class Budget:
+    """The budget of a search.
+
+    Attributes:
+        trials: Number of trials.
+        search: How they were drawn.
+        scheduler: What stopped bad ones.
+        grace: Epochs before which it stopped none; 0 where it does not matter.
+        epochs: Most epochs of a trial.
+        seeds: Seeds of each trial.
+        metric: The metric on validation data that they were chosen by.
+    """
+
+    trials: int
+    search: str
+    scheduler: str
+    grace: int
+    epochs: int
+    seeds: tuple[int, ...]
+    metric: str
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How an entry was tuned.
+
+    Attributes:
+        entry: Its name.
+        budget: The budget of its search; None if it has its defaults.
+        trial: Number of the best trial.
+        folder: Folder of the search.
+        remarks: What else a reader needs to know.
+    """
+
+    entry: str
+    budget: Budget | None = None
+    trial: int | None = None
+    folder: str = ""
+    remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the entry, its trial or that it is not tuned, and the remarks, in one line."""
+        source = "not tuned" if self.budget is None else f"trial {self.trial} of the search in {self.folder}"
+        return f"{self.entry}: {'; '.join([source, *self.remarks])}"
+
+
 def read_origins(files: Sequence[Path] = ()) -> list[Origin]:
-    """The origins in ``properties/compare.yaml`` and in further files of the same form.
+    """Read the origins in ``properties/compare.yaml`` and in further files of the same form.
 
     Raises:
         ConfigError: One has another form.
     """
     return [
-        _origin(entry, file)
+        _parse_origin(entry, file)
         for file in (PROPERTIES / "compare.yaml", *files)
         for entry in read_yaml(file).get("origins") or []
     ]
 
 
-def _origin(entry: Any, file: Path) -> Origin:
+def _parse_origin(entry: Any, file: Path) -> Origin:
     if (
         not isinstance(entry, dict)
         or not isinstance(entry.get("origin"), str)
@@ -66,16 +115,22 @@ def _origin(entry: Any, file: Path) -> Origin:
         or set(entry) - KEYS
     ):
         raise ConfigError(
-            f"{file}: each of origins needs a sentence as origin and the settings that it is about, and may have lists "
-            f"of models and datasets; nothing else: {entry}"
+            f"{file}: each item of origins needs a sentence as origin and the settings that it is about, and may have "
+            f"lists of models and datasets, but nothing else: {entry}"
         )
-    return Origin(
-        entry["origin"],
-        upgrade_settings(entry["settings"]),
-        *(tuple(entry.get(key, ())) for key in ("models", "datasets")),
-    )
+    names = (tuple(entry.get(key, ())) for key in ("models", "datasets"))
+    return Origin(entry["origin"], upgrade_settings(entry["settings"]), *names)
 
 
-def sentences(origins: Sequence[Origin], runs: Sequence[Run]) -> str:
-    """What there is to say of the settings of these runs."""
-    return " ".join(one.sentence for one in origins if any(one.holds_for(run) for run in runs))
+def list_origins(origins: Sequence[Origin], runs: Sequence[Run]) -> str:
+    """Return the origins that apply to some runs as a yaml list, as the entries' files write them; empty if none do."""
+    shown = [
+        {
+            "origin": one.sentence,
+            "settings": dict(one.settings),
+            **{key: list(names) for key in ("models", "datasets") if (names := getattr(one, key))},
+        }
+        for one in origins
+        if any(one.applies_to(run) for run in runs)
+    ]
+    return yaml.safe_dump(shown, sort_keys=False, width=100, allow_unicode=True) if shown else ""

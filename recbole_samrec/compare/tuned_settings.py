@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec.compare import captions
+from recbole_samrec.compare.provenance import Budget, Tuning
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.experiments.entries import Row
@@ -44,7 +44,7 @@ class Search:
     row: str
     dataset: str
     sha256: str
-    budget: captions.Budget
+    budget: Budget
     searched: tuple[str, ...]
     complete: bool
     trial: int | None
@@ -99,10 +99,10 @@ def _recorded(file: Path) -> Search:
         ) from error
 
 
-def _budget(record: Mapping[str, Any]) -> captions.Budget:
+def _budget(record: Mapping[str, Any]) -> Budget:
     strategy, epochs = record["strategy"], int(record["epochs"])
     grace = int(strategy["grace"]) if strategy["scheduler"] in STOP_EARLY else 0
-    return captions.Budget(
+    return Budget(
         trials=int(record["trials"]),
         search=str(strategy["search"]),
         scheduler=str(strategy["scheduler"]),
@@ -194,20 +194,19 @@ def _replaced(row: Row, search: Search, settings: Mapping[str, Any], wishes: Map
     return [f"{key} is {wishes[key]} as given, where its search found {settings[key]}" for key in keys]
 
 
-def tuning(tuned: Mapping[str, Tuned], sha256: str) -> captions.Tuning:
-    """What the table of a data set says of tuning.
+def describe_tuning(tuned: Mapping[str, Tuned], sha256: str) -> list[Tuning]:
+    """Describe how the entries of a data set were tuned.
 
     Args:
-        tuned: What each row takes from a search.
-        sha256: Hash of the interactions that the rows are trained on.
+        tuned: What each entry takes from a search.
+        sha256: Hash of the interactions that the entries are trained on.
     """
-    budgets = {row: one.search.budget if one.search else None for row, one in tuned.items()}
-    notes = []
-    for row, one in tuned.items():
+    described = []
+    for entry, one in tuned.items():
         if one.search is None:
-            words = ["not tuned, it has its defaults", *one.remarks]
-        else:
-            words = [f"tuned, trial {one.search.trial} of the search in {one.search.folder}", *one.remarks]
-            words += [] if one.search.sha256 == sha256 else ["that search was on other data of this name"]
-        notes.append(f"{row}: {'; '.join(words)}")
-    return captions.Tuning(captions.tuning(budgets), tuple(notes))
+            described.append(Tuning(entry, remarks=one.remarks))
+            continue
+        other = () if one.search.sha256 == sha256 else ("its search was on other data of this name",)
+        found = (one.search.budget, one.search.trial, str(one.search.folder))
+        described.append(Tuning(entry, *found, (*one.remarks, *other)))
+    return described

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from recbole_samrec.compare import formats, plots
-from recbole_samrec.compare.captions import Made, Setting, Tuning, spread, title, work
-from recbole_samrec.compare.groups import group_table
-from recbole_samrec.compare.layout import Page, fractions_page, groups_page, main_page
-from recbole_samrec.compare.provenance import Origin, sentences
-from recbole_samrec.compare.tables import disagreements, fraction_table, main_table
+from recbole_samrec.compare.facts import Setting, has_uncommitted, list_work, name_bars, name_page
+from recbole_samrec.compare.groups import build_group_table
+from recbole_samrec.compare.layout import Made, Page, lay_out_comparison, lay_out_fractions, lay_out_groups
+from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
+from recbole_samrec.compare.tables import build_fraction_table, build_main_table, check_ranks
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.plot_style import FORMATS, render_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,42 +25,45 @@ if TYPE_CHECKING:
     from recbole_samrec.experiments.results import Run
 
 MASKED = {False: "", True: "-masked"}
+NO_RUN = "No run has finished."
 
 
 def write_tables(
     runs: Sequence[Run],
-    out: str | Path,
+    pages: str | Path,
     *,
-    rows: Sequence[str] = (),
+    entries: Sequence[str] = (),
     variant_of: Mapping[str, str] | None = None,
     reasons: Mapping[str, Mapping[str, str]] | None = None,
     masked: bool = False,
     both: bool = False,
-    tuned: Mapping[str, Tuning] | None = None,
+    tuned: Mapping[str, Sequence[Tuning]] | None = None,
     origins: Sequence[Origin] = (),
     command: str = "",
     settings: Mapping[str, str] | None = None,
+    draws: int | None = None,
 ) -> dict[str, Page]:
     """Write the tables and plots of each data set.
 
     They are ``<dataset>``, ``<dataset>-groups`` and, where runs differ in the share of the users that they
     were trained on, ``<dataset>-fractions``, each as ``.md``, ``.csv``, ``.tex``, ``.png`` and ``.pdf``. The first two
-    show the runs with the largest share. With the history left out they are ``<dataset>-masked`` and so on, of tuned
-    rows ``<dataset>-tuned`` and ``<dataset>-tuned-masked``; where no run was trained on all users, the largest share
-    comes first, as in ``<dataset>-0.2``. Each file is at every moment the old or the new one.
+    show the runs with the largest share. With the history masked they are ``<dataset>-masked`` and so on, of tuned
+    entries ``<dataset>-tuned`` and ``<dataset>-tuned-masked``; where no run was trained on all users, the largest share
+    comes first, as in ``<dataset>-0.2``. A file is always either the old or the new one, never a part of it.
 
     Args:
         runs: The finished runs; those of one data set ranked the same items for the same users.
-        out: Folder to write to; it is made if need be.
-        rows: Labels in the order to show; the first is the reference. By default in the order of the runs.
-        variant_of: Of each row that is another one's variant, that row.
-        reasons: For each data set and row, why runs failed or are waiting.
-        masked: Whether what a user had before is left out of the rankings.
-        both: Whether the tables with the history and without it are both written, so that they can name each other.
-        tuned: For each data set, how its rows were tuned.
+        pages: Folder to write to; it is made if needed.
+        entries: Their names in the order to show; the first is the reference. By default in the order of the runs.
+        variant_of: The base entry of each variant.
+        reasons: For each data set and entry, why runs failed or are waiting.
+        masked: Whether the history is masked in the rankings.
+        both: Whether the tables with and without the history masked are both written, so that they link to each other.
+        tuned: For each data set, how its entries were tuned.
         origins: Where settings come from that are no defaults.
         command: The command that makes the tables.
-        settings: For each data set, what its page says of the settings, as yaml.
+        settings: For each data set, the settings of its entries as yaml.
+        draws: Draws of the randomization test; by default as many as the number of users allows.
 
     Returns:
         The main page of each data set.
@@ -67,95 +71,116 @@ def write_tables(
     Raises:
         DataError: The folder cannot be written.
     """
-    reasons, pages = reasons or {}, {}
-    masks = (masked, not masked) if both else (masked,)
+    reasons, written = reasons or {}, {}
     for dataset in dict.fromkeys([*(run.dataset for run in runs), *reasons]):
-        why = reasons.get(dataset, {})
         of_set = [run for run in runs if run.dataset == dataset]
-        order = list(dict.fromkeys([*rows, *(run.row for run in of_set), *why]))
-        made = Made(command, (settings or {}).get(dataset, ""), work(of_set)) if command else None
-        how, said = (tuned or {}).get(dataset), sentences(origins, of_set)
-        pages[dataset] = _data_set(of_set, Path(out), dataset, order, variant_of or {}, why, masks, how, said, made)
-    return pages
+        why = reasons.get(dataset, {})
+        work = Made(command, (settings or {}).get(dataset, ""), list_work(of_set), has_uncommitted(of_set))
+        written[dataset] = _DataSet(
+            runs=of_set,
+            pages=Path(pages),
+            name=dataset,
+            entries=list(dict.fromkeys([*entries, *(run.row for run in of_set), *why])),
+            variant_of=variant_of or {},
+            why=why,
+            masks=(masked, not masked) if both else (masked,),
+            tuned=(tuned or {}).get(dataset, ()),
+            origins=list_origins(origins, of_set),
+            made=work if command else None,
+            draws=draws,
+        ).write()
+    return written
 
 
-def _data_set(
-    runs: list[Run],
-    out: Path,
-    stem: str,
-    rows: list[str],
-    variant_of: Mapping[str, str],
-    why: Mapping[str, str],
-    masks: Sequence[bool],
-    tuned: Tuning | None,
-    origins: str,
-    made: Made | None,
-) -> Page:
-    """Write what there is of one data set for the first of some masks, and return its main page."""
-    shares = sorted({run.fraction for run in runs})
-    share = f"-{shares[-1]:g}" if shares and shares[-1] < 1 else ""
-    stem = f"{stem}{share}{'-tuned' if tuned else ''}"
-    name = f"{stem}{MASKED[masks[0]]}"
-    how, notes = (tuned.words, tuned.notes) if tuned else ("", ())
-    if not runs:
-        reasons = [f"{row}: {reason}" for row, reason in why.items()]
-        page = Page(name, "No run has finished.", [], [*reasons, *notes])
-        earlier = (out / f"{name}.md").exists()  # of other rows, and whole
-        return page if earlier else _write(out / name, page, None, None)
-    notes = [*notes, *(line for run in runs for line in disagreements(run))]
-    whole = [run for run in runs if run.fraction == shares[-1]]
-    parts = {"": whole, "-groups": whole} | ({"-fractions": runs} if len(shares) > 1 else {})
-    titles = {
-        f"{stem}{MASKED[one]}{kind}": title(Setting.of(part, one, how), kind)
-        for one in masks
-        for kind, part in parts.items()
-    }
-    drawn = {}
-    for kind, part in parts.items():
-        path, setting = out / f"{name}{kind}", Setting.of(part, masks[0], how, origins)
-        page, table, draw = _made(kind, part, setting, rows, variant_of, why, notes, f"{path.name}.png", made)
-        links = tuple((words, f"{other}.md") for other, words in titles.items() if other != path.name)
-        drawn[kind] = _write(path, replace(page, links=links), table, draw)
-    return drawn[""]
+@dataclass(frozen=True)
+class _DataSet:
+    """The pages of one data set; see :func:`write_tables` for the fields."""
 
+    runs: Sequence[Run]
+    pages: Path
+    name: str
+    entries: Sequence[str]
+    variant_of: Mapping[str, str]
+    why: Mapping[str, str]
+    masks: Sequence[bool]
+    tuned: Sequence[Tuning]
+    origins: str
+    made: Made | None
+    draws: int | None
+    whole: list[Run] = field(init=False)
 
-def _made(
-    kind: str,
-    runs: list[Run],
-    setting: Setting,
-    rows: list[str],
-    variant_of: Mapping[str, str],
-    why: Mapping[str, str],
-    notes: list[str],
-    plot: str,
-    made: Made | None,
-) -> tuple[Page, pd.DataFrame, Callable[[], Figure]]:
-    """A page of one kind, its numbers and what draws its plot."""
-    above = f"{title(setting)}, {spread(setting)}"
-    if not kind:
-        table = main_table(runs, rows, why, setting.masked, variant_of)
-        return main_page(table, setting, notes, plot, made), table, lambda: plots.accuracy(table, above)
-    if kind == "-groups":
-        table, make, draw = group_table(runs, setting.masked), groups_page, plots.groups
-    else:
-        table, make, draw = fraction_table(runs, rows, setting.masked), fractions_page, plots.fractions
-    rows = [row for row in rows if row in set(table["row"])]
-    return make(table, rows, setting, plot), table, lambda: draw(table, rows, above)
+    def __post_init__(self) -> None:
+        """Find the runs with the largest share of training users."""
+        most = max((run.fraction for run in self.runs), default=1.0)
+        object.__setattr__(self, "whole", [run for run in self.runs if run.fraction == most])
+
+    @property
+    def stem(self) -> str:
+        """Begin of the names of its files."""
+        share = f"-{self.whole[0].fraction:g}" if self.whole and self.whole[0].fraction < 1 else ""
+        return f"{self.name}{share}{'-tuned' if self.tuned else ''}"
+
+    def write(self) -> Page:
+        """Write the pages for the first of the masks, and return the main one."""
+        stem = f"{self.stem}{MASKED[self.masks[0]]}"
+        if not self.runs:
+            notes = [f"{entry}: {reason}" for entry, reason in self.why.items()]
+            page = Page(stem, remarks=[NO_RUN], notes=[*notes, *map(str, self.tuned)])
+            earlier = (self.pages / f"{stem}.md").exists()  # of other entries, and whole
+            return page if earlier else _write(self.pages / stem, page, None, None)
+        parts = {"": self.whole, "-groups": self.whole}
+        if len(self.whole) < len(self.runs):
+            parts["-fractions"] = self.runs
+        titles = {
+            f"{self.stem}{MASKED[mask]}{kind}": name_page(self._setting(part, mask), kind)
+            for mask in self.masks
+            for kind, part in parts.items()
+        }
+        written = {}
+        for kind, part in parts.items():
+            path = self.pages / f"{stem}{kind}"
+            page, table, draw = self._make(kind, part, f"{path.name}.png")
+            links = tuple((title, f"{other}.md") for other, title in titles.items() if other != path.name)
+            written[kind] = _write(path, replace(page, links=links), table, draw)
+        return written[""]
+
+    def _setting(self, runs: Sequence[Run], mask: bool) -> Setting:
+        return Setting.of(runs, mask, bool(self.tuned), self.draws)
+
+    def _make(self, kind: str, runs: Sequence[Run], plot: str) -> tuple[Page, pd.DataFrame, Callable[[], Figure]]:
+        """Make a page of one kind, its numbers and the function that draws its plot."""
+        setting = self._setting(runs, self.masks[0])
+        above = f"{name_page(setting)}, {name_bars(setting)}"
+        if not kind:
+            table = build_main_table(runs, self.entries, self.why, setting.masked, self.variant_of, self.draws)
+            tuning = [f"{one.entry}: {remark}" for one in self.tuned for remark in one.remarks]
+            notes = [*tuning, *(line for run in self.runs for line in check_ranks(run))]
+            more = {"notes": notes, "tuned": self.tuned, "origins": self.origins, "plot": plot, "made": self.made}
+            return lay_out_comparison(table, setting, **more), table, lambda: plots.draw_accuracy(table, above)
+        if kind == "-groups":
+            table, lay_out, draw = build_group_table(runs, setting.masked), lay_out_groups, plots.draw_groups
+        else:
+            table = build_fraction_table(runs, self.entries, setting.masked)
+            lay_out, draw = lay_out_fractions, plots.draw_fractions
+        entries = [entry for entry in self.entries if entry in set(table["entry"])]
+        return lay_out(table, entries, setting, plot), table, lambda: draw(table, entries, above)
 
 
 def _write(path: Path, page: Page, table: pd.DataFrame | None, draw: Callable[[], Figure] | None) -> Page:
-    """Write a page, its numbers and its plot beside each other; return the page."""
-    files = {"md": formats.markdown(page).encode()}
+    """Write a page, its numbers and its plot side by side; return the page."""
+    files = {"md": formats.write_markdown(page).encode()}
     if table is not None:
-        files |= {"csv": formats.csv(table).encode(), "tex": formats.latex(page).encode()}
+        files |= {"csv": formats.write_csv(table).encode(), "tex": formats.write_latex(page).encode()}
     if draw is not None:
         figure = draw()
-        files |= {form: plots.rendered(figure, form) for form in plots.FORMATS}
+        files |= {form: render_figure(figure, form, plots.DPI) for form in FORMATS}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for suffix, content in files.items():
             with checkpoint_io.writing(path.with_name(f"{path.name}.{suffix}")) as file:
                 file.write(content)
     except OSError as error:
-        raise DataError(f"{path.parent}: tables cannot be written ({error.strerror}); choose another --out") from error
+        raise DataError(
+            f"{path.parent}: cannot write tables ({error.strerror}); choose another --pages or --out"
+        ) from error
     return page

@@ -48,6 +48,7 @@ class CompareOptions(Options):
         None, "take the best settings that searches in DIR found (alone: runs/tune)", "DIR", const="runs/tune"
     )
     out: Path = option(Path("runs", "compare"), "folder", "DIR")
+    pages: Path | None = option(None, "folder of the tables and plots", "DIR", else_="that of --out")
     mask_history: bool = option(False, "also write tables with history masked")
     threads: Count = option(1, "threads of each run", "N")
     parallel: Count | None = option(None, "runs at once", "N", else_="the number of cores")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-FLIPS, FEWER_FLIPS = 100_000, 10_000
-"""Draws of a randomisation test: p-values near 0.05 are then exact to about 0.0014; with fewer to 0.0044."""
+DRAWS, FEWER_DRAWS = 100_000, 10_000
+"""Draws of a randomization test: p-values near 0.05 are then exact to about 0.0014; with fewer to 0.0044."""
 MANY_USERS = 25_000
 """With more users than this a test takes the fewer draws, so that it lasts seconds."""
 EXACT = 16
@@ -49,13 +49,13 @@ def per_user(ranks: np.ndarray, metric: str) -> np.ndarray:
     return np.where(ranks <= (int(cut) if cut else math.inf), gain, 0.0)
 
 
-def flips(users: int) -> int:
-    """Draws of a randomisation test over so many users."""
-    return FLIPS if users <= MANY_USERS else FEWER_FLIPS
+def choose_draws(users: int) -> int:
+    """Draws of a randomization test over so many users."""
+    return DRAWS if users <= MANY_USERS else FEWER_DRAWS
 
 
-def randomisation_test(differences: np.ndarray, draws: int | None = None, seed: int = 0) -> np.ndarray:
-    """Two-sided paired randomisation test of whether the mean difference is zero, for several comparisons.
+def randomization_test(differences: np.ndarray, draws: int | None = None, seed: int = 0) -> np.ndarray:
+    """Two-sided paired randomization test of whether the mean difference is zero, for several comparisons.
 
     If two models were interchangeable, each user's difference could as well have the other sign. The p-value is the
     share of all assignments of signs whose sum is at least as far from zero as the observed one. It is counted where
@@ -64,7 +64,7 @@ def randomisation_test(differences: np.ndarray, draws: int | None = None, seed: 
 
     Args:
         differences: Of each user's metric between two models, shape ``[U, C]`` for C comparisons.
-        draws: Assignments of signs that are drawn; by default :func:`flips`.
+        draws: Assignments of signs that are drawn; by default :func:`choose_draws`.
         seed: Of the draws.
 
     Returns:
@@ -78,7 +78,7 @@ def randomisation_test(differences: np.ndarray, draws: int | None = None, seed: 
         p[column] = _counted(values[values != 0])
     many = differing > EXACT
     if many.any():
-        p[many] = _drawn(differences[:, many], draws or flips(len(differences)), seed)
+        p[many] = _drawn(differences[:, many], draws or choose_draws(len(differences)), seed)
     return p
 
 

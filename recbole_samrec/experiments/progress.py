@@ -9,10 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
-from rich.text import Text
 
-from recbole_samrec.compare.captions import MARK
-from recbole_samrec.compare.layout import Page
 from recbole_samrec.experiments.estimate import BEST_EPOCH, Costs, seconds_left
 from recbole_samrec.experiments.jobs import Job, by_row
 from recbole_samrec.experiments.worker import Report
@@ -63,29 +60,6 @@ def _figures(job: Job, costs: Costs) -> list[str]:
     epochs = f"{ASSUMED * costs.assumed(job)}{costs.epochs(job):.0f}/{cost.epochs}"
     memory = f"{cost.memory_mb / 1000:.1f} GB"
     return [f"{cost.seconds_per_epoch:.1f}", epochs, memory, spoken(costs.seconds(job))]
-
-
-STYLES = ("", "bold", "underline")
-SHOWN = ("model", "HR@10", "NDCG@10", "MRR")
-"""Columns of the table of accuracy that a terminal has room for."""
-
-
-def show_page(console: Console, page: Page) -> None:
-    """Print the table of accuracy of a data set, the best of each column bold and the second underlined."""
-    if not page.grids:
-        console.print(f"{page.title}: {page.common}", highlight=False, markup=False, soft_wrap=True)
-    for grid in page.grids[:1]:
-        table = Table(title=page.title, title_justify="left")
-        columns = [number for number, name in enumerate(grid.header) if name in SHOWN]
-        for number in columns:
-            table.add_column(grid.header[number], justify="right" if number else "left")
-        for line in grid.body:
-            cells = [line[number] for number in columns]
-            table.add_row(*(Text(f"{cell.text}{MARK * cell.marked}", STYLES[cell.place]) for cell in cells))
-        console.print(table)
-        console.print(grid.caption, highlight=False, markup=False)
-    for note in page.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
 
 
 class Display:

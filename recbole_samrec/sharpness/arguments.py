@@ -1,4 +1,4 @@
-"""What the command ``sharpness`` is given: runs, a table and a folder, all checked before anything is computed."""
+"""The arguments of a sharpness report: runs, a table and a folder, all checked before anything is computed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 
 from recbole_samrec.experiments.jobs import slug
 from recbole_samrec.sharpness.aggregate import common_metric
-from recbole_samrec.sharpness.finished_run import BEST, name_of, read_record
+from recbole_samrec.sharpness.finished_run import BEST, name_run, read_record
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
 
@@ -24,12 +24,12 @@ MOST_RUNS = 6
 
 
 @dataclass(frozen=True)
-class Named:
-    """A run that was named.
+class NamedRun:
+    """A run and its label.
 
     Args:
         folder: Its folder.
-        label: What the report calls what was trained.
+        label: The entry of the report that it belongs to.
         record: Its ``result.json``.
     """
 
@@ -39,12 +39,12 @@ class Named:
 
     @property
     def name(self) -> str:
-        """What tells it from the others."""
-        return name_of(self.label, self.record["seed"])
+        """Its name among the runs of a report."""
+        return name_run(self.label, self.record["seed"])
 
 
-def named_runs(words: Sequence[str]) -> list[Named]:
-    """The runs of a command line, each under a name of its own.
+def read_runs(words: Sequence[str]) -> list[NamedRun]:
+    """Read the runs of a command line, each with a name of its own.
 
     Args:
         words: Folders, each perhaps with a label: ``no dropout=runs/SASRec``.
@@ -58,9 +58,9 @@ def named_runs(words: Sequence[str]) -> list[Named]:
     _require_few_places(folders)
     records = [read_record(folder) for folder in folders]
     _require_one_data_set(folders, records)
-    runs: list[Named] = []
+    runs: list[NamedRun] = []
     for (folder, label), record in zip(asked, records, strict=True):
-        wanted = Named(folder, label or record.get("label") or record["model"], record)
+        wanted = NamedRun(folder, label or record.get("label") or record["model"], record)
         runs.append(_with_own_name(wanted, runs))
     common_metric(runs)
     _require_other_weights(runs)
@@ -94,16 +94,16 @@ def _require_one_data_set(folders: Sequence[Path], records: Sequence[Mapping[str
             )
 
 
-def _with_own_name(run: Named, others: Sequence[Named]) -> Named:
+def _with_own_name(run: NamedRun, others: Sequence[NamedRun]) -> NamedRun:
     """The run, its label made longer if the report has such a name, or a folder for its arrays, already."""
     taken = {slug(other.name).lower() for other in others}
     folder = run.folder.resolve().name
     endings = itertools.chain(("", f" ({folder})"), (f" ({folder}, {number})" for number in itertools.count(2)))
-    candidates = (Named(run.folder, run.label + ending, run.record) for ending in endings)
+    candidates = (NamedRun(run.folder, run.label + ending, run.record) for ending in endings)
     return next(one for one in candidates if slug(one.name).lower() not in taken)
 
 
-def _require_other_weights(runs: Sequence[Named]) -> None:
+def _require_other_weights(runs: Sequence[NamedRun]) -> None:
     """Refuse copies of one run, which would count as several."""
     seen: dict[str, Path] = {}
     for run in runs if len(runs) > 1 else ():
@@ -114,7 +114,7 @@ def _require_other_weights(runs: Sequence[Named]) -> None:
         seen[weights] = run.folder
 
 
-def _digest(run: Named) -> str | None:
+def _digest(run: NamedRun) -> str | None:
     """A hash of the run's weights; None where there are none, of which loading says more."""
     file = run.folder / BEST
     if not file.exists():
@@ -128,32 +128,29 @@ def _digest(run: Named) -> str | None:
     return digest.hexdigest() if weights else None
 
 
-def read_shares(file: Path, metric: str) -> pd.DataFrame:
-    """The table of ``compare --train_fraction`` from which a metric is drawn against the share of training data.
+def read_fractions(file: Path, metric: str) -> pd.DataFrame:
+    """Read the table of ``compare --train_fraction``, to draw a metric against the share of training data.
 
     Raises:
         ConfigError: It cannot be read, or lacks what is to be drawn.
     """
     try:
-        table = pd.read_csv(file, dtype={"row": str})
+        table = pd.read_csv(file, dtype={"entry": str, "row": str}).rename(columns={"row": "entry"})  # of older tables
     except (OSError, ValueError) as error:
         raise ConfigError(f"--fractions={file}: it cannot be read ({error})") from error
-    if table.empty or not {"row", "fraction"} <= set(table.columns):
+    if table.empty or not {"entry", "fraction"} <= set(table.columns):
         raise ConfigError(f"--fractions={file}: give the <dataset>-fractions.csv that compare --train_fraction writes")
     drawn = [f"{metric}_mean", f"{metric}_std"]
     if missing := [name for name in drawn if name not in table]:
-        raise ConfigError(
-            f"--fractions={file}: there is no figure to draw, as it has no {' and no '.join(missing)} and these runs "
-            f"are compared by {metric.upper()}; give a table with it, or leave --fractions out"
-        )
+        raise ConfigError(f"--fractions={file}: missing column(s) {', '.join(missing)} for metric {metric.upper()}")
     if odd := [name for name in ("fraction", *drawn) if not pd.api.types.is_numeric_dtype(table[name])]:
-        raise ConfigError(f"--fractions={file}: {odd[0]} holds something that is no number; write the table again")
+        raise ConfigError(f"--fractions={file}: column {odd[0]} is not numeric; write the table again")
     return table
 
 
 @contextlib.contextmanager
-def writable(out: Path) -> Iterator[None]:
-    """The folder of a report, which is made and tried before anything is computed, and goes where it stays empty.
+def prepare_folder(out: Path) -> Iterator[None]:
+    """Make the folder of a report and check that it can be written; remove it again if it stays empty.
 
     Raises:
         ConfigError: It, or later a file in it, cannot be written.

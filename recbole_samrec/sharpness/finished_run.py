@@ -60,8 +60,8 @@ class Solution:
 
     @property
     def name(self) -> str:
-        """What tells it from the others."""
-        return name_of(self.label, self.seed)
+        """Its name among the runs of a report."""
+        return name_run(self.label, self.seed)
 
     @property
     def weights(self) -> list[nn.Parameter]:
@@ -69,8 +69,8 @@ class Solution:
         return list(self.parameters.values())
 
 
-def name_of(label: str, seed: int) -> str:
-    """What tells a run from the others of a report."""
+def name_run(label: str, seed: int) -> str:
+    """Return the name of a run among those of a report."""
     return f"{label}, seed {seed}"
 
 
@@ -95,8 +95,8 @@ def read_record(folder: Path) -> RunRecord:
     return record
 
 
-def load(folder: Path, targets: int, source: str | None = None) -> Solution:
-    """Take up a finished run.
+def load_run(folder: Path, targets: int, source: str | None = None) -> Solution:
+    """Load a finished run.
 
     Args:
         folder: Folder of the run.

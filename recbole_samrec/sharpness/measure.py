@@ -1,4 +1,4 @@
-"""What is measured of finished runs: arrays and tables on the disk, which drawing and words then read."""
+"""Measurements of finished runs, stored as arrays and tables that figures and pages read."""
 
 from __future__ import annotations
 
@@ -177,8 +177,8 @@ class Measured:
     seconds: float = 0.0
 
 
-def measure(solution: Solution, budget: Budget, out: Path, progress: Progress) -> Measured:
-    """Measure a run, from where it was interrupted.
+def measure_run(solution: Solution, budget: Budget, out: Path, progress: Progress) -> Measured:
+    """Measure a run, or continue where that was interrupted.
 
     Args:
         solution: The run.
@@ -340,10 +340,10 @@ def _frame(store: Store, part: str, compute: Callable[[], pd.DataFrame]) -> pd.D
     return pd.DataFrame({name: values for name, values in store.part(part, arrays).items()})
 
 
-def ways_between(
+def measure_between(
     solutions: Sequence[Solution], budget: Budget, out: Path, progress: Progress
 ) -> tuple[pd.DataFrame, float]:
-    """The loss on the straight lines from the first run to each other one of the same shape.
+    """Measure the loss on the straight lines from the first run to each other one of the same shape.
 
     Returns:
         Columns ``first``, ``second``, ``position`` (0 at the first run, 1 at the second) and ``loss``, which is the

@@ -1,4 +1,4 @@
-"""The page of a sharpness report: one HTML file with all its figures inside, which needs no network."""
+"""The page of a sharpness report: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -11,24 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from recbole_samrec.sharpness.aggregate import (
-    ADAPTIVE_RHO,
-    CONVERGED,
-    ERROR,
-    PRODUCTS,
-    RHO,
-    SLOPE_TARGETS,
-    TARGETS,
-)
-from recbole_samrec.sharpness.verdict import COMPARATIVES, DIGITS, digits_for
+from recbole_samrec.evaluator.marks import MEANINGS, NOT_CONVERGED
+from recbole_samrec.sharpness import captions
+from recbole_samrec.sharpness.aggregate import ADAPTIVE_RHO, ERROR, PRODUCTS, RHO, SLOPE_TARGETS, TARGETS
+from recbole_samrec.sharpness.comparisons import CONVERGED
 from recbole_samrec.utils.files import write_atomically
-from recbole_samrec.utils.templates import template
+from recbole_samrec.utils.templates import load_template
 
 if TYPE_CHECKING:
     from recbole_samrec.sharpness.figure_layout import Drawn
     from recbole_samrec.sharpness.measure import Budget
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html.jinja"
+DIGITS = 4
+"""Significant digits of a number."""
 
 
 def write_report(
@@ -36,9 +32,10 @@ def write_report(
     *,
     title: str,
     facts: Mapping[str, str],
+    entries: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    measures: pd.DataFrame,
     runs: pd.DataFrame,
-    summary: pd.DataFrame,
-    sentences: Sequence[str],
     figures: Sequence[Drawn],
     notes: Sequence[str],
     budget: Budget,
@@ -48,77 +45,53 @@ def write_report(
     Args:
         file: Where to write; replaced as a whole or not at all.
         title: Heading of the page.
-        facts: Data, versions, device, commands and so on, in the order to show.
-        runs: A line a run, as :func:`recbole_samrec.sharpness.aggregate.per_run` makes it.
-        summary: The measures, as :func:`recbole_samrec.sharpness.aggregate.measures` makes them.
-        sentences: What the measures show in words.
-        figures: What is drawn, as :func:`recbole_samrec.sharpness.figures.draw` gives it.
-        notes: What a reader has to keep in mind.
+        facts: Data, versions, device, command and so on, in the order to show.
+        entries: Made by :func:`recbole_samrec.sharpness.entries.describe_entries`.
+        comparisons: Made by :func:`recbole_samrec.sharpness.aggregate.compare_runs`.
+        measures: Made by :func:`recbole_samrec.sharpness.aggregate.average_measures`.
+        runs: Made by :func:`recbole_samrec.sharpness.aggregate.list_runs`.
+        figures: Made by :func:`recbole_samrec.sharpness.figures.draw_figures`.
+        notes: Names of notes, as :func:`recbole_samrec.sharpness.notes.list_notes` gives them.
         budget: How much was computed.
 
     Raises:
         ConfigError: The file cannot be written.
     """
-    write_atomically(file, page(title, facts, runs, summary, sentences, figures, notes, budget), folder="--out")
-
-
-def page(
-    title: str,
-    facts: Mapping[str, str],
-    runs: pd.DataFrame,
-    summary: pd.DataFrame,
-    sentences: Sequence[str],
-    figures: Sequence[Drawn],
-    notes: Sequence[str],
-    budget: Budget,
-) -> str:
-    """The text of the page; see :func:`write_report`."""
-    labels = list(dict.fromkeys(summary["label"]))
-    cells = {(line["label"], line["measure"]): line for line in summary.to_dict("records")}
-    in_sum, singly = in_order(sentences)
-    return template(TEMPLATE, short=_short, address=_address).render(
+    labels = list(entries["entry"])
+    cells = {(line["entry"], line["measure"]): line for line in measures.to_dict("records")}
+    text = load_template(TEMPLATE, short=format_number, signed=_signed, address=_address).render(
         title=title,
         facts=facts,
-        sentences=in_sum,
-        singly=singly,
-        notes=notes,
-        labels={label: int((runs["label"] == label).sum()) for label in labels},
+        entries=entries.to_dict("records"),
+        comparisons=comparisons.to_dict("records"),
+        marks={mark: MEANINGS[mark] for mark in MEANINGS if mark in set(comparisons["mark"])},
         measures={
-            measure: _told_apart([cells.get((label, measure)) for label in labels])
-            for measure in dict.fromkeys(summary["measure"])
+            measure: _with_digits([cells.get((label, measure)) for label in labels])
+            for measure in dict.fromkeys(measures["measure"])
         },
+        not_converged=NOT_CONVERGED,
         missed=not all(line["converged"] for line in cells.values()),
         runs=list(runs["run"]),
-        lines=_by_run(runs),
+        lines=_list_by_run(runs),
         figures=figures,
+        notes=[captions.NOTES[name] for name in notes],
+        captions=captions,
         budget=budget,
-        products=_range(runs[PRODUCTS]),
-        targets=_range(runs[TARGETS]),
-        slope_targets=_range(runs[SLOPE_TARGETS]),
+        products=_join_range(runs[PRODUCTS]),
+        targets=_join_range(runs[TARGETS]),
+        slope_targets=_join_range(runs[SLOPE_TARGETS]),
         rho=RHO,
         adaptive_rho=ADAPTIVE_RHO,
     )
+    write_atomically(file, text, folder="--out")
 
 
-def in_order(sentences: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Sentences as a page shows them.
-
-    Returns:
-        What holds in sum, what a reader has to be careful of, and then all others that are about no single kind of
-        measure; and apart from them those about one kind.
-    """
-    kinds = tuple(f"{kind.capitalize()}: " for kind in COMPARATIVES)
-    singly = [sentence for sentence in sentences if sentence.startswith(kinds)]
-    others = [sentence for sentence in sentences if sentence not in singly]
-    return sorted(others, key=lambda sentence: not sentence.startswith(("In sum", "Careful"))), singly
-
-
-def _by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """The figures of :func:`~recbole_samrec.sharpness.aggregate.per_run`, a line each, with its details in cells."""
-    apart = {"run", "label", "seed", *(name for name in runs if name.startswith((ERROR, CONVERGED)))}
+def _list_by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Return the numbers of ``runs``, one line for each with a cell for each run."""
+    apart = {"run", "entry", "seed", *(name for name in runs if name.startswith((ERROR, CONVERGED)))}
     records = runs.to_dict("records")
     return {
-        name: _told_apart(
+        name: _with_digits(
             {"value": run[name], "error": run.get(ERROR + name, math.nan), "converged": run.get(CONVERGED + name, True)}
             for run in records
         )
@@ -127,22 +100,26 @@ def _by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _told_apart(cells: Iterable[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
-    """The cells of a line, with how many digits they need for figures that differ not to print alike."""
+def _with_digits(cells: Iterable[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
+    """Return the cells of a line with as many digits as they need so that numbers that differ do not look alike."""
     cells = list(cells)
     values = [float(cell["value"]) for cell in cells if cell is not None and cell["value"] is not None]
-    digits = digits_for(itertools.combinations(filter(math.isfinite, values), 2))
+    digits = choose_digits(itertools.combinations(filter(math.isfinite, values), 2))
     return [cell if cell is None else {**cell, "digits": digits} for cell in cells]
 
 
-def _range(values: Iterable[int]) -> str:
-    """One number, or the least and the most."""
-    least, most = min(values), max(values)
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+def choose_digits(pairs: Iterable[tuple[float, float]]) -> int:
+    """Return how many significant digits pairs of numbers need: one more where two that differ would look alike."""
+    return DIGITS + any(a != b and round_digits(a, DIGITS) == round_digits(b, DIGITS) for a, b in pairs)
 
 
-def _short(value: Any, digits: int = DIGITS) -> str:
-    """A number with some significant digits, whole numbers in full; nothing where there is none."""
+def round_digits(value: float, digits: int = DIGITS) -> str:
+    """Return a number with some significant digits, without an exponent where it reads well without one."""
+    return f"{float(f'{value:.{digits}g}'):.10g}"
+
+
+def format_number(value: Any, digits: int = DIGITS) -> str:
+    """Return a number with some significant digits, integers in full, and nothing where there is none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     number = float(value)
@@ -151,6 +128,17 @@ def _short(value: Any, digits: int = DIGITS) -> str:
     return f"{number:,.0f}" if number.is_integer() else f"{number:.{digits}g}"
 
 
+def _signed(value: float) -> str:
+    text = format_number(value, 3)
+    return f"+{text}" if value > 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def _join_range(values: Iterable[int]) -> str:
+    """Return one number, or the least and the most of several."""
+    least, most = min(values), max(values)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
 def _address(png: bytes) -> str:
-    """An image as an address that holds it."""
+    """Return the address of an image that contains it."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from recbole_samrec.tune import figures
 from recbole_samrec.tune.importance import FEWEST, importance, scored
 from recbole_samrec.utils.files import write_atomically
-from recbole_samrec.utils.templates import template
+from recbole_samrec.utils.templates import load_template
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -70,7 +70,7 @@ def page(
 
     good = scored(trials)
     shares = importance(trials, parameters)
-    return template(TEMPLATE, short=figures.short, score=_score, duration=_duration).render(
+    return load_template(TEMPLATE, short=figures.short, score=_score, duration=_duration).render(
         title=title,
         metric=metric,
         facts=facts,

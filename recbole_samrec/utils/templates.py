@@ -1,4 +1,4 @@
-"""HTML pages from templates, in which everything that is put in is escaped."""
+"""Templates of pages: HTML, which escapes everything that is put in, and plain text such as Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -7,12 +7,25 @@ from pathlib import Path
 
 import jinja2
 
+TEXT = {
+    "block_start_string": "<%",
+    "block_end_string": "%>",
+    "variable_start_string": "<<",
+    "variable_end_string": ">>",
+    "comment_start_string": "<#",
+    "comment_end_string": "#>",
+    "keep_trailing_newline": True,
+    "autoescape": False,
+}
+"""Markers that LaTeX and Markdown leave free; filters escape what is put in."""
 
-def template(file: Path, **filters: Callable[..., str]) -> jinja2.Template:
-    """The template of a page.
+
+def load_template(file: Path, *, html: bool = True, **filters: Callable[..., str]) -> jinja2.Template:
+    """Load the template of a page.
 
     Args:
         file: The template.
+        html: Whether it makes HTML; otherwise it makes plain text and has the markers of :data:`TEXT`.
         filters: Functions that it may use, by name.
     """
     environment = jinja2.Environment(
@@ -20,7 +33,7 @@ def template(file: Path, **filters: Callable[..., str]) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
-        autoescape=True,
+        **({"autoescape": True} if html else TEXT),
     )
     environment.filters.update(filters)
     return environment.get_template(file.name)

@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from recbole_samrec.analysis.hessian import compute_gradient, compute_hvp
-from recbole_samrec.cli import sharpness
 from recbole_samrec.optim.state_snapshot import RandomState
-from recbole_samrec.sharpness import finished_run, measure, robustness
+from recbole_samrec.sharpness import api, finished_run, measure, robustness
 from recbole_samrec.sharpness.measure import Budget
 from recbole_samrec.utils import checkpoint_io
 from tests.helpers.command import main, succeed
@@ -63,14 +62,14 @@ def trained(name, folder="run", *more):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_measured_loss_is_the_training_loss_and_can_be_differentiated_twice(name):
-    found = finished_run.load(trained(name), targets=80)
+def test_load_run_has_the_training_loss(name):
+    found = finished_run.load_run(trained(name), targets=80)
     assert found.loss.weights and 80 <= found.targets <= found.all_targets
     slow = compute_gradient(found.loss, found.weights)
     assert torch.equal(compute_gradient(found.loss, found.weights), slow)  # the same draws each time
 
     fast, of_batch = torch.zeros_like(slow), found.trainer.training_loss()
-    kept = finished_run.load(Path("run"), targets=80)  # the same batches, and the draws of each
+    kept = finished_run.load_run(Path("run"), targets=80)  # the same batches, and the draws of each
     for share, chunk in kept.loss:
         cells = dict(zip(chunk.__code__.co_freevars, (cell.cell_contents for cell in chunk.__closure__), strict=True))
         RandomState.set(dict(cells["draws"]))
@@ -102,13 +101,13 @@ def unflat(vector, like):
     return [part.view_as(w) for part, w in zip(vector.split([w.numel() for w in like]), like, strict=True)]
 
 
-def test_a_report_is_written_kept_and_gone_on_with(monkeypatch):
-    monkeypatch.setattr(sharpness, "QUICK", TINY)
+def test_sharpness_writes_stores_and_continues_a_report(monkeypatch):
+    monkeypatch.setattr(api, "QUICK", TINY)
     runs = [str(trained("SAMRec", "flat")), str(trained("SAMRec", "sharp", "--sam_rho=0", "--track_sharpness=1"))]
     before = {file: file.read_bytes() for folder in runs for file in Path(folder).rglob("*") if file.is_file()}
     said = succeed("sharpness", *runs, "--quick", "--out=out")
     assert "1 of 2: SAMRec, seed 2020" in said.out and "2 of 2: SASRec, seed 2020" in said.out
-    assert "on 1" in said.out and "training targets" in said.out and "report: out/report.html" in said.out
+    assert "training targets" in said.out and "report: out/report.html" in said.out
     assert {file: file.read_bytes() for file in before} == before  # runs are read, never written
     page = Path("out/report.html").read_text()
     assert "SASRec" in page and "SAMRec" in page and "http" not in page.split("<body")[1].split("arxiv")[0]
@@ -135,7 +134,7 @@ def test_a_report_is_written_kept_and_gone_on_with(monkeypatch):
 
 
 def test_seconds_are_those_of_all_calls(monkeypatch):
-    monkeypatch.setattr(sharpness, "QUICK", TINY)
+    monkeypatch.setattr(api, "QUICK", TINY)
     run = str(trained("SAMRec"))
     succeed("sharpness", run, "--quick", "--out=out")
     before = json.loads(Path("out/report.json").read_text())
@@ -163,8 +162,8 @@ def test_a_grid_that_goes_on_adds_its_time(tmp_path, monkeypatch):
     assert measure.Store(tmp_path, "another").read("grid") is None
 
 
-def test_a_smaller_report_removes_what_a_larger_one_left(monkeypatch):
-    monkeypatch.setattr(sharpness, "QUICK", TINY)
+def test_sharpness_removes_what_a_larger_report_left(monkeypatch):
+    monkeypatch.setattr(api, "QUICK", TINY)
     runs = [str(trained("SAMRec", "one", "--track_sharpness=1")), str(trained("SASRec", "two"))]
     succeed("sharpness", *runs, "--quick", "--out=out")
     of_others = [Path("out/noise-my.csv"), Path("out/figures/mine.png"), Path("out/title.txt")]
@@ -175,46 +174,45 @@ def test_a_smaller_report_removes_what_a_larger_one_left(monkeypatch):
     succeed("sharpness", runs[1], "--quick", "--out=out")
     assert not any(Path("out", name).exists() for name in gone)
     assert all(file.exists() for file in of_others) and len(list(Path("out/data").iterdir())) == 2
-    drawn = {figure["name"] for figure in json.loads(Path("out/report.json").read_text())["figures"]}
+    drawn = set(json.loads(Path("out/report.json").read_text())["figures"])
     assert {file.stem for file in Path("out/figures").iterdir()} == {*drawn, "mine"}
 
 
 @pytest.mark.parametrize("mode", ["uni10", "pop10"])
 def test_sampled_items_are_the_same_at_all_levels(mode, monkeypatch):
-    monkeypatch.setattr(sharpness, "QUICK", TINY)
+    monkeypatch.setattr(api, "QUICK", TINY)
     split = {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": mode}
     run = trained("SAMRec", "run", f"--eval_args={split}")
-    found = finished_run.load(run, targets=50)
+    found = finished_run.load_run(run, targets=50)
     state = RandomState.get()["torch"]
     one, two = (robustness.test_metrics(found) for _ in range(2))
     assert one == two and torch.equal(RandomState.get()["torch"], state)  # and nobody else's draws are moved
     succeed("sharpness", str(run), "--quick", "--out=out")
     about = json.loads(Path("out/report.json").read_text())
-    (note,) = (note for note in about["notes"] if "level 0 is not its figure" in note)
-    assert f"SAMRec: {mode}" in note and note in Path("out/report.html").read_text()
+    assert "sampled" in about["notes"] and about["entries"][0]["ranking"] == mode
     noise, histories = (pd.read_csv(f"out/{name}-0.csv") for name in ("noise", "histories"))
     assert histories.loc[histories["level"] == 0, "ndcg@5"].nunique() == 1
     assert set(noise.loc[noise["level"] == 0, "ndcg@5"]) == set(histories.loc[histories["level"] == 0, "ndcg@5"])
 
 
 def test_runs_may_be_given_labels(monkeypatch):
-    monkeypatch.setattr(sharpness, "QUICK", TINY)
+    monkeypatch.setattr(api, "QUICK", TINY)
     for name, rate in {"much": 0.5, "little": 0.1}.items():
         trained("SAMRec", name, f"--hidden_dropout_prob={rate}")
     said = succeed("sharpness", "with much=much", "with little=little", "--quick", "--out=out")
     assert "1 of 2: with much, seed 2020" in said.out and "2 of 2: with little, seed 2020" in said.out
-    assert set(pd.read_csv("out/measures.csv")["label"]) == {"with much", "with little"}
+    assert set(pd.read_csv("out/measures.csv")["entry"]) == {"with much", "with little"}
 
 
-def test_models_that_read_no_histories_are_measured_without_them(monkeypatch):
-    monkeypatch.setattr(sharpness, "QUICK", TINY)
+def test_sharpness_of_models_without_histories(monkeypatch):
+    monkeypatch.setattr(api, "QUICK", TINY)
     said = succeed("sharpness", str(trained("BPR")), "--quick")
     assert "report: runs/sharpness-tiny/report.html" in said.out
-    assert not robustness.reads_histories(finished_run.load(Path("run"), targets=50))
+    assert not robustness.reads_histories(finished_run.load_run(Path("run"), targets=50))
 
 
 def test_noise_is_drawn_alike_and_taken_back():
-    found = finished_run.load(trained("SAMRec"), targets=50)
+    found = finished_run.load_run(trained("SAMRec"), targets=50)
     before = [weight.detach().clone() for weight in found.weights]
     one, two = (robustness.under_noise(found, (0.0, 0.5), draws=2) for _ in range(2))
     assert one.equals(two) and len(one) == 3
@@ -266,7 +264,7 @@ def test_what_is_named_wrongly_is_one_line(monkeypatch):
     shutil.copytree("run", "copy")
     Path("elsewhere").mkdir()
     Path("shares.csv").write_text("row,fraction,auc_mean\nA,1,0.5\n")
-    monkeypatch.setattr(sharpness, "load", None)  # all that is known from records and tables comes first
+    monkeypatch.setattr(api, "load_run", None)  # all that is known from records and tables comes first
     for arguments, words in (
         (["nowhere"], "nowhere: there is no such run"),
         (["run", "run"], "run is named twice"),
@@ -277,7 +275,7 @@ def test_what_is_named_wrongly_is_one_line(monkeypatch):
         (["run", "copy"], "both are one run"),
         (["run", "elsewhere/../run"], "is named twice"),
         (["run", "hits"], "no test metric in common"),
-        (["run", "--fractions=shares.csv"], "no figure to draw"),
+        (["run", "--fractions=shares.csv"], "missing column(s) ndcg@5_mean, ndcg@5_std"),
         (["run", "--out=pop/result.json"], "--out=pop/result.json: it cannot be written"),
         (["run", "--sam_rho=1"], "this command takes no such argument"),
     ):

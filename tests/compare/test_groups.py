@@ -2,26 +2,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_samrec.compare.groups import divide, group_table, heads
+from recbole_samrec.compare.groups import build_group_table, divide_events, label_groups
 from recbole_samrec.experiments.results import Run
 
 
-def test_groups_of_different_values_are_of_equal_size():
-    groups = divide(np.random.default_rng(0).permutation(100))
+def test_divide_events_makes_groups_of_equal_size():
+    groups = divide_events(np.random.default_rng(0).permutation(100))
     assert groups.sizes == [25, 25, 25, 25]
     assert groups.bounds == [(0, 24), (25, 49), (50, 74), (75, 99)]
 
 
-def test_equal_values_stay_together():
-    groups = divide(np.array([3] * 60 + [4] * 20 + [5] * 10 + [9] * 10))
+def test_divide_events_keeps_equal_values_together():
+    groups = divide_events(np.array([3] * 60 + [4] * 20 + [5] * 10 + [9] * 10))
     assert groups.bounds == [(3, 3), (4, 4), (5, 9)]
     assert groups.sizes == [60, 20, 20]
-    assert divide(np.full(7, 2)).bounds == [(2, 2)]
+    assert divide_events(np.full(7, 2)).bounds == [(2, 2)]
 
 
-def test_every_event_is_in_the_group_whose_bounds_hold_it():
+def test_divide_events_puts_each_event_within_its_bounds():
     values = np.random.default_rng(1).geometric(0.05, 500)
-    groups = divide(values)
+    groups = divide_events(values)
     assert sum(groups.sizes) == 500
     for value, code in zip(values, groups.codes, strict=True):
         assert groups.bounds[code][0] <= value <= groups.bounds[code][1]
@@ -37,11 +37,11 @@ def run(row: str, seed: int, rank: list[int]) -> Run:
 @pytest.fixture
 def table():
     runs = [run("SAMRec", 1, [1, 1, 1, 99, 99, 99, 1, 1]), run("SAMRec", 2, [1, 99, 1, 99, 99, 99, 1, 1])]
-    return group_table([*runs, run("Pop", 1, [99] * 8)])
+    return build_group_table([*runs, run("Pop", 1, [99] * 8)])
 
 
-def test_metrics_of_groups(table):
-    users = table[(table["kind"] == "history") & (table["row"] == "SAMRec")]
+def test_group_table_has_metrics_of_groups(table):
+    users = table[(table["kind"] == "history") & (table["entry"] == "SAMRec")]
     assert users["hr@10_mean"].tolist() == [0.75, 0.5, 0, 1]
     assert users["hr@10_std"].tolist() == [pytest.approx(np.std([1, 0.5], ddof=1)), 0, 0, 0]
     assert users[["low", "high", "events", "seeds"]].to_numpy().tolist() == [
@@ -52,18 +52,18 @@ def test_metrics_of_groups(table):
     ]
 
 
-def test_the_mean_over_groups_weighted_by_size_is_the_mean_over_users(table):
+def test_group_table_averages_to_the_mean_over_users(table):
     for kind in ("history", "popularity"):
-        part = table[(table["kind"] == kind) & (table["row"] == "SAMRec")]
+        part = table[(table["kind"] == kind) & (table["entry"] == "SAMRec")]
         assert np.average(part["hr@10_mean"], weights=part["events"]) == pytest.approx((5 / 8 + 4 / 8) / 2)
 
 
-def test_labels_name_bounds_and_size(table):
-    labels = heads(table[table["kind"] == "history"])
+def test_label_groups_names_bounds_and_size(table):
+    labels = label_groups(table[table["kind"] == "history"])
     assert labels[1] == ("5", "n = 2")
     assert labels[4] == ("1,200\N{EN DASH}1,300", "n = 2")
 
 
-def test_masked_ranks_are_used_where_asked():
-    table = group_table([run("Pop", 1, [99] * 8)], masked=True)
+def test_group_table_masks_the_history():
+    table = build_group_table([run("Pop", 1, [99] * 8)], masked=True)
     assert (table["ndcg@10_mean"] == 1).all()

@@ -7,20 +7,20 @@ import pandas as pd
 import pytest
 
 from recbole_samrec.compare import plots
-from recbole_samrec.compare.captions import Setting, spread
-from recbole_samrec.compare.groups import group_table
-from recbole_samrec.compare.tables import fraction_table, main_table
+from recbole_samrec.compare.groups import build_group_table
+from recbole_samrec.compare.tables import build_fraction_table, build_main_table
 from recbole_samrec.experiments.results import Run
+from recbole_samrec.utils.plot_style import render_figure
 from tests.helpers.paths import ROOT
 
-ROWS = ["SAMRec", "SASRec (RecBole's rows)", "GRU4Rec+SAM", "Pop"]
+ENTRIES = ["SAMRec", "SASRec (RecBole's rows)", "GRU4Rec+SAM", "Pop"]
 
 
 @pytest.fixture(scope="module")
 def runs():
     generator = np.random.default_rng(0)
     made = []
-    for number, row in enumerate(ROWS):
+    for number, row in enumerate(ENTRIES):
         for seed in (1, 2):
             for fraction in (0.5, 1.0):
                 rank = 1 + generator.geometric(0.1 - 0.02 * number, 80)
@@ -33,14 +33,14 @@ def runs():
 def figures(runs):
     whole = [run for run in runs if run.fraction == 1]
     return {
-        "accuracy": plots.accuracy(main_table(whole, ROWS), "tiny"),
-        "groups": plots.groups(group_table(whole), ROWS, "tiny"),
-        "fractions": plots.fractions(fraction_table(runs, ROWS), ROWS, "tiny"),
+        "accuracy": plots.draw_accuracy(build_main_table(whole, ENTRIES), "tiny"),
+        "groups": plots.draw_groups(build_group_table(whole), ENTRIES, "tiny"),
+        "fractions": plots.draw_fractions(build_fraction_table(runs, ENTRIES), ENTRIES, "tiny"),
     }
 
 
-def test_the_table_is_what_is_drawn(runs, figures):
-    table = main_table([run for run in runs if run.fraction == 1], ROWS)
+def test_draw_accuracy_draws_the_table(runs, figures):
+    table = build_main_table([run for run in runs if run.fraction == 1], ENTRIES)
     left, right = figures["accuracy"].axes
     for axes, metric in ((left, "ndcg@10"), (right, "hr@10")):
         assert axes.get_xlabel() == metric.upper()
@@ -48,25 +48,14 @@ def test_the_table_is_what_is_drawn(runs, figures):
         assert drawn == table[f"{metric}_mean"].tolist()
         ends = [bars.lines[2][0].get_segments()[0][:, 0] for bars in axes.containers]
         assert [(high - low) / 2 for low, high in ends] == pytest.approx(table[f"{metric}_std"].tolist())
-    assert [label.get_text() for label in left.get_yticklabels()] == ROWS
-
-
-def test_titles_say_what_the_bars_are(runs):
-    def words(*most):
-        """Of rows with so many seeds."""
-        seeds = dict(zip(ROWS, most, strict=False))
-        return spread(Setting.of([run for run in runs if run.seed <= seeds.get(run.row, 0)]))
-
-    assert words(1, 1) == "one seed"
-    assert words(2, 2) == "mean ± standard deviation over seeds"
-    assert words(2, 1) == "mean ± standard deviation over seeds; no bar: one seed, or all alike"
+    assert [label.get_text() for label in left.get_yticklabels()] == ENTRIES
 
 
 @pytest.mark.parametrize("name", ["groups", "fractions"])
-def test_rows_differ_without_colour(figures, name):
+def test_draw_tells_entries_apart_without_color(figures, name):
     lines = [bars.lines[0] for bars in figures[name].axes[0].containers]
-    assert len({line.get_marker() for line in lines}) == len(ROWS)
-    assert [text.get_text() for text in figures[name].legends[0].get_texts()] == ROWS
+    assert len({line.get_marker() for line in lines}) == len(ENTRIES)
+    assert [text.get_text() for text in figures[name].legends[0].get_texts()] == ENTRIES
 
 
 def _ticks(axis):
@@ -78,7 +67,7 @@ def _ticks(axis):
 
 
 @pytest.mark.parametrize("name", ["accuracy", "groups", "fractions"])
-def test_nothing_is_cut_off_or_hidden(figures, name):
+def test_draw_cuts_off_and_hides_nothing(figures, name):
     figure = figures[name]
     figure.canvas.draw()
     whole = figure.bbox
@@ -91,7 +80,7 @@ def test_nothing_is_cut_off_or_hidden(figures, name):
         assert not any(legend.get_window_extent().overlaps(axes.get_window_extent()) for axes in figure.axes)
 
 
-def test_panels_that_share_an_axis_show_all_of_their_dots():
+def test_draw_groups_shows_all_dots_of_shared_axes():
     """Whichever panel has the highest ones."""
     runs = []
     for seed in (1, 2):
@@ -99,7 +88,7 @@ def test_panels_that_share_an_axis_show_all_of_their_dots():
         frame = pd.DataFrame({"rank": rank, "masked_rank": rank, "history": np.tile([4, 9], 30)})
         frame["popularity"] = np.repeat([1, 50], 30)  # the popular items alone are found
         runs.append(Run("SAMRec", "tiny", seed, 1.0, {}, frame, "test"))
-    figure = plots.groups(group_table(runs), ["SAMRec"], "tiny")
+    figure = plots.draw_groups(build_group_table(runs), ["SAMRec"], "tiny")
     for axes in figure.axes:
         low, high = axes.get_ylim()
         for line in axes.get_lines():
@@ -108,19 +97,19 @@ def test_panels_that_share_an_axis_show_all_of_their_dots():
                 assert low <= y.min() and y.max() <= high
 
 
-def test_files_are_the_same_each_time_and_of_150_dots_an_inch(runs, figures):
+def test_render_figure_gives_the_same_bytes_each_time(runs, figures):
     whole = [run for run in runs if run.fraction == 1]
-    again = plots.accuracy(main_table(whole, ROWS), "tiny")
-    png = plots.rendered(again, "png")
-    assert png == plots.rendered(figures["accuracy"], "png")
+    again = plots.draw_accuracy(build_main_table(whole, ENTRIES), "tiny")
+    png = render_figure(again, "png", plots.DPI)
+    assert png == render_figure(figures["accuracy"], "png", plots.DPI)
     assert png.startswith(b"\x89PNG")
     width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
     assert (width, height) == tuple((150 * figures["accuracy"].get_size_inches()).astype(int))
-    pdf = plots.rendered(again, "pdf")
-    assert pdf == plots.rendered(figures["accuracy"], "pdf")
+    pdf = render_figure(again, "pdf", plots.DPI)
+    assert pdf == render_figure(figures["accuracy"], "pdf", plots.DPI)
     assert pdf.startswith(b"%PDF") and not re.search(rb"CreationDate", pdf)
 
 
-def test_matplotlib_is_imported_only_to_draw():
+def test_plots_import_matplotlib_only_to_draw():
     code = "import sys, recbole_samrec.compare.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,10 @@ import pytest
 import yaml
 
 from recbole_samrec.cli import compare
-from recbole_samrec.compare import captions, plots, tuned_settings
-from recbole_samrec.compare.tuned_settings import searches_under, tuned_rows, tuning
+from recbole_samrec.compare import captions, tuned_settings, write
+from recbole_samrec.compare.provenance import Budget, Tuning
+from recbole_samrec.compare.tuned_settings import describe_tuning, searches_under, tuned_rows
 from recbole_samrec.compare.write import write_tables
-from recbole_samrec.evaluator import statistics
 from recbole_samrec.experiments import worker
 from recbole_samrec.experiments.entries import read_rows
 from recbole_samrec.experiments.jobs import plan, settings_shown
@@ -27,7 +26,7 @@ from tests.helpers.tiny import random_events, write_events
 
 BEST = {"learning_rate": 0.002, "hidden_dropout_prob": 0.4, "attn_dropout_prob": 0.4}
 SMALL = {"hidden_size": 8, "inner_size": 8, "MAX_ITEM_LIST_LENGTH": 6, "train_batch_size": 256, "epochs": 2}
-BUDGET = captions.Budget(30, "random", "asha", 10, 300, (2020,), "NDCG@10")
+BUDGET = Budget(30, "random", "asha", 10, 300, (2020,), "NDCG@10")
 
 
 def search(folder, row="SAMRec", dataset="ml-100k", best=BEST, complete=True, settings=None, model="SAMRec", **record):
@@ -150,19 +149,18 @@ def test_rows_without_a_finished_search_keep_their_defaults_and_say_why():
     search("d", row="GRU4Rec", best=None)
     rows = rows_of(["SAMRec", "SASRec", "GRU4Rec", "Pop"])
     assert [row for row, one in rows.items() if one.settings] == ["SAMRec"]
-    assert tuning(rows, "hash").notes == (
-        "SAMRec: tuned, trial 12 of the search in a",
-        "SASRec: not tuned, it has its defaults; the search in b c is not finished; go on with python -m "
-        "recbole_samrec tune --resume='b c'",
-        "GRU4Rec: not tuned, it has its defaults; no trial of the search in d came to a score; its trials.csv says why",
-        "Pop: not tuned, it has its defaults",
-    )
+    assert list(map(str, describe_tuning(rows, "hash"))) == [
+        "SAMRec: trial 12 of the search in a",
+        "SASRec: not tuned; the search in b c is not finished; go on with python -m recbole_samrec tune --resume='b c'",
+        "GRU4Rec: not tuned; no trial of the search in d came to a score; its trials.csv says why",
+        "Pop: not tuned",
+    ]
 
 
 def test_a_search_on_other_data_is_told():
     search("a")
-    (note,) = tuning(rows_of(["SAMRec"]), "another hash").notes
-    assert note == "SAMRec: tuned, trial 12 of the search in a; that search was on other data of this name"
+    (one,) = describe_tuning(rows_of(["SAMRec"]), "another hash")
+    assert one == Tuning("SAMRec", BUDGET, 12, "a", ("its search was on other data of this name",))
 
 
 def test_no_search_for_any_row_is_an_error_with_the_command_that_makes_one():
@@ -217,31 +215,6 @@ def test_best_settings_of_another_model_or_data_set_are_an_error():
         rows_of(["SAMRec"], "b")
 
 
-def test_the_caption_of_equal_budgets():
-    words = captions.tuning({"SAMRec": BUDGET, "SASRec": replace(BUDGET)})
-    assert words == (
-        "Tuned: each row has the best of 30 trials (random, asha after 10 epochs, at most 300 epochs, seed 2020) by "
-        "NDCG@10 on validation."
-    )
-
-
-def test_the_caption_names_rows_that_are_not_tuned():
-    words = captions.tuning({"SAMRec": BUDGET, "Pop": None, "SASRec": BUDGET, "BPR": None, "FPMC": None})
-    assert words.startswith("Tuned: SAMRec and SASRec each have the best of 30 trials (random,")
-    assert words.endswith(" on validation. Not tuned: Pop, BPR and FPMC each have the defaults.")
-
-
-def test_the_caption_of_different_budgets_says_which_row_had_which():
-    fewer = replace(BUDGET, trials=10, scheduler="none", grace=0, seeds=(1, 2))
-    words = captions.tuning({"SAMRec": BUDGET, "SASRec": fewer, "GRU4Rec": BUDGET, "Pop": None})
-    assert words == (
-        "Tuned under different budgets, so that rows are not compared on equal terms: SAMRec and GRU4Rec each have the "
-        "best of 30 trials (random, asha after 10 epochs, at most 300 epochs, seed 2020) by NDCG@10 on validation; "
-        "SASRec has the best of 10 trials (random, no scheduler, at most 300 epochs, seeds 1, 2) by NDCG@10 on "
-        "validation. Not tuned: Pop has the defaults."
-    )
-
-
 def test_what_makes_budgets_equal():
     search("a", strategy={"scheduler": "none", "grace": 3, "seed": 1})
     search("b", strategy={"scheduler": "none", "grace": 5, "seed": 2})  # neither grace nor what is drawn costs a thing
@@ -258,33 +231,32 @@ def run(row, fraction=1.0):
     return Run(row, "tiny_set", 1, fraction, {"data": {"users": 4}, "device": "cpu"}, frame, "hash")
 
 
-def test_tuned_pages_stand_beside_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics.randomisation_test, "__defaults__", (200, 0))
-    monkeypatch.setattr(plots, "rendered", lambda figure, form: form.encode())
+def test_tuned_pages_are_written_beside_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "render_figure", lambda figure, form, dpi: form.encode())
     runs = [run("SAMRec"), run("Pop"), run("SAMRec", fraction=0.5)]
-    write_tables(runs, tmp_path)
+    write_tables(runs, tmp_path, draws=200)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
-    how = captions.Tuning("Tuned: so and so.", ("Pop: not tuned",))
+    how = [Tuning("SAMRec", BUDGET, 12, "found"), Tuning("Pop", remarks=("a remark",))]
     for masked in (False, True):
-        write_tables(runs, tmp_path, masked=masked, tuned={"tiny_set": how})
+        write_tables(runs, tmp_path, masked=masked, tuned={"tiny_set": how}, draws=200)
     assert all(file.read_bytes() == content for file, content in before.items())
     new = {file.stem for file in tmp_path.iterdir()} - {file.stem for file in before}
     parts = ("", "-groups", "-fractions")
     assert new == {f"tiny_set-tuned{masked}{part}" for masked in ("", "-masked") for part in parts}
     page = (tmp_path / "tiny_set-tuned-masked.md").read_text(encoding="utf-8")
-    assert page.startswith("# tiny\\_set, tuned, history left out\n") and "\n- Pop: not tuned\n" in page
+    assert page.startswith("# tiny\\_set, tuned, history masked\n") and "\n- Pop: a remark\n" in page
+    assert "\n| SAMRec | 30 | random | asha | 10 | 300 | 2020 | NDCG@10 | 12 | found |\n" in page
     for file in tmp_path.glob("*.md"):
-        text = file.read_text(encoding="utf-8")
-        assert ("Tuned: so and so." in text) == ("-tuned" in file.name) == ("No row was tuned" not in text)
+        assert ("-tuned" in file.name) == (captions.UNTUNED not in file.read_text(encoding="utf-8"))
     label = r"\label{tab:tiny-set-tuned-accuracy}"
     assert label in (tmp_path / "tiny_set-tuned.tex").read_text(encoding="utf-8")
 
 
-def test_tuned_rows_without_finished_runs_say_where_their_settings_come_from(tmp_path):
-    how = {"ml-1m": captions.Tuning("Tuned.", ("SAMRec: tuned",))}
+def test_tuned_pages_without_finished_runs_list_the_searches(tmp_path):
+    how = {"ml-1m": [Tuning("SAMRec", BUDGET, 12, "found")]}
     write_tables([], tmp_path, reasons={"ml-1m": {"SAMRec": "needs a GPU"}}, tuned=how)
     text = (tmp_path / "ml-1m-tuned.md").read_text(encoding="utf-8")
-    assert "- SAMRec: needs a GPU\n- SAMRec: tuned\n" in text
+    assert "- SAMRec: needs a GPU\n- SAMRec: trial 12 of the search in found\n" in text
 
 
 def test_the_command(monkeypatch):
@@ -295,8 +267,8 @@ def test_the_command(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["recbole_samrec", *arguments, "--tables"])
     said = succeed(*arguments, "--tables")
     words = " ".join(said.out.split())
-    assert "note: tiny: SAMRec: tuned, trial 12 of the search in runs/tune/SAMRec-tiny; that search was on" in words
-    assert "note: tiny: Pop: not tuned, it has its defaults" in words
+    assert "note: tiny: SAMRec: trial 12 of the search in runs/tune/SAMRec-tiny; its search was on" in words
+    assert "note: tiny: Pop: not tuned" in words
     assert "tables and plots: runs/compare/tiny-tuned*" in words
     assert [file.name for file in Path("runs/compare").iterdir()] == ["tiny-tuned.md"]
 
@@ -311,8 +283,8 @@ def test_the_page_has_the_command_and_the_settings(monkeypatch):
     succeed(*arguments)
     page = Path("runs/compare/tiny-tuned.md").read_text(encoding="utf-8")
     assert f"```bash\npython -m recbole_samrec {' '.join(arguments)}\n```" in page
-    assert "Tuned: each row has the best of 30 trials (random, asha after 10 epochs" in page
-    settings = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    assert "| SASRec | 30 | random | asha | 10 | 300 | 2020 | NDCG@10 | 12 | mine/SASRec |" in page
+    settings = yaml.safe_load(page.rpartition("```yaml\n")[2].partition("```")[0])
     shared = settings["all rows that know them"]
     assert {key: shared[key] for key in BEST} == BEST and shared["hidden_size"] == 8
 

@@ -6,12 +6,12 @@ import pytest
 from scipy import stats
 
 from recbole_samrec.evaluator.statistics import (
-    flips,
+    choose_draws,
     holm,
     interval_over_users,
     interval_over_users_and_seeds,
     per_user,
-    randomisation_test,
+    randomization_test,
 )
 
 
@@ -33,17 +33,17 @@ def test_few_differences_are_counted_to_the_last_assignment():
     values = np.array([0.5, -0.2, 0.3, 0.9, 0.0, -0.1])
     sums = [abs(np.dot(signs, values)) for signs in itertools.product((1, -1), repeat=len(values))]
     share = np.mean([one >= abs(values.sum()) - 1e-12 for one in sums])
-    assert randomisation_test(values[:, None])[0] == pytest.approx(share)
+    assert randomization_test(values[:, None])[0] == pytest.approx(share)
 
 
 def test_all_users_better_gives_the_smallest_p_value():
-    assert randomisation_test(np.ones((10, 1)))[0] == 2 / 2**10
-    assert randomisation_test(np.ones((200, 1)), draws=999)[0] == 1 / 1000
+    assert randomization_test(np.ones((10, 1)))[0] == 2 / 2**10
+    assert randomization_test(np.ones((200, 1)), draws=999)[0] == 1 / 1000
 
 
 def test_equal_models_do_not_differ():
     balanced = np.tile([0.1, -0.1], 50)
-    assert randomisation_test(np.stack([np.zeros(100), balanced], axis=1), draws=100).tolist() == [1, 1]
+    assert randomization_test(np.stack([np.zeros(100), balanced], axis=1), draws=100).tolist() == [1, 1]
 
 
 def test_scipy_finds_the_same_p_values():
@@ -54,8 +54,8 @@ def test_scipy_finds_the_same_p_values():
         options = {"permutation_type": "samples", "vectorized": True, "n_resamples": 100_000, "batch": 10_000}
         return stats.permutation_test((values,), lambda x, axis: x.mean(axis=axis), rng=1, **options).pvalue
 
-    assert randomisation_test(small[:, None])[0] == pytest.approx(scipys(small))
-    assert randomisation_test(large[:, None])[0] == pytest.approx(scipys(large), abs=0.006)
+    assert randomization_test(small[:, None])[0] == pytest.approx(scipys(small))
+    assert randomization_test(large[:, None])[0] == pytest.approx(scipys(large), abs=0.006)
 
 
 def test_ties_of_whole_numbers_count_as_reached():
@@ -63,18 +63,18 @@ def test_ties_of_whole_numbers_count_as_reached():
     values = generator.choice([-1, 0, 1], 60) / 5  # as HR averaged over five seeds
     changed, total = np.count_nonzero(values), round(abs(values.sum()) * 5)
     tail = stats.binom.sf((changed + total) / 2 - 1, changed, 0.5)
-    assert randomisation_test(values[:, None])[0] == pytest.approx(min(1, 2 * tail), abs=0.01)
+    assert randomization_test(values[:, None])[0] == pytest.approx(min(1, 2 * tail), abs=0.01)
 
 
 def test_comparisons_do_not_disturb_each_other():
     generator = np.random.default_rng(2)
     values = generator.normal(0.1, 1, (80, 3))
-    together = randomisation_test(values, draws=2000)
-    assert together.tolist() == [randomisation_test(values[:, [i]], draws=2000)[0] for i in range(3)]
+    together = randomization_test(values, draws=2000)
+    assert together.tolist() == [randomization_test(values[:, [i]], draws=2000)[0] for i in range(3)]
 
 
 def test_p_values_are_uniform_where_there_is_no_difference():
-    p = randomisation_test(np.random.default_rng(3).normal(size=(50, 1000)), draws=1000)
+    p = randomization_test(np.random.default_rng(3).normal(size=(50, 1000)), draws=1000)
     assert stats.kstest(p, "uniform").pvalue > 0.01
     assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.025)
 
@@ -88,9 +88,9 @@ def test_holms_correction():
 
 
 def test_many_users_have_fewer_draws():
-    assert [flips(users) for users in (2, 25_000, 25_001)] == [100_000, 100_000, 10_000]
+    assert [choose_draws(users) for users in (2, 25_000, 25_001)] == [100_000, 100_000, 10_000]
     values = np.full((25_001, 1), 0.5)
-    assert randomisation_test(values)[0] == 1 / 10_001
+    assert randomization_test(values)[0] == 1 / 10_001
 
 
 def test_the_interval_over_users_is_that_of_the_t_test():
@@ -160,5 +160,5 @@ def test_one_seed_says_nothing_of_others():
 
 def test_the_same_seed_gives_the_same_figures():
     values = np.random.default_rng(5).normal(size=(40, 2))
-    assert randomisation_test(values, 500, seed=7).tolist() == randomisation_test(values, 500, seed=7).tolist()
-    assert randomisation_test(values, 500, seed=7).tolist() != randomisation_test(values, 500, seed=8).tolist()
+    assert randomization_test(values, 500, seed=7).tolist() == randomization_test(values, 500, seed=7).tolist()
+    assert randomization_test(values, 500, seed=7).tolist() != randomization_test(values, 500, seed=8).tolist()

@@ -1,18 +1,19 @@
-"""Runs whose measures of sharpness are made up."""
+"""Measurements of sharpness that are made up, for tests of what is made of them."""
 
 import math
 
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.sharpness import figures
+from recbole_samrec.sharpness.figures import CHANGES
 from recbole_samrec.sharpness.measure import QUICK, Measured
 
+NASTY = "<script>alert(1)</script> $x_1$"
 RHOS, ADAPTIVE_RHOS, STEPS = np.array(QUICK.rhos), np.array(QUICK.adaptive_rhos), np.linspace(-1, 1, 5)
 NO_WAYS = pd.DataFrame(columns=["first", "second", "position", "loss"])
 
 
-def table(levels, metric, draws=2, **columns):
+def make_table(levels, metric, draws=2, **columns):
     """A metric that falls by its level's share, the first draw a little more and the second a little less."""
     lines = [
         {**columns, "level": level, "draw": draw, "ndcg@10": metric * (1 - level + 0.01 * (2 * draw - 1) * level)}
@@ -22,7 +23,7 @@ def table(levels, metric, draws=2, **columns):
     return pd.DataFrame(lines)
 
 
-def made(label, seed, sharp=1.0, *, converged=True, reads=True, model="SAMRec", metric=0.05, **record):
+def make_measured(label, seed, sharp=1.0, *, converged=True, reads=True, model="SAMRec", metric=0.05, **record):
     """A run whose every measure of sharpness is in proportion to ``sharp``; its surface is a bowl."""
     grid, bowl = np.linspace(-1, 5, 101), STEPS[:, None] ** 2 + STEPS**2
     curvature = {
@@ -43,9 +44,7 @@ def made(label, seed, sharp=1.0, *, converged=True, reads=True, model="SAMRec", 
         "line": {"x": STEPS, "loss": 5 + sharp * STEPS**2},
         "surface": {"x": STEPS, "y": STEPS, "loss": 5 + sharp * bowl},
     }
-    changes = (
-        [table((0.0, 0.2, 0.4), metric, change=change) for change in figures.CHANGES] if reads else [pd.DataFrame()]
-    )
+    changes = [make_table((0.0, 0.2, 0.4), metric, change=change) for change in CHANGES] if reads else [pd.DataFrame()]
     config = {"model": model, "loss_type": "CE", "training": "packed", "valid_metric": "NDCG@10"}
     whole = {
         "model": model,
@@ -56,4 +55,14 @@ def made(label, seed, sharp=1.0, *, converged=True, reads=True, model="SAMRec", 
         **record,
     }
     name = f"{label}, seed {seed}"
-    return Measured(name, label, seed, parts, table((0.0, 0.1, 0.2, 0.4), metric), pd.concat(changes), whole, (64, 640))
+    return Measured(
+        name, label, seed, parts, make_table((0.0, 0.1, 0.2, 0.4), metric), pd.concat(changes), whole, (64, 640)
+    )
+
+
+def make_history(missed=()):
+    return [
+        {"epoch": epoch, "top_eigenvalue": 1.0 + epoch, "converged": epoch not in missed, "ascent_rise": 0.1,
+         "rho": 0.3, "gradient_norm": 0.5}
+        for epoch in (0, 4)
+    ]  # fmt: skip

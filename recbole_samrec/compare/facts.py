@@ -1,0 +1,137 @@
+"""What the entries of a page have in common, and what their runs took, as names and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from recbole_samrec.evaluator.statistics import choose_draws
+from recbole_samrec.experiments.results import Run, pretraining_within
+from recbole_samrec.quick_start.environment import DIRTY
+
+LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+KINDS = {"": "", "-groups": " by group", "-fractions": " by share of training users"}
+"""Ends of the names of a page's files, and of its title."""
+VERSIONS = ("python", "torch", "recbole", "recbole-samrec")
+Facts = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the entries of one page have in common.
+
+    Attributes:
+        dataset: Name of the data set.
+        data: Its statistics, as in ``result.json``.
+        events: Number of test events.
+        seeds: Numbers of seeds of the entries, each once, ascending.
+        split: RecBole's ``eval_args``.
+        masked: Whether the history is masked in the rankings.
+        tuned: Whether entries are tuned.
+        share: Largest share of the users that were trained on.
+        draws: Draws of the randomization test.
+    """
+
+    dataset: str
+    data: dict
+    events: int
+    seeds: tuple[int, ...]
+    split: dict
+    masked: bool = False
+    tuned: bool = False
+    share: float = 1.0
+    draws: int = 0
+
+    @classmethod
+    def of(cls, runs: Sequence[Run], masked: bool = False, tuned: bool = False, draws: int | None = None) -> Setting:
+        """Gather it from the runs of one data set."""
+        of_entry: dict[tuple[str, float], set[int]] = {}
+        for run in runs:
+            of_entry.setdefault((run.row, run.fraction), set()).add(run.seed)
+        events = len(runs[0].ranks)
+        return cls(
+            dataset=runs[0].dataset,
+            data=dict(runs[0].result.get("data") or {}),
+            events=events,
+            seeds=tuple(sorted({len(seeds) for seeds in of_entry.values()})),
+            split=dict((runs[0].result.get("config") or {}).get("eval_args") or LEAVE_ONE_OUT),
+            masked=masked,
+            tuned=tuned,
+            share=max(run.fraction for run in runs),
+            draws=draws or choose_draws(events),
+        )
+
+    @property
+    def facts(self) -> Facts:
+        """Data, protocol and seeds."""
+        counts = [(name, f"{self.data[name]:,}") for name in ("users", "items", "interactions") if name in self.data]
+        return [
+            ("data set", self.dataset),
+            *counts,
+            ("test events", f"{self.events:,}"),
+            *([("users trained on", f"{100 * self.share:g} %")] if self.share < 1 else []),
+            ("split", self._split()),
+            ("history", "masked" if self.masked else "unmasked"),
+            ("seeds", join_range(self.seeds)),
+            ("draws of the randomization test", f"{self.draws:,}"),
+        ]
+
+    def _split(self) -> str:
+        if all(self.split.get(key) == value for key, value in LEAVE_ONE_OUT.items()):
+            return "leave-one-out by time: each user's last event is tested, the one before it is for validation"
+        return f"{self.split.get('split')}, order {self.split.get('order')}"
+
+
+def name_page(setting: Setting, kind: str = "") -> str:
+    """Return the title of a page; ``kind`` is one of :data:`KINDS`."""
+    masked = ", history masked" if setting.masked else ""
+    return f"{setting.dataset}{', tuned' if setting.tuned else ''}{masked}{KINDS[kind]}"
+
+
+def name_bars(setting: Setting) -> str:
+    """Return what the bars of a plot are, for its title."""
+    if setting.seeds[-1] == 1:
+        return "one seed"
+    single = "; no bar: one seed, or all alike" if setting.seeds[0] == 1 else ""
+    return f"mean ± standard deviation over seeds{single}"
+
+
+def list_work(runs: Sequence[Run]) -> Facts:
+    """List what went into some runs: their number, hours, devices, versions and revisions."""
+    results = [run.result for run in runs]
+    versions = [(name, _join({(one.get("versions") or {}).get(name) for one in results})) for name in VERSIONS]
+    work = [
+        ("runs", f"{len(runs):,}"),
+        ("hours, one after the other", f"{_sum_seconds(runs) / 3600:.1f}"),
+        ("device", _join({one.get("device") for one in results})),
+        *versions,
+        ("revision", _join({one.get("revision") for one in results})),
+    ]
+    return [(name, value) for name, value in work if value]
+
+
+def has_uncommitted(runs: Iterable[Run]) -> bool:
+    """Return whether a run was made from a revision with uncommitted changes."""
+    return any(str(run.result.get("revision")).endswith(DIRTY) for run in runs)
+
+
+def join_range(numbers: Sequence[int]) -> str:
+    """Return one number, or the least and the most of several."""
+    least, most = min(numbers), max(numbers)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _join(values: Iterable[object]) -> str:
+    return ", ".join(sorted({str(value) for value in values if value}))
+
+
+def _sum_seconds(runs: Sequence[Run]) -> float:
+    """Seconds of some runs, with each pre-training once, also where a run took its weights from another one."""
+    totals, spent, counted = 0.0, {}, set()
+    for run in runs:
+        totals += run.result.get("seconds_total") or 0.0
+        if before := run.result.get("pretraining"):
+            spent[before["sha256"]] = before["seconds"]
+        if within := pretraining_within(run.result):
+            counted.add(within["sha256"])
+    return totals + sum(seconds for weights, seconds in spent.items() if weights not in counted)

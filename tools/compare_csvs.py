@@ -1,0 +1,150 @@
+"""Compare the CSV files of two ``results/`` folders by what each number means, and report every other change.
+
+A number is found by its file, its entry and its column. The lists below name each change that is made on purpose:
+files that move, columns that are renamed or added, and differences whose sign turns. Anything else is an error, and
+the exit status is then 1::
+
+    git worktree add ../before 6de9c71
+    python -m tools.compare_csvs ../before/results results
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+MOVED = {r"^(search|sharpness)/": r"records/\1/"}
+"""Regular expressions of files that moved, and where to."""
+RENAMED = {"row": "entry", "label": "entry"}
+"""Columns that have another name."""
+ADDED = {"reference"}
+"""Columns that only the newer files have."""
+NEW_FILES = {"search.csv", "sharpness.csv"}
+"""Files that only the newer folder has."""
+KEYS = {
+    "measures.csv": ("entry", "measure"),
+    "runs.csv": ("run",),
+    "trials.csv": ("trial",),
+    "-groups.csv": ("kind", "group", "entry"),
+    "-fractions.csv": ("entry", "fraction"),
+    ".csv": ("entry",),
+}
+"""Columns that identify a line, by the end of a file's name; the first that fits holds."""
+TEXTS = {"note"}
+"""Columns of free text, which are not compared."""
+METRIC = r"(?:hr@\d+|ndcg@\d+|mrr)"
+TURNED = {
+    rf"^({METRIC})_difference$": r"\1_difference",
+    rf"^({METRIC})_low(_with_seeds)?$": r"\1_high\2",
+    rf"^({METRIC})_high(_with_seeds)?$": r"\1_low\2",
+}
+"""Columns of differences that were reference minus entry and are entry minus reference, and the column whose negative
+each now is. The columns of variants, ``variant_...``, already were entry minus reference and stay."""
+PRECISION = 1e-12
+"""Relative difference up to which numbers are equal: the order of a sum may be another one on another processor."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compare two folders; return 1 if they differ in more than the listed changes."""
+    parser = argparse.ArgumentParser(prog="python -m tools.compare_csvs", description=__doc__.partition("\n")[0])
+    parser.add_argument("old", type=Path, help="the older results folder")
+    parser.add_argument("new", type=Path, help="the newer results folder")
+    folders = parser.parse_args(arguments)
+    numbers, changes = compare_folders(folders.old, folders.new)
+    for change in changes:
+        print(change)
+    print(f"{numbers:,} numbers compared, {len(changes):,} unexpected changes")
+    return 1 if changes or not numbers else 0
+
+
+def compare_folders(old: Path, new: Path) -> tuple[int, list[str]]:
+    """Compare all CSV files below two folders.
+
+    Returns:
+        How many cells were compared, and a line for each unexpected change.
+    """
+    before = {_moved(name): path for name, path in _files(old)}
+    after = dict(_files(new))
+    changes = [f"{name}: missing" for name in before if name not in after]
+    changes += [f"{name}: not expected" for name in after if name not in before and name not in NEW_FILES]
+    compared = 0
+    for name in sorted(before.keys() & after.keys()):
+        try:
+            cells, found = _compare(_cells(before[name], renamed=True), _cells(after[name]))
+        except ValueError as error:
+            cells, found = 0, [str(error)]
+        compared += cells
+        changes += [f"{name}: {line}" for line in found]
+    return compared, changes
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*.csv")):
+        yield path.relative_to(folder).as_posix(), path
+
+
+def _moved(name: str) -> str:
+    for old, new in MOVED.items():
+        name = re.sub(old, new, name)
+    return name
+
+
+def _cells(file: Path, renamed: bool = False) -> dict[tuple[str, ...], str]:
+    """The cells of a file by the values of its key columns and by the column, as the newer files name and sign them."""
+    keys = next(columns for end, columns in KEYS.items() if file.name.endswith(end))
+    cells: dict[tuple[str, ...], str] = {}
+    with file.open(encoding="utf-8", newline="") as stream:
+        for line in csv.DictReader(stream):
+            values = {RENAMED.get(name, name) if renamed else name: value for name, value in line.items()}
+            if missing := [key for key in keys if key not in values]:
+                raise ValueError(f"no column {', '.join(missing)}")
+            place = tuple(values[key] for key in keys)
+            for name, value in values.items():
+                column, turned = _turned(name) if renamed else (name, False)
+                cell = (*place, column)
+                if cell in cells:
+                    raise ValueError(f"{cell}: there twice")
+                cells[cell] = _negative(value) if turned else value
+    return cells
+
+
+def _turned(column: str) -> tuple[str, bool]:
+    """The column that a number of an older file stands in now, and whether its sign turned."""
+    for old, new in TURNED.items():
+        if re.match(old, column):
+            return re.sub(old, new, column), True
+    return column, False
+
+
+def _negative(value: str) -> str:
+    return repr(-float(value)) if value else value
+
+
+def _compare(old: Mapping[tuple[str, ...], str], new: Mapping[tuple[str, ...], str]) -> tuple[int, list[str]]:
+    changes = []
+    for cell in old.keys() - new.keys():
+        changes.append(f"{cell}: missing")
+    for cell in new.keys() - old.keys():
+        if cell[-1] not in ADDED:
+            changes.append(f"{cell}: not expected")
+    shared = [cell for cell in old if cell in new and cell[-1] not in TEXTS]
+    changes += [f"{cell}: {old[cell]} became {new[cell]}" for cell in shared if not _equal(old[cell], new[cell])]
+    return len(shared), sorted(changes)
+
+
+def _equal(one: str, other: str) -> bool:
+    if one == other:
+        return True
+    try:
+        return math.isclose(float(one), float(other), rel_tol=PRECISION, abs_tol=1e-18)
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

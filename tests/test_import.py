@@ -89,7 +89,15 @@ def command(*words):
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["run", "--help"], ["evaluate", "--help"], ["recommend", "--help"], ["data", "--help"], ["comapre"], []],
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["evaluate", "--help"],
+        ["recommend", "--help"],
+        ["data", "--help"],
+        ["comapre"],
+        [],
+    ],
     ids=" ".join,
 )
 def test_command_line__help_and_slips_load_nothing_heavy(words):

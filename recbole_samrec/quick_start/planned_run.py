@@ -116,8 +116,8 @@ def plan_run(
         else:
             note("no earlier run with these settings; starting a new one")
     sha256 = check_data(config, note).sha256
+    folder = folder or Path("runs", unique_name(config["model"], config["dataset"]))
     if checkpoint is None:
-        folder = folder or Path("runs", unique_name(config["model"], config["dataset"]))
         run_folder.new_folder(folder)
     for file in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
         file.unlink(missing_ok=True)

@@ -95,7 +95,7 @@ class ProgressBar(TrainingProgress):
         self._progress = Progress(*columns, console=console, expand=True)
         self._task = self._progress.add_task("", total=self.epochs, **self._fields())
 
-    def _fields(self) -> dict[str, str]:
+    def _fields(self) -> dict[str, Any]:
         number = min(int(self.epoch) + 1, self.epochs)
         return {"epoch": f"epoch {number}/{self.epochs}", "figures": str(self), "left": self.left}
 

@@ -149,7 +149,7 @@ class Recommender:
         histories = of_dataset(dataset)
         if users == "all":
             return histories
-        tokens = [users] if isinstance(users, str) else list(map(str, users))
+        tokens = [users] if isinstance(users, str) else list(map(str, users or ()))
         return histories.chosen(_places(tokens, histories.names, dataset))
 
     def rank(self, sequences: Sequences, k: int, mask_history: bool | None = None) -> tuple[np.ndarray, np.ndarray]:

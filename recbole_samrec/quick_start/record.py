@@ -18,7 +18,7 @@ from recbole_samrec.utils.settings import plain_config
 
 RESULT = "result.json"
 """Name of the file in the folder of a run."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 """Number of the present form of the record; raised when a field is renamed, removed or changes its meaning."""
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 """JSON Schema of the record, for programs in other languages; ``python -m tools.result_schema`` writes it."""

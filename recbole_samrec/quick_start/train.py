@@ -18,7 +18,7 @@ from recbole_samrec.integration.registry import source_hash
 from recbole_samrec.quick_start.build_trainer import BEST_TREES, build_trainer
 from recbole_samrec.quick_start.context import RunContext, prepare_run
 from recbole_samrec.quick_start.environment import device_name, peak_memory_mb, revision, versions
-from recbole_samrec.quick_start.record import RunRecord, label, rename_metrics, settings_of
+from recbole_samrec.quick_start.record import DataRecord, RunRecord, label, rename_metrics, settings_of
 from recbole_samrec.quick_start.writers import RankWriter, RecordWriter
 from recbole_samrec.trainer.callbacks import Callback, CallbackList
 from recbole_samrec.trainer.trainer import SAMTrainer
@@ -88,8 +88,12 @@ def describe(context: RunContext, trainer: Any, test: Mapping[str, float] | None
         seconds_total: Time that the whole run took.
     """
     config, dataset = context.config, context.dataset
-    data = {"users": dataset.user_num - 1, "items": dataset.item_num - 1, "interactions": context.interactions}
-    data |= {"sha256": context.sha256}
+    data: DataRecord = {
+        "users": dataset.user_num - 1,
+        "items": dataset.item_num - 1,
+        "interactions": context.interactions,
+        "sha256": context.sha256,
+    }
     if context.attributes_sha256:
         data["attributes_sha256"] = context.attributes_sha256
     return RunRecord(

@@ -55,7 +55,8 @@ class RankWriter(Callback):
 
     def on_test_batch_end(self, trainer: Any, batch: RankedBatch) -> None:
         """Store the ranks of a batch."""
-        self._recorder.record(batch.users, batch.scores, batch.masked_scores, batch.rows, batch.items)
+        if self._recorder is not None:
+            self._recorder.record(batch.users, batch.scores, batch.masked_scores, batch.rows, batch.items)
 
     def on_test_end(self, trainer: Any, metrics: dict[str, float]) -> None:
         """Write the ranks of all batches, and of all processes."""

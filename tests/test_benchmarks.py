@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import arithmetic, cases, measure, speed
 from benchmarks.arithmetic import Shape, Work, products
 from benchmarks.breakdown import group_of
+from benchmarks.interval_coverage import measure_coverage
 from benchmarks.records import Measurement, Records
 from benchmarks.report import Results, first_reaching, markdown, page, targets
 from benchmarks.synthetic import sequences
@@ -253,3 +254,10 @@ def test_report__finds_the_first_epoch_of_a_score():
 def test_report__writes_a_frame_as_markdown():
     frame = targets(Results()).head(1)[["target", "verdict"]]
     assert markdown(frame).splitlines()[:2] == ["| target | verdict |", "| --- | ---: |"]
+
+
+def test_measure_coverage__covers_over_users_and_seeds():
+    found = measure_coverage(40)
+    assert (found["users and seeds, %"] >= 80).all()
+    large = found[found["seed effect"] == 1]
+    assert (large["users, %"] < 50).all() and set(found["seeds"]) == {3, 5}

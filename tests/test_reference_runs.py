@@ -11,8 +11,8 @@ from tools.reference_runs import RUNS, Record, compare_all, differences, main, r
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "tests" / "reference"
-TOLERANCE = 1e-3
-"""A hundred times what other instructions of the processor change, a tenth of a single step of Adam's."""
+TOLERANCE = 3e-4
+"""Some 25 times what other instructions of the processor change, a thirtieth of a single step of Adam's."""
 
 
 @pytest.mark.slow

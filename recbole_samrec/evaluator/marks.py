@@ -30,8 +30,8 @@ def mark_differences(p_holm: Sequence[float], low: Sequence[float], high: Sequen
     Returns:
         One of :data:`SIGNIFICANT`, :data:`UNCORRECTED` and ``""`` for each difference.
     """
-    p, low, high = (np.asarray(values, dtype=float) for values in (p_holm, low, high))
-    excludes = (low > 0) | (high < 0)
+    p, lowest, highest = (np.asarray(values, dtype=float) for values in (p_holm, low, high))
+    excludes = (lowest > 0) | (highest < 0)
     return [
         (SIGNIFICANT if small else UNCORRECTED) if excluded else ""
         for small, excluded in zip(p < LEVEL, excludes, strict=True)

@@ -239,7 +239,7 @@ class TestSampledSoftmax:
         torch.testing.assert_close(mean, scores[1:].sum() / scores[target])
 
     @pytest.mark.parametrize("k", [10, 20])
-    def test_every_item_equally_often_as_negative_is_the_softmax_over_items(self, k):
+    def test_sampled_softmax__of_all_items_alike_is_the_softmax(self, k):
         states, table, targets = problem()
         negatives = torch.arange(1, 11).repeat(k // 10)
         expected = F.cross_entropy(states @ table[1:].T, targets - 1)

@@ -110,10 +110,10 @@ def holm(p: Sequence[float]) -> np.ndarray:
 
     The smallest of n is multiplied by n, the next by n - 1 and so on; none may be below one before it, or above 1.
     """
-    p = np.asarray(p, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    values = np.asarray(p, dtype=np.float64)
+    order = np.argsort(values, kind="stable")
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1)
     return corrected
 
 

@@ -140,10 +140,12 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     getLogger().info(f"S3Rec {words}")
     trainer.callbacks.call("on_stage_start", trainer, f"fine-tuning ({words})", trainer.epochs)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    others = reused and state["config"].get("run_dir") != stage["run_dir"]  # else this run's, which was stopped since
-    if reused and not others:
+    from_elsewhere = (
+        reused and state["config"].get("run_dir") != stage["run_dir"]
+    )  # else this run's, which was stopped since
+    if reused and not from_elsewhere:
         trainer.elapsed += state["pretraining"]["seconds"]
-    return {**state["pretraining"], "reused": others, "file": file.name, "sha256": digest}
+    return {**state["pretraining"], "reused": from_elsewhere, "file": file.name, "sha256": digest}
 
 
 def _read_weights(file: Path) -> dict[str, Any] | None:

@@ -71,6 +71,21 @@ class Resumable:
     it is. It includes every random generator and counter of training.
     """
 
+    # What RecBole's trainer and ours give it.
+    callbacks: Any
+    checkpoint_dir: str
+    config: Any
+    device: Any
+    learner: str
+    logger: Any
+    model: Any
+    optimizer: Any
+    sam_step: Any
+    scaler: Any
+    stopping_step: int
+    tracker: Any
+    _started: Any
+
     def _init_state(self) -> None:
         """Start with the state of a new run; called at the end of a trainer's ``__init__``."""
         self.run_dir = self.config["run_dir"]
@@ -251,7 +266,8 @@ class Resumable:
     def _continue(self) -> None:
         """Restore the random generators and counters of training."""
         state, self._resumed = self._resumed, None
-        modules = dict(self.model.named_modules())
+        assert state is not None, "called where a checkpoint was read"
+        modules: dict[str, Any] = dict(self.model.named_modules())
         for key, value in state["attributes"].items():
             module, _, name = key.rpartition(".")
             vars(modules[module])[name] = move_to_device(value, self.device)
@@ -272,8 +288,9 @@ class Resumable:
         states = state.get("optimizers") or {"optimizer": state["optimizer"]}
         for name, stored in states.items():
             getattr(self, name).load_state_dict(stored)
-        rate, before = self.config["learning_rate"], state.get("config")
-        if state.get("format") == FORMAT and before["learning_rate"] != rate:  # a search changes it between two epochs
+        rate = self.config["learning_rate"]
+        # A search changes it between two epochs.
+        if state.get("format") == FORMAT and state["config"]["learning_rate"] != rate:
             for group in (group for optimizer in self._optimizers().values() for group in optimizer.param_groups):
                 group["lr"] = rate
 

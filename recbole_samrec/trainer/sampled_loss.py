@@ -97,7 +97,8 @@ def _chunk(
         finally:
             RandomState.set(before)
             kept.restore()
-        return sum(value) if isinstance(value, tuple) else value
+        total: Any = sum(value) if isinstance(value, tuple) else value
+        return total
 
     return loss
 
@@ -127,15 +128,15 @@ def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str,
     """
     remedy = "write the model with operations that torch can differentiate twice"
     try:
-        error = measure_product_error(loss, weights)
+        off = measure_product_error(loss, weights)
     except (RuntimeError, ValueError) as error:
         if isinstance(error, RuntimeError) and not re.search(NO_SECOND_DERIVATIVE, str(error), re.IGNORECASE):
             raise
         words = in_one_line(error)[:200]
         raise ConfigError(f"{place}: the loss of {model} cannot be differentiated twice ({words}); {remedy}") from error
-    if error > WRONG:
+    if off > WRONG:
         raise ConfigError(
-            f"{place}: the second derivative of {model}'s loss is wrong: Hessian times a vector is {100 * error:.0f} % "
+            f"{place}: the second derivative of {model}'s loss is wrong: Hessian times a vector is {100 * off:.0f} % "
             "off what differences of its gradients say, so its curvature cannot be measured; a backward pass written "
             f"by hand is the usual reason: {remedy}"
         )

@@ -157,7 +157,7 @@ class SAMTrainer(Resumable, Trainer):
         return self.config["fast_dropout"] is not False and packable(type(self.model)) and not pretrains
 
     @contextlib.contextmanager
-    def epoch(self, train_data: DataLoader, epoch_idx: int) -> Iterator[None]:
+    def epoch(self, train_data: Any, epoch_idx: int) -> Iterator[None]:
         """Surround an epoch with what RecBole's loop lacks: saving, callbacks, SAM's schedule, autocast, a clock."""
         if epoch_idx != self._epoch:
             self._begin_epoch(train_data, epoch_idx)
@@ -249,14 +249,14 @@ class SAMTrainer(Resumable, Trainer):
             self._history = self._history_mask(eval_data)
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
 
-    def test(self, test_data: DataLoader) -> dict[str, float]:
+    def test(self, test_data: DataLoader) -> dict[str, float] | None:
         """Score the test set with the best weights, and let the callbacks see the scores of a full ranking.
 
         Args:
             test_data: RecBole's loader of the test set.
 
         Returns:
-            The metrics under RecBole's names.
+            The metrics under RecBole's names; None if there is no test set.
         """
         self.callbacks.call("on_test_start", self)
         full = isinstance(test_data, FullSortEvalDataLoader)
@@ -313,7 +313,7 @@ class SAMTrainer(Resumable, Trainer):
         if suspect.any() and not scores[suspect].isfinite().any(dim=-1).all():
             raise TrainingError(f"{self.config['model']}: the scores of a whole row are nan; there is nothing to rank")
 
-    def _history_mask(self, eval_data: DataLoader) -> HistoryMask:
+    def _history_mask(self, eval_data: Any) -> HistoryMask:
         earlier = earlier_loaders(eval_data)
         if not earlier:
             raise ConfigError("mask_history needs the data as data_preparation() of this run split it")
@@ -342,13 +342,13 @@ def require_gradients(model: nn.Module) -> None:
         ConfigError: Names the model and the reason.
     """
     name, counted = type(model).__name__, "it is computed from counts, not trained by gradients"
-    reason = {
+    reasons = {
         "Random": "it has nothing to learn",
         "NCEPLRec": counted,  # RecBole has it among the models that are trained
         ModelType.TRADITIONAL: counted,
         ModelType.DECISIONTREE: GROWS_TREES,
     }
-    reason = reason.get(name) or reason.get(getattr(model, "type", None))
+    reason = reasons.get(name) or reasons.get(getattr(model, "type", None))
     if reason is None and not any(p.requires_grad for p in model.parameters()):
         reason = "it has no trainable parameters"
     if reason:
@@ -384,4 +384,4 @@ def amp_dtype(name: str | None) -> torch.dtype | None:
     kinds = {"bfloat16": torch.bfloat16, "bf16": torch.bfloat16, "float16": torch.float16, "fp16": torch.float16}
     if name is not None and name not in kinds:
         raise ConfigError(f"amp_dtype={name}: choose bfloat16 or float16")
-    return kinds.get(name)
+    return None if name is None else kinds[name]

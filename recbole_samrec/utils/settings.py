@@ -58,7 +58,7 @@ _OPERATORS = {
 }
 
 
-def _value(node: ast.AST) -> Any:
+def _value(node: ast.AST | None) -> Any:
     if isinstance(node, (ast.List, ast.Tuple)):
         return (list if isinstance(node, ast.List) else tuple)(map(_value, node.elts))
     if isinstance(node, ast.Dict):
@@ -71,6 +71,8 @@ def _value(node: ast.AST) -> Any:
         base, exponent = _number(node.left), _number(node.right)
         if abs(base) <= 1e6 and abs(exponent) <= 64:  # more would take long
             return base**exponent
+    if node is None:
+        raise ValueError("a dictionary cannot be unpacked in a setting")
     return ast.literal_eval(node)
 
 

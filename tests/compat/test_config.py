@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 import types
+from pathlib import Path
 
 import pytest
 import recbole
@@ -175,7 +176,9 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("argv", OTHERS, ids=lambda argv: os.path.basename(argv[0]) or "none")
-def test_own_command_line__ignores_those_of_other_programs(argv, command_line):
+def test_own_command_line__ignores_those_of_other_programs(argv, command_line, monkeypatch):
+    if argv[0].endswith("__main__.py"):  # as python -m sets it
+        monkeypatch.setattr(sys.modules["__main__"], "__package__", Path(argv[0]).parent.name)
     command_line(*argv)
     config = Config(model="BPR", dataset="tiny")
     assert config["learning_rate"] == 0.001 and config.cmd_config_dict == {}

@@ -176,7 +176,7 @@ def test_one_score_that_is_nan_is_ranked_as_recbole_does(tiny):
     same(evaluated(tiny, scores=scores, eval_memory=ONE_ROW), evaluated(tiny, scores=scores, recboles=True))
 
 
-def test_the_training_data_are_counted_once_and_only_for_metrics_that_need_them(tiny, monkeypatch):
+def test_training_counts__are_made_once_where_metrics_need_them(tiny, monkeypatch):
     counted = []
     prop = property(lambda self: counted.append(self) or {1: 1})
     monkeypatch.setattr("recbole.data.dataset.Dataset.item_counter", prop)

@@ -117,7 +117,7 @@ def test_benchmark_files_carry_their_history_in_each_row(own_folder):
     assert found == [{"a"}, {"a", "b", "c"}]  # e is what the first row asks for
 
 
-def test_each_of_several_processes_has_the_history_of_its_own_rows(own_folder):
+def test_history_mask__suits_the_samples_of_each_process(own_folder):
     dataset, loaders = prepared(own_folder, scattered(), "SASRec")
     data = loaders[2]._dataset
     earlier = [one._dataset for one in loaders[:2]]

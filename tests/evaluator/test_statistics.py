@@ -100,7 +100,7 @@ def test_the_interval_over_users_is_that_of_the_t_test():
     assert (low, high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
 
 
-def test_the_interval_over_users_and_seeds_of_a_case_worked_by_hand():
+def test_interval_over_users_and_seeds__equals_one_by_hand():
     mine = np.array([[1.0, 3], [2, 6]])[:, :, None]  # two users by two seeds
     other = np.array([[0.0, 0], [1, 1]])[:, :, None]
     # Users: 2 and 3, of variance 1/2, over 2 users is 1/4. My seeds: means 1.5 and 4.5 of variance 9/2; what is left

@@ -166,7 +166,7 @@ def test_files_of_settings(data, text, words):
         assert word in line
 
 
-def test_keys_of_the_users_own_files_are_allowed_and_slips_in_them_are_told(data):
+def test_own_files__may_have_keys_and_slips_are_reported(data):
     (data / "own.yaml").write_text("my_own_key: 3\nlearning_rte: 0.1\nepochs: 1\n")
     said = succeed("run", "--dataset=tiny", "--config_files=own.yaml", *SMALL[:-1], "--my_own_key=4")
     assert "learning_rte" in said.out and "did you mean learning_rate" in said.out
@@ -251,7 +251,7 @@ def test_debug_shows_the_traceback_before_the_line(data):
     assert "Traceback" in said.err and said.err.strip().splitlines()[-1].startswith("error: epochs=0")
 
 
-def test_what_is_in_the_folder_of_a_run_that_does_not_start_stays(data):
+def test_run_folder__keeps_its_files_when_a_run_does_not_start(data):
     (data / "mine").mkdir()
     (data / "mine" / "notes.txt").write_text("mine")
     refused(data, "run", "--dataset=tiny", *SMALL, "--n_heads=3", "--run_dir=mine")

@@ -62,7 +62,7 @@ print(give_back_freed_memory(int(sys.argv[1])), before - resident(), sum(float(p
 
 @pytest.mark.skipif(platform.libc_ver() < ("glibc", "2.33"), reason="only glibc 2.33 or later knows what is free")
 @pytest.mark.parametrize("much", [2**20, 2**30])
-def test_memory_freed_between_tensors_in_use_is_given_back_if_it_is_much(much):
+def test_trim__gives_back_much_memory_between_tensors_in_use(much):
     environment = os.environ | {"PYTHONPATH": str(ROOT), LARGE_PAGES: "0"}
     command = [sys.executable, "-c", FRAGMENTED, str(much)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()

@@ -1,7 +1,7 @@
 """Write ``results/search.md``: the best settings of searches, their gain over the defaults, and the effect of rho.
 
 It trains nothing. It reads searches of ``tune``, the runs that ``compare`` made with their best settings and with the
-defaults, and the runs of ``compare --rows benchmarks/entries/rho.yaml``; the page names the commands of all.
+defaults, and the runs of ``compare --entries benchmarks/entries/rho.yaml``; the page names the commands of all.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report import markdown
-from recbole_samrec.cli.compare import seeds_of
+from recbole_samrec.cli.arguments import parse_seeds
 from recbole_samrec.compare.provenance import Budget
 from recbole_samrec.compare.tables import compare_with_reference
-from recbole_samrec.compare.tuned_settings import searches_under, tuned_rows
+from recbole_samrec.compare.tuned_settings import find_searches, tune_entries
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.evaluator.marks import SIGNIFICANT, UNCORRECTED, explain_marks, mark_differences
 from recbole_samrec.evaluator.statistics import holm
-from recbole_samrec.experiments.entries import read_rows
-from recbole_samrec.experiments.jobs import plan
-from recbole_samrec.experiments.results import Run, finished_runs
+from recbole_samrec.experiments.entries import read_entries
+from recbole_samrec.experiments.jobs import plan_jobs
+from recbole_samrec.experiments.results import Run, read_finished_runs
 from recbole_samrec.sharpness.figure_layout import DPI, draw_legend, make_panels, style_entries
 from recbole_samrec.tune.importance import importance
 from recbole_samrec.tune.results import TABLE
-from recbole_samrec.tune.search_spec import Search, recall
+from recbole_samrec.tune.search_spec import SearchSpec, read_search
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError, UserError
 from recbole_samrec.utils.plot_style import render_figure, spread_offsets, use_style
@@ -59,7 +59,7 @@ class Found:
         runs: Runs with the settings that it found, and runs with the defaults, which are named so.
     """
 
-    search: Search
+    search: SearchSpec
     budget: Budget
     record: Mapping[str, Any]
     trials: pd.DataFrame
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(arguments)
     try:
-        seeds = seeds_of(options.seeds)
+        seeds = parse_seeds(options.seeds)
         found = read_searches(options.searches, options.records, options.dataset, seeds)
         radii = read_radii(options.rho, options.dataset, seeds)
         text = write_page(found, radii, options)
@@ -114,34 +114,34 @@ def read_searches(folder: Path, records: Path, dataset: str, seeds: Sequence[int
     Raises:
         UserError: There is none, or something cannot be read.
     """
-    known = [search for search in searches_under([folder]) if search.dataset == dataset and search.complete]
+    known = [search for search in find_searches([folder]) if search.dataset == dataset and search.complete]
     if not known:
         raise ConfigError(
             f"{folder}: there is no finished search on {dataset}; make one: python -m recbole_samrec tune "
             f"--model=SAMRec --dataset={dataset} --out={folder}/SAMRec-{dataset}"
         )
-    rows = read_rows([search.row for search in known])
-    best = tuned_rows(known, rows, dataset, {}, str(folder))
+    entries = read_entries([search.entry for search in known])
+    best = tune_entries(known, entries, dataset, {}, str(folder))
     settings = {dataset: {row: one.settings for row, one in best.items()}}
     hashes = {dataset: known[0].sha256}
-    default, _ = finished_runs(plan(rows, hashes, seeds, [1.0], records))
-    tuned, _ = finished_runs(plan(rows, hashes, seeds, [1.0], records, tuned=settings))
+    default, _ = read_finished_runs(plan_jobs(entries, hashes, seeds, [1.0], records))
+    tuned, _ = read_finished_runs(plan_jobs(entries, hashes, seeds, [1.0], records, tuned=settings))
     found = []
     for one in known:
-        named = [replace(run, row=name) for name, runs in ((TUNED, tuned), (DEFAULT, default))
-                 for run in runs if run.row == one.row]  # fmt: skip
+        named = [replace(run, entry=name) for name, runs in ((TUNED, tuned), (DEFAULT, default))
+                 for run in runs if run.entry == one.entry]  # fmt: skip
         record = read_yaml(one.folder / "search.json")  # JSON is YAML
-        found.append(Found(recall(one.folder), one.budget, record, pd.read_csv(one.folder / TABLE), named))
+        found.append(Found(read_search(one.folder), one.budget, record, pd.read_csv(one.folder / TABLE), named))
     return found
 
 
 def read_radii(folder: Path, dataset: str, seeds: Sequence[int]) -> list[Run]:
     """Read the finished runs of ``benchmarks/entries/rho.yaml``."""
-    names = list(read_yaml(RHO_ENTRIES)["rows"])
+    names = list(read_yaml(RHO_ENTRIES)["entries"])
     there = sorted((folder / dataset).glob("*/result.json"))
     sha256 = read_yaml(there[0])["data"]["sha256"] if there else ""
-    entries = read_rows(names, [RHO_ENTRIES])
-    return finished_runs(plan(entries, {dataset: sha256}, seeds, [1.0], folder, tables=[RHO_ENTRIES]))[0]
+    entries = read_entries(names, [RHO_ENTRIES])
+    return read_finished_runs(plan_jobs(entries, {dataset: sha256}, seeds, [1.0], folder, tables=[RHO_ENTRIES]))[0]
 
 
 def list_scores(radii: Sequence[Run]) -> pd.DataFrame:
@@ -219,21 +219,21 @@ seeds, marks and bars their mean and standard deviation."""
 def list_commands(found: Sequence[Found], radii: Sequence[Run], options: argparse.Namespace) -> str:
     """Return the commands that made what the page shows."""
     lines = [search_command(one.search) for one in found]
-    rows = ",".join(one.search.row for one in found)
+    rows = ",".join(one.search.entry for one in found)
     compare = f"python -m recbole_samrec compare --models {shlex.quote(rows)} --datasets {options.dataset}"
     seeds = len({run.seed for one in found for run in one.runs}) or 1
     lines += [f"{compare} --seeds {seeds} --out {options.records} --pages {options.out.parent}"]
     lines += [f"{lines[-1]} --tuned {options.searches}"]
     if radii:
-        names = shlex.quote(",".join(read_yaml(RHO_ENTRIES)["rows"]))
+        names = shlex.quote(",".join(read_yaml(RHO_ENTRIES)["entries"]))
         how = f"--datasets {options.dataset} --seeds {len({run.seed for run in radii})} --out {options.rho}"
-        lines.append(f"python -m recbole_samrec compare --rows benchmarks/entries/rho.yaml --models {names} {how}")
+        lines.append(f"python -m recbole_samrec compare --entries benchmarks/entries/rho.yaml --models {names} {how}")
     return "\n".join(lines)
 
 
-def search_command(search: Search) -> str:
+def search_command(search: SearchSpec) -> str:
     """Return the command of a search."""
-    words = [f"--model={search.row}", f"--dataset={search.dataset}", f"--trials={search.trials}"]
+    words = [f"--model={search.entry}", f"--dataset={search.dataset}", f"--trials={search.trials}"]
     words += [f"--search={search.strategy.search}"] if search.strategy.search != "random" else []
     words += [f"--scheduler={search.strategy.scheduler}"] if search.strategy.scheduler != "asha" else []
     words += [f"--seeds={','.join(map(str, search.seeds))}"] if len(search.seeds) > 1 else []
@@ -246,7 +246,7 @@ def list_best(found: Sequence[Found]) -> pd.DataFrame:
     lines = []
     for one in found:
         best = one.record["found"]["best"]
-        line = {"entry": one.search.row, "best trial": str(best["trial"])}
+        line = {"entry": one.search.entry, "best trial": str(best["trial"])}
         line |= {name: _shown(best["settings"][name]) if name in best["settings"] else "" for name in names}
         line |= {f"NDCG@10, {words}": f"{best[part][METRICS[0]]:.4f}" for part, words in PARTS.items()}
         lines.append(line)
@@ -263,12 +263,12 @@ def list_gains(found: Sequence[Found]) -> pd.DataFrame:
     lines = []
     for one in found:
         for metric in METRICS:
-            line = {"entry": one.search.row, "metric": metric.upper()}
+            line = {"entry": one.search.entry, "metric": metric.upper()}
             for part, words in PARTS.items():
                 for kind in (DEFAULT, TUNED):
-                    scores = [run.result[part][metric] for run in one.runs if run.row == kind]
+                    scores = [run.result[part][metric] for run in one.runs if run.entry == kind]
                     line[f"{words}, {kind}"] = _spread(scores)
-            place = (one.search.row, metric)
+            place = (one.search.entry, metric)
             shown = _show_difference(gains.loc[place]) if place in gains.index else dict.fromkeys(COLUMNS, NOTHING)
             lines.append(line | shown)
     return pd.DataFrame(lines)
@@ -283,10 +283,10 @@ def compute_gains(found: Sequence[Found]) -> pd.DataFrame:
         ``p_holm`` (over the searches), ``n`` (users) and ``mark``.
     """
     lines = []
-    for one in (one for one in found if {run.row for run in one.runs} == {TUNED, DEFAULT}):
+    for one in (one for one in found if {run.entry for run in one.runs} == {TUNED, DEFAULT}):
         line = compare_with_reference(one.runs, DEFAULT).loc[TUNED]
         lines += [
-            {"entry": one.search.row, "reference": DEFAULT, "metric": metric, **_difference(line, metric, one.runs)}
+            {"entry": one.search.entry, "reference": DEFAULT, "metric": metric, **_difference(line, metric, one.runs)}
             for metric in METRICS
         ]
     return _correct(pd.DataFrame(lines, columns=["entry", "reference", "metric", *NUMBERS]), "metric")
@@ -336,7 +336,7 @@ def list_importance(found: Sequence[Found]) -> pd.DataFrame:
     columns = {}
     for one in found:
         shares = importance(one.trials, one.search.space.parameters).set_index("parameter")
-        columns[one.search.row] = {name: f"{100 * line['importance']:.0f} ± {100 * line['spread']:.0f} %"
+        columns[one.search.entry] = {name: f"{100 * line['importance']:.0f} ± {100 * line['spread']:.0f} %"
                                    for name, line in shares.iterrows()}  # fmt: skip
     table = pd.DataFrame(columns).fillna("")
     return table.rename_axis("setting").reset_index()
@@ -356,11 +356,11 @@ def list_radii(scores: pd.DataFrame) -> pd.DataFrame:
 
 def list_radius_differences(radii: Sequence[Run]) -> pd.DataFrame:
     """List what each radius changes on test against rho 0 with the same dropout, as a reader sees it."""
-    shares = {run.row: run.result["config"]["hidden_dropout_prob"] for run in radii}
-    plain = {shares[run.row]: run.row for run in radii if not run.result["config"]["sam_rho"]}
+    shares = {run.entry: run.result["config"]["hidden_dropout_prob"] for run in radii}
+    plain = {shares[run.entry]: run.entry for run in radii if not run.result["config"]["sam_rho"]}
     lines = []
     for share, reference in sorted(plain.items(), reverse=True):
-        runs = [run for run in radii if shares[run.row] == share]
+        runs = [run for run in radii if shares[run.entry] == share]
         table = compare_with_reference(runs, reference, metrics=METRICS)
         lines += [
             {
@@ -385,7 +385,7 @@ def list_budgets(found: Sequence[Found]) -> pd.DataFrame:
     statuses = sorted({status for one in found for status in one.record["found"]["statuses"]})
     return pd.DataFrame(
         {
-            "entry": one.search.row,
+            "entry": one.search.entry,
             **{name: str(getattr(one.budget, name)) for name in ("trials", "search", "scheduler", "grace", "epochs")},
             "seeds": ", ".join(map(str, one.budget.seeds)),
             "metric": one.budget.metric,
@@ -399,7 +399,7 @@ def list_budgets(found: Sequence[Found]) -> pd.DataFrame:
 def list_spaces(found: Sequence[Found]) -> pd.DataFrame:
     """List the settings that each search varied."""
     return pd.DataFrame(
-        {"entry": one.search.row, "setting": parameter.name, "values": parameter.describe()}
+        {"entry": one.search.entry, "setting": parameter.name, "values": parameter.describe()}
         for one in found
         for parameter in one.search.space.parameters
     )

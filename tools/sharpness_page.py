@@ -29,14 +29,14 @@ from recbole_samrec.evaluator.marks import (
     UNCORRECTED,
     explain_marks,
 )
-from recbole_samrec.experiments.jobs import slug
-from recbole_samrec.experiments.progress import spoken
+from recbole_samrec.experiments.job_folders import slug
 from recbole_samrec.sharpness import captions
 from recbole_samrec.sharpness.aggregate import TARGETS, TOP, TRACE
 from recbole_samrec.sharpness.measure import DATA, Measured
 from recbole_samrec.sharpness.page import format_number, round_digits
 from recbole_samrec.sharpness.surface_figures import Scale, draw_contours, draw_surfaces, rise_of
 from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.durations import format_duration
 from recbole_samrec.utils.errors import DataError, UserError, in_one_line
 from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.plot_style import use_style
@@ -184,7 +184,7 @@ def _write_section(report: Report, out: Path) -> list[str]:
     about = report.about
     parts = [f"## {_text(f'{report.name}: {report.title}' if report.title else report.name)}"]
     parts.append(f"```bash\n{about['command']}\n```")
-    facts = {**about["facts"], "budget": about["budget"], "time of measuring": spoken(about["seconds"])}
+    facts = {**about["facts"], "budget": about["budget"], "time of measuring": format_duration(about["seconds"])}
     parts.append(markdown(pd.DataFrame({"fact": list(facts), "value": [_cell_text(fact) for fact in facts.values()]})))
     entries = pd.DataFrame(about["entries"]).drop(columns="differing").map(_cell_text)
     parts += [markdown(entries.rename(columns={"loss": "training loss", "ranking": "test ranking"}))]

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from recbole_samrec.cli.compare import resources_of, seeds_of
+from recbole_samrec.cli.arguments import parse_seeds
 from recbole_samrec.cli.options import add_options
 from recbole_samrec.config.command_options import TuneOptions
-from recbole_samrec.config.yaml_files import parse_settings, settings_in
-from recbole_samrec.tune.follow import shown
-from recbole_samrec.tune.results import BEST, PAGE, Outcome, conclude
-from recbole_samrec.tune.runner import conduct
-from recbole_samrec.tune.search_spec import PLAN, Search, design, recall
-from recbole_samrec.tune.strategies import USUAL_TRIALS, Strategy
+from recbole_samrec.config.yaml_files import parse_settings
+from recbole_samrec.experiments.progress import print_line
+from recbole_samrec.experiments.ray_cluster import choose_resources
+from recbole_samrec.tune.api import finish_search, prepare_search
+from recbole_samrec.tune.results import PAGE, SearchResult
+from recbole_samrec.tune.search_spec import SearchSpec, read_search
+from recbole_samrec.tune.search_watcher import format_drawn
 from recbole_samrec.utils.errors import ConfigError
 
 HELP = """Searches the settings of a model: trains trials whose settings are drawn from a space, chooses by the
-validation metric, and scores the test set with the best configuration alone. A search that was stopped goes on with
+validation metric, and scores the test set with the best configuration only. A search that was stopped is resumed with
 --resume. Settings given as --key=value go to all trials."""
 OF_THE_SEARCH = "model dataset space trials search scheduler grace seeds search_seed retries".split()
-"""Arguments that a search keeps."""
+"""Arguments that a search keeps when it is resumed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,32 +39,26 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     """Carry out ``tune``.
 
     Args:
-        arguments: What :func:`add_arguments` reads.
+        arguments: See :func:`add_arguments`.
         rest: Settings as ``--key=value``.
         console: Where progress and results are shown.
 
     Raises:
         UserError: An argument, a setting, the space or the data set is wrong.
     """
-
-    def note(line: str) -> None:
-        console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
-
-    resources = replace(resources_of(arguments), host=arguments.host, dashboard=arguments.dashboard)
-    search = _resumed(arguments, rest) if arguments.resume else _new(arguments, rest, note)
-    _announce(search, console)
-    journal = conduct(search, resources, console, arguments.memory and 1000 * arguments.memory)
-    outcome = conclude(search, journal, note)
-    if not outcome.complete:
+    resources = choose_resources(arguments.threads, arguments.parallel, arguments.gpus, arguments.address)
+    resources = replace(resources, host=arguments.host, dashboard=arguments.dashboard)
+    search = _read_resumed(arguments, rest) if arguments.resume else _plan_new(arguments, rest, console)
+    result = finish_search(search, resources, console, arguments.memory)
+    if not result.complete:
         out = shlex.quote(str(search.out))
-        line = f"stopped; go on with: python -m recbole_samrec tune --resume={out}"
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, f"stopped; resume with: python -m recbole_samrec tune --resume={out}")
         return 130
-    show(search, outcome, console)
-    return 0 if outcome.best is not None else 3
+    print_result(search, result, console)
+    return 0 if result.trial is not None else 3
 
 
-def _resumed(arguments: argparse.Namespace, rest: Sequence[str]) -> Search:
+def _read_resumed(arguments: argparse.Namespace, rest: Sequence[str]) -> SearchSpec:
     out = arguments.out if arguments.resume is True else arguments.resume
     if arguments.resume is not True and arguments.out is not None:
         raise ConfigError(f"--out={arguments.out}: --resume={out} names the search already; leave one of them out")
@@ -73,66 +67,39 @@ def _resumed(arguments: argparse.Namespace, rest: Sequence[str]) -> Search:
         raise ConfigError("--resume: say which search: --resume=DIR; see what lies in runs/tune/")
     given += ["--config_files"] * bool(arguments.config_files) + [word.partition("=")[0] for word in rest]
     if given:
-        raise ConfigError(f"--resume={out}: a search goes on as it is; leave {given[0]} out, or start another one")
-    return recall(out)
+        raise ConfigError(f"--resume={out}: a search is resumed as it is; leave {given[0]} out, or start another one")
+    return read_search(out)
 
 
-def _new(arguments: argparse.Namespace, rest: Sequence[str], note: Callable[[str], None]) -> Search:
-    if arguments.space is not None and not arguments.space.is_file():
-        raise ConfigError(f"--space={arguments.space}: there is no such file")
-    search = design(
+def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> SearchSpec:
+    names = {name: name for name in ("space", "trials", "scheduler", "grace", "search_seed", "retries", "out")}
+    names["algorithm"] = "search"
+    given = {key: getattr(arguments, name) for key, name in names.items() if getattr(arguments, name) is not None}
+    return prepare_search(
         arguments.model or "SAMRec",
         arguments.dataset or "ml-100k",
-        arguments.space,
-        strategy_of(vars(arguments)),
-        seeds_of(arguments.seeds or "1"),
-        arguments.out,
-        files=settings_in((arguments.config_files or "").split()),
-        given=parse_settings(rest),
-        retries=1 if arguments.retries is None else arguments.retries,
-        note=note,
+        seeds=parse_seeds(arguments.seeds or "1"),
+        config_files=(arguments.config_files or "").split(),
+        note=lambda line: print_line(console, f"note: {line}"),
+        **given,
+        settings=parse_settings(rest),
     )
-    if (search.out / PLAN).exists():
-        out = shlex.quote(str(search.out))
-        raise ConfigError(f"--out={out}: it holds a search already; go on with --resume={out}, or name another")
-    return search
 
 
-def strategy_of(given: Mapping[str, Any]) -> Strategy:
-    """How a search goes about it, from what was given; what is None or missing has its default."""
-    names = {"search": "search", "scheduler": "scheduler", "grace": "grace", "search_seed": "seed"}
-    chosen = {field: given[name] for name, field in names.items() if given.get(name) is not None}
-    default = None if chosen.get("search") == "grid" else USUAL_TRIALS
-    return Strategy(**chosen, trials=given["trials"] if given.get("trials") is not None else default)
-
-
-def _announce(search: Search, console: Console) -> None:
-    strategy = search.strategy
-    line = f"{search.trials} trials of {search.title} in {search.out} ({strategy.search}, {strategy.scheduler})"
-    console.print(line, highlight=False, soft_wrap=True, markup=False)
-    for parameter in search.space.parameters:
-        console.print(f"  {parameter.name}: {parameter.describe()}", highlight=False, soft_wrap=True, markup=False)
-
-
-def show(search: Search, outcome: Outcome, console: Console) -> None:
-    """Print the best configuration with its metrics, and where everything lies."""
-    if outcome.best is not None:
-        title = f"Best of {search.title}: trial {outcome.best:03d}"
-        console.print(title, highlight=False, markup=False, soft_wrap=True)
+def print_result(search: SearchSpec, result: SearchResult, console: Console) -> None:
+    """Print the best configuration with its metrics, and the places of all files."""
+    if result.trial is not None:
+        print_line(console, f"Best of {search.title}: trial {result.trial:03d}")
         table = Table()
         table.add_column("metric")
-        for part in outcome.scores:
+        for part in result.metrics:
             table.add_column(part, justify="right")
-        for metric in next(iter(outcome.scores.values())):
-            table.add_row(metric, *(f"{scores[metric]:.4f}" for scores in outcome.scores.values()))
+        for metric in next(iter(result.metrics.values())):
+            table.add_row(metric, *(f"{metrics[metric]:.4f}" for metrics in result.metrics.values()))
         console.print(table)
-        console.print(shown(dict(outcome.settings)), highlight=False, soft_wrap=True, markup=False)
-        file = shlex.quote(str(search.out / BEST))
+        print_line(console, format_drawn(dict(result.best)))
         own = f" --model={shlex.quote(search.source)}" if search.source else ""
-        line = f"train it: python {_program()} --config_files {file}{own}"
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"all trials: {search.out / PAGE}", highlight=False, soft_wrap=True, markup=False)
-
-
-def _program() -> str:
-    return "run_recbole.py" if Path("run_recbole.py").exists() else "-m recbole_samrec run"
+        program = "run_recbole.py" if Path("run_recbole.py").exists() else "-m recbole_samrec run"
+        file = shlex.quote(str(result.config_file))
+        print_line(console, f"train it: python {program} --config_files {file}{own}")
+    print_line(console, f"all trials: {search.out / PAGE}")

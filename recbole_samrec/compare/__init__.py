@@ -1,1 +1,1 @@
-"""Models side by side: the same protocol for all, several seeds, one table."""
+"""Comparisons of models: tables, tests and plots of finished runs."""

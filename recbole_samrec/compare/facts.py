@@ -47,7 +47,7 @@ class Setting:
         """Gather it from the runs of one data set."""
         of_entry: dict[tuple[str, float], set[int]] = {}
         for run in runs:
-            of_entry.setdefault((run.row, run.fraction), set()).add(run.seed)
+            of_entry.setdefault((run.entry, run.fraction), set()).add(run.seed)
         events = len(runs[0].ranks)
         return cls(
             dataset=runs[0].dataset,

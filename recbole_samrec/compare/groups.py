@@ -95,6 +95,6 @@ def _one_kind(runs: Sequence[Run], kind: str, masked: bool, metrics: Sequence[st
         for code, ((low, high), size) in enumerate(zip(groups.bounds, groups.sizes, strict=True)):
             group = {"kind": kind, "group": code + 1, "low": low, "high": high, "events": size}
             means = {metric: sums[metric][code] / size for metric in metrics}
-            lines.append({**group, "entry": run.row, "seed": run.seed, **means})
+            lines.append({**group, "entry": run.entry, "seed": run.seed, **means})
     by = ["kind", "group", "low", "high", "events", "entry"]
     return average_seeds(pd.DataFrame(lines), by, metrics).reset_index()

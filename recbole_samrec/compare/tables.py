@@ -48,7 +48,7 @@ def check_ranks(run: Run) -> list[str]:
             counted = per_user(ranks, name).mean()
             if abs(counted - written) > rounding + 1e-6:  # the evaluator may add up in single precision
                 lines.append(
-                    f"{run.row}, seed {run.seed}: {name.upper()} is {counted:.4f} by its ranks and {written:.4f} by "
+                    f"{run.entry}, seed {run.seed}: {name.upper()} is {counted:.4f} by its ranks and {written:.4f} by "
                     "RecBole's evaluator"
                 )
     return lines
@@ -69,7 +69,7 @@ def score_runs(runs: Sequence[Run], masked: bool = False, metrics: Sequence[str]
     for run in runs:
         ranks = run.ranks[rank_column(masked)].to_numpy()
         means = {metric: per_user(ranks, metric).mean() for metric in metrics}
-        lines.append({"entry": run.row, "seed": run.seed, "fraction": run.fraction, **means})
+        lines.append({"entry": run.entry, "seed": run.seed, "fraction": run.fraction, **means})
     return pd.DataFrame(lines, columns=["entry", "seed", "fraction", *metrics])
 
 
@@ -140,7 +140,7 @@ def compare_with_reference(
         One line for each other entry: ``reference``, and the columns of :func:`compute_differences`, which are of the
         entry minus the reference.
     """
-    others = dict.fromkeys(run.row for run in runs if run.row != reference)
+    others = dict.fromkeys(run.entry for run in runs if run.entry != reference)
     table = compute_differences(runs, [(entry, reference) for entry in others], masked, metrics, draws)
     return table.reset_index("reference")
 
@@ -167,7 +167,7 @@ def compare_variants(
         One line for each variant: ``variant_of``, and the columns of :func:`compute_differences`, which are of the
         variant minus its base entry, named ``variant_...``.
     """
-    entries = dict.fromkeys(run.row for run in runs)
+    entries = dict.fromkeys(run.entry for run in runs)
     pairs = [(entry, variant_of[entry]) for entry in entries if entry in variant_of]
     table = compute_differences(runs, [pair for pair in pairs if reference not in pair], masked, metrics, draws)
     return table.add_prefix("variant_").rename_axis(["entry", "variant_of"]).reset_index("variant_of")
@@ -198,7 +198,7 @@ def compute_differences(
     """
     of_entry: dict[str, list[Run]] = {}
     for run in runs:
-        of_entry.setdefault(run.row, []).append(run)
+        of_entry.setdefault(run.entry, []).append(run)
     pairs = [pair for pair in pairs if all(entry in of_entry for entry in pair)]
     index = pd.MultiIndex.from_tuples(pairs, names=["entry", "reference"])
     if not pairs:
@@ -238,7 +238,7 @@ def average_costs(runs: Sequence[Run]) -> pd.DataFrame:
         before = (result.get("pretraining") or {}).get("seconds", 0.0)
         to_best = None if seconds is None or best is None else before + seconds * (best + 1)
         figures = (result.get("parameters"), seconds, to_best, result.get("peak_memory_mb"))
-        lines.append({"entry": run.row, **dict(zip(COSTS, figures, strict=True))})
+        lines.append({"entry": run.entry, **dict(zip(COSTS, figures, strict=True))})
     frame = pd.DataFrame(lines).astype(dict.fromkeys(COSTS, "float64"))
     ways = dict.fromkeys(COSTS, "mean") | {"peak_memory_mb": "max"}
     return frame.groupby("entry", sort=False).agg(ways)
@@ -275,7 +275,7 @@ def build_main_table(
     ):
         table = table.join(part) if len(part) else table
     table = table.reindex(pd.Index(entries, name="entry"))
-    with_sam = {run.row for run in runs if (run.result.get("config") or {}).get("sam_rho")}
+    with_sam = {run.entry for run in runs if (run.result.get("config") or {}).get("sam_rho")}
     table["with_sam"] = table.index.isin(with_sam)
     table["seeds"] = table["seeds"].fillna(0).astype(int)
     for metric, percent in compute_gains(table, entries[0]).items():

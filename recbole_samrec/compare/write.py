@@ -80,7 +80,7 @@ def write_tables(
             runs=of_set,
             pages=Path(pages),
             name=dataset,
-            entries=list(dict.fromkeys([*entries, *(run.row for run in of_set), *why])),
+            entries=list(dict.fromkeys([*entries, *(run.entry for run in of_set), *why])),
             variant_of=variant_of or {},
             why=why,
             masks=(masked, not masked) if both else (masked,),

@@ -43,7 +43,9 @@ class CompareOptions(Options):
     seeds: str = option("5", "number of seeds, from 2020 on, or a list as 7,8 or 7,", "N")
     train_fraction: str = option("1", "shares of the users to train on", "S,T")
     config_files: str | None = option(None, "yaml files of settings for all entries, separated by blanks", "FILES")
-    rows: str | None = option(None, "yaml files of further entries, in the form of properties/compare.yaml", "FILES")
+    entries: str | None = option(
+        None, "yaml files of further entries, in the form of properties/compare.yaml", "FILES", short="--rows"
+    )
     tuned: str | None = option(
         None, "take the best settings that searches in DIR found (alone: runs/tune)", "DIR", const="runs/tune"
     )

@@ -1,8 +1,8 @@
-"""The rows of a comparison: what a name such as ``GRU4Rec+SAM`` or ``S3Rec (RecBole)`` stands for."""
+"""Entries of a comparison: what a name such as ``GRU4Rec+SAM`` or ``S3Rec (RecBole)`` stands for."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,21 @@ from recbole_samrec.utils.settings import nearest
 
 WITH_SAM = "+SAM"
 KEYS = {"model", "variant_of", "settings", "fixed"}
+LISTED_UNDER = ("entries", "rows")
+"""Keys of a file under which its entries are; files of revision 6de9c71 have the second one."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of the table.
+class Entry:
+    """An entry of a comparison: a model with its settings.
 
     Args:
-        name: What the table calls it.
+        name: Its name in tables.
         model: RecBole's name of the model.
         defaults: Settings below those of the user.
-        fixed: Settings that make the row what its name says; they win over all others.
-        source: ``file.py:Name`` of a model of the user's own.
-        variant_of: Name of the row that this one is with a change, such as SAM; empty if it is none's variant.
+        fixed: Settings that make the entry what its name says; they win over all others.
+        source: ``file.py:Name`` of a user's own model.
+        variant_of: Name of the entry that this one is with one change, such as SAM; empty if it is not a variant.
     """
 
     name: str
@@ -39,11 +41,11 @@ class Row:
     variant_of: str = ""
 
     def settings(self, *files: Mapping[str, Any], known: Collection[str] | None = None) -> dict[str, Any]:
-        """The settings of a run: the row's defaults, those of the given files in their order, the row's fixed ones.
+        """Settings of a run: the entry's defaults, those of the given files in their order, the entry's fixed ones.
 
         Args:
             files: Settings above the defaults.
-            known: Keys that the model reads; of the others the defaults are left out.
+            known: Keys that the model reads; defaults of other keys are dropped.
         """
         joined = {key: value for key, value in self.defaults.items() if known is None or key in known}
         for settings in files:
@@ -51,74 +53,77 @@ class Row:
         return joined | self.fixed | {"model": self.model}
 
 
-def read_rows(names: Sequence[str], files: Sequence[Path] = ()) -> list[Row]:
-    """The rows of these names.
+def read_entries(names: Sequence[str], files: Sequence[Path] = ()) -> list[Entry]:
+    """Read the entries of these names.
 
     Args:
-        names: Models, names of rows in ``properties/compare.yaml`` or in ``files``, each perhaps with ``+SAM``.
+        names: Models, or names of entries in ``properties/compare.yaml`` or in ``files``, each perhaps with ``+SAM``.
         files: Further files of the same form.
 
     Raises:
-        ConfigError: There is no such row, or a file has another form.
+        ConfigError: There is no such entry, or a file has another form.
     """
     tables = [read_yaml(file) for file in (PROPERTIES / "compare.yaml", *files)]
-    known: dict[str, dict[str, Any]] = {}
-    for file, table in zip(("", *files), tables, strict=True):
-        for name, entry in (table.get("rows") or {}).items():
-            if not isinstance(entry, dict) or "model" not in entry or set(entry) - KEYS:
-                raise ConfigError(
-                    f"{file}: the row {name} needs a model, and may have variant_of, settings and fixed; nothing else"
-                )
-            known[name] = entry
+    known = dict(_stored_entries(tables, files))
     if len(set(names)) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
         raise ConfigError(f"--models names {twice} twice")
-    rows = [_row(name, known, tables) for name in names]
-    there = {*registry.model_names(), *known, *(row.name for row in rows)}
-    for row in rows:
-        of, others = row.variant_of, there - {row.name}
+    entries = [_make_entry(name, known, tables) for name in names]
+    there = {*registry.model_names(), *known, *(entry.name for entry in entries)}
+    for entry in entries:
+        of, others = entry.variant_of, there - {entry.name}
         if of and not (isinstance(of, str) and of.removesuffix(WITH_SAM) in others):
-            raise ConfigError(f"variant_of of {row.name}: there is no other row {of}; {nearest(str(of), others)}")
-    return rows
+            raise ConfigError(f"variant_of of {entry.name}: there is no other entry {of}; {nearest(str(of), others)}")
+    return entries
 
 
-def _row(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Row:
+def _stored_entries(tables: Sequence[Mapping[str, Any]], files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for file, table in zip(("", *files), tables, strict=True):
+        for name, stored in ((name, of) for key in LISTED_UNDER for name, of in (table.get(key) or {}).items()):
+            if not isinstance(stored, dict) or "model" not in stored or set(stored) - KEYS:
+                raise ConfigError(
+                    f"{file}: the entry {name} needs a model, and may have variant_of, settings and fixed; nothing else"
+                )
+            yield name, stored
+
+
+def _make_entry(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> Entry:
     plain, source = name.removesuffix(WITH_SAM), None
     if ".py:" in plain:
         source, plain = plain, plain.rpartition(":")[2]
         name = name.removeprefix(source.removesuffix(plain))
-        registry.model_from(source)  # anew: the file may have changed since, or another one had a model of this name
-    entry = known.get(name) or known.get(plain) or {"model": plain}
-    model, fixed = entry["model"], upgrade_settings(entry.get("fixed") or {})
+        registry.model_from(source)  # again: the file may have changed, or another one had a model of this name
+    stored = known.get(name) or known.get(plain) or {"model": plain}
+    model, fixed = stored["model"], upgrade_settings(stored.get("fixed") or {})
     if not registry.is_model(model):
         candidates = {*registry.model_names(), *known}
-        raise ConfigError(f"--models: there is no model or row {name}; {nearest(plain, candidates)}")
+        raise ConfigError(f"--models: there is no model or entry {name}; {nearest(plain, candidates)}")
     defaults: dict[str, Any] = {}
     for table in tables:
         defaults |= table.get("protocol") or {}
         for family in (table.get("families") or {}).values():
             if model in family["models"]:
                 defaults |= family["settings"]
-    defaults = upgrade_settings(defaults) | upgrade_settings(entry.get("settings") or {})
+    defaults = upgrade_settings(defaults) | upgrade_settings(stored.get("settings") or {})
     if name.endswith(WITH_SAM) and name not in known:
         fixed.pop("sam_rho", None)
-        defaults.setdefault("sam_rho", rho_of_samrec())
+        defaults.setdefault("sam_rho", samrec_rho())
     elif "sam_rho" not in {**defaults, **fixed}:
         if model == "SAMRec":
-            defaults["sam_rho"] = rho_of_samrec()
+            defaults["sam_rho"] = samrec_rho()
         else:
             fixed["sam_rho"] = 0
-    variant_of = plain if name.endswith(WITH_SAM) and name not in known else entry.get("variant_of", "")
-    return Row(name, model, defaults, fixed, source, variant_of)
+    variant_of = plain if name.endswith(WITH_SAM) and name not in known else stored.get("variant_of", "")
+    return Entry(name, model, defaults, fixed, source, variant_of)
 
 
-def rho_of_samrec() -> float:
-    """SAM's radius where nothing else is said."""
+def samrec_rho() -> float:
+    """SAM's default radius, which is SAMRec's."""
     return read_yaml(PROPERTIES / "model" / "SAMRec.yaml")["sam_rho"]
 
 
-def of_dataset(name: str, files: Sequence[Path] = ()) -> dict[str, Any]:
-    """The settings that belong to a data set."""
+def dataset_settings(name: str, files: Sequence[Path] = ()) -> dict[str, Any]:
+    """Settings that belong to a data set."""
     settings: dict[str, Any] = {}
     for file in (PROPERTIES / "compare.yaml", *files):
         settings |= (read_yaml(file).get("datasets") or {}).get(name) or {}

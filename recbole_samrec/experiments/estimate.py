@@ -1,82 +1,85 @@
-"""What the rows of a comparison will cost: known from finished runs, else measured with some steps."""
+"""Costs of a comparison's entries, known from finished runs or else from probes, and the time that is left."""
 
 from __future__ import annotations
 
 import json
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec.experiments.jobs import Job, alike, by_row, with_other_seeds
-from recbole_samrec.experiments.ray_cluster import MARGIN
+from recbole_samrec.experiments.job_folders import find_other_seeds, have_equal_results
+from recbole_samrec.experiments.jobs import Job, group_by_entry
+from recbole_samrec.experiments.probe import Cost
 from recbole_samrec.experiments.results import pretraining_within, read_record
-from recbole_samrec.experiments.worker import Cost, Report
+from recbole_samrec.experiments.worker import Progress
 from recbole_samrec.quick_start.record import RESULT
 from recbole_samrec.utils.errors import DataError
 from recbole_samrec.utils.files import write_atomically
 
 COSTS = "costs.json"
+SKIPPED = "left_out"
+"""Key of the reason why an entry is skipped."""
 BEST_EPOCH = 30
-"""The epoch that is taken to be the best of a run until one of its row has ended."""
-UNKNOWN_MB = 2000.0
-"""Memory that is reserved for a probe."""
+"""Best epoch that is assumed for a run until one of its entry has ended."""
+MARGIN = 1.3
+"""Memory that is reserved for a run, as a multiple of its probe's: evaluation comes later than the probe."""
 
 
-class Costs:
-    """What an epoch of each row takes, and how many there are.
+class CostBook:
+    """Seconds, epochs and memory of each entry's runs.
 
     Args:
-        jobs: All runs of the comparison, finished or not. Finished ones of other seeds are looked for beside them.
-        out: Folder of the comparison, where probes are remembered.
+        jobs: All jobs of the comparison. Finished runs of other seeds are looked for beside them.
+        out: Folder of the comparison, in which probes are stored.
     """
 
     def __init__(self, jobs: Sequence[Job], out: Path) -> None:
         self._out = out
         self._known: dict[tuple[str, str, float], Cost] = {}
         self._epochs: dict[tuple[str, str, float], list[float]] = {}
-        self._stored = _remembered(out / COSTS)
+        self._stored = _read_costs(out / COSTS)
         for job in jobs:
-            if cost := _probed(self._stored.get(_name(job), {}), job):
+            if cost := _read_probe(self._stored.get(_name(job), {}), job):
                 self._known[_key(job)] = cost
-        for job, *_ in by_row(jobs):
-            for folder in with_other_seeds(job):
-                with suppress(DataError):  # the tables say so
-                    self.ended(job, read_record(folder / RESULT))
+        for job, *_ in group_by_entry(jobs):
+            for folder in find_other_seeds(job):
+                with suppress(DataError):  # the tables report it
+                    self.add_run(job, read_record(folder / RESULT))
 
-    def unknown(self, jobs: Sequence[Job]) -> list[Job]:
-        """For each row of which nothing is known, its first run."""
+    def select_unknown(self, jobs: Sequence[Job]) -> list[Job]:
+        """Select the first job of each entry whose cost is not known."""
         first = {_key(job): job for job in reversed(jobs) if _key(job) not in self._known}
         return [job for job in jobs if first.get(_key(job)) is job]
 
-    def probed(self, job: Job, cost: Mapping[str, Any]) -> None:
-        """Take the result of a probe, and remember it."""
+    def add_probe(self, job: Job, cost: Mapping[str, Any]) -> None:
+        """Add the result of a probe, and store it."""
         self._known[_key(job)] = Cost(**cost)
         self._stored[_name(job)] = {"settings": dict(job.settings), "cost": dict(cost)}
         self._write()
 
-    def left_out(self, job: Job, reason: str | None) -> None:
-        """Remember why a row is not trained, or that it is."""
-        entry = self._stored.setdefault(_name(job), {})
-        entry.pop("left_out", None)
+    def skip(self, job: Job, reason: str | None) -> None:
+        """Store why an entry is skipped, or that it is not."""
+        stored = self._stored.setdefault(_name(job), {})
+        stored.pop(SKIPPED, None)
         if reason:
-            entry["left_out"] = reason
+            stored[SKIPPED] = reason
         self._write()
 
-    def reason(self, job: Job) -> str:
-        """Why the row of a run is not trained; empty if it is."""
-        return str(self._stored.get(_name(job), {}).get("left_out", ""))
+    def skip_reason(self, job: Job) -> str:
+        """Reason why the entry of a job is skipped; empty if it is not."""
+        return str(self._stored.get(_name(job), {}).get(SKIPPED, ""))
 
     def _write(self) -> None:
         self._out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self._stored, indent=1, default=str) + "\n"
         write_atomically(self._out / COSTS, text, folder="--out")
 
-    def ended(self, job: Job, result: Mapping[str, Any]) -> None:
-        """Learn from a finished run."""
+    def add_run(self, job: Job, result: Mapping[str, Any]) -> None:
+        """Add the record of a finished run."""
         epochs = result.get("epochs_run") or 1
         self._epochs.setdefault(_key(job), []).append(epochs)
         whole, before = result["seconds_total"], result.get("pretraining") or {}  # with validation and start-up
@@ -91,78 +94,86 @@ class Costs:
         of_before = before.get("epochs", 0), before.get("seconds_per_epoch", 0.0)
         self._known[_key(job)] = Cost(whole / epochs, most, *memory, *of_before)
 
-    def of(self, job: Job) -> Cost | None:
-        """What is known of a row, or None."""
+    def find(self, job: Job) -> Cost | None:
+        """Find the cost of a job's entry, or None if it is not known."""
         return self._known.get(_key(job))
 
-    def memory_mb(self, job: Job) -> float:
-        """Memory to reserve for a run."""
-        cost = self.of(job)
-        return UNKNOWN_MB if cost is None else cost.memory_mb * MARGIN
+    def memory_mb(self, job: Job) -> float | None:
+        """Memory to reserve for a job; None if it is not known."""
+        cost = self.find(job)
+        return None if cost is None else cost.memory_mb * MARGIN
 
     def gpu_share(self, job: Job) -> float:
-        """Part of a GPU's memory to reserve for a run, at most all of it."""
-        cost = self.of(job)
+        """Part of a GPU's memory to reserve for a job, at most all of it."""
+        cost = self.find(job)
         return 0.0 if cost is None else min(1.0, cost.gpu_share * MARGIN)
 
-    def epochs(self, job: Job) -> float:
-        """Epochs that a run is expected to last, without those of pre-training.
+    def expected_epochs(self, job: Job) -> float:
+        """Expected number of epochs, without those of pre-training.
 
-        As many as the runs of its row that have ended; until one has, ``BEST_EPOCH`` and those after it that early
-        stopping waits for, as far as there may be so many.
+        The mean of the entry's runs that have ended; until one has, ``BEST_EPOCH`` and those after it for which early
+        stopping waits, up to the largest number.
         """
         if ended := self._epochs.get(_key(job)):
             return statistics.mean(ended)
-        expected, cost = BEST_EPOCH + _patience(job.settings), self.of(job)
+        expected, cost = BEST_EPOCH + _patience(job.settings), self.find(job)
         return min(expected, cost.epochs) if cost else BEST_EPOCH
 
-    def assumed(self, job: Job) -> bool:
-        """Whether the epochs that a run is expected to last are a guess, which may be too few or too many."""
-        cost = self.of(job)
-        return bool(cost) and _key(job) not in self._epochs and self.epochs(job) < cost.epochs
+    def is_assumed(self, job: Job) -> bool:
+        """Check whether the expected number of epochs is a guess."""
+        cost = self.find(job)
+        return bool(cost) and _key(job) not in self._epochs and self.expected_epochs(job) < cost.epochs
 
-    def seconds(self, job: Job) -> float:
-        """Seconds that a run is expected to take."""
-        cost = self.of(job)
-        return cost.seconds_until(self.epochs(job)) if cost else 0.0
+    def expected_seconds(self, job: Job) -> float:
+        """Expected seconds of a job."""
+        cost = self.find(job)
+        return cost.seconds_until(self.expected_epochs(job)) if cost else 0.0
 
-    def share(self, job: Job, report: Report) -> float:
-        """Which part of the seconds that a run is expected to take lies behind it, at most all."""
-        cost, expected = self.of(job), self.seconds(job)
+    def share_done(self, job: Job, progress: Progress) -> float:
+        """Part of a job's expected seconds that is done, at most 1."""
+        cost, expected = self.find(job), self.expected_seconds(job)
         if cost is None or not expected:
-            return min(1.0, report.done / max(self.epochs(job), 1))
-        seconds = report.done * cost.pretrain_seconds if report.pretrains else cost.seconds_until(report.done)
+            return min(1.0, progress.done / max(self.expected_epochs(job), 1))
+        done = progress.done
+        seconds = done * cost.pretrain_seconds if progress.pretrains else cost.seconds_until(done)
         return min(1.0, seconds / expected)
 
+    def seconds_left(self, jobs: Iterable[Job], share: Callable[[Job], float], parallel: int) -> float:
+        """Seconds until the last of these jobs ends.
 
-def seconds_left(jobs: Sequence[Job], costs: Costs, share: Callable[[Job], float], parallel: int) -> float:
-    """Seconds until the last of these runs ends.
+        Args:
+            jobs: Jobs that have not ended.
+            share: Part of a job that is done; one that lasts longer than expected has a little left.
+            parallel: Number of jobs at once.
+        """
+        return seconds_left([self.expected_seconds(job) * max(1 - share(job), 0.05) for job in jobs], parallel)
+
+
+def seconds_left(each: Sequence[float], parallel: int) -> float:
+    """Seconds until the last of some jobs or trials ends.
 
     Args:
-        jobs: The runs that have not ended.
-        costs: What they cost.
-        share: Which part of a run lies behind it; of one that lasts longer than expected, a little is still to come.
-        parallel: Runs at once.
+        each: Seconds that each of them has left.
+        parallel: Number of them at once.
     """
-    each = [costs.seconds(job) * max(1 - share(job), 0.05) for job in jobs]
     return max(sum(each) / max(parallel, 1), max(each, default=0.0))
 
 
 def _key(job: Job) -> tuple[str, str, float]:
-    return job.row, job.dataset, job.fraction
+    return job.entry, job.dataset, job.fraction
 
 
 def _name(job: Job) -> str:
-    return f"{job.row} | {job.dataset} | {job.fraction:g}"
+    return f"{job.entry} | {job.dataset} | {job.fraction:g}"
 
 
 def _patience(settings: Mapping[str, Any]) -> float:
-    """Epochs without a gain after which early stopping ends a run; infinite where nothing is validated."""
+    """Epochs without a gain after which early stopping ends a run; infinite if nothing is validated."""
     return settings["stopping_step"] * settings["eval_step"] or math.inf
 
 
-def _remembered(file: Path) -> dict[str, dict[str, Any]]:
-    """What an earlier call knew of each row; nothing where the file is damaged, and it is estimated again."""
+def _read_costs(file: Path) -> dict[str, dict[str, Any]]:
+    """Read the costs that an earlier call stored; a damaged file has none, and they are estimated again."""
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         return {name: entry for name, entry in stored.items() if isinstance(entry, dict)}
@@ -170,12 +181,12 @@ def _remembered(file: Path) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _probed(entry: Mapping[str, Any], job: Job) -> Cost | None:
-    """The cost that was probed with the settings of a run, whatever its seed; None if there is none."""
-    settings, cost = entry.get("settings"), entry.get("cost")
+def _read_probe(stored: Mapping[str, Any], job: Job) -> Cost | None:
+    """Read the cost that was probed with the settings of a job, whatever its seed; None if there is none."""
+    settings, cost = stored.get("settings"), stored.get("cost")
     if not (isinstance(settings, dict) and isinstance(cost, dict) and all(isinstance(v, Real) for v in cost.values())):
         return None
     try:
-        return Cost(**cost) if alike(settings, {**job.settings, "seed": settings["seed"]}) else None
+        return Cost(**cost) if have_equal_results(settings, {**job.settings, "seed": settings["seed"]}) else None
     except (KeyError, TypeError):
         return None

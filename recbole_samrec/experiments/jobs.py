@@ -1,67 +1,56 @@
-"""Which runs a comparison consists of, and which of them are finished already."""
+"""Jobs of a comparison: one for each entry, data set, share of the users and seed."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from recbole.utils import get_model
 
 from recbole_samrec.config.build import configure, note_unread
 from recbole_samrec.config.keys import defaults_of, known_keys
-from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_keys
-from recbole_samrec.config.yaml_files import read_yaml
-from recbole_samrec.evaluator.test_ranks import RANKS
-from recbole_samrec.experiments import entries as rows_of
-from recbole_samrec.experiments.entries import Row
+from recbole_samrec.experiments.entries import Entry, dataset_settings
+from recbole_samrec.experiments.job_folders import MADE_FOR, are_equal, find_folder, is_finished
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start.context import attributes_hash
-from recbole_samrec.quick_start.record import RESULT, settings_of
+from recbole_samrec.quick_start.record import settings_of
 from recbole_samrec.utils.error_messages import words_of
 from recbole_samrec.utils.errors import ConfigError, DataError
-from recbole_samrec.utils.paths import PROPERTIES
-from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN
 
-JOB = "job.json"
-"""What a run's folder was made for; written before it starts."""
-NEUTRAL = OF_ONE_RUN | DERIVED | {"eval_memory", "eval_batch_size", "quiet_terminal", "pretrained_dir"}
-"""Settings that do not change a result."""
-HASHED = {
-    "sha256": "the interactions",
-    "attributes_sha256": "the attributes in the data set's other files",
-    "source_sha256": "the source of the model",
+FIRST_SEED, MOST_SEEDS = 2020, 1000
+OWN_SETTINGS = {
+    "seed": "--seeds",
+    "train_fraction": "--train_fraction",
+    "model": "--models",
+    "dataset": "--datasets",
+    "run_dir": "--out",
 }
-"""Of what the record of a run holds hashes; older ones lack some."""
-MADE_FOR = (*HASHED, "chosen", "settings")
-"""What tells one run of a row from another; the names of a job's fields, and of what ``job.json`` holds."""
+"""Settings that each job has for itself, and the argument that chooses them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run of a comparison.
+    """One run, as a process needs it.
 
     Args:
-        row: Name of its row.
+        entry: Name of its entry.
         dataset: Name of the data set.
         seed: The run's seed.
         fraction: Share of the users it is trained on.
         settings: All its settings.
         sha256: Hash of the interactions.
-        folder: Where its record is, or will be.
-        source: ``file.py:Name`` of a model of the user's own.
+        folder: Folder of its record.
+        source: ``file.py:Name`` of a user's own model.
         given: Names of the settings that were given above the defaults of RecBole and of the model.
-        chosen: Those of them that are not as the defaults are.
-        attributes_sha256: Hash of the other files of the data set that the row reads, such as ``.item``, if any.
-        source_sha256: Hash of the source of a model of the user's own.
+        chosen: Names of those among them that differ from the defaults.
+        attributes_sha256: Hash of the other files of the data set that the entry reads, such as ``.item``, if any.
+        source_sha256: Hash of the source of a user's own model.
     """
 
-    row: str
+    entry: str
     dataset: str
     seed: int
     fraction: float
@@ -76,23 +65,23 @@ class Job:
 
     @property
     def made_for(self) -> dict[str, Any]:
-        """What tells it from other runs of its row."""
+        """Fields that distinguish it from other runs of its entry."""
         return {name: getattr(self, name) for name in MADE_FOR}
 
     @property
     def title(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         share = "" if self.fraction == 1 else f", {self.fraction:.0%} of the users"
-        return f"{self.row} on {self.dataset}, seed {self.seed}{share}"
+        return f"{self.entry} on {self.dataset}, seed {self.seed}{share}"
 
     @property
     def finished(self) -> bool:
-        """Whether its record is there."""
-        return _finished(self.folder)
+        """True if its record is complete."""
+        return is_finished(self.folder)
 
 
-def plan(
-    rows: Sequence[Row],
+def plan_jobs(
+    entries: Sequence[Entry],
     datasets: Mapping[str, str],
     seeds: Sequence[int],
     fractions: Sequence[float],
@@ -103,60 +92,62 @@ def plan(
     tables: Sequence[Path] = (),
     tuned: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     note: Callable[[str], None] = lambda line: None,
-    left_out: Callable[[str, str, DataError], None] | None = None,
+    skip: Callable[[str, str, DataError], None] | None = None,
 ) -> list[Job]:
-    """All runs of a comparison: the first seed of every row comes before the second of any.
+    """Plan all jobs of a comparison: the first seed of every entry comes before the second of any.
 
     Args:
-        rows: The rows of the table.
+        entries: Entries of the table.
         datasets: Names of the data sets, with the hashes of their interactions.
-        seeds: A run for each.
+        seeds: Seeds; each gets a job.
         fractions: Shares of the users to train on.
         out: Folder of the comparison.
-        files: Settings of the user's files, for all rows.
-        given: Settings of the command line, for all rows that know them.
-        tables: The user's files of rows.
-        tuned: For each data set and row, the settings that a search found.
-        note: Is told what looks odd.
-        left_out: Is told of a row that a data set does not suit, with the data set's name and the reason.
+        files: Settings of the user's files, for all entries.
+        given: Settings of the command line, for all entries that read them.
+        tables: The user's files of entries.
+        tuned: For each data set and entry, the settings that a search found.
+        note: Function that is called with warnings.
+        skip: Function that is called with an entry that is incompatible with a data set, the data set's name and the
+            error.
 
     Raises:
-        ConfigError: A setting is wrong, or no row knows it.
-        DataError: A data set does not suit a row, and nobody is to be told.
+        ConfigError: A setting is wrong, or no entry reads it.
+        DataError: A data set is incompatible with an entry, and ``skip`` is None.
     """
     files, given = files or {}, given or {}
-    for key in ("seed", "train_fraction", "model", "dataset", "run_dir"):
+    for key, flag in OWN_SETTINGS.items():
         if key in given or key in files:
-            flag = {"seed": "--seeds", "run_dir": "--out"}.get(key, f"--{key}s")
-            raise ConfigError(f"{key} belongs to each run of a comparison; use {flag.replace('fractions', 'fraction')}")
+            raise ConfigError(f"{key} belongs to each run of a comparison; use {flag}")
     known: set[str] = set()
     for dataset in datasets:
-        of_set = set().union(*(known_keys(row.model, dataset, class_of(row)) for row in rows))
+        of_set = set().union(*(known_keys(entry.model, dataset, model_class(entry)) for entry in entries))
         check_keys(given, of_set)
         known |= of_set
     note_unread(files, known, note)
     jobs: list[Job] = []
     taken: set[Path] = set()
     for dataset, sha256 in datasets.items():
-        above = settings_of_rows(rows, dataset, files, given, tables, (tuned or {}).get(dataset))
+        above = choose_settings(entries, dataset, files, given, tables, (tuned or {}).get(dataset))
         patterns: list[Job] = []
-        for row in rows:
+        for entry in entries:
             try:
-                patterns += [_pattern(row, dataset, share, above[row.name], sha256, files, note) for share in fractions]
+                patterns += [
+                    _make_pattern(entry, dataset, share, above[entry.name], sha256, files, note) for share in fractions
+                ]
             except DataError as error:
-                if left_out is None:
+                if skip is None:
                     raise
-                left_out(row.name, dataset, error)
+                skip(entry.name, dataset, error)
         for seed in seeds:
             for pattern in patterns:
                 job = replace(pattern, seed=seed, settings={**pattern.settings, "seed": seed})
-                jobs.append(replace(job, folder=folder_of(out / dataset, job, taken, note)))
+                jobs.append(replace(job, folder=find_folder(out / dataset, job, taken, note)))
                 taken.add(jobs[-1].folder)
     return jobs
 
 
-def _pattern(
-    row: Row,
+def _make_pattern(
+    entry: Entry,
     dataset: str,
     fraction: float,
     above: Mapping[str, Any],
@@ -164,199 +155,85 @@ def _pattern(
     read: Collection[str],
     note: Callable[[str], None],
 ) -> Job:
-    """A row's run on a data set, but for its seed and folder."""
+    """Make the job of an entry on a data set, without its seed and folder."""
     config = configure({**above, "train_fraction": fraction, "dataset": dataset}, {}, note, read)
     if (mode := config["eval_args"]["mode"]["test"]) != "full":
         raise ConfigError(f"eval_args: a comparison ranks all items, not {mode}; leave mode out")
-    defaults = defaults_of(row.model, dataset, class_of(row))
+    defaults = defaults_of(entry.model, dataset, model_class(entry))
     return Job(
-        row=row.name,
+        entry=entry.name,
         dataset=dataset,
         seed=0,
         fraction=fraction,
         settings=settings_of(config),
         sha256=sha256,
         folder=Path(),
-        source=row.source,
+        source=entry.source,
         given=tuple(above),
-        chosen=tuple(key for key in above if key not in defaults or not _same(above[key], defaults[key])),
+        chosen=tuple(key for key in above if key not in defaults or not are_equal(above[key], defaults[key])),
         attributes_sha256=attributes_hash(config),
-        source_sha256=registry.source_hash(class_of(row)),
+        source_sha256=registry.source_hash(model_class(entry)),
     )
 
 
-def class_of(row: Row) -> type:
-    """The class of a row's model.
+def model_class(entry: Entry) -> type:
+    """Import the class of an entry's model.
 
     Raises:
         ConfigError: A package that it needs is missing.
     """
     try:
-        return get_model(row.model)
+        return get_model(entry.model)
     except ImportError as error:
-        raise ConfigError(f"--models: {row.name}: {words_of(error, {})}") from error
+        raise ConfigError(f"--models: {entry.name}: {words_of(error, {})}") from error
 
 
-def settings_of_rows(
-    rows: Sequence[Row],
+def choose_settings(
+    entries: Sequence[Entry],
     dataset: str,
     files: Mapping[str, Any],
     given: Mapping[str, Any],
     tables: Sequence[Path] = (),
     tuned: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """What each row is given on a data set, above RecBole's defaults; see :func:`plan` for the arguments.
+    """Choose each entry's settings on a data set, above RecBole's defaults; see :func:`plan_jobs` for the arguments.
 
-    What a search found comes above what belongs to the row and to the data set, and below what the user gave. A model
-    of the user's own is given all that is in the files, as it may read more than can be seen.
+    Settings that a search found come above those of the entry and of the data set, and below those of the user. A
+    user's own model gets all settings of the files, as it may read more than can be seen.
     """
-    of_set, settings = rows_of.of_dataset(dataset, tables), {}
-    for row in rows:
-        known = known_keys(row.model, dataset, class_of(row))
+    of_set, settings = dataset_settings(dataset, tables), {}
+    for entry in entries:
+        known = known_keys(entry.model, dataset, model_class(entry))
         own = {key: value for key, value in given.items() if key in known}
-        found = (tuned or {}).get(row.name, {})
+        found = (tuned or {}).get(entry.name, {})
         of_data = {key: value for key, value in of_set.items() if key in known}
-        theirs = row.model not in registry.model_names()
+        theirs = entry.model not in registry.model_names()
         of_files = {key: value for key, value in files.items() if theirs or key in known}
-        settings[row.name] = row.settings(of_data, found, of_files, own, known=known)
+        settings[entry.name] = entry.settings(of_data, found, of_files, own, known=known)
     return settings
 
 
-def settings_shown(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
-    """Of each row the settings of its model and those that were given, as they were in the end."""
-    first: dict[str, Job] = {}
-    for job in jobs:
-        first.setdefault(job.row, job)
-    shown: dict[str, dict[str, Any]] = {}
-    for row, job in first.items():
-        model = job.settings["model"]
-        bases = (registry.RECBOLE / "properties", PROPERTIES)
-        files = [base / "model" / f"{model}.yaml" for base in bases]
-        keys = set().union(*(read_yaml(file) for file in files if file.is_file())) | set(job.given)
-        chosen = {key: job.settings[key] for key in sorted(keys - NEUTRAL - {"model"}) if key in job.settings}
-        shown[row] = {"model": model} | chosen
-    return shown
+def choose_seeds(seeds: int | Sequence[int]) -> list[int]:
+    """Turn a number of seeds into seeds from ``FIRST_SEED`` on; a list of seeds is checked and returned.
 
-
-def as_yaml(settings: Mapping[str, Mapping[str, Any]]) -> str:
-    """What rows have alike, and what is each row's own."""
-    shared: dict[str, Any] = {}
-    for key in dict.fromkeys(key for of in settings.values() for key in of):
-        values = [of[key] for of in settings.values() if key in of]
-        if len(values) > 1 and all(_same(value, values[0]) for value in values):
-            shared[key] = values[0]
-    own = {row: {k: v for k, v in of.items() if k not in shared} for row, of in settings.items()}
-    parts = {"all rows that know them": shared} | own
-    return yaml.safe_dump(parts, sort_keys=False, default_flow_style=None, width=100)
-
-
-def folder_of(
-    parent: Path, job: Job, taken: Collection[Path] = (), note: Callable[[str], None] = lambda line: None
-) -> Path:
-    """The folder of a run: the one that was made for the same settings, data and source, or a new one.
-
-    Runs of one name that were made for others keep their folders; this one's then has a number behind its name.
-
-    Args:
-        parent: Folder of the data set's runs.
-        job: The run.
-        taken: Folders of other runs.
-        note: Is told of data or a source that have changed since a run, which is then trained again.
+    Raises:
+        ConfigError: The number is out of its range, or a seed is negative or named twice.
     """
-    share = "" if job.fraction == 1 else f"-{job.fraction:g}"
-    name = f"{slug(job.row)}{share}-{job.seed}"
-    changed: list[str] = []
-    for number in range(1, 1000):
-        folder = parent / (name if number == 1 else f"{name}-{number}")
-        if folder in taken:  # by another row, whose name makes the same one
-            continue
-        if (made_for := recorded(folder)) is None:
-            for key in changed:
-                what = f"{HASHED[key]} changed since it was trained; it has to be trained again"
-                note(f"{job.row} on {job.dataset}: {what}")
-            return folder
-        changed = _changed(made_for, job)
-        if _alike(made_for, job):
-            return folder
-    raise ConfigError(f"{parent}: there are a thousand runs of {job.row} with seed {job.seed}; choose another --out")
+    if isinstance(seeds, int):
+        if not 0 < seeds <= MOST_SEEDS:
+            raise ConfigError(f"--seeds={seeds}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
+        return [FIRST_SEED + number for number in range(seeds)]
+    named = ",".join(map(str, seeds))
+    if not seeds or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):
+        raise ConfigError(f"--seeds={named}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"--seeds={named}: a seed is named twice")
+    return list(seeds)
 
 
-def with_other_seeds(job: Job) -> Iterator[Path]:
-    """Folders of finished runs that differ from a run in their seed alone, or are that run."""
-    for folder in sorted(job.folder.parent.glob(f"{slug(job.row)}*")):
-        if not _finished(folder) or (made_for := recorded(folder)) is None:
-            continue
-        its_seed = replace(job, settings={**job.settings, "seed": made_for["settings"].get("seed")})
-        if _alike(made_for, its_seed):
-            yield folder
-
-
-def _finished(folder: Path) -> bool:
-    return (folder / RESULT).exists() and (folder / RANKS).exists()
-
-
-def _changed(made_for: Mapping[str, Any], job: Job) -> list[str]:
-    """Which of the hashes that a folder's run was made for are not those of a run."""
-    return [key for key in HASHED if key in made_for and made_for[key] != job.made_for[key]]
-
-
-def _alike(made_for: Mapping[str, Any], job: Job) -> bool:
-    """Whether a folder's run was made for the data, source and settings of a run."""
-    chosen = {*(made_for.get("chosen") or ()), *job.chosen}
-    return not _changed(made_for, job) and alike(made_for["settings"], job.settings, chosen)
-
-
-def recorded(folder: Path) -> dict[str, Any] | None:
-    """What a folder's run was made for, or None if nothing readable is there; older records say less."""
-    made_for = {name: value for name, value in _stored(folder / JOB).items() if name in MADE_FOR}
-    result = _stored(folder / RESULT)
-    data = result.get("data")
-    if "config" in result and isinstance(data, dict):
-        found = {"settings": result["config"], **data, **result}
-        made_for |= {name: found[name] for name in MADE_FOR if name in found}
-    if "sha256" not in made_for or not isinstance(made_for.get("settings"), dict):
-        return None
-    renamed = {"settings": upgrade_settings(made_for["settings"])}
-    if made_for.get("chosen"):
-        renamed["chosen"] = list(upgrade_settings(dict.fromkeys(made_for["chosen"])))
-    return made_for | renamed
-
-
-def _stored(file: Path) -> dict[str, Any]:
-    try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) else {}
-
-
-def alike(one: Mapping[str, Any], other: Mapping[str, Any], chosen: Collection[str] = ()) -> bool:
-    """Whether two runs' settings give the same result.
-
-    A setting that only one of them has was introduced after the other run; its default does what was done before.
-
-    Args:
-        one: Settings of a run.
-        other: Settings of the other.
-        chosen: Settings that one of them was given in place of their defaults; these count also where the other has
-            none.
-    """
-    keys = (one.keys() & other.keys()).union(chosen) - NEUTRAL
-    return all(_same(one.get(key), other.get(key)) for key in keys)
-
-
-def _same(one: Any, other: Any) -> bool:
-    return json.dumps(one, sort_keys=True, default=str) == json.dumps(other, sort_keys=True, default=str)
-
-
-def slug(name: str) -> str:
-    """A name that can be a folder's: ``SASRec (RecBole's rows)`` becomes ``SASRec-RecBoles-rows``."""
-    return re.sub(r"[^\w+.]+", "-", name.replace("'", "")).strip("-")
-
-
-def by_row(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """The jobs of each row, data set and share of the users, in the order in which they come."""
+def group_by_entry(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    """Group jobs by entry, data set and share of the users, in the order in which they come."""
     groups: dict[tuple[str, str, float], list[Job]] = {}
     for job in jobs:
-        groups.setdefault((job.row, job.dataset, job.fraction), []).append(job)
+        groups.setdefault((job.entry, job.dataset, job.fraction), []).append(job)
     yield from groups.values()

@@ -1,86 +1,44 @@
-"""What a user sees of a comparison: what it will cost, how far it is, how each run ended."""
+"""Progress of jobs and trials: one bar for all and one for each that runs, and a line for each that ended."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from recbole_samrec.experiments.estimate import BEST_EPOCH, Costs, seconds_left
-from recbole_samrec.experiments.jobs import Job, by_row
-from recbole_samrec.experiments.worker import Report
+from recbole_samrec.experiments.estimate import BEST_EPOCH, CostBook
+from recbole_samrec.experiments.jobs import Job, group_by_entry
+from recbole_samrec.utils.durations import format_duration
 
 ASSUMED = "~"
-"""Marks epochs that are a guess."""
+"""Mark of a number of epochs that is a guess."""
 
 
-def show_plan(console: Console, jobs: Sequence[Job], costs: Costs) -> None:
-    """Print what is finished and what the rest is expected to cost.
-
-    Args:
-        console: Where it is printed.
-        jobs: All runs.
-        costs: What an epoch of each row takes, and why rows are not trained.
-    """
-    table = Table(title="Runs, and what they are expected to cost", title_justify="left")
-    for column in ("row", "data"):
-        table.add_column(column)
-    for column in ("done", "to do", "s/epoch", "epochs", "memory", "each run"):
-        table.add_column(column, justify="right")
-    lines = []
-    for members in by_row(jobs):
-        first = members[0]
-        finished = sum(job.finished for job in members)
-        waiting = [job for job in members if not job.finished]
-        share = "" if first.fraction == 1 else f", {first.fraction:.0%}"
-        place = f"{first.row} on {first.dataset}{share}"
-        table.add_row(first.row, first.dataset + share, str(finished), str(len(waiting)), *_figures(first, costs))
-        if waiting and (cost := costs.of(first)) and cost.pretrain_epochs:
-            words = f"{cost.pretrain_epochs} epochs of pre-training, {cost.pretrain_seconds:.1f} s each"
-            lines.append(f"{place}: each run begins with {words}")
-        if waiting and (reason := costs.reason(first)):
-            lines.append(f"left out: {place}: {reason}")
-    console.print(table)
-    if any(costs.assumed(job) for job in jobs if not job.finished):
-        words = f"no run of the row has ended; {BEST_EPOCH} is taken to be its best epoch, and stopping_step is added"
-        console.print(f"{ASSUMED}: {words}", highlight=False, soft_wrap=True)
-    for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _figures(job: Job, costs: Costs) -> list[str]:
-    """What is known of a row's cost: seconds an epoch, epochs, memory, and the time of a run with its pre-training."""
-    cost = costs.of(job)
-    if cost is None:
-        return [""] * 4
-    epochs = f"{ASSUMED * costs.assumed(job)}{costs.epochs(job):.0f}/{cost.epochs}"
-    memory = f"{cost.memory_mb / 1000:.1f} GB"
-    return [f"{cost.seconds_per_epoch:.1f}", epochs, memory, spoken(costs.seconds(job))]
+def print_line(console: Console, text: str) -> None:
+    """Print a text as it is, in one line."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class Display:
-    """Follows runs: a bar for all and one for each running one on a terminal, a line for each that ended elsewhere.
+    """Bars on a terminal or in a notebook, plain lines elsewhere.
 
     Args:
-        console: Where it is drawn.
-        jobs: The runs that are to be carried out.
-        costs: What they are expected to cost.
-        parallel: Runs at once.
+        console: Where it is shown.
+        title: Text beside the bar of all.
+        total: Number of jobs or trials, those that ended before included.
+        seconds_left: Function that estimates the time until the last of them ends; 0 if nothing is known.
     """
 
-    def __init__(self, console: Console, jobs: Sequence[Job], costs: Costs, parallel: int) -> None:
-        self._console, self._costs, self._parallel = console, costs, parallel
-        self._waiting = {str(job.folder): job for job in jobs}
-        self._total = len(jobs)
-        self._reports: Mapping[str, Report] = {}
+    def __init__(self, console: Console, title: str, total: int, seconds_left: Callable[[], float]) -> None:
+        self._console, self._total, self._seconds_left = console, total, seconds_left
         self._tasks: dict[str, TaskID] = {}
         columns = (TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[words]}"))
-        self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-        self._all = self._progress.add_task("all runs", words="", total=1.0)
+        self._interactive = console.is_terminal or console.is_jupyter
+        self._progress = Progress(*columns, console=console, disable=not self._interactive, transient=True)
+        self._all = self._progress.add_task(escape(title), words="", total=max(total, 1))
 
     def __enter__(self) -> Display:
         """Begin to draw."""
@@ -88,60 +46,90 @@ class Display:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the terminal as it is."""
+        """Remove the bars."""
         self._progress.stop()
 
-    def tick(self, reports: Mapping[str, Report]) -> None:
-        """Draw how far the running runs are."""
-        self._reports = reports
-        for folder, job in self._waiting.items():
-            if folder not in reports:
-                continue
-            pretrains, done, epochs, best = reports[folder]
-            score = f"best {best:.4f}" if -1e9 < best < 1e9 else ""
-            if folder not in self._tasks:
-                self._tasks[folder] = self._progress.add_task(job.title, words="", total=1.0)
-            number = min(int(done) + 1, epochs)
-            most = f"{epochs} of pre-training" if pretrains else f"at most {epochs}"
-            words = f"epoch {number} of {most}  {score}"
-            self._progress.update(self._tasks[folder], completed=self._share(job), words=words)
-        self._draw_all()
+    def show(self, name: str, title: str, share: float, words: str) -> None:
+        """Show the progress of a running job or trial.
 
-    def ended(self, job: Job, result: Mapping[str, Any]) -> None:
-        """Print how a run ended."""
-        self._waiting.pop(str(job.folder), None)
-        task = self._tasks.pop(str(job.folder), None)
-        if task is not None:
+        Args:
+            name: Its name, which no other one has.
+            title: Text beside its bar.
+            share: Part that is done, from 0 to 1.
+            words: Text behind its bar.
+        """
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task("", words="", total=1.0)
+        self._progress.update(self._tasks[name], description=escape(title), completed=share, words=escape(words))
+
+    def show_all(self, ended: int, words: str = "") -> None:
+        """Show how many have ended."""
+        parts = [f"{ended} of {self._total}", words, self._format_left()]
+        self._progress.update(self._all, completed=ended, words=escape("  ".join(filter(None, parts))))
+
+    def end(self, name: str, ended: int, line: str) -> None:
+        """Remove the bar of a job or trial and print how it ended.
+
+        Args:
+            name: Its name.
+            ended: Number of those that have ended, this one included.
+            line: Text of the line.
+        """
+        if (task := self._tasks.pop(name, None)) is not None:
             self._progress.remove_task(task)
-        place = f"{self._total - len(self._waiting)} of {self._total}"
-        left = f"; {spoken(self._left())} left" if self._waiting else ""
-        line = f"{place}: {job.title}: {_words(result)}{left}"
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
-        self._draw_all()
+        left = self._format_left() if ended < self._total else ""
+        self.print(f"{ended} of {self._total}: {line}" + (f"; {left}" if left else ""))
+        self.show_all(ended)
 
-    def _left(self) -> float:
-        jobs = list(self._waiting.values())
-        return seconds_left(jobs, self._costs, self._share, self._parallel)
+    def print(self, line: str) -> None:
+        """Print a line above the bars."""
+        print_line(self._console, line)
 
-    def _share(self, job: Job) -> float:
-        report = self._reports.get(str(job.folder))
-        return self._costs.share(job, report) if report else 0.0
-
-    def _draw_all(self) -> None:
-        gone = self._total - len(self._waiting)
-        words = f"{gone} of {self._total}  {spoken(self._left())} left"
-        self._progress.update(self._all, completed=gone, total=max(self._total, 1), words=words)
+    def _format_left(self) -> str:
+        seconds = self._seconds_left()
+        return f"{format_duration(seconds)} left" if seconds else ""
 
 
-def _words(result: Mapping[str, Any]) -> str:
-    if "failed" in result:
-        return f"failed: {result['failed']}"
-    number = result.get("epochs_run") or 0
-    epochs = f"{number} epochs, " if number > 1 else ""
-    metric = "ndcg@10" if "ndcg@10" in result["test"] else next(iter(result["test"]))
-    return f"{metric.upper()} {result['test'][metric]:.4f} ({epochs}{spoken(result['seconds_total'])})"
+def print_plan(console: Console, jobs: Sequence[Job], costs: CostBook) -> None:
+    """Print which jobs are finished and what the others are expected to cost.
+
+    Args:
+        console: Where it is printed.
+        jobs: All jobs.
+        costs: Costs of each entry, and the reasons why entries are skipped.
+    """
+    table = Table(title="Runs and expected costs", title_justify="left")
+    for column in ("entry", "data"):
+        table.add_column(column)
+    for column in ("done", "to do", "s/epoch", "epochs", "memory", "each run"):
+        table.add_column(column, justify="right")
+    lines = []
+    for members in group_by_entry(jobs):
+        first = members[0]
+        finished = sum(job.finished for job in members)
+        waiting = [job for job in members if not job.finished]
+        share = "" if first.fraction == 1 else f", {first.fraction:.0%}"
+        place = f"{first.entry} on {first.dataset}{share}"
+        figures = _format_cost(first, costs)
+        table.add_row(escape(first.entry), escape(first.dataset + share), str(finished), str(len(waiting)), *figures)
+        if waiting and (cost := costs.find(first)) and cost.pretrain_epochs:
+            words = f"{cost.pretrain_epochs} epochs of pre-training, {cost.pretrain_seconds:.1f} s each"
+            lines.append(f"{place}: each run begins with {words}")
+        if waiting and (reason := costs.skip_reason(first)):
+            lines.append(f"skipped: {place}: {reason}")
+    console.print(table)
+    if any(costs.is_assumed(job) for job in jobs if not job.finished):
+        words = f"no finished run yet; assuming best epoch {BEST_EPOCH} plus early-stopping patience"
+        lines.insert(0, f"{ASSUMED}: {words}")
+    for line in lines:
+        print_line(console, line)
 
 
-def spoken(seconds: float) -> str:
-    """A time as hours, minutes and seconds: ``0:02:10``."""
-    return str(timedelta(seconds=round(seconds)))
+def _format_cost(job: Job, costs: CostBook) -> list[str]:
+    """Format seconds an epoch, epochs, memory, and the time of a run with its pre-training; empty if not known."""
+    cost = costs.find(job)
+    if cost is None:
+        return [""] * 4
+    epochs = f"{ASSUMED * costs.is_assumed(job)}{costs.expected_epochs(job):.0f}/{cost.epochs}"
+    memory = f"{cost.memory_mb / 1000:.1f} GB"
+    return [f"{cost.seconds_per_epoch:.1f}", epochs, memory, format_duration(costs.expected_seconds(job))]

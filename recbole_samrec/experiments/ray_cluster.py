@@ -1,8 +1,4 @@
-"""Many runs at once with Ray: on this machine's cores or GPUs, or on a cluster, never more than memory allows.
-
-Each run has a process of its own, so that one that dies takes no other with it and its peak memory is its own. What a
-run has reached lies in its folder; whoever starts the same runs again goes on there.
-"""
+"""Starts Ray on this machine or joins a cluster, and decides how many runs fit and how much memory each gets."""
 
 from __future__ import annotations
 
@@ -13,38 +9,32 @@ import shutil
 import socket
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec.experiments import worker
-from recbole_samrec.experiments.jobs import Job
-from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.config.value_types import Count, NonNegative, accepts, describe
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PACKAGE, PROPERTIES
 
-MARGIN = 1.3
-"""Memory that is reserved for a run, as a multiple of what its probe took: evaluation comes later than the probe."""
 MEGABYTE = 2**20
 LOOPBACK = "127.0.0.1"
-POLL_SECONDS = 0.5
-LOST = "its process was lost twice, most likely for want of memory; lower --parallel"
+UNKNOWN_MB = 2000.0
+"""Memory that is reserved for a run whose use is unknown, or an equal share of all memory if that is less."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What each run gets, and of how much.
+    """Resources of each run, and where they come from; :func:`choose_resources` checks them.
 
     Args:
         threads: Threads, and so cores, of each run.
-        parallel: Most runs at once; None for as many as there are cores.
+        parallel: Largest number of runs at once; None for as many as there are cores.
         gpus: GPUs of each run, which may be a part of one.
-        address: Of a Ray cluster; None starts one on this machine for the time of the comparison.
+        address: Address of a Ray cluster; None starts Ray on this machine for the time of the command.
         host: Address at which a Ray that is started here listens.
-        dashboard: Whether it shows its dashboard.
+        dashboard: True to show its dashboard.
     """
 
     threads: int = 1
@@ -55,13 +45,79 @@ class Resources:
     dashboard: bool = False
 
 
-@contextlib.contextmanager
-def cluster(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
-    """Ray, started on this machine alone or joined.
+def choose_resources(
+    threads: int = 1,
+    parallel: int | None = None,
+    gpus: float | None = None,
+    address: str | None = None,
+    host: str = LOOPBACK,
+    dashboard: bool = False,
+) -> Resources:
+    """Check the resources of each run; without ``gpus`` it gets a GPU where there is one.
+
+    Raises:
+        ConfigError: A number is out of its range.
+    """
+    for name, number, kind in (("threads", threads, Count), ("parallel", parallel, Count), ("gpus", gpus, NonNegative)):
+        if number is not None and not accepts(kind, number):
+            raise ConfigError(f"--{name}={number}: must be {describe(kind)}")
+    if gpus is None:
+        import torch
+
+        gpus = 1.0 if torch.cuda.is_available() else 0.0
+    elif gpus > 1 and gpus != int(gpus):
+        raise ConfigError(f"--gpus={gpus}: give a part of a GPU, or a whole number of them")
+    return Resources(threads, parallel, gpus, address, host, dashboard)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Capacity of a cluster.
 
     Args:
-        resources: What each run gets, and of how much.
-        store_mb: Memory of the store of a Ray that is started here, in which runs share what they read.
+        parallel: Number of runs at once that cores, GPUs and ``--parallel`` allow.
+        largest_mb: Memory of the computer that has the most.
+        total_mb: Memory of all computers.
+        node: Ray's name of this computer.
+    """
+
+    parallel: int
+    largest_mb: float
+    total_mb: float
+    node: str
+
+    def reserved_mb(self, wanted_mb: float | None) -> float:
+        """Memory to reserve for a run: what is wanted, or the default if nothing is known."""
+        return min(UNKNOWN_MB, 0.9 * self.total_mb / self.parallel) if wanted_mb is None else wanted_mb
+
+
+def measure_capacity(ray: Any, resources: Resources) -> Capacity:
+    """Measure how many runs of these resources fit at once, and how much memory there is.
+
+    Raises:
+        ConfigError: Not even one run fits.
+    """
+    there = ray.cluster_resources()
+    most = there.get("CPU", 1) / resources.threads
+    if resources.gpus:
+        most = min(most, there.get("GPU", 0) / resources.gpus)
+    if most < 1:
+        flag, unit = f"--threads={resources.threads}", "cores"
+        if there.get("CPU", 1) >= resources.threads:
+            flag, unit = f"--gpus={resources.gpus:g}", "GPUs"
+        raise ConfigError(f"{flag}: there are not enough {unit} for one run; use a smaller value")
+    memory = [node["Resources"].get("memory", 0) / MEGABYTE for node in ray.nodes() if node["Alive"]]
+    parallel = int(min(most, resources.parallel or most))
+    return Capacity(parallel, max(memory, default=0.0), sum(memory), ray.get_runtime_context().get_node_id())
+
+
+@contextlib.contextmanager
+def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
+    """Start Ray on this machine, or join a cluster, and leave it at the end.
+
+    Args:
+        resources: Resources of each run.
+        store_mb: Memory of the object store of a Ray that is started here, in which runs share data.
 
     Yields:
         The module ``ray``.
@@ -80,10 +136,12 @@ def cluster(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
         yield ray
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
+    threads = {name: str(resources.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    options["runtime_env"] = {"env_vars": threads}
     if resources.address:
         _require_listener(resources.address)
         with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as folder:
-            options["runtime_env"] = {"py_modules": [str(_package_in(Path(folder)))]}
+            options["runtime_env"]["py_modules"] = [str(_copy_package(Path(folder)))]
             try:
                 ray.init(resources.address, **options)
             except (ConnectionError, ValueError, RuntimeError) as error:
@@ -91,7 +149,7 @@ def cluster(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
     else:
         cores = os.cpu_count() or 1
         slots = resources.parallel * resources.threads if resources.parallel else max(cores, resources.threads)
-        with _as_named(resources.host):
+        with _listen_on(resources.host):
             ray.init(
                 "local",  # else it would join whatever Ray runs on this machine
                 num_cpus=slots,
@@ -108,10 +166,10 @@ def cluster(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _as_named(host: str) -> Iterator[None]:
-    """Let a Ray that starts listen on the loopback where it is told to; it would take this machine's own address.
+def _listen_on(host: str) -> Iterator[None]:
+    """Make a Ray that starts listen on the loopback if that is asked for; it would take this machine's own address.
 
-    It does as it is told where it knows that it will have no other computers, as it does on Windows.
+    It obeys where it knows that it will have no other computers, as it does on Windows.
     """
     name, constants = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", sys.modules.get("ray._private.ray_constants")
     if host != LOOPBACK or name in os.environ:
@@ -129,7 +187,7 @@ def _as_named(host: str) -> Iterator[None]:
 
 
 def _require_listener(address: str) -> None:
-    """Refuse an address at which nothing listens; Ray would try for minutes.
+    """Check that something listens at an address; Ray would try for minutes.
 
     Raises:
         ConfigError: Names the address.
@@ -143,124 +201,10 @@ def _require_listener(address: str) -> None:
         raise ConfigError(f"--address={address}: nothing answers there ({error}); start Ray or correct it") from error
 
 
-def _package_in(folder: Path) -> Path:
-    """A copy of this package as a wheel would install it, which Ray sends to the other computers of a cluster."""
+def _copy_package(folder: Path) -> Path:
+    """Copy this package as a wheel would install it, so that Ray can send it to the other computers of a cluster."""
     package = folder / "recbole_samrec"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     if not (package / "properties").exists():
         shutil.copytree(PROPERTIES, package / "properties")
     return package
-
-
-class Board:
-    """Holds how far the runs are; lives in a process of its own, which all others can reach."""
-
-    def __init__(self) -> None:
-        self._reports: dict[str, worker.Report] = {}
-
-    def report(self, folder: str, report: worker.Report) -> None:
-        """Note how far a run is."""
-        self._reports[folder] = report
-
-    def reports(self) -> dict[str, worker.Report]:
-        """How far each run is, by folder."""
-        return self._reports
-
-
-def _work(job: Job, threads: int, board: Any, folder: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    _go_to(folder)
-    result = worker.carry_out(job, threads, partial(board.report.remote, str(job.folder)))
-    return result, worker.result_files(job.folder)
-
-
-def _probe(job: Job, threads: int, board: Any, folder: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    _go_to(folder)
-    return worker.probe(job, threads), {}
-
-
-def _go_to(folder: str) -> None:
-    """Work where the comparison was started, so that paths mean the same; on another computer, where there is one."""
-    if os.path.isdir(folder):
-        os.chdir(folder)
-
-
-def run_all(
-    ray: Any,
-    jobs: Sequence[Job],
-    resources: Resources,
-    memory_mb: Callable[[Job], float],
-    *,
-    gpu_share: Callable[[Job], float] = lambda job: 0.0,
-    probe: bool = False,
-    done: Callable[[Job, Mapping[str, Any]], None] = lambda job, result: None,
-    tick: Callable[[Mapping[str, worker.Report]], None] = lambda reports: None,
-) -> None:
-    """Carry out runs, as many at once as cores, GPUs and memory allow, in their order.
-
-    Args:
-        ray: What :func:`cluster` gives.
-        jobs: The runs.
-        resources: What each gets.
-        memory_mb: Memory to reserve for a run.
-        gpu_share: Part of a GPU's memory that a run needs; it then gets at least this part of the GPU.
-        probe: Only estimate what each costs.
-        done: Is told of each run that ended: its record, its cost, or ``{"failed": reason}``.
-        tick: Is told twice a second how far the running ones are, by folder.
-    """
-    board = ray.remote(num_cpus=0)(Board).remote()
-    most = max((node["Resources"].get("memory", 0) for node in ray.nodes()), default=0)
-    # Ray does not count how often it kills for want of memory: it would start such a run again without end
-    task = ray.remote(max_calls=1, max_retries=0)(_probe if probe else _work)
-    threads = {name: str(resources.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    pending: dict[Any, Job] = {}
-    lost: set[Job] = set()
-
-    def start(job: Job) -> None:
-        needed = memory_mb(job) * MEGABYTE
-        if needed > most:
-            done(job, {"failed": f"needs about {needed / 2**30:.1f} GB, and there are {most / 2**30:.1f} GB"})
-            return
-        gpus = resources.gpus if resources.gpus >= 1 else max(resources.gpus, gpu_share(job) * bool(resources.gpus))
-        options = {"num_cpus": resources.threads, "num_gpus": gpus, "memory": int(needed)}
-        options["runtime_env"] = {"env_vars": threads}
-        pending[task.options(**options).remote(job, resources.threads, board, os.getcwd())] = job
-
-    for job in jobs:
-        start(job)
-    asked = [board.reports.remote()]
-    while pending:
-        ready, _ = ray.wait([*pending, *asked], num_returns=1, timeout=POLL_SECONDS)
-        for reference in ready:
-            if reference in asked:
-                try:
-                    tick(ray.get(reference))
-                    time.sleep(POLL_SECONDS)
-                    asked = [board.reports.remote()]
-                except ray.exceptions.RayError:  # the board was lost; ray 2.60 started no more runs while one asked on
-                    asked = []
-            else:
-                job = pending.pop(reference)
-                result = _result_of(ray, reference, job)
-                if result is not None:
-                    done(job, result)
-                elif job in lost:
-                    done(job, {"failed": LOST})
-                else:
-                    lost.add(job)
-                    start(job)
-
-
-def _result_of(ray: Any, reference: Any, job: Job) -> Mapping[str, Any] | None:
-    """The result of a run that ended, whose record is then on this machine; None if its process was lost."""
-    try:
-        result, files = ray.get(reference)
-    except ray.exceptions.RayTaskError as error:  # the process lives, and the run could not be begun there
-        return {"failed": worker.reason_of(error.cause)}
-    except ray.exceptions.RayError:
-        return None
-    for name, content in files.items():
-        if not (job.folder / name).exists():  # it ran on another machine, without a shared disk
-            job.folder.mkdir(parents=True, exist_ok=True)
-            with checkpoint_io.writing(job.folder / name) as file:
-                file.write(content)
-    return result

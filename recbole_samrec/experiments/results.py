@@ -1,4 +1,4 @@
-"""Finished runs of a comparison, as the tables need them."""
+"""Reads finished runs of a comparison."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ class Run:
     """A finished run.
 
     Args:
-        row: Name of its row.
+        entry: Name of its entry.
         dataset: Name of the data set.
         seed: Its seed.
         fraction: Share of the users it was trained on.
         result: Its ``result.json``.
-        ranks: Places of the test items, as :class:`recbole_samrec.evaluator.test_ranks.Ranks` describes them.
+        ranks: Ranks of the test items, see :class:`recbole_samrec.evaluator.test_ranks.Ranks`.
         test: Hash of the users and items that were ranked.
+        folder: Its folder.
     """
 
-    row: str
+    entry: str
     dataset: str
     seed: int
     fraction: float
     result: Mapping[str, Any]
     ranks: pd.DataFrame
     test: str
+    folder: Path = Path()
 
 
 def read_run(job: Job) -> Run:
@@ -46,7 +48,7 @@ def read_run(job: Job) -> Run:
         DataError: A file of it cannot be read.
     """
     kept, result = test_ranks.load(job.folder / test_ranks.RANKS), read_record(job.folder / RESULT)
-    return Run(job.row, job.dataset, job.seed, job.fraction, result, kept.frame, kept.test)
+    return Run(job.entry, job.dataset, job.seed, job.fraction, result, kept.frame, kept.test, job.folder)
 
 
 def read_record(file: Path) -> RunRecord:
@@ -68,20 +70,20 @@ def read_record(file: Path) -> RunRecord:
 
 
 def pretraining_within(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a run wrote down of its pre-training, if the run's own seconds are those of the pre-training too.
+    """Return the pre-training part of a record, if the run's own seconds include it.
 
-    They are not where it took its weights from another run, or from an earlier attempt at itself.
+    They do not if the weights came from another run, or from an earlier attempt at the same one.
     """
     before = record.get("pretraining")
     total = record.get("seconds_total") or 0.0
     return before if before and not before["reused"] and total > before["seconds"] else None
 
 
-def finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:
-    """The finished ones of these runs.
+def read_finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:
+    """Read the finished runs of some jobs.
 
     Returns:
-        The runs, and why others of them cannot be read.
+        The runs, and for each job whose record is damaged, the error.
 
     Raises:
         DataError: Runs of one data set ranked different items.
@@ -97,11 +99,11 @@ def finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:
     first: dict[str, Run] = {}
     for run in runs:
         other = first.setdefault(run.dataset, run)
-        for what, one, two in (("test items", run.test, other.test), ("candidates", _items(run), _items(other))):
+        for part, one, two in (("test items", run.test, other.test), ("candidates", _items(run), _items(other))):
             if one != two:
                 raise DataError(
-                    f"{run.row} and {other.row} on {run.dataset} ranked different {what}; give all rows the same "
-                    "filters, load_col and eval_args"
+                    f"{run.entry} and {other.entry} on {run.dataset} ranked different {part}; give all entries the "
+                    "same filters, load_col and eval_args"
                 )
     return runs, damaged
 

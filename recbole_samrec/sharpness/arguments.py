@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from recbole_samrec.experiments.jobs import slug
+from recbole_samrec.experiments.job_folders import slug
 from recbole_samrec.sharpness.aggregate import common_metric
 from recbole_samrec.sharpness.finished_run import BEST, name_run, read_record
 from recbole_samrec.utils import checkpoint_io

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.analysis import hessian, landscape, sharpness
-from recbole_samrec.experiments.jobs import slug
+from recbole_samrec.experiments.job_folders import slug
 from recbole_samrec.quick_start.environment import device_name
 from recbole_samrec.sharpness import robustness
 from recbole_samrec.sharpness.finished_run import Solution

@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_samrec.experiments.progress import spoken
 from recbole_samrec.quick_start.environment import versions
 from recbole_samrec.sharpness import captions
 from recbole_samrec.sharpness.aggregate import Levels, average_measures, compare_runs, list_meanings, list_runs
@@ -24,6 +23,7 @@ from recbole_samrec.sharpness.figures import draw_figures
 from recbole_samrec.sharpness.measure import FULL, QUICK, Budget, Measured
 from recbole_samrec.sharpness.notes import list_notes
 from recbole_samrec.sharpness.page import write_report
+from recbole_samrec.utils.durations import format_duration
 from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.plot_style import FORMATS
 
@@ -138,7 +138,7 @@ def list_facts(runs: Sequence[Measured], command: Sequence[str], seconds: float)
         "runs": ", ".join(one.name for one in runs),
         "training targets": _counts(one.targets for one in runs),
         "training targets of the gradient": _counts(slopes),
-        "time": spoken(seconds),
+        "time": format_duration(seconds),
         "device": "; ".join(dict.fromkeys(one.device for one in runs if one.device)),
         "command": shlex.join(command),
         "versions": ", ".join(f"{package} {version}" for package, version in versions().items() if version),

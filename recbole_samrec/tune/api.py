@@ -1,24 +1,27 @@
-"""Searches from Python: the whole of one, or our objective for a tuner of one's own."""
+"""Searches from Python: a whole search, or our objective for your own tuner."""
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.console import Console
 
-from recbole_samrec.cli.compare import FIRST_SEED
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.keys import known_keys
 from recbole_samrec.config.validate import check_keys
-from recbole_samrec.experiments.entries import read_rows
-from recbole_samrec.experiments.jobs import class_of, settings_of_rows
-from recbole_samrec.experiments.ray_cluster import Resources
-from recbole_samrec.tune.search_spec import PLAN, design, recall
-from recbole_samrec.tune.strategies import Strategy
+from recbole_samrec.config.value_types import Positive, accepts, describe
+from recbole_samrec.config.yaml_files import settings_in
+from recbole_samrec.experiments.entries import read_entries
+from recbole_samrec.experiments.jobs import FIRST_SEED, choose_seeds, choose_settings, model_class
+from recbole_samrec.experiments.progress import print_line
+from recbole_samrec.experiments.ray_cluster import Resources, choose_resources
+from recbole_samrec.tune.results import SearchResult, conclude_search
+from recbole_samrec.tune.search_spec import SEARCH, SearchSpec, plan_search, read_search
+from recbole_samrec.tune.strategies import USUAL_TRIALS, Strategy
 from recbole_samrec.utils.errors import ConfigError
 
 
@@ -27,74 +30,191 @@ def search(
     dataset: str = "ml-100k",
     space: str | Path | Mapping[str, Any] | None = None,
     *,
-    trials: int = 20,
-    out: str | Path | None = None,
-    strategy: Strategy | None = None,
-    seeds: Sequence[int] = (FIRST_SEED,),
+    trials: int | None = None,
+    algorithm: str = "random",
+    scheduler: str = "asha",
+    grace: int = 10,
+    seeds: int | Sequence[int] = 1,
+    search_seed: int = 2020,
     retries: int = 1,
-    resources: Resources | None = None,
-    resume: bool = False,
+    config_files: Sequence[str | Path] = (),
+    out: str | Path | None = None,
+    threads: int = 1,
+    parallel: int | None = None,
+    gpus: float | None = None,
+    memory: float | None = None,
+    address: str | None = None,
     console: Console | None = None,
     **settings: Any,
-) -> pd.DataFrame:
-    """Search the settings of a model, choosing by the validation metric.
+) -> SearchResult:
+    """Search the settings of a model on the validation set, as the command ``tune`` does.
 
     Args:
-        model: Name of a model or a row of ``compare``, or ``file.py:Name``.
+        model: Name of a model or an entry of ``compare``, or ``file.py:Name``.
         dataset: Name of the data set.
-        space: What is searched: a file, or a mapping of its form; None for ``properties/search/<Model>.yaml``.
-        trials: How many.
+        space: Settings that are searched: a file, or a mapping of its form; None for
+            ``properties/search/<Model>.yaml``.
+        trials: Number of trials; None for 20, or all combinations of a grid.
+        algorithm: ``random``, ``grid``, ``optuna`` or ``hyperopt``.
+        scheduler: Rule that stops bad trials: ``asha``, ``median``, ``pbt`` or ``none``.
+        grace: Epochs before which no trial is stopped.
+        seeds: Number of seeds of each trial, or the seeds.
+        search_seed: Seed of the search algorithm.
+        retries: Number of further attempts at a trial that dies.
+        config_files: Yaml files of settings for all trials.
         out: Folder of the search; None for ``runs/tune/<Model>-<dataset>``.
-        strategy: How it goes about it; its number of trials gives way to ``trials``.
-        seeds: Seeds of each trial.
-        retries: How often a trial that dies is tried again.
-        resources: What each trial gets; None for a core each.
-        resume: Go on with the search in ``out``, as it was begun; of the other arguments only ``resources`` and
-            ``console`` count.
-        console: Where progress is shown; None for nowhere.
+        threads: Threads of each trial.
+        parallel: Largest number of trials at once; None for one a core.
+        gpus: GPUs of each trial, such as 0.5; None for one where there is one.
+        memory: Memory to reserve for a trial, in gigabytes; None for 2, or an equal share of all memory if that is
+            less.
+        address: Address of a Ray cluster to run on.
+        console: Where progress is shown; None for the terminal or the notebook.
         settings: Settings of all trials.
 
     Returns:
-        One line a trial: ``trial``, ``status``, ``score``, ``epochs``, ``seconds``, ``ended``, ``reason``, and the
-        values of the searched settings. Its ``attrs`` hold the ``best`` trial's number, its ``settings`` and its
-        ``scores`` on ``valid`` and ``test``.
+        The result, with the table of ``trials``, the ``best`` settings and their ``score``. If Ctrl-C stopped the
+        search it is not ``complete``; :func:`resume_search` continues it.
 
     Raises:
         UserError: Something is wrong with the model, the settings, the space or the data, or the folder is taken.
 
     Example:
-        ``search("SAMRec", "ml-100k", {"sam_rho": [0.1, 0.3, 1.0]}, trials=3, epochs=30)``
+        ``search("SAMRec", "ml-100k", {"sam_rho": [0.1, 0.3, 1.0]}, algorithm="grid", epochs=30)``
     """
-    from recbole_samrec.tune.results import conclude
-    from recbole_samrec.tune.runner import conduct
+    console = console or Console()
+    resources = choose_resources(threads, parallel, gpus, address)
+    found = prepare_search(
+        model,
+        dataset,
+        space,
+        trials=trials,
+        algorithm=algorithm,
+        scheduler=scheduler,
+        grace=grace,
+        seeds=seeds,
+        search_seed=search_seed,
+        retries=retries,
+        config_files=config_files,
+        out=out,
+        settings=settings,
+        note=lambda line: print_line(console, f"note: {line}"),
+    )
+    return finish_search(found, resources, console, memory)
 
-    if resume:
-        if out is None:
-            raise ConfigError("search(resume=True): say which one by out=")
-        found = recall(Path(out))
-    else:
-        kind = strategy or Strategy()
-        kind = Strategy(kind.search, kind.scheduler, trials, kind.grace, kind.seed)
-        where = Path(out) if out is not None else None
-        given = Path(space) if isinstance(space, str) else space
-        found = design(model, dataset, given, kind, seeds, where, given=settings, retries=retries)
-        if (found.out / PLAN).exists():
-            raise ConfigError(f"search(out={str(found.out)!r}): it holds a search already; resume it or name another")
-    outcome = conclude(found, conduct(found, resources or Resources(), console or Console(quiet=True)))
-    outcome.trials.attrs = {"best": outcome.best, "settings": dict(outcome.settings), "scores": dict(outcome.scores)}
-    return outcome.trials
+
+def resume_search(
+    out: str | Path,
+    *,
+    threads: int = 1,
+    parallel: int | None = None,
+    gpus: float | None = None,
+    memory: float | None = None,
+    address: str | None = None,
+    console: Console | None = None,
+) -> SearchResult:
+    """Resume a search with the settings it was started with.
+
+    Args:
+        out: Folder of the search.
+        threads: See :func:`search`, as for the following ones.
+        parallel: Largest number of trials at once; the number at the start of the search holds if there was one.
+        gpus: GPUs of each trial.
+        memory: Memory to reserve for a trial, in gigabytes.
+        address: Address of a Ray cluster to run on.
+        console: Where progress is shown.
+
+    Raises:
+        UserError: There is no such search, it cannot be read, or its data have changed.
+    """
+    return finish_search(
+        read_search(Path(out)), choose_resources(threads, parallel, gpus, address), console or Console(), memory
+    )
+
+
+def prepare_search(
+    model: str,
+    dataset: str,
+    space: str | Path | Mapping[str, Any] | None = None,
+    *,
+    trials: int | None = None,
+    algorithm: str = "random",
+    scheduler: str = "asha",
+    grace: int = 10,
+    seeds: int | Sequence[int] = 1,
+    search_seed: int = 2020,
+    retries: int = 1,
+    config_files: Sequence[str | Path] = (),
+    out: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> SearchSpec:
+    """Plan a search without running it; see :func:`search` for the arguments.
+
+    Raises:
+        UserError: Something is wrong with the model, the settings, the space or the data, or the folder is taken.
+    """
+    given = Path(space) if isinstance(space, str) else space
+    if isinstance(given, Path) and not given.is_file():
+        raise ConfigError(f"--space={given}: there is no such file")
+    if trials is None and algorithm != "grid":
+        trials = USUAL_TRIALS
+    found = plan_search(
+        model,
+        dataset,
+        given,
+        Strategy(algorithm, scheduler, trials, grace, search_seed),
+        choose_seeds(seeds),
+        Path(out) if out is not None else None,
+        files=settings_in([str(file) for file in config_files]),
+        given=settings,
+        retries=retries,
+        note=note,
+    )
+    if (found.out / SEARCH).exists():
+        out = shlex.quote(str(found.out))
+        raise ConfigError(f"--out={out}: it holds a search already; resume it with --resume={out}, or name another")
+    return found
+
+
+def finish_search(
+    found: SearchSpec, resources: Resources, console: Console, memory: float | None = None
+) -> SearchResult:
+    """Run the trials of a search that have not ended, and write its results.
+
+    Args:
+        found: The search.
+        resources: Resources of each trial.
+        console: Where progress is shown.
+        memory: Memory to reserve for a trial, in gigabytes; None for the default.
+
+    Raises:
+        UserError: No trial could read the data or get its resources, or another process runs this search.
+    """
+    from recbole_samrec.tune.runner import run_search
+
+    if memory is not None and not accepts(Positive, memory):
+        raise ConfigError(f"--memory={memory}: must be {describe(Positive)}")
+    strategy = found.strategy
+    print_line(
+        console, f"{found.trials} trials of {found.title} in {found.out} ({strategy.search}, {strategy.scheduler})"
+    )
+    for parameter in found.space.parameters:
+        print_line(console, f"  {parameter.name}: {parameter.describe()}")
+    log = run_search(found, resources, console, memory and 1000 * memory)
+    return conclude_search(found, log, lambda line: print_line(console, f"note: {line}"))
 
 
 def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) -> Callable[[dict[str, Any]], None]:
-    """A trainable for a ``ray.tune.Tuner`` of one's own.
+    """Make a trainable for your own ``ray.tune.Tuner``.
 
     Every validation is reported, with a checkpoint: ``score``, the best value of ``valid_metric`` so far; ``valid``,
     that of the epoch; ``epoch``; ``seconds``. Nothing is scored on the test set.
 
     Args:
-        model: Name of a model or a row of ``compare``, or ``file.py:Name``.
+        model: Name of a model or an entry of ``compare``, or ``file.py:Name``.
         dataset: Name of the data set.
-        settings: Settings of all trials; what the tuner draws wins over them.
+        settings: Settings of all trials; those that the tuner draws win over them.
 
     Raises:
         UserError: The model, a setting or the data set is wrong.
@@ -102,16 +222,16 @@ def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) 
     Example:
         ``tune.Tuner(objective("SAMRec", epochs=30), param_space={"sam_rho": tune.loguniform(0.05, 1.0)})``
     """
-    from recbole_samrec.tune.trials import Task, carry_out
+    from recbole_samrec.tune.trials import TrialTask, run_trial
 
-    (row,) = read_rows([model])
-    known = known_keys(row.model, dataset, class_of(row))
+    (entry,) = read_entries([model])
+    known = known_keys(entry.model, dataset, model_class(entry))
     check_keys(settings, known)
-    chosen = {**settings_of_rows([row], dataset, {}, settings)[row.name], "dataset": dataset}
+    chosen = {**choose_settings([entry], dataset, {}, settings)[entry.name], "dataset": dataset}
     sha256 = check_data(configure(chosen, {}, warnings.warn), warnings.warn).sha256
-    task = Task(chosen, None, (FIRST_SEED,), sha256, start=Path.cwd(), source=row.source)
+    task = TrialTask(entry.name, chosen, None, (FIRST_SEED,), sha256, start=Path.cwd(), source=entry.source)
 
     def train(drawn: dict[str, Any]) -> None:
-        carry_out(drawn, task)
+        run_trial(drawn, task)
 
     return train

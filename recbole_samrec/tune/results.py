@@ -1,28 +1,30 @@
-"""What a search leaves: the best configuration, its test metrics, a table of all trials and a page."""
+"""Results of a search: the best configuration, its test metrics, a table of all trials and a page."""
 
 from __future__ import annotations
 
+import html
 import logging
 import shutil
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
-from recbole_samrec.cli.compare import FIRST_SEED
 from recbole_samrec.config.build import configure
-from recbole_samrec.experiments.progress import spoken
+from recbole_samrec.experiments.jobs import FIRST_SEED
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.environment import device_name, versions
 from recbole_samrec.quick_start.record import field_name
 from recbole_samrec.tune.page import write_page
-from recbole_samrec.tune.runner import task_of
-from recbole_samrec.tune.search_spec import RAY, TRIALS, Search, store
-from recbole_samrec.tune.trial_log import RUNNING, Journal
+from recbole_samrec.tune.runner import make_task
+from recbole_samrec.tune.search_spec import RAY, TRIALS, SearchSpec, write_search
+from recbole_samrec.tune.trial_log import RUNNING, TrialLog
+from recbole_samrec.utils.durations import format_duration
 from recbole_samrec.utils.errors import CheckpointError
 from recbole_samrec.utils.files import write_atomically
 
@@ -30,47 +32,79 @@ BEST, TABLE, PAGE = "best.yaml", "trials.csv", "search.html"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came out of a search.
+class SearchResult:
+    """Result of a search.
 
     Args:
-        trials: One line a trial, as :meth:`recbole_samrec.tune.trial_log.Journal.table` describes.
-        best: Number of the best trial; None if no trial came to a score.
-        settings: Its values of the searched settings.
-        scores: Its ``valid`` and ``test`` metrics, means over the seeds.
-        complete: Whether all trials have ended.
+        title: Model and data set.
+        metric: Metric by which the best trial was chosen, on validation.
+        folder: Folder of the search.
+        trials: Table with one line a trial: ``trial``, ``status``, ``score``, ``epochs``, ``seconds``, ``ended``,
+            ``reason``, and the values of the searched settings.
+        trial: Number of the best trial; None if no trial has a score, or not all have ended.
+        best: Its values of the searched settings.
+        metrics: Its ``valid`` and ``test`` metrics, means over the seeds.
+        complete: True if all trials have ended.
     """
 
+    title: str
+    metric: str
+    folder: Path
     trials: pd.DataFrame
-    best: int | None
-    settings: Mapping[str, Any]
-    scores: Mapping[str, Mapping[str, float]]
+    trial: int | None
+    best: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[str, float]]
     complete: bool
 
+    @property
+    def score(self) -> float | None:
+        """Validation score of the best trial; None if there is none."""
+        if self.trial is None:
+            return None
+        return float(self.trials.set_index("trial").loc[self.trial, "score"])
 
-def conclude(search: Search, journal: Journal, note: Callable[[str], None] = lambda line: None) -> Outcome:
-    """Score the test set with the best configuration, and that one only, and write the files of a search.
+    @property
+    def config_file(self) -> Path:
+        """File with the best settings, for ``config_files``."""
+        return self.folder / BEST
+
+    def __repr__(self) -> str:
+        """Summarize the search and list its trials."""
+        return f"{self._summarize()}\n{self.trials.to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self._summarize())}</p>{self.trials.to_html(index=False)}"
+
+    def _summarize(self) -> str:
+        words = f"SearchResult: {self.title}, {len(self.trials)} trials in {self.folder}"
+        if self.trial is None:
+            return words + ("; no trial has a score" if self.complete else "; not complete")
+        return f"{words}; best is trial {self.trial:03d} with {self.metric} {self.score:.4f}: {dict(self.best)}"
+
+
+def conclude_search(search: SearchSpec, log: TrialLog, note: Callable[[str], None] = lambda line: None) -> SearchResult:
+    """Score the test set with the best configuration only, and write the files of a search.
 
     Args:
         search: The search.
-        journal: What is known of its trials.
-        note: Is told what could not be done.
+        log: Log of its trials.
+        note: Function that is called with warnings.
     """
-    complete = len(journal.ended) >= search.trials
-    trials, name = journal.table(search.space.names), journal.best if complete else None
+    complete = len(log.ended) >= search.trials
+    trials, name = log.table(search.space.names), log.best if complete else None
     write_atomically(search.out / TABLE, trials.to_csv(index=False))
     if not complete:
-        return Outcome(trials, None, {}, {}, False)
-    settings = journal.trials[name].drawn if name else {}
-    scores = _scores(search, name, settings) if name else {}
-    facts = facts_of(search, journal)
+        return SearchResult(search.title, search.metric, search.out, trials, None, {}, {}, False)
+    settings = log.trials[name].drawn if name else {}
+    scores = _evaluate_trial(search, name, settings) if name else {}
+    facts = list_facts(search, log)
     if name:
-        write_atomically(search.out / BEST, best_yaml(search, name, settings, scores))
+        write_atomically(search.out / BEST, format_best(search, name, settings, scores))
     else:
-        note("no trial came to a score; trials.csv says why")
+        note("no trial has a score; see trials.csv for the reasons")
     best = {"trial": int(name), "settings": settings, **scores} if name else None
-    found = {"hours": journal.now / 3600, "statuses": dict(Counter(trials["status"])), "best": best}
-    store(search, {"complete": True, "found": found | {"versions": versions(), "device": facts["device"]}})
+    found = {"hours": log.now / 3600, "statuses": dict(Counter(trials["status"])), "best": best}
+    write_search(search, {"complete": True, "found": found | {"versions": versions(), "device": facts["device"]}})
     write_page(
         search.out / PAGE,
         trials[trials["status"] != RUNNING],
@@ -83,12 +117,13 @@ def conclude(search: Search, journal: Journal, note: Callable[[str], None] = lam
         scores=scores,
     )
     _tidy(search, name)
-    return Outcome(trials, int(name) if name else None, settings, scores, True)
+    number = int(name) if name else None
+    return SearchResult(search.title, search.metric, search.out, trials, number, settings, scores, True)
 
 
-def _scores(search: Search, name: str, drawn: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The metrics of a trial's best weights, means over its seeds."""
-    task = task_of(search, 1)
+def _evaluate_trial(search: SearchSpec, name: str, drawn: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Evaluate a trial's best weights; the metrics are means over its seeds."""
+    task = make_task(search, 1)
     folder, found = task.folder / name, []
     logging.disable(logging.WARNING)  # each trial's log has them
     try:
@@ -110,37 +145,42 @@ def _scores(search: Search, name: str, drawn: Mapping[str, Any]) -> dict[str, di
     }
 
 
-def best_yaml(search: Search, name: str, drawn: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]]) -> str:
-    """The best configuration as a file for ``--config_files``, with its origin in comments."""
+def format_best(
+    search: SearchSpec, name: str, drawn: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]]
+) -> str:
+    """Format the best configuration as a file for ``--config_files``, with its origin in comments."""
     strategy, metric = search.strategy, search.metric
     how = f"{search.trials} trials, {strategy.search} search, scheduler {strategy.scheduler}"
     seeds = f"seeds {', '.join(map(str, search.seeds))}" if len(search.seeds) > 1 else f"seed {search.seeds[0]}"
     lines = [
         f"# The best configuration of {search.title} on validation: trial {name} of {how}, {seeds}.",
-        f"# {metric}: {_score(scores, 'valid', metric)} on validation, {_score(scores, 'test', metric)} on test.",
+        f"# {metric}: {_format_score(scores, 'valid', metric)} on validation, "
+        f"{_format_score(scores, 'test', metric)} on test.",
     ]
     if search.source:
-        lines.append(f"# Its model is your own: give --model={search.source} besides.")
+        lines.append(f"# Its model is your own: give --model={search.source} as well.")
     if strategy.scheduler == "pbt":
-        lines.append("# They changed while the trial ran; these are the last ones, which may do otherwise.")
+        lines.append(
+            "# Settings changed while the trial ran; these are the last ones, which alone may give another result."
+        )
     settings = {**search.settings, **drawn}
     if len(search.seeds) == 1 and search.seeds[0] != FIRST_SEED:
         settings["seed"] = search.seeds[0]
     return "\n".join(lines) + "\n" + yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=100)
 
 
-def _score(scores: Mapping[str, Mapping[str, float]], part: str, metric: str) -> str:
+def _format_score(scores: Mapping[str, Mapping[str, float]], part: str, metric: str) -> str:
     value = scores.get(part, {}).get(field_name(metric))
     return "not measured" if value is None else f"{value:.4f}"
 
 
-def facts_of(search: Search, journal: Journal) -> dict[str, str]:
-    """What a reader has to know of a search, in words."""
-    strategy, ended = search.strategy, Counter(entry.status for entry in journal.trials.values())
+def list_facts(search: SearchSpec, log: TrialLog) -> dict[str, str]:
+    """List the facts about a search that its page shows."""
+    strategy, ended = search.strategy, Counter(entry.status for entry in log.trials.values())
     config = configure(dict(search.settings), {})
     packages = versions()
     facts = {
-        "model": search.row,
+        "model": search.entry,
         "data": f"{search.dataset} (sha256 {search.sha256[:12]})",
         "trials": ", ".join(f"{count} {status}" for status, count in sorted(ended.items())),
         "budget": f"{search.trials} trials of at most {search.epochs} epochs, early stopping after "
@@ -149,15 +189,15 @@ def facts_of(search: Search, journal: Journal) -> dict[str, str]:
         "scheduler": strategy.scheduler,
         "seeds of a trial": ", ".join(map(str, search.seeds)),
         "selected by": f"{search.metric} on validation",
-        "time": spoken(journal.now),
+        "time": format_duration(log.now),
         "device": device_name(config["device"]).partition(" (")[0],
         "versions": ", ".join(f"{package} {version}" for package, version in packages.items() if version),
     }
     return facts | {parameter.name: parameter.describe() for parameter in search.space.parameters}
 
 
-def _tidy(search: Search, best: str | None) -> None:
-    """Remove what only a search that goes on needs: Ray Tune's state, and all weights but the best trial's."""
+def _tidy(search: SearchSpec, best: str | None) -> None:
+    """Remove files that only a search that is resumed needs: Ray Tune's state, and all weights but the best trial's."""
     shutil.rmtree(search.out / RAY, ignore_errors=True)
     for folder in (search.out / TRIALS).iterdir():
         names: Sequence[str] = ("last.pth", "previous.pth") if folder.name == best else ("*.pth",)

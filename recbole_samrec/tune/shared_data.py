@@ -1,4 +1,4 @@
-"""The data set of a search: read once, and handed to all trials through Ray's object store."""
+"""The data set of a search: read once, and passed to all trials through Ray's object store."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from recbole_samrec.utils.errors import ConfigError
 
 
 def read_alike(names: Iterable[str]) -> bool:
-    """Whether trials that differ in these settings read the same data set."""
+    """Check whether trials that differ in these settings read the same data set."""
     return not set(names) & {*dataset_arguments, "item_attribute", "exact_time_order", "keep_na_tokens"}
 
 
 def pack(config: Any) -> bytes:
-    """Read a data set as bytes that never leave Ray: each trial makes its own data set of them.
+    """Read a data set as bytes that never leave Ray; each trial makes its own data set from them.
 
     Raises:
         UserError: The data cannot be read, split or ranked with these settings, so that every trial would fail.
@@ -39,8 +39,8 @@ def pack(config: Any) -> bytes:
     return packed
 
 
-def reader(data: bytes) -> Callable[[Any], Any]:
-    """What stands for RecBole's ``create_dataset`` in a trial."""
+def make_reader(data: bytes) -> Callable[[Any], Any]:
+    """Make the function that replaces RecBole's ``create_dataset`` in a trial."""
 
     def read(config: Any) -> Any:
         dataset = pickle.loads(data)

@@ -1,4 +1,4 @@
-"""How far a search is: what each trial has drawn and come to; written whenever one begins or ends."""
+"""Log of a search's trials: settings, scores and status of each; written whenever a trial begins or ends."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FINISHED, STOPPED, FAILED, RUNNING = "finished", "stopped early", "failed", "run
 
 
 @dataclass
-class Entry:
-    """What is known of a trial.
+class TrialRecord:
+    """A trial in the log.
 
     Args:
         drawn: Its values of the searched settings.
@@ -30,7 +30,7 @@ class Entry:
         epochs: Epochs so far, of its first seed.
         seconds: Time that its training took.
         ended: Seconds from the start of the search to its end.
-        reason: Why it failed, if it did; else why it died and was tried again, if it was.
+        reason: Why it failed, if it did; else why it was retried, if it was.
     """
 
     drawn: dict[str, Any]
@@ -44,61 +44,61 @@ class Entry:
 
 
 @dataclass
-class Journal:
-    """What is known of all trials.
+class TrialLog:
+    """Log of all trials of a search.
 
     Args:
-        file: Where it lies.
-        bigger: Whether a larger score is better.
-        several: Whether a trial has several seeds; the score of one that was stopped is then no mean of them.
-        seconds: How long the search had taken when it was last taken up.
-        trials: What is known of each, by its name.
+        file: Its file.
+        bigger: True if a larger score is better.
+        several: True if trials have several seeds; the score of a trial that was stopped is then not their mean.
+        seconds: Time that the search had taken when it was last resumed.
+        trials: Records of the trials, by their names.
     """
 
     file: Path
     bigger: bool = True
     several: bool = False
     seconds: float = 0.0
-    trials: dict[str, Entry] = field(default_factory=dict)
+    trials: dict[str, TrialRecord] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Begin to count the time."""
+        """Start the clock."""
         self._began = time.monotonic()
 
     @classmethod
-    def read(cls, file: Path, bigger: bool, several: bool = False) -> Journal:
-        """The journal of a search that goes on, or an empty one.
+    def read(cls, file: Path, bigger: bool, several: bool = False) -> TrialLog:
+        """Read the log of a search that is resumed; without a file it is empty.
 
         Raises:
             DataError: The file is damaged.
         """
         try:
             stored = json.loads(file.read_text(encoding="utf-8"))
-            trials = {name: Entry(**entry) for name, entry in stored["trials"].items()}
+            trials = {name: TrialRecord(**entry) for name, entry in stored["trials"].items()}
             return cls(file, bigger, several, stored["seconds"], trials)
         except (FileNotFoundError, NotADirectoryError):
             return cls(file, bigger, several)
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{file}: it is damaged ({error}); start the search anew in another --out") from error
+            raise DataError(f"{file}: it is damaged ({error}); start a new search in another --out") from error
 
     def write(self) -> None:
-        """Put it on the disk."""
+        """Write it to the disk."""
         stored = {"seconds": self.now, "trials": {name: asdict(entry) for name, entry in self.trials.items()}}
         write_atomically(self.file, json.dumps(stored, indent=1, default=str) + "\n")
 
     @property
     def now(self) -> float:
-        """Seconds that the search has taken, without the time in which it was stopped."""
+        """Seconds that the search has taken, without the time during which it was stopped."""
         return self.seconds + time.monotonic() - self._began
 
     @property
-    def ended(self) -> dict[str, Entry]:
-        """The trials that have ended."""
+    def ended(self) -> dict[str, TrialRecord]:
+        """Records of the trials that have ended."""
         return {name: entry for name, entry in self.trials.items() if entry.status != RUNNING}
 
     @property
     def best(self) -> str | None:
-        """The name of the best trial that has ended and can be trained again, the first of equal ones."""
+        """Name of the best trial that has ended and can be trained again, the first of equal ones."""
         whole = {FINISHED} if self.several else {FINISHED, STOPPED}
         there = [(name, entry) for name, entry in sorted(self.trials.items()) if entry.status in whole]
         scored = [(entry.score, name) for name, entry in there if entry.score is not None and entry.ended is not None]
@@ -107,13 +107,13 @@ class Journal:
         return (max if self.bigger else min)(scored, key=lambda pair: pair[0])[1]
 
     def end(self, name: str, status: str, reason: str = "") -> None:
-        """Note how a trial ended."""
+        """Record the end of a trial."""
         entry = self.trials[name]
         entry.status, entry.ended, entry.reason = status, self.now, reason or entry.reason
         self.write()
 
     def table(self, parameters: Sequence[str]) -> pd.DataFrame:
-        """One line a trial, in the order in which they began; see :class:`Entry` for the columns."""
+        """Make a table with one line a trial, in the order of their names; its columns are those of the records."""
         lines = []
         for name, entry in sorted(self.trials.items()):
             known = {"trial": int(name), "status": entry.status, "score": math.nan, **_but(asdict(entry))}

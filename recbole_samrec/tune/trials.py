@@ -1,9 +1,8 @@
-"""One trial of a search: a run with settings that Ray Tune has drawn, which reports every validation."""
+"""One trial of a search: a run with settings that Ray Tune drew, which reports every validation."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import statistics
 import tempfile
@@ -14,39 +13,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec.config.build import configure
-from recbole_samrec.experiments.worker import FAILURE, reason_of
-from recbole_samrec.integration import registry
-from recbole_samrec.quick_start import run_folder, train
+from recbole_samrec.experiments.jobs import Job
+from recbole_samrec.experiments.worker import FAILURE, execute, prepare_process, record_failure
 from recbole_samrec.quick_start.record import field_name
 from recbole_samrec.trainer.callbacks import Callback, best_score
-from recbole_samrec.tune.shared_data import reader
+from recbole_samrec.tune.shared_data import make_reader
 from recbole_samrec.tune.spaces import Space
 from recbole_samrec.utils import checkpoint_io
-from recbole_samrec.utils.errors import CheckpointError, UserError
+from recbole_samrec.utils.errors import CheckpointError
 from recbole_samrec.utils.files import write_atomically
 
 STATE = "trial.json"
-"""Which seeds of a trial are finished, and what they came to."""
+"""File with the scores of the seeds of a trial that are finished."""
 CARRIED = ("last.pth", "best.pth", STATE)
-"""What a trial goes on from on another computer, or what another trial takes over."""
+"""Files from which a trial is resumed on another computer, or which another trial takes over."""
 
 
 @dataclass(frozen=True)
-class Task:
+class TrialTask:
     """What all trials of a search have in common.
 
     Args:
+        entry: Name of the entry of ``compare`` that is searched.
         settings: All settings but those that are searched, the seed and the folders.
-        space: What is searched; None to take everything as it is drawn.
-        seeds: Each trial is trained with all of them, one after the other.
+        space: Settings that are searched; None to take everything as it is drawn.
+        seeds: Seeds with which each trial is trained, one after the other.
         sha256: Hash of the interactions.
         folder: Folder of the trials, on a disk that all computers share; None for Ray Tune's own working folders.
-        start: Folder in which paths of the settings mean what they say.
-        source: ``file.py:Name`` of a model of the user's own.
+        start: Folder to which paths in the settings are relative.
+        source: ``file.py:Name`` of a user's own model.
         threads: Threads of each trial.
     """
 
+    entry: str
     settings: Mapping[str, Any]
     space: Space | None
     seeds: tuple[int, ...]
@@ -56,22 +55,22 @@ class Task:
     source: str | None = None
     threads: int = 1
 
-    def settings_of(self, drawn: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
-        """All settings of a trial's run with a seed."""
-        places = {"run_dir": str(folder), "checkpoint_dir": str(folder)}
-        if self.folder is not None:
-            places["pretrained_dir"] = str(self.folder.parent / "pretrained")  # equal ones are made once
-        quiet = {"quiet_terminal": True, "show_progress": False, "seed": seed}
+    def make_job(self, drawn: Mapping[str, Any], seed: int, folder: Path) -> Job:
+        """Make the job of a trial with a seed."""
         searched = dict(drawn) if self.space is None else self.space.complete(drawn)
-        return {**self.settings, **searched, **places, **quiet}
+        settings = {**self.settings, **searched, "seed": seed}
+        if self.folder is not None:
+            settings["pretrained_dir"] = str(self.folder.parent / "pretrained")  # equal ones are made once
+        fraction = float(settings.get("train_fraction", 1))
+        return Job(self.entry, settings["dataset"], seed, fraction, settings, self.sha256, folder, self.source)
 
     def folder_of(self, trial: Path, seed: int) -> Path:
-        """Where a seed's run lies in a trial's folder."""
+        """Folder of a seed's run in a trial's folder."""
         return trial if len(self.seeds) == 1 else trial / str(seed)
 
 
-class Progress:
-    """What a trial has come to; lies in its folder.
+class TrialState:
+    """State of a trial: the scores of its finished seeds; stored in its folder.
 
     Args:
         trial: Ray Tune's name of the trial.
@@ -79,32 +78,32 @@ class Progress:
     """
 
     def __init__(self, trial: str, folder: Path) -> None:
-        self.trial, self._file = trial, folder / STATE
+        self.trial, self.file = trial, folder / STATE
         self.finished: dict[str, float] = {}
         self.epochs, self.seconds = 0, 0.0
         with suppress(OSError, ValueError, KeyError):
-            stored = json.loads(self._file.read_text(encoding="utf-8"))
+            stored = json.loads(self.file.read_text(encoding="utf-8"))
             self.finished = dict(stored["finished"])
             self.epochs, self.seconds = stored["epochs"], stored["seconds"]
 
     def write(self) -> None:
-        """Put it on the disk."""
+        """Write it to the disk."""
         stored = {key: getattr(self, key) for key in ("trial", "finished", "epochs", "seconds")}
-        write_atomically(self._file, json.dumps(stored) + "\n")
+        write_atomically(self.file, json.dumps(stored) + "\n")
 
 
-class Reports(Callback):
-    """Tells Ray Tune of every validation, once the state after it is saved.
+class ValidationReporter(Callback):
+    """Reports every validation to Ray Tune, once the state after it is saved.
 
     Args:
-        tell: Takes metrics and files to keep with them.
-        progress: Of the trial.
+        report: Function of metrics and of files to keep with them.
+        state: State of the trial.
         folder: Folder of the run.
     """
 
-    def __init__(self, tell: Callable[[dict[str, Any], list[Path]], None], progress: Progress, folder: Path) -> None:
-        self._tell, self._progress, self._folder, self._best = tell, progress, folder, 0.0
-        self._news: dict[str, Any] | None = None
+    def __init__(self, report: Callable[[dict[str, Any], list[Path]], None], state: TrialState, folder: Path) -> None:
+        self._report, self._state, self._folder, self._best = report, state, folder, 0.0
+        self._metrics: dict[str, Any] | None = None
         self._began = time.monotonic()
 
     def on_train_start(self, trainer: Any) -> None:
@@ -112,92 +111,73 @@ class Reports(Callback):
         self._best, self._began = best_score(trainer), time.monotonic()
 
     def on_validation_end(self, trainer: Any, epoch: int, score: float, result: dict[str, float], best: bool) -> None:
-        """Keep what is to be told."""
+        """Keep the metrics until the state is saved."""
         self._best = score if best else self._best
-        self._news = {"valid": score, "epoch": epoch + 1, "score": self._best}
+        self._metrics = {"valid": score, "epoch": epoch + 1, "score": self._best}
 
     def on_save_checkpoint(self, trainer: Any, epoch: int) -> None:
-        """Tell it: whoever stops the trial now finds its state on the disk."""
-        news, self._news = self._news, None
-        if news is None:
+        """Report the metrics; if the trial is stopped now, its state is on the disk."""
+        metrics, self._metrics = self._metrics, None
+        if metrics is None:
             return
-        now, progress = time.monotonic(), self._progress
-        progress.seconds, self._began = progress.seconds + now - self._began, now
-        if progress.finished:  # further seeds count when they are done, and schedulers look at the first
-            news |= {"score": statistics.mean(progress.finished.values()), "epoch": progress.epochs}
+        now, state = time.monotonic(), self._state
+        state.seconds, self._began = state.seconds + now - self._began, now
+        if state.finished:  # further seeds count when they are done, and schedulers look at the first
+            metrics |= {"score": statistics.mean(state.finished.values()), "epoch": state.epochs}
         else:
-            progress.epochs = news["epoch"]
-        progress.write()
+            state.epochs = metrics["epoch"]
+        state.write()
         files = [self._folder / name for name in ("last.pth", "best.pth")]
-        self._tell(news | {"seconds": progress.seconds}, [*files, progress._file])
+        self._report(metrics | {"seconds": state.seconds}, [*files, state.file])
 
 
-def carry_out(drawn: Mapping[str, Any], task: Task, data: bytes | None = None) -> None:
-    """Train a trial, or go on with it, and report to Ray Tune.
+def run_trial(drawn: Mapping[str, Any], task: TrialTask, data: bytes | None = None) -> None:
+    """Train a trial, or resume it, and report to Ray Tune.
 
-    Each report has ``score``, the best validation score so far (the mean of the seeds that are finished, if there are
-    several), ``valid``, that of this epoch, ``epoch`` and ``seconds``; the last one has ``finished``.
+    Each report has ``score``, the best validation score so far (the mean of the finished seeds, if there are several),
+    ``valid``, that of this epoch, ``epoch`` and ``seconds``; the last one has ``finished``.
 
     Args:
-        drawn: What Ray Tune has drawn for the trial.
+        drawn: Settings that Ray Tune drew for the trial.
         task: What all trials share.
-        data: What :func:`recbole_samrec.tune.shared_data.pack` made of the data set, if all trials read it alike.
+        data: The data set as :func:`recbole_samrec.tune.shared_data.pack` made it, if all trials read it alike.
 
     Raises:
         UserError: The settings do not go together, or training failed for good.
     """
-    import torch
     from ray import tune
 
-    torch.set_num_threads(task.threads)
-    if task.start is not None and task.start.is_dir():
-        os.chdir(task.start)
-    if task.source and not registry.is_model(task.settings["model"]):
-        registry.model_from(task.source)
+    prepare_process(task.start or Path.cwd(), task.threads)
     context = tune.get_context()
     name = context.get_trial_name()
     own = Path(context.get_trial_dir(), "run")  # beside Ray Tune's files
     folder = own if task.folder is None else task.folder / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FAILURE).unlink(missing_ok=True)  # it speaks of an attempt before
-    try:
-        _take_up(tune.get_checkpoint(), folder, name, task)
-        progress = Progress(name, folder)
+    (folder / FAILURE).unlink(missing_ok=True)  # of an earlier attempt
+    with record_failure(folder):
+        _restore(tune.get_checkpoint(), folder, name, task)
+        state = TrialState(name, folder)
         for seed in task.seeds:
-            if str(seed) not in progress.finished:
-                _train(drawn, task, seed, folder, progress, data)
-        score = statistics.mean(progress.finished.values())
-        end = {"score": score, "valid": score, "epoch": progress.epochs, "seconds": progress.seconds, "finished": True}
+            if str(seed) not in state.finished:
+                _train_seed(task.make_job(drawn, seed, task.folder_of(folder, seed)), state, data)
+        score = statistics.mean(state.finished.values())
+        end = {"score": score, "valid": score, "epoch": state.epochs, "seconds": state.seconds, "finished": True}
         tune.report(end)
-    except Exception as error:
-        with suppress(OSError, UserError):
-            write_atomically(folder / FAILURE, f"{reason_of(error)}\n")
-        raise
 
 
-def _train(
-    drawn: Mapping[str, Any],
-    task: Task,
-    seed: int,
-    trial: Path,
-    progress: Progress,
-    data: bytes | None,
-) -> None:
-    """Train with one seed, from where it was."""
-    folder = task.folder_of(trial, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    config = configure(task.settings_of(drawn, seed, folder), {})
-    resume = run_folder.checkpoint_if_any(folder)
-
-    more = {} if data is None else {"read": reader(data)}
-    result = train.train(config, resume, [Reports(_tell, progress, folder)], task.sha256, test=False, **more)
-    progress.finished[str(seed)] = result["valid"][field_name(str(config["valid_metric"]))]
-    if len(progress.finished) == 1:
-        progress.epochs = result["epochs_run"]
-    progress.write()
+def _train_seed(job: Job, state: TrialState, data: bytes | None) -> None:
+    """Train with one seed, or resume it."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    more = {} if data is None else {"read": make_reader(data)}
+    callbacks = [ValidationReporter(_report_with_files, state, job.folder)]
+    result = execute(job, callbacks, test=False, **more)
+    state.finished[str(job.seed)] = result["valid"][field_name(str(result["config"]["valid_metric"]))]
+    if len(state.finished) == 1:
+        state.epochs = result["epochs_run"]
+    state.write()
 
 
-def _tell(news: dict[str, Any], files: list[Path]) -> None:
+def _report_with_files(metrics: dict[str, Any], files: list[Path]) -> None:
     """Report to Ray Tune, which copies the files."""
     from ray import tune
 
@@ -205,13 +185,14 @@ def _tell(news: dict[str, Any], files: list[Path]) -> None:
         for file in files:
             if file.exists():
                 shutil.copy2(file, place)
-        tune.report(news, checkpoint=tune.Checkpoint.from_directory(place))
+        tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(place))
 
 
-def _take_up(kept: Any, folder: Path, name: str, task: Task) -> None:
-    """Put what Ray Tune kept into a trial's folder, where that has not got further by itself.
+def _restore(kept: Any, folder: Path, name: str, task: TrialTask) -> None:
+    """Copy the checkpoint that Ray Tune kept into a trial's folder, unless the folder has a later one.
 
-    Another trial's state is what population based training lets this one go on from; it replaces what was there.
+    Another trial's checkpoint is the one from which population based training continues; it always replaces the
+    trial's own.
     """
     if kept is None:
         return
@@ -220,7 +201,7 @@ def _take_up(kept: Any, folder: Path, name: str, task: Task) -> None:
         theirs = json.loads((place / STATE).read_text(encoding="utf-8"))
         other = theirs["trial"] != name
         at = task.folder_of(folder, task.seeds[len(theirs["finished"])])
-        if not other and _epoch(at) >= _epoch(place):
+        if not other and _read_epoch(at) >= _read_epoch(place):
             return
         at.mkdir(parents=True, exist_ok=True)
         (at / "previous.pth").unlink(missing_ok=True)
@@ -229,8 +210,8 @@ def _take_up(kept: Any, folder: Path, name: str, task: Task) -> None:
                 shutil.copy2(place / file, (folder if file == STATE else at) / file)
 
 
-def _epoch(folder: Path) -> int:
-    """The epoch of a folder's newest state, or -1."""
+def _read_epoch(folder: Path) -> int:
+    """Read the epoch of a folder's newest checkpoint, or -1."""
     try:
         return int(checkpoint_io.load(folder / "last.pth")["epoch"])
     except (CheckpointError, KeyError):

@@ -52,7 +52,7 @@ def test_comparison_marks_no_entry_with_one_seed():
     differences = grids["Differences from SAMRec"].body
     assert [line[4].text == NOTHING for line in differences] == [False, True] * 2
     assert all(line[3].text != NOTHING for line in differences)
-    runs = [one for one in runs if one.row != "SAMRec"] + make_shifted("SAMRec", (0,))
+    runs = [one for one in runs if one.entry != "SAMRec"] + make_shifted("SAMRec", (0,))
     _, grids = lay_out(runs, ["SAMRec", "Worse", "Once"])
     assert not any(cell.mark for line in grids["Accuracy"].body for cell in line)
 

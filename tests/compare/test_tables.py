@@ -83,7 +83,7 @@ def test_compare_with_reference_has_intervals_over_users_and_seeds():
     runs = [*make_runs("SAMRec", 22, seeds=(1, 2, 5)), *make_runs("SASRec", 21), *make_runs("Pop", 0, seeds=(1,))]
     table = compare_with_reference(runs, "SAMRec", metrics=["mrr"], draws=DRAWS)
     values = {
-        entry: np.stack([1 / one.ranks["rank"].to_numpy() for one in runs if one.row == entry], axis=1)[:, :, None]
+        entry: np.stack([1 / one.ranks["rank"].to_numpy() for one in runs if one.entry == entry], axis=1)[:, :, None]
         for entry in ("SAMRec", "SASRec")
     }
     low, high = statistics.interval_over_users_and_seeds(values["SASRec"], values["SAMRec"])
@@ -94,7 +94,7 @@ def test_compare_with_reference_has_intervals_over_users_and_seeds():
 
 def test_compare_with_reference_ignores_the_other_entries():
     runs = [*make_runs("SAMRec", 22), *make_runs("SASRec", 21), *make_runs("Pop", 0)]
-    alone = [one for one in runs if one.row != "Pop"]
+    alone = [one for one in runs if one.entry != "Pop"]
     alone, beside = (compare_with_reference(part, "SAMRec", metrics=["mrr"], draws=DRAWS) for part in (alone, runs))
     for name in ("difference", "low", "high", "low_with_seeds", "high_with_seeds", "p"):
         assert alone.loc["SASRec", f"mrr_{name}"] == pytest.approx(beside.loc["SASRec", f"mrr_{name}"])
@@ -103,10 +103,10 @@ def test_compare_with_reference_ignores_the_other_entries():
 def test_main_table_compares_variants_with_their_bases():
     runs = [*make_runs("SAMRec", 22), *make_runs("GRU4Rec", 10), *make_runs("GRU4Rec+SAM", 12), *make_runs("Pop", 0)]
     variant_of = {"GRU4Rec+SAM": "GRU4Rec", "SAMRec": "Pop", "Pop": "BPR"}  # the last two: said already, not there
-    entries = list(dict.fromkeys(one.row for one in runs))
+    entries = list(dict.fromkeys(one.entry for one in runs))
     table = build_main_table(runs, entries, variant_of=variant_of, draws=DRAWS)
     (line,) = table[table["variant_of"].notna()].index
-    pair = [one for one in runs if one.row.startswith("GRU4Rec")]
+    pair = [one for one in runs if one.entry.startswith("GRU4Rec")]
     alone = compare_with_reference(pair, "GRU4Rec", draws=DRAWS).loc["GRU4Rec+SAM"].drop("reference")
     shown = table.loc[line].filter(like="variant_").drop("variant_of").rename(lambda name: name.partition("_")[2])
     assert (line, table["variant_of"][line]) == ("GRU4Rec+SAM", "GRU4Rec")

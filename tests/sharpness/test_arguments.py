@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recbole_samrec.experiments.jobs import slug
+from recbole_samrec.experiments.job_folders import slug
 from recbole_samrec.sharpness.arguments import prepare_folder, read_fractions, read_runs
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
 from tests.helpers.records import write_record

@@ -13,9 +13,9 @@ from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.evaluator import statistics
 from recbole_samrec.evaluator.marks import SIGNIFICANT
 from recbole_samrec.evaluator.statistics import per_user
-from recbole_samrec.experiments.entries import read_rows
+from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.results import Run
-from recbole_samrec.tune.search_spec import Search
+from recbole_samrec.tune.search_spec import SearchSpec
 from recbole_samrec.tune.spaces import space_of
 from recbole_samrec.tune.strategies import Strategy
 from recbole_samrec.utils.plot_style import render_figure
@@ -39,8 +39,8 @@ def run(kind, rank, seed=2020, valid=0.05):
 
 
 def found(runs, promised=0.07):
-    search = Search(
-        row="SAMRec", dataset="ml-100k", settings={}, space=space_of(SPACE, "space"), strategy=Strategy("random"),
+    search = SearchSpec(
+        entry="SAMRec", dataset="ml-100k", settings={}, space=space_of(SPACE, "space"), strategy=Strategy("random"),
         trials=30, seeds=(2020,), metric="NDCG@10", bigger=True, epochs=300, sha256="hash", out=Path("found", "SAMRec"),
     )  # fmt: skip
     rho = np.linspace(0.02, 1, 30)
@@ -138,7 +138,7 @@ def test_write_page_has_commands_tables_and_the_figure(tmp_path):
 
 
 def test_entries_of_radii_differ_in_radius_and_dropout_only():
-    rows = read_rows(list(read_yaml(pages.RHO_ENTRIES)["rows"]), [pages.RHO_ENTRIES])
+    rows = read_entries(list(read_yaml(pages.RHO_ENTRIES)["entries"]), [pages.RHO_ENTRIES])
     assert {row.model for row in rows} == {"SAMRec"}
     keys = [{key: row.fixed.get(key) for key in ("sam_rho", "hidden_dropout_prob")} for row in rows]
     assert len({tuple(key.items()) for key in keys}) == len(rows) == 10

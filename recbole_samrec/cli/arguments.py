@@ -1,0 +1,31 @@
+"""Forms of arguments that several commands share."""
+
+from __future__ import annotations
+
+from recbole_samrec.experiments.jobs import choose_seeds
+from recbole_samrec.utils.errors import ConfigError
+
+
+def split_words(text: str, flag: str) -> list[str]:
+    """Split an argument at commas.
+
+    Raises:
+        ConfigError: It names nothing.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise ConfigError(f"{flag}: name at least one")
+    return words
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Parse seeds: a number of them, or themselves with commas.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    words, named = split_words(text, "--seeds"), "," in text
+    numbers = [int(word) for word in words if word.isdecimal()]
+    if len(numbers) < len(words):
+        raise ConfigError(f"--seeds={text}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
+    return choose_seeds(numbers if named else numbers[0])

@@ -1,0 +1,261 @@
+"""Comparisons from Python: train models on data sets over several seeds and write their tables."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from recbole_samrec.compare.comparison import Comparison
+from recbole_samrec.compare.formats import print_page
+from recbole_samrec.compare.prepare import Plan, prepare_comparison
+from recbole_samrec.compare.shown_settings import format_settings, select_settings
+from recbole_samrec.compare.write import write_tables
+from recbole_samrec.config.command_options import CompareOptions
+from recbole_samrec.config.value_types import Positive, accepts, describe
+from recbole_samrec.experiments.estimate import CostBook
+from recbole_samrec.experiments.jobs import Job, group_by_entry
+from recbole_samrec.experiments.progress import print_line
+from recbole_samrec.experiments.ray_cluster import choose_resources
+from recbole_samrec.experiments.results import Run, read_finished_runs
+from recbole_samrec.experiments.runner import train_all
+from recbole_samrec.experiments.worker import read_failure
+from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.files import require_writable
+
+MODELS = tuple(CompareOptions.model_fields["models"].default.split(","))
+PROGRAM = "python -m recbole_samrec compare"
+
+
+def compare_models(
+    models: str | Sequence[str] = MODELS,
+    datasets: str | Sequence[str] = "ml-100k",
+    *,
+    seeds: int | Sequence[int] = 5,
+    train_fraction: float | Sequence[float] = 1.0,
+    config_files: Sequence[str | Path] = (),
+    entries: Sequence[str | Path] = (),
+    tuned: str | Path | None = None,
+    out: str | Path = Path("runs", "compare"),
+    pages: str | Path | None = None,
+    mask_history: bool = False,
+    threads: int = 1,
+    parallel: int | None = None,
+    gpus: float | None = None,
+    address: str | None = None,
+    limit_hours: float | None = None,
+    train: bool = True,
+    console: Console | None = None,
+    command: str | None = None,
+    **settings: Any,
+) -> Comparison:
+    """Train every entry on every data set with every seed, and write one table for each data set.
+
+    A finished run is not trained again: the same call continues after an interruption.
+
+    Args:
+        models: Models, or names of entries in ``properties/compare.yaml`` or in ``entries``, each perhaps with
+            ``+SAM``; or ``file.py:Name``. The first is the reference of the tables.
+        datasets: Names of data sets.
+        seeds: Number of seeds from 2020 on, or the seeds.
+        train_fraction: Shares of the users to train on.
+        config_files: Yaml files of settings for all entries.
+        entries: Yaml files of further entries, of the form of ``properties/compare.yaml``.
+        tuned: Folder of searches whose best settings are used; None for the defaults.
+        out: Folder of the runs.
+        pages: Folder of the tables and plots; None for ``out``.
+        mask_history: True to write tables with the history masked, too.
+        threads: Threads of each run.
+        parallel: Largest number of runs at once; None for as many as there are cores.
+        gpus: GPUs of each run, such as 0.5; None for one where there is one.
+        address: Address of a Ray cluster to run on.
+        limit_hours: Entries of which a run is expected to take longer are skipped.
+        train: False to write the tables of finished runs only.
+        console: Where progress and tables are shown; None for the terminal or the notebook.
+        command: Command that the pages name; None for the one that equals this call.
+        settings: Settings for all entries that read them.
+
+    Returns:
+        The tables of all finished runs, and the jobs that failed.
+
+    Raises:
+        UserError: An argument, a setting or a data set is wrong.
+        KeyboardInterrupt: Ctrl-C ended it; the same call resumes it.
+
+    Example:
+        ``compare_models(["SAMRec", "SASRec"], "ml-100k", seeds=3, epochs=20).table``
+    """
+    models, datasets = _as_list(models), _as_list(datasets)
+    out, pages = Path(out), Path(out if pages is None else pages)
+    fractions = [train_fraction] if isinstance(train_fraction, (int, float)) else list(train_fraction)
+    console = console or Console()
+    resources = choose_resources(threads, parallel, gpus, address)
+    if limit_hours is not None and not accepts(Positive, limit_hours):
+        raise ConfigError(f"--limit_hours={limit_hours}: must be {describe(Positive)}")
+    chosen = {"seeds": seeds, "fractions": fractions, "config_files": config_files, "entry_files": entries}
+    chosen |= {"tuned": None if tuned is None else str(tuned), "settings": settings}
+    if command is None:
+        command = format_command(models, datasets, out=out, pages=pages, mask_history=mask_history, **chosen)
+    plan = prepare_comparison(models, datasets, out=out, note=_note_once(console), **chosen)
+    for dataset, reasons in plan.incompatible.items():
+        for entry, reason in reasons.items():
+            print_line(console, f"skipped: {entry} on {dataset}: {reason}")
+    require_writable(out, "--out")
+    if pages != out:
+        require_writable(pages, "--pages")
+    costs = CostBook(plan.jobs, out)
+    if train and not all(job.finished for job in plan.jobs):
+        train_all(plan.jobs, costs, resources, console, limit_hours=limit_hours, command=command)
+    return _conclude(plan, costs, out, pages, mask_history, command, console)
+
+
+def _conclude(
+    plan: Plan, costs: CostBook, out: Path, pages: Path, mask_history: bool, command: str, console: Console
+) -> Comparison:
+    """Write the tables, show the main ones and their places, and collect the result."""
+    runs, damaged = read_finished_runs(plan.jobs)
+    masks = (False, True) if mask_history else (False,)
+    for masked in masks:
+        for page in _write_pages(plan, runs, _explain_missing(plan, costs, damaged), pages, masked, masks, command):
+            print_page(console, page)
+    for dataset in _list_datasets(plan):
+        stem = f"{dataset}-tuned" if plan.tuning else dataset
+        print_line(console, f"tables and plots: {pages / stem}*")
+    return Comparison(
+        folder=out,
+        entries=[entry.name for entry in plan.entries],
+        finished=runs,
+        failures=_list_failures(plan, costs, damaged),
+        damaged=bool(damaged),
+        variant_of={entry.name: entry.variant_of for entry in plan.entries if entry.variant_of},
+        masks=masks,
+    )
+
+
+def _write_pages(
+    plan: Plan,
+    runs: Sequence[Run],
+    reasons: Mapping[str, Mapping[str, str]],
+    folder: Path,
+    masked: bool,
+    masks: Sequence[bool],
+    command: str,
+) -> list[Any]:
+    """Write the tables and plots of all data sets, and return their main pages."""
+    shown = {
+        dataset: format_settings(select_settings([job for job in plan.jobs if job.dataset == dataset]))
+        for dataset in _list_datasets(plan)
+    }
+    pages = write_tables(
+        runs,
+        folder,
+        entries=[entry.name for entry in plan.entries],
+        variant_of={entry.name: entry.variant_of for entry in plan.entries if entry.variant_of},
+        reasons=reasons,
+        masked=masked,
+        both=len(masks) > 1,
+        tuned=plan.tuning,
+        origins=plan.origins,
+        command=command,
+        settings=shown,
+    )
+    return list(pages.values())
+
+
+def _list_datasets(plan: Plan) -> list[str]:
+    return list(dict.fromkeys([*(job.dataset for job in plan.jobs), *plan.incompatible]))
+
+
+def _explain_missing(plan: Plan, costs: CostBook, damaged: Mapping[Job, str]) -> dict[str, dict[str, str]]:
+    """Explain, for each data set and entry, why runs are missing in the table."""
+    reasons = {dataset: dict(plan.incompatible.get(dataset, {})) for dataset in _list_datasets(plan)}
+    for members in group_by_entry(plan.jobs):
+        first = members[0]
+        if words := _explain_entry(members, costs, damaged):
+            share = "" if first.fraction == 1 else f"{first.fraction:.0%} of the users: "
+            of_set = reasons[first.dataset]
+            of_set[first.entry] = "; ".join(filter(None, (of_set.get(first.entry), share + words)))
+    return reasons
+
+
+def _explain_entry(members: Sequence[Job], costs: CostBook, damaged: Mapping[Job, str]) -> str:
+    words = [damaged[job] for job in members if job in damaged]
+    waiting = [job for job in members if not job.finished]
+    if waiting and (reason := costs.skip_reason(waiting[0])):
+        return "; ".join([*words, reason])
+    failed = {job: reason for job in waiting if (reason := read_failure(job.folder))}
+    words += [f"seed {job.seed} failed: {reason}" for job, reason in failed.items()]
+    if rest := len(waiting) - len(failed):
+        words.append(f"{rest} of {len(members)} runs not trained yet")
+    return "; ".join(words)
+
+
+def _list_failures(plan: Plan, costs: CostBook, damaged: Mapping[Job, str]) -> pd.DataFrame:
+    """List the jobs without a usable record."""
+    lines: list[dict[str, Any]] = [
+        {"dataset": dataset, "entry": entry, "seed": None, "fraction": None, "reason": reason}
+        for dataset, reasons in plan.incompatible.items()
+        for entry, reason in reasons.items()
+    ]
+    for members in group_by_entry(plan.jobs):
+        skipped = costs.skip_reason(members[0])
+        for job in members:
+            if job.finished and job not in damaged:
+                continue
+            reason = damaged.get(job) or skipped or read_failure(job.folder) or "not trained yet"
+            place = {"dataset": job.dataset, "entry": job.entry, "seed": job.seed, "fraction": job.fraction}
+            lines.append({**place, "reason": reason})
+    columns = ["dataset", "entry", "seed", "fraction", "reason"]
+    return pd.DataFrame(lines, columns=columns).astype({"seed": "Int64", "fraction": "Float64"})
+
+
+def _as_list(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _note_once(console: Console) -> Callable[[str], None]:
+    """Make a function that prints warnings, each once."""
+    noted: set[str] = set()
+
+    def note(line: str) -> None:
+        if line not in noted:
+            noted.add(line)
+            print_line(console, f"note: {line}")
+
+    return note
+
+
+def format_command(
+    models: Sequence[str],
+    datasets: Sequence[str],
+    *,
+    seeds: int | Sequence[int],
+    fractions: Sequence[float],
+    config_files: Sequence[str | Path],
+    entry_files: Sequence[str | Path],
+    tuned: str | None,
+    out: Path,
+    pages: Path,
+    mask_history: bool,
+    settings: Mapping[str, Any],
+) -> str:
+    """Format the command that equals a call of :func:`compare_models`, without the settings of one computer."""
+    words = [f"--models={','.join(models)}", f"--datasets={','.join(datasets)}"]
+    words.append(f"--seeds={seeds}" if isinstance(seeds, int) else f"--seeds={','.join(map(str, seeds))},")
+    if list(fractions) != [1.0]:
+        words.append(f"--train_fraction={','.join(f'{share:g}' for share in fractions)}")
+    for flag, files in (("config_files", config_files), ("entries", entry_files)):
+        words += [f"--{flag}={' '.join(map(str, files))}"] * bool(files)
+    words += [f"--tuned={tuned}"] * (tuned is not None) + [f"--out={out}"]
+    words += [f"--pages={pages}"] * (pages != out) + ["--mask_history"] * mask_history
+    words += [f"--{key}={value}" for key, value in settings.items()]
+    return " ".join([PROGRAM, *map(quote_word, words)])
+
+
+def quote_word(word: str) -> str:
+    """Quote a word for a shell so that it can be read, such as "SASRec (RecBole's rows)"."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)

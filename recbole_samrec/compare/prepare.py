@@ -1,0 +1,138 @@
+"""Prepares a comparison: reads its entries, checks settings and data, and plans its jobs before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_samrec.compare.provenance import Origin, Tuning, read_origins
+from recbole_samrec.compare.tuned_settings import Tuned, describe_tuning, find_searches, tune_entries
+from recbole_samrec.config.build import check_data, configure
+from recbole_samrec.config.yaml_files import settings_in
+from recbole_samrec.experiments.entries import Entry, read_entries
+from recbole_samrec.experiments.jobs import Job, choose_seeds, choose_settings, plan_jobs
+from recbole_samrec.utils.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison that can start.
+
+    Args:
+        entries: Its entries; the first is the reference of the tables.
+        jobs: Its jobs.
+        incompatible: For each data set, the entries that are incompatible with it, and why.
+        tuning: For each data set, how its entries were tuned.
+        origins: Where settings come from that are no defaults.
+    """
+
+    entries: Sequence[Entry]
+    jobs: Sequence[Job]
+    incompatible: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    tuning: Mapping[str, Sequence[Tuning]] = field(default_factory=dict)
+    origins: Sequence[Origin] = ()
+
+
+def prepare_comparison(
+    models: Sequence[str],
+    datasets: Sequence[str],
+    *,
+    seeds: int | Sequence[int],
+    fractions: Sequence[float],
+    out: Path,
+    config_files: Sequence[str | Path] = (),
+    entry_files: Sequence[str | Path] = (),
+    tuned: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    note: Callable[[str], None] = lambda line: None,
+) -> Plan:
+    """Prepare a comparison; see :func:`recbole_samrec.compare.api.compare_models` for the arguments.
+
+    Args:
+        models: Models or entries.
+        datasets: Data sets.
+        seeds: Number of seeds, or the seeds.
+        fractions: Shares of the users to train on.
+        out: Folder of the comparison.
+        config_files: Yaml files of settings.
+        entry_files: Yaml files of entries.
+        tuned: Folders of searches, separated by blanks; None to use defaults.
+        settings: Settings for all entries that read them.
+        note: Function that is called with warnings.
+
+    Raises:
+        UserError: A setting is wrong, or no data set can be used.
+    """
+    tables = [Path(file) for file in entry_files]
+    entries = read_entries(models, tables)
+    origins = read_origins(tables)
+    numbers, shares = choose_seeds(seeds), _check_fractions(fractions)
+    given, files = dict(settings or {}), settings_in([str(file) for file in config_files])
+    best = _collect_tuned(tuned, entries, datasets, {**files, **given})
+    found = {dataset: {entry: one.settings for entry, one in of.items()} for dataset, of in best.items()}
+    incompatible: dict[str, dict[str, str]] = {}
+
+    def skip(entry: str, dataset: str, error: DataError) -> None:
+        incompatible.setdefault(dataset, {})[entry] = str(error)
+
+    def settings_on(dataset: str) -> dict[str, dict[str, Any]]:
+        return choose_settings(entries, dataset, files, given, tables, found.get(dataset))
+
+    hashes = _check_datasets(datasets, settings_on, files, note, skip)
+    tuning = {name: describe_tuning(best[name], sha256) for name, sha256 in hashes.items() if name in best}
+    for dataset, of in tuning.items():
+        for one in of:
+            note(f"{dataset}: {one}")
+    more = {"files": files, "given": given, "tables": tables, "tuned": found, "note": note, "skip": skip}
+    jobs = plan_jobs(entries, hashes, numbers, shares, out, **more)
+    return Plan(entries, jobs, incompatible, tuning, origins)
+
+
+def _check_fractions(fractions: Sequence[float]) -> list[float]:
+    if not fractions or not all(0 < share <= 1 for share in fractions) or len(set(fractions)) < len(fractions):
+        named = ",".join(f"{share:g}" for share in fractions)
+        raise ConfigError(f"--train_fraction={named}: give different numbers above 0 and at most 1")
+    return sorted(fractions)
+
+
+def _collect_tuned(
+    folders: str | None, entries: Sequence[Entry], datasets: Sequence[str], wishes: Mapping[str, Any]
+) -> dict[str, dict[str, Tuned]]:
+    """Collect, for each data set, the settings that the entries take from searches."""
+    if folders is None:
+        return {}
+    if not folders.split():
+        raise ConfigError("--tuned: name a folder of searches")
+    searches = find_searches([Path(folder) for folder in folders.split()])
+    return {dataset: tune_entries(searches, entries, dataset, wishes, folders) for dataset in datasets}
+
+
+def _check_datasets(
+    names: Sequence[str],
+    settings_on: Callable[[str], Mapping[str, Mapping[str, Any]]],
+    files: Mapping[str, Any],
+    note: Callable[[str], None],
+    skip: Callable[[str, str, DataError], None],
+) -> dict[str, str]:
+    """Find the data sets and check their files once, as the first compatible entry reads them; return their hashes.
+
+    Raises:
+        DataError: One of them cannot be read, or all are incompatible with all entries.
+    """
+    hashes: dict[str, str] = {}
+    errors: list[DataError] = []
+    for name in names:
+        for entry, settings in settings_on(name).items():
+            try:
+                config = configure({**settings, "dataset": name}, {}, note, files)
+            except DataError as error:
+                errors.append(error)
+                skip(entry, name, error)
+            else:
+                hashes[name] = check_data(config, note).sha256
+                break
+    if not hashes:
+        raise errors[0]
+    return hashes

@@ -1,0 +1,139 @@
+"""Folders of a comparison's runs: which one belongs to a job, and whether its run is finished."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recbole_samrec.config.schema import upgrade_settings
+from recbole_samrec.evaluator.test_ranks import RANKS
+from recbole_samrec.quick_start.record import RESULT
+from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN
+
+if TYPE_CHECKING:
+    from recbole_samrec.experiments.jobs import Job
+
+JOB = "job.json"
+"""File with the settings and hashes that a run's folder was made for; written before the run starts."""
+NEUTRAL = OF_ONE_RUN | DERIVED | {"eval_memory", "eval_batch_size", "quiet_terminal", "pretrained_dir"}
+"""Settings that do not change a result."""
+HASHED = {
+    "sha256": "the interactions",
+    "attributes_sha256": "the attributes in the data set's other files",
+    "source_sha256": "the source of the model",
+}
+"""Hashes in the record of a run; older records lack some."""
+MADE_FOR = (*HASHED, "chosen", "settings")
+"""Fields of a job, and keys of ``job.json``, that distinguish the runs of an entry."""
+
+
+def find_folder(
+    parent: Path, job: Job, taken: Collection[Path] = (), note: Callable[[str], None] = lambda line: None
+) -> Path:
+    """Find the folder of a job: the one that was made for the same settings, data and source, or a new one.
+
+    Runs of the same name that were made for others keep their folders; this one's then ends in a number.
+
+    Args:
+        parent: Folder of the data set's runs.
+        job: The job.
+        taken: Folders of other jobs.
+        note: Function that is called with a line for data or a source that changed since a run, which is then trained
+            again.
+
+    Raises:
+        ConfigError: There are a thousand such folders.
+    """
+    share = "" if job.fraction == 1 else f"-{job.fraction:g}"
+    name = f"{slug(job.entry)}{share}-{job.seed}"
+    changed: list[str] = []
+    for number in range(1, 1000):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        if folder in taken:  # by another entry, whose name makes the same one
+            continue
+        if (made_for := read_made_for(folder)) is None:
+            for key in changed:
+                note(f"{job.entry} on {job.dataset}: {HASHED[key]} changed since it was trained; it is trained again")
+            return folder
+        changed = _changed_hashes(made_for, job)
+        if _was_made_for(made_for, job):
+            return folder
+    raise ConfigError(f"{parent}: there are a thousand runs of {job.entry} with seed {job.seed}; choose another --out")
+
+
+def find_other_seeds(job: Job) -> Iterator[Path]:
+    """Find folders of finished runs that differ from a job in their seed only, its own included."""
+    for folder in sorted(job.folder.parent.glob(f"{slug(job.entry)}*")):
+        if not is_finished(folder) or (made_for := read_made_for(folder)) is None:
+            continue
+        its_seed = replace(job, settings={**job.settings, "seed": made_for["settings"].get("seed")})
+        if _was_made_for(made_for, its_seed):
+            yield folder
+
+
+def is_finished(folder: Path) -> bool:
+    """Check whether the record of a run is complete."""
+    return (folder / RESULT).exists() and (folder / RANKS).exists()
+
+
+def read_made_for(folder: Path) -> dict[str, Any] | None:
+    """Read what a folder's run was made for; None if there is nothing readable. Older records have fewer keys."""
+    made_for = {name: value for name, value in _read_mapping(folder / JOB).items() if name in MADE_FOR}
+    result = _read_mapping(folder / RESULT)
+    data = result.get("data")
+    if "config" in result and isinstance(data, dict):
+        found = {"settings": result["config"], **data, **result}
+        made_for |= {name: found[name] for name in MADE_FOR if name in found}
+    if "sha256" not in made_for or not isinstance(made_for.get("settings"), dict):
+        return None
+    renamed = {"settings": upgrade_settings(made_for["settings"])}
+    if made_for.get("chosen"):
+        renamed["chosen"] = list(upgrade_settings(dict.fromkeys(made_for["chosen"])))
+    return made_for | renamed
+
+
+def have_equal_results(one: Mapping[str, Any], other: Mapping[str, Any], chosen: Collection[str] = ()) -> bool:
+    """Check whether two runs' settings give the same result.
+
+    A setting that only one of them has was introduced after the other run; its default does what was done before.
+
+    Args:
+        one: Settings of a run.
+        other: Settings of the other.
+        chosen: Settings that one of them was given in place of their defaults; these count even if the other run has
+            none.
+    """
+    keys = (one.keys() & other.keys()).union(chosen) - NEUTRAL
+    return all(are_equal(one.get(key), other.get(key)) for key in keys)
+
+
+def are_equal(one: Any, other: Any) -> bool:
+    """Compare two values as JSON, so that tuples equal lists."""
+    return json.dumps(one, sort_keys=True, default=str) == json.dumps(other, sort_keys=True, default=str)
+
+
+def slug(name: str) -> str:
+    """Turn a name into one of a folder: ``SASRec (RecBole's rows)`` becomes ``SASRec-RecBoles-rows``."""
+    return re.sub(r"[^\w+.]+", "-", name.replace("'", "")).strip("-")
+
+
+def _changed_hashes(made_for: Mapping[str, Any], job: Job) -> list[str]:
+    return [key for key in HASHED if key in made_for and made_for[key] != job.made_for[key]]
+
+
+def _was_made_for(made_for: Mapping[str, Any], job: Job) -> bool:
+    chosen = {*(made_for.get("chosen") or ()), *job.chosen}
+    return not _changed_hashes(made_for, job) and have_equal_results(made_for["settings"], job.settings, chosen)
+
+
+def _read_mapping(file: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}

@@ -1,0 +1,138 @@
+"""Ray Tune, which runs the jobs of ``compare`` and the trials of ``tune``: processes, memory, retries and reports.
+
+Each trial has its own process, so that one that dies takes no other with it and its peak memory is its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+os.environ.update({"TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1", "RAY_AIR_NEW_OUTPUT": "0"})  # read by Ray's import
+os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+
+from ray import tune
+from ray.exceptions import RayTaskError
+
+from recbole_samrec.experiments.ray_cluster import MEGABYTE
+from recbole_samrec.experiments.trial_watcher import LOST, RETRIES, TrialWatcher
+from recbole_samrec.utils.errors import in_one_line
+
+
+class RelayCallback(tune.Callback):
+    """Passes Ray Tune's events to a watcher.
+
+    Ray Tune writes its callbacks to the disk and restores them with a search, so this one has no state of its own.
+    """
+
+    watcher: ClassVar[TrialWatcher] = TrialWatcher()
+    error: ClassVar[Exception | None] = None
+    """Error of the watcher, which Ray Tune would wrap in one of its own."""
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """Pass on a start."""
+        self._pass_on("started", trial, dict(trial.config))
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        """Pass on a report."""
+        self._pass_on("reported", trial, result)
+
+    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """Pass on a retry."""
+        self._pass_on("retried", trial, _explain(trial))
+
+    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """Pass on an end."""
+        self._pass_on("completed", trial)
+
+    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """Pass on a failure."""
+        self._pass_on("failed", trial, _explain(trial))
+
+    def _pass_on(self, event: str, trial: Any, *more: Any) -> None:
+        try:
+            getattr(self.watcher, event)(str(trial), *more)
+        except Exception as error:
+            RelayCallback.error = error
+            raise
+
+
+def _explain(trial: Any) -> str:
+    """Explain in one line why an attempt at a trial ended."""
+    error = trial.get_pickled_error()
+    if not isinstance(error, RayTaskError):
+        return LOST
+    cause = error.cause
+    return f"unexpected {type(cause).__name__}: {in_one_line(cause)}" if cause is not None else in_one_line(error)
+
+
+def allot(function: Callable[..., None], request: Callable[[dict[str, Any]], dict[str, float]], **shared: Any) -> Any:
+    """Make a trainable of a function, with the resources of each of its trials.
+
+    Args:
+        function: Function of the drawn settings and of the keywords in ``shared``.
+        request: Function of the drawn settings that returns a trial's ``CPU``, ``GPU`` and ``memory`` in megabytes.
+        shared: Arguments that all trials share through Ray's object store.
+    """
+
+    def bundle(drawn: dict[str, Any]) -> tune.PlacementGroupFactory:
+        needed = request(drawn)
+        return tune.PlacementGroupFactory([{**needed, "memory": int(needed["memory"] * MEGABYTE)}])
+
+    return tune.with_resources(tune.with_parameters(function, **shared), bundle)
+
+
+def make_tuner(
+    trainable: Any,
+    space: dict[str, Any],
+    state: Path,
+    name_trial: Callable[[Any], str],
+    *,
+    retries: int = RETRIES,
+    kept_checkpoints: int | None = 1,
+    **config: Any,
+) -> tune.Tuner:
+    """Make a tuner whose trials are watched.
+
+    Args:
+        trainable: See :func:`allot`.
+        space: Settings that are drawn.
+        state: Folder of Ray Tune's own state.
+        name_trial: Function that names a trial of Ray's; the name is also that of the trial's folder.
+        retries: Number of further attempts at a trial that dies.
+        kept_checkpoints: Number of checkpoints that Ray Tune keeps of a trial; None for all.
+        config: Further fields of ``ray.tune.TuneConfig``.
+    """
+    return tune.Tuner(
+        trainable,
+        param_space=space,
+        tune_config=tune.TuneConfig(trial_name_creator=name_trial, trial_dirname_creator=name_trial, **config),
+        run_config=tune.RunConfig(
+            name=state.name,
+            storage_path=str(state.parent),
+            failure_config=tune.FailureConfig(max_failures=retries),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=kept_checkpoints),
+            callbacks=[RelayCallback()],
+            verbose=0,
+        ),
+    )
+
+
+def fit(tuner: tune.Tuner, watcher: TrialWatcher) -> None:
+    """Run the trials of a tuner; Ctrl-C ends them and returns."""
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # the watcher reports in one line why a trial failed
+    RelayCallback.watcher, RelayCallback.error = watcher, None
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"ray\.")
+            tuner.fit()
+    except tune.TuneError:
+        if RelayCallback.error is not None:
+            raise RelayCallback.error from None
+        raise
+    finally:
+        RelayCallback.watcher = TrialWatcher()

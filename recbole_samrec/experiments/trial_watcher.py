@@ -1,0 +1,28 @@
+"""Events of jobs and trials, as the process that started them receives them, and the rule for lost processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+RETRIES = 1
+"""Number of further attempts, each from the last checkpoint, at a trial whose process died."""
+LOST = "worker process died (probably out of memory)"
+
+
+class TrialWatcher:
+    """Receives the events of trials, each with the trial's name; the base class ignores them."""
+
+    def started(self, name: str, drawn: dict[str, Any]) -> None:
+        """Receive the start of a trial, or of another attempt at it, with the settings that were drawn."""
+
+    def reported(self, name: str, result: dict[str, Any]) -> None:
+        """Receive a report of a trial."""
+
+    def retried(self, name: str, reason: str) -> None:
+        """Receive the end of an attempt that is followed by another one."""
+
+    def completed(self, name: str) -> None:
+        """Receive the end of a trial, by itself or by the scheduler."""
+
+    def failed(self, name: str, reason: str) -> None:
+        """Receive the end of the last attempt at a trial."""

@@ -1,0 +1,52 @@
+"""The command ``tune``: its arguments."""
+
+from pathlib import Path
+
+import pytest
+
+from recbole_samrec.tune import runner
+from tests.helpers.command import main
+from tests.helpers.tiny import cyclic, write_events
+
+
+@pytest.fixture
+def data(own_folder):
+    """Users who go round a circle of items."""
+    write_events("dataset", "tiny", cyclic(users=40, items=12))
+    return own_folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--search=best"], "--search=best: must be one of random, grid, optuna, hyperopt"),
+        (["--scheduler=x"], "--scheduler=x: must be one of asha, median, pbt, none"),
+        (["--trials=0"], "--trials=0: must be a whole number of at least 1"),
+        (["--space=nowhere.yaml"], "--space=nowhere.yaml: there is no such file"),
+        (["--search=grid"], "grid needs lists of values"),
+        (["--model=SAMRek"], "there is no model or entry SAMRek; did you mean SAMRec"),
+        (["--model=LINE"], "--model=LINE: it has no search space of its own"),
+        (["--seed=3"], "seed belongs to each trial of a search; use --seeds"),
+        (["--sam_rho=0.1"], "sam_rho"),
+        (["--memory=-1"], "--memory=-1: must be a number above 0"),
+        (["--retries=-1"], "--retries=-1: must be a whole number of at least 0"),
+        (["--out=afile/x"], "--out=afile/x: the folder cannot be written"),
+        (["--space=masked.yaml"], "mask_history"),
+        (["--eval_args={'split': {'RS': [0.8, 0.0, 0.2]}, 'order': 'TO'}"], "nothing for validation"),
+        (["--scheduler=pbt", "--seeds=2"], "--scheduler=pbt: a trial has one seed"),
+        (["--resume"], "--resume: say which search"),
+        (["--resume=nowhere"], "--resume=nowhere: there is no search"),
+        (["--resume=nowhere", "--trials=3"], "leave --trials out"),
+        (["--resume=nowhere", "--epochs=3"], "leave --epochs out"),
+        (["--topk=[500]", "--valid_metric=NDCG@500"], "tiny has only 12 items"),
+    ],
+)
+def test_tune_rejects_wrong_arguments(data, monkeypatch, arguments, words):
+    monkeypatch.setattr(runner, "connect_ray", lambda *more: pytest.fail("Ray was started"))
+    Path("afile").touch()
+    Path("masked.yaml").write_text("mask_history: [True, False]\n")
+    ranked = [] if "--topk=[500]" in arguments else ["--topk=[5]", "--valid_metric=NDCG@5"]
+    asked = [] if "--resume" in arguments[0] else ["--dataset=tiny", *ranked]
+    said = main("tune", *asked, *arguments)
+    assert said.status == 2 and words in " ".join(said.err.split())
+    assert not Path("runs").exists()

@@ -1,0 +1,113 @@
+"""Comparisons from Python: their tables, their failures, and the command that pages name."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from recbole_samrec.compare import api
+from recbole_samrec.compare.api import compare_models, format_command, quote_word
+from recbole_samrec.experiments import worker
+from recbole_samrec.utils.errors import UserError
+from tests.helpers.jobs import SMALL, ignore
+from tests.helpers.tiny import random_events, write_events
+
+
+@pytest.fixture
+def trained(own_folder, monkeypatch):
+    """A data set, and runs that are trained in this process."""
+    write_events("dataset", "tiny", random_events(users=30, items=25))
+
+    def train_all(jobs, *more, **options):
+        for job in jobs:
+            worker.train_job(job, ignore)
+
+    monkeypatch.setattr(api, "train_all", train_all)
+    return own_folder
+
+
+def compare(models, **more):
+    """Compare models on the data set in the working folder."""
+    console = Console(file=io.StringIO(), width=100)
+    return compare_models(models, "tiny", seeds=[1, 2], out="out", console=console, **SMALL, **more)
+
+
+def test_compare_models_returns_tables(trained):
+    found = compare(["SASRec", "Pop"], mask_history=True)
+    assert found.complete and found.failures.empty and found.folder == Path("out")
+    assert found.entries == ["SASRec", "Pop"]
+    assert list(zip(found.runs["entry"], found.runs["seed"], strict=True)) == [
+        ("SASRec", 1), ("Pop", 1), ("SASRec", 2), ("Pop", 2)
+    ]  # fmt: skip
+    for line in found.runs.itertuples():
+        record = json.loads(Path(line.folder, "result.json").read_text())
+        assert record["seed"] == line.seed and record["epochs_run"] == line.epochs_run
+    table = found.table
+    assert list(table["entry"]) == ["SASRec", "Pop"] * 2 and list(table["masked"]) == [False] * 2 + [True] * 2
+    means = found.runs.groupby("entry")["ndcg@10"].mean()
+    unmasked = table[~table["masked"]].set_index("entry")
+    for entry in found.entries:
+        assert unmasked.loc[entry, "ndcg@10_mean"] == pytest.approx(means[entry], abs=1e-4)
+    one = found.differences.query("metric == 'ndcg@10' and not masked").iloc[0]
+    assert (one["dataset"], one["entry"], one["reference"]) == ("tiny", "Pop", "SASRec")
+    assert one["difference"] == pytest.approx(means["Pop"] - means["SASRec"], abs=1e-4)
+    assert one["low"] <= one["difference"] <= one["high"] and 0 < one["p"] <= one["p_holm"]
+    assert set(found.groups["entry"]) == {"SASRec", "Pop"} and set(found.groups["kind"]) == {"history", "popularity"}
+    assert "2 entries, 4 runs in out" in repr(found) and "NDCG@10" in repr(found)
+    assert found._repr_html_().count("<tr") == 5
+
+
+def test_compare_models_lists_failures(trained):
+    found = compare(["SASRec", "Pop+SAM"])
+    assert not found.complete and not found.damaged
+    assert list(found.failures["seed"]) == [1, 2] and set(found.failures["entry"]) == {"Pop+SAM"}
+    assert all("sam_rho cannot be used with Pop" in reason for reason in found.failures["reason"])
+    shutil.rmtree("out/tiny/SASRec-1")
+    again = compare(["SASRec"], train=False)
+    assert list(again.failures["reason"]) == ["not trained yet"] and len(again.runs) == 1
+
+
+def test_compare_models_trains_no_finished_run_again(trained):
+    compare(["SASRec"])
+    before = {file: file.stat().st_mtime_ns for file in Path("out").glob("tiny/*/result.json")}
+    assert len(compare(["SASRec"]).runs) == 2
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"models": ["SASRek"]}, "no model or entry SASRek"),
+        ({"seeds": 0}, "give how many seeds"),
+        ({"seeds": [1, 1]}, "a seed is named twice"),
+        ({"train_fraction": 0}, "above 0 and at most 1"),
+        ({"limit_hours": 0}, "must be a number above 0"),
+        ({"threads": 0}, "must be a whole number of at least 1"),
+        ({"tuned": ""}, "name a folder of searches"),
+        ({"hiden_size": 8}, "hiden_size"),
+    ],
+)
+def test_compare_models_rejects_wrong_arguments(trained, arguments, words):
+    with pytest.raises(UserError, match=words):
+        compare_models(**{"models": ["SASRec"], "datasets": "tiny", "console": Console(quiet=True), **arguments})
+
+
+def test_format_command_equals_the_call():
+    chosen = {"seeds": 3, "fractions": [1.0], "config_files": [], "entry_files": [], "tuned": None, "settings": {}}
+    chosen |= {"out": Path("out"), "pages": Path("out"), "mask_history": False}
+    plain = format_command(["SAMRec", "SASRec"], ["ml-100k"], **chosen)
+    assert plain == "python -m recbole_samrec compare --models=SAMRec,SASRec --datasets=ml-100k --seeds=3 --out=out"
+    chosen |= {"seeds": [7], "fractions": [0.5, 1.0], "entry_files": ["a.yaml"], "settings": {"topk": [5, 10]}}
+    more = format_command(["SAMRec"], ["ml-100k"], **chosen | {"pages": Path("p"), "mask_history": True})
+    assert more == (
+        "python -m recbole_samrec compare --models=SAMRec --datasets=ml-100k --seeds=7, --train_fraction=0.5,1 "
+        "--entries=a.yaml --out=out --pages=p --mask_history '--topk=[5, 10]'"
+    )
+
+
+def test_quote_word():
+    assert quote_word("SASRec (RecBole's rows)") == '"SASRec (RecBole\'s rows)"'
+    assert quote_word("a b") == "'a b'" and quote_word("a'$b") == "'a'\"'\"'$b'"

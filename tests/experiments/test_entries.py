@@ -1,0 +1,95 @@
+"""Entries: what names stand for, and which settings they have."""
+
+import json
+
+import pytest
+import yaml
+
+from recbole_samrec.config.yaml_files import read_yaml
+from recbole_samrec.experiments.entries import dataset_settings, read_entries
+from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.paths import PROPERTIES
+from tests.helpers.jobs import settings_of
+
+FAMILY = (
+    "n_layers n_heads hidden_size inner_size hidden_dropout_prob attn_dropout_prob learning_rate train_batch_size"
+).split()
+
+
+def test_samrec_differs_from_sasrec_in_sam_alone():
+    rows = settings_of(["SAMRec", "SASRec"])
+    different = {key for key in rows["SAMRec"] if rows["SAMRec"][key] != rows["SASRec"].get(key)}
+    assert different == {"sam_rho"}
+    assert rows["SASRec"]["sam_rho"] == 0 < rows["SAMRec"]["sam_rho"]
+
+
+def test_a_family_shares_body_dropout_rate_and_batch():
+    names = ["SAMRec", "SASRec", "S3Rec", "S3Rec (RecBole)", "CL4SRec", "DuoRec", "gSASRec", "BSARec", "BERT4Rec"]
+    rows = settings_of([*names, "SASRec (RecBole's rows)", "LightSANs"])
+    for key in FAMILY:
+        assert {row[key] for row in rows.values()} == {rows["SAMRec"][key]}, key
+
+
+def test_every_entry_has_the_same_protocol():
+    rows = settings_of(["SAMRec", "Pop", "BPR", "FPMC", "GRU4Rec", "Caser"])
+    for key in ("eval_args", "repeatable", "topk", "valid_metric", "metrics", "epochs", "stopping_step"):
+        assert len({json.dumps(row[key]) for row in rows.values()}) == 1, key
+    assert all("timestamp" in row["load_col"]["inter"] for row in rows.values())
+
+
+def test_entries_with_sam_have_its_radius():
+    rows = settings_of(["GRU4Rec", "GRU4Rec+SAM", "SASRec+SAM", "BSARec+SAM"])
+    assert rows["GRU4Rec"]["sam_rho"] == 0
+    assert rows["GRU4Rec+SAM"]["sam_rho"] == rows["SASRec+SAM"]["sam_rho"] == 0.3
+    assert rows["GRU4Rec+SAM"]["training"] == rows["GRU4Rec"]["training"] == "packed"
+    assert rows["BSARec+SAM"]["training"] == "prefix"
+    given = settings_of(["GRU4Rec", "GRU4Rec+SAM", "SAMRec"], sam_rho=0.1)
+    assert [given[name]["sam_rho"] for name in ("GRU4Rec", "GRU4Rec+SAM", "SAMRec")] == [0, 0.1, 0.1]
+
+
+@pytest.mark.parametrize("key", ["entries", "rows"])  # files of revision 6de9c71 have rows
+def test_read_entries_reads_files(tmp_path, key):
+    file = tmp_path / "entries.yaml"
+    file.write_text(
+        yaml.safe_dump(
+            {
+                key: {"SAMRec, wide": {"model": "SAMRec", "settings": {"hidden_size": 128}}},
+                "datasets": {"mine": {"MAX_ITEM_LIST_LENGTH": 7}},
+            }
+        )
+    )
+    (entry,) = read_entries(["SAMRec, wide"], [file])
+    assert entry.model == "SAMRec" and entry.settings()["hidden_size"] == 128
+    assert dataset_settings("mine", [file]) == {"MAX_ITEM_LIST_LENGTH": 7} and dataset_settings("mine") == {}
+
+
+def test_read_entries_makes_variants_with_sam():
+    names = ["SAMRec", "GRU4Rec+SAM", "S3Rec (RecBole)", "S3Rec (RecBole)+SAM", "SASRec", "GRU4Rec"]
+    varied = ["SASRec", "GRU4Rec", "S3Rec", "S3Rec (RecBole)", "", ""]
+    assert [entry.variant_of for entry in read_entries(names)] == varied
+
+
+def test_read_entries_rejects_wrong_entries(tmp_path):
+    with pytest.raises(ConfigError, match="no model or entry SASRek; did you mean SASRec"):
+        read_entries(["SASRek"])
+    with pytest.raises(ConfigError, match="names SASRec twice"):
+        read_entries(["SASRec", "SASRec"])
+    file = tmp_path / "entries.yaml"
+    file.write_text("entries: {Mine: {hidden_size: 3}}")
+    with pytest.raises(ConfigError, match="the entry Mine needs a model"):
+        read_entries(["Mine"], [file])
+    for of, words in [("SASRek", "SASRek; did you mean SASRec"), ("[a, b]", ".*a.*b"), ("Mine", "Mine")]:
+        file.write_text(f"entries: {{Mine: {{model: SASRec, variant_of: {of}}}}}")
+        with pytest.raises(ConfigError, match=f"variant_of of Mine: there is no other entry {words}"):
+            read_entries(["Mine"], [file])
+
+
+def test_every_entry_and_family_in_the_file_exists():
+    table = read_yaml(PROPERTIES / "compare.yaml")
+    entries = read_entries(list(table["entries"]))
+    for entry in filter(lambda one: one.variant_of, entries):
+        (of,) = read_entries([entry.variant_of])
+        assert entry.variant_of != entry.name
+        assert of.model == entry.model or {of.model, entry.model} == {"SAMRec", "SASRec"}
+    for family in table["families"].values():
+        read_entries(family["models"])

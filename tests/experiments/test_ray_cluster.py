@@ -1,0 +1,49 @@
+"""Resources of runs and the capacity of a cluster."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from recbole_samrec.experiments.ray_cluster import MEGABYTE, Capacity, Resources, choose_resources, measure_capacity
+from recbole_samrec.utils.errors import ConfigError
+
+
+def machines(*memory, **resources):
+    """A cluster with these resources, and this memory of its computers in megabytes."""
+    nodes = [{"Alive": True, "Resources": {"memory": one * MEGABYTE}} for one in memory]
+    nodes.append({"Alive": False, "Resources": {"memory": 10**15}})
+    context = SimpleNamespace(get_node_id=lambda: "here")
+    return SimpleNamespace(
+        cluster_resources=lambda: resources, nodes=lambda: nodes, get_runtime_context=lambda: context
+    )
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"threads": 0}, "--threads=0: must be a whole number of at least 1"),
+        ({"parallel": 0}, "--parallel=0: must be a whole number of at least 1"),
+        ({"gpus": 1.5}, "--gpus=1.5: give a part of a GPU"),
+        ({"gpus": -1}, "--gpus=-1: must be a number of at least 0"),
+    ],
+)
+def test_choose_resources_rejects_wrong_numbers(resources, words):
+    with pytest.raises(ConfigError, match=words):
+        choose_resources(**resources)
+
+
+def test_measure_capacity_counts_cores_and_gpus():
+    there = machines(1000, 3000, CPU=8.0, GPU=1.0)
+    assert measure_capacity(there, Resources(threads=2)) == Capacity(4, 3000, 4000, "here")
+    assert measure_capacity(there, Resources(threads=2, parallel=3)).parallel == 3
+    assert measure_capacity(there, Resources(gpus=0.5)).parallel == 2
+    with pytest.raises(ConfigError, match="--threads=9: there are not enough cores"):
+        measure_capacity(there, Resources(threads=9))
+    with pytest.raises(ConfigError, match="--gpus=2: there are not enough GPUs"):
+        measure_capacity(there, Resources(gpus=2))
+
+
+def test_reserved_mb_of_an_unknown_run_is_a_share_of_all():
+    assert Capacity(4, 16_000, 16_000, "here").reserved_mb(None) == 2000
+    assert Capacity(4, 4000, 4000, "here").reserved_mb(None) == pytest.approx(900)
+    assert Capacity(4, 4000, 4000, "here").reserved_mb(5000) == 5000

@@ -1,0 +1,39 @@
+"""Jobs of comparisons on tiny data."""
+
+from pathlib import Path
+
+from recbole_samrec.data.find import find_dataset
+from recbole_samrec.experiments.entries import read_entries
+from recbole_samrec.experiments.jobs import plan_jobs
+from recbole_samrec.quick_start.context import data_hash
+
+SMALL = {
+    "hidden_size": 8,
+    "inner_size": 8,
+    "n_layers": 1,
+    "MAX_ITEM_LIST_LENGTH": 6,
+    "train_batch_size": 64,
+    "epochs": 3,
+}
+
+
+def make_jobs(names, seeds=(1,), out="out", fractions=(1.0,), base=SMALL, **given):
+    """Plan the jobs of entries on the data set ``tiny`` in the working folder."""
+    find_dataset("tiny", Path("dataset"))
+    sha256 = data_hash({"data_path": "dataset/tiny", "dataset": "tiny", "benchmark_filename": None})
+    return plan_jobs(read_entries(names), {"tiny": sha256}, seeds, fractions, Path(out), given=base | given)
+
+
+def ignore(progress):
+    """Ignore the progress of a run."""
+
+
+def select_figures(record):
+    """Select the figures that are equal in two runs of the same settings."""
+    return {key: record[key] for key in ("valid", "test", "best_epoch", "epochs_run", "parameters")}
+
+
+def settings_of(names, data="ml-100k", out="out", seeds=(1,), fractions=(1.0,), **given):
+    """Plan jobs on a data set, and return the settings of each entry's first one."""
+    jobs = plan_jobs(read_entries(names), {data: "hash"}, seeds, fractions, Path(out), given=given)
+    return {job.entry: job.settings for job in reversed(jobs)}

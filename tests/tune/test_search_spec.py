@@ -1,0 +1,18 @@
+"""Specifications of searches."""
+
+from pathlib import Path
+
+from recbole_samrec.tune.search_spec import plan_search, read_search, write_search
+from recbole_samrec.tune.strategies import Strategy
+from tests.helpers.command import main
+from tests.helpers.searches import SMALL
+
+
+def test_read_search_reads_what_was_written(data):
+    space = {"sam_rho": {"loguniform": [0.01, 1]}, "hidden_dropout_prob": [0.1, 0.2]}
+    space["attn_dropout_prob"] = {"same_as": "hidden_dropout_prob"}
+    found = plan_search("SAMRec", "tiny", space, Strategy(trials=3, grace=4), [1, 2], Path("out"), given=SMALL)
+    write_search(found)
+    assert read_search(Path("out")) == found
+    Path("out/search.json").write_text("{")
+    assert "this is no record of a search" in main("tune", "--resume=out").err

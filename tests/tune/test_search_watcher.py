@@ -1,0 +1,58 @@
+"""What is recorded and shown of the trials of a search."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from recbole_samrec.tune.search_spec import SearchSpec
+from recbole_samrec.tune.search_watcher import SearchWatcher, format_drawn
+from recbole_samrec.tune.spaces import space_of
+from recbole_samrec.tune.strategies import Strategy
+from recbole_samrec.tune.trial_log import TrialLog
+
+
+@pytest.fixture
+def watcher(tmp_path):
+    """A watcher of a search of three trials, with its log and its console."""
+    space = space_of({"n_layers": [1, 2, 3]}, "here")
+    search = SearchSpec("SAMRec", "tiny", {}, space, Strategy(), 3, (1,), "NDCG@10", True, 10, "hash", tmp_path)
+    log, console = TrialLog(tmp_path / "progress.json"), Console(file=io.StringIO(), width=200)
+    return SearchWatcher(search, log, console, 2)
+
+
+def report(score, epoch, **more):
+    """A report of a trial."""
+    return {"config": {"n_layers": 1}, "score": score, "valid": score, "epoch": epoch, "seconds": 2.0 * epoch, **more}
+
+
+def test_search_watcher_records_and_shows_ends(watcher):
+    with watcher:
+        for name, score in (("000", 0.25), ("001", 0.5)):
+            watcher.started(name, {"n_layers": 1})
+            watcher.reported(name, report(score, 5))
+        watcher.completed("000")
+        watcher.reported("001", report(0.5, 10, finished=True))
+        watcher.completed("001")
+        watcher.started("002", {"n_layers": 1})
+        Path(watcher._search.out, "trials", "002").mkdir(parents=True)
+        Path(watcher._search.out, "trials", "002", "failure.txt").write_text("no such layer\ntrace")
+        watcher.retried("002", "worker process died")
+        watcher.failed("002", "worker process died")
+    log = TrialLog.read(watcher._search.out / "progress.json", bigger=True)
+    assert [one.status for one in log.trials.values()] == ["stopped early", "finished", "failed"]
+    assert log.trials["002"].reason == "no such layer" and log.best == "001"
+    assert watcher._display._console.file.getvalue().splitlines() == [
+        "1 of 3: trial 000: n_layers=1: NDCG@10 0.2500 (5 epochs, 0:00:10, stopped early), best 0.2500 (trial 000); "
+        "0:00:10 left",
+        "2 of 3: trial 001: n_layers=1: NDCG@10 0.5000 (10 epochs, 0:00:20), best 0.5000 (trial 001); 0:00:15 left",
+        "trial 002: no such layer; retrying from its last checkpoint",
+        "3 of 3: trial 002 failed: no such layer",
+    ]
+
+
+def test_format_drawn():
+    assert format_drawn({"learning_rate": 0.00123456, "n_layers": 2, "act": "gelu"}) == (
+        "learning_rate=0.00123 n_layers=2 act=gelu"
+    )

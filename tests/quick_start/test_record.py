@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from recbole_samrec.config.schema import upgrade_settings
-from recbole_samrec.quick_start.record import SCHEMA_FILE, RunRecord, json_schema, upgrade
+from recbole_samrec.quick_start.record import SCHEMA_FILE, RunRecord, json_schema, label, upgrade
 from tests.helpers.command import SMALL, succeed
 from tests.helpers.paths import ROOT
 from tests.helpers.records import record_of_a_run, write_record
@@ -94,3 +94,18 @@ def test_record_with_a_wrong_field_is_rejected(changes, words):
 def test_record_without_fields_is_rejected(content):
     with pytest.raises(ValueError, match="it has no fields"):
         RunRecord.from_dict(content)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"model": "SAMRec", "sam_rho": 0.3}, "SAMRec"),
+        ({"model": "SAMRec", "sam_rho": 0.0}, "SASRec"),
+        ({"model": "SAMRec", "sam_rho": 0.0, "loss_type": "SSM"}, "SASRec (SSM)"),
+        ({"model": "SAMRec", "sam_rho": 0.3, "loss_type": "gBCE", "sam_variant": "looksam"}, "SAMRec (gBCE, looksam)"),
+        ({"model": "GRU4Rec", "sam_rho": 0.1, "loss_type": "BPR"}, "GRU4Rec+SAM"),
+        ({"model": "BPR", "sam_rho": None, "loss_type": None}, "BPR"),
+    ],
+)
+def test_label_names_what_was_trained(settings, expected):
+    assert label({"loss_type": "CE", "sam_variant": "sam", **settings}) == expected

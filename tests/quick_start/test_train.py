@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,9 @@ import torch
 import yaml
 
 from recbole_samrec.config.build import configure
-from recbole_samrec.quick_start import environment, run_folder, train
+from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.build_trainer import build_trainer
-from recbole_samrec.quick_start.context import data_hash, prepare_run
-from recbole_samrec.quick_start.record import label
+from recbole_samrec.quick_start.context import prepare_run
 from recbole_samrec.utils.error_messages import words_of
 from tests.helpers.command import SMALL, main, succeed, tree
 from tests.helpers.tiny import cyclic, random_events, write_events
@@ -236,30 +234,6 @@ def test_pre_training_and_what_follows_it(own_folder):
     assert json.loads(Path("two/result.json").read_text())["valid"]
 
 
-def test_the_hash_of_benchmark_files_is_that_of_all(own_folder):
-    for part, content in (("train", b"a"), ("test", b"b")):
-        (own_folder / f"x.{part}.inter").write_bytes(content)
-    config = {"data_path": str(own_folder), "dataset": "x", "benchmark_filename": ["train", "test"]}
-    assert data_hash(config) == hashlib.sha256(b"ab").hexdigest()
-
-
-def test_only_what_a_run_left_before_it_began_is_removed(own_folder):
-    folder = Path("runs/one")
-    (folder / "tensorboard").mkdir(parents=True)
-    (folder / "run.log").touch()
-    (folder / "mine").touch()
-    run_folder.forget_unstarted(folder)
-    assert set(tree(own_folder)) == {"runs", "runs/one", "runs/one/mine"}
-    (folder / "mine").unlink()
-    run_folder.forget_unstarted(folder)
-    assert not tree(own_folder)
-    folder.mkdir(parents=True)
-    for name in ("run.log", run_folder.CONFIG):
-        (folder / name).touch()
-    run_folder.forget_unstarted(folder)
-    assert (folder / "run.log").exists()
-
-
 @pytest.mark.parametrize(
     "error, words",
     [
@@ -284,37 +258,3 @@ def test_recboles_own_functions_tolerate_what_they_did(data):
     result = run_recbole("SAMRec", "tiny", config_dict={**settings, "load_col": columns, "state": "ERROR"})
     assert set(result["test_result"]) == {f"{name}@10" for name in ("recall", "mrr", "ndcg", "hit", "precision")}
     assert {path.name for path in data.iterdir()} == {"dataset", "saved"}
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({"model": "SAMRec", "sam_rho": 0.3}, "SAMRec"),
-        ({"model": "SAMRec", "sam_rho": 0.0}, "SASRec"),
-        ({"model": "SAMRec", "sam_rho": 0.0, "loss_type": "SSM"}, "SASRec (SSM)"),
-        ({"model": "SAMRec", "sam_rho": 0.3, "loss_type": "gBCE", "sam_variant": "looksam"}, "SAMRec (gBCE, looksam)"),
-        ({"model": "GRU4Rec", "sam_rho": 0.1, "loss_type": "BPR"}, "GRU4Rec+SAM"),
-        ({"model": "BPR", "sam_rho": None, "loss_type": None}, "BPR"),
-    ],
-)
-def test_a_run_is_labelled_by_what_was_trained(settings, expected):
-    assert label({"loss_type": "CE", "sam_variant": "sam", **settings}) == expected
-
-
-def test_the_revision_is_dirty_where_code_was_changed_and_not_pages(tmp_path, monkeypatch):
-    def git(*words):
-        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x", *words], check=True)
-
-    for folder in ("recbole_samrec", "properties", "results"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "file").write_text("before")
-    git("init", "--quiet")
-    git("add", ".")
-    git("commit", "--quiet", "--message=x")
-    monkeypatch.setattr(environment, "CHECKOUT", tmp_path)
-    clean = environment.revision()
-    assert re.fullmatch("[0-9a-f]{12}", clean)
-    (tmp_path / "results" / "file").write_text("after")
-    assert environment.revision() == clean
-    (tmp_path / "properties" / "file").write_text("after")
-    assert environment.revision() == f"{clean}-dirty"

@@ -84,4 +84,4 @@ def test_train_fraction__suits_as_many_users_as_items(own_folder):
 @pytest.mark.parametrize("share", [0, 1.5, -1])
 def test_train_fraction__is_between_0_and_1(data, share):
     said = main("run", "--dataset=tiny", f"--train_fraction={share}")
-    assert said.status == 2 and "above 0 and at most 1" in said.err
+    assert said.status == 2 and said.err == f"error: train_fraction={share}: must be a number in (0, 1]\n"

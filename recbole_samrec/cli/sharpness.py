@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from recbole_samrec.cli.options import add_options
 from recbole_samrec.config.command_options import SharpnessOptions
-from recbole_samrec.evaluator.marks import MEANINGS, NOT_CONVERGED
-from recbole_samrec.sharpness.api import measure_sharpness
-from recbole_samrec.sharpness.report import SharpnessReport
 from recbole_samrec.utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recbole_samrec.sharpness.report import SharpnessReport
 
 HELP = """Measures curvature, sharpness, loss surface and robustness of finished runs on one data set, side by side,
 and writes them as one page with figures and arrays. Results are stored: the same command continues where it was
@@ -39,6 +41,9 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     """
     if rest:
         raise ConfigError(f"{rest[0]}: this command takes no such argument; --help lists them")
+
+    from recbole_samrec.sharpness.api import measure_sharpness
+
     options = {name: getattr(arguments, name) for name in ("quick", "targets", "out", "fractions", "threads", "model")}
     try:
         report = measure_sharpness(*arguments.runs, **options, console=console)
@@ -51,6 +56,8 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
 
 def print_report(report: SharpnessReport, console: Console) -> None:
     """Print the measures of a report, the marked differences, and where its page is."""
+    from recbole_samrec.evaluator.marks import MEANINGS, NOT_CONVERGED
+
     console.print(_table_of_measures(report.measures))
     marked = report.comparisons[report.comparisons["mark"] != ""]
     if len(marked):
@@ -74,6 +81,8 @@ def _table_of_measures(measures: pd.DataFrame) -> Table:
 
 
 def _cell(line: pd.Series) -> str:
+    from recbole_samrec.evaluator.marks import NOT_CONVERGED
+
     half = (line["high"] - line["low"]) / 2
     spread = f" ± {half:.2g}" if half > 0 else ""
     return f"{line['value']:.4g}{spread}{'' if line['converged'] else f' {NOT_CONVERGED}'}"

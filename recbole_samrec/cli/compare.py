@@ -11,10 +11,9 @@ from rich.console import Console
 
 from recbole_samrec.cli.arguments import parse_seeds, split_words
 from recbole_samrec.cli.options import add_options
-from recbole_samrec.compare.api import PROGRAM, compare_models, quote_word
+from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.command_options import CompareOptions
-from recbole_samrec.config.yaml_files import parse_settings
-from recbole_samrec.experiments.progress import print_line
+from recbole_samrec.config.yaml_files import parse_settings, settings_in
 from recbole_samrec.utils.errors import ConfigError
 
 HELP = """Trains every entry on every data set with every seed, and writes one table for each data set. A finished run
@@ -40,6 +39,14 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     Raises:
         UserError: An argument, a setting or a data set is wrong.
     """
+    settings = _check_settings(parse_settings(rest))
+    files = (arguments.config_files or "").split()
+    if ":" not in arguments.models and not arguments.entries:  # other models may be your own
+        check_setting_names(settings, also=settings_in(files))
+
+    from recbole_samrec.compare.api import compare_models
+    from recbole_samrec.experiments.progress import print_line
+
     command = _shorten_command(sys.argv[2:])
     same = ("tuned", "out", "pages", "mask_history", "threads", "parallel", "gpus", "address", "limit_hours")
     try:
@@ -48,13 +55,13 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
             split_words(arguments.datasets, "--datasets"),
             seeds=parse_seeds(arguments.seeds),
             train_fraction=_parse_fractions(arguments.train_fraction),
-            config_files=(arguments.config_files or "").split(),
+            config_files=files,
             entries=(arguments.entries or "").split(),
             train=not arguments.tables,
             console=console,
             command=command,
             **{name: getattr(arguments, name) for name in same},
-            **_check_settings(parse_settings(rest)),
+            **settings,
         )
     except KeyboardInterrupt:
         print_line(console, f"stopped; resume with: {command}")
@@ -79,6 +86,8 @@ def _parse_fractions(text: str) -> list[float]:
 
 def _shorten_command(arguments: Sequence[str]) -> str:
     """Format the command that was typed, without arguments that belong to one computer or one call."""
+    from recbole_samrec.compare.api import PROGRAM, quote_word
+
     words, kept = iter(word for word in arguments if word not in OF_ONE_CALL), []
     for word in words:
         if word in OF_ONE_MACHINE:

@@ -202,7 +202,7 @@ def _package(name: str, wanted: str, found: str | None) -> Finding:
         remedy = ""  # its top module is empty; whether the rest can be imported is seen where it is patched
     elif state == "ok":
         try:
-            _quiet_import(MODULES.get(distribution, distribution))
+            _quiet_import(MODULES.get(distribution, distribution.replace("-", "_")))
             remedy = ""
         except Exception as error:
             remedy = f'pip install --force-reinstall --no-deps "{distribution}=={found.split("+")[0]}"'

@@ -7,21 +7,21 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from recbole_samrec.cli.arguments import parse_seeds
 from recbole_samrec.cli.options import add_options
+from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.command_options import TuneOptions
-from recbole_samrec.config.yaml_files import parse_settings
-from recbole_samrec.experiments.progress import print_line
-from recbole_samrec.experiments.ray_cluster import choose_resources
-from recbole_samrec.tune.api import finish_search, prepare_search
-from recbole_samrec.tune.results import PAGE, SearchResult
-from recbole_samrec.tune.search_spec import SearchSpec, read_search
-from recbole_samrec.tune.search_watcher import format_drawn
+from recbole_samrec.config.yaml_files import parse_settings, settings_in
 from recbole_samrec.utils.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recbole_samrec.tune.results import SearchResult
+    from recbole_samrec.tune.search_spec import SearchSpec
 
 HELP = """Searches the settings of a model: trains trials whose settings are drawn from a space, chooses by the
 validation metric, and scores the test set with the best configuration only. A search that was stopped is resumed with
@@ -46,6 +46,14 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     Raises:
         UserError: An argument, a setting, the space or the data set is wrong.
     """
+    settings, files = parse_settings(rest), (arguments.config_files or "").split()
+    if ":" not in (arguments.model or "") and not arguments.resume:
+        check_setting_names(settings, dataset=arguments.dataset, also=settings_in(files))
+
+    from recbole_samrec.experiments.progress import print_line
+    from recbole_samrec.experiments.ray_cluster import choose_resources
+    from recbole_samrec.tune.api import finish_search
+
     resources = choose_resources(arguments.threads, arguments.parallel, arguments.gpus, arguments.address)
     resources = replace(resources, host=arguments.host, dashboard=arguments.dashboard)
     search = _read_resumed(arguments, rest) if arguments.resume else _plan_new(arguments, rest, console)
@@ -68,10 +76,16 @@ def _read_resumed(arguments: argparse.Namespace, rest: Sequence[str]) -> SearchS
     given += ["--config_files"] * bool(arguments.config_files) + [word.partition("=")[0] for word in rest]
     if given:
         raise ConfigError(f"--resume={out}: a search is resumed as it is; leave {given[0]} out, or start another one")
+
+    from recbole_samrec.tune.search_spec import read_search
+
     return read_search(out)
 
 
 def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> SearchSpec:
+    from recbole_samrec.experiments.progress import print_line
+    from recbole_samrec.tune.api import prepare_search
+
     names = {name: name for name in ("space", "trials", "scheduler", "grace", "search_seed", "retries", "out")}
     names["algorithm"] = "search"
     given = {key: getattr(arguments, name) for key, name in names.items() if getattr(arguments, name) is not None}
@@ -88,6 +102,10 @@ def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Conso
 
 def print_result(search: SearchSpec, result: SearchResult, console: Console) -> None:
     """Print the best configuration with its metrics, and the places of all files."""
+    from recbole_samrec.experiments.progress import print_line
+    from recbole_samrec.tune.results import PAGE
+    from recbole_samrec.tune.search_watcher import format_drawn
+
     if result.trial is not None:
         print_line(console, f"Best of {search.title}: trial {result.trial:03d}")
         table = Table()

@@ -62,8 +62,10 @@ OVERRIDES = (
     Override(WRAPPED, "DecisionTreeTrainer.__init__", "trainer.recbole_trainers", "rejects SAM for boosted trees"),
     Override(WRAPPED, "recbole.trainer.Trainer", "integration.hooks", "is SAMTrainer, base of all trainers of RecBole"),
     Override(WRAPPED, "recbole.trainer.SAMRecTrainer", "integration.hooks", "is found for the model of that name"),
-    Override(CALLED, "Dataset._change_feat_format", "quick_start.recommend", "makes tensors without making prefixes"),
-    Override(CALLED, "SequentialDataset._aug_presets", "quick_start.recommend", "names the lists of a sequence"),
+    Override(
+        CALLED, "Dataset._change_feat_format", "integration.event_tensors", "makes tensors without making prefixes"
+    ),
+    Override(CALLED, "SequentialDataset._aug_presets", "integration.event_tensors", "names the lists of a sequence"),
 )
 
 

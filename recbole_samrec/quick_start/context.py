@@ -76,7 +76,7 @@ def prepare_run(
     callbacks: Iterable[Callback] = (),
     sha256: str | None = None,
     *,
-    read: Callable[[Any], Any] = create_dataset,
+    read: Callable[[Any], Any] | None = None,
     log: bool = True,
 ) -> RunContext:
     """Load and split the data, with the same seeds as RecBole's ``run_recbole``.
@@ -85,7 +85,7 @@ def prepare_run(
         config: RecBole's configuration.
         callbacks: Callbacks of the run.
         sha256: Hash of the interactions, if it is known already.
-        read: Function that returns RecBole's data set for a configuration, before it is split.
+        read: Function that returns the data set for a configuration, in place of RecBole's ``create_dataset``.
         log: Start the log of the run.
 
     Raises:
@@ -106,7 +106,7 @@ def read_data(
     callbacks: Iterable[Callback] = (),
     sha256: str | None = None,
     *,
-    read: Callable[[Any], Any] = create_dataset,
+    read: Callable[[Any], Any] | None = None,
 ) -> RunContext:
     """Load and split the data; arguments and errors are those of :func:`prepare_run`, which also sets the seeds."""
     dataset = _read_dataset(config, read)
@@ -115,10 +115,10 @@ def read_data(
     return RunContext(config, dataset, *loaders, interactions, events, attributes, tuple(callbacks), sha256)
 
 
-def _read_dataset(config: Any, read: Callable[[Any], Any]) -> Any:
+def _read_dataset(config: Any, read: Callable[[Any], Any] | None) -> Any:
     name = config["dataset"]
     with raise_as_user_error(f"{name} cannot be read with these settings", config):
-        dataset = read(config)
+        dataset = (read or create_dataset)(config)
     getLogger().info(dataset)
     if config["eval_type"] == EvaluatorType.RANKING and max(config["topk"]) > dataset.item_num - 1:
         raise ConfigError(f"topk={config['topk']}: {name} has only {dataset.item_num - 1} items; lower --topk")

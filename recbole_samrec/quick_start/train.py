@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole.data import create_dataset
-
 from recbole_samrec.integration.registry import source_hash
 from recbole_samrec.quick_start.build_trainer import BEST_TREES, build_trainer
 from recbole_samrec.quick_start.context import RunContext, prepare_run
@@ -31,7 +29,7 @@ def train(
     callbacks: Iterable[Callback] = (),
     sha256: str | None = None,
     *,
-    read: Callable[[Any], Any] = create_dataset,
+    read: Callable[[Any], Any] | None = None,
     test: bool = True,
 ) -> RunRecord:
     """Train a model, score it, and write the files of the run.
@@ -41,7 +39,7 @@ def train(
         resume: Checkpoint from which a run is resumed.
         callbacks: Callbacks, called in this order after those that write the files of the run.
         sha256: Hash of the interactions, if it is known already.
-        read: Function that returns RecBole's data set for a configuration, before it is split.
+        read: Function that returns the data set for a configuration, in place of RecBole's ``create_dataset``.
         test: Score the test set at the end; a search does not, since it must not choose by it.
 
     Returns:

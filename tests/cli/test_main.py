@@ -150,7 +150,7 @@ def test_run__reports_a_stop_before_training(data, monkeypatch):
         patch.setattr("recbole_samrec.config.build.check_atomic_files", interrupt)
         said = main("run", "--dataset=tiny", *SMALL)
         assert (said.status, said.err.strip()) == (130, "stopped") and not Path("runs").exists()
-    monkeypatch.setattr("recbole_samrec.quick_start.context.data_preparation", interrupt)
+    monkeypatch.setattr("recbole_samrec.quick_start.context.create_dataset", interrupt)
     said = main("run", "--dataset=tiny", *SMALL, "--run_dir=one")
     assert said.status == 130 and "stopped in the first epoch; there is nothing to resume in one" in said.out
 

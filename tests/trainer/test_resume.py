@@ -312,7 +312,7 @@ def test_a_run_goes_on_in_another_folder(data, tmp_path, stopped, finished):
 def test_folders_without_a_run(tmp_path):
     with pytest.raises(CheckpointError, match="there is no such run"):
         run_folder.newest_checkpoint(tmp_path / "nowhere")
-    with pytest.raises(CheckpointError, match="no checkpoint in it"):
+    with pytest.raises(CheckpointError, match="no checkpoint found"):
         run_folder.newest_checkpoint(tmp_path)
     (tmp_path / "last.pth").write_bytes(b"")
     with pytest.raises(CheckpointError, match="none of its checkpoints can be read"):

@@ -320,6 +320,7 @@ def test_a_second_run_reuses_the_weights_and_comes_out_alike(data, tmp_path):
     second, stages = carry_out(data, tmp_path / "runs/two")
     assert len(stages) == 1 and "takes the pre-trained weights" in stages[0]
     (file,) = (tmp_path / "runs/pretrained").glob("*.pth")
+    first, second = dict(first), dict(second)
     ours, theirs = first.pop("pretraining"), second.pop("pretraining")
     assert (ours.pop("reused"), theirs.pop("reused")) == (False, True) and ours == theirs
     assert ours["file"] == file.name and ours["epochs"] == 3 and ours["seconds"] > 0

@@ -339,10 +339,10 @@ def test_a_conflicting_setting_is_an_error_that_names_both(data, tmp_path, capsy
 
 def test_resume_auto_takes_the_newest_run_of_the_same_settings(data, tmp_path, capsys):
     assert command(data, *TINY, "--resume=auto") == 0
-    assert "a new one begins" in capsys.readouterr().out
+    assert "starting a new one" in capsys.readouterr().out
     (first,) = Path("runs").iterdir()
     assert command(data, *TINY, "--learning_rate=0.5", "--resume=auto") == 0
-    assert "a new one begins" in capsys.readouterr().out
+    assert "starting a new one" in capsys.readouterr().out
     other = next(folder for folder in Path("runs").iterdir() if folder != first)
     before = (other / "last.pth").read_bytes()
     shutil.copytree(first, "runs/newest")

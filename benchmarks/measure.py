@@ -24,7 +24,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(request["threads"])
-    import recbole_samrec  # noqa: F401  mends RecBole, which could not be imported without
+    import recbole_samrec  # noqa: F401  patches RecBole, which could not be imported otherwise
     from recbole_samrec.quick_start.environment import peak_memory_mb, revision, versions
 
     result = MEASUREMENTS[request["what"]](request)

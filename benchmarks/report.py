@@ -343,9 +343,9 @@ def _profile(results: Results, part: str, dataset: str, row: str = cases.SAMREC)
 FAIRNESS = """\
 RecBole's rows are RecBole 1.2.1 alone: its data set of all prefixes, its loader, its `SASRec.calculate_loss` and its
 `Trainer`, with torch's own dropout and no row cut short. RecBole cannot be imported on today's Python without the
-mends of `recbole_samrec/compat`. Only one of them touches its step: importing RecBole's models turns torch's anomaly
-detection on by accident, which the mend turns off. RecBole's own figures are with it on, as RecBole is; the column
-"without its anomaly detection" compares with what the mend makes of it. All rows of a table have the same data,
+patches of `recbole_samrec/compat`. Only one of them touches its step: importing RecBole's models turns torch's anomaly
+detection on by accident, which the patch turns off. RecBole's own figures are with it on, as RecBole is; the column
+"without its anomaly detection" compares with what the patch makes of it. All rows of a table have the same data,
 length, targets a batch, dropout and threads; they took turns, each in a process of its own. Seconds are medians over
 the repetitions, peak memory is the process's (`ru_maxrss`), of which the imports alone take {imports:.0f} MB."""
 

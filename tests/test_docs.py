@@ -22,10 +22,10 @@ def test_patches__are_listed_on_the_page_of_differences():
     page = (ROOT / "docs" / "differences.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (yes)? ?\|$", page, re.M)
     assert {name: (where, defect, said == "yes") for name, where, defect, said in rows} == {
-        name: (one.where, one.defect, one.silent) for name, one in compat.MENDS.items()
+        name: (one.where, one.defect, one.silent) for name, one in compat.PATCHES.items()
     }
     readme = (ROOT / "README.md").read_text()
-    assert f"{len(compat.MENDS)} defects of RecBole 1.2.1" in " ".join(readme.split())
+    assert f"{len(compat.PATCHES)} defects of RecBole 1.2.1" in " ".join(readme.split())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

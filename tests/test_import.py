@@ -49,7 +49,7 @@ assert recbole.trainer.Trainer is SAMTrainer, "ours under RecBole's name"
 assert issubclass(SAMRec, SASRec)
 assert sys.modules["recbole.model.sequential_recommender.samrec"].SAMRec is SAMRec, "one class, not two"
 assert recbole.trainer.KGTrainer.__mro__[1] is SAMTrainer
-answer = sorted(one.name for one in compat.applied())
+answer = sorted(one.name for one in compat.list_applied())
 """
 
 
@@ -153,7 +153,7 @@ FIRST = {
 @pytest.mark.slow
 def test_activate__patches_alike_whatever_comes_first():
     found = dict(zip(FIRST, answers_of(*(f"{first}\n{STATE}" for first in FIRST.values())), strict=True))
-    assert found == dict.fromkeys(FIRST, sorted(one.name for one in compat.applied()))
+    assert found == dict.fromkeys(FIRST, sorted(one.name for one in compat.list_applied()))
 
 
 def test_after_patches__names_every_module_that_must_wait():
@@ -226,7 +226,7 @@ def state(model):
     from recbole_samrec import compat
     from recbole_samrec.trainer.trainer import SAMTrainer
     assert recbole.trainer.Trainer is SAMTrainer and model.__name__ == "SAMRec"
-    return sorted(one.name for one in compat.applied())
+    return sorted(one.name for one in compat.list_applied())
 
 if __name__ == "__main__":
     from recbole_samrec import SAMRec
@@ -251,13 +251,13 @@ import json, ray, recbole_samrec
 def state(model):
     import sys
     compat, trainer = sys.modules["recbole_samrec.compat"], sys.modules["recbole.trainer"]
-    return [trainer.Trainer.__name__, *sorted(one.name for one in compat.applied())]
+    return [trainer.Trainer.__name__, *sorted(one.name for one in compat.list_applied())]
 if __name__ == "__main__":
     ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     print(json.dumps(ray.get(ray.remote(state).remote(recbole_samrec.SAMRec))))
 """
     name, *applied = json.loads(run_python(code).splitlines()[-1])
-    assert name == "SAMTrainer" and applied == sorted(one.name for one in compat.applied())
+    assert name == "SAMTrainer" and applied == sorted(one.name for one in compat.list_applied())
 
 
 def test_activate__leaves_a_kernel_its_command_line(tmp_path):

@@ -25,7 +25,6 @@ COVERED_BY = {
     "compare/captions.py": "compare/test_tables.py",
     "compare/comparison.py": "compare/test_api.py",
     "compare/prepare.py": "compare/test_api.py",
-    "compat/models.py": "compat/test_training.py",
     "config/command_options.py": "cli/test_options.py",
     "config/defaults.py": "config/test_build.py",
     "config/yaml_files.py": "config/test_recbole_keys.py",

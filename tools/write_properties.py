@@ -102,7 +102,7 @@ INTRODUCTION = """# Settings
 
 Every setting is given as `--key=value`, or in a yaml file that `--config_files` names; RecBole's own settings and those
 of its models work as RecBole documents them. These are the settings that this package adds. A value out of its range
-or a misspelt name is an error before anything is read or trained.
+or a misspelled name is an error before anything is read or trained.
 """
 
 NOTES = """## Notes

@@ -131,8 +131,8 @@ def patches() -> Iterator[Finding]:
     except Exception as error:
         yield Finding("patches", "not known", f"RecBole cannot be patched: {_reason(error)}", bad=True)
         return
-    for one in compat.MENDS.values():
-        state = ("patched, silent" if one.silent else "patched") if one.applied else "not there"
+    for one in compat.PATCHES.values():
+        state = ("patched, silent" if one.silent else "patched") if one.is_applied else "not there"
         yield Finding("patches", one.name, f"{one.defect} [{one.where}]", state=state)
 
 

@@ -1,13 +1,13 @@
-"""Mends of RecBole 1.2.1 on today's Python, one small named function per defect.
+"""Patches of RecBole 1.2.1 for today's Python, one small named function per defect.
 
-A mend is a function decorated with :func:`mend`. It looks whether its defect is present and, if so,
-patches RecBole through the :class:`Patcher` it is given; a mend that patches nothing was not needed.
-Patches are recorded, so that a test can take one mend out again and see the defect come back::
+A patch is a function decorated with :func:`recbole_patch`. It checks whether its defect is present and, if so, changes
+RecBole through the :class:`Patcher` that is passed in; a patch that changes nothing was not needed. The changes are
+recorded, so that a test can suspend one patch and observe the defect::
 
-    with compat.without("fill_missing_values"):
+    with compat.suspend("fill_missing_values"):
         ...
 
-This package and ``plugin.py`` are the only places that touch RecBole's internals.
+This package and :mod:`recbole_samrec.integration` are the only places that modify RecBole's internals.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _MISSING = object()
 
 
 class Patcher:
-    """Sets attributes and remembers what was there before."""
+    """Set attributes and record what was there before."""
 
     def __init__(self) -> None:
-        self.patches: list[tuple[Any, str, Any, Any]] = []
+        self.changes: list[tuple[Any, str, Any, Any]] = []
 
     def __call__(self, owner: Any, name: str, new: Any) -> None:
-        """Set ``owner.name`` to ``new``; an attribute that ``owner`` only inherits is removed again by :meth:`undo`."""
-        self.patches.append((owner, name, vars(owner).get(name, _MISSING), new))
+        """Set ``owner.name`` to ``new``; :meth:`undo` deletes the attribute again if ``owner`` only inherited it."""
+        self.changes.append((owner, name, vars(owner).get(name, _MISSING), new))
         setattr(owner, name, new)
 
-    def everywhere(self, old: Any, new: Any) -> None:
-        """Put ``new`` wherever a loaded module of RecBole, or the user's script, holds ``old`` under a name."""
+    def replace_everywhere(self, old: Any, new: Any) -> None:
+        """Replace ``old`` by ``new`` under every name in the loaded modules of RecBole and in the user's script."""
         theirs = ("recbole", "__main__", "__mp_main__")  # the last is the script in a process that it has spawned
         for module_name, module in list(sys.modules.items()):
             if not isinstance(module, ModuleType) or module_name.split(".")[0] not in theirs:
@@ -44,25 +44,25 @@ class Patcher:
                     self(module, name, new)
 
     def undo(self) -> None:
-        """Put back what was there, last patch first."""
-        self._lifted = [(owner, name, vars(owner)[name]) for owner, name, _, _ in self.patches]
-        for owner, name, old, _ in reversed(self.patches):
+        """Restore what was there before, last change first."""
+        self._undone = [(owner, name, vars(owner)[name]) for owner, name, _, _ in self.changes]
+        for owner, name, old, _ in reversed(self.changes):
             if old is _MISSING:
                 delattr(owner, name)
             else:
                 setattr(owner, name, old)
 
     def redo(self) -> None:
-        """Set again what :meth:`undo` took away: the patches, and whatever had been put around them since."""
-        for owner, name, value in self._lifted:
+        """Set again what :meth:`undo` removed: the changes, and anything that has wrapped them since."""
+        for owner, name, value in self._undone:
             setattr(owner, name, value)
 
 
-class StandIn:
-    """A module as RecBole is to see it: what a subclass defines, and for the rest the module's own attributes.
+class ModuleProxy:
+    """Proxy that RecBole uses in place of a module: what a subclass defines replaces the module's own attributes.
 
     Args:
-        module: The module that is stood in for.
+        module: The module whose other attributes are passed through.
     """
 
     def __init__(self, module: ModuleType) -> None:
@@ -73,8 +73,8 @@ class StandIn:
 
 
 @dataclass
-class Mend:
-    """One mended defect: where it sits in RecBole, what goes wrong, whether it does so without an error."""
+class Patch:
+    """Patch of one defect: its place in RecBole, what goes wrong without it, and whether that raises no error."""
 
     name: str
     where: str
@@ -84,48 +84,52 @@ class Mend:
     patcher: Patcher = field(default_factory=Patcher)
 
     @property
-    def applied(self) -> bool:
-        """Whether the defect was present and is mended now."""
-        return bool(self.patcher.patches)
+    def is_applied(self) -> bool:
+        """True if the defect was present and is patched."""
+        return bool(self.patcher.changes)
 
 
-MENDS: dict[str, Mend] = {}
+PATCHES: dict[str, Patch] = {}
 
 
-def mend(where: str, defect: str, silent: bool = False) -> Callable[[Callable], Callable]:
-    """Register the decorated function as the mend of one defect.
+def recbole_patch(where: str, defect: str, silent: bool = False) -> Callable[[Callable], Callable]:
+    """Register the decorated function as the patch of one defect.
 
     Args:
         where: File (and line) in the ``recbole`` wheel.
-        defect: What goes wrong without the mend, as one short phrase.
+        defect: What goes wrong without the patch, as one short phrase.
         silent: Whether it goes wrong without any error.
     """
 
     def register(apply: Callable[[Patcher], None]) -> Callable[[Patcher], None]:
-        MENDS[apply.__name__] = Mend(apply.__name__, where, defect, silent, apply)
+        PATCHES[apply.__name__] = Patch(apply.__name__, where, defect, silent, apply)
         return apply
 
     return register
 
 
 def apply_all() -> None:
-    """Apply every registered mend once, in the order of registration."""
-    for one in MENDS.values():
-        if not one.applied:
+    """Apply every registered patch once, in the order of registration."""
+    for one in PATCHES.values():
+        if not one.is_applied:
             one.apply(one.patcher)
 
 
-def applied() -> list[Mend]:
-    """The mends whose defect was present."""
-    return [one for one in MENDS.values() if one.applied]
+def list_applied() -> list[Patch]:
+    """List the patches whose defect was present."""
+    return [one for one in PATCHES.values() if one.is_applied]
 
 
 @contextlib.contextmanager
-def without(name: str) -> Iterator[None]:
-    """Take one mend out for the duration of a ``with`` block."""
-    one = MENDS[name]
-    if not one.applied:
-        raise LookupError(f"the mend {name!r} was not needed here")
+def suspend(name: str) -> Iterator[None]:
+    """Undo one patch for the duration of a ``with`` block.
+
+    Raises:
+        LookupError: The defect was not present, so there is nothing to undo.
+    """
+    one = PATCHES[name]
+    if not one.is_applied:
+        raise LookupError(f"the patch {name!r} was not needed here")
     one.patcher.undo()
     try:
         yield

@@ -1,8 +1,8 @@
-"""Mends of pickled data sets and data loaders: read only when trusted, and only while they fit.
+"""Patches of pickled data sets and data loaders: use only trusted ones that match the present files and settings.
 
-Reading a pickle runs whatever code it holds, so RecBole's caches are opened only under ``trust_checkpoint: True``.
-A cache that is saved gets a small JSON file beside it that says what it was made of; one whose source files or
-settings have changed since is left alone and the data are prepared anew.
+Reading a pickle runs whatever code it contains, so RecBole's caches are opened only with ``trust_checkpoint: True``.
+When a cache is saved, a small JSON file beside it records the source files and settings it was made from. If these
+have changed since, the cache is ignored and the data are prepared again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from recbole.config import Config
 from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from recbole.data.dataset import Dataset
 
-from recbole_samrec.compat import Patcher, StandIn, mend
+from recbole_samrec.compat import ModuleProxy, Patcher, recbole_patch
 from recbole_samrec.utils.errors import CheckpointError
 
 _DATA_SETTINGS = (
@@ -39,7 +39,7 @@ _DATA_SETTINGS = (
     "relation_kg_num_interval",
     "training",
 )
-"""Settings that shape a data set and that RecBole does not compare itself."""
+"""Settings that shape a data set and that RecBole does not compare."""
 
 _LOADER_SETTINGS = (
     *_DATA_SETTINGS,
@@ -55,41 +55,41 @@ _LOADER_SETTINGS = (
 """The same for data loaders."""
 
 _reading: contextvars.ContextVar[tuple[Config, str] | None] = contextvars.ContextVar("reading", default=None)
-"""The configuration that is being read, and the key of its cache; a context variable, because RecBole decides by
-``os.path.exists(path)`` in the middle of its functions, which is patched and is not given the configuration."""
+"""Configuration being read, and the key of its cache. It is a context variable because RecBole decides by
+``os.path.exists(path)`` inside its functions; the patched ``exists`` does not receive the configuration."""
 
 
-class _PathQuestions(StandIn):
-    """Stands in for ``os.path`` where RecBole looks for caches: only one that may be used exists."""
+class _CachePath(ModuleProxy):
+    """Proxy of ``os.path`` where RecBole looks for caches: only usable ones exist."""
 
     def exists(self, path: str) -> bool:
-        return os.path.exists(path) and _may_use(path)
+        return os.path.exists(path) and _is_usable(path)
 
 
-class _OperatingSystem(StandIn):
-    """Stands in for ``os`` in the module that reads caches."""
+class _OperatingSystem(ModuleProxy):
+    """Proxy of ``os`` in the module that reads caches."""
 
-    path = _PathQuestions(os.path)
+    path = _CachePath(os.path)
 
 
-def _may_use(path: str) -> bool:
-    """Whether a cache that exists is trusted and fits; a cache the user named must at least be trusted.
+def _is_usable(path: str) -> bool:
+    """Return True if an existing cache is trusted and matches the run.
 
     Raises:
-        CheckpointError: The user named the file and did not say that it can be trusted.
+        CheckpointError: The user named the file without trusting it.
     """
     config, key = _reading.get() or (None, "")
     if config is None or not config["trust_checkpoint"]:
-        reason = "reading it can run any code, and nobody said that it can be trusted"
+        reason = "reading it can run any code"
         if config is not None and config[key]:
             raise CheckpointError(
-                f"{key}: {path} is a pickle: {reason}. Add --trust_checkpoint=True if you made it, or leave out {key}."
+                f"{key}: {path} is a pickle: {reason}. Add --trust_checkpoint=True if you made it, or remove {key}."
             )
         getLogger().warning(f"Ignored {path}: {reason}. Use it with --trust_checkpoint=True, or delete it.")
         return False
-    reason = _misfit(config, path)
+    reason = _find_changes(config, path)
     if reason:
-        getLogger().warning(f"Ignored {path}: {reason}. The data are prepared anew; save them again to replace it.")
+        getLogger().warning(f"Ignored {path}: {reason}. The data are prepared again; save them to replace the file.")
     return not reason
 
 
@@ -98,7 +98,7 @@ def _sidecar(path: str) -> Path:
 
 
 def _content(config: Config, settings: Iterable[str]) -> dict[str, Any]:
-    """What a cache is made of: the sha256 of each atomic file, and the settings that shape it."""
+    """Describe the sources of a cache: the sha256 of each atomic file, and the settings that shape the data."""
     files = sorted(Path(config["data_path"]).glob(f"{glob.escape(config['dataset'])}.*"))
     content = {
         "files": {file.name: _sha256(file) for file in files if file.is_file()},
@@ -112,23 +112,23 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _misfit(config: Config, path: str) -> str:
-    """Why a cache does not fit the present run; empty if it does."""
+def _find_changes(config: Config, path: str) -> str:
+    """Explain why a cache does not match the present run; empty if it does."""
     try:
         saved = json.loads(_sidecar(path).read_text())
         present = _content(config, saved["settings"])
-        changed = {kind: _differing(saved[kind], now) for kind, now in present.items()}
+        changed = {kind: _list_differences(saved[kind], now) for kind, now in present.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"it cannot be checked, because {_sidecar(path)} is missing or damaged"
     return "; ".join(f"these {kind} have changed since: {', '.join(names)}" for kind, names in changed.items() if names)
 
 
-def _differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _list_differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
 @contextmanager
-def _read_under(config: Config, key: str) -> Iterator[None]:
+def _set_reading(config: Config, key: str) -> Iterator[None]:
     token = _reading.set((config, key))
     try:
         yield
@@ -136,7 +136,7 @@ def _read_under(config: Config, key: str) -> Iterator[None]:
         _reading.reset(token)
 
 
-@mend("data/utils.py 59, 118", "pickled data are opened unasked, also when they no longer fit", silent=True)
+@recbole_patch("data/utils.py 59, 118", "pickled data are opened without consent, even when outdated", silent=True)
 def open_only_trusted_caches(patch: Patcher) -> None:
     create, load = utils_module.create_dataset, utils_module.load_split_dataloaders
     if "pickle.load" not in inspect.getsource(create):
@@ -144,20 +144,22 @@ def open_only_trusted_caches(patch: Patcher) -> None:
 
     @wraps(create)
     def create_dataset(config: Config) -> Dataset:
-        with _read_under(config, "dataset_save_path"):
+        with _set_reading(config, "dataset_save_path"):
             return create(config)
 
     @wraps(load)
     def load_split_dataloaders(config: Config) -> tuple[AbstractDataLoader, ...] | None:
-        with _read_under(config, "dataloaders_save_path"):
+        with _set_reading(config, "dataloaders_save_path"):
             return load(config)
 
     patch(utils_module, "os", _OperatingSystem(os))
-    patch.everywhere(create, create_dataset)
-    patch.everywhere(load, load_split_dataloaders)
+    patch.replace_everywhere(create, create_dataset)
+    patch.replace_everywhere(load, load_split_dataloaders)
 
 
-@mend("data/dataset/dataset.py 1872; data/utils.py 76", "a saved cache does not say what it was made of", silent=True)
+@recbole_patch(
+    "data/dataset/dataset.py 1872; data/utils.py 76", "a saved cache does not record its sources", silent=True
+)
 def describe_saved_caches(patch: Patcher) -> None:
     save, save_loaders = Dataset.save, utils_module.save_split_dataloaders
 
@@ -168,12 +170,12 @@ def describe_saved_caches(patch: Patcher) -> None:
 
     @wraps(save_loaders)
     def save_split_dataloaders(config: Config, dataloaders: Sequence[AbstractDataLoader]) -> None:
-        with _generators_kept(dataloaders):
+        with _keep_generators(dataloaders):
             save_loaders(config, dataloaders)
         _describe(config, f"{config['dataset']}-for-{config['model']}-dataloader.pth", _LOADER_SETTINGS)
 
     patch(Dataset, "save", save_and_describe)
-    patch.everywhere(save_loaders, save_split_dataloaders)
+    patch.replace_everywhere(save_loaders, save_split_dataloaders)
 
 
 def _describe(config: Config, name: str, settings: Iterable[str]) -> None:
@@ -182,8 +184,8 @@ def _describe(config: Config, name: str, settings: Iterable[str]) -> None:
 
 
 @contextmanager
-def _generators_kept(dataloaders: Sequence[AbstractDataLoader]) -> Iterator[None]:
-    """Give the loaders back the generators that RecBole takes away to pickle them: the run goes on with them."""
+def _keep_generators(dataloaders: Sequence[AbstractDataLoader]) -> Iterator[None]:
+    """Restore the generators that RecBole removes from the loaders to pickle them: the run still needs them."""
     kept = [(loader, loader.generator) for loader in dataloaders]
     try:
         yield
@@ -192,7 +194,9 @@ def _generators_kept(dataloaders: Sequence[AbstractDataLoader]) -> Iterator[None
             loader.generator = loader.sampler.generator = generator
 
 
-@mend("data/dataloader/abstract_dataloader.py 81", "loaders from a cache keep their old batch size", silent=True)
+@recbole_patch(
+    "data/dataloader/abstract_dataloader.py 81", "loaders from a cache keep their old batch size", silent=True
+)
 def renew_batch_size(patch: Patcher) -> None:
     update: Callable[[AbstractDataLoader, Config], None] = AbstractDataLoader.update_config
     if "batch_sampler" in inspect.getsource(update):

@@ -1,4 +1,4 @@
-"""Mends for how RecBole reads its configuration and chooses its device."""
+"""Patches of how RecBole reads its configuration and chooses its device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from recbole_samrec.compat import Patcher, StandIn, mend
+from recbole_samrec.compat import ModuleProxy, Patcher, recbole_patch
 from recbole_samrec.config.keys import keys_of_all_models, known_keys
 from recbole_samrec.config.recbole_config import Typed, is_typed
 from recbole_samrec.config.recbole_keys import LEARNERS
@@ -21,15 +21,15 @@ from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.settings import DERIVED, literal, nearest
 
-NOT_RECBOLES = re.compile(
+OTHER_PROGRAMS = re.compile(
     r"(pytest|py\.test|unittest|ipykernel|colab_kernel|jupyter|default_worker|setup_worker|^-[cm]?$|^$|recbole-samrec$)"
 )
-"""Programs whose command line is their own business, not RecBole's configuration."""
+"""Names of programs whose command lines are not RecBole's configuration."""
 
 
-@mend("config/configurator.py 122-147", "every string of a configuration is run by eval")
-def literal_strings(patch: Patcher) -> None:
-    """Read strings as literals and simple arithmetic; they never run."""
+@recbole_patch("config/configurator.py 122-147", "every string of a configuration is passed to eval")
+def parse_strings_as_literals(patch: Patcher) -> None:
+    """Read strings as literals and simple arithmetic, without running them."""
     from recbole.config import Config
 
     def convert(self: Any, settings: dict[str, Any]) -> dict[str, Any]:
@@ -40,9 +40,9 @@ def literal_strings(patch: Patcher) -> None:
     patch(Config, "_convert_config_dict", convert)
 
 
-@mend("trainer/hyper_tuning.py 239", "the choices of a file of search spaces are run by eval")
-def literal_search_space(patch: Patcher) -> None:
-    """Read them as a list of literals."""
+@recbole_patch("trainer/hyper_tuning.py 239", "the choices of a search space file are passed to eval")
+def parse_search_space_as_literals(patch: Patcher) -> None:
+    """Read the choices as a list of literals."""
     from recbole.trainer import hyper_tuning
 
     def choices(text: str) -> list[Any] | tuple[Any, ...]:
@@ -54,31 +54,31 @@ def literal_search_space(patch: Patcher) -> None:
     patch(hyper_tuning, "eval", choices)
 
 
-@mend("model/context_aware_recommender/kd_dagfm.py 44", "the setting teacher is run by eval")
-def named_teacher(patch: Patcher) -> None:
-    """Let only the name of a class through to it."""
+@recbole_patch("model/context_aware_recommender/kd_dagfm.py 44", "the setting teacher is passed to eval")
+def look_up_teacher(patch: Patcher) -> None:
+    """Accept only the name of a teacher network."""
     from recbole.model.context_aware_recommender import kd_dagfm
 
     def network(name: str) -> type[torch.nn.Module]:
         teacher = getattr(kd_dagfm, name, None)
         if not (isinstance(teacher, type) and issubclass(teacher, torch.nn.Module)):
-            raise ConfigError(f"teacher={name}: KD_DAGFM has no such teacher network")
+            raise ConfigError(f"teacher={name}: KD_DAGFM has no such teacher network; choose one of its classes")
         return teacher
 
     patch(kd_dagfm, "eval", network)
 
 
-@mend("config/configurator.py 101", "yaml.FullLoader is changed for the whole process", True)
-def own_yaml_loader(patch: Patcher) -> None:
-    """Read RecBole's yaml files, with its wider notion of a float, by a loader of their own."""
+@recbole_patch("config/configurator.py 101", "yaml.FullLoader is changed for the whole process", True)
+def use_own_yaml_loader(patch: Patcher) -> None:
+    """Read RecBole's yaml files, with its wider definition of a float, with a separate loader."""
     from recbole.config import Config
 
     patch(Config, "_build_yaml_loader", lambda self: YamlLoader)
 
 
-@mend("config/configurator.py 171-200", "the command line of any program is read as configuration", True)
-def argv_of_recbole_only(patch: Patcher) -> None:
-    """Leave the command lines of pytest, notebooks, Ray's workers and our own commands alone."""
+@recbole_patch("config/configurator.py 171-200", "the command line of any program is read as configuration", True)
+def ignore_foreign_command_lines(patch: Patcher) -> None:
+    """Ignore the command lines of pytest, notebooks, Ray's workers and our own commands."""
     from recbole.config import Config
 
     read = Config._load_cmd_line
@@ -86,16 +86,18 @@ def argv_of_recbole_only(patch: Patcher) -> None:
     def load(self: Any) -> dict[str, Any]:
         program = os.path.basename(sys.argv[0]) if sys.argv else ""
         module = getattr(sys.modules.get("__main__"), "__package__", "") or ""
-        if is_typed(self) or NOT_RECBOLES.search(program) or module.split(".")[0] in ("pytest", "unittest"):
+        if is_typed(self) or OTHER_PROGRAMS.search(program) or module.split(".")[0] in ("pytest", "unittest"):
             return {}
         return read(self)
 
     patch(Config, "_load_cmd_line", load)
 
 
-@mend("config/configurator.py _init_device", "CUDA_VISIBLE_DEVICES, use_gpu and a missing GPU are overruled", True)
-def device(patch: Patcher) -> None:
-    """Choose the device as the user says, and gloo for several processes where there is no GPU."""
+@recbole_patch(
+    "config/configurator.py _init_device", "CUDA_VISIBLE_DEVICES, use_gpu and a missing GPU are overruled", True
+)
+def choose_device(patch: Patcher) -> None:
+    """Choose the device that the settings name, and gloo for several processes without a GPU."""
     from recbole.config import Config
 
     patch(Config, "_init_device", init_device)
@@ -125,7 +127,8 @@ def init_device(self: Any) -> None:
     if cuda:
         if torch.cuda.device_count() < config["nproc"]:
             raise ConfigError(
-                f"nproc={config['nproc']}: only {torch.cuda.device_count()} GPUs are to be seen with gpu_id={ids}"
+                f"nproc={config['nproc']}: only {torch.cuda.device_count()} GPUs are visible with gpu_id={ids}; "
+                "use fewer processes or name more GPUs"
             )
         torch.cuda.set_device(rank)
     config["device"] = torch.device("cuda", rank) if cuda else torch.device("cpu")
@@ -141,15 +144,17 @@ def init_device(self: Any) -> None:
 
 
 def _show_gpus(ids: str) -> None:
-    """Tell CUDA which GPUs to use, unless the user, or a scheduler such as Ray, has already."""
+    """Set the GPUs that CUDA uses, unless the user or a scheduler such as Ray has already done so."""
     global _visible_by_us
     if os.environ.get("CUDA_VISIBLE_DEVICES", _visible_by_us) == _visible_by_us and ids:
         os.environ["CUDA_VISIBLE_DEVICES"] = _visible_by_us = ids
 
 
-@mend("config/configurator.py 307-321", "sequential models with cross-entropy die of a default that asks for negatives")
-def no_negatives_for_cross_entropy(patch: Patcher) -> None:
-    """Take RecBole's default of one negative away where the loss is cross-entropy, unless the user asked for it."""
+@recbole_patch(
+    "config/configurator.py 307-321", "sequential models with cross-entropy fail on a default that requests negatives"
+)
+def drop_negatives_for_cross_entropy(patch: Patcher) -> None:
+    """Remove RecBole's default of one negative where the loss is cross-entropy, unless the user set it."""
     from recbole.config import Config
     from recbole.utils import ModelType
 
@@ -167,27 +172,27 @@ def no_negatives_for_cross_entropy(patch: Patcher) -> None:
 
 
 FLAGS_OF_SCRIPTS = {"group_offset", "config_files", "params_file", "output_file"}
-"""Arguments of RecBole's own scripts, which ``Config`` meets on their command lines and passes over."""
+"""Arguments of RecBole's own scripts, which ``Config`` ignores on their command lines."""
 
 
-@mend("config/configurator.py", "a misspelt setting is taken without a word", True)
-def misspelt_settings(patch: Patcher) -> None:
-    """Warn of settings that nothing reads and that look like one that is read; RecBole accepts them silently."""
+@recbole_patch("config/configurator.py", "a misspelled setting is accepted without a warning", True)
+def warn_of_misspelled_settings(patch: Patcher) -> None:
+    """Warn of settings that nothing reads and whose names resemble one that is read."""
     from recbole.config import Config
 
     merge = Config._get_final_config_dict
 
     def merge_and_warn(self: Any) -> dict[str, Any]:
         if not is_typed(self) and not self.external_config_dict.get("local_rank"):  # our commands check them
-            for line in misspelt(self):
+            for line in list_misspelled(self):
                 getLogger().warning(line)
         return merge(self)
 
     patch(Config, "_get_final_config_dict", merge_and_warn)
 
 
-def misspelt(config: Any) -> list[str]:
-    """List a line for each setting from outside that nothing reads but that is spelt much like one that is read.
+def list_misspelled(config: Any) -> list[str]:
+    """Describe each external setting that nothing reads and whose name resembles one that is read, in one line each.
 
     Args:
         config: RecBole's configuration.
@@ -201,9 +206,9 @@ def misspelt(config: Any) -> list[str]:
     return [f"unknown setting {key}; {hint}" for key, hint in hints.items()]
 
 
-@mend("trainer/trainer.py 196", "an unknown learner becomes Adam without its weight decay", True)
-def unknown_learner(patch: Patcher) -> None:
-    """Keep RecBole's tolerance, with the weight decay and a warning that says what happens."""
+@recbole_patch("trainer/trainer.py 196", "an unknown learner is replaced by Adam without weight decay", True)
+def warn_of_unknown_learner(patch: Patcher) -> None:
+    """Use Adam as RecBole does, but with weight decay and a warning."""
     from recbole.trainer import trainer
 
     build = trainer.Trainer._build_optimizer
@@ -212,7 +217,7 @@ def unknown_learner(patch: Patcher) -> None:
         learner = str(kwargs.get("learner", self.learner))
         if learner.lower() not in LEARNERS:
             hint = nearest(learner, LEARNERS)
-            getLogger().warning(f"learner={learner}: there is no such optimizer, adam is used; {hint}")
+            getLogger().warning(f"learner={learner}: no such optimizer, using adam; {hint}")
             kwargs["learner"] = "adam"
         return build(self, **kwargs)
 
@@ -226,12 +231,12 @@ PRETRAINED = {
 }
 
 
-@mend("s3rec.py 120 and five other models", "pre-trained weights are unpickled, or cannot be read at all")
-def pretrained_weights(patch: Patcher) -> None:
-    """Let models that start from another checkpoint read it with our safe reader."""
+@recbole_patch("s3rec.py 120 and five other models", "pre-trained weights are unpickled or cannot be read")
+def load_pretrained_weights_safely(patch: Patcher) -> None:
+    """Read the checkpoints that models start from with our safe reader."""
     import importlib
 
-    safe = _TorchReadingSafely(torch)
+    safe = _SafeTorch(torch)
     for family, names in PRETRAINED.items():
         for name in names:
             module = importlib.import_module(f"recbole.model.{family}.{name}")
@@ -239,18 +244,18 @@ def pretrained_weights(patch: Patcher) -> None:
             for model in vars(module).values():
                 if isinstance(model, type) and model.__module__ == module.__name__ and "__init__" in vars(model):
                     if issubclass(model, torch.nn.Module) and hasattr(model, "calculate_loss"):
-                        patch(model, "__init__", _trusting_init(model.__init__))
+                        patch(model, "__init__", _apply_trust(model.__init__))
 
 
-class _TorchReadingSafely(StandIn):
-    """Torch as RecBole's models see it, but for ``load``."""
+class _SafeTorch(ModuleProxy):
+    """Proxy of torch whose ``load`` runs no code from checkpoints."""
 
     @staticmethod
     def load(path: Any, *args: Any, **kwargs: Any) -> Any:
         return checkpoint_io.load(Path(path))
 
 
-def _trusting_init(build: Any) -> Any:
+def _apply_trust(build: Any) -> Any:
     def init(self: Any, config: Any, dataset: Any) -> None:
         with checkpoint_io.trusting(bool(config["trust_checkpoint"])):
             build(self, config, dataset)

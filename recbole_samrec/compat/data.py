@@ -1,6 +1,6 @@
-"""Mends of how RecBole reads atomic files and fills, filters and cuts what it has read.
+"""Patches of how RecBole reads atomic files and fills, filters and cuts their columns.
 
-The pandas mends look at pandas itself, so on a pandas without the defect they patch nothing.
+The patches for pandas test the behavior of pandas itself, so they change nothing on a version without the defect.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from pandas._libs.parsers import STR_NA_VALUES
 from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
 from recbole.utils import FeatureType
 
-from recbole_samrec.compat import Patcher, mend
+from recbole_samrec.compat import Patcher, recbole_patch
 
 _keep_na_tokens = contextvars.ContextVar("keep_na_tokens", default=False)
 
 
 class AtomicFileReader:
-    """Stands in for ``pandas`` where RecBole reads atomic files; with its attributes as below it changes nothing.
+    """Proxy of ``pandas`` where RecBole reads atomic files; with the attribute defaults below it changes nothing.
 
-    Several mends concern the one call of ``read_csv``; each of them sets one of these attributes.
+    Several patches concern the one call of ``read_csv``; each of them sets one of these attributes.
     """
 
     text: type = str
-    """The type that text columns are read as."""
+    """Type that text columns are read as."""
 
     fill_sequences: bool = False
     """Whether an empty cell of a sequence column is read as an empty text."""
@@ -46,7 +46,7 @@ class AtomicFileReader:
     """Whether plain files are read by pandas' C engine."""
 
     first_column_is_data: bool = False
-    """Whether the first column is never taken for row labels, as pandas does when the first row has surplus cells."""
+    """Whether to keep pandas from reading the first column as row labels when the first row has surplus cells."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(pd, name)
@@ -71,7 +71,7 @@ class AtomicFileReader:
         if self.use_c_engine and _is_plain(path, options["delimiter"], options["encoding"]):
             try:
                 return pd.read_csv(path, **options | {"engine": "c"} | _exact_floats())
-            except ValueError:  # let the engine that RecBole asks for accept the file or say what is wrong with it
+            except ValueError:  # the engine that RecBole requests accepts the file or reports what is wrong with it
                 pass
         return pd.read_csv(path, **options)
 
@@ -81,7 +81,7 @@ _UNUSUAL = re.compile(rb'["\0]|\r(?!\n)')
 
 
 def _is_plain(path: str, separator: str, encoding: str | None) -> bool:
-    """Whether both engines of pandas read a file alike: one-byte separators, no quotes or stray control characters."""
+    """Return True if both engines of pandas read a file alike: one-byte separators, no quotes or control characters."""
     if not separator.isascii() or len(separator.encode(encoding or "utf-8")) != 1:
         return False
     with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -90,23 +90,23 @@ def _is_plain(path: str, separator: str, encoding: str | None) -> bool:
 
 @functools.cache
 def _exact_floats() -> dict[str, str]:
-    """What makes the C engine read the number nearest to the text; by itself, only a recent pandas does."""
+    """Return the options that make the C engine round numbers correctly; a recent pandas needs none."""
     number = "0.30000000000000004"
     read = pd.read_csv(io.StringIO(number), header=None, engine="c").iloc[0, 0]
     return {} if read == float(number) else {"float_precision": "round_trip"}
 
 
-def _reader() -> AtomicFileReader:
-    """Put the stand-in, which changes nothing by itself, where RecBole looks for ``pandas``."""
+def _install_reader() -> AtomicFileReader:
+    """Install the proxy, which changes nothing by itself, where RecBole looks for ``pandas``."""
     dataset_module.pd = _READER
     return _READER
 
 
-def _source(function: Callable) -> str:
+def _read_source(function: Callable) -> str:
     return inspect.getsource(inspect.unwrap(function))
 
 
-def _fillna_on_a_column_is_lost() -> bool:
+def _loses_fillna_on_column() -> bool:
     frame = pd.DataFrame({"column": [np.nan]})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -114,14 +114,16 @@ def _fillna_on_a_column_is_lost() -> bool:
     return bool(frame["column"].isna().any())
 
 
-@mend("data/dataset/dataset.py 648, 650", "missing values stay: fillna works on a temporary column", silent=True)
+@recbole_patch(
+    "data/dataset/dataset.py 648, 650", "missing values stay: fillna works on a temporary column", silent=True
+)
 def fill_missing_values(patch: Patcher) -> None:
-    if _fillna_on_a_column_is_lost():
+    if _loses_fillna_on_column():
         patch(Dataset, "_fill_nan", _fill_nan)
 
 
 def _fill_nan(self: Dataset) -> None:
-    """Fill missing tokens with the padding id 0, numbers with their mean, sequences with an empty one."""
+    """Fill missing tokens with the padding id 0, numbers with their mean, sequences with an empty sequence."""
     for name in self.feat_name_list:
         feat = getattr(self, name)
         for field in feat:
@@ -132,17 +134,19 @@ def _fill_nan(self: Dataset) -> None:
                 feat[field] = feat[field].fillna(feat[field].mean())
             else:
                 empty = np.array([], dtype=np.int64 if kind == FeatureType.TOKEN_SEQ else np.float64)
-                feat[field] = [empty if isinstance(row, float) else row for row in feat[field]]
+                feat[field] = [empty if isinstance(cell, float) else cell for cell in feat[field]]
 
 
-@mend("data/dataset/dataset.py 501", "empty cells of sequence columns stay missing and end in an AttributeError")
+@recbole_patch(
+    "data/dataset/dataset.py 501", "empty cells of sequence columns stay missing and raise an AttributeError"
+)
 def fill_empty_sequences(patch: Patcher) -> None:
-    if _fillna_on_a_column_is_lost():
-        patch(_reader(), "fill_sequences", True)
+    if _loses_fillna_on_column():
+        patch(_install_reader(), "fill_sequences", True)
 
 
 def silence_pandas() -> None:
-    """Ignore what pandas and torch say of RecBole's lines whose effect is mended here, or that do no harm."""
+    """Ignore warnings of pandas and torch about lines of RecBole that are patched here or do no harm."""
     module = re.escape("recbole.data.dataset.")
     if hasattr(pd.errors, "ChainedAssignmentError"):
         warnings.filterwarnings("ignore", category=pd.errors.ChainedAssignmentError, module=module)
@@ -151,49 +155,55 @@ def silence_pandas() -> None:
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable", module=module)
 
 
-@mend(
+@recbole_patch(
     "data/dataset/dataset.py 712, 792, 809, 1217; kg_dataset.py 316; sequential_dataset.py 165",
-    "Series.agg(len) is one number and not the length of each row",
+    "Series.agg(len) returns one number instead of the length of each cell",
     silent=True,
 )
-def length_of_each_row(patch: Patcher) -> None:
+def return_length_of_each_row(patch: Patcher) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if isinstance(pd.Series([[1, 2], [3]]).agg(len), pd.Series):
             return
     for module in (dataset_module, kg_module, sequential_module):
-        patch(module, "len", _length)
+        patch(module, "len", _measure)
 
 
-def _length(value: Any) -> Any:
-    """The builtin ``len``, but each row's length for a column of sequences; RecBole passes it by name to ``agg``."""
+def _measure(value: Any) -> Any:
+    """Act as ``len``, but return the length of each cell of a column of sequences; RecBole passes it to ``agg``."""
     return value.map(len) if isinstance(value, pd.Series) and value.dtype == object else len(value)
 
 
-@mend("data/dataset/dataset.py 486", "text is read as pandas' string type where later code expects Python objects")
+@recbole_patch(
+    "data/dataset/dataset.py 486", "text is read as pandas' string type where later code expects Python objects"
+)
 def read_text_as_object(patch: Patcher) -> None:
     if pd.Series(["text"], dtype=str).dtype != object:
-        patch(_reader(), "text", object)
+        patch(_install_reader(), "text", object)
 
 
-@mend("data/dataset/dataset.py 486", "files are read by pandas' Python engine, several times slower than the C engine")
+@recbole_patch(
+    "data/dataset/dataset.py 486", "files are read by pandas' Python engine, several times slower than the C engine"
+)
 def read_plain_files_fast(patch: Patcher) -> None:
-    if 'engine="python"' in _source(Dataset._load_feat):
-        patch(_reader(), "use_c_engine", True)
+    if 'engine="python"' in _read_source(Dataset._load_feat):
+        patch(_install_reader(), "use_c_engine", True)
 
 
-@mend("data/dataset/dataset.py 486", "surplus cells in the first row shift all columns by as many", silent=True)
+@recbole_patch("data/dataset/dataset.py 486", "surplus cells in the first row shift all columns", silent=True)
 def read_first_column_as_data(patch: Patcher) -> None:
-    if "index_col" not in _source(Dataset._load_feat):
-        patch(_reader(), "first_column_is_data", True)
+    if "index_col" not in _read_source(Dataset._load_feat):
+        patch(_install_reader(), "first_column_is_data", True)
 
 
-@mend("data/dataset/dataset.py 486", "tokens such as NA, None, null and nan are read as missing values", silent=True)
+@recbole_patch(
+    "data/dataset/dataset.py 486", "tokens such as NA, None, null and nan are read as missing values", silent=True
+)
 def keep_na_tokens(patch: Patcher) -> None:
     load_feat = Dataset._load_feat
-    if "keep_default_na" in _source(load_feat):
+    if "keep_default_na" in _read_source(load_feat):
         return
-    _reader()
+    _install_reader()
 
     @functools.wraps(load_feat)
     def load_keeping_na_tokens(self: Dataset, filepath: str, source: Any) -> pd.DataFrame | None:
@@ -206,17 +216,19 @@ def keep_na_tokens(patch: Patcher) -> None:
     patch(Dataset, "_load_feat", load_keeping_na_tokens)
 
 
-@mend("data/dataset/dataset.py 822-836", "labels are used as positions, so the wrong rows go", silent=True)
+@recbole_patch(
+    "data/dataset/dataset.py 822-836", "labels are used as positions, so the wrong rows are dropped", silent=True
+)
 def drop_rows_without_user_or_item(patch: Patcher) -> None:
-    if "feat.index[dropped_feat]" in _source(Dataset._filter_nan_user_or_item):
+    if "feat.index[dropped_feat]" in _read_source(Dataset._filter_nan_user_or_item):
         patch(Dataset, "_filter_nan_user_or_item", _filter_nan_user_or_item)
 
 
 def _filter_nan_user_or_item(self: Dataset) -> None:
-    """Remove the rows whose user or item is missing, and say once how many went from where."""
+    """Remove the rows without a user or an item, and warn once with the number of removed rows per table."""
     fields = {"user_feat": [self.uid_field], "item_feat": [self.iid_field]}
     fields["inter_feat"] = fields["user_feat"] + fields["item_feat"]
-    gone = []
+    removed = []
     for name, ids in fields.items():
         feat = getattr(self, name)
         ids = [field for field in ids if field is not None]
@@ -225,16 +237,16 @@ def _filter_nan_user_or_item(self: Dataset) -> None:
         missing = feat.index[feat[ids].isna().any(axis=1)]
         feat.drop(missing, inplace=True)
         if number := missing.size:
-            gone.append(f"{number} of {number + feat.shape[0]} rows of {name} ({' or '.join(ids)} is empty)")
-    if gone:
-        rows = "; ".join(gone)
-        self.logger.warning(f"Data set [{self.dataset_name}]: removed {rows}. Fill the empty cells to keep them.")
+            removed.append(f"{number} of {number + feat.shape[0]} rows of {name} ({' or '.join(ids)} is empty)")
+    if removed:
+        counts = "; ".join(removed)
+        self.logger.warning(f"Data set [{self.dataset_name}]: removed {counts}. Fill the empty cells to keep them.")
 
 
-@mend("data/dataset/sequential_dataset.py 155", "lists of benchmark files may exceed MAX_ITEM_LIST_LENGTH")
+@recbole_patch("data/dataset/sequential_dataset.py 155", "lists of benchmark files may exceed MAX_ITEM_LIST_LENGTH")
 def cut_benchmark_lists(patch: Patcher) -> None:
     presets = SequentialDataset._benchmark_presets
-    if "MAX_ITEM_LIST_LENGTH" in _source(presets) or "max_item_list_len" in _source(presets):
+    if "MAX_ITEM_LIST_LENGTH" in _read_source(presets) or "max_item_list_len" in _read_source(presets):
         return
 
     @functools.wraps(presets)
@@ -250,10 +262,11 @@ def _cut_lists(dataset: SequentialDataset) -> None:
     longest, suffix = dataset.max_item_list_len, dataset.config["LIST_SUFFIX"]
     for field in dataset.inter_feat:
         if field + suffix in dataset.inter_feat:
-            rows = dataset.inter_feat[field + suffix]
-            # A numerical feature's row is a pair of equally long arrays.
+            lists = dataset.inter_feat[field + suffix]
+            # The list of a numerical feature is a pair of equally long arrays.
             dataset.inter_feat[field + suffix] = [
-                tuple(part[-longest:] for part in row) if isinstance(row, tuple) else row[-longest:] for row in rows
+                tuple(part[-longest:] for part in cell) if isinstance(cell, tuple) else cell[-longest:]
+                for cell in lists
             ]
             dataset.field2seqlen[field + suffix] = min(longest, dataset.field2seqlen[field + suffix])
 
@@ -264,30 +277,30 @@ _FILTERS = {
     "user_inter_num_interval": (None, "[0,inf)"),
     "item_inter_num_interval": (None, "[0,inf)"),
 }
-"""RecBole's filters and the settings with which they let everything pass."""
+"""RecBole's filters and the settings with which they remove nothing."""
 
 
-@mend("data/dataset/dataset.py 162", "benchmark files skip every filter without a word", silent=True)
-def say_that_benchmark_files_are_not_filtered(patch: Patcher) -> None:
+@recbole_patch("data/dataset/dataset.py 162", "benchmark files skip every filter without a warning", silent=True)
+def warn_of_unfiltered_benchmark_files(patch: Patcher) -> None:
     process = Dataset._data_processing
 
     @functools.wraps(process)
-    def process_and_say(self: Dataset) -> None:
+    def warn_and_process(self: Dataset) -> None:
         filters = [key for key, idle in _FILTERS.items() if self.config[key] not in idle]
         if self.benchmark_filename_list is not None and filters:
             self.logger.warning(
-                f"Data set [{self.dataset_name}]: {', '.join(filters)} did nothing, because RecBole does not filter "
+                f"Data set [{self.dataset_name}]: {', '.join(filters)} had no effect, because RecBole does not filter "
                 f"benchmark files {list(self.benchmark_filename_list)}. Filter the files themselves."
             )
         process(self)
 
-    patch(Dataset, "_data_processing", process_and_say)
+    patch(Dataset, "_data_processing", warn_and_process)
 
 
-@mend("data/dataset/kg_dataset.py 92, 188", "interactions keep gaps in their row labels, on which sequence fields fail")
+@recbole_patch("data/dataset/kg_dataset.py 92, 188", "gaps in the row labels of interactions make sequence fields fail")
 def number_rows_after_link_filter(patch: Patcher) -> None:
     filtering = KnowledgeBasedDataset._data_filtering
-    if "_reset_index" in _source(filtering):
+    if "_reset_index" in _read_source(filtering):
         return
 
     @functools.wraps(filtering)

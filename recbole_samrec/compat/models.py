@@ -1,4 +1,4 @@
-"""Mends for what single models of RecBole compute."""
+"""Patches of single models of RecBole."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import Any
 import torch
 from recbole.model.general_recommender.pop import Pop
 
-from recbole_samrec.compat import Patcher, mend
+from recbole_samrec.compat import Patcher, recbole_patch
 
 
-@mend("model/general_recommender/pop.py 46", "an item counts once a batch, and drawn negative items count too", True)
+@recbole_patch(
+    "model/general_recommender/pop.py 46",
+    "items are counted once per batch, and sampled negatives are counted too",
+    True,
+)
 def count_every_event(patch: Patcher) -> None:
     """Count each event of the training data once, and nothing else.
 
-    At 2048 events a batch the most popular items of ml-100k are in every batch and were all equal.
+    With batches of 2048 events the most popular items of ml-100k occur in every batch, so their counts were equal.
     """
     build, count = Pop.__init__, Pop.calculate_loss
 

@@ -1,4 +1,4 @@
-"""Mends for what numpy, scipy, torch and Ray took away since RecBole 1.2.1 was written."""
+"""Patches for what numpy, scipy, torch and Ray have removed since RecBole 1.2.1 was written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse
 import torch
 
-from recbole_samrec.compat import Patcher, StandIn, mend
+from recbole_samrec.compat import ModuleProxy, Patcher, recbole_patch
 from recbole_samrec.trainer.trainer import SCALER
 
 ALIASES = {
@@ -26,12 +26,14 @@ ALIASES = {
     "long": np.int_,
     "unicode": np.str_,
 }
-"""Names that RecBole expects in numpy; it sets them itself, from other names that numpy 2 no longer has."""
+"""Names that RecBole expects in numpy; it sets them from other names, which numpy 2 no longer has."""
 
 
-@mend("config/configurator.py 625-635", "Config sets numpy aliases from names that numpy 2 removed: every run dies")
-def numpy_aliases(patch: Patcher) -> None:
-    """Set the aliases once at import, so that objects that are unpickled and never built find them too."""
+@recbole_patch(
+    "config/configurator.py 625-635", "Config sets numpy aliases from names that numpy 2 removed: every run fails"
+)
+def set_numpy_aliases(patch: Patcher) -> None:
+    """Set the aliases once at import, so that they also exist for unpickled objects."""
     if hasattr(np, "float_"):
         return
     from recbole.config import Config
@@ -42,16 +44,18 @@ def numpy_aliases(patch: Patcher) -> None:
             patch(np, name, kind)
 
 
-@mend("model/general_recommender/lightgcn.py 111 and others", "scipy's dok_matrix has no _update any more")
-def dok_matrix_update(patch: Patcher) -> None:
-    """Give the class the one private method back that RecBole's graph models fill it with."""
+@recbole_patch("model/general_recommender/lightgcn.py 111 and others", "scipy's dok_matrix no longer has _update")
+def restore_dok_matrix_update(patch: Patcher) -> None:
+    """Restore the private method with which RecBole's graph models fill the matrix."""
     if not hasattr(scipy.sparse.dok_matrix, "_update"):
         patch(scipy.sparse.dok_matrix, "_update", lambda self, entries: self._dict.update(entries))
 
 
-@mend("trainer/trainer.py 30, 235, 1440", "torch.cuda.amp is deprecated, and its scaler is made anew every epoch", True)
-def grad_scaler(patch: Patcher) -> None:
-    """Let RecBole's loops use the scaler of the trainer whose epoch is running, and autocast on its device."""
+@recbole_patch(
+    "trainer/trainer.py 30, 235, 1440", "torch.cuda.amp is deprecated, and a new scaler is created every epoch", True
+)
+def share_grad_scaler(patch: Patcher) -> None:
+    """Make RecBole's loops use the scaler of the running trainer, and autocast on its device."""
     from recbole.trainer import trainer
 
     def scaler(enabled: bool = True) -> torch.amp.GradScaler:
@@ -63,9 +67,11 @@ def grad_scaler(patch: Patcher) -> None:
     patch(trainer, "amp", SimpleNamespace(GradScaler=scaler, autocast=autocast))
 
 
-@mend("model/sequential_recommender/sine.py 25", "importing the models turns torch's anomaly detection on", True)
-def anomaly_detection(patch: Patcher) -> None:
-    """Leave it as the user has it: it makes training slow, and an inf or nan that could be skipped ends it."""
+@recbole_patch(
+    "model/sequential_recommender/sine.py 25", "importing the models turns torch's anomaly detection on", True
+)
+def restore_anomaly_detection(patch: Patcher) -> None:
+    """Keep the user's choice: the detection is slow, and raises at an inf or nan that could be skipped."""
     before = torch.is_anomaly_enabled() and "recbole.model.sequential_recommender.sine" not in sys.modules
     from recbole.model.sequential_recommender import sine  # noqa: F401
 
@@ -74,7 +80,7 @@ def anomaly_detection(patch: Patcher) -> None:
 
 
 class _AnomalyDetection:
-    """Torch's switch as an attribute, so that a patch can turn it and turn it back."""
+    """Torch's switch as an attribute, so that a patch can set and restore it."""
 
     def __init__(self) -> None:
         self.enabled = torch.is_anomaly_enabled()
@@ -84,9 +90,11 @@ class _AnomalyDetection:
         torch.autograd.set_detect_anomaly(value)
 
 
-@mend("model/sequential_recommender/ksr.py 89", "KSR's relation vectors are in double precision: every run dies")
-def ksr_precision(patch: Patcher) -> None:
-    """Multiply them in the precision of the weights, as its entity vectors are."""
+@recbole_patch(
+    "model/sequential_recommender/ksr.py 89", "KSR's relation vectors are in double precision: every run fails"
+)
+def unify_ksr_precision(patch: Patcher) -> None:
+    """Convert the relation vectors to the precision of the weights, as the entity vectors are."""
     from recbole.model.sequential_recommender.ksr import KSR
 
     build = KSR.__init__
@@ -98,15 +106,17 @@ def ksr_precision(patch: Patcher) -> None:
     patch(KSR, "__init__", build_in_one_precision)
 
 
-@mend("quick_start/quick_start.py 20", "importing RecBole imports Ray, which costs seconds and may not be there")
-def lazy_ray(patch: Patcher) -> None:
-    """Import RecBole's quick start with a stand-in for Ray that loads the real one when it is first used."""
-    stand_in = ModuleType("ray")
+@recbole_patch(
+    "quick_start/quick_start.py 20", "importing RecBole imports Ray, which takes seconds and may not be installed"
+)
+def import_ray_lazily(patch: Patcher) -> None:
+    """Import RecBole's quick start with a placeholder for Ray that loads the real one on first use."""
+    placeholder = ModuleType("ray")
     tune = _LazyTune("ray.tune")
-    vars(stand_in)["tune"] = tune
+    vars(placeholder)["tune"] = tune
     absent = "ray" not in sys.modules
     if absent:
-        sys.modules["ray"] = stand_in
+        sys.modules["ray"] = placeholder
     try:
         from recbole.quick_start import quick_start
     finally:
@@ -116,34 +126,41 @@ def lazy_ray(patch: Patcher) -> None:
 
 
 class _LazyTune(ModuleType):
+    """Placeholder that imports ``ray.tune`` when an attribute is first read."""
+
     def __getattr__(self, name: str) -> Any:
         from ray import tune
 
         return getattr(tune, name)
 
 
-@mend("utils/utils.py 248, in every run", "thop imports distutils, gone in Python 3.12, and counts multiply-adds only")
+@recbole_patch(
+    "utils/utils.py 248, in every run", "thop imports distutils, gone in Python 3.12, and counts multiply-adds only"
+)
 def count_flops(patch: Patcher) -> None:
     """Count floating-point operations with torch's own counter, attention included."""
     from recbole.utils import utils
 
-    patch.everywhere(utils.get_flops, get_flops)
+    patch.replace_everywhere(utils.get_flops, get_flops)
 
 
-REFUSALS = (AssertionError, NotImplementedError)
-"""How a model says that it does not score single pairs, or not all items."""
+UNSUPPORTED = (AssertionError, NotImplementedError)
+"""Errors of models that cannot score single pairs, or not all items."""
 
 
 def get_flops(model: Any, dataset: Any, device: Any, logger: Any, transform: Callable, verbose: bool = False) -> int:
-    """Floating-point operations of scoring one interaction, as torch counts them; 0 where the model scores none.
+    """Count the floating-point operations of scoring one interaction with torch's counter.
 
     Args:
         model: RecBole model.
-        dataset: RecBole data set; its second row is scored, as RecBole does.
-        device: Where to compute.
+        dataset: RecBole data set; its second sample is scored, as in RecBole.
+        device: Device to compute on.
         logger: Unused; RecBole passes it.
         transform: RecBole's batch transform.
         verbose: Unused; RecBole passes it.
+
+    Returns:
+        Number of operations; 0 where the model scores nothing.
     """
     from recbole.utils import ModelType
     from torch.utils.flop_counter import FlopCounterMode
@@ -152,22 +169,24 @@ def get_flops(model: Any, dataset: Any, device: Any, logger: Any, transform: Cal
         return 1
     interaction = transform(dataset, dataset[torch.tensor([1])].to(device))
     probe = copy.deepcopy(model).eval()
-    for score in (probe.predict, probe.full_sort_predict):  # GRU4RecCPR and SASRecCPR refuse the first
-        with torch.no_grad(), FlopCounterMode(display=False) as counter, contextlib.suppress(*REFUSALS):
+    for score in (probe.predict, probe.full_sort_predict):  # GRU4RecCPR and SASRecCPR do not support the first
+        with torch.no_grad(), FlopCounterMode(display=False) as counter, contextlib.suppress(*UNSUPPORTED):
             score(interaction)
             return counter.get_total_flops()
     return 0
 
 
-@mend("trainer/hyper_tuning.py 117", "exhaustive search gives hyperopt a random generator that it no longer takes")
-def generator_for_hyperopt(patch: Patcher) -> None:
-    """Let the one ``RandomState`` of the search be a ``Generator``, which hyperopt draws from since 0.2.6."""
+@recbole_patch(
+    "trainer/hyper_tuning.py 117", "exhaustive search passes hyperopt a random generator that it no longer accepts"
+)
+def give_hyperopt_a_generator(patch: Patcher) -> None:
+    """Replace the ``RandomState`` of the search by a ``Generator``, which hyperopt requires since 0.2.6."""
     from recbole.trainer import hyper_tuning
 
     patch(hyper_tuning, "np", _NumpyWithGenerator(np))
 
 
-class _NumpyWithGenerator(StandIn):
-    """Numpy as RecBole's search sees it, but for the generator."""
+class _NumpyWithGenerator(ModuleProxy):
+    """Proxy of numpy whose ``RandomState`` is a ``Generator``."""
 
     random = SimpleNamespace(RandomState=np.random.default_rng)

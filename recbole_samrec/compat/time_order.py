@@ -1,9 +1,9 @@
-"""Mends of the order of time: exact values, ties in file order.
+"""Patches of the time order: exact values, ties in file order.
 
-RecBole turns timestamps into float32, whose steps at today's Unix seconds are 128 seconds, and sorts afterwards.
-Here the exact values are kept beside the interactions, by row label, from the moment they are read, and the frame is
-put into their order before it becomes tensors. All later sorts are stable and rounding is monotone, so that order
-lasts. The stored timestamps stay as they are. ``exact_time_order: False`` brings RecBole's order back.
+RecBole converts timestamps to float32, whose steps at today's Unix seconds are 128 seconds, and sorts afterwards. Here
+the exact values are stored beside the interactions, by row label, when they are read, and the frame is sorted by them
+before it becomes tensors. All later sorts are stable and rounding is monotone, so this order is kept. The stored
+timestamps do not change. ``exact_time_order: False`` restores RecBole's order.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ import torch
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.utils import FeatureType
 
-from recbole_samrec.compat import Patcher, mend
+from recbole_samrec.compat import Patcher, recbole_patch
 
-_LARGEST_EXACT_INTEGER = 2**53  # of float64
+_LARGEST_EXACT_INTEGER = 2**53  # in float64
 _STORED = "stored_time_before_split"
 
 
-@mend("data/dataset/dataset.py 1220, 1820", "timestamps are rounded to float32 before they are sorted", silent=True)
-def exact_time_order(patch: Patcher) -> None:
+@recbole_patch(
+    "data/dataset/dataset.py 1220, 1820", "timestamps are rounded to float32 before they are sorted", silent=True
+)
+def sort_by_exact_time(patch: Patcher) -> None:
     load, reset_index = Dataset._load_inter_feat, Dataset._reset_index
     to_tensors, augment = Dataset._change_feat_format, SequentialDataset._change_feat_format
 
@@ -39,7 +41,7 @@ def exact_time_order(patch: Patcher) -> None:
 
     @wraps(reset_index)
     def reset_index_and_follow(self: Dataset) -> None:
-        times = _times_of_rows(self)
+        times = _look_up_times(self)
         reset_index(self)
         if times is not None:
             self._exact_times = times.reset_index(drop=True)
@@ -61,7 +63,7 @@ def exact_time_order(patch: Patcher) -> None:
 
 
 def _wants_exact_order(dataset: Dataset) -> bool:
-    """Whether the interactions will be sorted by a time that is a number."""
+    """Return True if the interactions will be sorted by a numerical time."""
     return (
         dataset.config["exact_time_order"] is not False
         and dataset.config["eval_args"]["order"] == "TO"
@@ -72,7 +74,7 @@ def _wants_exact_order(dataset: Dataset) -> bool:
 
 
 def _read_times(dataset: Dataset, path: Path) -> pd.Series:
-    """The interactions' times by row label: float64, or whole numbers where float64 is too coarse (nanoseconds)."""
+    """Read the interactions' times by row label: float64, or integers where float64 is too coarse (nanoseconds)."""
     times = dataset.inter_feat[dataset.time_field].copy()
     if not times.abs().max() >= _LARGEST_EXACT_INTEGER:
         return times
@@ -80,13 +82,13 @@ def _read_times(dataset: Dataset, path: Path) -> pd.Series:
     separator, encoding = dataset.config["field_separator"], dataset.config["encoding"]
     text = pd.read_csv(path, sep=separator, usecols=[column], dtype=object, encoding=encoding, engine="python")[column]
     try:
-        whole = pd.Series([pd.NA if pd.isna(cell) else _whole(cell) for cell in text], dtype="Int64")
+        whole = pd.Series([pd.NA if pd.isna(cell) else _parse_integer(cell) for cell in text], dtype="Int64")
     except (InvalidOperation, ValueError, OverflowError):
         return times
     return whole if np.array_equal(_as_floats(whole), times, equal_nan=True) else times
 
 
-def _whole(text: str) -> int:
+def _parse_integer(text: str) -> int:
     number = Decimal(text.strip())
     if number != int(number):
         raise ValueError(f"{text} is not a whole number")
@@ -97,10 +99,10 @@ def _as_floats(times: pd.Series) -> np.ndarray:
     return times.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _times_of_rows(dataset: Dataset) -> pd.Series | None:
-    """The exact times of the interactions as they are now, before any value was changed; None where none were kept.
+def _look_up_times(dataset: Dataset) -> pd.Series | None:
+    """Return the exact times of the present interactions, before any value was changed; None if none were stored.
 
-    Should a data set of the user's own have changed rows or times, its column is the exact time.
+    If a user's own data set class has changed rows or times, its column is the exact time.
     """
     times = getattr(dataset, "_exact_times", None)
     if times is None or dataset.time_field not in dataset.inter_feat:
@@ -114,15 +116,15 @@ def _times_of_rows(dataset: Dataset) -> pd.Series | None:
 
 
 def _order_frame(dataset: Dataset) -> None:
-    """Put the interactions into exact order, stably, and remember each row's user and time in that order."""
+    """Sort the interactions stably by exact time, and store each row's user and time in that order."""
     times = dataset.__dict__.pop("_exact_times", None)
     if times is None or dataset.time_field not in dataset.inter_feat:
         return
     frame = dataset.inter_feat
     if not frame.index.is_unique or not frame.index.isin(times.index).all():
         dataset.logger.warning(
-            f"Data set [{dataset.dataset_name}]: {type(dataset).__name__} made new rows after filtering, so their "
-            f"exact times are unknown and float32 decides their order. Make the rows before `_reset_index`."
+            f"Data set [{dataset.dataset_name}]: {type(dataset).__name__} added rows after filtering, so their "
+            f"exact times are unknown and float32 decides their order. Add the rows before `_reset_index`."
         )
         return
     times = times.loc[frame.index]
@@ -143,7 +145,7 @@ def _splits_by_time(dataset: Dataset) -> bool:
 
 
 def _order_augmented(dataset: SequentialDataset) -> None:
-    """Put the rows of a sequential data set, one for each event but a user's first, into exact order."""
+    """Sort the samples of a sequential data set, one for each event but a user's first, by exact time."""
     events = dataset.__dict__.pop("_exact_order", None)
     if events is None:
         return
@@ -151,8 +153,9 @@ def _order_augmented(dataset: SequentialDataset) -> None:
     events = events[events["user"].duplicated()]
     if not np.array_equal(events["user"], dataset.inter_feat[dataset.uid_field].numpy()):
         dataset.logger.warning(
-            f"Data set [{dataset.dataset_name}]: {type(dataset).__name__} does not make one row for each event but a "
-            f"user's first, so rows of different users, and a time split (TS), go by float32 times."
+            f"Data set [{dataset.dataset_name}]: {type(dataset).__name__} does not make one sample for each event but "
+            f"a user's first, so the samples of different users, and a time split (TS), are ordered by float32 times. "
+            f"Make one sample per event to keep the exact order."
         )
         return
     order = np.argsort(events.index, kind="stable")
@@ -162,8 +165,10 @@ def _order_augmented(dataset: SequentialDataset) -> None:
         dataset._exact_order = events.iloc[order]
 
 
-@mend("data/dataset/dataset.py 1740-1777", "a time split's boundary and comparison are in float32", silent=True)
-def exact_time_split(patch: Patcher) -> None:
+@recbole_patch(
+    "data/dataset/dataset.py 1740-1777", "the boundary and comparison of a time split are in float32", silent=True
+)
+def split_by_exact_time(patch: Patcher) -> None:
     split = Dataset.time_based_split
 
     @wraps(split)
@@ -174,11 +179,11 @@ def exact_time_split(patch: Patcher) -> None:
             return split(self, ratios, group_by)
         if not np.array_equal(events["user"], self.inter_feat[self.uid_field].numpy()):
             self.logger.warning(
-                f"Data set [{self.dataset_name}]: {type(self).__name__} changed the order of its rows, so the time "
-                f"split (TS) goes by float32 times. Keep the rows in the order of time."
+                f"Data set [{self.dataset_name}]: {type(self).__name__} changed the order of its samples, so the time "
+                f"split (TS) uses float32 times. Keep the samples in time order."
             )
             return split(self, ratios, group_by)
-        # The stored column travels along under another name, and takes its place again in every part.
+        # The stored column is kept under another name during the split, and restored in every part.
         self.inter_feat[_STORED] = self.inter_feat[time]
         self.inter_feat[time] = torch.from_numpy(events["time"].to_numpy(dtype=np.float64, copy=True))
         parts = split(self, ratios, group_by)
@@ -192,8 +197,10 @@ def exact_time_split(patch: Patcher) -> None:
     patch(Dataset, "time_based_split", split_by_exact_times)
 
 
-@mend("data/dataset/dataset.py 853", "rm_dup_inter sorts unstably: chance decides which row stays", silent=True)
-def stable_duplicate_removal(patch: Patcher) -> None:
+@recbole_patch(
+    "data/dataset/dataset.py 853", "rm_dup_inter sorts unstably: which duplicate stays is arbitrary", silent=True
+)
+def remove_duplicates_stably(patch: Patcher) -> None:
     if 'kind="stable"' not in inspect.getsource(Dataset._remove_duplication):
         patch(Dataset, "_remove_duplication", _remove_duplication)
 
@@ -206,13 +213,13 @@ def _remove_duplication(self: Dataset) -> None:
     self._check_field("uid_field", "iid_field")
     feat = self.inter_feat
     if self.time_field in feat:
-        times = _times_of_rows(self)
+        times = _look_up_times(self)
         times = feat[self.time_field] if times is None else times
         feat = feat.iloc[times.reset_index(drop=True).sort_values(kind="stable").index]
         self.logger.info(f"Sorted the interactions by [{self.time_field}] to remove duplicates.")
     else:
         self.logger.warning(
-            f"rm_dup_inter: {keep} goes by the order of the file, because [{self.time_field}] is not loaded. "
+            f"rm_dup_inter: {keep} uses the order of the file, because [{self.time_field}] is not loaded. "
             f"Add it to load_col."
         )
     self.inter_feat = feat.drop_duplicates(subset=[self.uid_field, self.iid_field], keep=keep)

@@ -1,4 +1,4 @@
-"""Mends for early stopping, metrics, logs, checkpoints and training on several processes."""
+"""Patches of early stopping, metrics, logs, checkpoints and training on several processes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from recbole.quick_start.quick_start import run_recboles as recboles_own
+from recbole.quick_start.quick_start import run_recboles as original_run_recboles
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import logger as recbole_logger
 from recbole.utils import utils as recbole_utils
 
-from recbole_samrec.compat import Patcher, applied, mend
+from recbole_samrec.compat import Patcher, list_applied, recbole_patch
 from recbole_samrec.config.recbole_config import build_config
 from recbole_samrec.optim.state_snapshot import load_weights
 from recbole_samrec.trainer.trainer import EXACT_STOPPING
@@ -29,9 +29,11 @@ from recbole_samrec.utils.settings import plain_config
 from recbole_samrec.version import __version__
 
 
-@mend("evaluator/base_metric.py 81, 124; metrics.py", "early stopping sees metrics rounded to 4 places", True)
-def unrounded_metrics(patch: Patcher) -> None:
-    """Keep metrics as plain, unrounded numbers; what is shown is rounded where it is shown."""
+@recbole_patch(
+    "evaluator/base_metric.py 81, 124; metrics.py", "early stopping compares metrics rounded to 4 digits", True
+)
+def keep_metrics_unrounded(patch: Patcher) -> None:
+    """Keep metrics as plain, unrounded numbers, and round them for display only."""
     from recbole.evaluator import base_metric, metrics
 
     for module in (base_metric, metrics):
@@ -41,20 +43,20 @@ def unrounded_metrics(patch: Patcher) -> None:
         shown = {k: builtins.round(v, 4) if isinstance(v, float) else v for k, v in result.items()}
         return "    ".join(f"{metric} : {value}" for metric, value in shown.items())
 
-    patch.everywhere(recbole_utils.dict2str, dict2str)
+    patch.replace_everywhere(recbole_utils.dict2str, dict2str)
 
 
-@mend("evaluator/collector.py 227", "metrics that need the training data, such as ItemCoverage, crash")
-def metrics_of_training_data(patch: Patcher) -> None:
-    """Move only tensors to the CPU; counts of users and items are none."""
+@recbole_patch("evaluator/collector.py 227", "metrics that need the training data, such as ItemCoverage, crash")
+def compute_metrics_of_training_data(patch: Patcher) -> None:
+    """Move only tensors to the CPU; counts of users and items are plain numbers."""
     from recbole.evaluator.collector import Collector
 
     collect = Collector.get_data_struct
 
     def collect_all(self: Any) -> Any:
-        rows, counts = self.data_struct._data_dict, {}
-        for name in [name for name, value in rows.items() if not isinstance(value, torch.Tensor)]:
-            counts[name] = rows.pop(name)
+        tensors, counts = self.data_struct._data_dict, {}
+        for name in [name for name, value in tensors.items() if not isinstance(value, torch.Tensor)]:
+            counts[name] = tensors.pop(name)
         struct = collect(self)
         for name, value in counts.items():
             self.data_struct.set(name, value)
@@ -64,39 +66,45 @@ def metrics_of_training_data(patch: Patcher) -> None:
     patch(Collector, "get_data_struct", collect_all)
 
 
-@mend("utils/utils.py early_stopping", "a tie counts as better, and training stops one evaluation late", True)
-def early_stopping(patch: Patcher) -> None:
-    """Count a tie as no gain and stop after ``stopping_step`` evaluations without one."""
+@recbole_patch(
+    "utils/utils.py early_stopping", "a tie counts as an improvement, and training stops one evaluation late", True
+)
+def stop_exactly(patch: Patcher) -> None:
+    """Count a tie as no improvement and stop after ``stopping_step`` evaluations without one."""
 
-    def stop_exactly(
+    def decide(
         value: float, best: float, cur_step: int, max_step: int, bigger: bool = True
     ) -> tuple[float, int, bool, bool]:
         if value > best if bigger else value < best:
             return value, 0, False, True
         return best, cur_step + 1, cur_step + 1 >= max_step, False
 
-    as_recbole = recbole_utils.early_stopping
+    original = recbole_utils.early_stopping
 
-    def by_setting(value: float, best: float, cur_step: int, max_step: int, bigger: bool = True) -> tuple:
-        rule = stop_exactly if EXACT_STOPPING.get() else as_recbole
+    def decide_by_setting(value: float, best: float, cur_step: int, max_step: int, bigger: bool = True) -> tuple:
+        rule = decide if EXACT_STOPPING.get() else original
         return rule(value, best, cur_step, max_step, bigger)
 
-    patch.everywhere(as_recbole, by_setting)
+    patch.replace_everywhere(original, decide_by_setting)
 
 
-@mend("utils/logger.py, utils/utils.py get_tensorboard", "logs litter the working folder; a second run has none", True)
-def logs_of_each_run(patch: Patcher) -> None:
-    """Give every run its own log file and tensorboard folder, in the run's folder or under ``checkpoint_dir``."""
-    patch.everywhere(recbole_logger.init_logger, init_logger)
-    patch.everywhere(recbole_utils.get_tensorboard, get_tensorboard)
+@recbole_patch(
+    "utils/logger.py, utils/utils.py get_tensorboard",
+    "logs are written to the working folder; a second run gets none",
+    True,
+)
+def separate_logs_of_runs(patch: Patcher) -> None:
+    """Write a separate log file and tensorboard folder for every run, in its folder or under ``checkpoint_dir``."""
+    patch.replace_everywhere(recbole_logger.init_logger, init_logger)
+    patch.replace_everywhere(recbole_utils.get_tensorboard, get_tensorboard)
 
 
 def init_logger(config: Any) -> None:
-    """Send messages to the terminal and to the log file of this run, which replaces the one of a run before.
+    """Log to the terminal and to the log file of this run instead of that of the previous run.
 
     Args:
-        config: RecBole's configuration; ``run_dir`` is where ``run.log`` is written. Without it the file goes to
-            ``log/`` under ``checkpoint_dir``.
+        config: RecBole's configuration; ``run.log`` is written to ``run_dir`` or, without it, a file to ``log/`` under
+            ``checkpoint_dir``.
     """
     root = getLogger()
     for handler in [h for h in root.handlers if getattr(h, "of_a_run", False)]:
@@ -116,26 +124,26 @@ def init_logger(config: Any) -> None:
         handlers.append(logging.StreamHandler())
     for handler in handlers:
         handler.setLevel(level)
-        handler.of_a_run = True  # type: ignore[attr-defined]  # known by it when the next run begins
+        handler.of_a_run = True  # type: ignore[attr-defined]  # identifies it when the next run begins
         handler.setFormatter(_Plain("%(asctime)s %(levelname)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)
     root.setLevel(level)
-    mended = ", ".join(one.name for one in applied())
-    root.info(f"recbole_samrec {__version__}; mended in RecBole: {mended}")
+    patched = ", ".join(one.name for one in list_applied())
+    root.info(f"recbole_samrec {__version__}; patched in RecBole: {patched}")
 
 
 class _Plain(logging.Formatter):
-    """Formats messages without the colours that RecBole writes into them."""
+    """Formatter that removes the colors that RecBole writes into messages."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a message; RaCT hands over a path as if it were to be printed."""
+        """Format a message; RaCT passes a path as if to ``print``."""
         if record.args and "%" not in str(record.msg):
             record.msg, record.args = " ".join(map(str, (record.msg, *record.args))), None
         return re.sub(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])", "", super().format(record))
 
 
 def get_tensorboard(logger: logging.Logger) -> Any:
-    """A tensorboard writer beside the log file of the run.
+    """Return a tensorboard writer beside the log file of the run.
 
     Args:
         logger: The logger that :func:`init_logger` set up.
@@ -151,25 +159,25 @@ def get_tensorboard(logger: logging.Logger) -> Any:
 
 
 class _NoTensorboard:
-    """Takes what a writer takes where there is no log of a run beside which it could be written."""
+    """Writer that ignores everything, for use where no log file of a run exists."""
 
     def add_scalar(self, *args: Any, **kwargs: Any) -> None:
-        """Ignore a figure."""
+        """Ignore a value."""
 
     def add_hparams(self, *args: Any, **kwargs: Any) -> None:
         """Ignore the settings."""
 
 
-@mend("trainer/trainer.py 57-63", "DistributedDataParallel is given GPU numbers on a CPU", False)
-def several_processes(patch: Patcher) -> None:
-    """Wrap the model for several processes on the device that it is on."""
+@recbole_patch("trainer/trainer.py 57-63", "DistributedDataParallel receives GPU numbers on a CPU", False)
+def wrap_models_on_cpus(patch: Patcher) -> None:
+    """Wrap the model for several processes on its own device."""
     from torch.nn.parallel import DistributedDataParallel
 
     def init(self: Any, config: Any, model: torch.nn.Module) -> None:
         self.config, self.model = config, model
         if config["single_spec"]:
             return
-        if config["device"].type == "cuda":  # synchronised batch norm exists on GPUs only
+        if config["device"].type == "cuda":  # synchronized batch norm exists on GPUs only
             self.model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
         ids = [config["local_rank"]] if config["device"].type == "cuda" else None
         self.distributed_model = DistributedDataParallel(self.model, device_ids=ids)
@@ -177,15 +185,17 @@ def several_processes(patch: Patcher) -> None:
     patch(recbole_trainer.AbstractTrainer, "__init__", init)
 
 
-@mend("utils/utils.py 51", "processes, and trials of a search, that make the same folder at once fail")
-def folders_of_several_processes(patch: Patcher) -> None:
-    """Let the folder be there by the time it is made."""
-    patch.everywhere(recbole_utils.ensure_dir, lambda path: os.makedirs(path, exist_ok=True))
+@recbole_patch("utils/utils.py 51", "processes and trials of a search fail when they create the same folder at once")
+def tolerate_existing_folders(patch: Patcher) -> None:
+    """Accept a folder that another process has created in the meantime."""
+    patch.replace_everywhere(recbole_utils.ensure_dir, lambda path: os.makedirs(path, exist_ok=True))
 
 
-@mend("trainer/trainer.py _map_reduce, evaluation", "processes score users twice and weigh their shares wrongly", True)
-def evaluation_of_several_processes(patch: Patcher) -> None:
-    """Give each process its own rows, none twice, and let all evaluate the rows of all."""
+@recbole_patch(
+    "trainer/trainer.py _map_reduce, evaluation", "processes score users twice and weight their shares wrongly", True
+)
+def evaluate_each_user_once(patch: Patcher) -> None:
+    """Give each process its own samples, none twice, and evaluate the results of all processes."""
     from recbole.data.dataloader import abstract_dataloader
     from recbole.evaluator.collector import Collector
 
@@ -196,34 +206,36 @@ def evaluation_of_several_processes(patch: Patcher) -> None:
         if not config["single_spec"] and not shuffle:
             self.sampler.__class__ = _Unpadded
 
-    def gather(self: Any, model: torch.nn.Module) -> None:  # RecBole calls it when all rows are collected, for nothing
+    def gather(self: Any, model: torch.nn.Module) -> None:  # RecBole's own does nothing after the last batch
         if not self.config["single_spec"]:
-            _gather_rows(self.config, self.data_struct)
+            _gather_results(self.config, self.data_struct)
 
     patch(abstract_dataloader.AbstractDataLoader, "__init__", build_unpadded)
-    # A process whose share is empty must evaluate with the others all the same; RecBole asks "if not eval_data".
+    # A process whose share is empty must still evaluate with the others; RecBole tests "if not eval_data".
     patch(abstract_dataloader.AbstractDataLoader, "__bool__", lambda self: self.sample_size > 0)
     patch(Collector, "model_collect", gather)
 
 
-@mend("quick_start/quick_start.py 54, 178", "the processes that run() starts know neither our models nor the mends")
-def mended_processes(patch: Patcher) -> None:
-    """Start them with a function of ours: to find it, a fresh process imports this package."""
-    patch.everywhere(recboles_own, run_recboles)
+@recbole_patch(
+    "quick_start/quick_start.py 54, 178", "the processes that run() starts have neither our models nor the patches"
+)
+def patch_started_processes(patch: Patcher) -> None:
+    """Start the processes with our function: to find it, a fresh process imports this package."""
+    patch.replace_everywhere(original_run_recboles, run_recboles)
 
 
 def run_recboles(rank: int, *args: Any) -> None:
-    """RecBole's ``run_recboles``, carried out in a process that knows our models.
+    """Call RecBole's ``run_recboles`` in a process that has imported this package.
 
     Args:
         rank: Number of the process on this machine.
-        args: What RecBole's function takes.
+        args: Further arguments of RecBole's function.
     """
-    recboles_own(rank, *args)
+    original_run_recboles(rank, *args)
 
 
 class _Unpadded(torch.utils.data.distributed.DistributedSampler):
-    """Every ``num_replicas``-th row, without the repeated ones that make shares equal."""
+    """Sampler of every ``num_replicas``-th sample, without the repeated ones that make shares equal."""
 
     dataset: Any  # torch's own annotation has no length
 
@@ -234,31 +246,33 @@ class _Unpadded(torch.utils.data.distributed.DistributedSampler):
         return len(range(self.rank, len(self.dataset), self.num_replicas))
 
 
-ROWS = ("rec.items", "rec.topk", "rec.meanrank", "rec.score", "data.label")
+RESULTS = ("rec.items", "rec.topk", "rec.meanrank", "rec.score", "data.label")
 
 
-def _gather_rows(config: Any, struct: Any) -> None:
-    """Replace each process's rows by those of all, in the order of one process where shares are row for row."""
-    everyones = gather_values(config, {name: struct[name].cpu() for name in ROWS if name in struct})
-    for name in ROWS:
-        shares = [share[name] for share in everyones if name in share]
+def _gather_results(config: Any, struct: Any) -> None:
+    """Replace each process's results by those of all, in the order of a single process if there is one per sample."""
+    gathered = gather_values(config, {name: struct[name].cpu() for name in RESULTS if name in struct})
+    for name in RESULTS:
+        shares = [share[name] for share in gathered if name in share]
         if shares:
-            struct[name] = _interleaved(shares)
+            struct[name] = _interleave(shares)
 
 
-def _interleaved(shares: list[torch.Tensor]) -> torch.Tensor:
+def _interleave(shares: list[torch.Tensor]) -> torch.Tensor:
     lengths = [len(share) for share in shares]
     if max(lengths) - min(lengths) > 1 or sorted(lengths, reverse=True) != lengths:
-        return torch.cat(shares)  # rows of a sampled evaluation: their order does not matter to a mean
+        return torch.cat(shares)  # results of a sampled evaluation: their order does not matter to a mean
     whole = torch.empty((sum(lengths), *shares[0].shape[1:]), dtype=shares[0].dtype)
     for rank, share in enumerate(shares):
         whole[rank :: len(shares)] = share
     return whole
 
 
-@mend("trainer/trainer.py 764, 985", "pre-trained models and boosted trees are saved with a pickled configuration")
-def plain_checkpoints(patch: Patcher) -> None:
-    """Save these checkpoints too as plain data."""
+@recbole_patch(
+    "trainer/trainer.py 764, 985", "pre-trained models and boosted trees are saved with a pickled configuration"
+)
+def save_plain_checkpoints(patch: Patcher) -> None:
+    """Save these checkpoints as plain data too."""
 
     def save_pretrained(self: Any, epoch: int, saved_model_file: str) -> None:
         self.write_checkpoint(saved_model_file, epoch)
@@ -279,12 +293,14 @@ def plain_checkpoints(patch: Patcher) -> None:
     patch(recbole_trainer.DecisionTreeTrainer, "_save_checkpoint", save_trees)
 
 
-@mend("quick_start/quick_start.py 225-233", "Ray is given test metrics, by a lost call, and a second result", True)
-def objective(patch: Patcher) -> None:
-    """Report the validation metrics, once, to the search that is running."""
+@recbole_patch(
+    "quick_start/quick_start.py 225-233", "Ray receives test metrics, by a removed call, and a second result", True
+)
+def report_validation_metrics(patch: Patcher) -> None:
+    """Report the validation metrics, once, to the running search."""
     from recbole.quick_start import quick_start
 
-    patch.everywhere(quick_start.objective_function, objective_function)
+    patch.replace_everywhere(quick_start.objective_function, objective_function)
 
 
 def objective_function(
@@ -293,18 +309,21 @@ def objective_function(
     """Train and test one configuration of a search.
 
     In a Ray Tune trial the *validation* metrics are reported under RecBole's names (``ndcg@10``) and those of the
-    test set under ``test_ndcg@10``; a search must not choose by the test set. Elsewhere they are returned.
+    test set under ``test_ndcg@10``; a search must not choose by the test set.
 
     Args:
         config_dict: Settings.
         config_file_list: Files of settings.
         saved: Whether to save the model.
+
+    Returns:
+        The model's name and RecBole's result; None in a trial.
     """
     from recbole.config import Config
     from recbole.quick_start import run_recbole
 
     result = run_recbole(config_dict=config_dict, config_file_list=config_file_list, saved=saved)
-    if in_ray_trial():
+    if is_ray_trial():
         from ray import tune
 
         test = {f"test_{name}": value for name, value in (result["test_result"] or {}).items()}
@@ -313,8 +332,8 @@ def objective_function(
     return {"model": Config(config_dict=config_dict, config_file_list=config_file_list)["model"], **result}
 
 
-def in_ray_trial() -> bool:
-    """Whether this process carries out a trial of Ray Tune."""
+def is_ray_trial() -> bool:
+    """Return True in a process that executes a trial of Ray Tune."""
     if "ray" not in sys.modules:
         return False
     try:
@@ -325,20 +344,20 @@ def in_ray_trial() -> bool:
         return False
 
 
-@mend("quick_start/quick_start.py 236-266", "configurations are unpickled; a fresh process cannot evaluate then")
+@recbole_patch("quick_start/quick_start.py 236-266", "configurations are unpickled, which fails in a fresh process")
 def load_safely(patch: Patcher) -> None:
-    """Rebuild configuration, data and model from a checkpoint's plain data."""
+    """Rebuild configuration, data and model from the plain data of a checkpoint."""
     from recbole.quick_start import quick_start
 
-    patch.everywhere(quick_start.load_data_and_model, load_data_and_model)
+    patch.replace_everywhere(quick_start.load_data_and_model, load_data_and_model)
 
 
 def load_data_and_model(model_file: str, trust_checkpoint: bool = False) -> tuple:
-    """Load a checkpoint and what it was trained on.
+    """Load a checkpoint and the data it was trained on.
 
     Args:
         model_file: Path of the checkpoint.
-        trust_checkpoint: Also read a pickled checkpoint, such as RecBole writes, which may run code.
+        trust_checkpoint: Also read a pickled checkpoint such as RecBole writes, which may run code.
 
     Returns:
         Configuration, model, data set, and the loaders for training, validation and test.

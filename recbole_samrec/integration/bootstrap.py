@@ -13,8 +13,8 @@ def activated() -> bool:
 def activate() -> None:
     """Patch RecBole and register what is ours; later calls do nothing.
 
-    The order of the imports matters. ``lazy_ray`` must come before RecBole's quick start is imported, which imports
-    Ray. All other patches change classes and functions of modules that are loaded by then, and come before
+    The order of the imports matters. ``import_ray_lazily`` must come before RecBole's quick start is imported, which
+    imports Ray. All other patches change classes and functions of modules that are loaded by then, and come before
     :mod:`~recbole_samrec.integration.hooks`, which wraps some of them once more.
     """
     global _activated
@@ -30,9 +30,9 @@ def activate() -> None:
 
 def _apply_patches() -> None:
     from recbole_samrec import compat
-    from recbole_samrec.compat import stack  # noqa: F401  registers the first patches, lazy_ray among them
+    from recbole_samrec.compat import stack  # noqa: F401  registers the first patches
 
-    lazy_ray = compat.MENDS["lazy_ray"]
+    lazy_ray = compat.PATCHES["import_ray_lazily"]
     lazy_ray.apply(lazy_ray.patcher)
 
     from recbole_samrec.compat import caches, config, data, models, time_order, training  # noqa: F401

@@ -50,10 +50,10 @@ def install(patch: Patcher) -> None:
     _install_trainers(patch)
     patch(S3Rec, "__init__", pretraining.build_for_both_stages(S3Rec.__init__))
     patch(Config, "_load_internal_config_dict", with_our_defaults(Config._load_internal_config_dict))
-    patch.everywhere(recbole_utils.get_model, with_nearest_names(recbole_utils.get_model))
-    patch.everywhere(recbole_data.create_dataset, with_packed_data(recbole_data.create_dataset))
-    patch.everywhere(recbole_data.get_dataloader, with_packed_loader(recbole_data.get_dataloader))
-    patch.everywhere(recbole.data.data_preparation, with_remembered_split(recbole.data.data_preparation))
+    patch.replace_everywhere(recbole_utils.get_model, with_nearest_names(recbole_utils.get_model))
+    patch.replace_everywhere(recbole_data.create_dataset, with_packed_data(recbole_data.create_dataset))
+    patch.replace_everywhere(recbole_data.get_dataloader, with_packed_loader(recbole_data.get_dataloader))
+    patch.replace_everywhere(recbole.data.data_preparation, with_remembered_split(recbole.data.data_preparation))
 
 
 def _install_trainers(patch: Patcher) -> None:

@@ -33,7 +33,7 @@ AFTER_PATCHES = frozenset(
         "data.packed_dataset",
         "data.packed_loader",
         "data.s3rec_loader",
-        "data.training_rows",
+        "data.training_samples",
     )
 )
 """Folders and modules that ``bootstrap`` imports and that import RecBole."""

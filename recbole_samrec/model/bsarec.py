@@ -1,4 +1,4 @@
-"""BSARec: a Transformer whose attention is mixed with a rescaling of the row's frequencies."""
+"""BSARec: a Transformer whose attention is mixed with a rescaling of the sequence's frequencies."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from recbole_samrec.layers import transformer as fast
 class BSARec(SASRec):
     """SASRec's Transformer with a frequency rescaler beside each self-attention (arXiv 2312.10325).
 
-    A layer mixes the two branches and feeds the result forward, with ``filter_share`` as the paper's alpha::
+    A layer mixes the two branches before its feed-forward block, with ``filter_share`` as the paper's alpha::
 
         out = feed_forward(filter_share * rescaler(x) + (1 - filter_share) * attention(x))
 
-    The rescaler works on rows of one length with padding in front, as in the paper's code: RecBole's rows, which have
-    it behind, are turned round first. Padding is part of what the rescaler sees, and embedded as item 0 at its
-    position. A position of padding sees the whole row, because the paper's mask hides all of it alike; an item sees
-    itself and the items before it.
+    The rescaler processes sequences of one length with padding in front, as in the paper's code; RecBole's samples have
+    the padding at the end and are realigned first. Padding is part of the rescaler's input, embedded as item 0 at its
+    position. A padding position attends to the whole sequence, because the paper's mask adds the same constant to all
+    of its scores; an item attends to itself and the items before it.
 
-    The rescaler mixes all positions, so the model cannot be packed: it trains on RecBole's row for each prefix. Only
-    the last position is scored, so that the last layer computes only that one, which changes no number.
+    The rescaler mixes all positions, so the model does not support packed training: it is trained on RecBole's sample
+    for each prefix. Only the last position is scored, so the last layer computes only that one, with equal results.
 
-    Departures from the paper: the defaults of dropout, heads, batch and learning rate are those of the other
-    Transformers here, so that rows of one table differ by the model; the paper has dropout 0.5, one head, batches of
-    256 rows and learning rate 0.0005 on Beauty, and chooses alpha and c for each data set.
+    Departures from the paper: the defaults of dropout, heads, batch size and learning rate are those of the other
+    Transformers here, so that the entries of a table differ by the model; the paper uses dropout 0.5, one head, batches
+    of 256 samples and learning rate 0.0005 on Beauty, and chooses alpha and c for each data set.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -41,23 +41,23 @@ class BSARec(SASRec):
         self.rescalers = nn.ModuleList(FrequencyRescaler(*sizes, *others) for _ in range(self.n_layers))
 
     def forward(self, item_seq: Tensor, item_seq_len: Tensor) -> Tensor:
-        """States ``[B, d]`` after left-aligned rows of items ``[B, L]``, whose lengths are ``[B]``."""
-        rows = right_aligned(item_seq, item_seq_len, self.max_seq_length)
-        x = self.dropout(self.LayerNorm(self.item_embedding(rows) + self.position_embedding.weight))
-        padding = rows == 0
+        """Compute states ``[B, d]`` after left-aligned sequences of items ``[B, L]`` of lengths ``[B]``."""
+        items = align_right(item_seq, item_seq_len, self.max_seq_length)
+        x = self.dropout(self.LayerNorm(self.item_embedding(items) + self.position_embedding.weight))
+        padding = items == 0
         layers: list[Any] = list(zip(self.trm_encoder.layer, self.rescalers, strict=True))
         for layer, rescaler in layers[:-1]:
-            attended = masked_attention(x, layer.multi_head_attention, hidden_from(padding))
-            x = fast.feed_forward(self._mixed(rescaler(x), attended), layer.feed_forward)
+            attended = apply_masked_attention(x, layer.multi_head_attention, make_hidden_mask(padding))
+            x = fast.feed_forward(self._mix(rescaler(x), attended), layer.feed_forward)
         layer, rescaler = layers[-1]
-        attended = attention_of_last(x, layer.multi_head_attention, padding)
-        return fast.feed_forward(self._mixed(rescaler.of_last(x), attended), layer.feed_forward)
+        attended = attend_from_last(x, layer.multi_head_attention, padding)
+        return fast.feed_forward(self._mix(rescaler.rescale_last(x), attended), layer.feed_forward)
 
-    def _mixed(self, rescaled: Tensor, attended: Tensor) -> Tensor:
+    def _mix(self, rescaled: Tensor, attended: Tensor) -> Tensor:
         return self.filter_share * rescaled + (1 - self.filter_share) * attended
 
     def calculate_loss(self, interaction: Any) -> Tensor:
-        """The loss of a batch of RecBole's rows, one for each prefix; cross-entropy is over all items."""
+        """Calculate the loss of a batch of RecBole's samples, one for each prefix; cross-entropy is over all items."""
         if self.loss_type == "BPR":
             return super().calculate_loss(interaction)
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
@@ -65,52 +65,52 @@ class BSARec(SASRec):
 
 
 class FrequencyRescaler(nn.Module):
-    """Scales the high frequencies of rows by a learnt factor beta for each feature (arXiv 2312.10325).
+    """Layer that scales the high frequencies of sequences by a learned factor for each feature (arXiv 2312.10325).
 
-    ``rescaled(x) = low(x) + beta (x - low(x))``, with ``beta = sqrt_beta^2``, then dropout, the residual and a
-    normalisation. ``low(x)`` keeps the ``cutoff // 2 + 1`` lowest frequencies of a row's discrete Fourier transform.
-    It is the projection on a few cosines and sines, so it is computed as such: the two products with them are several
-    times cheaper than a transform and its inverse.
+    ``rescaled(x) = low(x) + beta (x - low(x))``, with ``beta = sqrt_beta^2``, then dropout, the residual and layer
+    normalization. ``low(x)`` keeps the ``cutoff // 2 + 1`` lowest frequencies of a sequence's discrete Fourier
+    transform. It is computed as a projection on a few cosines and sines: the two products are several times cheaper
+    than a transform and its inverse.
 
     Args:
-        length: Positions of a row, L.
+        length: Positions of a sequence, L.
         size: Features of a state, d.
         cutoff: The paper's c.
         dropout: Probability of dropout.
-        eps: Added to the variance by the normalisation.
+        eps: Constant that layer normalization adds to the variance.
     """
 
     waves: Tensor
 
     def __init__(self, length: int, size: int, cutoff: int, dropout: float, eps: float) -> None:
         super().__init__()
-        self.register_buffer("waves", lowest_waves(length, cutoff // 2 + 1), persistent=False)
+        self.register_buffer("waves", build_lowest_waves(length, cutoff // 2 + 1), persistent=False)
         self.sqrt_beta = nn.Parameter(torch.randn(size))
         self.dropout = nn.Dropout(dropout)
         self.LayerNorm = nn.LayerNorm(size, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rescale rows ``[B, L, d]`` at every position."""
-        return self._rescaled(x, self.waves.T @ (self.waves @ x))
+        """Rescale sequences ``[B, L, d]`` at every position."""
+        return self._rescale(x, self.waves.T @ (self.waves @ x))
 
-    def of_last(self, x: Tensor) -> Tensor:
-        """Rescale rows ``[B, L, d]`` at their last position only; shape ``[B, d]``."""
-        return self._rescaled(x[:, -1], (self.waves[:, -1] @ self.waves) @ x)
+    def rescale_last(self, x: Tensor) -> Tensor:
+        """Rescale sequences ``[B, L, d]`` at their last position only; shape ``[B, d]``."""
+        return self._rescale(x[:, -1], (self.waves[:, -1] @ self.waves) @ x)
 
-    def _rescaled(self, x: Tensor, low: Tensor) -> Tensor:
+    def _rescale(self, x: Tensor, low: Tensor) -> Tensor:
         return self.LayerNorm(self.dropout(low + self.sqrt_beta**2 * (x - low)) + x)
 
 
-def lowest_waves(length: int, frequencies: int, dtype: torch.dtype | None = None) -> Tensor:
-    """An orthonormal basis of the signals that consist of the lowest frequencies of the discrete Fourier transform.
+def build_lowest_waves(length: int, frequencies: int, dtype: torch.dtype | None = None) -> Tensor:
+    """Build an orthonormal basis of the signals of the lowest frequencies of the discrete Fourier transform.
 
     Args:
         length: Points of a signal, L.
-        frequencies: How many frequencies, the constant one among them; there are at most L // 2 + 1.
+        frequencies: Number of frequencies, including the constant one; there are at most L // 2 + 1.
         dtype: Type of the result, by default torch's.
 
     Returns:
-        Cosines and sines in rows, shape ``[n, L]`` with n at most ``2 * frequencies - 1``.
+        One cosine or sine per row, shape ``[n, L]`` with n at most ``2 * frequencies - 1``.
     """
     frequencies = min(frequencies, length // 2 + 1)
     angles = 2 * math.pi / length * torch.outer(torch.arange(frequencies), torch.arange(length)).double()
@@ -119,31 +119,31 @@ def lowest_waves(length: int, frequencies: int, dtype: torch.dtype | None = None
     return (waves / waves.norm(dim=1, keepdim=True)).to(dtype or torch.get_default_dtype())
 
 
-def right_aligned(item_seq: Tensor, lengths: Tensor, width: int) -> Tensor:
-    """Rows ``[B, width]`` with the padding in front, of left-aligned rows ``[B, L]`` of at most ``width`` items."""
+def align_right(item_seq: Tensor, lengths: Tensor, width: int) -> Tensor:
+    """Move the padding of left-aligned sequences ``[B, L]`` of at most ``width`` items to the front: ``[B, width]``."""
     source = torch.arange(-width, 0, device=item_seq.device) + lengths.unsqueeze(1)
     return item_seq.gather(1, source.clamp(min=0)).masked_fill(source < 0, 0)
 
 
-def hidden_from(padding: Tensor) -> Tensor:
-    """What each position may not attend to, as a mask ``[B, 1, L, L]``, given where padding is ``[B, L]``.
+def make_hidden_mask(padding: Tensor) -> Tensor:
+    """Make the mask ``[B, 1, L, L]`` of what each position may not attend to from the mask of padding ``[B, L]``.
 
-    To an item, what comes after it and all padding is hidden; to padding, nothing.
+    Later items and all padding are hidden from an item; nothing is hidden from padding.
     """
     later = torch.ones(padding.size(1), padding.size(1), dtype=torch.bool, device=padding.device).triu_(1)
     return ((later | padding.unsqueeze(1)) & ~padding.unsqueeze(2)).unsqueeze(1)
 
 
-def masked_attention(x: Tensor, attention: Any, hidden: Tensor) -> Tensor:
-    """Self-attention of every position, with its residual and normalisation.
+def apply_masked_attention(x: Tensor, attention: Any, hidden: Tensor) -> Tensor:
+    """Apply self-attention at every position, with residual and layer normalization.
 
     Args:
         x: States ``[B, L, d]``.
         attention: RecBole's ``MultiHeadAttention``, whose weights are used.
-        hidden: True where a position may not look, shape ``[B, 1, L, L]``.
+        hidden: True where a position may not attend, shape ``[B, 1, L, L]``.
 
     Returns:
-        Shape ``[B, L, d]``.
+        States, shape ``[B, L, d]``.
     """
     batch, length, size = x.shape
     heads = attention.num_attention_heads
@@ -155,16 +155,16 @@ def masked_attention(x: Tensor, attention: Any, hidden: Tensor) -> Tensor:
     return fast.add_attention(x, context, attention)
 
 
-def attention_of_last(x: Tensor, attention: Any, hidden: Tensor) -> Tensor:
-    """What :func:`masked_attention` gives at the last position, without the keys and values of all positions.
+def attend_from_last(x: Tensor, attention: Any, hidden: Tensor) -> Tensor:
+    """Compute :func:`apply_masked_attention` at the last position only, without the keys and values of all positions.
 
     Args:
         x: States ``[B, L, d]``.
         attention: RecBole's ``MultiHeadAttention``, whose weights are used.
-        hidden: True where the last position may not look, shape ``[B, L]``.
+        hidden: True where the last position may not attend, shape ``[B, L]``.
 
     Returns:
-        Shape ``[B, d]``.
+        States, shape ``[B, d]``.
     """
     last = x[:, -1]
     return fast.add_attention(last, fast.attend_from_one(last, x, hidden, attention), attention)

@@ -15,20 +15,20 @@ from recbole_samrec.model import packed_forward
 class SAMRec(SASRec):
     """SASRec's Transformer, trained with Sharpness-Aware Minimization (arXiv 2308.10347).
 
-    The model is RecBole's SASRec, weight for weight; what differs is its training, which
-    :class:`~recbole_samrec.trainer.trainer.SAMRecTrainer` does, and its defaults in ``properties/model/SAMRec.yaml``.
-    With ``sam_rho: 0`` it *is* SASRec; with ``loss_type`` SSM or gBCE besides, SASRec with that loss.
+    The model is RecBole's SASRec, weight for weight. Its training by
+    :class:`~recbole_samrec.trainer.trainer.SAMRecTrainer` and its defaults in ``properties/model/SAMRec.yaml`` differ.
+    With ``sam_rho: 0`` it *is* SASRec; with ``loss_type`` SSM or gBCE it is SASRec with that loss.
 
-    Departures from the paper: its tables, data sets and ``rho`` could not be had, so the defaults are our own. The
-    loss is cross-entropy over all items, as RecBole's SASRec has it, unless ``loss_type`` says otherwise, and it is
-    computed on whole sequences, which gives the same loss (``training: prefix`` trains on RecBole's rows).
+    Departures from the paper: its tables, data sets and ``rho`` were not available, so the defaults are our own. The
+    loss is cross-entropy over all items, as in RecBole's SASRec, unless ``loss_type`` is set, and it is computed on
+    whole sequences, which gives the same loss (``training: prefix`` trains on RecBole's samples).
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
         loss_type = config["loss_type"]
         try:
             if loss_type in SAMPLED:
-                config["loss_type"] = "CE"  # SASRec's constructor knows no other but BPR
+                config["loss_type"] = "CE"  # SASRec's constructor accepts only CE and BPR
             super().__init__(config, dataset)
         finally:
             config["loss_type"] = loss_type
@@ -37,18 +37,18 @@ class SAMRec(SASRec):
         self.item_loss = ItemLoss(config, self.n_items, counts)
         self.item_embedding.sparse = config["embedding_update"] == "sparse"
 
-    packed_states = packed_forward.of_transformer
+    packed_states = packed_forward.compute_sasrec_states
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Scores of all items after each row, shape ``[B, items]``; SASRec's, without computing what is not asked."""
-        return packed_forward.scores(self, interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        """Score all items after each sequence, shape ``[B, items]``, as SASRec does, but faster."""
+        return packed_forward.score_items(self, interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
 
     def calculate_loss(self, interaction: Any) -> Tensor | tuple[Tensor, Tensor]:
-        """The loss of a batch of RecBole's samples, one for each prefix; several where a model has several."""
-        return self.next_item_loss(interaction)
+        """Calculate the loss of a batch of RecBole's samples, one for each prefix; a tuple if a model has several."""
+        return self.calculate_next_item_loss(interaction)
 
-    def next_item_loss(self, interaction: Any) -> Tensor:
-        """The loss of the next items alone."""
+    def calculate_next_item_loss(self, interaction: Any) -> Tensor:
+        """Calculate the loss of the next items alone."""
         if self.loss_type not in SAMPLED:
             return super().calculate_loss(interaction)
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])

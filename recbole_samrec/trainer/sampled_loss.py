@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
 from recbole_samrec.analysis.hessian import ChunkedLoss, Loss, measure_product_error
-from recbole_samrec.model.packed_forward import packed_loss, prefix_loss
+from recbole_samrec.model.packed_forward import make_packed_loss, make_prefix_loss
 from recbole_samrec.optim.state_snapshot import ModelState, RandomState
 from recbole_samrec.utils.errors import ConfigError, in_one_line
 
@@ -107,9 +107,9 @@ def differentiable_loss(trainer: Any) -> Callable[[Any], Any]:
     """Return the loss that a trainer minimizes, made of operations that can be differentiated twice."""
     model, config = trainer.model, trainer.config
     if config["training"] == "packed":
-        return packed_loss(model, config, fused=False)
+        return make_packed_loss(model, config, fused=False)
     if trainer.computes_last_positions:
-        return prefix_loss(model, config, fused=False)
+        return make_prefix_loss(model, config, fused=False)
     return model.calculate_loss
 
 

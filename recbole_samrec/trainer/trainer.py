@@ -32,8 +32,8 @@ from recbole_samrec.data.subsample import full_training_part
 from recbole_samrec.evaluator import full_ranking
 from recbole_samrec.evaluator.history_mask import HistoryMask, earlier_loaders
 from recbole_samrec.layers.transformer import draw_dropout_in_bulk
-from recbole_samrec.model.packed_forward import cut_to_longest, packable, packed_loss, prefix_loss
-from recbole_samrec.model.s3rec_objectives import pretraining_loss
+from recbole_samrec.model.packed_forward import cut_to_longest, is_packable, make_packed_loss, make_prefix_loss
+from recbole_samrec.model.s3rec_objectives import make_pretraining_loss
 from recbole_samrec.optim.hook import SAMHook
 from recbole_samrec.optim.row_adam import RowAdam
 from recbole_samrec.trainer.callbacks import CallbackList, RankedBatch
@@ -145,16 +145,16 @@ class SAMTrainer(Resumable, Trainer):
         """Return the loss of a batch: of packed sequences, of prefixes cut to the longest of them, or RecBole's."""
         pretrains = self.config["train_stage"] == "pretrain"
         if self.config["training"] == "packed":
-            return pretraining_loss(self.model) if pretrains else packed_loss(self.model, self.config)
+            return make_pretraining_loss(self.model) if pretrains else make_packed_loss(self.model, self.config)
         if self.computes_last_positions:
-            return prefix_loss(self.model, self.config)
+            return make_prefix_loss(self.model, self.config)
         return self.model.calculate_loss
 
     @property
     def computes_last_positions(self) -> bool:
         """True if prefixes are cut to the longest of a batch, and only their last position is computed."""
         pretrains = self.config["train_stage"] == "pretrain"
-        return self.config["fast_dropout"] is not False and packable(type(self.model)) and not pretrains
+        return self.config["fast_dropout"] is not False and is_packable(type(self.model)) and not pretrains
 
     @contextlib.contextmanager
     def epoch(self, train_data: Any, epoch_idx: int) -> Iterator[None]:
@@ -288,7 +288,7 @@ class SAMTrainer(Resumable, Trainer):
 
     def full_scores(self, batch: tuple) -> tuple:
         """Score a batch of a full ranking at once; arguments and result are those of RecBole's method."""
-        if packable(type(self.model)):
+        if is_packable(type(self.model)):
             batch = (cut_to_longest(self.model, batch[0]), *batch[1:])
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batch)
         self._reject_nan(scores)

@@ -85,7 +85,7 @@ def test_release__is_the_numbers_of_a_version(version, numbers):
 def test_patches__lists_every_patch():
     from recbole_samrec import compat
 
-    assert [one.name for one in doctor.patches()] == list(compat.MENDS)
+    assert [one.name for one in doctor.patches()] == list(compat.PATCHES)
 
 
 def test_data_sets__lists_found_and_missing(tmp_path):

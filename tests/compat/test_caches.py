@@ -7,7 +7,7 @@ import pytest
 from recbole.data import create_dataset, data_preparation
 
 from recbole_samrec.utils.errors import CheckpointError
-from tests.helpers.toy_data import SASREC, config, table, tokens, without
+from tests.helpers.toy_data import SASREC, config, suspend, table, tokens
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.ChainedAssignmentError"),
@@ -103,7 +103,7 @@ def test_cache__with_damaged_description_is_not_used(tmp_path, bomb, caplog, con
 def test_cache__runs_code_without_the_patch(tmp_path, bomb):
     bomb(DATASET)
     settings = config(tmp_path, FILES, **SASREC)
-    with without("open_only_trusted_caches"), pytest.raises(AttributeError):
+    with suspend("open_only_trusted_caches"), pytest.raises(AttributeError):
         create_dataset(settings)
     assert exploded(tmp_path)
 
@@ -157,7 +157,7 @@ def test_cached_dataset__fits_files_in_another_folder(tmp_path, caplog):
 
 
 def test_cached_dataset__cannot_be_checked_without_the_patch(tmp_path, caplog):
-    with without("describe_saved_caches"):
+    with suspend("describe_saved_caches"):
         save(tmp_path)
     create_dataset(config(tmp_path, FILES, **TRUSTED))
     assert "it cannot be checked" in caplog.text
@@ -174,7 +174,7 @@ def test_cached_loaders__are_made_again_when_they_no_longer_fit(tmp_path, caplog
 def test_cached_loaders__keep_their_generators_when_saved(tmp_path):
     train, _, _ = save(tmp_path)
     assert train.generator is not None and train.sampler.generator is train.generator
-    with without("describe_saved_caches"):
+    with suspend("describe_saved_caches"):
         assert save(tmp_path / "again")[0].generator is None
 
 
@@ -197,5 +197,5 @@ def test_cached_loaders__take_the_new_batch_size(tmp_path, caplog):
 
 def test_cached_loaders__keep_the_old_size_without_the_patch(tmp_path):
     save(tmp_path, train_batch_size=4, eval_batch_size=3)
-    with without("renew_batch_size"):
+    with suspend("renew_batch_size"):
         assert batch_sizes(tmp_path, train_batch_size=5, eval_batch_size=2) == ([4, 4, 1], [3])

@@ -19,7 +19,7 @@ from recbole_samrec.config.recbole_config import Typed, build_config
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, ConfigError
 from tests.helpers.tiny import build, make_config, random_events, write_events
-from tests.helpers.toy_data import without
+from tests.helpers.toy_data import suspend
 
 NO_WARNING = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::SyntaxWarning")
 
@@ -56,7 +56,7 @@ PLAIN = [
 @pytest.mark.parametrize("text", PLAIN)
 def test_literal_settings__read_as_eval_reads_them(text):
     value = settings(some_setting=text)["some_setting"]
-    with without("literal_strings"):
+    with suspend("parse_strings_as_literals"):
         theirs = settings(some_setting=text)["some_setting"]
     assert value == theirs and type(value) is type(theirs)
 
@@ -68,7 +68,7 @@ def test_literal_settings__run_no_string(tmp_path):
     for text in (*calls, "9**9**9", "'a' * 10**9"):
         assert settings(some_setting=text)["some_setting"] == text
     assert not crater.exists()
-    with without("literal_strings"):
+    with suspend("parse_strings_as_literals"):
         settings(some_setting=bomb)
     assert crater.exists()
 
@@ -105,7 +105,7 @@ def test_literal_choices__are_read_and_not_run(search_space, tmp_path):
     with pytest.raises(ConfigError, match="give the choices as a list"):
         search_space(bomb)
     assert not (tmp_path / "crater").exists()
-    with without("literal_search_space"):
+    with suspend("parse_search_space_as_literals"):
         search_space(bomb)
     assert (tmp_path / "crater").exists()
 
@@ -127,7 +127,7 @@ def test_named_teacher__must_be_a_network(events):
         with pytest.raises(ConfigError, match="no such teacher network"):
             build(make_config("KD_DAGFM", events, teacher=wrong, **DAGFM))
     assert not (events / "crater").exists()
-    with without("named_teacher"):
+    with suspend("look_up_teacher"):
         build(make_config("KD_DAGFM", events, teacher=bomb, **DAGFM))
     assert (events / "crater").exists()
 
@@ -144,7 +144,7 @@ def test_own_yaml_loader__reads_as_before_for_all_programs(tmp_path):
     assert yaml.load("1e-3", Loader=yaml.FullLoader) == "1e-3"
     before = dict(yaml.FullLoader.yaml_implicit_resolvers)
     try:
-        with without("own_yaml_loader"):
+        with suspend("use_own_yaml_loader"):
             theirs = Config(model="BPR", dataset="tiny", config_file_list=[str(file)]).file_config_dict
         assert yaml.load("1e-3", Loader=yaml.FullLoader) == 0.001  # RecBole has changed it for everybody
     finally:
@@ -192,7 +192,7 @@ def test_own_command_line__configures_a_script(command_line, monkeypatch):
     ours = build_config({"model": "BPR", "dataset": "tiny"})  # of our commands, which have read it themselves
     assert ours["learning_rate"] == 0.001
     command_line("/usr/bin/pytest", "--learning_rate=7")
-    with without("argv_of_recbole_only"):
+    with suspend("ignore_foreign_command_lines"):
         assert Config(model="BPR", dataset="tiny")["learning_rate"] == 7
 
 
@@ -216,7 +216,7 @@ def test_gpu_choice__leaves_that_of_user_or_scheduler_alone(no_choice_yet, monke
     for chosen in ("3", "", "GPU-1234"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
         assert visible(gpu_id="0") == chosen
-    with without("device"):
+    with suspend("choose_device"):
         assert visible(gpu_id="0") == "0"
 
 
@@ -231,7 +231,7 @@ def test_gpu_choice__uses_gpus_that_are_there_and_wanted(no_choice_yet, monkeypa
     assert settings(device=None, gpu_id="0")["device"] == torch.device("cuda")
     for unwanted in ({"use_gpu": False}, {"use_gpu": "False"}, {"gpu_id": ""}):
         assert settings(device=None, **unwanted)["device"] == torch.device("cpu"), unwanted
-    with without("device"):
+    with suspend("choose_device"):
         assert settings(device=None, use_gpu=False)["device"] == torch.device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert settings(device=None, gpu_id="0")["device"] == torch.device("cpu")
@@ -254,7 +254,7 @@ def test_process_group__is_gloo_without_gpus_and_nccl_with(gpus, no_choice_yet, 
     else:
         assert joined == {**expected, "backend": "gloo"} and config["device"] == torch.device("cpu")
     assert config["single_spec"] is False and config["state"] == "error"
-    with without("device"):
+    with suspend("choose_device"):
         Config(model="BPR", dataset="tiny", config_dict=processes)
     assert joined["backend"] == "nccl"
 
@@ -268,11 +268,11 @@ def test_negatives__need_not_be_named_for_cross_entropy(events):
     asked = {"distribution": "uniform", "sample_num": 1}
     with pytest.raises(ValueError, match="should be None"):  # what the user asks for is not taken back
         make_config("SASRec", events, train_neg_sample_args=asked)
-    with without("no_negatives_for_cross_entropy"), pytest.raises(ValueError, match="should be None"):
+    with suspend("drop_negatives_for_cross_entropy"), pytest.raises(ValueError, match="should be None"):
         make_config("SASRec", events)
 
 
-# Mistakes: `unknown_learner`, `misspelt_settings`, the look-up of models
+# Mistakes: `warn_of_unknown_learner`, `warn_of_misspelled_settings`, the look-up of models
 
 
 def test_learner__unknown_is_adam_with_decay_and_a_warning(events, caplog):
@@ -280,12 +280,12 @@ def test_learner__unknown_is_adam_with_decay_and_a_warning(events, caplog):
     optimizer = build(config)[2].optimizer
     assert type(optimizer) is torch.optim.Adam
     assert optimizer.param_groups[0]["weight_decay"] == 0.25 and optimizer.param_groups[0]["lr"] == 0.5
-    assert "learner=adamm: there is no such optimizer, adam is used; did you mean adam" in caplog.text
-    with without("unknown_learner"):
+    assert "learner=adamm: no such optimizer, using adam; did you mean adam" in caplog.text
+    with suspend("warn_of_unknown_learner"):
         assert build(config)[2].optimizer.param_groups[0]["weight_decay"] == 0
 
 
-def misspelt(caplog, **values):
+def list_misspelled(caplog, **values):
     caplog.clear()
     Config(model="SASRec", dataset="tiny", config_dict={"train_neg_sample_args": None, **values})
     return [record.getMessage() for record in caplog.records]
@@ -293,20 +293,20 @@ def misspelt(caplog, **values):
 
 def test_settings__misspelt_are_taken_with_a_warning(caplog, command_line, monkeypatch):
     monkeypatch.setattr(sys.modules["__main__"], "__package__", None)
-    (line,) = misspelt(caplog, learning_rat=0.1)
+    (line,) = list_misspelled(caplog, learning_rat=0.1)
     assert line.startswith("unknown setting learning_rat; did you mean learning_rate")
-    assert misspelt(caplog, sam_roh=0.1)[0].startswith("unknown setting sam_roh; did you mean sam_rho")
+    assert list_misspelled(caplog, sam_roh=0.1)[0].startswith("unknown setting sam_roh; did you mean sam_rho")
     command_line("train.py", "--hiden_size=4", "--group_offset=0", "--config_files=a.yaml")
-    (line,) = misspelt(caplog)
+    (line,) = list_misspelled(caplog)
     assert "hiden_size; did you mean hidden_size" in line
-    with without("misspelt_settings"):
-        assert misspelt(caplog, learning_rat=0.1) == []
+    with suspend("warn_of_misspelled_settings"):
+        assert list_misspelled(caplog, learning_rat=0.1) == []
 
 
 def test_settings__read_by_someone_are_not_misspelt(caplog):
     right = {"n_layers": 1, "alias_of_item_id": None, "user_inter_num_interval": "[0,inf)", "loss_decimal_place": 4}
-    assert misspelt(caplog, **right, log_wandb=False, my_own_remark="xyzzy", mlp_hidden_size=[8]) == []
-    assert misspelt(caplog, local_rank=1, learning_rat=0.1, **PROCESS) == []  # the first process has said it
+    assert list_misspelled(caplog, **right, log_wandb=False, my_own_remark="xyzzy", mlp_hidden_size=[8]) == []
+    assert list_misspelled(caplog, local_rank=1, learning_rat=0.1, **PROCESS) == []  # the first process has said it
 
 
 PROCESS = {"nproc": 1, "world_size": 1, "offset": -1, "ip": "localhost", "port": 0}
@@ -379,7 +379,10 @@ def test_pretrained_weights__are_read_safely(model, settings, sources, events, m
     assert taken_from("plain") == taken_from("pickled", trust_checkpoint=True) >= 2
     with pytest.raises(CheckpointError, match=r"pickled.*--trust_checkpoint=True"):
         taken_from("pickled")
-    with without("pretrained_weights"), pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+    with (
+        suspend("load_pretrained_weights_safely"),
+        pytest.raises(pickle.UnpicklingError, match="Weights only load failed"),
+    ):
         taken_from("pickled")
 
 

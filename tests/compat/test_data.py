@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from recbole.utils import FeatureSource
 
-from recbole_samrec.compat import data as mends
-from tests.helpers.toy_data import SASREC, built, load, table, tokens, without
+from recbole_samrec.compat import data as patches
+from tests.helpers.toy_data import SASREC, built, load, suspend, table, tokens
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.ChainedAssignmentError"),
@@ -55,7 +55,7 @@ def test_fill_missing_values__fills_before_normalization(tmp_path):
 
 
 def test_fill_missing_values__leaves_them_without_the_patch(tmp_path):
-    with without("fill_missing_values"):
+    with suspend("fill_missing_values"):
         dataset = built(tmp_path, MISSING, **ALL_ROWS)
     assert dataset.inter_feat["rating"].isnan().tolist() == [False, True, False]
     assert dataset.user_feat["job"][0] == dataset.user_feat["job"][2] != 0
@@ -86,7 +86,7 @@ def test_empty_sequences__may_be_all_of_a_column(tmp_path):
 
 
 def test_empty_sequences__crash_without_the_patch(tmp_path):
-    with without("fill_empty_sequences"), pytest.raises(AttributeError, match="split"):
+    with suspend("fill_empty_sequences"), pytest.raises(AttributeError, match="split"):
         built(tmp_path, EMPTY_CELLS)
 
 
@@ -111,7 +111,7 @@ def test_benchmark_lists__have_their_length(tmp_path):
 
 
 def test_benchmark_lists__have_no_length_without_the_patch(tmp_path):
-    with without("length_of_each_row"), pytest.raises((AssertionError, ValueError)):
+    with suspend("return_length_of_each_row"), pytest.raises((AssertionError, ValueError)):
         test_benchmark_lists__have_their_length(tmp_path)
 
 
@@ -150,7 +150,7 @@ def test_text_dtype__is_python_objects(tmp_path):
 
 
 def test_text_dtype__is_string_type_without_the_patch(tmp_path):
-    with without("read_text_as_object"):
+    with suspend("read_text_as_object"):
         assert str(read(tmp_path, INTER).dtypes["user_id"]) != "object"
 
 
@@ -177,7 +177,7 @@ ODD = {"quotes", "quoted line end", "underscores"}
 @pytest.mark.parametrize("name", FILES)
 def test_csv_engine__reads_the_same_when_fast(tmp_path, name):
     fast = read(tmp_path, HEAD + FILES[name])
-    with without("read_plain_files_fast"):
+    with suspend("read_plain_files_fast"):
         slow = read(tmp_path, HEAD + FILES[name])
     pd.testing.assert_frame_equal(fast, slow, check_exact=True)
 
@@ -185,7 +185,7 @@ def test_csv_engine__reads_the_same_when_fast(tmp_path, name):
 def test_csv_engine__shifts_no_column_for_surplus_cells(tmp_path):
     text = HEAD + FILES["surplus cells"]
     assert read(tmp_path, text).to_numpy().tolist() == [["1", "a", 2], ["3", "b", 4]]
-    with without("read_first_column_as_data"), without("read_plain_files_fast"):
+    with suspend("read_first_column_as_data"), suspend("read_plain_files_fast"):
         assert read(tmp_path, text, keep_na_tokens=False).to_numpy().tolist() == [["a", "2", 9], ["b", "4", 8]]
 
 
@@ -202,7 +202,7 @@ def test_csv_engine__is_chosen_by_file(tmp_path, monkeypatch):
     for name, text in FILES.items():
         read(tmp_path, HEAD + text)
         assert (engines[-1] == "python") == (name in ODD), name
-    with without("read_plain_files_fast"):
+    with suspend("read_plain_files_fast"):
         read(tmp_path, HEAD + FILES["plain"])
     assert engines[-1] == "python"
 
@@ -210,8 +210,8 @@ def test_csv_engine__is_chosen_by_file(tmp_path, monkeypatch):
 def test_csv_engine__is_pythons_for_long_separators(tmp_path):
     text = "user_id:token::item_id:token::timestamp:float\nu1::i1::1\n"
     (tmp_path / "x").write_text(text)
-    assert not mends._is_plain(str(tmp_path / "x"), "::", "utf-8")
-    assert not mends._is_plain(str(tmp_path / "x"), ":", "utf-16")
+    assert not patches._is_plain(str(tmp_path / "x"), "::", "utf-8")
+    assert not patches._is_plain(str(tmp_path / "x"), ":", "utf-16")
 
 
 NA_TOKENS = {
@@ -241,7 +241,7 @@ def test_na_tokens__are_missing_when_asked(tmp_path):
 
 def test_na_tokens__are_missing_without_the_patch(tmp_path):
     text = NA_TOKENS["inter"] + "u2\ti2\t5\ta b\n"
-    with without("keep_na_tokens"):
+    with suspend("keep_na_tokens"):
         assert tokens(built(tmp_path, {"inter": text}), "user_id") == ["u2"]
 
 
@@ -265,7 +265,7 @@ def test_rows_without_ids__are_dropped(tmp_path, caplog):
 
 def test_rows_without_ids__take_others_along_without_the_patch(tmp_path):
     text = table("user_id:token item_id:token timestamp:float", "u1|i1|1", "|i2|2", "u2||3", "u3|i3|4", "u3|i1|5")
-    with without("drop_rows_without_user_or_item"):
+    with suspend("drop_rows_without_user_or_item"):
         dataset = built(tmp_path, {"inter": text})
     rows = list(zip(tokens(dataset, "user_id"), tokens(dataset, "item_id"), strict=True))
     assert ("u2", "[PAD]") in rows and ("u3", "i3") not in rows
@@ -292,7 +292,7 @@ def test_benchmark_lists__cut_numerical_pairs_too(tmp_path):
 
 
 def test_benchmark_lists__are_too_long_without_the_patch(tmp_path):
-    with without("cut_benchmark_lists"):
+    with suspend("cut_benchmark_lists"):
         dataset = built(tmp_path, BENCHMARK, MAX_ITEM_LIST_LENGTH=2, **BENCHMARK_SETTINGS)
     assert dataset.inter_feat["item_id_list"].shape == (6, 3)
 
@@ -303,7 +303,7 @@ def test_filters__without_effect_are_named(tmp_path, caplog):
     caplog.clear()
     built(tmp_path, BENCHMARK, **BENCHMARK_SETTINGS)
     assert "did nothing" not in caplog.text
-    with without("say_that_benchmark_files_are_not_filtered"):
+    with suspend("warn_of_unfiltered_benchmark_files"):
         built(tmp_path, BENCHMARK, user_inter_num_interval="[5,inf)", **BENCHMARK_SETTINGS)
     assert "did nothing" not in caplog.text
 
@@ -326,7 +326,7 @@ def test_linked_sequences__follow_their_items(tmp_path):
 
 
 def test_linked_sequences__crash_without_the_patch(tmp_path):
-    with without("number_rows_after_link_filter"), pytest.raises(KeyError):
+    with suspend("number_rows_after_link_filter"), pytest.raises(KeyError):
         built(tmp_path, GRAPH, model="CKE")
 
 

@@ -17,7 +17,7 @@ from recbole.trainer import trainer as recbole_trainer
 from recbole_samrec.trainer.trainer import SCALER
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import build, cyclic, make_config, write_events
-from tests.helpers.toy_data import without
+from tests.helpers.toy_data import suspend
 
 EVENTS = [("u1", "i1", 1), ("u1", "i2", 2), ("u1", "i3", 3), ("u1", "i4", 4), ("u2", "i2", 1), ("u2", "i5", 2)]
 ALL_FOR_TRAINING = {"eval_args": {"split": {"RS": [1, 0, 0]}, "order": "TO", "group_by": "user", "mode": "full"}}
@@ -29,13 +29,13 @@ def circle(tmp_path):
     return tmp_path
 
 
-# numpy: `numpy_aliases`
+# numpy: `set_numpy_aliases`
 
 
 def test_numpy_names__are_those_that_recbole_uses(circle):
     make_config("BPR", circle)
     assert (np.float, np.int, np.object, np.str, np.bool) == (np.float64, np.int_, np.object_, np.str_, np.bool_)
-    with without("numpy_aliases"), pytest.raises(AttributeError, match="float_"):
+    with suspend("set_numpy_aliases"), pytest.raises(AttributeError, match="float_"):
         make_config("BPR", circle)
 
 
@@ -55,7 +55,7 @@ def test_dok_matrix__gives_a_graph_model_its_adjacency(tmp_path):
     assert len(pairs) == len(EVENTS)
     expected = adjacency / np.sqrt(np.outer(degree, degree))
     assert np.allclose(model.norm_adj_matrix.to_dense().numpy(), expected, atol=1e-6)
-    with without("dok_matrix_update"), pytest.raises(AttributeError, match="_update"):
+    with suspend("restore_dok_matrix_update"), pytest.raises(AttributeError, match="_update"):
         build(config)
 
 
@@ -77,16 +77,16 @@ def steps_since_the_scale_grew(folder):
 
 
 @pytest.mark.filterwarnings("ignore:torch.cuda.amp.GradScaler:UserWarning")
-def test_grad_scaler__lives_through_all_epochs(circle):
+def test_share_grad_scaler__lives_through_all_epochs(circle):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "torch.cuda.amp.GradScaler", FutureWarning)
         counted, steps = steps_since_the_scale_grew(circle)
     assert counted == steps > 2
-    with without("grad_scaler"), pytest.warns(FutureWarning, match="torch.cuda.amp.GradScaler"):
+    with suspend("share_grad_scaler"), pytest.warns(FutureWarning, match="torch.cuda.amp.GradScaler"):
         assert steps_since_the_scale_grew(circle)[0] == 0  # RecBole's loop used scalers of its own
 
 
-def test_grad_scaler__is_new_each_epoch_without_the_patch():
+def test_share_grad_scaler__is_new_each_epoch_without_the_patch():
     mine = torch.amp.GradScaler("cpu")
     token = SCALER.set(mine)
     assert recbole_trainer.amp.GradScaler(enabled=True) is mine
@@ -128,12 +128,12 @@ def test_ksr__trains_with_the_vectors_of_its_relations(circle):
     loaders, model, trainer = build(config)
     trainer.fit(loaders[0], verbose=False, saved=False)
     assert model.relation_Matrix.tolist() == [[0, 0], [0.25, -1.5]] + [[0, 0]] * (len(model.relation_Matrix) - 2)
-    with without("ksr_precision"), pytest.raises(RuntimeError, match=r"dtype|scalar type|Double"):
+    with suspend("unify_ksr_precision"), pytest.raises(RuntimeError, match=r"dtype|scalar type|Double"):
         loaders, _, trainer = build(config)
         trainer.fit(loaders[0], verbose=False, saved=False)
 
 
-# Ray: `lazy_ray`
+# Ray: `import_ray_lazily`
 
 FRESH = """
 import sys
@@ -146,15 +146,15 @@ assert "ray" in sys.modules and sys.modules["ray"].__file__, "the real one is lo
 """
 
 
-def test_lazy_ray__loads_it_on_first_use():
+def test_import_ray_lazily__loads_it_on_first_use():
     pytest.importorskip("ray")
     root = ROOT
     done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stderr
 
 
-def test_lazy_ray__is_still_needed():
-    """What cannot be taken out again once RecBole is imported: the line that the mend is for."""
+def test_import_ray_lazily__is_still_needed():
+    """The line of RecBole that the patch is for, since it cannot be suspended once RecBole is imported."""
     assert "\nfrom ray import tune\n" in inspect.getsource(quick_start)
 
 
@@ -184,7 +184,7 @@ def test_get_flops__counts_all_products_of_matrices(circle, monkeypatch):
     monkeypatch.setitem(sys.modules, "distutils", None)
     assert flops(config, dataset, model) == by_hand(config, dataset.item_num)
     assert model.training and not any("total_ops" in name for name, _ in model.named_buffers())
-    with without("count_flops"), pytest.raises(ImportError):
+    with suspend("count_flops"), pytest.raises(ImportError):
         flops(config, dataset, model)
 
 
@@ -196,7 +196,7 @@ def test_get_flops__counts_sasrec_with_50_items(circle):
     dataset = loaders[0].dataset
     ours = flops(config, dataset, model)
     assert ours == by_hand(config, dataset.item_num) and round(ours / 1e6, 1) == 11.1
-    with without("count_flops"):
+    with suspend("count_flops"):
         theirs = flops(config, dataset, model)
     assert round(theirs / 1e6, 2) == 4.98
 
@@ -221,7 +221,7 @@ def test_get_flops__scores_all_items_where_no_pair_can_be(model, tmp_path):
     assert flops(config, loaders[0].dataset, network) > 0
 
 
-def test_generator_for_hyperopt__draws_in_an_exhaustive_search(monkeypatch):
+def test_give_hyperopt_a_generator__draws_in_an_exhaustive_search(monkeypatch):
     drawn_from = []
 
     def rec_eval(nodes, memo):
@@ -240,6 +240,6 @@ def test_generator_for_hyperopt__draws_in_an_exhaustive_search(monkeypatch):
         return drawn_from.pop()
 
     assert search().integers(100) == np.random.default_rng(3).integers(100)
-    with without("generator_for_hyperopt"):
+    with suspend("give_hyperopt_a_generator"):
         assert not hasattr(search(), "integers")
     assert hyper_tuning.np.prod([2, 3]) == 6

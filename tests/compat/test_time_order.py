@@ -13,7 +13,7 @@ from recbole.data import create_dataset
 from recbole.data.dataset import DIENDataset, SequentialDataset
 from recbole.utils import init_seed
 
-from tests.helpers.toy_data import LEAVE_ONE_OUT, RATIO, SASREC, built, config, load, table, tokens, without
+from tests.helpers.toy_data import LEAVE_ONE_OUT, RATIO, SASREC, built, config, load, suspend, table, tokens
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.ChainedAssignmentError"),
@@ -90,7 +90,7 @@ def test_exact_time_order__keeps_the_stored_times_and_ids(tmp_path):
 
 def test_exact_time_order__is_wrong_without_the_patch(tmp_path):
     switched_off = targets(tmp_path, SECONDS, exact_time_order=False, **SASREC)
-    with without("exact_time_order"):
+    with suspend("sort_by_exact_time"):
         assert targets(tmp_path, SECONDS, **SASREC) == switched_off
     assert switched_off[2] == ["second", "early"]  # the last in the file: all times are one float32
 
@@ -163,7 +163,7 @@ def test_exact_time_order__tests_the_latest_items_of_ml_100k(tmp_path):
 
 
 def test_exact_time_order__misses_149_without_the_patch(tmp_path):
-    with without("exact_time_order"):
+    with suspend("sort_by_exact_time"):
         assert ml_100k(tmp_path, **SASREC) == (149, 943)
 
 
@@ -222,7 +222,7 @@ def test_exact_time_split__is_in_float64(tmp_path, sequential, seed, normalize):
 def test_exact_time_split__is_wrong_without_the_patch(tmp_path):
     files, events = many_events()
     expected = split_by_hand(events, [0.5, 0.2, 0.3], skip_first=False)
-    with without("exact_time_split"):
+    with suspend("split_by_exact_time"):
         parts = load(tmp_path, files, eval_args=TIME_SPLIT).build()
     assert any(tuple(items_of(part, user) for part in parts) != items for user, items in expected.items())
 
@@ -296,7 +296,7 @@ def test_duplicates__of_one_time_go_by_file_order(tmp_path, keep, offset):
 
 
 def test_duplicates__go_by_chance_without_the_patch(tmp_path):
-    with without("stable_duplicate_removal"):
+    with suspend("remove_duplicates_stably"):
         assert ratings(built(tmp_path, TIES, rm_dup_inter="first")) != {f"u{k}": k for k in range(100)}
 
 

@@ -27,7 +27,7 @@ from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, TrainingError
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import SMALL, build, make_config, random_events, write_events
-from tests.helpers.toy_data import without
+from tests.helpers.toy_data import suspend
 
 RANKING = ["Recall", "MRR", "NDCG", "Hit", "MAP", "Precision", "GAUC", "ItemCoverage", "AveragePopularity"]
 RANKING += ["GiniIndex", "ShannonEntropy", "TailPercentage"]
@@ -68,7 +68,7 @@ def test_metrics__are_not_rounded(model, kind, events):
     exact = scores(events, model, **kind)
     assert {name.split("@")[0] for name in exact} == {name.lower() for name in kind["metrics"]}
     assert all(type(value) is float for value in exact.values())
-    with without("unrounded_metrics"):
+    with suspend("keep_metrics_unrounded"):
         rounded = scores(events, model, **kind)
     assert {name: round(value, 4) for name, value in exact.items()} == pytest.approx(dict(rounded), abs=1e-12)
     assert sum(exact[name] != rounded[name] for name in exact) > len(exact) / 3
@@ -79,7 +79,7 @@ def test_metrics__may_need_the_training_data(events):
     assert found["itemcoverage@19"] == 1 and found["averagepopularity@19"] > 0
     tail = scores(events, metrics=["TailPercentage"], valid_metric="TailPercentage@10", tail_ratio=1)
     assert tail == {"tailpercentage@10": pytest.approx(1)}  # all items are in it
-    with without("metrics_of_training_data"), pytest.raises(AttributeError, match="cpu"):
+    with suspend("compute_metrics_of_training_data"), pytest.raises(AttributeError, match="cpu"):
         scores(events, **NEEDS_TRAINING_DATA)
 
 
@@ -109,14 +109,14 @@ TIES = [0.1, 0.2, 0.2, 0.2, 0.2, 0.1, 0.1, 0.1]
 def test_early_stopping__waits_for_so_many_evaluations(patience, events):
     assert scripted(events, FALLING, stopping_step=patience) == (1 + patience, 0, 0.5)
     assert scripted(events, FALLING, stopping_step=patience, exact_early_stopping=False) == (2 + patience, 0, 0.5)
-    with without("early_stopping"):
+    with suspend("stop_exactly"):
         assert scripted(events, FALLING, stopping_step=patience) == (2 + patience, 0, 0.5)
 
 
 def test_early_stopping__takes_a_tie_for_no_gain(events):
     assert scripted(events, TIES, stopping_step=2) == (4, 1, 0.2)
     assert scripted(events, TIES, stopping_step=2, exact_early_stopping=False) == (8, 4, 0.2)
-    with without("early_stopping"):
+    with suspend("stop_exactly"):
         assert scripted(events, TIES, stopping_step=2) == (8, 4, 0.2)
 
 
@@ -171,8 +171,8 @@ def test_run_log__and_tensorboard_are_of_one_run(events):
     assert set(boards(events)) >= {"saved/" + file.removesuffix(".log") for file in files}
     for text in texts:
         first = text.splitlines()[0]
-        assert f"recbole_samrec {recbole_samrec.__version__}; mended in RecBole: " in first
-        assert all(one.name in first for one in compat.applied())
+        assert f"recbole_samrec {recbole_samrec.__version__}; patched in RecBole: " in first
+        assert all(one.name in first for one in compat.list_applied())
 
 
 def test_run_log__lies_in_the_folder_of_the_run(events):
@@ -187,7 +187,7 @@ def test_run_log__is_the_first_runs_without_the_patch(events, monkeypatch):
     handlers = root.handlers[:]
     monkeypatch.setattr(root, "handlers", [])
     try:
-        with without("logs_of_each_run"):
+        with suspend("separate_logs_of_runs"):
             for seed in (1, 2):
                 run_recbole(model="BPR", dataset="tiny", config_dict=settings(events, epochs=1, seed=seed))
     finally:
@@ -211,7 +211,7 @@ def test_run_log__is_not_needed_for_figures(events):
 def test_run_log__may_share_a_new_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("os.path.exists", lambda path: False)  # as it was when this process looked
     recbole_trainer.ensure_dir(tmp_path)
-    with without("folders_of_several_processes"), pytest.raises(FileExistsError):
+    with suspend("tolerate_existing_folders"), pytest.raises(FileExistsError):
         recbole_trainer.ensure_dir(tmp_path)
 
 
@@ -244,14 +244,14 @@ def test_objective_function__reports_validation_metrics_once(tmp_path, trial):
     given = valid_and_test_disagree(tmp_path)
     assert objective_function(given, saved=False) is None  # Ray takes what is returned for another result
     assert trial == [{"hit@1": pytest.approx(1, abs=0.1), "test_hit@1": pytest.approx(0, abs=0.1)}]
-    with without("objective"), pytest.raises(TypeError):  # Ray's report takes one dictionary
+    with suspend("report_validation_metrics"), pytest.raises(TypeError):  # Ray's report takes one dictionary
         recbole_start.objective_function(given, saved=False)
 
 
 def test_objective_function__reports_the_test_without_the_patch(tmp_path, trial, monkeypatch):
     told = []
     monkeypatch.setattr(sys.modules["ray.tune"], "report", lambda **metrics: told.append(metrics))
-    with without("objective"):
+    with suspend("report_validation_metrics"):
         result = recbole_start.objective_function(valid_and_test_disagree(tmp_path), saved=False)
     assert told == [dict(result["test_result"])] and result["best_valid_result"]["hit@1"] > told[0]["hit@1"]
 
@@ -283,7 +283,7 @@ def test_plain_checkpoints__hold_pretrained_weights(events):
     state = torch.load(saved, weights_only=True)
     assert all(torch.equal(state["state_dict"][name], value) for name, value in network.state_dict().items())
     saved.unlink()
-    with without("plain_checkpoints"):
+    with suspend("save_plain_checkpoints"):
         pretrain()
         with pytest.raises(pickle.UnpicklingError):
             torch.load(saved, weights_only=True)
@@ -296,7 +296,7 @@ def test_plain_checkpoints__hold_boosted_trees(events):
     trainer._save_checkpoint(7)
     state = torch.load(events / "trees.pth", weights_only=True)
     assert (state["epoch"], state["cur_step"], state["state_dict"]) == (7, 3, "trees.txt")
-    with without("plain_checkpoints"):
+    with suspend("save_plain_checkpoints"):
         trainer._save_checkpoint(7)
     with pytest.raises(pickle.UnpicklingError):
         torch.load(events / "trees.pth", weights_only=True)
@@ -359,7 +359,7 @@ def test_plain_checkpoints__let_trusted_ones_of_recbole_be_read(events):
         load_data_and_model(file)
     trusted = load_data_and_model(file, trust_checkpoint=True)[1].state_dict()
     assert all(torch.equal(trusted[name], value) for name, value in weights.items())
-    with without("load_safely"), pytest.raises(pickle.UnpicklingError):
+    with suspend("load_safely"), pytest.raises(pickle.UnpicklingError):
         recbole_start.load_data_and_model(file)
 
 

@@ -1,4 +1,4 @@
-"""Small hand-written data sets for the tests of the mends."""
+"""Small hand-written data sets for the tests of the patches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recbole.config import Config
 from recbole.data import create_dataset
 from recbole.data.dataset import Dataset
 
-import recbole_samrec  # noqa: F401  (mends RecBole)
+import recbole_samrec  # noqa: F401  (patches RecBole)
 from recbole_samrec import compat
 
 LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"}
@@ -51,8 +51,8 @@ def tokens(dataset: Dataset, field: str) -> list[str]:
     return list(dataset.id2token(field, dataset.inter_feat[field].numpy()))
 
 
-def without(name: str) -> AbstractContextManager[None]:
-    """Take a mend out, or skip the rest of the test where it is not needed."""
-    if not compat.MENDS[name].applied:
+def suspend(name: str) -> AbstractContextManager[None]:
+    """Suspend a patch, or skip the rest of the test where it is not needed."""
+    if not compat.PATCHES[name].is_applied:
         pytest.skip(f"{name} is not needed on pandas {pd.__version__}")
-    return compat.without(name)
+    return compat.suspend(name)

@@ -7,8 +7,8 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import get_model
 
-from recbole_samrec.model.bsarec import FrequencyRescaler, hidden_from, lowest_waves, right_aligned
-from recbole_samrec.model.packed_forward import packable, require_packable
+from recbole_samrec.model.bsarec import FrequencyRescaler, align_right, build_lowest_waves, make_hidden_mask
+from recbole_samrec.model.packed_forward import is_packable, require_packable
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.tiny import make_config, random_events, write_events
 
@@ -59,19 +59,19 @@ def low_frequencies(x, cutoff):
 
 def test_right_aligned__moves_padding_to_the_front():
     items = torch.tensor([[5, 6, 7], [8, 0, 0]])
-    assert right_aligned(items, torch.tensor([3, 1]), 4).tolist() == [[0, 5, 6, 7], [0, 0, 0, 8]]
-    assert right_aligned(items, torch.tensor([2, 1]), 3).tolist() == [[0, 5, 6], [0, 0, 8]]
+    assert align_right(items, torch.tensor([3, 1]), 4).tolist() == [[0, 5, 6, 7], [0, 0, 0, 8]]
+    assert align_right(items, torch.tensor([2, 1]), 3).tolist() == [[0, 5, 6], [0, 0, 8]]
 
 
 def test_hidden_from__hides_later_items_and_padding_from_items():
-    hidden = hidden_from(torch.tensor([[True, True, False, False]]))
+    hidden = make_hidden_mask(torch.tensor([[True, True, False, False]]))
     assert (~hidden)[0, 0].int().tolist() == [[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 1, 0], [0, 0, 1, 1]]
 
 
 @pytest.mark.parametrize("length", [1, 7, 8, 50])
 @pytest.mark.parametrize("cutoff", [1, 3, 5, 9, 100])
 def test_lowest_waves__span_the_lowest_frequencies(length, cutoff):
-    waves = lowest_waves(length, cutoff // 2 + 1, DOUBLE)
+    waves = build_lowest_waves(length, cutoff // 2 + 1, DOUBLE)
     x = torch.randn(2, length, 3, generator=torch.Generator().manual_seed(0), dtype=DOUBLE)
     torch.testing.assert_close(waves @ waves.T, torch.eye(len(waves), dtype=DOUBLE))
     torch.testing.assert_close(waves.T @ (waves @ x), low_frequencies(x, cutoff))
@@ -87,12 +87,12 @@ def test_frequency_rescaler__is_its_formula(cutoff):
     centred = total - total.mean(-1, keepdim=True)
     expected = centred / centred.square().mean(-1, keepdim=True).sqrt()
     torch.testing.assert_close(rescaler(x), expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(rescaler.of_last(x), rescaler(x)[:, -1])
+    torch.testing.assert_close(rescaler.rescale_last(x), rescaler(x)[:, -1])
 
 
 def every_position(model, items, lengths):
     """The paper's computation with RecBole's modules and a Fourier transform, at every position of every layer."""
-    turned = right_aligned(items, lengths, LENGTH)
+    turned = align_right(items, lengths, LENGTH)
     x = model.LayerNorm(model.item_embedding(turned) + model.position_embedding.weight)
     mask = model.get_attention_mask(turned)  # -10000 where a position may not look
     for layer, rescaler in zip(model.trm_encoder.layer, model.rescalers, strict=True):
@@ -109,7 +109,7 @@ def every_position(model, items, lengths):
 def test_frequency_rescaler__gives_the_last_position_alone(layers, training, make_model):
     model = make_model(n_layers=layers).train(training)
     for rescaler in model.rescalers:
-        rescaler.waves = lowest_waves(LENGTH, 3, DOUBLE)
+        rescaler.waves = build_lowest_waves(LENGTH, 3, DOUBLE)
     items, lengths = rows(range(1, LENGTH + 1))
     states, expected = model.forward(items, lengths), every_position(model, items, lengths)
     torch.testing.assert_close(states, expected)
@@ -166,6 +166,6 @@ def test_bsarec__is_close_under_autocast(make_model):
 
 
 def test_bsarec__is_not_packed():
-    assert not packable(get_model("BSARec"))
-    with pytest.raises(ConfigError, match="packed cannot be used with BSARec: its Fourier filter spans the row; use"):
+    assert not is_packable(get_model("BSARec"))
+    with pytest.raises(ConfigError, match="packed does not support BSARec: its Fourier filter spans"):
         require_packable(get_model("BSARec"))

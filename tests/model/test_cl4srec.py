@@ -34,7 +34,7 @@ def test_cl4srec__contrasts_nothing_of_validation_and_test(training, tmp_path):
         rows = [(f"all{user}", f"i{item}", item) for user in range(2) for item in range(12)] + rows
         write_events(tmp_path, name, rows)
         _, network, _ = make(tmp_path, name=name, training=training, MAX_ITEM_LIST_LENGTH=20)
-        tables.append(network.rows[torch.arange(len(network.rows))])
+        tables.append(network.samples[torch.arange(len(network.samples))])
     (items, lengths), (others, other_lengths) = tables
     assert torch.equal(items, others) and torch.equal(lengths, other_lengths)
     assert lengths.tolist() == [10] * 2 + [6] * 20
@@ -45,25 +45,27 @@ def test_cl4srec__adds_info_nce_of_two_views_per_user(data):
     same = {"crop_rate": 1.0, "mask_rate": 0.0, "reorder_rate": 0.0, "cl_batch_users": 1000}
     settings = {**OFF, **same, "cl_weight": 0.7, "cl_temperature": 0.5, "cl_similarity": "cosine"}
     _, network, _ = make(data, MAX_ITEM_LIST_LENGTH=20, **settings)
-    states = packed_forward.last_states(network, *network.rows[torch.arange(len(network.rows))])
+    states = packed_forward.compute_last_states(network, *network.samples[torch.arange(len(network.samples))])
     expected = 0.7 * info_nce(states, states, temperature=0.5, similarity="cosine")
     torch.testing.assert_close(network.auxiliary_loss(None), expected)
 
 
-def test_cl4srec__contrasts_so_many_different_users(data, monkeypatch):
+def test_cl4srec__contrasts_the_given_number_of_users(data, monkeypatch):
     _, network, _ = make(data, cl_batch_users=9)
-    drawn, rows, rows_of = [], [], type(network.rows).as_packed
+    drawn, sequences, take = [], [], type(network.samples).take_packed
 
     def watched(self, which, length):
         drawn.append(which)
-        return rows_of(self, which, length)
+        return take(self, which, length)
 
-    monkeypatch.setattr(type(network.rows), "as_packed", watched)
-    monkeypatch.setattr(network, "view_states", lambda *row: (rows.append(row), torch.zeros(len(row[1]), 2))[1])
+    monkeypatch.setattr(type(network.samples), "take_packed", watched)
+    monkeypatch.setattr(
+        network, "encode_views", lambda *views: (sequences.append(views), torch.zeros(len(views[1]), 2))[1]
+    )
     for _ in range(2):
         network.auxiliary_loss(None)
     assert all(len(users.unique()) == len(users) == 9 for users in drawn) and not torch.equal(*drawn)
-    for items, lengths in rows:
+    for items, lengths in sequences:
         assert torch.equal(items[:9], items[9:]) and torch.equal(lengths[:9], lengths[9:])
 
 
@@ -73,17 +75,19 @@ def test_cl4srec__masks_by_a_vector_that_is_never_scored(data):
     network._rates = {"crop_rate": 1.0, "mask_rate": 1.0, "reorder_rate": 0.0}
     with torch.no_grad():
         network.mask_vector.copy_(network.item_embedding.weight[4])
-    plain, masked = (packed_forward.last_states(network, rows, lengths) for rows in (items, items.clamp(max=1) * 4))
+    plain, masked = (
+        packed_forward.compute_last_states(network, rows, lengths) for rows in (items, items.clamp(max=1) * 4)
+    )
     seen = set()
     for seed in range(20):
         torch.manual_seed(seed)
-        for row, state in enumerate(network.view_states(items, lengths)):
+        for row, state in enumerate(network.encode_views(items, lengths)):
             kinds = [torch.allclose(state, states[row]) for states in (plain, masked)]
             assert any(kinds)
             seen.add(kinds.index(True))
     assert seen == {0, 1}
-    assert packed_forward.scores(network, items, lengths).shape == (2, network.n_items)
-    network.view_states(items.repeat(20, 1), lengths.repeat(20)).sum().backward()
+    assert packed_forward.score_items(network, items, lengths).shape == (2, network.n_items)
+    network.encode_views(items.repeat(20, 1), lengths.repeat(20)).sum().backward()
     assert network.mask_vector.grad.abs().max() > 0
 
 
@@ -145,7 +149,7 @@ def test_cl4srec__saves_no_sequences(model, data):
     before = set(trainer.state(0)), set(network.state_dict())
     network.float().auxiliary_loss(None)
     assert (set(trainer.state(0)), set(network.state_dict())) == before
-    assert len(copy.deepcopy(network).rows) == len(network.rows)
+    assert len(copy.deepcopy(network).samples) == len(network.samples)
 
 
 @pytest.mark.parametrize(

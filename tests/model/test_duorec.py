@@ -13,14 +13,14 @@ from tests.helpers.tiny import cyclic, random_events, write_events
 
 def pairs_of(network, monkeypatch, steps=1):
     """The rows, lengths and states of both views, in steps."""
-    seen, encode = [], packed_forward.last_states
+    seen, encode = [], packed_forward.compute_last_states
 
     def watched(model, items, lengths):
         states = encode(model, items, lengths)
         seen.append([part.chunk(2) for part in (items, lengths, states)])
         return states
 
-    monkeypatch.setattr(packed_forward, "last_states", watched)
+    monkeypatch.setattr(packed_forward, "compute_last_states", watched)
     losses = [network.auxiliary_loss(None) for _ in range(steps)]
     return losses, seen
 
@@ -67,8 +67,8 @@ def test_duorec__pairs_a_lone_sequence_with_itself(tmp_path, monkeypatch):
 def test_duorec__pairs_with_another_sequence_if_any(tmp_path):
     write_events(tmp_path, "tiny", random_events())
     _, network, _ = make(tmp_path, "DuoRec")
-    own = torch.arange(len(network.rows))
+    own = torch.arange(len(network.samples))
     other = network.same_target.draw(own)
-    targets = network.rows.targets
+    targets = network.samples.targets
     alone = torch.bincount(targets)[targets] == 1
     assert torch.equal(targets[other], targets) and torch.equal(own == other, alone)

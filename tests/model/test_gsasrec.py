@@ -7,7 +7,7 @@ import torch
 from recbole.utils import get_model
 
 from recbole_samrec.layers import losses
-from recbole_samrec.model.packed_forward import packed_loss
+from recbole_samrec.model.packed_forward import make_packed_loss
 from recbole_samrec.quick_start.record import label
 from tests.helpers.tiny import build, make_config, random_events, write_events
 
@@ -73,5 +73,5 @@ def test_gsasrec__is_samrec_with_that_loss(tiny):
     batch, values = next(iter(train_data)), []
     for one in (model, samrec):
         torch.manual_seed(0)
-        values.append(packed_loss(one, config)(batch).item())
+        values.append(make_packed_loss(one, config)(batch).item())
     assert values[0] == values[1]

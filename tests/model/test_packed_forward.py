@@ -1,4 +1,4 @@
-"""Models that may be packed: no state sees the future, and whole rows give the loss and gradients of all prefixes."""
+"""Packed models: no state depends on the future, and whole sequences give the loss and gradients of all prefixes."""
 
 import pytest
 import torch
@@ -8,19 +8,19 @@ from recbole.utils import get_model
 
 from recbole_samrec.integration.registry import MODELS, model_names
 from recbole_samrec.model.packed_forward import (
-    RECBOLES,
-    last_states,
-    packable,
-    packed_states,
-    prefix_loss,
+    RECBOLE_MODELS,
+    compute_last_states,
+    compute_packed_states,
+    is_packable,
+    make_prefix_loss,
     require_packable,
-    scores,
+    score_items,
 )
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.tiny import make_config, random_events, write_events
 
-OURS = [name for name in MODELS if packable(get_model(name))]
-PACKABLE = [*OURS, *RECBOLES]
+OURS = [name for name in MODELS if is_packable(get_model(name))]
+PACKABLE = [*OURS, *RECBOLE_MODELS]
 LENGTH = 8
 
 
@@ -68,11 +68,11 @@ def test_packed_states__see_no_later_item(name, training, make_model):
     model = make_model(name).train(training)
     everywhere = torch.arange(LENGTH)
     items = torch.randint(1, 20, (1, LENGTH), generator=torch.Generator().manual_seed(1))
-    before = packed_states(model, items, everywhere)
+    before = compute_packed_states(model, items, everywhere)
     for t in range(LENGTH - 1):
         changed = items.clone()
         changed[0, t + 1 :] = (changed[0, t + 1 :] + 5) % 20
-        after = packed_states(model, changed, everywhere)
+        after = compute_packed_states(model, changed, everywhere)
         assert torch.equal(after[: t + 1], before[: t + 1])
         assert not torch.allclose(after[t + 1], before[t + 1])
 
@@ -83,12 +83,12 @@ def test_packed_states__are_those_of_recboles_samples(name, training, make_model
     model = make_model(name).train(training)
     items, lengths, targets = rows()
     where = targets.flatten().nonzero().squeeze(1)
-    states = packed_states(model, items, where)
+    states = compute_packed_states(model, items, where)
     for state, position in zip(states, where.tolist(), strict=True):
         row, t = divmod(position, LENGTH)
         prefix = items[row : row + 1] * (torch.arange(LENGTH) <= t)
         torch.testing.assert_close(state, recboles_state(model, prefix, torch.tensor([t + 1]))[0])
-    torch.testing.assert_close(last_states(model, items, lengths), recboles_state(model, items, lengths))
+    torch.testing.assert_close(compute_last_states(model, items, lengths), recboles_state(model, items, lengths))
 
 
 @pytest.mark.parametrize("name", PACKABLE)
@@ -112,7 +112,7 @@ def test_prefix_loss__is_the_models_own(name, loss_type, make_model):
         loss.backward()
         return loss.detach(), [None if p.grad is None else p.grad.clone() for p in model.parameters()]
 
-    (got, mine), (wanted, recboles) = gradients(prefix_loss(model, model.config)), gradients(model.calculate_loss)
+    (got, mine), (wanted, recboles) = gradients(make_prefix_loss(model, model.config)), gradients(model.calculate_loss)
     torch.testing.assert_close(got, wanted)
     torch.testing.assert_close(mine, recboles)
 
@@ -129,23 +129,23 @@ def test_scores__are_recboles(name, make_model):
     items, lengths, _ = rows()
     batch = Interaction({model.ITEM_SEQ: items, model.ITEM_SEQ_LEN: lengths})
     recboles = get_model("SASRec") if name in OURS else type(model)
-    torch.testing.assert_close(scores(model, items, lengths), recboles.full_sort_predict(model, batch))
-    torch.testing.assert_close(scores(model, items, lengths), model.full_sort_predict(batch))
+    torch.testing.assert_close(score_items(model, items, lengths), recboles.full_sort_predict(model, batch))
+    torch.testing.assert_close(score_items(model, items, lengths), model.full_sort_predict(batch))
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
         ("BERT4Rec", "it predicts masked items from both sides of a row"),
-        *((name, "its state at a position depends on the whole row") for name in ("LightSANs", "CORE", "FEARec")),
-        ("BSARec", "its Fourier filter spans the row"),
-        ("Caser", "it convolves over the row as a whole"),
-        ("NARM", "it does not say that its state at a position depends only on the items up to it"),
-        ("BPR", "it reads no sequences"),
+        *((name, "its state at a position depends on the whole sequence") for name in ("LightSANs", "CORE", "FEARec")),
+        ("BSARec", "its Fourier filter spans the whole sequence"),
+        ("Caser", "it convolves over the whole sequence"),
+        ("NARM", "it does not declare packed_states"),
+        ("BPR", "it is not a sequential model"),
     ],
 )
 def test_require_packable__names_why_a_model_sees_all(name, reason):
-    with pytest.raises(ConfigError, match=rf"training=packed cannot be used with {name}: {reason}; use training=pre"):
+    with pytest.raises(ConfigError, match=rf"training=packed does not support {name}: {reason}; use training=pre"):
         require_packable(get_model(name))
 
 
@@ -156,12 +156,12 @@ def test_require_packable__wants_a_model_to_say_so():
     class Mine(get_model("SAMRec")):
         """Derived from a model that may be packed; what it changes may see the future."""
 
-    assert not packable(Mine)
+    assert not is_packable(Mine)
 
 
 def test_require_packable__refuses_pre_training(tmp_path):
     folder = write_events(tmp_path, "tiny", random_events())
     (folder / "tiny.item").write_text("item_id:token\tclass:token_seq\n")
     config = make_config("S3Rec", tmp_path, train_stage="pretrain", pretraining="recbole")
-    with pytest.raises(ConfigError, match="pre-training sees the whole row"):
+    with pytest.raises(ConfigError, match="pre-training attends to the whole sequence"):
         require_packable(get_model("S3Rec"), config)

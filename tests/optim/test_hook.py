@@ -500,7 +500,7 @@ def test_hook__without_radius_is_recboles_own_loop(folder):
 
 def test_anomaly_detection__stays_off_on_import():
     assert not torch.is_anomaly_enabled()
-    with compat.without("anomaly_detection"):
+    with compat.suspend("restore_anomaly_detection"):
         assert torch.is_anomaly_enabled()
     assert not torch.is_anomaly_enabled()
 

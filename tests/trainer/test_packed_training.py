@@ -59,7 +59,7 @@ def test_s3rec_is_fine_tuned_on_whole_rows(tmp_path):
         results.append((value.detach(), network.item_embedding.weight.grad))
     for slow, fast in zip(*results, strict=True):
         torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-7)
-    with pytest.raises(ConfigError, match="training=packed cannot be used with S3Rec: RecBole's pre-training sees"):
+    with pytest.raises(ConfigError, match="training=packed does not support S3Rec: RecBole's pre-training attends"):
         theirs = {"train_stage": "pretrain", "pretraining": "recbole"}
         build(make_config("S3Rec", tmp_path, **settings | theirs, training="packed"))
 

@@ -16,7 +16,12 @@ from recbole_samrec.config.build import configure
 from recbole_samrec.data import attributes
 from recbole_samrec.data.s3rec_loader import corrupt, draw_unseen
 from recbole_samrec.data.validate.layout import Column
-from recbole_samrec.model.s3rec_objectives import attribute_table, objectives, pretraining_loss, states_of
+from recbole_samrec.model.s3rec_objectives import (
+    build_attribute_table,
+    compute_masked_states,
+    compute_objectives,
+    make_pretraining_loss,
+)
 from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.record import RESULT, label
 from recbole_samrec.trainer import pretraining as pretrain
@@ -179,11 +184,11 @@ def test_objectives_are_their_formulas_term_by_term(case):
                 sums["mip"] -= log_sigmoid(f(network.mip_norm, x, right) - f(network.mip_norm, x, wrong))
         context, mine, theirs = (state(batch[k][row], length, length - 1) for k in ("context", "segment", "other"))
         sums["sp"] -= log_sigmoid(f(network.sp_norm, context, mine) - f(network.sp_norm, context, theirs))
-    parts = objectives(network, batch, attribute_table(network))
+    parts = compute_objectives(network, batch, build_attribute_table(network))
     for part, name in zip(parts, sums, strict=True):
         torch.testing.assert_close(part, sums[name])
     expected = (0.2 * sums["aap"] + sums["mip"] + sums["map"] + 0.5 * sums["sp"]) / 2
-    torch.testing.assert_close(pretraining_loss(network)(batch), expected)
+    torch.testing.assert_close(make_pretraining_loss(network)(batch), expected)
 
 
 def attributes_by_item(network):
@@ -193,7 +198,7 @@ def attributes_by_item(network):
 
 def test_items_without_an_attribute_have_none(case):
     network, _ = case
-    table = attribute_table(network)
+    table = build_attribute_table(network)
     assert table.shape == (network.n_items - 1, network.n_features) and not table[0].any()
     assert [set(row.nonzero().flatten().tolist()) for row in table] == attributes_by_item(network)
     assert (table.sum(1) == 0).sum() == 2  # the padding item and i19
@@ -202,7 +207,7 @@ def test_items_without_an_attribute_have_none(case):
 def test_an_attribute_of_one_token_is_read_too(case):
     network, _ = case
     network.item_feat["kind"] = torch.tensor([0, *range(1, network.n_features + 1)])
-    assert torch.equal(attribute_table(network)[1:], torch.eye(network.n_features, dtype=torch.uint8))
+    assert torch.equal(build_attribute_table(network)[1:], torch.eye(network.n_features, dtype=torch.uint8))
 
 
 def test_states_are_recboles_with_positions_from_0_as_in_fine_tuning(case):
@@ -211,11 +216,11 @@ def test_states_are_recboles_with_positions_from_0_as_in_fine_tuning(case):
     rows = batch["masked"]
     where = rows.flatten().nonzero().squeeze(1)
     whole = network.forward(torch.nn.functional.pad(rows, (0, 3)), bidirectional=True)[:, :4].reshape(8, -1)
-    torch.testing.assert_close(states_of(network, rows, where), whole[where])
+    torch.testing.assert_close(compute_masked_states(network, rows, where), whole[where])
     first = torch.tensor([0])
     embedded = network.item_embedding.weight[5] + network.position_embedding.weight[0]  # as packed fine-tuning does
     alone = network.trm_encoder.layer[0](network.LayerNorm(embedded)[None, None], torch.zeros(1, 1, 1, 1))
-    torch.testing.assert_close(states_of(network, torch.tensor([[5]]), first), alone[0])
+    torch.testing.assert_close(compute_masked_states(network, torch.tensor([[5]]), first), alone[0])
 
 
 def test_other_items_in_validation_and_test_change_nothing(tmp_path):
@@ -254,10 +259,10 @@ def test_attributes_of_masked_items_are_learnt_and_items_told_from_those_of_othe
     middle = rows[:, 2].clone()
     rows[:, 2] = network.mask_token
     with torch.no_grad():
-        states = states_of(network.eval(), rows, torch.arange(12) * 8 + 2)
+        states = compute_masked_states(network.eval(), rows, torch.arange(12) * 8 + 2)
         kinds = (network.map_norm(states) @ network.feature_embedding.weight.T).argmax(1)
         scores = network.mip_norm(states) @ network.item_embedding.weight[:13].T
-    assert torch.equal(kinds, attribute_table(network)[middle].argmax(1))
+    assert torch.equal(kinds, build_attribute_table(network)[middle].argmax(1))
     outside = ids[(torch.arange(12)[:, None] + 2 + torch.arange(7, 9)) % 12]  # of other kinds, not in its row
     above = scores.gather(1, middle[:, None]) > scores.gather(1, outside)
     assert above.float().mean() >= 0.9

@@ -83,7 +83,7 @@ def one_of_two(rank, folder, port):
     torch.set_default_dtype(torch.float32)
     for name, (model, data, more) in SCORINGS.items():
         found["scores"][name] = score(make_config(model, folder, data, **more, **process))
-    with compat.without("evaluation_of_several_processes"):
+    with compat.suspend("evaluate_each_user_once"):
         found["as in RecBole"] = score(make_config("SASRec", folder, metrics=RANKING, topk=[3, 10], **process))
     found["sampled"] = score_sampled(make_config("BPR", folder, **SAMPLED, **process))
     found["lonely"] = fit(make_config("SASRec", folder, "lonely", **process))
@@ -244,7 +244,7 @@ def test_the_model_is_wrapped_on_the_device_that_it_is_on(folder, monkeypatch):
     try:
         trainer = build(config)[2]
         assert trainer.distributed_model.module is trainer.model and trainer.distributed_model.device_ids is None
-        with compat.without("several_processes"), pytest.raises(ValueError, match="device_ids"):
+        with compat.suspend("wrap_models_on_cpus"), pytest.raises(ValueError, match="device_ids"):
             build(config)
     finally:
         torch.distributed.destroy_process_group()
@@ -306,7 +306,7 @@ def test_a_run_of_two_processes_that_was_stopped_goes_on_as_if_it_had_not_been(b
 def test_processes_are_started_with_a_function_of_ours(monkeypatch):
     assert b"recbole_samrec" in pickle.dumps(quick_start.run_recboles)
     assert recbole.quick_start.run_recboles is quick_start.run_recboles
-    with compat.without("mended_processes"):
+    with compat.suspend("patch_started_processes"):
         assert b"recbole_samrec" not in pickle.dumps(quick_start.run_recboles)
 
 

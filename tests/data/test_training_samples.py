@@ -1,10 +1,10 @@
-"""The sequences of the training part are the same in both kinds of data, and hold nothing of validation and test."""
+"""The sequences of the training part are the same in both kinds of data, without events of validation and test."""
 
 import pytest
 import torch
 from recbole.data import create_dataset, data_preparation
 
-from recbole_samrec.data.training_rows import of_targets, of_users
+from recbole_samrec.data.training_samples import collect_prefixes, collect_user_sequences
 from tests.helpers.tiny import make_config, random_events, write_events
 
 LAST_TWO = {"split": {"LS": "valid_and_test"}, "order": "TO"}
@@ -23,7 +23,7 @@ def training_part(folder, training, length, eval_args):
     return data_preparation(config, create_dataset(config))[0]._dataset
 
 
-def rows_of(rows):
+def list_items(rows):
     items, lengths = rows[torch.arange(len(rows))]
     assert not (items * (torch.arange(items.size(1)) >= lengths[:, None])).any()
     assert items.size(1) == lengths.max()
@@ -32,28 +32,28 @@ def rows_of(rows):
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
 @pytest.mark.parametrize("length", [1, 4, 50])
-def test_of_users__gives_events_before_the_last_two(training, length, tmp_path):
+def test_collect_user_sequences__gives_events_before_the_last_two(training, length, tmp_path):
     write_events(tmp_path, "tiny", events())
     train = training_part(tmp_path, training, length, LAST_TWO)
     histories = {}
     for user, item, _ in events():
         histories.setdefault(train.token2id("user_id", user), []).append(train.token2id("item_id", item))
     learnt = [items[: max(2, len(items) - 2)] for _, items in sorted(histories.items())]  # RecBole leaves one target
-    assert rows_of(of_users(train, length)) == [items[-length:] for items in learnt]
-    examples = of_targets(train, length)
-    pairs = sorted(zip(rows_of(examples), examples.targets.tolist(), strict=True))
+    assert list_items(collect_user_sequences(train, length)) == [items[-length:] for items in learnt]
+    examples = collect_prefixes(train, length)
+    pairs = sorted(zip(list_items(examples), examples.targets.tolist(), strict=True))
     prefixes = [(items[max(0, t - length) : t], items[t]) for items in learnt for t in range(1, len(items))]
     assert pairs == sorted(prefixes)
 
 
 @pytest.mark.parametrize("length", [1, 4, 5, 50])
-def test_as_packed__cuts_up_to_half_off_full_rows(length, tmp_path):
+def test_take_packed__cuts_up_to_half_off_full_sequences(length, tmp_path):
     """As packed training's windows, in which a target far from the beginning stands at any place of the second half."""
     write_events(tmp_path, "tiny", events())
-    rows = of_users(training_part(tmp_path, "packed", length, LAST_TWO), length)
-    whole, everyone, lost = rows_of(rows), torch.arange(len(rows)), set()
+    rows = collect_user_sequences(training_part(tmp_path, "packed", length, LAST_TWO), length)
+    whole, everyone, lost = list_items(rows), torch.arange(len(rows)), set()
     for _ in range(60):
-        items, lengths = rows.as_packed(everyone, length)
+        items, lengths = rows.take_packed(everyone, length)
         for row, count, all_of in zip(items.tolist(), lengths.tolist(), whole, strict=True):
             assert row[:count] == all_of[-count:] and not any(row[count:])
             assert len(all_of) == length or count == len(all_of)
@@ -62,10 +62,10 @@ def test_as_packed__cuts_up_to_half_off_full_rows(length, tmp_path):
 
 
 @pytest.mark.parametrize("length", [1, 3, 50])
-def test_training_rows__are_the_same_of_both_kinds_of_data(length, tmp_path):
+def test_training_samples__are_the_same_of_both_kinds_of_data(length, tmp_path):
     write_events(tmp_path, "tiny", events())
     packed, prefix = (training_part(tmp_path, training, length, SHARES) for training in ("packed", "prefix"))
-    assert rows_of(of_users(packed, length)) == rows_of(of_users(prefix, length))
-    one, other = (of_targets(part, length) for part in (packed, prefix))
-    pairs = [sorted(zip(rows_of(rows), rows.targets.tolist(), strict=True)) for rows in (one, other)]
+    assert list_items(collect_user_sequences(packed, length)) == list_items(collect_user_sequences(prefix, length))
+    one, other = (collect_prefixes(part, length) for part in (packed, prefix))
+    pairs = [sorted(zip(list_items(rows), rows.targets.tolist(), strict=True)) for rows in (one, other)]
     assert pairs[0] == pairs[1] and len(pairs[0]) == len(packed) == len(prefix)

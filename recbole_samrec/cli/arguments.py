@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recbole_samrec.experiments.seeds import choose_seeds
 from recbole_samrec.utils.errors import ConfigError
 
 
@@ -23,8 +24,6 @@ def parse_seeds(text: str) -> list[int]:
     Raises:
         ConfigError: It is neither.
     """
-    from recbole_samrec.experiments.jobs import choose_seeds
-
     words, named = split_words(text, "--seeds"), "," in text
     numbers = [int(word) for word in words if word.isdecimal()]
     if len(numbers) < len(words):

@@ -9,17 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
 from recbole_samrec.cli.arguments import parse_seeds
 from recbole_samrec.cli.options import add_options
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.command_options import TuneOptions
 from recbole_samrec.config.yaml_files import parse_settings, settings_in
+from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from recbole_samrec.tune.results import SearchResult
     from recbole_samrec.tune.search_spec import SearchSpec
 
@@ -46,17 +46,12 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     Raises:
         UserError: An argument, a setting, the space or the data set is wrong.
     """
-    settings, files = parse_settings(rest), (arguments.config_files or "").split()
-    if ":" not in (arguments.model or "") and not arguments.resume:
-        check_setting_names(settings, dataset=arguments.dataset, also=settings_in(files))
-
-    from recbole_samrec.experiments.progress import print_line
+    search = _read_resumed(arguments, rest) if arguments.resume else _plan_new(arguments, rest, console)
     from recbole_samrec.experiments.ray_cluster import choose_resources
     from recbole_samrec.tune.api import finish_search
 
     resources = choose_resources(arguments.threads, arguments.parallel, arguments.gpus, arguments.address)
     resources = replace(resources, host=arguments.host, dashboard=arguments.dashboard)
-    search = _read_resumed(arguments, rest) if arguments.resume else _plan_new(arguments, rest, console)
     result = finish_search(search, resources, console, arguments.memory)
     if not result.complete:
         out = shlex.quote(str(search.out))
@@ -76,33 +71,36 @@ def _read_resumed(arguments: argparse.Namespace, rest: Sequence[str]) -> SearchS
     given += ["--config_files"] * bool(arguments.config_files) + [word.partition("=")[0] for word in rest]
     if given:
         raise ConfigError(f"--resume={out}: a search is resumed as it is; leave {given[0]} out, or start another one")
-
     from recbole_samrec.tune.search_spec import read_search
 
     return read_search(out)
 
 
 def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> SearchSpec:
-    from recbole_samrec.experiments.progress import print_line
-    from recbole_samrec.tune.api import prepare_search
-
+    settings, model = parse_settings(rest), arguments.model or "SAMRec"
+    files = (arguments.config_files or "").split()
+    if ":" not in model:
+        check_setting_names(settings, model.removesuffix("+SAM"), arguments.dataset, also=settings_in(files))
     names = {name: name for name in ("space", "trials", "scheduler", "grace", "search_seed", "retries", "out")}
     names["algorithm"] = "search"
     given = {key: getattr(arguments, name) for key, name in names.items() if getattr(arguments, name) is not None}
+    from recbole_samrec.tune.api import prepare_search
+
     return prepare_search(
-        arguments.model or "SAMRec",
+        model,
         arguments.dataset or "ml-100k",
         seeds=parse_seeds(arguments.seeds or "1"),
-        config_files=(arguments.config_files or "").split(),
+        config_files=files,
         note=lambda line: print_line(console, f"note: {line}"),
         **given,
-        settings=parse_settings(rest),
+        settings=settings,
     )
 
 
 def print_result(search: SearchSpec, result: SearchResult, console: Console) -> None:
     """Print the best configuration with its metrics, and the places of all files."""
-    from recbole_samrec.experiments.progress import print_line
+    from rich.table import Table
+
     from recbole_samrec.tune.results import PAGE
     from recbole_samrec.tune.search_watcher import format_drawn
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from recbole_samrec.compare.command_line import format_command
 from recbole_samrec.compare.comparison import Comparison
 from recbole_samrec.compare.formats import print_page
 from recbole_samrec.compare.prepare import Plan, prepare_comparison
@@ -19,16 +19,15 @@ from recbole_samrec.config.command_options import CompareOptions
 from recbole_samrec.config.value_types import Positive, accepts, describe
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
-from recbole_samrec.experiments.progress import print_line
 from recbole_samrec.experiments.ray_cluster import choose_resources
 from recbole_samrec.experiments.results import Run, read_finished_runs
 from recbole_samrec.experiments.runner import train_all
 from recbole_samrec.experiments.worker import read_failure
+from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.files import require_writable
 
 MODELS = tuple(CompareOptions.model_fields["models"].default.split(","))
-PROGRAM = "python -m recbole_samrec compare"
 
 
 def compare_models(
@@ -227,35 +226,3 @@ def _note_once(console: Console) -> Callable[[str], None]:
             print_line(console, f"note: {line}")
 
     return note
-
-
-def format_command(
-    models: Sequence[str],
-    datasets: Sequence[str],
-    *,
-    seeds: int | Sequence[int],
-    fractions: Sequence[float],
-    config_files: Sequence[str | Path],
-    entry_files: Sequence[str | Path],
-    tuned: str | None,
-    out: Path,
-    pages: Path,
-    mask_history: bool,
-    settings: Mapping[str, Any],
-) -> str:
-    """Format the command that equals a call of :func:`compare_models`, without the settings of one computer."""
-    words = [f"--models={','.join(models)}", f"--datasets={','.join(datasets)}"]
-    words.append(f"--seeds={seeds}" if isinstance(seeds, int) else f"--seeds={','.join(map(str, seeds))},")
-    if list(fractions) != [1.0]:
-        words.append(f"--train_fraction={','.join(f'{share:g}' for share in fractions)}")
-    for flag, files in (("config_files", config_files), ("entries", entry_files)):
-        words += [f"--{flag}={' '.join(map(str, files))}"] * bool(files)
-    words += [f"--tuned={tuned}"] * (tuned is not None) + [f"--out={out}"]
-    words += [f"--pages={pages}"] * (pages != out) + ["--mask_history"] * mask_history
-    words += [f"--{key}={value}" for key, value in settings.items()]
-    return " ".join([PROGRAM, *map(quote_word, words)])
-
-
-def quote_word(word: str) -> str:
-    """Quote a word for a shell so that it can be read, such as "SASRec (RecBole's rows)"."""
-    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)

@@ -12,7 +12,8 @@ from recbole_samrec.compare.tuned_settings import Tuned, describe_tuning, find_s
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.yaml_files import settings_in
 from recbole_samrec.experiments.entries import Entry, read_entries
-from recbole_samrec.experiments.jobs import Job, choose_seeds, choose_settings, plan_jobs
+from recbole_samrec.experiments.jobs import Job, choose_settings, plan_jobs
+from recbole_samrec.experiments.seeds import choose_seeds
 from recbole_samrec.utils.errors import ConfigError, DataError
 
 

@@ -20,7 +20,6 @@ from recbole_samrec.quick_start.record import settings_of
 from recbole_samrec.utils.error_messages import words_of
 from recbole_samrec.utils.errors import ConfigError, DataError
 
-FIRST_SEED, MOST_SEEDS = 2020, 1000
 OWN_SETTINGS = {
     "seed": "--seeds",
     "train_fraction": "--train_fraction",
@@ -211,24 +210,6 @@ def choose_settings(
         of_files = {key: value for key, value in files.items() if theirs or key in known}
         settings[entry.name] = entry.settings(of_data, found, of_files, own, known=known)
     return settings
-
-
-def choose_seeds(seeds: int | Sequence[int]) -> list[int]:
-    """Turn a number of seeds into seeds from ``FIRST_SEED`` on; a list of seeds is checked and returned.
-
-    Raises:
-        ConfigError: The number is out of its range, or a seed is negative or named twice.
-    """
-    if isinstance(seeds, int):
-        if not 0 < seeds <= MOST_SEEDS:
-            raise ConfigError(f"--seeds={seeds}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
-        return [FIRST_SEED + number for number in range(seeds)]
-    named = ",".join(map(str, seeds))
-    if not seeds or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):
-        raise ConfigError(f"--seeds={named}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
-    if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"--seeds={named}: a seed is named twice")
-    return list(seeds)
 
 
 def group_by_entry(jobs: Sequence[Job]) -> Iterator[list[Job]]:

@@ -11,15 +11,11 @@ from rich.table import Table
 
 from recbole_samrec.experiments.estimate import BEST_EPOCH, CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
+from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.durations import format_duration
 
 ASSUMED = "~"
 """Mark of a number of epochs that is a guess."""
-
-
-def print_line(console: Console, text: str) -> None:
-    """Print a text as it is, in one line."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 class Display:

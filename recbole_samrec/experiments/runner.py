@@ -12,7 +12,7 @@ from rich.console import Console
 
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
-from recbole_samrec.experiments.progress import Display, print_line, print_plan
+from recbole_samrec.experiments.progress import Display, print_plan
 from recbole_samrec.experiments.ray_cluster import Capacity, Resources, connect_ray, measure_capacity
 from recbole_samrec.experiments.trial_watcher import LOST, TrialWatcher
 from recbole_samrec.experiments.worker import (
@@ -24,6 +24,7 @@ from recbole_samrec.experiments.worker import (
     train_job,
     write_result_files,
 )
+from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.durations import format_duration
 from recbole_samrec.utils.errors import UserError
 from recbole_samrec.utils.files import write_atomically

@@ -16,12 +16,13 @@ from recbole_samrec.config.validate import check_keys
 from recbole_samrec.config.value_types import Positive, accepts, describe
 from recbole_samrec.config.yaml_files import settings_in
 from recbole_samrec.experiments.entries import read_entries
-from recbole_samrec.experiments.jobs import FIRST_SEED, choose_seeds, choose_settings, model_class
-from recbole_samrec.experiments.progress import print_line
+from recbole_samrec.experiments.jobs import choose_settings, model_class
 from recbole_samrec.experiments.ray_cluster import Resources, choose_resources
+from recbole_samrec.experiments.seeds import FIRST_SEED, choose_seeds
 from recbole_samrec.tune.results import SearchResult, conclude_search
 from recbole_samrec.tune.search_spec import SEARCH, SearchSpec, plan_search, read_search
 from recbole_samrec.tune.strategies import USUAL_TRIALS, Strategy
+from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import ConfigError
 
 

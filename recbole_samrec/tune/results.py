@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 
 from recbole_samrec.config.build import configure
-from recbole_samrec.experiments.jobs import FIRST_SEED
+from recbole_samrec.experiments.seeds import FIRST_SEED
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.environment import device_name, versions
 from recbole_samrec.quick_start.record import field_name

@@ -1,4 +1,4 @@
-"""Comparisons from Python: their tables, their failures, and the command that pages name."""
+"""Comparisons from Python: their tables and their failures."""
 
 import io
 import json
@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from recbole_samrec.compare import api
-from recbole_samrec.compare.api import compare_models, format_command, quote_word
+from recbole_samrec.compare.api import compare_models
 from recbole_samrec.experiments import worker
 from recbole_samrec.utils.errors import UserError
 from tests.helpers.jobs import SMALL, ignore
@@ -93,21 +93,3 @@ def test_compare_models_trains_no_finished_run_again(trained):
 def test_compare_models_rejects_wrong_arguments(trained, arguments, words):
     with pytest.raises(UserError, match=words):
         compare_models(**{"models": ["SASRec"], "datasets": "tiny", "console": Console(quiet=True), **arguments})
-
-
-def test_format_command_equals_the_call():
-    chosen = {"seeds": 3, "fractions": [1.0], "config_files": [], "entry_files": [], "tuned": None, "settings": {}}
-    chosen |= {"out": Path("out"), "pages": Path("out"), "mask_history": False}
-    plain = format_command(["SAMRec", "SASRec"], ["ml-100k"], **chosen)
-    assert plain == "python -m recbole_samrec compare --models=SAMRec,SASRec --datasets=ml-100k --seeds=3 --out=out"
-    chosen |= {"seeds": [7], "fractions": [0.5, 1.0], "entry_files": ["a.yaml"], "settings": {"topk": [5, 10]}}
-    more = format_command(["SAMRec"], ["ml-100k"], **chosen | {"pages": Path("p"), "mask_history": True})
-    assert more == (
-        "python -m recbole_samrec compare --models=SAMRec --datasets=ml-100k --seeds=7, --train_fraction=0.5,1 "
-        "--entries=a.yaml --out=out --pages=p --mask_history '--topk=[5, 10]'"
-    )
-
-
-def test_quote_word():
-    assert quote_word("SASRec (RecBole's rows)") == '"SASRec (RecBole\'s rows)"'
-    assert quote_word("a b") == "'a b'" and quote_word("a'$b") == "'a'\"'\"'$b'"

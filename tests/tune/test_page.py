@@ -95,7 +95,7 @@ def text(page):
     return without_plotly(page.read_text(encoding="utf-8"))
 
 
-def test_the_parameter_that_alone_decides_explains_the_score_and_the_others_nothing():
+def test_importance_finds_the_only_parameter_that_decides():
     shares = importance.importance(trials(60), PARAMETERS).set_index("parameter")
     assert shares.index[0] == "learning_rate"
     assert 0.85 < shares.loc["learning_rate", "importance"] < 1.15
@@ -119,7 +119,7 @@ def test_categories_and_lists_can_decide_too(quick, name):
     assert importance.importance(table, PARAMETERS)["parameter"][0] == name
 
 
-def test_importance_depends_on_the_order_of_scores_alone_and_on_the_seed(quick):
+def test_importance_depends_on_ranks_and_seed_only(quick):
     table = trials()
     first = importance.importance(table, PARAMETERS, seed=3)
     pd.testing.assert_frame_equal(first, importance.importance(table, PARAMETERS, seed=3))
@@ -137,7 +137,7 @@ def test_failed_trials_do_not_count_and_early_stopped_ones_do(quick):
 
 
 @pytest.mark.parametrize("table", [trials(7), failed(trials(8), 0), trials(20).assign(score=0.1), trials(0)])
-def test_nothing_is_estimated_from_fewer_than_eight_trials_or_one_score(table):
+def test_importance_needs_eight_trials_and_two_scores(table):
     shares = importance.importance(table, PARAMETERS)
     assert list(shares.columns) == ["parameter", "importance", "spread"]
     assert shares.empty
@@ -184,7 +184,7 @@ def test_the_best_lines_are_the_darkest_and_in_front(bigger):
 
 
 @pytest.mark.parametrize("bigger, best", [(True, [0.2, 0.3, 0.3, 0.4]), (False, [0.2, 0.2, 0.1, 0.1])])
-def test_the_history_steps_with_every_better_trial_in_the_order_of_their_ends(bigger, best):
+def test_history_steps_with_every_better_trial(bigger, best):
     table = trials(4).assign(score=[0.3, 0.2, 0.4, 0.1], ended=[120.0, 60.0, 240.0, 180.0])
     line, finished, early = figures.history(table, "ndcg@10", bigger).data
     assert line.line.shape == "hv"
@@ -257,7 +257,7 @@ def test_without_any_score_the_page_says_so(tmp_path, number):
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the page with")
-def test_a_browser_draws_three_figures_without_complaint_and_asks_nobody(page, tmp_path):
+def test_page_is_drawn_by_a_browser_without_requests(page, tmp_path):
     options = (
         "--headless=new --no-sandbox --no-first-run --disable-background-networking --enable-unsafe-swiftshader "
         "--enable-logging=stderr --virtual-time-budget=5000 --dump-dom"

@@ -1,0 +1,55 @@
+"""The command that makes a comparison, as its pages show it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PROGRAM = "python -m recbole_samrec compare"
+OF_ONE_CALL = ("--tables", "--debug")
+OF_ONE_MACHINE = ("--threads", "--parallel", "--gpus", "--address", "--limit_hours")
+
+
+def format_command(
+    models: Sequence[str],
+    datasets: Sequence[str],
+    *,
+    seeds: int | Sequence[int],
+    fractions: Sequence[float],
+    config_files: Sequence[str | Path],
+    entry_files: Sequence[str | Path],
+    tuned: str | None,
+    out: Path,
+    pages: Path,
+    mask_history: bool,
+    settings: Mapping[str, Any],
+) -> str:
+    """Format the command that equals a call of :func:`compare_models`, without the settings of one computer."""
+    words = [f"--models={','.join(models)}", f"--datasets={','.join(datasets)}"]
+    words.append(f"--seeds={seeds}" if isinstance(seeds, int) else f"--seeds={','.join(map(str, seeds))},")
+    if list(fractions) != [1.0]:
+        words.append(f"--train_fraction={','.join(f'{share:g}' for share in fractions)}")
+    for flag, files in (("config_files", config_files), ("entries", entry_files)):
+        words += [f"--{flag}={' '.join(map(str, files))}"] * bool(files)
+    words += [f"--tuned={tuned}"] * (tuned is not None) + [f"--out={out}"]
+    words += [f"--pages={pages}"] * (pages != out) + ["--mask_history"] * mask_history
+    words += [f"--{key}={value}" for key, value in settings.items()]
+    return " ".join([PROGRAM, *map(quote_word, words)])
+
+
+def quote_word(word: str) -> str:
+    """Quote a word for a shell so that it can be read, such as "SASRec (RecBole's rows)"."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+
+
+def shorten_command(arguments: Sequence[str]) -> str:
+    """Format the command that was typed, without arguments that belong to one computer or one call."""
+    words, kept = iter(word for word in arguments if word not in OF_ONE_CALL), []
+    for word in words:
+        if word in OF_ONE_MACHINE:
+            next(words, None)  # its value
+        elif not word.startswith(tuple(f"{flag}=" for flag in OF_ONE_MACHINE)):
+            kept.append(quote_word(word))
+    return " ".join([PROGRAM, *kept])

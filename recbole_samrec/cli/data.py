@@ -161,8 +161,8 @@ def _checked(args: argparse.Namespace, stage: Path) -> AtomicSummary:
     try:
         summary = check_atomic_files(stage, args.name)
     except DataError as error:
-        found = str(error).replace(f"{stage}{os.sep}", "")
-        raise DataError(f"{args.source} does not make a usable set, nothing was written: {found}") from error
+        reason = str(error).replace(f"{stage}{os.sep}", "")
+        raise DataError(f"{args.source} does not make a usable set, nothing was written: {reason}") from error
     known, found = PUBLISHED.get(args.name), Counts(summary.users, summary.items, summary.interactions)
     if known and found != known and not args.no_check:
         raise DataError(
@@ -177,7 +177,7 @@ def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -
         "users": f"{summary.users:,}",
         "items": f"{summary.items:,}",
         "interactions": f"{summary.interactions:,}",
-        "time span": _span(*summary.span),
+        "time span": _span(*summary.span) if summary.span else "unknown",
         "sha256": summary.sha256,
         "files": ", ".join(sorted(path.name for path in folder.glob(f"{name}.*"))),
         "folder": str(folder),
@@ -194,6 +194,5 @@ def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -
 def _span(first: float, last: float) -> str:
     """Write the first and last time as dates where they can be Unix seconds since 1990, else as numbers."""
     if first >= 631_152_000 and last < 4_102_444_800:
-        first, last = (datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d") for time in (first, last))
-        return f"{first} to {last}"
+        return " to ".join(datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d") for time in (first, last))
     return f"{first:.15g} to {last:.15g}"

@@ -200,7 +200,7 @@ def _package(name: str, wanted: str, found: str | None) -> Finding:
     state = _state(found, wanted)
     if state == "ok" and name == "recbole":
         remedy = ""  # its top module is empty; whether the rest can be imported is seen where it is patched
-    elif state == "ok":
+    elif found is not None and state == "ok":
         try:
             _quiet_import(MODULES.get(distribution, distribution.replace("-", "_")))
             remedy = ""
@@ -233,7 +233,7 @@ def _installed(distribution: str) -> str | None:
 
 def _release(version: str) -> tuple[int, ...]:
     """The leading numbers of a version, without trailing zeros: "2.13.0+cpu" is (2, 13)."""
-    numbers = [int(part) for part in re.match(r"[\d.]*", version)[0].split(".") if part]
+    numbers = [int(part) for part in re.split(r"[^\d.]", version, maxsplit=1)[0].split(".") if part]
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
@@ -257,5 +257,5 @@ def _memory() -> str:
 
 
 def _cpu_has_bf16(torch) -> bool:
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(value for name, value in capabilities.items() if "bf16" in name)

@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser, options: type[Options]) -> None
         options: The class that declares the options.
     """
     for name, field in options.model_fields.items():
-        extra = dict(field.json_schema_extra or {})
+        extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         if base_types(annotation) == (bool,):
             parser.add_argument(f"--{name}", action="store_true", help=field.description)

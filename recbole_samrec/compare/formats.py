@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -41,13 +42,13 @@ def write_csv(table: pd.DataFrame) -> str:
 
 def write_markdown(page: Page) -> str:
     """Return a page as GitHub shows it: the best bold, the second underlined."""
-    filters = {"md": escape_markdown, "cell": _markdown_cell}
+    filters: dict[str, Callable[..., str]] = {"md": escape_markdown, "cell": _markdown_cell}
     return load_template(TEMPLATES / "markdown.md.jinja", html=False, **filters).render(page=page)
 
 
 def write_latex(page: Page) -> str:
     """Return a page as floats for a paper; they need the package booktabs and nothing else."""
-    filters = {"tex": escape_latex, "cell": _latex_cell, "label": _label}
+    filters: dict[str, Callable[..., str]] = {"tex": escape_latex, "cell": _latex_cell, "label": _label}
     return load_template(TEMPLATES / "latex.tex.jinja", html=False, **filters).render(page=page)
 
 

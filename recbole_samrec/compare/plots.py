@@ -42,7 +42,7 @@ def _dots(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     means, stds = table[f"{metric}_mean"], table[f"{metric}_std"].fillna(0)
     best = means.max()
     for place, (mean, std) in enumerate(zip(means, stds, strict=True)):
-        shape = {"marker": "D", "color": INK} if place == 0 else {"marker": "o", "color": GRAY}
+        shape: dict[str, Any] = {"marker": "D", "color": INK} if place == 0 else {"marker": "o", "color": GRAY}
         face = shape["color"] if place == 0 or mean == best else "white"
         axes.errorbar(mean, place, xerr=std, capsize=3, markersize=6, markerfacecolor=face, **shape)
         weight = "bold" if mean == best else "normal"
@@ -110,7 +110,7 @@ def draw_fractions(table: pd.DataFrame, entries: Sequence[str], title: str) -> F
             for number, (entry, offset) in enumerate(zip(entries, offsets, strict=True)):
                 part = table[table["entry"] == entry]
                 means, stds = part[f"{metric}_mean"], part[f"{metric}_std"].fillna(0)
-                line = {"fmt": MARKERS[number % len(MARKERS)], "linestyle": LINES[number % len(LINES)]}
+                line: dict[str, Any] = {"fmt": MARKERS[number % len(MARKERS)], "linestyle": LINES[number % len(LINES)]}
                 axes.errorbar(100 * part["fraction"] + offset, means, stds, **line, **_look(entry, number))
             axes.set_xticks(shares)
             axes.set_xlabel("users trained on, %")

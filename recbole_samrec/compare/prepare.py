@@ -86,8 +86,19 @@ def prepare_comparison(
     for dataset, of in tuning.items():
         for one in of:
             note(f"{dataset}: {one}")
-    more = {"files": files, "given": given, "tables": tables, "tuned": found, "note": note, "skip": skip}
-    jobs = plan_jobs(entries, hashes, numbers, shares, out, **more)
+    jobs = plan_jobs(
+        entries,
+        hashes,
+        numbers,
+        shares,
+        out,
+        files=files,
+        given=given,
+        tables=tables,
+        tuned=found,
+        note=note,
+        skip=skip,
+    )
     return Plan(entries, jobs, incompatible, tuning, origins)
 
 

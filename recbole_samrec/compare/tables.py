@@ -7,7 +7,7 @@ entry minus reference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -210,7 +210,7 @@ def compute_differences(
         of_users.append(mine.mean(axis=1) - other.mean(axis=1))
         intervals.append([*interval_over_users(of_users[-1]), *interval_over_users_and_seeds(mine, other)])
     p = randomization_test(np.concatenate(of_users, axis=1), draws).reshape(len(pairs), -1)
-    columns = {}
+    columns: dict[str, Any] = {}
     for i, metric in enumerate(metrics):
         columns[f"{metric}_difference"] = [one[:, i].mean() for one in of_users]
         for j, end in enumerate(("low", "high", "low_with_seeds", "high_with_seeds")):

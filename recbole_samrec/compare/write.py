@@ -128,7 +128,7 @@ class _DataSet:
             page = Page(stem, remarks=[NO_RUN], notes=[*notes, *map(str, self.tuned)])
             earlier = (self.pages / f"{stem}.md").exists()  # of other entries, and whole
             return page if earlier else _write(self.pages / stem, page, None, None)
-        parts = {"": self.whole, "-groups": self.whole}
+        parts: dict[str, Sequence[Run]] = {"": self.whole, "-groups": self.whole}
         if len(self.whole) < len(self.runs):
             parts["-fractions"] = self.runs
         titles = {
@@ -155,8 +155,10 @@ class _DataSet:
             table = build_main_table(runs, self.entries, self.why, setting.masked, self.variant_of, self.draws)
             tuning = [f"{one.entry}: {remark}" for one in self.tuned for remark in one.remarks]
             notes = [*tuning, *(line for run in self.runs for line in check_ranks(run))]
-            more = {"notes": notes, "tuned": self.tuned, "origins": self.origins, "plot": plot, "made": self.made}
-            return lay_out_comparison(table, setting, **more), table, lambda: plots.draw_accuracy(table, above)
+            page = lay_out_comparison(
+                table, setting, notes=notes, tuned=self.tuned, origins=self.origins, plot=plot, made=self.made
+            )
+            return page, table, lambda: plots.draw_accuracy(table, above)
         if kind == "-groups":
             table, lay_out, draw = build_group_table(runs, setting.masked), lay_out_groups, plots.draw_groups
         else:

@@ -105,7 +105,7 @@ def _as_far(sums: np.ndarray, differences: np.ndarray) -> np.ndarray:
     return np.abs(sums) >= np.abs(differences.sum(axis=0)) - rounding
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """P-values corrected for the number of comparisons (Holm 1979), in the order given.
 
     The smallest of n is multiplied by n, the next by n - 1 and so on; none may be below one before it, or above 1.

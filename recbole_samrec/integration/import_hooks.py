@@ -18,6 +18,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, spec_from_loader
 from types import ModuleType
+from typing import Any
 
 from recbole_samrec.integration import bootstrap
 
@@ -73,7 +74,8 @@ class _PatchingFinder(MetaPathFinder):
         return spec
 
 
-def _patch_after_loading(loader: Loader) -> None:
+def _patch_after_loading(loader: Any) -> None:
+    """Replace a method of a loader, so that RecBole is patched when the loader has loaded it."""
     load = loader.exec_module
 
     def load_and_patch(module: ModuleType) -> None:

@@ -13,6 +13,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
@@ -32,7 +33,7 @@ MODELS = {
 RECBOLE = recbole_folder()
 
 
-def register(model_class: type) -> str:
+def register(model_class: type[Any]) -> str:
     """Make a user's own model known to RecBole, and to our commands, by its name.
 
     Args:
@@ -71,6 +72,8 @@ def model_from(source: str) -> str:
     try:
         if where.endswith(".py"):
             spec = spec_from_file_location(f"own_model.{Path(where).stem}", where)  # hides no module of that name
+            if spec is None or spec.loader is None:
+                raise ImportError("it is not a Python file")
             module = module_from_spec(spec)
             sys.modules[spec.name] = module
             spec.loader.exec_module(module)

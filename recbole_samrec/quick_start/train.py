@@ -69,7 +69,7 @@ def train(
     return record
 
 
-def _score_test_set(trainer: Any, test_data: Any) -> dict[str, float]:
+def _score_test_set(trainer: Any, test_data: Any) -> dict[str, float] | None:
     """Score the test set with the best weights."""
     if isinstance(trainer, SAMTrainer):
         return trainer.test(test_data)

@@ -22,7 +22,7 @@ from recbole_samrec.sharpness.comparisons import (
     Meaning,
     compare_entries,
 )
-from recbole_samrec.sharpness.entries import config_of, join_losses, list_labels
+from recbole_samrec.sharpness.entries import Recorded, config_of, join_losses, list_labels
 from recbole_samrec.utils.errors import DataError
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Levels:
         return f"relative loss of {self.metric.upper()} with {100 * (self.dropped or 0):g} % of the events dropped"
 
 
-def common_metric(runs: Sequence[Measured]) -> str:
+def common_metric(runs: Sequence[Recorded]) -> str:
     """The test metric that runs are compared by.
 
     Raises:

@@ -81,16 +81,15 @@ def compare_entries(
     lines = []
     for entry in (entry for entry in of_entry if entry != reference):
         for measure, meaning in meanings.items():
-            values = [_values(of_entry[name], measure) for name in (entry, reference)]
-            if not all(map(len, values)):
+            mine, other = (_values(of_entry[name], measure) for name in (entry, reference))
+            if not mine or not other:
                 continue
             comparable = meaning.kind not in (PLAIN, ADAPTIVE) or losses.get(entry) == losses.get(reference)
             converged = all(_converged(of_entry[name], measure) for name in (entry, reference))
-            found, mark = _compare(*values, comparable, converged)
+            found, mark = _compare(mine, other, comparable, converged)
             better = "lower" if meaning.smaller_is_better else "higher"
-            lines.append(
-                (entry, reference, measure, meaning.kind, better, *found, math.nan, *map(len, values), mark)
-            )  # fmt: skip
+            runs_of_both = len(mine), len(other)
+            lines.append((entry, reference, measure, meaning.kind, better, *found, math.nan, *runs_of_both, mark))
     table = pd.DataFrame(lines, columns=list(COLUMNS))
     known = table["p"].notna()
     table.loc[known, "p_holm"] = holm(table.loc[known, "p"].to_numpy())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
@@ -22,6 +22,18 @@ IGNORED = frozenset(
     "track_sharpness trust_checkpoint".split()
 )
 """Settings in which the runs of one entry may differ."""
+
+
+class Recorded(Protocol):
+    """A run with its name and its ``result.json``, measured or not yet."""
+
+    @property
+    def name(self) -> str:
+        """Name of the run among those of a report."""
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """The run's ``result.json``."""
 
 
 def list_labels(runs: Sequence[Measured]) -> list[str]:
@@ -62,7 +74,7 @@ def describe_entries(runs: Sequence[Measured]) -> pd.DataFrame:
 def name_loss(run: Measured) -> str:
     """Name the training loss of a run."""
     config, model = config_of(run), run.record.get("model") or config_of(run).get("model")
-    name = config.get("loss_type")
+    name = config.get("loss_type") or ""
     loss = LOSSES.get(name, name)
     if name in SAMPLED:
         loss = f"{loss} with {config.get('n_negatives')} negatives"
@@ -88,6 +100,6 @@ def differing_settings(runs: Sequence[Measured]) -> str:
     return "; ".join(f"{key}: {', '.join(values)}" for key, values in found.items() if len(values) > 1)
 
 
-def config_of(run: Measured) -> Mapping[str, Any]:
+def config_of(run: Recorded) -> Mapping[str, Any]:
     """Return the settings of a run, or none where its record has none."""
     return run.record.get("config") or {}

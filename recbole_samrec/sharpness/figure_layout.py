@@ -111,10 +111,10 @@ def draw_legend(figure: Figure, looks: Mapping[str, dict[str, Any]], missed: boo
     if missed:
         handles.append(Line2D([], [], color=GRAY, linestyle="", marker="x", markersize=7))
         names.append(MISSED)
-    look = {"loc": "outside upper center", "handlelength": 3, "columnspacing": 1.5}
+    look: dict[str, Any] = {"loc": "outside upper center", "handlelength": 3, "columnspacing": 1.5}
     for columns in range(min(3, len(names)), 0, -1):
         drawn = figure.legend(handles, names, ncols=columns, **look)
-        if columns == 1 or drawn.get_window_extent(figure.canvas.get_renderer()).width <= figure.bbox.width:
+        if columns == 1 or drawn.get_window_extent().width <= figure.bbox.width:
             break
         drawn.remove()
 

@@ -5,7 +5,7 @@ Estimates that did not converge are crosses, not points.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +161,7 @@ def draw_noise(runs: Sequence[Measured]) -> Drawn:
     """Draw the test metric against noise on the weights."""
     metric, looks = common_metric(runs), choose_looks(runs)
     figure, (axes,) = make_panels(1, 3.2)
-    _with_bars(axes, runs, looks, lambda run: run.noise, metric)
+    _with_bars(axes, runs, looks, [run.noise for run in runs], metric)
     axes.set(xlabel="noise, as a share of the size of the weights", ylabel=f"{metric.upper()} on test")
     draw_legend(figure, looks)
     return Drawn("noise", figure)
@@ -176,7 +176,7 @@ def draw_histories(runs: Sequence[Measured]) -> Drawn | None:
     kinds = list(dict.fromkeys(read[0].changes["change"]))
     figure, all_axes = make_panels(len(kinds), 2.6, sharey=True)
     for axes, kind in zip(all_axes, kinds, strict=True):
-        _with_bars(axes, read, looks, lambda run, kind=kind: run.changes[run.changes["change"] == kind], metric)
+        _with_bars(axes, read, looks, [run.changes[run.changes["change"] == kind] for run in read], metric)
         axes.set(title=CHANGES.get(kind, kind), xlabel="share of a history", ylabel=f"{metric.upper()} on test")
     draw_legend(figure, {run.label: looks[run.label] for run in read})
     return Drawn("histories", figure)
@@ -235,12 +235,12 @@ def _with_bars(
     axes: Axes,
     runs: Sequence[Measured],
     looks: Mapping[str, dict[str, Any]],
-    table_of: Callable[[Measured], pd.DataFrame],
+    tables: Sequence[pd.DataFrame],
     metric: str,
 ) -> None:
     """Draw mean and standard deviation of a metric over draws and seeds at each level, one line per entry."""
     labels = list_labels(runs)
     for label, offset in zip(labels, spread_offsets(len(labels), 0.012), strict=True):
-        table = pd.concat([table_of(run) for run in runs if run.label == label])
-        found = table.groupby("level")[metric].agg(["mean", "std"]).fillna({"std": 0})
+        of_label = [table for run, table in zip(runs, tables, strict=True) if run.label == label]
+        found = pd.concat(of_label).groupby("level")[metric].agg(["mean", "std"]).fillna({"std": 0})
         axes.errorbar(found.index + offset, found["mean"], found["std"], capsize=2, **looks[label])

@@ -257,7 +257,7 @@ def _curvature(solution: Solution, budget: Budget, progress: Progress) -> dict[s
 
 def _sharpness(solution: Solution, budget: Budget, progress: Progress) -> dict[str, Any]:
     loss, weights = solution.loss, solution.weights
-    rhos, adaptive_rhos = np.array(budget.rhos), np.array(budget.adaptive_rhos)
+    rhos, adaptive_rhos = budget.rhos, budget.adaptive_rhos
     wanted = max(budget.targets, budget.slope_targets)
     many, targets, _ = sampled_loss(solution.trainer, solution.loaders[0], wanted)
     slope = sharpness.measure_slope(many, weights, rhos, adaptive_rhos, progress=_told(progress, "slope"))
@@ -268,8 +268,8 @@ def _sharpness(solution: Solution, budget: Budget, progress: Progress) -> dict[s
     worst = sharpness.maximize_adaptive_rise(loss, weights, adaptive_rhos, steps=budget.climb)
     told(2, 2)
     return {
-        "rhos": rhos,
-        "adaptive_rhos": adaptive_rhos,
+        "rhos": np.array(rhos),
+        "adaptive_rhos": np.array(adaptive_rhos),
         "targets": targets,
         "loss": slope.loss,
         "gradient": slope.norm,

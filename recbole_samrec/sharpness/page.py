@@ -86,7 +86,7 @@ def write_report(
     write_atomically(file, text, folder="--out")
 
 
-def _list_by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+def _list_by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any] | None]]:
     """Return the numbers of ``runs``, one line for each with a cell for each run."""
     apart = {"run", "entry", "seed", *(name for name in runs if name.startswith((ERROR, CONVERGED)))}
     records = runs.to_dict("records")

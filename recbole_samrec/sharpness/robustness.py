@@ -33,7 +33,7 @@ def silent(done: int, total: int) -> None:
 def test_metrics(solution: Solution) -> dict[str, float]:
     """The metrics of the test set with the weights as they are; items that are sampled to rank among are the same."""
     with drawing_from(EVALUATION_SEED):
-        return rename_metrics(solution.trainer.evaluate(solution.loaders[2], load_best_model=False))
+        return rename_metrics(solution.trainer.evaluate(solution.loaders[2], load_best_model=False)) or {}
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from recbole_samrec.sharpness.figure_layout import (
 
 if TYPE_CHECKING:
     from matplotlib.colors import BoundaryNorm
+    from mpl_toolkits.mplot3d.axes3d import Axes3D
 
     from recbole_samrec.sharpness.measure import Measured
 
@@ -50,7 +51,7 @@ class Scale:
         from matplotlib.ticker import MaxNLocator
 
         bottom, top = _range(rises)
-        levels = MaxNLocator(HEIGHTS, steps=[1, 2, 2.5, 5, 10]).tick_values(bottom, top)
+        levels = np.asarray(MaxNLocator(HEIGHTS, steps=[1, 2, 2.5, 5, 10]).tick_values(bottom, top))
         cut = any((rise > levels[-1]).any() for rise in rises)
         return cls(levels, BoundaryNorm(levels, 256), cut)
 
@@ -81,10 +82,10 @@ def draw_contours(runs: Sequence[Measured], scale: Scale) -> Drawn:
 def draw_surfaces(runs: Sequence[Measured], scale: Scale) -> Drawn:
     """Draw the same planes in perspective, all runs with one range of heights and one scale of colors."""
     figure, all_axes = make_panels(len(runs), 3.1, projection="3d")
-    for axes, run in zip(all_axes, runs, strict=True):
+    for axes, run in zip(cast("list[Axes3D]", all_axes), runs, strict=True):
         surface = run.parts["surface"]
         x, y = np.meshgrid(surface["x"], surface["y"], indexing="ij")
-        look = {"cmap": COLOR_MAP, "norm": scale.colors, "edgecolor": "0.25", "linewidth": 0.2}
+        look: dict[str, Any] = {"cmap": COLOR_MAP, "norm": scale.colors, "edgecolor": "0.25", "linewidth": 0.2}
         axes.plot_surface(x, y, scale(rise_of(surface)), rcount=60, ccount=60, **look)
         axes.set(title=wrap_name(run.name), zlim=(scale.levels[0], scale.levels[-1]))
         axes.set_xlabel("first direction", size=8, labelpad=-4)

@@ -125,7 +125,7 @@ def _axis(values: pd.Series, parameter: Parameter) -> dict[str, Any]:
 
 def _numbers(name: str, places: np.ndarray, logarithmic: bool) -> dict[str, Any]:
     numbers = (_logarithmic_ticks if logarithmic else _even_ticks)(places.min(), places.max())
-    ticks = np.log10(numbers) if logarithmic else numbers
+    ticks = np.log10(numbers).tolist() if logarithmic else numbers
     return _dimension(name, places, ticks, numbers, margin=0 if len(ticks) > 1 else 0.5)
 
 
@@ -145,7 +145,7 @@ def _even_ticks(low: float, high: float) -> list[float]:
 
     if low == high:
         return [low]
-    return MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high).tolist()
+    return np.asarray(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)).tolist()
 
 
 def _logarithmic_ticks(low: float, high: float) -> list[float]:

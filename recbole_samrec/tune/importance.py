@@ -44,11 +44,12 @@ def importance(trials: pd.DataFrame, parameters: Sequence[Parameter], *, seed: i
         between 0 and 1) and ``spread`` (their standard deviation). No line with fewer than 8 trials or one score only.
     """
     trials = scored(trials)
-    lines = []
+    lines: list[tuple[str, float, float]] = []
     if len(trials) >= FEWEST and trials["score"].nunique() > 1 and parameters:
         inputs = np.column_stack([encoded(trials[one.name], one) for one in parameters])
         added = _added_errors(inputs, trials["score"].rank().to_numpy(), seed)
-        lines = zip([one.name for one in parameters], added.mean(axis=0).clip(0, 1), added.std(axis=0), strict=True)
+        names, shares = [one.name for one in parameters], added.mean(axis=0).clip(0, 1)
+        lines = list(zip(names, shares, added.std(axis=0), strict=True))
     table = pd.DataFrame(lines, columns=["parameter", "importance", "spread"])
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 

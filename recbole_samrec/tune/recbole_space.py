@@ -54,8 +54,7 @@ def _says_something(line: str) -> bool:
 
 def _read(line: str, place: str) -> Line:
     match = _LINE.fullmatch(line.rstrip())
-    kind = match and (match[2] or ("choice" if isinstance(literal(match[3]), list) else None))
-    if not kind:
+    if match is None or not (kind := match[2] or ("choice" if isinstance(literal(match[3]), list) else "")):
         raise ConfigError(
             f"{place}: write name, type and values, such as learning_rate loguniform -8,0 "
             "(a file in yaml has a name that ends in .yaml)"

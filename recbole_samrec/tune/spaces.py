@@ -72,17 +72,29 @@ class Parameter:
         """Whether all values are numbers."""
         return self.kind != "choice" or all(map(_is_number, self.values))
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value of a range.
+
+        Raises:
+            ValueError: It is a choice.
+        """
+        if self.low is None or self.high is None:
+            raise ValueError(f"{self.name} is a choice and has no bounds")
+        return self.low, self.high
+
     def domain(self) -> Any:
         """Ray Tune's domain, from which values are drawn."""
         from ray import tune  # takes a second to import
 
         if self.kind == "choice":
             return tune.choice(list(self.values))
+        low, high = self.bounds
         if self.kind == "int":
-            return tune.randint(self.low, self.high + 1)  # Ray leaves the upper end out
-        if self.kind == "quniform":
-            return tune.quniform(self.low, self.high, self.step)
-        return (tune.loguniform if self.logarithmic else tune.uniform)(self.low, self.high)
+            return tune.randint(int(low), int(high) + 1)  # Ray excludes the upper end
+        if self.step is not None:
+            return tune.quniform(low, high, self.step)
+        return (tune.loguniform if self.logarithmic else tune.uniform)(low, high)
 
     def plain(self, value: Any) -> Any:
         """A drawn value as plain Python, that of a range in its type and on its grid."""
@@ -90,7 +102,7 @@ class Parameter:
             return _plain(value)
         if self.kind == "int":
             return int(value)
-        if self.kind == "quniform":
+        if self.step is not None:
             value = round(float(value) / self.step) * self.step
             return value if isinstance(value, int) else float(f"{value:.12g}")  # 0.3, not 0.30000000000000004
         return float(value)
@@ -99,8 +111,9 @@ class Parameter:
         """The values in words, such as ``0.01 to 1, logarithmic``."""
         if self.kind == "choice":
             return f"one of {', '.join(map(str, self.values))}" if len(self.values) > 1 else f"always {self.values[0]}"
+        low, high = self.bounds
         extra = {"loguniform": ", logarithmic", "quniform": f" in steps of {self.step}", "int": ", whole numbers"}
-        return f"{_short(self.low)} to {_short(self.high)}{extra.get(self.kind, '')}"
+        return f"{_short(low)} to {_short(high)}{extra.get(self.kind, '')}"
 
 
 @dataclass(frozen=True)
@@ -132,12 +145,13 @@ class Space:
         """
         for parameter in self.parameters:
             if parameter.kind != "choice":
+                low, high = map(_short, parameter.bounds)
                 raise ConfigError(
                     f"grid needs lists of values and {parameter.name} is a range; write "
-                    f"{parameter.name}: [{_short(parameter.low)}, {_short(parameter.high)}] or choose --search=random"
+                    f"{parameter.name}: [{low}, {high}] or choose --search=random"
                 )
-        rows = itertools.product(*(parameter.values for parameter in self.parameters))
-        return [dict(zip(self.names, row, strict=True)) for row in rows]
+        combinations = itertools.product(*(parameter.values for parameter in self.parameters))
+        return [dict(zip(self.names, values, strict=True)) for values in combinations]
 
     def complete(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a trial: its drawn values as plain Python values, and the settings that follow them.
@@ -238,7 +252,7 @@ def check_space(
                 f"take it out of the search space (--space=FILE), or leave out --{key}"
             )
         parameter = parameters[leader]
-        for value in parameter.values or (parameter.low, parameter.high):
+        for value in parameter.values or parameter.bounds:
             try:
                 check_values({key: value}, declared)
             except ConfigError as error:
@@ -263,7 +277,12 @@ def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, str]]:
 def _repeated(named: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
     """The pairs whose name, the second of them, came before."""
     seen: set[str] = set()
-    return [(place, name) for place, name in named if name in seen or seen.add(name)]
+    repeated = []
+    for place, name in named:
+        if name in seen:
+            repeated.append((place, name))
+        seen.add(name)
+    return repeated
 
 
 def _space_of(entries: Mapping[str, Any], places: Mapping[str, str], origin: str) -> Space:

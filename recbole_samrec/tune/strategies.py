@@ -99,8 +99,9 @@ def searcher(strategy: Strategy, at_once: int) -> Any:
         from ray.tune.search.basic_variant import BasicVariantGenerator
 
         return BasicVariantGenerator(random_state=strategy.seed, max_concurrent=at_once)
-    from ray.tune.search import ConcurrencyLimiter
+    from ray.tune.search import ConcurrencyLimiter, Searcher
 
+    found: Searcher
     if strategy.search == "optuna":
         from ray.tune.search.optuna import OptunaSearch
 
@@ -123,12 +124,17 @@ def scheduler(strategy: Strategy, space: Space, epochs: int) -> Any:
     from ray.tune import schedulers
 
     if strategy.scheduler == "asha" and strategy.grace < epochs:
-        rungs = {"grace_period": strategy.grace, "reduction_factor": REDUCTION, "max_t": epochs - 1}
-        return schedulers.ASHAScheduler(time_attr=TIME, stop_last_trials=False, **rungs)
+        return schedulers.ASHAScheduler(
+            time_attr=TIME,
+            grace_period=strategy.grace,
+            reduction_factor=REDUCTION,
+            max_t=epochs - 1,
+            stop_last_trials=False,
+        )
     if strategy.scheduler == "median":
         return schedulers.MedianStoppingRule(time_attr=TIME, grace_period=strategy.grace)
     if strategy.scheduler == "pbt":
-        ranges = {each.name: (each.low, each.high) for each in space.parameters if not each.values}
+        ranges = {each.name: each.bounds for each in space.parameters if not each.values}
         return schedulers.PopulationBasedTraining(
             time_attr=TIME,
             perturbation_interval=PERTURBED_EVERY,
@@ -155,7 +161,7 @@ class Within:
         return drawn | inside
 
 
-def _mutations(space: Space) -> Mapping[str, Any]:
+def _mutations(space: Space) -> dict[str, Any]:
     """The domains of what can change in a running model, as population based training takes them."""
     changeable = [parameter for parameter in space.parameters if parameter.name in CHANGEABLE]
     return {each.name: list(each.values) if each.kind == "choice" else each.domain() for each in changeable}

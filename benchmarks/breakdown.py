@@ -1,4 +1,4 @@
-"""Where the time of training steps goes, by torch's profiler."""
+"""Shares of the time of training steps, by torch's profiler."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from recbole_samrec.optim import variants
 from recbole_samrec.optim.hook import SAMHook
 
 # An operation belongs to the group of the first of these names that its own name, or failing that the name of the
-# nearest thing that it is part of, contains. Ranges that are marked below have the names of groups.
+# nearest thing that it is part of, contains. Ranges that are mark_function below have the names of groups.
 NAMES = {
     "aten::addmm": "matrix products",
     "aten::mm": "matrix products",
@@ -38,8 +38,8 @@ NAMES = {
     "LogSoftmax": "softmax and loss",
     "log_softmax": "softmax and loss",
     "_FusedBackward": "softmax and loss",
-    "layer_norm": "normalisation",
-    "LayerNorm": "normalisation",
+    "layer_norm": "normalization",
+    "LayerNorm": "normalization",
     "elu": "activation",
     "ErfBackward": "activation",
     "aten::erf": "activation",
@@ -58,28 +58,28 @@ MARKED = (
     (PackedBatches, "_gathered", "data"),
     *product({*variants.CLASSES.values()}, ("displace", "ascend", "settle", "combine"), ("SAM's vector work",)),
 )
-"""Functions whose time, as far as nothing in them says better, is that of a group."""
+"""Functions whose time counts for a group, except for operations inside that :data:`NAMES` assigns to another."""
 
 
-def breakdown(run: Callable[[], Any], device: str = "cpu") -> dict[str, float]:
-    """The share of each group in the time of what ``run`` does.
+def measure_breakdown(run: Callable[[], Any], device: str = "cpu") -> dict[str, float]:
+    """Measure the share of each group in the time of ``run``.
 
     Args:
-        run: Trains for some steps.
-        device: Whose time is meant, that of the thread which runs it or that of the GPU.
+        run: Function that trains for some steps.
+        device: Device whose time is measured: the thread that calls ``run``, or the GPU.
     """
     gpu = device == "cuda"
-    with _marked(), profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * gpu]) as profiler:
+    with _mark_functions(), profile(activities=[ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * gpu]) as profiler:
         run()
     spent = dict.fromkeys(GROUPS, 0.0)
     for event in profiler.events():
-        spent[group_of(event)] += event.self_device_time_total if gpu else event.self_cpu_time_total
+        spent[find_group(event)] += event.self_device_time_total if gpu else event.self_cpu_time_total
     total = sum(spent.values())
     return {group: time / total for group, time in spent.items()}
 
 
-def group_of(event: Any) -> str:
-    """The group of one event of a profile, by its own name or by what it is part of."""
+def find_group(event: Any) -> str:
+    """Find the group of one event of a profile, by its name or by the names of its parents."""
     while event is not None:
         for part, group in NAMES.items():
             if part in event.name:
@@ -89,20 +89,20 @@ def group_of(event: Any) -> str:
 
 
 @contextlib.contextmanager
-def _marked() -> Iterator[None]:
+def _mark_functions() -> Iterator[None]:
     """Mark the functions of :data:`MARKED` in the profile."""
     before = [(owner, name, vars(owner)[name], group) for owner, name, group in MARKED if name in vars(owner)]
     try:
         for owner, name, function, group in before:
-            setattr(owner, name, marked(function, group))
+            setattr(owner, name, mark_function(function, group))
         yield
     finally:
         for owner, name, function, _ in before:
             setattr(owner, name, function)
 
 
-def marked(function: Callable, group: str) -> Callable:
-    """The same function, as a range of the profile."""
+def mark_function(function: Callable, group: str) -> Callable:
+    """Wrap a function so that it is a range of the profile."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
         with record_function(group):

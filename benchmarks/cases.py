@@ -1,4 +1,4 @@
-"""What is measured: the data sets, the rows of the tables and the settings of each."""
+"""Cases that are measured: the data sets, the entries of the tables and the settings of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMON = {
     "show_progress": False,
     "state": "ERROR",
 }
-"""Settings of every row. With RecBole's rows a batch has as many rows as targets, so 2048 targets in all of them."""
+"""Settings of every entry. In RecBole a batch has as many samples as targets, so all entries have 2048 targets."""
 
 DATASETS = {
     "ml-100k": {"MAX_ITEM_LIST_LENGTH": 50, "hidden_dropout_prob": 0.2, "attn_dropout_prob": 0.2},
@@ -28,18 +28,18 @@ DATASETS = {
 }
 
 SAMPLE = {"ml-100k": (2, 10), "ml-1m": (1, 1), "Amazon_Beauty": (2, 6)}
-"""Batches of RecBole's rows that warm up, and that are measured, in each repetition."""
+"""RecBole's batches that warm up, and that are measured, in each repetition."""
 
 
 MOST_REPETITIONS = {"ml-1m": 2}
-"""Sets that take so long that they are not repeated more often than this."""
+"""Largest number of repetitions of data sets that take long."""
 
 GROUPS = (
     "matrix products",
     "attention",
     "dropout",
     "softmax and loss",
-    "normalisation",
+    "normalization",
     "activation",
     "optimizer",
     "SAM's vector work",
@@ -50,15 +50,15 @@ GROUPS = (
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of a table.
+class Entry:
+    """An entry of a table.
 
     Args:
         model: The model's name.
-        settings: What it has of its own beside the settings of all rows and of the data set.
-        recbole: Whether RecBole's own trainer trains it, and nothing of this package.
+        settings: Its settings in addition to those of all entries and of the data set.
+        recbole: Whether RecBole's trainer trains it, without this package.
         epochs: Epochs that are measured; None for a sample of batches, from which an epoch is estimated.
-        explain: Whether its process also measures the arithmetic limit and where the time goes.
+        explain: Whether its process also measures the arithmetic limit and a profile.
         compiled: Whether the loss goes through ``torch.compile``.
     """
 
@@ -76,32 +76,32 @@ PACKED = {"training": "packed"}
 PREFIX = {"training": "prefix"}
 
 MAIN = {
-    SAMREC: Row("SAMRec", {**PACKED, "sam_rho": 0.3}, explain=True),
-    RECBOLE: Row("SASRec", {**PREFIX, "fast_dropout": False}, recbole=True, epochs=None),
-    SASREC: Row("SASRec", PACKED, explain=True),
-    BF16: Row("SAMRec", {**PACKED, "sam_rho": 0.3, "enable_amp": True, "amp_dtype": "bfloat16"}),
+    SAMREC: Entry("SAMRec", {**PACKED, "sam_rho": 0.3}, explain=True),
+    RECBOLE: Entry("SASRec", {**PREFIX, "fast_dropout": False}, recbole=True, epochs=None),
+    SASREC: Entry("SASRec", PACKED, explain=True),
+    BF16: Entry("SAMRec", {**PACKED, "sam_rho": 0.3, "enable_amp": True, "amp_dtype": "bfloat16"}),
 }
 """The comparison that the targets are about, on every data set."""
 
-PREFIX_ROWS, GRU = "SASRec, training: prefix", "GRU4Rec packed"
+PREFIX_ENTRY, GRU = "SASRec, training: prefix", "GRU4Rec packed"
 COMPILED = "SASRec packed, torch.compile"
 BESIDE = {
-    PREFIX_ROWS: Row("SASRec", PREFIX, epochs=None),
-    GRU: Row("GRU4Rec", {**PACKED, "embedding_size": 64, "hidden_size": 128, "dropout_prob": 0.2}),
-    COMPILED: Row("SASRec", PACKED, epochs=None, compiled=True),
+    PREFIX_ENTRY: Entry("SASRec", PREFIX, epochs=None),
+    GRU: Entry("GRU4Rec", {**PACKED, "embedding_size": 64, "hidden_size": 128, "dropout_prob": 0.2}),
+    COMPILED: Entry("SASRec", PACKED, epochs=None, compiled=True),
 }
 """Other ways to train, on ml-100k."""
 
 PLAIN = "Adam"
 LATE = "late phase (sam_start: 0.8)"
 NEAR = ("looksam", "msam", LATE)
-"""Those that are to cost hardly more than plain Adam."""
+"""Entries whose target is a cost close to plain Adam's."""
 LATE_EPOCHS = 5
-"""Of these the last one is SAM's in the late phase."""
+"""Epochs of the late phase; the last one uses SAM."""
 
 
-def _variant(name: str, epochs: int = 2, **settings: Any) -> Row:
-    return Row("SAMRec", {**PACKED, "epochs": epochs, **settings}, epochs=epochs, explain=name in NEAR)
+def _variant(name: str, epochs: int = 2, **settings: Any) -> Entry:
+    return Entry("SAMRec", {**PACKED, "epochs": epochs, **settings}, epochs=epochs, explain=name in NEAR)
 
 
 VARIANTS = {
@@ -110,16 +110,16 @@ VARIANTS = {
     "msam": _variant("msam", sam_rho=0.3, sam_variant="msam"),
     LATE: _variant(LATE, LATE_EPOCHS, sam_rho=0.3, sam_start=0.8),
 }
-"""Plain Adam and what is to cost hardly more, on ml-100k."""
+"""Plain Adam and entries of similar cost, on ml-100k."""
 
 TWO_PASSES = {name: _variant(name, sam_rho=0.3, sam_variant=name) for name in ("sam", "asam", "gsam", "fsam")}
 """SAM and its relatives of two passes, for comparison."""
 
 CONVERGENCE = {
-    SAMREC: Row("SAMRec", {**PACKED, "sam_rho": 0.3}),
-    SASREC: Row("SASRec", PACKED),
+    SAMREC: Entry("SAMRec", {**PACKED, "sam_rho": 0.3}),
+    SASREC: Entry("SASRec", PACKED),
 }
-"""What is trained until validation stops it, on ml-100k."""
+"""Entries that are trained until early stopping, on ml-100k."""
 SHARE_OF_BEST = 0.95
 """The validation NDCG@10 to be reached, as a share of the best that SASRec reaches."""
 
@@ -140,38 +140,45 @@ GROWTH_STEPS = 25
 """Steps from which an epoch of a synthetic set is estimated; the largest set trains a whole epoch."""
 
 
-def request(row: Row, dataset: str, threads: int, device: str = "cpu") -> dict[str, Any]:
-    """What a process is asked to measure for a row of a data set."""
+def make_request(entry: Entry, dataset: str, threads: int, device: str = "cpu") -> dict[str, Any]:
+    """Make the request to measure an entry on a data set."""
     warm_up, batches = SAMPLE[dataset]
     return {
         "what": "epochs",
-        "settings": {**COMMON, **DATASETS[dataset], **row.settings, "model": row.model, "dataset": dataset},
-        "recbole": row.recbole,
-        "warm_up": warm_up if row.epochs is None else 5,
-        "batches": batches if row.epochs is None else None,
-        "epochs": row.epochs or 1,
-        "explain": row.explain,
-        "compiled": row.compiled,
+        "settings": {**COMMON, **DATASETS[dataset], **entry.settings, "model": entry.model, "dataset": dataset},
+        "recbole": entry.recbole,
+        "warm_up": warm_up if entry.epochs is None else 5,
+        "batches": batches if entry.epochs is None else None,
+        "epochs": entry.epochs or 1,
+        "explain": entry.explain,
+        "compiled": entry.compiled,
         "threads": threads,
         "device": device,
     }
 
 
-def convergence_request(row: Row, threads: int) -> dict[str, Any]:
-    """What a process is asked to measure of training to convergence on ml-100k."""
+def make_convergence_request(entry: Entry, threads: int) -> dict[str, Any]:
+    """Make the request to measure training to convergence on ml-100k."""
     own = {"epochs": 200, "stopping_step": 10, "valid_metric": "NDCG@10", "topk": [10], "eval_batch_size": 4096}
-    return {**request(row, "ml-100k", threads), "what": "convergence"} | {
-        "settings": {**COMMON, **DATASETS["ml-100k"], **row.settings, **own, "model": row.model, "dataset": "ml-100k"}
+    return {**make_request(entry, "ml-100k", threads), "what": "convergence"} | {
+        "settings": {
+            **COMMON,
+            **DATASETS["ml-100k"],
+            **entry.settings,
+            **own,
+            "model": entry.model,
+            "dataset": "ml-100k",
+        }
     }
 
 
 def growth_name(loss: str, interactions: int, items: int) -> str:
-    """The name of a row about growth."""
+    """Return the name of an entry about growth."""
     return f"{loss}, {interactions} x {items}"
 
 
-def growth_requests(threads: int) -> dict[str, dict[str, Any]]:
-    """What is asked of synthetic sets: sampled softmax on all of them, all items where there are not too many."""
+def make_growth_requests(threads: int) -> dict[str, dict[str, Any]]:
+    """Make the requests for synthetic sets: sampled softmax on all of them, all items up to a number of items."""
     sampled = {"loss_type": "SSM", "n_negatives": 256, "embedding_update": "sparse"}
     sizes = [("SSM", sampled, interactions, items) for interactions in INTERACTIONS for items in ITEMS]
     sizes += [("CE", {"loss_type": "CE"}, INTERACTIONS[0], items) for items in ITEMS if items <= LARGEST_CE]

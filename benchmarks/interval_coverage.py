@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import markdown
+from benchmarks.report import format_markdown
 from recbole_samrec.evaluator.statistics import interval_over_users, interval_over_users_and_seeds
 
 USERS, SEEDS, SIMULATIONS = 200, (3, 5), 2000
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--simulations", metavar="N", type=int, default=SIMULATIONS, help="pairs of simulated entries")
     simulations = parser.parse_args(arguments).simulations
-    print(markdown(measure_coverage(simulations).map(lambda value: f"{value:g}")))
+    print(format_markdown(measure_coverage(simulations).map(lambda value: f"{value:g}")))
     return 0
 
 

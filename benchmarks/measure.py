@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: ``python -m benchmarks.measure REQUEST.json RESULT.json``."""
+"""One measurement in a separate process: ``python -m benchmarks.measure REQUEST.json RESULT.json``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 PROFILED = 6
-"""Steps of which the profile is taken."""
+"""Number of profiled steps."""
 STARTUP_STEPS = 25
 """First steps of a compiled loss in which it may still be compiling."""
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Carry out a request of ``cases.py``; what is returned is explained there and in ``report.py``."""
+    """Carry out a request of ``cases.py``; ``report.py`` reads the result."""
     import torch
 
     torch.set_num_threads(request["threads"])
@@ -28,20 +28,20 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     from recbole_samrec.quick_start.environment import peak_memory_mb, revision, versions
 
     result = MEASUREMENTS[request["what"]](request)
-    # What is measured may have read its peak before it went on to explain itself.
+    # A measurement may have read its peak before it was explained.
     result.setdefault("peak_mb", peak_memory_mb(torch.device(request["device"])))
     return result | {"threads": torch.get_num_threads(), "revision": revision(), "versions": versions()}
 
 
-def imports(request: dict[str, Any]) -> dict[str, Any]:
-    """Nothing but the imports, for the memory that they take; and which GPU there is."""
+def measure_imports(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure the imports alone, for their memory, and name the GPU."""
     import torch
 
     return {"gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None}
 
 
-def epochs(request: dict[str, Any]) -> dict[str, Any]:
-    """Epochs of training, or a sample of batches from which an epoch is estimated."""
+def measure_epochs(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure epochs of training, or a sample of batches from which an epoch is estimated."""
     import torch
 
     from recbole_samrec.quick_start.environment import peak_memory_mb
@@ -51,12 +51,12 @@ def epochs(request: dict[str, Any]) -> dict[str, Any]:
     prepared = time.perf_counter() - started
     if request["compiled"]:
         compile_loss(trainer)
-    loader = timed(train_data)
-    startup = sum(steps_of(trainer, loader, STARTUP_STEPS)) if request["compiled"] else None
-    steps_of(trainer, loader, request["warm_up"])
-    calm = steps_of(trainer, loader, request["batches"]) if request["recbole"] else None
+    loader = time_batches(train_data)
+    startup = sum(time_steps(trainer, loader, STARTUP_STEPS)) if request["compiled"] else None
+    time_steps(trainer, loader, request["warm_up"])
+    calm = time_steps(trainer, loader, request["batches"]) if request["recbole"] else None
     with torch.autograd.set_detect_anomaly(request["recbole"]):  # which importing RecBole's models turns on
-        steps = [steps_of(trainer, loader, request["batches"], epoch) for epoch in range(request["epochs"])]
+        steps = [time_steps(trainer, loader, request["batches"], epoch) for epoch in range(request["epochs"])]
     typical = statistics.median(step for epoch in steps for step in epoch)
     measured = [sum(epoch) for epoch in steps]
     result = {
@@ -75,21 +75,21 @@ def epochs(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def explain(trainer: Any, loader: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """The arithmetic limit of a packed epoch at the machine's rates of now, and where the time of its steps goes."""
-    from benchmarks.arithmetic import Shape, Work, limit, products
-    from benchmarks.breakdown import breakdown
+    """Measure the arithmetic limit of a packed epoch at the machine's current rates, and a profile of its steps."""
+    from benchmarks.arithmetic import Shape, Work, count_products, measure_limit
+    from benchmarks.breakdown import measure_breakdown
 
-    work = Work.of(loader)
+    work = Work.count(loader)
     return {
         "tokens": work.tokens,
-        "limit": limit(products(work, Shape.of(trainer.model)), request["device"]),
+        "limit": measure_limit(count_products(work, Shape.read(trainer.model)), request["device"]),
         "passes": 2 if trainer.sam_step.settings.rho else 1,
-        "breakdown": breakdown(lambda: steps_of(trainer, loader, PROFILED), request["device"]),
+        "breakdown": measure_breakdown(lambda: time_steps(trainer, loader, PROFILED), request["device"]),
     }
 
 
-def convergence(request: dict[str, Any]) -> dict[str, Any]:
-    """Training until validation stops it: the score, and the seconds since the beginning, after each epoch."""
+def measure_convergence(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure training until early stopping: the score, and the seconds since the beginning, after each epoch."""
     from recbole_samrec.trainer.callbacks import Callback
 
     class Watch(Callback):
@@ -104,21 +104,21 @@ def convergence(request: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": [seconds for seconds, _ in history], "scores": [score for _, score in history]}
 
 
-def growth(request: dict[str, Any]) -> dict[str, Any]:
-    """Steps, or a whole epoch, on a synthetic set that is made in memory."""
+def measure_growth(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure steps, or a whole epoch, on a synthetic set that is made in memory."""
     from recbole.utils import get_trainer, init_seed
 
     from benchmarks.synthetic import Synthetic
     from recbole_samrec.data.packed_loader import PackedLoader
     from recbole_samrec.model.samrec import SAMRec
 
-    config = configured(request)
+    config = make_config(request)
     init_seed(config["seed"], config["reproducibility"])
     dataset = Synthetic(config, request["interactions"], request["items"])
-    loader = timed(PackedLoader(config, dataset, shuffle=True))
+    loader = time_batches(PackedLoader(config, dataset, shuffle=True))
     trainer = get_trainer(config["MODEL_TYPE"], "SAMRec")(config, SAMRec(config, dataset))
-    steps_of(trainer, loader, 3)
-    steps = steps_of(trainer, loader, request["batches"])
+    time_steps(trainer, loader, 3)
+    steps = time_steps(trainer, loader, request["batches"])
     first, *others = steps  # the first step plans the epoch
     return {
         "steps": len(loader),
@@ -129,15 +129,15 @@ def growth(request: dict[str, Any]) -> dict[str, Any]:
 
 
 MEASUREMENTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "imports": imports,
-    "epochs": epochs,
-    "convergence": convergence,
-    "growth": growth,
+    "imports": measure_imports,
+    "epochs": measure_epochs,
+    "convergence": measure_convergence,
+    "growth": measure_growth,
 }
 
 
-def configured(request: dict[str, Any]) -> Any:
-    """RecBole's configuration of a request."""
+def make_config(request: dict[str, Any]) -> Any:
+    """Make RecBole's configuration of a request."""
     from recbole_samrec.config.build import configure
 
     scratch = Path(tempfile.gettempdir(), "benchmarks")
@@ -146,12 +146,12 @@ def configured(request: dict[str, Any]) -> Any:
 
 
 def build(request: dict[str, Any]) -> tuple[Any, tuple]:
-    """The trainer and the loaders of a request, as RecBole's ``run_recbole`` makes them."""
+    """Build the trainer and the loaders of a request, as RecBole's ``run_recbole`` makes them."""
     from recbole.data import create_dataset, data_preparation
     from recbole.trainer.trainer import Trainer
     from recbole.utils import get_model, get_trainer, init_seed
 
-    config = configured(request)
+    config = make_config(request)
     init_seed(config["seed"], config["reproducibility"])
     dataset = create_dataset(config)
     loaders = data_preparation(config, dataset)
@@ -161,36 +161,36 @@ def build(request: dict[str, Any]) -> tuple[Any, tuple]:
     return make(config, model), loaders
 
 
-def timed(loader: Any) -> Any:
-    """The loader itself, which from now on notes when each batch is asked for, and may end an epoch early."""
+def time_batches(loader: Any) -> Any:
+    """Make a loader record the time of each request for a batch, and end an epoch early if requested."""
 
     class Timed(type(loader)):
         def __iter__(self) -> Iterator[Any]:
-            self.asked = [time.perf_counter()]
+            self.requested = [time.perf_counter()]
             for batch in islice(super().__iter__(), self.most):
                 yield batch
-                self.asked.append(time.perf_counter())
+                self.requested.append(time.perf_counter())
 
     loader.__class__ = Timed  # no wrapper: a trainer looks at what kind of loader it is given
     return loader
 
 
-def steps_of(trainer: Any, loader: Any, most: int | None, epoch: int = 0) -> list[float]:
+def time_steps(trainer: Any, loader: Any, most: int | None, epoch: int = 0) -> list[float]:
     """Train for an epoch, or the first steps of one, and return the seconds of each step, its batch's making included.
 
     Args:
         trainer: RecBole's or ours.
-        loader: A loader that is :func:`timed`.
+        loader: A loader that :func:`time_batches` changed.
         most: The most steps; None for a whole epoch.
         epoch: Number of the epoch.
     """
     loader.most = most
     trainer._train_epoch(loader, epoch)
-    return [end - begin for begin, end in zip(loader.asked, loader.asked[1:], strict=False)]
+    return [end - begin for begin, end in zip(loader.requested, loader.requested[1:], strict=False)]
 
 
 def compile_loss(trainer: Any) -> None:
-    """Send the packed loss through ``torch.compile``, for rows of any length."""
+    """Send the packed loss through ``torch.compile``, for sequences of any length."""
     import torch
 
     plain = trainer.training_loss
@@ -198,5 +198,5 @@ def compile_loss(trainer: Any) -> None:
 
 
 if __name__ == "__main__":
-    asked, answer = map(Path, sys.argv[1:])
-    answer.write_text(json.dumps(main(json.loads(asked.read_text(encoding="utf-8")))), encoding="utf-8")
+    request, answer = map(Path, sys.argv[1:])
+    answer.write_text(json.dumps(main(json.loads(request.read_text(encoding="utf-8")))), encoding="utf-8")

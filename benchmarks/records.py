@@ -1,4 +1,4 @@
-"""Finished measurements, each in a file of its own, so that a long benchmark goes on where it was interrupted."""
+"""Finished measurements, each in its own file, so that an interrupted benchmark can be resumed."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from recbole_samrec.utils.malloc import LARGE_PAGES
 
 @dataclass(frozen=True)
 class Measurement:
-    """One thing to be measured in a process of its own.
+    """One measurement, made in a separate process.
 
     Args:
         part: Part of the benchmark: ``epochs``, ``variants``, ...
         dataset: Name of the data set.
-        row: Name of the row in the tables.
+        entry: Name of the entry in the tables.
         repetition: Number of the repetition, from 1.
-        request: What the process is asked, as ``cases.py`` has it.
+        request: The request to the process, made by ``cases.py``.
     """
 
     part: str
     dataset: str
-    row: str
+    entry: str
     repetition: int
     request: dict[str, Any]
 
     @property
     def name(self) -> str:
         """A name that is fit for a file."""
-        return re.sub(r"[^\w.]+", "-", f"{self.part} {self.dataset} {self.row} {self.repetition}").strip("-")
+        return re.sub(r"[^\w.]+", "-", f"{self.part} {self.dataset} {self.entry} {self.repetition}").strip("-")
 
 
 class Records:
     """The measurements in a folder.
 
     Args:
-        folder: Where they lie.
-        fresh: Whether those that are there are passed over and replaced.
+        folder: Folder of the files.
+        fresh: Whether existing measurements are removed.
     """
 
     def __init__(self, folder: Path, fresh: bool = False) -> None:
@@ -55,7 +55,7 @@ class Records:
                 file.unlink()
 
     def find(self, measurement: Measurement) -> dict[str, Any] | None:
-        """The result of a measurement, if the very same thing was asked."""
+        """Find the result of a measurement with the same request."""
         file = self.folder / f"{measurement.name}.json"
         if not file.exists():
             return None
@@ -63,15 +63,15 @@ class Records:
         return record["result"] if record["request"] == measurement.request else None
 
     def measure(self, measurement: Measurement) -> dict[str, Any]:
-        """Measure and keep the result; a process that fails gives ``{"failed": why}``, which is not kept."""
+        """Measure and keep the result; a process that fails gives ``{"failed": reason}``, which is not kept."""
         with tempfile.TemporaryDirectory() as scratch:
-            asked, answer = Path(scratch, "request.json"), Path(scratch, "result.json")
-            asked.write_text(json.dumps(measurement.request), encoding="utf-8")
-            command = [sys.executable, "-m", "benchmarks.measure", str(asked), str(answer)]
+            request, answer = Path(scratch, "request.json"), Path(scratch, "result.json")
+            request.write_text(json.dumps(measurement.request), encoding="utf-8")
+            command = [sys.executable, "-m", "benchmarks.measure", str(request), str(answer)]
             threads = str(measurement.request["threads"])
             environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TMPDIR": scratch}
             if measurement.request.get("recbole"):
-                environment[LARGE_PAGES] = "0"  # RecBole alone does not ask for them
+                environment[LARGE_PAGES] = "0"  # RecBole alone does not use them
             run = subprocess.run(command, capture_output=True, text=True, env=environment)
             if run.returncode < 0:  # most often because memory ran out
                 return {"failed": f"the system ended the process (signal {-run.returncode})"}

@@ -13,7 +13,7 @@ from recbole_samrec.data.packed_dataset import EVENT, PackedDataset
 MEAN_LENGTH = 50
 
 
-def sequences(interactions: int, items: int, seed: int = 2020) -> tuple[np.ndarray, np.ndarray]:
+def draw_sequences(interactions: int, items: int, seed: int = 2020) -> tuple[np.ndarray, np.ndarray]:
     """Draw users' sequences of items.
 
     Lengths are uniform from 5 to 95 events. Items are drawn so that their popularity falls like one over their rank.
@@ -21,7 +21,7 @@ def sequences(interactions: int, items: int, seed: int = 2020) -> tuple[np.ndarr
     Args:
         interactions: Number of events.
         items: Number of items, numbered from 1.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         The items of all users one after the other, shape ``[interactions]``, and the offsets of the users in them,
@@ -38,7 +38,7 @@ def sequences(interactions: int, items: int, seed: int = 2020) -> tuple[np.ndarr
 
 
 class Synthetic(PackedDataset):
-    """Stands for a data set of sequences that are in memory: what a model and the packed loader ask of it.
+    """A data set of sequences in memory, with the attributes that a model and the packed loader read.
 
     Args:
         config: RecBole's configuration.
@@ -47,7 +47,7 @@ class Synthetic(PackedDataset):
     """
 
     def __init__(self, config: Any, interactions: int, items: int) -> None:
-        drawn, self.offsets = sequences(interactions, items)
+        drawn, self.offsets = draw_sequences(interactions, items)
         self.config, self.item_count = config, items + 1
         self.uid_field, self.iid_field = config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]
         self.item_list_length_field = config["ITEM_LIST_LENGTH_FIELD"]
@@ -57,10 +57,10 @@ class Synthetic(PackedDataset):
         self.inter_feat = Interaction({self.iid_field: self.events[self.iid_field][targets], EVENT: targets})
 
     def num(self, field: str) -> int:
-        """Number of users or items, the padding one among them."""
+        """Number of users or items, including the padding one."""
         return self.item_count if field == self.iid_field else len(self.users) + 1
 
     @property
     def item_num(self) -> int:
-        """Number of items, the padding one among them."""
+        """Number of items, including the padding one."""
         return self.item_count

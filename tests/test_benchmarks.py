@@ -10,12 +10,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import arithmetic, cases, measure, speed
-from benchmarks.arithmetic import Shape, Work, products
-from benchmarks.breakdown import group_of
+from benchmarks.arithmetic import Shape, Work, count_products
+from benchmarks.breakdown import find_group
 from benchmarks.interval_coverage import measure_coverage
 from benchmarks.records import Measurement, Records
-from benchmarks.report import Results, first_reaching, markdown, page, targets
-from benchmarks.synthetic import sequences
+from benchmarks.report import Results, find_first_reaching, format_markdown, judge_targets, render_page
+from benchmarks.synthetic import draw_sequences
 from recbole_samrec.data.batches import PackedBatches
 from recbole_samrec.layers.transformer import transformer_states
 from recbole_samrec.utils.malloc import LARGE_PAGES
@@ -37,7 +37,7 @@ def test_arithmetic__counts_the_products_that_torch_counts():
     """On full rows with a target everywhere; torch counts the whole square of attention."""
     rows, length, size, inner, heads, items = 3, 4, 8, 16, 2, 11
     work = Work(1, rows, rows * length, rows * length, *[rows * length * (length + 1) // 2] * 2)
-    needed = products(work, Shape(size, inner, heads, 2, items))
+    needed = count_products(work, Shape(size, inner, heads, 2, items))
     counted = {kind: sum(one.flops for one in needed if one.kind == kind) for kind in ("linear", "attention", "items")}
     from recbole.model.layers import TransformerEncoder
 
@@ -55,25 +55,25 @@ def test_arithmetic__counts_the_products_that_torch_counts():
 
 def test_arithmetic__counts_the_last_layer_on_targets():
     shape = Shape(size=4, inner=8, heads=1, layers=1, items=5)
-    work = Work(steps=1, rows=1, tokens=10, targets=3, pairs=55, target_pairs=27)
-    flops = sum(one.flops for one in products(work, shape))
+    work = Work(steps=1, windows=1, tokens=10, targets=3, pairs=55, target_pairs=27)
+    flops = sum(one.flops for one in count_products(work, shape))
     keys_and_values, rest = 10 * 4 * 8, 3 * (4 * 4 + 4 * 4 + 4 * 8 + 8 * 4)
     assert flops == 2 * (3 * (keys_and_values + rest) + 6 * 27 * 4 + 3 * 3 * 4 * 5)
 
 
 def test_arithmetic__counts_the_windows():
     loader = PackedBatches(np.arange(1, 14), np.array([0, 9, 11, 13]), length=4, batch_size=5)
-    work, windows = Work.of(loader), loader.windows
+    work, windows = Work.count(loader), loader.windows
     rows = [[n for n in windows.targets[a:b]] for a, b in zip(windows.bounds, windows.bounds[1:], strict=False)]
     seen = [[target - start for target in row] for row, start in zip(rows, windows.starts, strict=True)]
-    assert (work.rows, work.targets, work.steps) == (len(rows), 10, len(loader))
+    assert (work.windows, work.targets, work.steps) == (len(rows), 10, len(loader))
     assert work.tokens == sum(row[-1] for row in seen)
     assert work.pairs == sum(sum(range(1, row[-1] + 1)) for row in seen)
     assert work.target_pairs == sum(map(sum, seen))
 
 
 def test_synthetic__has_whole_sequences():
-    items, offsets = sequences(5000, 100)
+    items, offsets = draw_sequences(5000, 100)
     lengths = np.diff(offsets)
     assert (offsets[0], offsets[-1], len(items)) == (0, 5000, 5000)
     assert lengths.min() >= 2 and lengths.max() <= 96
@@ -112,11 +112,11 @@ def test_measure__takes_an_epoch_whole_or_from_a_sample(tmp_path, monkeypatch):
 def test_measure__ends_after_so_many_steps(tmp_path):
     write_events(tmp_path, "tiny", random_events())
     trainer, (train_data, *_) = measure.build(request(tmp_path, cases.MAIN[cases.SASREC]))
-    loader = measure.timed(train_data)
+    loader = measure.time_batches(train_data)
     taken = []
     trainer.optimizer.register_step_post_hook(lambda *_: taken.append(1))
-    assert len(measure.steps_of(trainer, loader, 2)) == len(taken) == 2
-    assert len(measure.steps_of(trainer, loader, None)) == len(taken) - 2 == len(train_data)
+    assert len(measure.time_steps(trainer, loader, 2)) == len(taken) == 2
+    assert len(measure.time_steps(trainer, loader, None)) == len(taken) - 2 == len(train_data)
 
 
 def test_measure__keeps_every_epoch_of_convergence(tmp_path):
@@ -129,7 +129,7 @@ def test_measure__keeps_every_epoch_of_convergence(tmp_path):
 
 
 def test_measure__trains_on_arrays_for_growth(tmp_path):
-    asked = cases.growth_requests(1)[cases.growth_name("CE", cases.INTERACTIONS[0], cases.ITEMS[0])]
+    asked = cases.make_growth_requests(1)[cases.growth_name("CE", cases.INTERACTIONS[0], cases.ITEMS[0])]
     asked |= {"interactions": 2000, "items": 50, "batches": 4}
     asked["settings"] |= SMALL | {"train_batch_size": 64, "checkpoint_dir": str(tmp_path)}
     found = measure.main(asked)
@@ -154,7 +154,7 @@ def test_breakdown__groups_operations_by_the_nearest_name(names, group):
     event = None
     for name in reversed(names):
         event = type("Event", (), {"name": name, "cpu_parent": event})()
-    assert group_of(event) == group
+    assert find_group(event) == group
 
 
 # Records, plan and page -----------------------------------------------------------------------------------------
@@ -198,10 +198,10 @@ def test_measure__refuses_an_unknown_data_set(capsys):
 
 def test_report__takes_turns_and_leaves_out_what_is_missing():
     results = Results(skipped={"ml-1m": "it is not there"})
-    planned = list(speed.plan(["ml-100k", "ml-1m"], ["epochs"], 2, 1, results))
-    assert [(m.row, m.repetition) for m in planned] == [(row, n) for n in (1, 2) for row in cases.MAIN]
+    planned = list(speed.plan_measurements(["ml-100k", "ml-1m"], ["epochs"], 2, 1, results))
+    assert [(m.entry, m.repetition) for m in planned] == [(row, n) for n in (1, 2) for row in cases.MAIN]
     assert {m.dataset for m in planned} == {"ml-100k"}
-    names = [m.name for m in speed.plan(["ml-100k"], speed.PARTS, 2, 1, results)]
+    names = [m.name for m in speed.plan_measurements(["ml-100k"], speed.PARTS, 2, 1, results)]
     assert len(names) == len(set(names))
 
 
@@ -223,7 +223,7 @@ def results_of(seconds, peaks):
 def test_report__judges_targets_by_medians():
     seconds = {cases.RECBOLE: [400.0, 450.0, 900.0], cases.SAMREC: [8.0, 9.0, 10.0], cases.SASREC: [5.0]}
     results = results_of(seconds, {cases.RECBOLE: 5000, cases.SAMREC: 400, cases.SASREC: 300})
-    found = targets(results).set_index("target")
+    found = judge_targets(results).set_index("target")
     (fast,) = (row for name, row in found.iterrows() if "40 times" in name)
     (faster,) = (row for name, row in found.iterrows() if "150 times" in name)
     (small,) = (row for name, row in found.iterrows() if "memory" in name)
@@ -240,20 +240,20 @@ def test_report__holds_command_machine_and_omissions():
     seconds = {cases.RECBOLE: [400.0], cases.SAMREC: [8.0], cases.SASREC: [5.0]}
     results = results_of(seconds, dict.fromkeys(cases.MAIN, 1000))
     results.add(Measurement("growth", "synthetic", "SSM, 10 x 10", 1, {}), {"failed": "out of memory"})
-    text = page(results, "make bench", "a machine")
+    text = render_page(results, "make bench", "a machine")
     assert "make bench" in text and "a machine" in text
-    assert "SSM, 10 x 10 (synthetic): out of memory" in text and "rows on a GPU" in text
+    assert "SSM, 10 x 10 (synthetic): out of memory" in text and "entries on a GPU" in text
     assert "## Training on ml-1m" in text
 
 
 def test_report__finds_the_first_epoch_of_a_score():
-    assert first_reaching([0.1, 0.3, 0.2, 0.4], 0.3) == 2
-    assert first_reaching([0.1], 0.3) is None
+    assert find_first_reaching([0.1, 0.3, 0.2, 0.4], 0.3) == 2
+    assert find_first_reaching([0.1], 0.3) is None
 
 
 def test_report__writes_a_frame_as_markdown():
-    frame = targets(Results()).head(1)[["target", "verdict"]]
-    assert markdown(frame).splitlines()[:2] == ["| target | verdict |", "| --- | ---: |"]
+    frame = judge_targets(Results()).head(1)[["target", "verdict"]]
+    assert format_markdown(frame).splitlines()[:2] == ["| target | verdict |", "| --- | ---: |"]
 
 
 def test_measure_coverage__covers_over_users_and_seeds():

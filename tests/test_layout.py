@@ -63,7 +63,7 @@ COVERED_BY = {
     "sharpness/figure_layout.py": "sharpness/test_page.py",
     "sharpness/finished_run.py": "cli/test_sharpness.py",
     "sharpness/measure.py": "cli/test_sharpness.py",
-    "sharpness/progress.py": "cli/test_sharpness.py",
+    "sharpness/part_progress.py": "cli/test_sharpness.py",
     "sharpness/robustness.py": "sharpness/test_perturbations.py",
     "sharpness/surface_figures.py": "sharpness/test_page.py",
     "trainer/sampled_loss.py": "cli/test_sharpness.py",

@@ -34,7 +34,7 @@ KEYS = {
     "-fractions.csv": ("entry", "fraction"),
     ".csv": ("entry",),
 }
-"""Columns that identify a line, by the end of a file's name; the first that fits holds."""
+"""Columns that identify a line, by the end of a file's name; the first that fits counts."""
 TEXTS = {"note"}
 """Columns of free text, which are not compared."""
 METRIC = r"(?:hr@\d+|ndcg@\d+|mrr)"
@@ -66,16 +66,16 @@ def compare_folders(old: Path, new: Path) -> tuple[int, list[str]]:
     """Compare all CSV files below two folders.
 
     Returns:
-        How many cells were compared, and a line for each unexpected change.
+        Number of compared cells, and a line for each unexpected change.
     """
-    before = {_moved(name): path for name, path in _files(old)}
-    after = dict(_files(new))
+    before = {_rename_file(name): path for name, path in _find_files(old)}
+    after = dict(_find_files(new))
     changes = [f"{name}: missing" for name in before if name not in after]
     changes += [f"{name}: not expected" for name in after if name not in before and name not in NEW_FILES]
     compared = 0
     for name in sorted(before.keys() & after.keys()):
         try:
-            cells, found = _compare(_cells(before[name], renamed=True), _cells(after[name]))
+            cells, found = _compare(_read_cells(before[name], renamed=True), _read_cells(after[name]))
         except ValueError as error:
             cells, found = 0, [str(error)]
         compared += cells
@@ -83,19 +83,19 @@ def compare_folders(old: Path, new: Path) -> tuple[int, list[str]]:
     return compared, changes
 
 
-def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+def _find_files(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*.csv")):
         yield path.relative_to(folder).as_posix(), path
 
 
-def _moved(name: str) -> str:
+def _rename_file(name: str) -> str:
     for old, new in MOVED.items():
         name = re.sub(old, new, name)
     return name
 
 
-def _cells(file: Path, renamed: bool = False) -> dict[tuple[str, ...], str]:
-    """The cells of a file by the values of its key columns and by the column, as the newer files name and sign them."""
+def _read_cells(file: Path, renamed: bool = False) -> dict[tuple[str, ...], str]:
+    """Read the cells of a file by key columns and column, named and signed as in newer files."""
     keys = next(columns for end, columns in KEYS.items() if file.name.endswith(end))
     cells: dict[tuple[str, ...], str] = {}
     with file.open(encoding="utf-8", newline="") as stream:
@@ -105,23 +105,23 @@ def _cells(file: Path, renamed: bool = False) -> dict[tuple[str, ...], str]:
                 raise ValueError(f"no column {', '.join(missing)}")
             place = tuple(values[key] for key in keys)
             for name, value in values.items():
-                column, turned = _turned(name) if renamed else (name, False)
+                column, turned = _rename_column(name) if renamed else (name, False)
                 cell = (*place, column)
                 if cell in cells:
                     raise ValueError(f"{cell}: there twice")
-                cells[cell] = _negative(value) if turned else value
+                cells[cell] = _negate(value) if turned else value
     return cells
 
 
-def _turned(column: str) -> tuple[str, bool]:
-    """The column that a number of an older file stands in now, and whether its sign turned."""
+def _rename_column(column: str) -> tuple[str, bool]:
+    """Return the new column of a number of an older file, and whether its sign turned."""
     for old, new in TURNED.items():
         if re.match(old, column):
             return re.sub(old, new, column), True
     return column, False
 
 
-def _negative(value: str) -> str:
+def _negate(value: str) -> str:
     return repr(-float(value)) if value else value
 
 
@@ -133,11 +133,11 @@ def _compare(old: Mapping[tuple[str, ...], str], new: Mapping[tuple[str, ...], s
         if cell[-1] not in ADDED:
             changes.append(f"{cell}: not expected")
     shared = [cell for cell in old if cell in new and cell[-1] not in TEXTS]
-    changes += [f"{cell}: {old[cell]} became {new[cell]}" for cell in shared if not _equal(old[cell], new[cell])]
+    changes += [f"{cell}: {old[cell]} became {new[cell]}" for cell in shared if not _are_equal(old[cell], new[cell])]
     return len(shared), sorted(changes)
 
 
-def _equal(one: str, other: str) -> bool:
+def _are_equal(one: str, other: str) -> bool:
     if one == other:
         return True
     try:

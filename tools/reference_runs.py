@@ -10,7 +10,7 @@ The trainings are started by the command line alone and read from the files that
 here depends on how the package is built inside. One of them is killed and resumed, and must end like an undisturbed
 one. They need neither a network nor a GPU.
 
-The records of a known state lie in ``tests/reference``. When a result is meant to change, make them anew by
+The records of a known state lie in ``tests/reference``. When a result is meant to change, make them again by
 ``python -m tools.reference_runs . tests/reference``.
 """
 
@@ -61,9 +61,9 @@ ENVIRONMENT = {
 }
 
 MOVED = 0.03
-"""Where only rounding differs: share of the ranks that may move, and how far a mean over users may move with them."""
+"""If only rounding differs: share of the ranks that may move, and how far a mean over users may move with them."""
 WITHOUT_INFLUENCE = "key.bias"
-"""Where only rounding differs: end of the names of weights that may differ.
+"""If only rounding differs: end of the names of weights that may differ.
 
 What is added to all keys alike cancels in the softmax of attention. The gradient of this bias is therefore nothing but
 rounding, which Adam scales up to steps of ordinary size.
@@ -71,7 +71,7 @@ rounding, which Adam scales up to steps of ordinary size.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.reference_runs", description=__doc__.partition("\n")[0])
     parser.add_argument("first", type=Path, metavar="CHECKOUT", help="checkout to run; with --compare the old records")
     parser.add_argument("second", type=Path, metavar="OUT", help="folder for the records; with --compare the new ones")
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class Record:
-    """Hold what a training computed.
+    """The results of a training.
 
     Args:
         best_epoch: Epoch with the best validation, counted from 0.
@@ -104,7 +104,7 @@ class Record:
     ranks: dict[str, np.ndarray]
 
     @classmethod
-    def of_run(cls, folder: Path) -> Record:
+    def read_run(cls, folder: Path) -> Record:
         """Collect from the folder of a finished run."""
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         files = {"best": folder / "best.pth", "last": folder / "last.pth"}
@@ -112,8 +112,8 @@ class Record:
         return cls(
             result["best_epoch"],
             {f"{part} {name}": value for part in ("valid", "test") for name, value in result[part].items()},
-            {f"{part} {name}": values for part, file in files.items() for name, values in weights_in(file).items()},
-            arrays_in(folder / "ranks.npz"),
+            {f"{part} {name}": values for part, file in files.items() for name, values in read_weights(file).items()},
+            read_arrays(folder / "ranks.npz"),
         )
 
     @classmethod
@@ -121,7 +121,7 @@ class Record:
         """Read what :meth:`save` wrote."""
         figures = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         groups: dict[str, dict[str, np.ndarray]] = {"weights": {}, "ranks": {}}
-        for key, values in arrays_in(folder / f"{name}.npz").items():
+        for key, values in read_arrays(folder / f"{name}.npz").items():
             group, _, inner = key.partition(" ")
             groups[group][inner] = values
         return cls(**figures, **groups)
@@ -135,13 +135,13 @@ class Record:
         np.savez_compressed(folder / f"{name}.npz", **arrays)
 
 
-def weights_in(file: Path) -> dict[str, np.ndarray]:
+def read_weights(file: Path) -> dict[str, np.ndarray]:
     """Read the state_dict of a checkpoint without running any code from it."""
     state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
     return {name: tensor.numpy() for name, tensor in state.items()}
 
 
-def arrays_in(file: Path) -> dict[str, np.ndarray]:
+def read_arrays(file: Path) -> dict[str, np.ndarray]:
     """Read all arrays of an ``.npz`` file."""
     with np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
@@ -159,7 +159,7 @@ def record_all(checkout: Path, out: Path) -> None:
             begun = time.perf_counter()
             record = work.train_and_resume(name) if name == KILLED else work.train(name)
             record.save(out, name)
-            print(f"{name}: {counts(record)} recorded in {time.perf_counter() - begun:.0f} s", flush=True)
+            print(f"{name}: {describe_size(record)} recorded in {time.perf_counter() - begun:.0f} s", flush=True)
 
 
 class Workplace:
@@ -177,7 +177,7 @@ class Workplace:
         write_data(folder / "data" / DATASET)
 
     def _require_its_code(self) -> None:
-        """Refuse to go on if Python would import the package from elsewhere, such as from an installation."""
+        """Exit if Python would import the package from elsewhere, such as from an installation."""
         code = "from importlib.util import find_spec; print(find_spec('recbole_samrec').origin)"
         command = [sys.executable, "-c", code]
         found = subprocess.run(command, cwd=self._folder, env=self._environment, capture_output=True, text=True)
@@ -188,15 +188,15 @@ class Workplace:
         """Run a training to its end."""
         run = self._folder / name / "run"
         self._finish(name, self._new(name, run))
-        return Record.of_run(run)
+        return Record.read_run(run)
 
     def train_and_resume(self, name: str) -> Record:
         """Run a training twice, once killed and resumed, and require that both end alike."""
         whole, run = self.train(name), self._folder / f"{name}-killed" / "run"
         self._kill(name, self._new(name, run), run / "last.pth")
         self._finish(name, [f"--resume={run}"])
-        resumed = Record.of_run(run)
-        if found := list(differences(whole, resumed)):
+        resumed = Record.read_run(run)
+        if found := list(find_differences(whole, resumed)):
             sys.exit("\n".join([f"{name}: the resumed training differs from the undisturbed one", *found]))
         return resumed
 
@@ -226,10 +226,10 @@ class Workplace:
         self._require(name, process.wait(), -signal.SIGKILL)
 
     def _require(self, name: str, status: int, wanted: int) -> None:
-        """Give up, with what a process said, unless it ended as it should."""
+        """Exit with the output of a process unless it ended as expected."""
         if status != wanted:
-            said = (self._folder / f"{name}.log").read_text(encoding="utf-8")
-            sys.exit(f"{name}: ended with status {status} instead of {wanted}\n{said}")
+            output = (self._folder / f"{name}.log").read_text(encoding="utf-8")
+            sys.exit(f"{name}: ended with status {status} instead of {wanted}\n{output}")
 
 
 def write_data(folder: Path) -> None:
@@ -252,7 +252,7 @@ def write_data(folder: Path) -> None:
 
 
 def compare_all(old: Path, new: Path, tolerance: float | None = None) -> list[str]:
-    """Compare the records of all trainings, and print a line for each and what differs.
+    """Compare the records of all trainings, and print a line for each and the differences.
 
     Args:
         old: Folder of the records from before.
@@ -260,7 +260,7 @@ def compare_all(old: Path, new: Path, tolerance: float | None = None) -> list[st
         tolerance: How far weights may differ, relatively and absolutely; None asks for equal bits.
 
     Returns:
-        What differs.
+        The differences.
     """
     everything, alike = [], "equal" if tolerance is None else "equal up to rounding"
     for name in RUNS:
@@ -268,38 +268,38 @@ def compare_all(old: Path, new: Path, tolerance: float | None = None) -> list[st
             found = [f"no record in {folder}" for folder in missing]
         else:
             before, after = Record.load(old, name), Record.load(new, name)
-            found = list(differences(before, after, tolerance))
-        print(f"{name}: differs" if found else f"{name}: {counts(before)} {alike}")
+            found = list(find_differences(before, after, tolerance))
+        print(f"{name}: differs" if found else f"{name}: {describe_size(before)} {alike}")
         print(*(f"  {line}\n" for line in found), sep="", end="")
         everything += (f"{name}: {line}" for line in found)
     return everything
 
 
-def counts(record: Record) -> str:
-    """Say how much there is in a record."""
+def describe_size(record: Record) -> str:
+    """Describe the size of a record."""
     return f"{len(record.weights)} tensors, {len(record.metrics)} metrics, {len(record.ranks)} rank arrays"
 
 
-def differences(old: Record, new: Record, tolerance: float | None = None) -> Iterator[str]:
-    """Say what differs between two records; metrics and ranks that only the new one has do not count."""
+def find_differences(old: Record, new: Record, tolerance: float | None = None) -> Iterator[str]:
+    """Find the differences between two records; metrics and ranks that only the new one has do not count."""
     alike = Exactly() if tolerance is None else UpToRounding(tolerance)
     if old.best_epoch != new.best_epoch:
         yield f"best epoch: {old.best_epoch} and {new.best_epoch}"
     for name in sorted(old.weights.keys() | new.weights.keys()):
-        yield from _difference(name, old.weights.get(name), new.weights.get(name), alike.weights)
+        yield from _find_difference(name, old.weights.get(name), new.weights.get(name), alike.weights)
     for name, values in old.ranks.items():
-        yield from _difference(name, values, new.ranks.get(name), alike.ranks)
-    unmoved = all(same_bits(values, new.ranks[name]) for name, values in old.ranks.items() if name in new.ranks)
+        yield from _find_difference(name, values, new.ranks.get(name), alike.ranks)
+    unmoved = all(have_same_bits(values, new.ranks[name]) for name, values in old.ranks.items() if name in new.ranks)
     for name, value in old.metrics.items():
         other = new.metrics.get(name)
         if other is None or not alike.metrics(name, value, other, unmoved):
             yield f"{name}: {value!r} and {'missing' if other is None else repr(other)}"
 
 
-def _difference(
+def _find_difference(
     name: str, old: np.ndarray | None, new: np.ndarray | None, alike: Callable[[str, np.ndarray, np.ndarray], bool]
 ) -> Iterator[str]:
-    """Say what differs between two arrays, if anything does."""
+    """Find the differences between two arrays."""
     if old is None or new is None:
         yield f"{name}: missing in the {'old' if old is None else 'new'} record"
     elif (old.dtype, old.shape) != (new.dtype, new.shape):
@@ -309,24 +309,24 @@ def _difference(
         yield f"{name}: {np.count_nonzero(old != new)} of {old.size} values differ{farthest}"
 
 
-def same_bits(old: np.ndarray, new: np.ndarray) -> bool:
-    """Say whether two arrays are equal to the last bit."""
+def have_same_bits(old: np.ndarray, new: np.ndarray) -> bool:
+    """Check whether two arrays are equal to the last bit."""
     return (old.dtype, old.shape, old.tobytes()) == (new.dtype, new.shape, new.tobytes())
 
 
 class Exactly:
-    """Judge what is alike where every bit counts."""
+    """Comparison in which every bit counts."""
 
     def weights(self, name: str, old: np.ndarray, new: np.ndarray) -> bool:
-        """Say whether two tensors are alike."""
-        return same_bits(old, new)
+        """Check whether two tensors are alike."""
+        return have_same_bits(old, new)
 
     def ranks(self, name: str, old: np.ndarray, new: np.ndarray) -> bool:
-        """Say whether two arrays of ranks, or of what goes with them, are alike."""
-        return same_bits(old, new)
+        """Check whether two arrays of ranks, or of what goes with them, are alike."""
+        return have_same_bits(old, new)
 
     def metrics(self, name: str, old: float, new: float, unmoved: bool) -> bool:
-        """Say whether two metrics are alike.
+        """Check whether two metrics are alike.
 
         Args:
             name: What they are.
@@ -338,7 +338,7 @@ class Exactly:
 
 
 class UpToRounding(Exactly):
-    """Judge what is alike where another processor may round otherwise.
+    """Comparison that allows the rounding of another processor.
 
     Two items whose scores are nearly equal may then change places, and metrics follow their ranks.
 
@@ -350,16 +350,16 @@ class UpToRounding(Exactly):
         self._tolerance = tolerance
 
     def weights(self, name: str, old: np.ndarray, new: np.ndarray) -> bool:
-        """Say whether two tensors are alike but for rounding."""
+        """Check whether two tensors are alike but for rounding."""
         free = name.endswith(WITHOUT_INFLUENCE)
         return free or np.allclose(new, old, rtol=self._tolerance, atol=self._tolerance, equal_nan=True)
 
     def ranks(self, name: str, old: np.ndarray, new: np.ndarray) -> bool:
-        """Say whether all but a few ranks are equal; whatever else goes with them has to be equal."""
+        """Check whether all but a few ranks are equal; whatever else goes with them has to be equal."""
         return np.count_nonzero(old != new) <= (MOVED * old.size if name.endswith("rank") else 0)
 
     def metrics(self, name: str, old: float, new: float, unmoved: bool) -> bool:
-        """Say whether two metrics are alike; the ranks behind those of the validation are not recorded."""
+        """Check whether two metrics are alike; the ranks behind those of the validation are not recorded."""
         return math.isclose(old, new, rel_tol=1e-6, abs_tol=0 if unmoved and name.startswith("test") else MOVED)
 
 

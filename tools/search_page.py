@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import markdown
+from benchmarks.report import format_markdown
 from recbole_samrec.cli.arguments import parse_seeds
-from recbole_samrec.compare.provenance import Budget
+from recbole_samrec.compare.provenance import SearchBudget
 from recbole_samrec.compare.tables import compare_with_reference
 from recbole_samrec.compare.tuned_settings import find_searches, tune_entries
 from recbole_samrec.config.yaml_files import read_yaml
@@ -60,7 +60,7 @@ class Found:
     """
 
     search: SearchSpec
-    budget: Budget
+    budget: SearchBudget
     record: Mapping[str, Any]
     trials: pd.DataFrame
     runs: list[Run]
@@ -68,17 +68,17 @@ class Found:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    options = _parser().parse_args(arguments)
+    options = _make_parser().parse_args(arguments)
     try:
         seeds = parse_seeds(options.seeds)
         found = read_searches(options.searches, options.records, options.dataset, seeds)
         radii = read_radii(options.rho, options.dataset, seeds)
-        text = write_page(found, radii, options)
+        text = render_page(found, radii, options)
         if radii:
             with checkpoint_io.writing(options.out.with_name(f"{options.out.stem}-rho.png")) as file:
                 file.write(render_figure(draw_radii(list_scores(radii)), "png", DPI))
         with checkpoint_io.writing(options.out.with_suffix(".csv")) as file:
-            file.write(compute_gains(found).to_csv(index=False).encode())
+            file.write(compute_tuning_gains(found).to_csv(index=False).encode())
         with checkpoint_io.writing(options.out) as file:
             file.write(text.encode())
     except UserError as error:
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.search_page", description=__doc__.partition("\n")[0])
     add = parser.add_argument
     add("--dataset", default="ml-100k", help="data set of the searches")
@@ -122,7 +122,7 @@ def read_searches(folder: Path, records: Path, dataset: str, seeds: Sequence[int
         )
     entries = read_entries([search.entry for search in known])
     best = tune_entries(known, entries, dataset, {}, str(folder))
-    settings = {dataset: {row: one.settings for row, one in best.items()}}
+    settings = {dataset: {entry: one.settings for entry, one in best.items()}}
     hashes = {dataset: known[0].sha256}
     default, _ = read_finished_runs(plan_jobs(entries, hashes, seeds, [1.0], records))
     tuned, _ = read_finished_runs(plan_jobs(entries, hashes, seeds, [1.0], records, tuned=settings))
@@ -181,19 +181,29 @@ def draw_radii(radii: pd.DataFrame) -> Figure:
 # Page ------------------------------------------------------------------------------------------------------------
 
 
-def write_page(found: Sequence[Found], radii: Sequence[Run], options: argparse.Namespace) -> str:
+def render_page(found: Sequence[Found], radii: Sequence[Run], options: argparse.Namespace) -> str:
     """Return the whole page in Markdown."""
     parts = [f"# Search: {options.dataset}", "Made by `python -m tools.search_page`; do not edit."]
     parts.append(f"```bash\n{list_commands(found, radii, options)}\n```")
-    parts += ["## Best settings", BEST, markdown(list_best(found))]
-    parts += ["## Gain over the defaults", GAIN, markdown(list_gains(found)), DIFFERENCES.format(reference="default")]
-    parts += [*MARKS, "## Importance of the settings", IMPORTANCE, markdown(list_importance(found))]
+    parts += ["## Best settings", BEST, format_markdown(list_best(found))]
+    parts += [
+        "## Gain over the defaults",
+        GAIN,
+        format_markdown(list_gains(found)),
+        DIFFERENCES.format(reference="default"),
+    ]
+    parts += [*MARKS, "## Importance of the settings", IMPORTANCE, format_markdown(list_importance(found))]
     if radii:
         scores = list_scores(radii)
         parts += ["## Effect of rho", f"![NDCG@10 against rho]({options.out.stem}-rho.png)", RADII]
-        parts += [markdown(list_radii(scores)), markdown(list_radius_differences(radii))]
+        parts += [format_markdown(list_radii(scores)), format_markdown(list_radius_differences(radii))]
         parts += [DIFFERENCES.format(reference="same dropout with rho 0"), *MARKS]
-    parts += ["## Budgets", markdown(list_budgets(found)), "## Search spaces", markdown(list_spaces(found))]
+    parts += [
+        "## Budgets",
+        format_markdown(list_budgets(found)),
+        "## Search spaces",
+        format_markdown(list_spaces(found)),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -219,8 +229,8 @@ seeds, marks and bars their mean and standard deviation."""
 def list_commands(found: Sequence[Found], radii: Sequence[Run], options: argparse.Namespace) -> str:
     """Return the commands that made what the page shows."""
     lines = [search_command(one.search) for one in found]
-    rows = ",".join(one.search.entry for one in found)
-    compare = f"python -m recbole_samrec compare --models {shlex.quote(rows)} --datasets {options.dataset}"
+    entries = ",".join(one.search.entry for one in found)
+    compare = f"python -m recbole_samrec compare --models {shlex.quote(entries)} --datasets {options.dataset}"
     seeds = len({run.seed for one in found for run in one.runs}) or 1
     lines += [f"{compare} --seeds {seeds} --out {options.records} --pages {options.out.parent}"]
     lines += [f"{lines[-1]} --tuned {options.searches}"]
@@ -259,7 +269,7 @@ def _shown(value: Any) -> str:
 
 def list_gains(found: Sequence[Found]) -> pd.DataFrame:
     """List scores of the defaults and of the best settings, and their difference on test, as a reader sees them."""
-    gains = compute_gains(found).set_index(["entry", "metric"])
+    gains = compute_tuning_gains(found).set_index(["entry", "metric"])
     lines = []
     for one in found:
         for metric in METRICS:
@@ -274,7 +284,7 @@ def list_gains(found: Sequence[Found]) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def compute_gains(found: Sequence[Found]) -> pd.DataFrame:
+def compute_tuning_gains(found: Sequence[Found]) -> pd.DataFrame:
     """Compute what the best settings gain over the defaults on test, where both were trained.
 
     Returns:

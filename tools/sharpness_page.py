@@ -21,7 +21,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import markdown
+from benchmarks.report import format_markdown
 from recbole_samrec.evaluator.marks import (
     NOT_COMPARABLE,
     NOT_CONVERGED,
@@ -34,7 +34,7 @@ from recbole_samrec.sharpness import captions
 from recbole_samrec.sharpness.aggregate import TARGETS, TOP, TRACE
 from recbole_samrec.sharpness.measure import DATA, Measured
 from recbole_samrec.sharpness.page import format_number, round_digits
-from recbole_samrec.sharpness.surface_figures import Scale, draw_contours, draw_surfaces, rise_of
+from recbole_samrec.sharpness.surface_figures import Scale, compute_rise, draw_contours, draw_surfaces
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.durations import format_duration
 from recbole_samrec.utils.errors import DataError, UserError, in_one_line
@@ -53,7 +53,7 @@ LOSSES = "All losses and their curvature are those of a sample of the training t
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; an error of the reports is one line and status 2."""
-    options = _parser().parse_args(arguments)
+    options = _make_parser().parse_args(arguments)
     image = options.out.with_name(f"{options.out.stem}-surfaces.png")
     try:
         reports, unfinished = read_all(options.reports)
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if drawn is not None:
             with checkpoint_io.writing(image) as file:
                 file.write(drawn)
-        write_atomically(options.out, write_page(reports, options.out, image), folder="--out")
+        write_atomically(options.out, render_page(reports, options.out, image), folder="--out")
         write_atomically(options.out.with_suffix(".csv"), list_comparisons(reports).to_csv(index=False), folder="--out")
     except (UserError, OSError) as error:
         print(f"error: {in_one_line(error)}", file=sys.stderr)
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.sharpness_page", description=__doc__.partition("\n")[0])
     add = parser.add_argument
     add("--reports", type=Path, default=Path("results/records/sharpness"), help="folder of the reports")
@@ -92,7 +92,7 @@ def list_comparisons(reports: Sequence[Report]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def write_page(reports: Sequence[Report], out: Path, image: Path) -> str:
+def render_page(reports: Sequence[Report], out: Path, image: Path) -> str:
     """Return the whole page in Markdown.
 
     Args:
@@ -107,10 +107,10 @@ def write_page(reports: Sequence[Report], out: Path, image: Path) -> str:
     if image.exists() and (shown := find_pictured(reports)):
         title = f"Loss surfaces of {' and '.join(PAIR)}, seed {SEED}, on one scale"
         parts += [f"![{title}]({_link(image, out)})", f"{title}, from {_text(shown.name)}."]
-    parts += ["## Differences from the reference", markdown(_list_differences(reports))]
+    parts += ["## Differences from the reference", format_markdown(_list_differences(reports))]
     parts += [_text(captions.DIFFERENCES) + " Each report is a table of its own for this correction."]
     parts += [_text(captions.RESCALING), *explain_marks(SIGNIFICANT, UNCORRECTED, NOT_CONVERGED, NOT_COMPARABLE)]
-    parts += ["## Measures", markdown(_list_measures(reports)), _text(f"{captions.MEASURES} {LOSSES}")]
+    parts += ["## Measures", format_markdown(_list_measures(reports)), _text(f"{captions.MEASURES} {LOSSES}")]
     parts += [_explain_columns(reports), *[MISSED] * any(map(_has_missed, reports))]
     for report in reports:
         parts += _write_section(report, out)
@@ -185,10 +185,12 @@ def _write_section(report: Report, out: Path) -> list[str]:
     parts = [f"## {_text(f'{report.name}: {report.title}' if report.title else report.name)}"]
     parts.append(f"```bash\n{about['command']}\n```")
     facts = {**about["facts"], "budget": about["budget"], "time of measuring": format_duration(about["seconds"])}
-    parts.append(markdown(pd.DataFrame({"fact": list(facts), "value": [_cell_text(fact) for fact in facts.values()]})))
+    parts.append(
+        format_markdown(pd.DataFrame({"fact": list(facts), "value": [_cell_text(fact) for fact in facts.values()]}))
+    )
     entries = pd.DataFrame(about["entries"]).drop(columns="differing").map(_cell_text)
-    parts += [markdown(entries.rename(columns={"loss": "training loss", "ranking": "test ranking"}))]
-    parts += [markdown(_list_all_measures(report)), *[MISSED] * _has_missed(report)]
+    parts += [format_markdown(entries.rename(columns={"loss": "training loss", "ranking": "test ranking"}))]
+    parts += [format_markdown(_list_all_measures(report)), *[MISSED] * _has_missed(report)]
     parts += [f"Note: {_text(captions.NOTES[note])}" for note in about["notes"]]
     return parts + _show_figures(report, out)
 
@@ -247,7 +249,7 @@ def draw_picture(report: Report) -> bytes | None:
     runs = [_read_surface(report, entry) for entry in PAIR]
     if None in runs:
         return None
-    scale = Scale.of([rise_of(run.parts["surface"]) for run in runs])
+    scale = Scale.fit([compute_rise(run.parts["surface"]) for run in runs])
     with use_style():
         return _stack_images([draw(runs, scale).png for draw in (draw_surfaces, draw_contours)])
 

@@ -31,12 +31,12 @@ class Report:
 
     Args:
         folder: Its folder, which gives it its name.
-        title: What the user calls it, or nothing.
+        title: The user's title, or nothing.
         about: Its ``report.json``.
         measures: Its ``measures.csv``: one line for each entry and measure.
         runs: Its ``runs.csv``: one line per run.
-        levels: The levels that the measures are taken at.
-        meanings: What the measures are about.
+        levels: Levels of the measures.
+        meanings: Kinds and directions of the measures.
     """
 
     folder: Path
@@ -69,8 +69,8 @@ class Report:
         return compare_entries(self.runs, self.meanings, losses, self.reference)
 
     @property
-    def with_sam(self) -> bool:
-        """Whether an entry has runs with SAM."""
+    def has_sam(self) -> bool:
+        """True if an entry has runs with SAM."""
         return any(WITH_SAM in entry for entry in self.entries)
 
     def seeds(self, entry: str) -> list[int]:
@@ -104,7 +104,7 @@ def read_all(folder: Path) -> tuple[list[Report], list[str]]:
     if not finished:
         raise DataError(f"{folder}: there is no finished report in it; {make}")
     reports = sorted(
-        map(read_report, finished), key=lambda report: (-report.measures["runs"].max(), not report.with_sam)
+        map(read_report, finished), key=lambda report: (-report.measures["runs"].max(), not report.has_sam)
     )
     return reports, [path.name for path in folders if path not in finished]
 

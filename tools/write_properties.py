@@ -36,31 +36,31 @@ WIDTH = 32
 """Column at which comments begin."""
 
 
-def files() -> dict[Path, str]:
+def render_files() -> dict[Path, str]:
     """Map the files that this program writes to their text."""
     properties = ROOT / "properties"
-    texts = {properties / "overall.yaml": overall_yaml(), properties / "command.yaml": command_yaml()}
-    texts |= {properties / "model" / f"{model}.yaml": model_yaml(model) for model in ABOUT_MODELS}
-    return texts | {ROOT / "docs" / "settings.md": page()}
+    texts = {properties / "overall.yaml": render_overall_yaml(), properties / "command.yaml": render_command_yaml()}
+    texts |= {properties / "model" / f"{model}.yaml": render_model_yaml(model) for model in ABOUT_MODELS}
+    return texts | {ROOT / "docs" / "settings.md": render_settings()}
 
 
 # yaml -----------------------------------------------------------------------------------------------------------------
 
 
-def overall_yaml() -> str:
+def render_overall_yaml() -> str:
     """Return the defaults of every model."""
     head = f"# Defaults of recbole_samrec for every model; RecBole's own lie below them.\n{NOTICE}"
     parts = (f"# {group.heading}\n{_lines(settings_in_group(group))}" for group in SHARED_GROUPS)
     return "\n".join([head, *parts])
 
 
-def command_yaml() -> str:
+def render_command_yaml() -> str:
     """Return the defaults of our commands."""
     head = f"# Defaults of our commands for every model that is judged by ranking; the user's settings win.\n{NOTICE}"
-    return head + "".join(f"{key}: {as_yaml(value)}\n" for key, value in COMMAND_DEFAULTS.items())
+    return head + "".join(f"{key}: {format_yaml(value)}\n" for key, value in COMMAND_DEFAULTS.items())
 
 
-def model_yaml(model: str) -> str:
+def render_model_yaml(model: str) -> str:
     """Return the defaults of one of our models."""
     parts = [f"# {model}: {ABOUT_MODELS[model]}\n{NOTICE}"]
     declared = settings_of(model)
@@ -80,7 +80,7 @@ def _lines(settings: Iterable[Setting]) -> str:
 
 
 def _line(key: str, value: Any, comment: str) -> str:
-    return f"{f'{key}: {as_yaml(value)}  ':<{WIDTH}}# {comment}\n"
+    return f"{f'{key}: {format_yaml(value)}  ':<{WIDTH}}# {comment}\n"
 
 
 def _comment(one: Setting) -> str:
@@ -89,7 +89,7 @@ def _comment(one: Setting) -> str:
     return f"({names}) {one.about}{values}"
 
 
-def as_yaml(value: Any) -> str:
+def format_yaml(value: Any) -> str:
     """Return a value as yaml writes it on a line."""
     if value is None or isinstance(value, bool):
         return "~" if value is None else str(value)
@@ -118,13 +118,13 @@ NOTES = """## Notes
 """
 
 
-def page() -> str:
+def render_settings() -> str:
     """Return the page of all settings."""
     parts = [INTRODUCTION, "## Every model\n"]
     parts += [_section(group) for group in SHARED_GROUPS]
     parts.append("## Single models\n")
     parts += [_section(group) for group in MODEL_GROUPS]
-    commands = " and ".join(f"`{key}: {as_yaml(value)}`" for key, value in COMMAND_DEFAULTS.items())
+    commands = " and ".join(f"`{key}: {format_yaml(value)}`" for key, value in COMMAND_DEFAULTS.items())
     parts.append(NOTES.format(commands=commands))
     renamed = "".join(f"| `{old}` | `{new}` |\n" for old, new in RENAMED.items())
     parts.append(
@@ -138,12 +138,12 @@ def _section(group: type[Group]) -> str:
     models = f" ({', '.join(group.models)})" if group.models else ""
     head = f"### {group.heading}{models}\n\n{group.__doc__}\n\n"
     head += "| setting | default | value | meaning |\n| --- | --- | --- | --- |\n"
-    return head + "".join(_row(one) for one in settings_in_group(group))
+    return head + "".join(_line_of_table(one) for one in settings_in_group(group))
 
 
-def _row(one: Setting) -> str:
+def _line_of_table(one: Setting) -> str:
     about = f"{one.about} Read with {_code(one.reads)}." if one.reads else one.about
-    return f"| `{one.key}` | {_defaults(one)} | {_escaped(describe(one.annotation))} | {_escaped(about)} |\n"
+    return f"| `{one.key}` | {_defaults(one)} | {_escape(describe(one.annotation))} | {_escape(about)} |\n"
 
 
 def _defaults(one: Setting) -> str:
@@ -151,15 +151,17 @@ def _defaults(one: Setting) -> str:
     others: dict[str, list[str]] = {}
     for model, defaults in DEFAULTS_OF_MODELS.items():
         if model in (one.group.models or ABOUT_MODELS) and defaults.get(one.key, one.default) != one.default:
-            others.setdefault(as_yaml(defaults[one.key]), []).append(model)
-    return "; ".join([f"`{as_yaml(one.default)}`", *(f"`{value}` for {', '.join(of)}" for value, of in others.items())])
+            others.setdefault(format_yaml(defaults[one.key]), []).append(model)
+    return "; ".join(
+        [f"`{format_yaml(one.default)}`", *(f"`{value}` for {', '.join(of)}" for value, of in others.items())]
+    )
 
 
 def _code(reads: str) -> str:
     return ", ".join(" and ".join(f"`{word}`" for word in part.split(" and ")) for part in reads.split(", "))
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("|", "\\|").replace("['*LayerNorm*']", "`['*LayerNorm*']`")
 
 
@@ -175,12 +177,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file is not up to date")
     check = parser.parse_args(argv).check
-    stale = [file for file, text in files().items() if not file.is_file() or file.read_text(encoding="utf-8") != text]
+    stale = [
+        file for file, text in render_files().items() if not file.is_file() or file.read_text(encoding="utf-8") != text
+    ]
     for file in stale:
         if check:
             print(f"{file.relative_to(ROOT)} is not up to date; run python -m tools.write_properties")
         else:
-            file.write_text(files()[file], encoding="utf-8")
+            file.write_text(render_files()[file], encoding="utf-8")
             print(f"wrote {file.relative_to(ROOT)}")
     return 1 if check and stale else 0
 

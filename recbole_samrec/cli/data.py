@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``data``."""
     parser.add_argument("name", metavar="NAME", help="name of the data set to make, such as ml-1m or Amazon_Beauty")
     parser.add_argument("source", metavar="SOURCE", type=Path, help="the provider's file, or unpacked MovieLens folder")
-    parser.add_argument("--format", choices=FORMATS, help="kind of SOURCE (default: told from its name and content)")
+    parser.add_argument("--format", choices=FORMATS, help="kind of SOURCE (default: detected from name and content)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder to write (default: dataset/NAME)")
     parser.add_argument("--force", action="store_true", help="replace the files of the set if there are any")
     parser.add_argument("--no-check", action="store_true", help="accept other counts than those known for NAME")
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--item", metavar="COLUMN", help="column with the item's id")
     group.add_argument("--time", metavar="COLUMN", help="column with the time: numbers or ISO dates")
     group.add_argument("--rating", metavar="COLUMN", help="column with the rating (default: none is written)")
-    group.add_argument("--delimiter", metavar="TEXT", help="text between columns (default: told from the header)")
+    group.add_argument("--delimiter", metavar="TEXT", help="text between columns (default: detected from the header)")
     group.add_argument("--encoding", metavar="NAME", help="encoding of the text files (default: utf-8)")
     group.add_argument("--item-file", type=Path, metavar="FILE", help="table of items")
     group.add_argument("--item-id", metavar="COLUMN", help="column of the item file with the id (default: as --item)")
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> int:
-    """Convert, check, put in place and print what there is now and what to type next.
+    """Convert a file, check the data set, and print a summary and the next command.
 
     Args:
         args: See :func:`add_arguments`.
@@ -73,13 +73,13 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
 
     if rest:
         raise ConfigError(f"{rest[0]}: unknown argument; --help lists the arguments")
-    folder = _folder(args)
+    folder = _choose_folder(args)
     try:
         kind = args.format or detect(args.source)
         _check_options(args, kind)
         with staged(folder, args.name, force=args.force) as stage:
             notes = _convert(args, kind, stage)
-            summary = _checked(args, stage)
+            summary = _check(args, stage)
     except OSError as error:
         raise DataError(f"{error.filename or folder} cannot be read or written: {error.strerror or error}") from error
     warnings = [warning.removeprefix(f"{stage}{os.sep}") for warning in summary.warnings]
@@ -88,7 +88,7 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
 
 
 def detect(source: Path) -> str:
-    """Tell the format of a provider's file from its name and first line.
+    """Detect the format of a provider's file from its name and first line.
 
     Raises:
         DataError: There is no such file, or it is a folder or archive of no known layout.
@@ -108,7 +108,7 @@ def detect(source: Path) -> str:
     return "s3rec" if s3rec.is_s3rec(line) else "table"
 
 
-def _folder(args: argparse.Namespace) -> Path:
+def _choose_folder(args: argparse.Namespace) -> Path:
     """Return the folder to write, whose name must be the set's: RecBole looks for it under ``data_path``."""
     if not re.fullmatch(r"\w[\w.+-]*", args.name):
         raise DataError(f"NAME {args.name!r} must be letters, digits, '-', '_', '.' or '+': it names a folder")
@@ -119,7 +119,7 @@ def _folder(args: argparse.Namespace) -> Path:
 
 
 def _check_options(args: argparse.Namespace, kind: str) -> None:
-    """Refuse options that another format has, rather than ignore them."""
+    """Raise an error for options of another format, rather than ignore them."""
     from recbole_samrec.data.convert.source import first_line
     from recbole_samrec.data.convert.table import PARQUET
 
@@ -154,7 +154,7 @@ def _convert(args: argparse.Namespace, kind: str, stage: Path) -> list[str]:
     return table.convert(args.source, stage, args.name, columns, items=items, **options)
 
 
-def _checked(args: argparse.Namespace, stage: Path) -> AtomicSummary:
+def _check(args: argparse.Namespace, stage: Path) -> AtomicSummary:
     from recbole_samrec.data.catalog import PUBLISHED, Counts
     from recbole_samrec.data.validate.check import check_atomic_files
 
@@ -177,7 +177,7 @@ def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -
         "users": f"{summary.users:,}",
         "items": f"{summary.items:,}",
         "interactions": f"{summary.interactions:,}",
-        "time span": _span(*summary.span) if summary.span else "unknown",
+        "time span": _format_span(*summary.span) if summary.span else "unknown",
         "sha256": summary.sha256,
         "files": ", ".join(sorted(path.name for path in folder.glob(f"{name}.*"))),
         "folder": str(folder),
@@ -186,12 +186,12 @@ def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -
     where = "" if folder.parent == Path("dataset") else f" --data_path={folder.parent}"
     if name == "ml-100k":
         notes = [*notes, "RecBole reads the ml-100k of its own package, never this folder: use another NAME for it"]
-    told = [f"  note: {note}" for note in notes]
+    remarks = [f"  note: {note}" for note in notes]
     command = f"  python run_recbole.py --model=SAMRec --dataset={name}{where}"
-    return "\n".join([name, *table, *told, "next:", command])
+    return "\n".join([name, *table, *remarks, "next:", command])
 
 
-def _span(first: float, last: float) -> str:
+def _format_span(first: float, last: float) -> str:
     """Write the first and last time as dates where they can be Unix seconds since 1990, else as numbers."""
     if first >= 631_152_000 and last < 4_102_444_800:
         return " to ".join(datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d") for time in (first, last))

@@ -21,9 +21,9 @@ from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.version import INSTALL_RECBOLE, PYTHON, RECBOLE, REQUIRES, __version__
 
 HELP = """Lists the versions of packages, the device, the defects of RecBole that are patched, and the data sets, with
-the command that puts each problem right."""
+the command that fixes each problem."""
 MODULES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
-# The longest first, so that what may need doing stands at the end, on the screen.
+# The longest table first, so that problems are shown last, on the screen.
 TOPICS = {
     "patches": "Defects of RecBole (silent: wrong results and no error)",
     "versions": "Versions",
@@ -66,29 +66,29 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any = None
     """
     if rest:
         raise ConfigError(f"{rest[0]}: unknown argument; --help lists the arguments")
-    findings = report(arguments.data_path)
-    show(findings)
-    return 0 if healthy(findings) else 1
+    findings = collect_findings(arguments.data_path)
+    print_findings(findings)
+    return 0 if is_healthy(findings) else 1
 
 
-def report(data_path: str = "dataset") -> list[Finding]:
+def collect_findings(data_path: str = "dataset") -> list[Finding]:
     """Collect everything there is to report.
 
     Args:
         data_path: Folder of the data sets.
     """
-    return [*patches(), *versions(), *device(), *data_sets(data_path)]
+    return [*list_patches(), *check_versions(), *check_device(), *list_data_sets(data_path)]
 
 
-def healthy(findings: Sequence[Finding]) -> bool:
-    """Whether nothing that is required is missing."""
+def is_healthy(findings: Sequence[Finding]) -> bool:
+    """Check that nothing that is required is missing."""
     return not any(one.bad for one in findings)
 
 
-def versions() -> Iterator[Finding]:
+def check_versions() -> Iterator[Finding]:
     """Compare what is installed with what is required."""
     python = platform.python_version()
-    if _release(python) < _release(PYTHON):
+    if _parse_release(python) < _parse_release(PYTHON):
         remedy = f"install Python {PYTHON} or later, then: make PYTHON=python{PYTHON} test"
         yield Finding("versions", "python", python, f">={PYTHON}", "too old", remedy, True)
     else:
@@ -96,27 +96,29 @@ def versions() -> Iterator[Finding]:
     yield Finding("versions", "recbole-samrec", __version__, state="ok")
     wanted = {"recbole": f"=={RECBOLE}"} | {name: f">={oldest}" for name, oldest in REQUIRES.items()}
     # All versions before any import: Ray puts its own copies of psutil and colorama in front of the installed ones.
-    found = {name: _installed(name.split("[")[0]) for name in wanted}
+    found = {name: _find_version(name.split("[")[0]) for name in wanted}
     for name in wanted:
-        yield _package(name, wanted[name], found[name])
+        yield _check_package(name, wanted[name], found[name])
 
 
-def device() -> Iterator[Finding]:
+def check_device() -> Iterator[Finding]:
     """Describe the device that a run uses by default."""
     try:
-        torch = _quiet_import("torch")
+        torch = _import_quietly("torch")
     except Exception:
         return
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             memory = torch.cuda.get_device_properties(index).total_memory
-            yield Finding("device", f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {_gigabytes(memory)}")
+            yield Finding(
+                "device", f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {_format_gigabytes(memory)}"
+            )
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     elif torch.backends.mps.is_available():
-        yield Finding("device", "mps", f"{platform.machine()}, {_memory()}")
+        yield Finding("device", "mps", f"{platform.machine()}, {_find_memory()}")
         native = True
     else:
-        yield Finding("device", "cpu", f"{platform.machine()}, {torch.get_num_threads()} threads, {_memory()}")
+        yield Finding("device", "cpu", f"{platform.machine()}, {torch.get_num_threads()} threads, {_find_memory()}")
         native = _cpu_has_bf16(torch)
         if shutil.which("nvidia-smi") and torch.version.cuda is None:
             remedy = f"pip install --force-reinstall torch=={torch.__version__.split('+')[0]}"
@@ -124,26 +126,26 @@ def device() -> Iterator[Finding]:
     yield Finding("device", "bf16", "in hardware" if native else "emulated: works, and is slow")
 
 
-def patches() -> Iterator[Finding]:
+def list_patches() -> Iterator[Finding]:
     """List the defects of RecBole that were looked for, and whether they were there."""
     try:
-        compat = _quiet_import("recbole_samrec.compat")
+        compat = _import_quietly("recbole_samrec.compat")
     except Exception as error:
-        yield Finding("patches", "not known", f"RecBole cannot be patched: {_reason(error)}", bad=True)
+        yield Finding("patches", "not known", f"RecBole cannot be patched: {_first_line(error)}", bad=True)
         return
     for one in compat.PATCHES.values():
         state = ("patched, silent" if one.silent else "patched") if one.is_applied else "not there"
         yield Finding("patches", one.name, f"{one.defect} [{one.where}]", state=state)
 
 
-def data_sets(data_path: str) -> Iterator[Finding]:
+def list_data_sets(data_path: str) -> Iterator[Finding]:
     """List the data sets that a run can name, and the published ones that could be added."""
     try:
         find = importlib.import_module("recbole_samrec.data.find")
         known = importlib.import_module("recbole_samrec.data.catalog")
         found = find.available(data_path)
     except Exception as error:
-        yield Finding("data", "not known", _reason(error))
+        yield Finding("data", "not known", _first_line(error))
         return
     for one in found:
         yield Finding("data", one.name, f"{one.size / 1e6:,.1f} MB in {os.path.relpath(one.path)}")
@@ -151,8 +153,8 @@ def data_sets(data_path: str) -> Iterator[Finding]:
         yield Finding("data", name, "", state="not here", remedy=known.recipe(name))
 
 
-def show(findings: Sequence[Finding]) -> None:
-    """Print a table for each topic and, below them, the commands that put things right."""
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print a table for each topic and, below them, the commands that fix problems."""
     try:
         _show_tables(findings)
     except ImportError:  # rich is among what may be missing
@@ -161,10 +163,10 @@ def show(findings: Sequence[Finding]) -> None:
     urgent = dict.fromkeys(one.remedy for one in findings if one.remedy and one.bad)
     others = dict.fromkeys(one.remedy for one in findings if one.remedy and not one.bad)
     # A command is never wrapped, so that it can be copied; only the words before it get a line of their own.
-    for title, remedies in {"To put right:": urgent, "If you want more:": others}.items():
+    for title, remedies in {"To fix:": urgent, "If you want more:": others}.items():
         if remedies:
             print(title, *(remedy.replace("then run: ", "then run:\n    ") for remedy in remedies), sep="\n  ")
-    print("All is well." if healthy(findings) else "Something required is missing.")
+    print("All is well." if is_healthy(findings) else "Something required is missing.")
 
 
 def _show_tables(findings: Sequence[Finding]) -> None:
@@ -186,7 +188,7 @@ def _show_tables(findings: Sequence[Finding]) -> None:
 
 
 def _cells(one: Finding) -> tuple[str, ...]:
-    """The columns of one line, none of them empty in all lines of its topic."""
+    """Return the columns of one line, none of them empty in all lines of its topic."""
     if one.topic == "patches":
         return one.state or one.name, f"{one.name}: {one.found}" if one.state else one.found
     if one.topic == "versions":
@@ -194,64 +196,64 @@ def _cells(one: Finding) -> tuple[str, ...]:
     return one.name, " ".join(filter(None, (one.found, one.state)))
 
 
-def _package(name: str, wanted: str, found: str | None) -> Finding:
+def _check_package(name: str, wanted: str, found: str | None) -> Finding:
     distribution = name.split("[")[0]
     remedy = INSTALL_RECBOLE if name == "recbole" else f'pip install "{name}{wanted}"'
-    state = _state(found, wanted)
+    state = _compare_version(found, wanted)
     if state == "ok" and name == "recbole":
         remedy = ""  # its top module is empty; whether the rest can be imported is seen where it is patched
     elif found is not None and state == "ok":
         try:
-            _quiet_import(MODULES.get(distribution, distribution.replace("-", "_")))
+            _import_quietly(MODULES.get(distribution, distribution.replace("-", "_")))
             remedy = ""
         except Exception as error:
             remedy = f'pip install --force-reinstall --no-deps "{distribution}=={found.split("+")[0]}"'
-            state, found = "broken", f"{found}: {_reason(error)}"
+            state, found = "broken", f"{found}: {_first_line(error)}"
     return Finding("versions", distribution, found or "-", wanted, state, remedy, bad=state != "ok")
 
 
-def _state(found: str | None, wanted: str) -> str:
+def _compare_version(found: str | None, wanted: str) -> str:
     if found is None:
         return "missing"
     relation, version = wanted[:2], wanted[2:]
     if relation == "==":
         return "ok" if found == version else "wrong"
-    return "ok" if _release(found) >= _release(version) else "too old"
+    return "ok" if _parse_release(found) >= _parse_release(version) else "too old"
 
 
-def _reason(error: Exception) -> str:
-    """The first line of an error."""
+def _first_line(error: Exception) -> str:
+    """Return the first line of an error."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _installed(distribution: str) -> str | None:
+def _find_version(distribution: str) -> str | None:
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
 
 
-def _release(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version, without trailing zeros: "2.13.0+cpu" is (2, 13)."""
+def _parse_release(version: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version, without trailing zeros: "2.13.0+cpu" is (2, 13)."""
     numbers = [int(part) for part in re.split(r"[^\d.]", version, maxsplit=1)[0].split(".") if part]
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
 
 
-def _quiet_import(module: str):
+def _import_quietly(module: str):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return importlib.import_module(module)
 
 
-def _gigabytes(size: int) -> str:
+def _format_gigabytes(size: int) -> str:
     return f"{size / 2**30:.1f} GiB"
 
 
-def _memory() -> str:
+def _find_memory() -> str:
     try:
-        return _gigabytes(importlib.import_module("psutil").virtual_memory().total)
+        return _format_gigabytes(importlib.import_module("psutil").virtual_memory().total)
     except ImportError:
         return "memory unknown"
 

@@ -12,14 +12,14 @@ from rich.table import Table
 def show_result(console: Console, result: Mapping[str, Any]) -> None:
     """Print a result's metrics for validation and test as a small table."""
     best = "" if result["best_epoch"] is None else f", best epoch {result['best_epoch'] + 1}"
-    rows = [(part, result[part]) for part in ("valid", "test") if result[part]]
-    _print_table(console, f"{result['label']} on {result['dataset']}{best}", rows)
-    if line := how_it_ended(result):
+    parts = [(part, result[part]) for part in ("valid", "test") if result[part]]
+    _print_table(console, f"{result['label']} on {result['dataset']}{best}", parts)
+    if line := describe_end(result):
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def how_it_ended(result: Mapping[str, Any]) -> str:
-    """Whether training converged, by early stopping, or used up its epochs; empty where neither can be said."""
+def describe_end(result: Mapping[str, Any]) -> str:
+    """Describe how training ended: converged by early stopping, or after all epochs; empty if it is not known."""
     config, run = result["config"], result["epochs_run"]
     if not result["valid"] or result["best_epoch"] is None or not run:
         return ""
@@ -30,7 +30,7 @@ def how_it_ended(result: Mapping[str, Any]) -> str:
 
 
 def show_comparison(console: Console, title: str, scores: Mapping[bool, Mapping[str, Any]]) -> None:
-    """Print the metrics of a run scored again, as RecBole ranks and with each user's history left out (masked).
+    """Print the metrics of a run scored again, as RecBole ranks and with each user's history masked.
 
     Args:
         console: Where it is printed.
@@ -38,22 +38,22 @@ def show_comparison(console: Console, title: str, scores: Mapping[bool, Mapping[
         scores: For each mask, metrics of ``valid`` and ``test``.
     """
     parts = [(part, mask) for part in ("valid", "test") for mask in scores if scores[mask][part]]
-    rows = [(f"{part}, masked" if mask else part, scores[mask][part]) for part, mask in parts]
-    _print_table(console, title, rows)
+    named = [(f"{part}, masked" if mask else part, scores[mask][part]) for part, mask in parts]
+    _print_table(console, title, named)
 
 
-def _print_table(console: Console, title: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> None:
-    """Print for each row, a name and its metrics, one line for each cut-off (none for AUC and its like)."""
-    names = list(dict.fromkeys(key.split("@")[0] for _, metrics in rows for key in metrics))
+def _print_table(console: Console, title: str, parts: Sequence[tuple[str, Mapping[str, float]]]) -> None:
+    """Print a name and its metrics for each part, one line per cut-off (metrics such as AUC have none)."""
+    names = list(dict.fromkeys(key.split("@")[0] for _, metrics in parts for key in metrics))
     names.sort(key=lambda name: {"hr": 0, "ndcg": 1, "mrr": 2}.get(name, 3))
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for name in names:
         table.add_column(name.upper(), justify="right")
-    for row, metrics in rows:
+    for part, metrics in parts:
         cuts = list(dict.fromkeys(key.partition("@")[2] for key in metrics))
         for cut in cuts:
             values = [metrics.get(f"{name}@{cut}" if cut else name) for name in names]
             figures = ("" if value is None else f"{value:.4f}" for value in values)
-            table.add_row(f"{row} K = {cut}" if cut else row, *figures, end_section=cut == cuts[-1])
+            table.add_row(f"{part} K = {cut}" if cut else part, *figures, end_section=cut == cuts[-1])
     console.print(table)

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     whom.add_argument("--users", metavar="LIST|all", help="users of the data set, separated by commas, or all of them")
     whom.add_argument("--sequences", metavar="FILE", type=Path, help="CSV or TSV with columns user, item[, timestamp]")
     parser.add_argument("--k", type=int, default=10, metavar="N", help="items for each (default: 10)")
-    parser.add_argument("--mask_history", action="store_true", help="leave out the items of one's own history")
+    parser.add_argument("--mask_history", action="store_true", help="mask the items of each user's own history")
     parser.add_argument("--out", type=Path, metavar="FILE", help=f"file to write: {', '.join(WRITERS)}")
     parser.add_argument("--overwrite", action="store_true", help="replace that file if it exists")
     parser.add_argument("--model", metavar="file.py:NAME", help="location of a model of your own")

@@ -67,7 +67,7 @@ def _read_resumed(arguments: argparse.Namespace, rest: Sequence[str]) -> SearchS
         raise ConfigError(f"--out={arguments.out}: --resume={out} names the search already; leave one of them out")
     given = [f"--{name}" for name in OF_THE_SEARCH if getattr(arguments, name) is not None]
     if arguments.resume is True and out is None:
-        raise ConfigError("--resume: say which search: --resume=DIR; see what lies in runs/tune/")
+        raise ConfigError("--resume: name the search: --resume=DIR; the searches are in runs/tune/")
     given += ["--config_files"] * bool(arguments.config_files) + [word.partition("=")[0] for word in rest]
     if given:
         raise ConfigError(f"--resume={out}: a search is resumed as it is; leave {given[0]} out, or start another one")

@@ -12,7 +12,7 @@ from rich.console import Console
 from recbole_samrec.compare.command_line import format_command
 from recbole_samrec.compare.comparison import Comparison
 from recbole_samrec.compare.formats import print_page
-from recbole_samrec.compare.prepare import Plan, prepare_comparison
+from recbole_samrec.compare.prepare import ComparisonPlan, prepare_comparison
 from recbole_samrec.compare.shown_settings import format_settings, select_settings
 from recbole_samrec.compare.write import write_tables
 from recbole_samrec.config.command_options import CompareOptions
@@ -88,7 +88,7 @@ def compare_models(
     Example:
         ``compare_models(["SAMRec", "SASRec"], "ml-100k", seeds=3, epochs=20).table``
     """
-    models, datasets = _as_list(models), _as_list(datasets)
+    models, datasets = _make_list(models), _make_list(datasets)
     out, pages = Path(out), Path(out if pages is None else pages)
     fractions = [train_fraction] if isinstance(train_fraction, (int, float)) else list(train_fraction)
     console = console or Console()
@@ -114,7 +114,7 @@ def compare_models(
 
 
 def _conclude(
-    plan: Plan, costs: CostBook, out: Path, pages: Path, mask_history: bool, command: str, console: Console
+    plan: ComparisonPlan, costs: CostBook, out: Path, pages: Path, mask_history: bool, command: str, console: Console
 ) -> Comparison:
     """Write the tables, show the main ones and their places, and collect the result."""
     runs, damaged = read_finished_runs(plan.jobs)
@@ -137,7 +137,7 @@ def _conclude(
 
 
 def _write_pages(
-    plan: Plan,
+    plan: ComparisonPlan,
     runs: Sequence[Run],
     reasons: Mapping[str, Mapping[str, str]],
     folder: Path,
@@ -166,11 +166,11 @@ def _write_pages(
     return list(pages.values())
 
 
-def _list_datasets(plan: Plan) -> list[str]:
+def _list_datasets(plan: ComparisonPlan) -> list[str]:
     return list(dict.fromkeys([*(job.dataset for job in plan.jobs), *plan.incompatible]))
 
 
-def _explain_missing(plan: Plan, costs: CostBook, damaged: Mapping[Job, str]) -> dict[str, dict[str, str]]:
+def _explain_missing(plan: ComparisonPlan, costs: CostBook, damaged: Mapping[Job, str]) -> dict[str, dict[str, str]]:
     """Explain, for each data set and entry, why runs are missing in the table."""
     reasons = {dataset: dict(plan.incompatible.get(dataset, {})) for dataset in _list_datasets(plan)}
     for members in group_by_entry(plan.jobs):
@@ -194,7 +194,7 @@ def _explain_entry(members: Sequence[Job], costs: CostBook, damaged: Mapping[Job
     return "; ".join(words)
 
 
-def _list_failures(plan: Plan, costs: CostBook, damaged: Mapping[Job, str]) -> pd.DataFrame:
+def _list_failures(plan: ComparisonPlan, costs: CostBook, damaged: Mapping[Job, str]) -> pd.DataFrame:
     """List the jobs without a usable record."""
     lines: list[dict[str, Any]] = [
         {"dataset": dataset, "entry": entry, "seed": None, "fraction": None, "reason": reason}
@@ -213,7 +213,7 @@ def _list_failures(plan: Plan, costs: CostBook, damaged: Mapping[Job, str]) -> p
     return pd.DataFrame(lines, columns=columns).astype({"seed": "Int64", "fraction": "Float64"})
 
 
-def _as_list(names: str | Sequence[str]) -> list[str]:
+def _make_list(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 

@@ -31,6 +31,6 @@ PROTOCOL = {
 Test items are ranked among the items that are not in the user's history (history masked). Validation, which decided
 when training stopped, ranked with the history unmasked.""",
 }
-"""How test items are ranked, by whether the history is masked."""
+"""Sentences on the ranking of test items, by whether the history is masked."""
 COMPARABLE = """\
 Published numbers are comparable only under the same split, ranking, history mask and data preparation."""

@@ -95,7 +95,7 @@ class Comparison:
     def _collect(self, make: Callable[[list[Run], bool], pd.DataFrame], index: bool = False) -> pd.DataFrame:
         """Join the frames of all data sets, each made of the runs with the largest share of training users."""
         frames = []
-        for dataset, runs in self._of_datasets():
+        for dataset, runs in self._group_by_dataset():
             for masked in self.masks:
                 frame = make(runs, masked)
                 if index:
@@ -105,7 +105,7 @@ class Comparison:
                 frames.append(frame)
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
-    def _of_datasets(self) -> Iterator[tuple[str, list[Run]]]:
+    def _group_by_dataset(self) -> Iterator[tuple[str, list[Run]]]:
         for dataset in dict.fromkeys(run.dataset for run in self.finished):
             of_set = [run for run in self.finished if run.dataset == dataset]
             largest = max(run.fraction for run in of_set)

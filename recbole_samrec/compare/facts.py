@@ -1,4 +1,4 @@
-"""What the entries of a page have in common, and what their runs took, as names and values."""
+"""Facts that the entries of a page have in common, and the time of their runs, as names and values."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Facts = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What the entries of one page have in common.
+class PageSetting:
+    """Facts that the entries of one page have in common.
 
     Attributes:
         dataset: Name of the data set.
@@ -43,7 +43,9 @@ class Setting:
     draws: int = 0
 
     @classmethod
-    def of(cls, runs: Sequence[Run], masked: bool = False, tuned: bool = False, draws: int | None = None) -> Setting:
+    def describe(
+        cls, runs: Sequence[Run], masked: bool = False, tuned: bool = False, draws: int | None = None
+    ) -> PageSetting:
         """Gather it from the runs of one data set."""
         of_entry: dict[tuple[str, float], set[int]] = {}
         for run in runs:
@@ -82,13 +84,13 @@ class Setting:
         return f"{self.split.get('split')}, order {self.split.get('order')}"
 
 
-def name_page(setting: Setting, kind: str = "") -> str:
+def name_page(setting: PageSetting, kind: str = "") -> str:
     """Return the title of a page; ``kind`` is one of :data:`KINDS`."""
     masked = ", history masked" if setting.masked else ""
     return f"{setting.dataset}{', tuned' if setting.tuned else ''}{masked}{KINDS[kind]}"
 
 
-def name_bars(setting: Setting) -> str:
+def name_bars(setting: PageSetting) -> str:
     """Return what the bars of a plot are, for its title."""
     if setting.seeds[-1] == 1:
         return "one seed"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.compare.tables import average_seeds, rank_column
-from recbole_samrec.evaluator.statistics import per_user
+from recbole_samrec.evaluator.statistics import compute_user_metric
 
 if TYPE_CHECKING:
     from recbole_samrec.experiments.results import Run
@@ -75,7 +75,7 @@ def build_group_table(
     Args:
         runs: Runs of one data set with the same share of training users, with ranks.
         masked: Whether the history is masked in the rankings.
-        metrics: See :func:`~recbole_samrec.evaluator.statistics.per_user`.
+        metrics: See :func:`~recbole_samrec.evaluator.statistics.compute_user_metric`.
         parts: Number of groups to aim at.
 
     Returns:
@@ -83,15 +83,15 @@ def build_group_table(
         its bounds ``low`` and ``high``, ``events``, ``entry``, ``seeds``, and mean and standard deviation over seeds of
         each metric.
     """
-    return pd.concat([_one_kind(runs, kind, masked, metrics, parts) for kind in KINDS], ignore_index=True)
+    return pd.concat([_tabulate_kind(runs, kind, masked, metrics, parts) for kind in KINDS], ignore_index=True)
 
 
-def _one_kind(runs: Sequence[Run], kind: str, masked: bool, metrics: Sequence[str], parts: int) -> pd.DataFrame:
+def _tabulate_kind(runs: Sequence[Run], kind: str, masked: bool, metrics: Sequence[str], parts: int) -> pd.DataFrame:
     groups = divide_events(runs[0].ranks[kind].to_numpy(), parts)
     lines = []
     for run in runs:
         ranks = run.ranks[rank_column(masked)].to_numpy()
-        sums = {one: np.bincount(groups.codes, weights=per_user(ranks, one)) for one in metrics}
+        sums = {one: np.bincount(groups.codes, weights=compute_user_metric(ranks, one)) for one in metrics}
         for code, ((low, high), size) in enumerate(zip(groups.bounds, groups.sizes, strict=True)):
             group = {"kind": kind, "group": code + 1, "low": low, "high": high, "events": size}
             means = {metric: sums[metric][code] / size for metric in metrics}

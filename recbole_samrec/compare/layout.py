@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.compare import captions, groups
-from recbole_samrec.compare.facts import Facts, Setting, name_page
+from recbole_samrec.compare.facts import Facts, PageSetting, name_page
 from recbole_samrec.compare.provenance import Tuning
 from recbole_samrec.compare.tables import DIGITS, METRICS, compute_gains, rank_means
 from recbole_samrec.evaluator.marks import SIGNIFICANT, UNCORRECTED, explain_marks, mark_differences
@@ -52,7 +52,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Made:
-    """How a page was made.
+    """The command, settings and work behind a page.
 
     Attributes:
         command: The command.
@@ -96,7 +96,7 @@ class Page:
 
 def lay_out_comparison(
     table: pd.DataFrame,
-    setting: Setting,
+    setting: PageSetting,
     *,
     notes: Sequence[str] = (),
     tuned: Sequence[Tuning] = (),
@@ -132,7 +132,7 @@ def lay_out_comparison(
     return Page(name_page(setting), facts, remarks, grids, [*of_entries, *notes], origins, plot, made)
 
 
-def list_remarks(setting: Setting) -> list[str]:
+def list_remarks(setting: PageSetting) -> list[str]:
     """List the fixed sentences that apply to all tables of a page."""
     untuned = [] if setting.tuned else [captions.UNTUNED]
     return [captions.PROTOCOL[setting.masked], *untuned, captions.COMPARABLE]
@@ -171,15 +171,15 @@ def _metric_cells(table: pd.DataFrame, metric: str, marks: Sequence[str] | None 
     return [Cell(*parts) for parts in zip(texts, rank_means(means), marks or [""] * len(table), strict=True)]
 
 
-def _lay_out_differences(table: pd.DataFrame, setting: Setting, title: str, name: str) -> Grid:
+def _lay_out_differences(table: pd.DataFrame, setting: PageSetting, title: str, name: str) -> Grid:
     intervals = ["95 % CI, users", "95 % CI, users and seeds"]
     header = ["entry", "metric", "difference", *intervals, "p", "p (Holm)", "n", "mark"]
     body = []
     for metric in SHOWN:
         shown = [
             _column(table[f"{metric}_difference"], f"+.{DIGITS}f"),
-            _intervals(table[f"{metric}_low"], table[f"{metric}_high"]),
-            _intervals(*(table[f"{metric}_{end}"] for end in _ENDS)),
+            _format_intervals(table[f"{metric}_low"], table[f"{metric}_high"]),
+            _format_intervals(*(table[f"{metric}_{end}"] for end in _ENDS)),
             *([Cell(_show_p(value)) for value in table[f"{metric}_{one}"]] for one in ("p", "p_holm")),
             [Cell(f"{setting.events:,}")] * len(table),
             [Cell(mark) for mark in _marks(table, metric)],
@@ -189,7 +189,7 @@ def _lay_out_differences(table: pd.DataFrame, setting: Setting, title: str, name
     return Grid(title, name, texts, header, body)
 
 
-def _lay_out_variants(table: pd.DataFrame, setting: Setting) -> Grid:
+def _lay_out_variants(table: pd.DataFrame, setting: PageSetting) -> Grid:
     varied = table[table["variant_of"].notna()]
     pairs = [f"{entry} {MINUS} {of}" for entry, of in varied["variant_of"].items()]
     columns = varied.filter(like="variant_").rename(columns=lambda name: name.removeprefix("variant_"))
@@ -197,7 +197,7 @@ def _lay_out_variants(table: pd.DataFrame, setting: Setting) -> Grid:
     return Grid(grid.title, grid.name, grid.captions, [f"entry {MINUS} reference", *grid.header[1:]], grid.body)
 
 
-def _intervals(low: pd.Series, high: pd.Series) -> list[Cell]:
+def _format_intervals(low: pd.Series, high: pd.Series) -> list[Cell]:
     ends = zip(*(_column(one, f"+.{DIGITS}f") for one in (low, high)), strict=True)
     return [Cell(NOTHING if one.text == NOTHING else f"{one.text} to {other.text}") for one, other in ends]
 
@@ -223,7 +223,7 @@ def _lay_out_tuning(tuned: Sequence[Tuning]) -> Grid:
     return Grid("Tuning", "tuning", [captions.TUNING], header, body)
 
 
-def lay_out_groups(table: pd.DataFrame, entries: Sequence[str], setting: Setting, plot: str) -> Page:
+def lay_out_groups(table: pd.DataFrame, entries: Sequence[str], setting: PageSetting, plot: str) -> Page:
     """Lay out the page that compares entries by groups of users and of items.
 
     Args:
@@ -245,7 +245,7 @@ def lay_out_groups(table: pd.DataFrame, entries: Sequence[str], setting: Setting
     return Page(name_page(setting, "-groups"), setting.facts, list_remarks(setting), grids, plot=plot)
 
 
-def lay_out_fractions(table: pd.DataFrame, entries: Sequence[str], setting: Setting, plot: str) -> Page:
+def lay_out_fractions(table: pd.DataFrame, entries: Sequence[str], setting: PageSetting, plot: str) -> Page:
     """Lay out the page that compares entries by the share of training users; see :func:`lay_out_groups`."""
     columns = {f"{100 * share:g} %": table[table["fraction"] == share] for share in sorted(table["fraction"].unique())}
     grids = [_lay_out_pivot(metric.upper(), metric, captions.FRACTIONS, entries, columns, metric) for metric in SHOWN]

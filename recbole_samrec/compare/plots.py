@@ -33,12 +33,12 @@ def draw_accuracy(table: pd.DataFrame, title: str) -> Figure:
         figure = new_figure(8.5, height)
         panels = figure.subplots(1, len(SHOWN), sharey=True)
         for axes, metric in zip(panels, SHOWN, strict=True):
-            _dots(axes, table, metric)
+            _draw_dots(axes, table, metric)
         figure.suptitle(title)
     return figure
 
 
-def _dots(axes: Axes, table: pd.DataFrame, metric: str) -> None:
+def _draw_dots(axes: Axes, table: pd.DataFrame, metric: str) -> None:
     means, stds = table[f"{metric}_mean"], table[f"{metric}_std"].fillna(0)
     best = means.max()
     for place, (mean, std) in enumerate(zip(means, stds, strict=True)):
@@ -70,23 +70,23 @@ def draw_groups(table: pd.DataFrame, entries: Sequence[str], title: str) -> Figu
         panels = figure.subplots(len(SHOWN), len(KINDS), sharex="col", sharey="row")
         for line, metric in zip(panels, SHOWN, strict=True):
             for axes, kind in zip(line, KINDS, strict=True):
-                _dodged(axes, table[table["kind"] == kind], entries, metric)
+                _draw_side_by_side(axes, table[table["kind"] == kind], entries, metric)
             line[0].set_ylabel(metric.upper())
             line[0].set_ylim(bottom=-0.03 * line[0].get_ylim()[1])  # after both, which share it; a marker at 0 is whole
         for axes, counted in zip(panels[-1], KINDS.values(), strict=True):
             axes.set_xlabel(counted)
-        _legend(figure, panels[0, 0])
+        _draw_legend(figure, panels[0, 0])
         figure.suptitle(title)
     return figure
 
 
-def _dodged(axes: Axes, table: pd.DataFrame, entries: Sequence[str], metric: str) -> None:
+def _draw_side_by_side(axes: Axes, table: pd.DataFrame, entries: Sequence[str], metric: str) -> None:
     labels = label_groups(table)
     places = np.arange(len(labels))
     for number, (entry, offset) in enumerate(zip(entries, spread_offsets(len(entries), 0.72), strict=True)):
         part = table[table["entry"] == entry].set_index("group").reindex(list(labels))
         means, stds = part[f"{metric}_mean"], part[f"{metric}_std"].fillna(0)
-        axes.errorbar(places + offset, means, stds, fmt=MARKERS[number % len(MARKERS)], **_look(entry, number))
+        axes.errorbar(places + offset, means, stds, fmt=MARKERS[number % len(MARKERS)], **_choose_look(entry, number))
     for between in places[:-1] + 0.5:
         axes.axvline(between, color="0.8", linewidth=0.8)
     axes.grid(axis="x", visible=False)
@@ -111,16 +111,16 @@ def draw_fractions(table: pd.DataFrame, entries: Sequence[str], title: str) -> F
                 part = table[table["entry"] == entry]
                 means, stds = part[f"{metric}_mean"], part[f"{metric}_std"].fillna(0)
                 line: dict[str, Any] = {"fmt": MARKERS[number % len(MARKERS)], "linestyle": LINES[number % len(LINES)]}
-                axes.errorbar(100 * part["fraction"] + offset, means, stds, **line, **_look(entry, number))
+                axes.errorbar(100 * part["fraction"] + offset, means, stds, **line, **_choose_look(entry, number))
             axes.set_xticks(shares)
             axes.set_xlabel("users trained on, %")
             axes.set_ylabel(metric.upper())
-        _legend(figure, panels[0])
+        _draw_legend(figure, panels[0])
         figure.suptitle(title)
     return figure
 
 
-def _look(entry: str, number: int) -> dict[str, Any]:
+def _choose_look(entry: str, number: int) -> dict[str, Any]:
     """Return marker and line of an entry; the reference, which is the first, is filled."""
     color = COLORS[(number - 1) % len(COLORS)] if number else INK
     face = "white" if number else INK
@@ -130,6 +130,6 @@ def _look(entry: str, number: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def _draw_legend(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper")

@@ -18,7 +18,7 @@ from recbole_samrec.utils.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """A comparison that can start.
 
     Args:
@@ -48,7 +48,7 @@ def prepare_comparison(
     tuned: str | None = None,
     settings: Mapping[str, Any] | None = None,
     note: Callable[[str], None] = lambda line: None,
-) -> Plan:
+) -> ComparisonPlan:
     """Prepare a comparison; see :func:`recbole_samrec.compare.api.compare_models` for the arguments.
 
     Args:
@@ -99,7 +99,7 @@ def prepare_comparison(
         note=note,
         skip=skip,
     )
-    return Plan(entries, jobs, incompatible, tuning, origins)
+    return ComparisonPlan(entries, jobs, incompatible, tuning, origins)
 
 
 def _check_fractions(fractions: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""Where the settings of a comparison come from that are no defaults: stated origins, and searches."""
+"""Sources of the settings of a comparison that are no defaults: stated origins, and searches."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Budget:
+class SearchBudget:
     """The budget of a search.
 
     Attributes:
@@ -71,7 +71,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an entry was tuned.
+    """The tuning of an entry.
 
     Attributes:
         entry: Its name.
@@ -82,7 +82,7 @@ class Tuning:
     """
 
     entry: str
-    budget: Budget | None = None
+    budget: SearchBudget | None = None
     trial: int | None = None
     folder: str = ""
     remarks: tuple[str, ...] = ()

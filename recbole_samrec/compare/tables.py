@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.evaluator.statistics import (
+    compute_user_metric,
     holm,
     interval_over_users,
     interval_over_users_and_seeds,
-    per_user,
     randomization_test,
 )
 
@@ -45,7 +45,7 @@ def check_ranks(run: Run) -> list[str]:
     lines = []
     for name, written in (run.result.get("test") or {}).items():
         if name.partition("@")[0] in ("hr", "ndcg", "mrr"):
-            counted = per_user(ranks, name).mean()
+            counted = compute_user_metric(ranks, name).mean()
             if abs(counted - written) > rounding + 1e-6:  # the evaluator may add up in single precision
                 lines.append(
                     f"{run.entry}, seed {run.seed}: {name.upper()} is {counted:.4f} by its ranks and {written:.4f} by "
@@ -60,7 +60,7 @@ def score_runs(runs: Sequence[Run], masked: bool = False, metrics: Sequence[str]
     Args:
         runs: Runs with ranks.
         masked: Whether the history is masked in the rankings.
-        metrics: See :func:`~recbole_samrec.evaluator.statistics.per_user`.
+        metrics: See :func:`~recbole_samrec.evaluator.statistics.compute_user_metric`.
 
     Returns:
         One line per run: ``entry``, ``seed``, ``fraction`` and the metrics.
@@ -68,7 +68,7 @@ def score_runs(runs: Sequence[Run], masked: bool = False, metrics: Sequence[str]
     lines = []
     for run in runs:
         ranks = run.ranks[rank_column(masked)].to_numpy()
-        means = {metric: per_user(ranks, metric).mean() for metric in metrics}
+        means = {metric: compute_user_metric(ranks, metric).mean() for metric in metrics}
         lines.append({"entry": run.entry, "seed": run.seed, "fraction": run.fraction, **means})
     return pd.DataFrame(lines, columns=["entry", "seed", "fraction", *metrics])
 
@@ -160,7 +160,7 @@ def compare_variants(
         reference: The entry that all others are compared with.
         variant_of: The base entry of each variant.
         masked: Whether the history is masked in the rankings.
-        metrics: See :func:`~recbole_samrec.evaluator.statistics.per_user`.
+        metrics: See :func:`~recbole_samrec.evaluator.statistics.compute_user_metric`.
         draws: Draws of the randomization test.
 
     Returns:
@@ -186,7 +186,7 @@ def compute_differences(
         runs: Runs of one data set with the same share of training users, with ranks.
         pairs: Entries and their references; pairs of which one has no runs are skipped.
         masked: Whether the history is masked in the rankings.
-        metrics: See :func:`~recbole_samrec.evaluator.statistics.per_user`.
+        metrics: See :func:`~recbole_samrec.evaluator.statistics.compute_user_metric`.
         draws: Draws of the randomization test; by default
             :func:`~recbole_samrec.evaluator.statistics.choose_draws`.
 
@@ -222,7 +222,7 @@ def compute_differences(
 def _users_and_seeds(runs: Sequence[Run], masked: bool, metrics: Sequence[str]) -> np.ndarray:
     """Return each user's metrics by each seed of an entry, shape ``[U, seeds, metrics]``."""
     ranks = np.stack([run.ranks[rank_column(masked)].to_numpy() for run in runs], axis=1)
-    return np.stack([per_user(ranks, metric) for metric in metrics], axis=2)
+    return np.stack([compute_user_metric(ranks, metric) for metric in metrics], axis=2)
 
 
 def average_costs(runs: Sequence[Run]) -> pd.DataFrame:
@@ -257,7 +257,7 @@ def build_main_table(
     Args:
         runs: Runs of one data set with the same share of training users, with ranks.
         entries: Their names in the order to show; the first is the reference.
-        reasons: Why entries have no runs, or fewer than asked for.
+        reasons: Why entries have no runs, or fewer than requested.
         masked: Whether the history is masked in the rankings.
         variant_of: The base entry of each variant.
         draws: Draws of the randomization test.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec.compare.provenance import Budget, Tuning
+from recbole_samrec.compare.provenance import SearchBudget, Tuning
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.experiments.entries import Entry
@@ -42,7 +42,7 @@ class SearchRecord:
     entry: str
     dataset: str
     sha256: str
-    budget: Budget
+    budget: SearchBudget
     searched: tuple[str, ...]
     complete: bool
     trial: int | None
@@ -97,10 +97,10 @@ def _read_record(file: Path) -> SearchRecord:
         ) from error
 
 
-def _make_budget(record: Mapping[str, Any]) -> Budget:
+def _make_budget(record: Mapping[str, Any]) -> SearchBudget:
     strategy, epochs = record["strategy"], int(record["epochs"])
     grace = int(strategy["grace"]) if strategy["scheduler"] in STOP_EARLY else 0
-    return Budget(
+    return SearchBudget(
         trials=int(record["trials"]),
         search=str(strategy["search"]),
         scheduler=str(strategy["scheduler"]),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from recbole_samrec.compare import formats, plots
-from recbole_samrec.compare.facts import Setting, has_uncommitted, list_work, name_bars, name_page
+from recbole_samrec.compare.facts import PageSetting, has_uncommitted, list_work, name_bars, name_page
 from recbole_samrec.compare.groups import build_group_table
 from recbole_samrec.compare.layout import Made, Page, lay_out_comparison, lay_out_fractions, lay_out_groups
 from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
@@ -107,17 +107,17 @@ class _DataSet:
     origins: str
     made: Made | None
     draws: int | None
-    whole: list[Run] = field(init=False)
+    largest: list[Run] = field(init=False)
 
     def __post_init__(self) -> None:
         """Find the runs with the largest share of training users."""
         most = max((run.fraction for run in self.runs), default=1.0)
-        object.__setattr__(self, "whole", [run for run in self.runs if run.fraction == most])
+        object.__setattr__(self, "largest", [run for run in self.runs if run.fraction == most])
 
     @property
     def stem(self) -> str:
         """Begin of the names of its files."""
-        share = f"-{self.whole[0].fraction:g}" if self.whole and self.whole[0].fraction < 1 else ""
+        share = f"-{self.largest[0].fraction:g}" if self.largest and self.largest[0].fraction < 1 else ""
         return f"{self.name}{share}{'-tuned' if self.tuned else ''}"
 
     def write(self) -> Page:
@@ -126,10 +126,10 @@ class _DataSet:
         if not self.runs:
             notes = [f"{entry}: {reason}" for entry, reason in self.why.items()]
             page = Page(stem, remarks=[NO_RUN], notes=[*notes, *map(str, self.tuned)])
-            earlier = (self.pages / f"{stem}.md").exists()  # of other entries, and whole
+            earlier = (self.pages / f"{stem}.md").exists()  # of other entries, and complete
             return page if earlier else _write(self.pages / stem, page, None, None)
-        parts: dict[str, Sequence[Run]] = {"": self.whole, "-groups": self.whole}
-        if len(self.whole) < len(self.runs):
+        parts: dict[str, Sequence[Run]] = {"": self.largest, "-groups": self.largest}
+        if len(self.largest) < len(self.runs):
             parts["-fractions"] = self.runs
         titles = {
             f"{self.stem}{MASKED[mask]}{kind}": name_page(self._setting(part, mask), kind)
@@ -144,8 +144,8 @@ class _DataSet:
             written[kind] = _write(path, replace(page, links=links), table, draw)
         return written[""]
 
-    def _setting(self, runs: Sequence[Run], mask: bool) -> Setting:
-        return Setting.of(runs, mask, bool(self.tuned), self.draws)
+    def _setting(self, runs: Sequence[Run], mask: bool) -> PageSetting:
+        return PageSetting.describe(runs, mask, bool(self.tuned), self.draws)
 
     def _make(self, kind: str, runs: Sequence[Run], plot: str) -> tuple[Page, pd.DataFrame, Callable[[], Figure]]:
         """Make a page of one kind, its numbers and the function that draws its plot."""

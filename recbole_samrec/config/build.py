@@ -15,7 +15,7 @@ from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_evaluation, check_keys, check_values, suggest
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.data.validate.check import AtomicSummary, check_atomic_files
-from recbole_samrec.trainer.trainer import GROWS_TREES, no_sam
+from recbole_samrec.trainer.trainer import GROWS_TREES, make_sam_error
 from recbole_samrec.utils.error_messages import RECBOLES, words_of
 from recbole_samrec.utils.errors import ConfigError, UserError
 
@@ -43,7 +43,7 @@ def configure(
     model, dataset = str(settings.get("model") or "SAMRec"), str(settings.get("dataset") or "ml-100k")
     settings |= {"model": model, "dataset": dataset}
     if model in TREES and settings.get("sam_rho"):  # reported also where their packages are missing
-        raise no_sam(model, GROWS_TREES)
+        raise make_sam_error(model, GROWS_TREES)
     try:
         model_class = get_model(model)
     except ImportError as error:

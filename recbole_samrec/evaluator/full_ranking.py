@@ -31,7 +31,7 @@ class RankingCollector(Collector):
         self._counted: Any = None
 
     @property
-    def sorts_rows(self) -> bool:
+    def sorts_samples(self) -> bool:
         """True if a metric needs more of a sample than its best items."""
         return any(map(self.register.need, ALL_SCORES))
 
@@ -49,10 +49,10 @@ class RankingCollector(Collector):
         Args:
             scores_tensor: Scores of all items, shape ``[B, items]``.
             interaction: The batch.
-            positive_u: Row of each item that is to be found, shape ``[T]``.
-            positive_i: The items that are to be found, shape ``[T]``.
+            positive_u: Index of the sample of each item to be found, shape ``[T]``.
+            positive_i: The items to be found, shape ``[T]``.
         """
-        if self.sorts_rows:
+        if self.sorts_samples:
             super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
             return
         best = torch.topk(scores_tensor, max(self.topk), dim=-1).indices
@@ -66,49 +66,49 @@ def mark_hits(best: torch.Tensor, positive_u: torch.Tensor, positive_i: torch.Te
     """Mark which of the best items of each sample are to be found, and count the items to find.
 
     Args:
-        best: The best items of each row, shape ``[B, K]``.
-        positive_u: Row of each item that is to be found, shape ``[T]``.
-        positive_i: The items that are to be found, shape ``[T]``; one that stands twice in a row counts once.
+        best: The best items of each sample, shape ``[B, K]``.
+        positive_u: Index of the sample of each item to be found, shape ``[T]``.
+        positive_i: The items to be found, shape ``[T]``; one that occurs twice in a sample counts once.
         n_items: Number of items, with the padding item.
 
     Returns:
-        Shape ``[B, K + 1]``: 1 where an item is to be found, else 0; then the row's number of items to find.
+        Shape ``[B, K + 1]``: 1 where an item is to be found, else 0; then the sample's number of items to find.
     """
-    rows = torch.arange(len(best), device=best.device).unsqueeze(1)
+    samples = torch.arange(len(best), device=best.device).unsqueeze(1)
     wanted = torch.unique(positive_u.to(best.device) * n_items + positive_i.to(best.device))
-    found = torch.isin(rows * n_items + best, wanted).long()
+    found = torch.isin(samples * n_items + best, wanted).long()
     number = torch.bincount(wanted // n_items, minlength=len(best))
     return torch.cat((found, number.unsqueeze(1)), dim=1)
 
 
-def split_batch(batch: tuple, rows: int) -> Iterator[tuple]:
+def split_batch(batch: tuple, size: int) -> Iterator[tuple]:
     """Split a batch of a full ranking into smaller ones.
 
     Args:
-        batch: As RecBole's loader gives it: the interaction; rows and items that are left out, or None; rows and items
-            that are to be found.
-        rows: Most rows of a part.
+        batch: A batch of RecBole's loader: the interaction; samples and items that are masked, or None; samples and
+            items to be found.
+        size: Largest number of samples of a part.
 
     Yields:
         Batches of the same form, in order.
     """
-    interaction, left_out, positive_u, positive_i = batch
-    if len(interaction) <= rows:
+    interaction, masked, positive_u, positive_i = batch
+    if len(interaction) <= size:
         yield batch
         return
-    for start in range(0, len(interaction), rows):
-        part = slice(start, start + rows)
-        past = None if left_out is None else _within(part, *left_out)
-        yield (interaction[part], past, *_within(part, positive_u, positive_i))
+    for start in range(0, len(interaction), size):
+        part = slice(start, start + size)
+        past = None if masked is None else _select_part(part, *masked)
+        yield (interaction[part], past, *_select_part(part, positive_u, positive_i))
 
 
-def _within(part: slice, rows: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _select_part(part: slice, rows: torch.Tensor, items: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     chosen = (rows >= part.start) & (rows < part.stop)
     return rows[chosen] - part.start, items[chosen]
 
 
 def fit_batch_size(
-    config: Any, model: AbstractRecommender, n_items: int, inputs: Sequence[Any] = (), sorts_rows: bool = False
+    config: Any, model: AbstractRecommender, n_items: int, inputs: Sequence[Any] = (), sorts_samples: bool = False
 ) -> int:
     """Return the largest number of samples whose scores, and the tensors before them, keep to ``eval_memory``.
 
@@ -120,21 +120,21 @@ def fit_batch_size(
         model: The model.
         n_items: Number of items, with the padding item.
         inputs: RecBole interactions that are repeated for each item where the model only scores pairs.
-        sorts_rows: Whether metrics need each row sorted.
+        sorts_samples: Whether metrics need all items of each sample sorted.
 
     Returns:
         At least 1, whatever the budget.
     """
-    row = n_items * (SORTED if sorts_rows else SCORE)
+    size = n_items * (SORTED if sorts_samples else SCORE)
     if type(model).full_sort_predict is AbstractRecommender.full_sort_predict:
-        row = max(row, n_items * sum(_bytes_of_a_row(one) for one in inputs))
+        size = max(size, n_items * sum(_sample_bytes(one) for one in inputs))
     if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
         length = config["MAX_ITEM_LIST_LENGTH"]
         sizes = [config[key] for key in ("hidden_size", "inner_size", "embedding_size")]
         widths = [size for size in sizes if isinstance(size, int)] + [length * (config["n_heads"] or 0)]
-        row = max(row, ALIVE * 4 * length * max(widths))
-    return max(1, int(config["eval_memory"] * MEGABYTE / row))
+        size = max(size, ALIVE * 4 * length * max(widths))
+    return max(1, int(config["eval_memory"] * MEGABYTE / size))
 
 
-def _bytes_of_a_row(interaction: Any) -> int:
+def _sample_bytes(interaction: Any) -> int:
     return sum(column[:1].numel() * column.element_size() for column in interaction.interaction.values())

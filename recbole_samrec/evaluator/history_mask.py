@@ -13,7 +13,7 @@ import torch
 _EARLIER: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()
 """Loaders of the earlier parts of a split, by the loader of a later part.
 
-RecBole gives a trainer one loader at a time, and a loader knows nothing of the others. The three are seen together
+RecBole gives a trainer one loader at a time, without the others. The three are available together
 only where ``data_preparation`` makes them (:mod:`recbole_samrec.integration.hooks`).
 """
 
@@ -42,29 +42,31 @@ class Histories:
     offsets: np.ndarray
 
     @classmethod
-    def of_events(cls, users: np.ndarray, items: np.ndarray, n_users: int) -> Histories:
+    def group_events(cls, users: np.ndarray, items: np.ndarray, n_users: int) -> Histories:
         """Group events, given in the order in which they happened, by user."""
         order = np.argsort(users, kind="stable")
         offsets = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=n_users))])
         return cls(items[order], offsets)
 
-    def of(self, user: int, before: int | None = None) -> np.ndarray:
-        """The items of a user, or the first ``before`` of them."""
+    def find(self, user: int, before: int | None = None) -> np.ndarray:
+        """Find the items of a user, or the first ``before`` of them."""
         start, end = self.offsets[user], self.offsets[user + 1]
         return self.items[start : end if before is None else min(start + before, end)]
 
 
-def mask_items(scores: torch.Tensor, rows: Sequence[np.ndarray], target_rows: np.ndarray, targets: np.ndarray) -> None:
+def mask_items(
+    scores: torch.Tensor, hidden: Sequence[np.ndarray], target_rows: np.ndarray, targets: np.ndarray
+) -> None:
     """Set the scores of items to minus infinity, except those of the items to be predicted.
 
     Args:
         scores: Scores of all items, shape ``[B, items]``, changed in place.
-        rows: For each row the items to hide.
-        target_rows: Row of each item to be predicted, shape ``[T]``.
+        hidden: Items to mask, for each sample.
+        target_rows: Index in ``scores`` of the sample of each item to be predicted, shape ``[T]``.
         targets: The items to be predicted, shape ``[T]``.
     """
-    row = np.repeat(np.arange(len(rows)), [len(items) for items in rows])
-    column = np.concatenate(rows).astype(np.int64) if rows else row
+    row = np.repeat(np.arange(len(hidden)), [len(items) for items in hidden])
+    column = np.concatenate(hidden).astype(np.int64) if hidden else row
     kept = scores[target_rows, targets].clone()
     scores[torch.from_numpy(row), torch.from_numpy(column)] = -torch.inf
     scores[target_rows, targets] = kept
@@ -90,13 +92,12 @@ class HistoryMask:
         self._steps = range(rank, len(dataset), world)
         self._met = 0
         if self._sequential and dataset.benchmark_filename_list is not None:
-            self._histories = None  # the rows of benchmark files stand alone; each carries its own history
+            self._histories = None  # samples of benchmark files are independent; each has its own history
             self._list = self._list_of(dataset)
             return
         events = [self._events(part) for part in earlier]
-        if (
-            length is not None and self._sequential
-        ):  # rows hold targets; the first item of a user stands only in the list of his first row
+        # Samples hold targets; a user's first item occurs only in the list of the user's first sample.
+        if length is not None and self._sequential:
             first_items = self._first_items([*earlier, dataset], length)
             before = [first_items, *events]
             events = [*before, self._events(dataset)]
@@ -104,7 +105,7 @@ class HistoryMask:
             users = events[-1][0]
             self._before = seen[users] + count_earlier(users)
         users, items = (np.concatenate(columns) for columns in zip(*events, strict=True))
-        self._histories = Histories.of_events(users, items, dataset.user_num)
+        self._histories = Histories.group_events(users, items, dataset.user_num)
 
     def _events(self, part: Any) -> tuple[np.ndarray, np.ndarray]:
         return part.inter_feat[self._user].numpy(), part.inter_feat[self._item].numpy()
@@ -122,22 +123,22 @@ class HistoryMask:
                 items.append(part.inter_feat[lists][:, 0].numpy()[first])
             else:  # the part for packed training
                 items.append(part.items_before(first))
-        # With rows of one item, every row has length 1; a user's first is the earliest.
+        # If samples have one item each, every sample has length 1; a user's first is the earliest.
         known, earliest = np.unique(np.concatenate(users), return_index=True)
         return known, np.concatenate(items)[earliest]
 
     def apply(self, scores: torch.Tensor, interaction: Any, positive_u: torch.Tensor, positive_i: torch.Tensor) -> None:
-        """Hide the histories of the next batch in its scores, shape ``[B, items]``; targets always stay."""
+        """Mask the histories of the next batch in its scores, shape ``[B, items]``; targets always stay."""
         users = interaction[self._user].cpu().numpy()
         if self._histories is None:
-            rows = [row[row > 0] for row in interaction[self._list].cpu().numpy()]
+            hidden = [items[items > 0] for items in interaction[self._list].cpu().numpy()]
         elif self._sequential:
             numbers = self._steps[self._met : self._met + len(users)]
-            rows = [self._histories.of(u, self._before[n]) for u, n in zip(users, numbers, strict=True)]
+            hidden = [self._histories.find(u, self._before[n]) for u, n in zip(users, numbers, strict=True)]
             self._met = (self._met + len(users)) % len(self._steps)
         else:
-            rows = [self._histories.of(user) for user in users]
-        mask_items(scores, rows, positive_u.cpu().numpy(), positive_i.cpu().numpy())
+            hidden = [self._histories.find(user) for user in users]
+        mask_items(scores, hidden, positive_u.cpu().numpy(), positive_i.cpu().numpy())
 
 
 def count_earlier(values: np.ndarray) -> np.ndarray:

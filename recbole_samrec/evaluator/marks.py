@@ -16,7 +16,7 @@ MEANINGS = {
     NOT_CONVERGED: "the estimate did not converge in all runs; it is approximate and is not compared.",
     NOT_COMPARABLE: "not compared: the entries minimize different losses, and sharpness is in units of the loss.",
 }
-"""What each mark means."""
+"""Meaning of each mark."""
 
 
 def mark_differences(p_holm: Sequence[float], low: Sequence[float], high: Sequence[float]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Metrics of each user from ranks, and what differences between two models' users allow to say; numpy and scipy."""
+"""Metrics of each user from ranks, and tests and intervals for differences between two models."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ DRAWS, FEWER_DRAWS = 100_000, 10_000
 MANY_USERS = 25_000
 """With more users than this a test takes the fewer draws, so that it lasts seconds."""
 EXACT = 16
-"""Up to so many users that differ, every one of the 2^16 assignments of signs is counted."""
+"""Largest number of differing users for which all assignments of signs, 2^16, are counted."""
 
 _CELLS = 2**22
 """Numbers of a block of draws, which take 32 MB."""
 
 
-def per_user(ranks: np.ndarray, metric: str) -> np.ndarray:
-    """The metric of each user whose one test item has the given rank.
+def compute_user_metric(ranks: np.ndarray, metric: str) -> np.ndarray:
+    """Compute the metric of each user whose one test item has the given rank.
 
-    HR@K is 1 if the rank is at most K, NDCG@K is 1 / log2(rank + 1) there, MRR is 1 / rank; MRR without a K is not cut
-    off.
+    HR@K is 1 if the rank is at most K, NDCG@K is 1 / log2(rank + 1) there, MRR is 1 / rank; MRR without a K has no
+    cut-off.
 
     Args:
-        ranks: Places in the full ranking, 1 is the best, shape ``[U]``.
+        ranks: Ranks in the full ranking, from 1, shape ``[U]``.
         metric: ``hr@K``, ``ndcg@K``, ``mrr@K`` or ``mrr``.
 
     Returns:
@@ -50,12 +50,12 @@ def per_user(ranks: np.ndarray, metric: str) -> np.ndarray:
 
 
 def choose_draws(users: int) -> int:
-    """Draws of a randomization test over so many users."""
+    """Choose the number of draws of a randomization test by the number of users."""
     return DRAWS if users <= MANY_USERS else FEWER_DRAWS
 
 
 def randomization_test(differences: np.ndarray, draws: int | None = None, seed: int = 0) -> np.ndarray:
-    """Two-sided paired randomization test of whether the mean difference is zero, for several comparisons.
+    """Test whether mean differences are zero by two-sided paired randomization, for several comparisons.
 
     If two models were interchangeable, each user's difference could as well have the other sign. The p-value is the
     share of all assignments of signs whose sum is at least as far from zero as the observed one. It is counted where
@@ -65,7 +65,7 @@ def randomization_test(differences: np.ndarray, draws: int | None = None, seed: 
     Args:
         differences: Of each user's metric between two models, shape ``[U, C]`` for C comparisons.
         draws: Assignments of signs that are drawn; by default :func:`choose_draws`.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         P-values, shape ``[C]``; 1 where no user differs.
@@ -75,38 +75,38 @@ def randomization_test(differences: np.ndarray, draws: int | None = None, seed: 
     p = np.ones(differences.shape[1])
     for column in np.flatnonzero((differing > 0) & (differing <= EXACT)):
         values = differences[:, column]
-        p[column] = _counted(values[values != 0])
+        p[column] = _count_all_signs(values[values != 0])
     many = differing > EXACT
     if many.any():
-        p[many] = _drawn(differences[:, many], draws or choose_draws(len(differences)), seed)
+        p[many] = _draw_signs(differences[:, many], draws or choose_draws(len(differences)), seed)
     return p
 
 
-def _counted(values: np.ndarray) -> float:
+def _count_all_signs(values: np.ndarray) -> float:
     signs = 1 - 2 * ((np.arange(2 ** len(values))[:, None] >> np.arange(len(values))) & 1)
-    return float(_as_far(signs @ values[:, None], values[:, None]).mean())
+    return float(_is_as_far(signs @ values[:, None], values[:, None]).mean())
 
 
-def _drawn(differences: np.ndarray, draws: int, seed: int) -> np.ndarray:
+def _draw_signs(differences: np.ndarray, draws: int, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     users, total = len(differences), differences.sum(axis=0)
     reached = np.zeros(differences.shape[1])
-    for size in _blocks(draws, users):
+    for size in _split_draws(draws, users):
         width = -(-users // 8)
         bits = np.frombuffer(generator.bytes(size * width), dtype=np.uint8).reshape(size, width)
         flipped = np.unpackbits(bits, axis=1, count=users).astype(np.float64)
-        reached += _as_far(total - 2 * (flipped @ differences), differences).sum(axis=0)
+        reached += _is_as_far(total - 2 * (flipped @ differences), differences).sum(axis=0)
     return (1 + reached) / (1 + draws)
 
 
-def _as_far(sums: np.ndarray, differences: np.ndarray) -> np.ndarray:
-    """Whether sums are as far from zero as the observed one; rounding must not tell equal sums apart."""
+def _is_as_far(sums: np.ndarray, differences: np.ndarray) -> np.ndarray:
+    """Check whether sums are as far from zero as the observed one; equal sums stay equal despite rounding."""
     rounding = 1e-10 * np.abs(differences).sum(axis=0)
     return np.abs(sums) >= np.abs(differences.sum(axis=0)) - rounding
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """P-values corrected for the number of comparisons (Holm 1979), in the order given.
+    """Correct p-values for the number of comparisons (Holm 1979); their order stays.
 
     The smallest of n is multiplied by n, the next by n - 1 and so on; none may be below one before it, or above 1.
     """
@@ -118,64 +118,64 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
 
 
 def interval_over_users(differences: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Student's t intervals of mean differences: where they would be for other users and the same trained models.
+    """Compute Student's t intervals of mean differences over other users, with the same trained models.
 
     Args:
         differences: Of each user's metric between two models, shape ``[U, C]`` for C comparisons.
-        level: Share of such intervals that hold the truth.
+        level: Share of such intervals that contain the truth.
 
     Returns:
-        Lower and upper ends, each of shape ``[C]``; NaN of a single user.
+        Lower and upper ends, each of shape ``[C]``; NaN for a single user.
     """
-    return _interval(differences.mean(axis=0), [_of_users(differences)], level)
+    return _interval(differences.mean(axis=0), [_user_part(differences)], level)
 
 
 def interval_over_users_and_seeds(
     mine: np.ndarray, other: np.ndarray, level: float = 0.95
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Intervals of mean differences: where they would be for other users and for models trained with other seeds.
+    """Compute intervals of mean differences over other users and over models trained with other seeds.
 
-    Users and seeds are crossed random effects: every seed's model ranks for every user, the users are those of both
-    rows, and the seeds of two rows count as independent, also where they are the same numbers. The variance of the
-    difference is that of the users' seed-averaged differences over U, and for each row with n seeds (s^2 - MS / U) / n,
-    at least 0: s^2 is the variance of the seeds' means, and MS, the interaction's mean square, is taken off as the
-    users' term holds it already. The quantile is Student's t with Satterthwaite's degrees of freedom for these mean
-    squares (1946): those of s^2 count whole, as what is taken off is known well. Such 95 % intervals
-    contain the truth in 94.6 to 96.6 % of the cases that ``benchmarks/interval_coverage.py`` simulates.
+    Users and seeds are crossed random effects: every seed's model ranks for every user, both entries have the same
+    users, and the seeds of two entries count as independent even if they are the same numbers. The variance of the
+    difference is that of the users' seed-averaged differences over U, and for each entry with n seeds
+    (s^2 - MS / U) / n, at least 0: s^2 is the variance of the seeds' means, and MS, the interaction's mean square, is
+    subtracted because the users' term already contains it. The quantile is Student's t with Satterthwaite's degrees of
+    freedom for these mean squares (1946): those of s^2 count fully, since the subtracted term is well known. Such 95 %
+    intervals contain the truth in 94.6 to 96.6 % of the cases that ``benchmarks/interval_coverage.py`` simulates.
 
     Args:
         mine: Metrics of each user by each seed, shape ``[U, n, C]`` for C metrics.
-        other: Those of the same users by the other row, shape ``[U, m, C]``.
-        level: Share of such intervals that hold the truth.
+        other: Metrics of the same users by the other entry, shape ``[U, m, C]``.
+        level: Share of such intervals that contain the truth.
 
     Returns:
-        Lower and upper ends, each of shape ``[C]``; NaN where a row has one seed, of which nothing can be said.
+        Lower and upper ends, each of shape ``[C]``; NaN where an entry has one seed.
     """
     differences = mine.mean(axis=1) - other.mean(axis=1)
-    parts = [_of_users(differences), *(_of_seeds(row) for row in (mine, other))]
+    parts = [_user_part(differences), *(_seed_part(values) for values in (mine, other))]
     return _interval(differences.mean(axis=0), parts, level)
 
 
 class _Part(NamedTuple):
-    """A part of a variance, the mean square that it is known by, in the same unit, and the freedom of that."""
+    """A part of a variance, the mean square that estimates it, in the same unit, and its degrees of freedom."""
 
     variance: np.ndarray
     known_by: np.ndarray
     freedom: int
 
 
-def _of_users(differences: np.ndarray) -> _Part:
+def _user_part(differences: np.ndarray) -> _Part:
     users = len(differences)
     if users < 2:
-        return _unknown(differences.shape[1])
+        return _unknown_part(differences.shape[1])
     variance = differences.var(axis=0, ddof=1) / users
     return _Part(variance, variance, users - 1)
 
 
-def _of_seeds(values: np.ndarray) -> _Part:
+def _seed_part(values: np.ndarray) -> _Part:
     users, seeds, metrics = values.shape
     if users < 2 or seeds < 2:
-        return _unknown(metrics)
+        return _unknown_part(metrics)
     of_user, of_seed = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
     residuals = values - of_user - of_seed + values.mean(axis=(0, 1))
     interaction = (residuals**2).sum(axis=(0, 1)) / ((users - 1) * (seeds - 1))
@@ -183,7 +183,7 @@ def _of_seeds(values: np.ndarray) -> _Part:
     return _Part(np.maximum(0, between - interaction / users) / seeds, between / seeds, seeds - 1)
 
 
-def _unknown(columns: int) -> _Part:
+def _unknown_part(columns: int) -> _Part:
     nothing = np.full(columns, np.nan)
     return _Part(nothing, nothing, 1)
 
@@ -196,8 +196,8 @@ def _interval(means: np.ndarray, parts: Sequence[_Part], level: float) -> tuple[
     return means - half, means + half
 
 
-def _blocks(draws: int, users: int) -> Iterator[int]:
-    """Sizes of blocks of draws that together are all of them."""
+def _split_draws(draws: int, users: int) -> Iterator[int]:
+    """Split draws into blocks that fit the memory, and yield their sizes."""
     size = max(1, _CELLS // users)
     for start in range(0, draws, size):
         yield min(size, draws - start)

@@ -30,8 +30,8 @@ class Ranks:
     """The rank of the item of each test event in its full ranking.
 
     Args:
-        frame: One line an event, in the order of the users' names. ``rank`` counts from 1; ``masked_rank`` is the
-            place when the items that the user had before are left out; ``history`` is the number of events before it;
+        frame: One line per event, in the order of the users' names. ``rank`` counts from 1; ``masked_rank`` is the
+            rank with the items masked that the user had before; ``history`` is the number of events before it;
             ``popularity`` is how often the item occurs before validation and test.
         test: Hash of the users and items that were ranked.
     """
@@ -46,7 +46,7 @@ class Ranks:
             np.savez_compressed(file, test=np.array(self.test), **columns)
 
 
-def load(path: Path) -> Ranks:
+def load_ranks(path: Path) -> Ranks:
     """Read the ranks of a run, without running code.
 
     Raises:
@@ -74,17 +74,17 @@ class RankRecorder:
         self._best = best
         self._columns: list[tuple[Tensor, ...]] = []
 
-    def record(self, users: Tensor, scores: Tensor, hidden: Tensor, rows: Tensor, items: Tensor) -> None:
+    def record(self, users: Tensor, scores: Tensor, masked: Tensor, rows: Tensor, items: Tensor) -> None:
         """Store the ranks of the items of a batch.
 
         Args:
-            users: User of each row, shape ``[B]``.
+            users: User of each sample, shape ``[B]``.
             scores: Scores of all items, shape ``[B, items]``.
-            hidden: The same, with what the user had before at minus infinity.
-            rows: Row of each item that is to be found, shape ``[T]``.
-            items: The items that are to be found, shape ``[T]``.
+            masked: The same, with minus infinity for the items that the user had before.
+            rows: Index in ``scores`` of the sample of each item to be found, shape ``[T]``.
+            items: The items to be found, shape ``[T]``.
         """
-        both = (find_ranks(kind, rows, items, self._best) for kind in (scores, hidden))
+        both = (find_ranks(kind, rows, items, self._best) for kind in (scores, masked))
         self._columns.append(tuple(column.cpu() for column in (users.cpu()[rows.cpu()], items, *both)))
 
     def gather(self) -> None:
@@ -97,7 +97,7 @@ class RankRecorder:
         """Return the ranks that were collected.
 
         Args:
-            dataset: RecBole's data set, which knows the names of users and items.
+            dataset: RecBole's data set, with the names of users and items.
             events: All events of the data set.
             held_out: RecBole's data sets of validation and test.
         """
@@ -129,7 +129,7 @@ class Events:
     of_items: np.ndarray
 
     @classmethod
-    def of(cls, dataset: Any) -> Events:
+    def count(cls, dataset: Any) -> Events:
         """Count the events of a RecBole data set that is not split yet."""
         counts = []
         for field, number in ((dataset.uid_field, dataset.user_num), (dataset.iid_field, dataset.item_num)):
@@ -142,13 +142,13 @@ def find_ranks(scores: Tensor, rows: Tensor, items: Tensor, best: int) -> Tensor
 
     Args:
         scores: Scores of all items, shape ``[B, items]``.
-        rows: Row of each item that is to be found, shape ``[T]``.
-        items: The items that are to be found, shape ``[T]``.
+        rows: Index in ``scores`` of the sample of each item to be found, shape ``[T]``.
+        items: The items to be found, shape ``[T]``.
         best: Length of the list of best items that metrics look at. An item on it has its place there; of the others
             with the same score half are taken to come before it.
 
     Returns:
-        Whole numbers ``[T]``.
+        Integers ``[T]``.
     """
     rows, items = rows.to(scores.device), items.to(scores.device)
     listed = torch.topk(scores, min(best, scores.size(1)), dim=-1).indices[rows] == items.unsqueeze(1)

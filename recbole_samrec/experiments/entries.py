@@ -1,4 +1,4 @@
-"""Entries of a comparison: what a name such as ``GRU4Rec+SAM`` or ``S3Rec (RecBole)`` stands for."""
+"""Entries of a comparison: models with settings, under names such as ``GRU4Rec+SAM`` or ``S3Rec (RecBole)``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Entry:
         name: Its name in tables.
         model: RecBole's name of the model.
         defaults: Settings below those of the user.
-        fixed: Settings that make the entry what its name says; they win over all others.
+        fixed: Settings that define the entry; they override all others.
         source: ``file.py:Name`` of a user's own model.
         variant_of: Name of the entry that this one is with one change, such as SAM; empty if it is not a variant.
     """

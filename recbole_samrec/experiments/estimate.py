@@ -15,7 +15,7 @@ from recbole_samrec.experiments.job_folders import find_other_seeds, have_equal_
 from recbole_samrec.experiments.jobs import Job, group_by_entry
 from recbole_samrec.experiments.probe import Cost
 from recbole_samrec.experiments.results import pretraining_within, read_record
-from recbole_samrec.experiments.worker import Progress
+from recbole_samrec.experiments.worker import JobProgress
 from recbole_samrec.quick_start.record import RESULT
 from recbole_samrec.utils.errors import DataError
 from recbole_samrec.utils.files import write_atomically
@@ -129,7 +129,7 @@ class CostBook:
         cost = self.find(job)
         return cost.seconds_until(self.expected_epochs(job)) if cost else 0.0
 
-    def share_done(self, job: Job, progress: Progress) -> float:
+    def share_done(self, job: Job, progress: JobProgress) -> float:
         """Part of a job's expected seconds that is done, at most 1."""
         cost, expected = self.find(job), self.expected_seconds(job)
         if cost is None or not expected:

@@ -16,7 +16,7 @@ from recbole_samrec.experiments.entries import Entry, dataset_settings
 from recbole_samrec.experiments.job_folders import MADE_FOR, are_equal, find_folder, is_finished
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start.context import attributes_hash
-from recbole_samrec.quick_start.record import settings_of
+from recbole_samrec.quick_start.record import extract_settings
 from recbole_samrec.utils.error_messages import words_of
 from recbole_samrec.utils.errors import ConfigError, DataError
 
@@ -164,7 +164,7 @@ def _make_pattern(
         dataset=dataset,
         seed=0,
         fraction=fraction,
-        settings=settings_of(config),
+        settings=extract_settings(config),
         sha256=sha256,
         folder=Path(),
         source=entry.source,

@@ -167,9 +167,9 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _listen_on(host: str) -> Iterator[None]:
-    """Make a Ray that starts listen on the loopback if that is asked for; it would take this machine's own address.
+    """Make a Ray that starts listen on the loopback if requested; its default is this machine's own address.
 
-    It obeys where it knows that it will have no other computers, as it does on Windows.
+    Ray does so if it runs on one computer only, as on Windows.
     """
     name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
     constants: Any = sys.modules.get("ray._private.ray_constants")

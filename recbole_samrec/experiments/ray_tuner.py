@@ -26,32 +26,32 @@ from recbole_samrec.utils.errors import in_one_line
 class RelayCallback(tune.Callback):
     """Passes Ray Tune's events to a watcher.
 
-    Ray Tune writes its callbacks to the disk and restores them with a search, so this one has no state of its own.
+    Ray Tune writes its callbacks to the disk and restores them with a search, so this one has no state.
     """
 
     watcher: ClassVar[TrialWatcher] = TrialWatcher()
     error: ClassVar[Exception | None] = None
-    """Error of the watcher, which Ray Tune would wrap in one of its own."""
+    """Error of the watcher, which Ray Tune would wrap in another error."""
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Pass on a start."""
-        self._pass_on("started", trial, dict(trial.config))
+        self._pass_on("on_start", trial, dict(trial.config))
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         """Pass on a report."""
-        self._pass_on("reported", trial, result)
+        self._pass_on("on_report", trial, result)
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Pass on a retry."""
-        self._pass_on("retried", trial, _explain(trial))
+        self._pass_on("on_retry", trial, _explain(trial))
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Pass on an end."""
-        self._pass_on("completed", trial)
+        self._pass_on("on_complete", trial)
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """Pass on a failure."""
-        self._pass_on("failed", trial, _explain(trial))
+        self._pass_on("on_fail", trial, _explain(trial))
 
     def _pass_on(self, event: str, trial: Any, *more: Any) -> None:
         try:

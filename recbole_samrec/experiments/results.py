@@ -47,7 +47,7 @@ def read_run(job: Job) -> Run:
     Raises:
         DataError: A file of it cannot be read.
     """
-    kept, result = test_ranks.load(job.folder / test_ranks.RANKS), read_record(job.folder / RESULT)
+    kept, result = test_ranks.load_ranks(job.folder / test_ranks.RANKS), read_record(job.folder / RESULT)
     return Run(job.entry, job.dataset, job.seed, job.fraction, result, kept.frame, kept.test, job.folder)
 
 

@@ -17,7 +17,7 @@ from recbole_samrec.experiments.ray_cluster import Capacity, Resources, connect_
 from recbole_samrec.experiments.trial_watcher import LOST, TrialWatcher
 from recbole_samrec.experiments.worker import (
     FAILURE,
-    Progress,
+    JobProgress,
     prepare_process,
     read_failure,
     read_result_files,
@@ -71,7 +71,7 @@ def train_all(
 def _train_waiting(
     todo: Sequence[Job], costs: CostBook, resources: Resources, capacity: Capacity, console: Console
 ) -> None:
-    running: dict[Job, Progress] = {}
+    running: dict[Job, JobProgress] = {}
     left = dict.fromkeys(todo)
 
     def share(job: Job) -> float:
@@ -82,7 +82,7 @@ def _train_waiting(
 
     with Display(console, "all runs", len(todo), seconds_left) as display:
 
-        def advance(job: Job, progress: Progress) -> None:
+        def advance(job: Job, progress: JobProgress) -> None:
             running[job] = progress
             display.show(str(job.folder), job.title, share(job), _describe_progress(progress))
             display.show_all(len(todo) - len(left))
@@ -142,7 +142,7 @@ def run_jobs(
     end: Ended,
     *,
     probe: bool = False,
-    advance: Callable[[Job, Progress], None] = lambda job, progress: None,
+    advance: Callable[[Job, JobProgress], None] = lambda job, progress: None,
     retry: Callable[[Job, str], None] = lambda job, reason: None,
 ) -> None:
     """Run jobs in their order, as many at once as cores, GPUs and memory allow, each in its own process.
@@ -218,31 +218,31 @@ class _JobWatcher(TrialWatcher):
         self,
         jobs: Mapping[str, Job],
         end: Ended,
-        advance: Callable[[Job, Progress], None],
+        advance: Callable[[Job, JobProgress], None],
         retry: Callable[[Job, str], None],
     ) -> None:
         self.waiting = dict(jobs)
         self._end, self._advance, self._retry = end, advance, retry
         self._results: dict[str, dict[str, Any]] = {}
 
-    def reported(self, name: str, result: dict[str, Any]) -> None:
+    def on_report(self, name: str, result: dict[str, Any]) -> None:
         if "result" in result:
             write_result_files(self.waiting[name].folder, result.get("files") or {})
             self._results[name] = result["result"]
         elif "progress" in result:
-            self._advance(self.waiting[name], Progress(*result["progress"]))
+            self._advance(self.waiting[name], JobProgress(*result["progress"]))
 
-    def retried(self, name: str, reason: str) -> None:
+    def on_retry(self, name: str, reason: str) -> None:
         self._retry(self.waiting[name], reason)
 
-    def completed(self, name: str) -> None:
+    def on_complete(self, name: str) -> None:
         self._end(self.waiting.pop(name), self._results.pop(name))
 
-    def failed(self, name: str, reason: str) -> None:
+    def on_fail(self, name: str, reason: str) -> None:
         self._end(self.waiting.pop(name), {"failed": LOST_TWICE if reason == LOST else reason})
 
 
-def _describe_progress(progress: Progress) -> str:
+def _describe_progress(progress: JobProgress) -> str:
     pretrains, done, epochs, best = progress
     number = min(int(done) + 1, epochs)
     most = f"{epochs} of pre-training" if pretrains else f"at most {epochs}"

@@ -12,17 +12,17 @@ LOST = "worker process died (probably out of memory)"
 class TrialWatcher:
     """Receives the events of trials, each with the trial's name; the base class ignores them."""
 
-    def started(self, name: str, drawn: dict[str, Any]) -> None:
+    def on_start(self, name: str, drawn: dict[str, Any]) -> None:
         """Receive the start of a trial, or of another attempt at it, with the settings that were drawn."""
 
-    def reported(self, name: str, result: dict[str, Any]) -> None:
+    def on_report(self, name: str, result: dict[str, Any]) -> None:
         """Receive a report of a trial."""
 
-    def retried(self, name: str, reason: str) -> None:
+    def on_retry(self, name: str, reason: str) -> None:
         """Receive the end of an attempt that is followed by another one."""
 
-    def completed(self, name: str) -> None:
+    def on_complete(self, name: str) -> None:
         """Receive the end of a trial, by itself or by the scheduler."""
 
-    def failed(self, name: str, reason: str) -> None:
+    def on_fail(self, name: str, reason: str) -> None:
         """Receive the end of the last attempt at a trial."""

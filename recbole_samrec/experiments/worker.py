@@ -34,8 +34,8 @@ REPORT_SECONDS = 1.0
 """Time between two reports of a run."""
 
 
-class Progress(NamedTuple):
-    """Progress of a run.
+class JobProgress(NamedTuple):
+    """JobProgress of a run.
 
     Args:
         pretrains: True in its pre-training, whose epochs are then counted.
@@ -57,7 +57,7 @@ class ProgressReporter(Callback):
         report: Function that is called with the progress.
     """
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
+    def __init__(self, report: Callable[[JobProgress], None]) -> None:
         self._report, self._epochs, self._best = report, 0, 0.0
         self._steps, self._last = 1, 0.0
         self._pretrains = False
@@ -87,7 +87,7 @@ class ProgressReporter(Callback):
 
     def _pass_on(self, done: float) -> None:
         self._last = time.monotonic()
-        self._report(Progress(self._pretrains, done, self._epochs, self._best))
+        self._report(JobProgress(self._pretrains, done, self._epochs, self._best))
 
 
 def prepare_process(folder: str | Path, threads: int) -> None:
@@ -115,10 +115,10 @@ def execute(job: Job, callbacks: Iterable[Callback], **options: Any) -> RunRecor
         UserError: The settings or the data cannot be used, or training failed for good.
     """
     config = configure(process_settings(job, job.folder), {})
-    return train.train(config, run_folder.checkpoint_if_any(job.folder), callbacks, job.sha256, **options)
+    return train.train(config, run_folder.find_checkpoint(job.folder), callbacks, job.sha256, **options)
 
 
-def train_job(job: Job, report: Callable[[Progress], None]) -> Mapping[str, Any]:
+def train_job(job: Job, report: Callable[[JobProgress], None]) -> Mapping[str, Any]:
     """Train a job of a comparison, or resume it, and leave its record in its folder.
 
     Args:

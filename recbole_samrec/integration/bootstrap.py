@@ -5,8 +5,8 @@ from __future__ import annotations
 _activated = False
 
 
-def activated() -> bool:
-    """Whether RecBole is patched in this process, or being patched."""
+def is_activated() -> bool:
+    """Check whether RecBole is patched in this process, or being patched."""
     return _activated
 
 
@@ -42,4 +42,4 @@ def _apply_patches() -> None:
 
     from recbole_samrec.integration import hooks
 
-    hooks.install(compat.Patcher())
+    hooks.install_hooks(compat.Patcher())

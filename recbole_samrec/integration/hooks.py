@@ -33,7 +33,7 @@ from recbole_samrec.data.packed_loader import PackedLoader
 from recbole_samrec.data.s3rec_loader import PretrainingLoader
 from recbole_samrec.data.subsample import sample_users
 from recbole_samrec.evaluator.history_mask import remember_split
-from recbole_samrec.integration.registry import MODELS, is_model, model_names, module_of
+from recbole_samrec.integration.registry import MODELS, find_module, is_model, model_names
 from recbole_samrec.model.packed_forward import require_packable
 from recbole_samrec.trainer import pretraining
 from recbole_samrec.trainer.recbole_trainers import reject_sam, train_ncl_with_sam
@@ -43,17 +43,17 @@ from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.settings import nearest
 
 
-def install(patch: Patcher) -> None:
+def install_hooks(patch: Patcher) -> None:
     """Put our models, trainers and defaults where RecBole looks for its own."""
     for name, family in MODELS.items():
-        sys.modules[f"recbole.model.{family}.{name.lower()}"] = module_of(name)
+        sys.modules[f"recbole.model.{family}.{name.lower()}"] = find_module(name)
     _install_trainers(patch)
     patch(S3Rec, "__init__", pretraining.build_for_both_stages(S3Rec.__init__))
-    patch(Config, "_load_internal_config_dict", with_our_defaults(Config._load_internal_config_dict))
-    patch.replace_everywhere(recbole_utils.get_model, with_nearest_names(recbole_utils.get_model))
-    patch.replace_everywhere(recbole_data.create_dataset, with_packed_data(recbole_data.create_dataset))
-    patch.replace_everywhere(recbole_data.get_dataloader, with_packed_loader(recbole_data.get_dataloader))
-    patch.replace_everywhere(recbole.data.data_preparation, with_remembered_split(recbole.data.data_preparation))
+    patch(Config, "_load_internal_config_dict", load_our_defaults(Config._load_internal_config_dict))
+    patch.replace_everywhere(recbole_utils.get_model, suggest_nearest_models(recbole_utils.get_model))
+    patch.replace_everywhere(recbole_data.create_dataset, choose_packed_data(recbole_data.create_dataset))
+    patch.replace_everywhere(recbole_data.get_dataloader, choose_packed_loader(recbole_data.get_dataloader))
+    patch.replace_everywhere(recbole.data.data_preparation, connect_split(recbole.data.data_preparation))
 
 
 def _install_trainers(patch: Patcher) -> None:
@@ -73,7 +73,7 @@ def _install_trainers(patch: Patcher) -> None:
     patch(recbole_trainer.NCLTrainer, "_train_epoch", train_ncl_with_sam(recbole_trainer.NCLTrainer._train_epoch))
 
 
-def with_our_defaults(load: Callable) -> Callable:
+def load_our_defaults(load: Callable) -> Callable:
     """Extend RecBole's defaults by ours."""
 
     @functools.wraps(load)
@@ -86,7 +86,7 @@ def with_our_defaults(load: Callable) -> Callable:
     return load_all
 
 
-def with_nearest_names(get_model: Callable) -> Callable:
+def suggest_nearest_models(get_model: Callable) -> Callable:
     """Answer an unknown model name with the nearest ones; RecBole's look-up ends in a missing lightgbm."""
 
     @functools.wraps(get_model)
@@ -98,7 +98,7 @@ def with_nearest_names(get_model: Callable) -> Callable:
     return get_known
 
 
-def with_packed_data(create: Callable) -> Callable:
+def choose_packed_data(create: Callable) -> Callable:
     """Give RecBole the data set of packed training where it looks for the plain sequential one."""
 
     @functools.wraps(create)
@@ -109,7 +109,7 @@ def with_packed_data(create: Callable) -> Callable:
             return create(config)
         require_packable(config.model_class, config)
         if hasattr(recbole.data.dataset, f"{config['model']}Dataset"):
-            raise ConfigError(f"training=packed: {config['model']} has a data set of its own; use training=prefix")
+            raise ConfigError(f"training=packed: {config['model']} has its own data set; use training=prefix")
         patch = Patcher()
         patch(recbole.data.dataset, "SequentialDataset", PackedDataset)
         try:
@@ -120,8 +120,8 @@ def with_packed_data(create: Callable) -> Callable:
     return create_dataset
 
 
-def with_packed_loader(choose: Callable) -> Callable:
-    """Answer with the loader of packed training where RecBole asks which one to train with."""
+def choose_packed_loader(choose: Callable) -> Callable:
+    """Return the loader of packed training where RecBole chooses the loader for training."""
 
     @functools.wraps(choose)
     def get_dataloader(config: Any, phase: str) -> type:
@@ -132,14 +132,14 @@ def with_packed_loader(choose: Callable) -> Callable:
     return get_dataloader
 
 
-def with_remembered_split(prepare: Callable) -> Callable:
+def connect_split(prepare: Callable) -> Callable:
     """Let the loaders for validation and test know those of the earlier parts of the split."""
 
     @functools.wraps(prepare)
     def prepare_all(config: Any, dataset: Any) -> tuple:
         share = config["train_fraction"]
         if share is not None and share < 1:
-            dataset.build = with_sampled_users(dataset.build, share, config["seed"])
+            dataset.build = sample_training_users(dataset.build, share, config["seed"])
         train_data, valid_data, test_data = prepare(config, dataset)
         remember_split(train_data, valid_data, test_data)
         return train_data, valid_data, test_data
@@ -147,8 +147,8 @@ def with_remembered_split(prepare: Callable) -> Callable:
     return prepare_all
 
 
-def with_sampled_users(build: Callable, share: float, seed: int) -> Callable:
-    """Let a data set's training part hold a share of its users; the parts for validation and test stay whole."""
+def sample_training_users(build: Callable, share: float, seed: int) -> Callable:
+    """Let a data set's training part hold a share of its users; the parts for validation and test keep all users."""
 
     @functools.wraps(build)
     def build_all() -> list[Any]:

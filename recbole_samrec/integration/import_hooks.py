@@ -62,7 +62,7 @@ class _PatchingFinder(MetaPathFinder):
             importlib.import_module("recbole")
             module = sys.modules.pop(name, None)  # one that is found there would be loaded a second time
             return spec_from_loader(name, _Loaded(module)) if module else None
-        if name != "recbole" or self._searching or bootstrap.activated():
+        if name != "recbole" or self._searching or bootstrap.is_activated():
             return None
         self._searching = True
         try:

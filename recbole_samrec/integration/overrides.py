@@ -48,7 +48,7 @@ OVERRIDES = (
     Override(OVERRIDDEN, "SequentialDataset.build", "data.packed_dataset", "keeps sequences whole for packed training"),
     Override(OVERRIDDEN, "SequentialDataset.data_augmentation", "data.packed_dataset", "makes no table of prefixes"),
     Override(OVERRIDDEN, "SequentialDataset.inter_matrix", "data.packed_dataset", "counts events of whole sequences"),
-    Override(OVERRIDDEN, "SequentialDataset.__getitem__", "data.packed_dataset", "makes a prefix when it is asked for"),
+    Override(OVERRIDDEN, "SequentialDataset.__getitem__", "data.packed_dataset", "makes a prefix on demand"),
     Override(WRAPPED, "Config._load_internal_config_dict", "integration.hooks", "adds our defaults to RecBole's"),
     Override(WRAPPED, "get_model", "integration.hooks", "suggests the nearest name for an unknown model"),
     Override(WRAPPED, "create_dataset", "integration.hooks", "chooses the data set of packed training"),

@@ -89,7 +89,7 @@ def model_from(source: str) -> str:
 def source_hash(model_class: type) -> str | None:
     """The sha256 of a user's own model as it was when it was made known: of its file, and of those of its bases.
 
-    None for RecBole's models and ours, and for a class that stands in no file.
+    None for RecBole's models and ours, and for a class without a file.
     """
     return vars(model_class).get("source_sha256")
 
@@ -110,16 +110,16 @@ def model_names() -> list[str]:
 
 
 def is_model(name: str) -> bool:
-    """Whether a model of this name can be found: RecBole's, ours, or one that was made known."""
-    return name in model_names() or _loaded(name)
+    """Check whether a model of this name can be found: RecBole's, ours, or a registered one."""
+    return name in model_names() or _is_loaded(name)
 
 
-def _loaded(name: str) -> bool:
-    """Whether a user has put a model of his own under one of RecBole's families."""
+def _is_loaded(name: str) -> bool:
+    """Check whether a user's own model was added to one of RecBole's families."""
     pattern = re.compile(rf"recbole\.model\.\w+\.{re.escape(name.lower())}")
     return any(pattern.fullmatch(key) and hasattr(module, name) for key, module in list(sys.modules.items()))
 
 
-def module_of(name: str) -> ModuleType:
+def find_module(name: str) -> ModuleType:
     """The module of one of our models."""
     return importlib.import_module(f"recbole_samrec.model.{name.lower()}")

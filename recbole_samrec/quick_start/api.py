@@ -16,7 +16,7 @@ from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.finished_run import load_finished_run
 from recbole_samrec.quick_start.planned_run import plan_run
 from recbole_samrec.quick_start.processes import Processes
-from recbole_samrec.quick_start.record import RESULT, RunRecord, label
+from recbole_samrec.quick_start.record import RESULT, RunRecord, make_label
 from recbole_samrec.trainer.callbacks import Callback
 
 
@@ -34,7 +34,7 @@ class RunResult:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """Metrics of the best epoch: a row for ``valid`` and ``test``, a column for each metric."""
+        """Metrics of the best epoch: a line for ``valid`` and ``test``, a column for each metric."""
         parts = {part: self.record[part] for part in ("valid", "test") if self.record[part]}
         return pd.DataFrame.from_dict(parts, orient="index")
 
@@ -105,15 +105,15 @@ class Evaluation:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """Metrics, a column each, in rows of ``part`` (valid, test) and ``history`` (unmasked, masked)."""
-        rows = {
+        """Metrics, a column each, in lines of ``part`` (valid, test) and ``history`` (unmasked, masked)."""
+        scores = {
             (part, "masked" if mask else "unmasked"): of_part[part]
             for part in ("valid", "test")
             for mask, of_part in self.scores.items()
             if of_part[part]
         }
-        index = pd.MultiIndex.from_tuples(rows, names=["part", "history"])
-        return pd.DataFrame(list(rows.values()), index=index)
+        index = pd.MultiIndex.from_tuples(scores, names=["part", "history"])
+        return pd.DataFrame(list(scores.values()), index=index)
 
     def __repr__(self) -> str:
         """Name, checkpoint and metrics."""
@@ -149,13 +149,13 @@ def evaluate(
     console = console or Console()
     config, weights = load_finished_run(run, model, settings, partial(_note, console))
     masks = (False, True) if mask_history else (bool(config["mask_history"]),)
-    scores = train.evaluate(config, weights, masks)
+    scores = train.evaluate_weights(config, weights, masks)
     record = weights.parent / RESULT
     as_recorded = None
     if record.exists():
         stored = RunRecord.read(record)
         as_recorded = all(stored[part] == scores[masks[0]][part] for part in ("valid", "test"))
-    return Evaluation(f"{label(config)} on {config['dataset']}", weights, scores, as_recorded)
+    return Evaluation(f"{make_label(config)} on {config['dataset']}", weights, scores, as_recorded)
 
 
 def _note(console: Console, line: str) -> None:

@@ -48,7 +48,7 @@ def require_no_users(config: Any, model: Any, users: int) -> None:
         if parameter.dim() > 1 and parameter.size(0) == users and "item" not in name
     ]
     if config["MODEL_TYPE"] != ModelType.SEQUENTIAL and config["model"] != "Pop":
-        known.append("it knows users by their training data")
+        known.append("it represents users by their training data")
     if known:
         raise ConfigError(
             f"train_fraction cannot be used with {config['model']}: {known[0]}, and would know nothing of those left "

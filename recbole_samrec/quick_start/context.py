@@ -15,7 +15,7 @@ from recbole.utils import EvaluatorType, init_logger, init_seed
 
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.evaluator.test_ranks import Events
-from recbole_samrec.quick_start.recbole_warnings import warnings_about
+from recbole_samrec.quick_start.recbole_warnings import list_warnings
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError, DataError
@@ -24,7 +24,7 @@ from recbole_samrec.utils.processes import is_first_process
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run is made of, built once by :func:`prepare_run`.
+    """The parts of a run, built once by :func:`prepare_run`.
 
     Args:
         config: RecBole's configuration.
@@ -96,7 +96,7 @@ def prepare_run(
         init_logger(config)
     getLogger().info(config)
     context = read_data(config, callbacks, sha256, read=read)
-    for line in warnings_about(config, context.dataset, context.loaders):
+    for line in list_warnings(config, context.dataset, context.loaders):
         getLogger().warning(line)
     return context
 
@@ -110,7 +110,7 @@ def read_data(
 ) -> RunContext:
     """Load and split the data; arguments and errors are those of :func:`prepare_run`, which also sets the seeds."""
     dataset = _read_dataset(config, read)
-    attributes, interactions, events = attributes_hash(config), int(dataset.inter_num), Events.of(dataset)
+    attributes, interactions, events = attributes_hash(config), int(dataset.inter_num), Events.count(dataset)
     loaders = _split(config, dataset)
     return RunContext(config, dataset, *loaders, interactions, events, attributes, tuple(callbacks), sha256)
 
@@ -124,7 +124,7 @@ def _read_dataset(config: Any, read: Callable[[Any], Any] | None) -> Any:
         raise ConfigError(f"topk={config['topk']}: {name} has only {dataset.item_num - 1} items; lower --topk")
     if "labeled" in config["eval_args"]["mode"].values() and dataset.label_field not in dataset.inter_feat:
         raise DataError(
-            f"{name}: mode labeled needs a column {dataset.label_field}, and there is none; make it of the ratings "
+            f"{name}: mode labeled needs a column {dataset.label_field}, which is missing; make it from the ratings "
             "with --threshold=\"{'rating': 4}\", and have them loaded by load_col"
         )
     return dataset

@@ -1,4 +1,4 @@
-"""A run before it starts: settings that were checked, data that are there, and a folder of its own."""
+"""A run before it starts: checked settings, available data, and a new folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.finished_run import load_settings
 from recbole_samrec.quick_start.processes import Processes, train_in_processes
-from recbole_samrec.quick_start.progress import make_progress
-from recbole_samrec.quick_start.record import RunRecord, label, settings_of
+from recbole_samrec.quick_start.record import RunRecord, extract_settings, make_label
+from recbole_samrec.quick_start.training_progress import make_progress
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, UserError
 from recbole_samrec.utils.naming import unique_name
@@ -24,7 +24,7 @@ from recbole_samrec.utils.settings import OF_ONE_RUN, plain_config
 MAY_CHANGE = OF_ONE_RUN | frozenset(
     "epochs stopping_step quiet_terminal nproc max_bad_steps eval_memory track_sharpness".split()
 )
-"""Settings that a resumed run may be given anew."""
+"""Settings that may change when a run is resumed."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ class PlannedRun:
             if processes is not None and processes.several:
                 work = (plain_config(self.config), self.resume, self.sha256, tuple(callbacks), processes, self.source)
                 return train_in_processes(*work, quiet=console.quiet)
-            progress = make_progress(console, f"{label(self.config)} on {self.config['dataset']}")
+            progress = make_progress(console, f"{make_label(self.config)} on {self.config['dataset']}")
             return train.train(self.config, self.resume, [progress, *callbacks], self.sha256)
         except UserError:
-            run_folder.forget_unstarted(self.folder)
+            run_folder.remove_unstarted(self.folder)
             raise
 
 
@@ -111,14 +111,14 @@ def plan_run(
         base, folder = _stored_settings(checkpoint, base | given), folder or checkpoint.parent
     config = configure(base, given, note)
     if str(resume) == "auto":
-        if like := run_folder.newest_run_like(Path("runs"), settings_of(config)):
+        if like := run_folder.newest_run_like(Path("runs"), extract_settings(config)):
             folder, checkpoint = like, run_folder.newest_checkpoint(like, note)
         else:
             note("no earlier run with these settings; starting a new one")
     sha256 = check_data(config, note).sha256
     folder = folder or Path("runs", unique_name(config["model"], config["dataset"]))
     if checkpoint is None:
-        run_folder.new_folder(folder)
+        run_folder.make_folder(folder)
     for file in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
         file.unlink(missing_ok=True)
     of_this_run = {"run_dir": str(folder), "checkpoint_dir": str(folder)}

@@ -14,8 +14,8 @@ from rich.console import Console
 from recbole_samrec.config.build import configure
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import train
-from recbole_samrec.quick_start.progress import make_progress
-from recbole_samrec.quick_start.record import RESULT, RunRecord, label
+from recbole_samrec.quick_start.record import RESULT, RunRecord, make_label
+from recbole_samrec.quick_start.training_progress import make_progress
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, UserError, in_one_line
 
@@ -117,7 +117,7 @@ def _train_as_one(
         if source:
             registry.model_from(source)
         config = configure({**settings, "local_rank": rank}, {})
-        progress = make_progress(Console(quiet=quiet or rank != 0), f"{label(config)} on {config['dataset']}")
+        progress = make_progress(Console(quiet=quiet or rank != 0), f"{make_label(config)} on {config['dataset']}")
         train.train(config, resume, [progress, *callbacks] if rank == 0 else [progress], sha256)
     except UserError as error:
         last_words.put(in_one_line(error))

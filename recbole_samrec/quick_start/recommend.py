@@ -71,7 +71,7 @@ class Recommender:
         """
         name = config["model"]
         if config["MODEL_TYPE"] == ModelType.DECISIONTREE:
-            raise ConfigError(f"{name} judges rows of features and ranks no items; choose a run of another model")
+            raise ConfigError(f"{name} scores feature vectors and ranks no items; choose a run of another model")
         self.mask_history = bool(config["mask_history"])
         config["mask_history"], config["training"] = False, "prefix"
         init_seed(config["seed"], config["reproducibility"])
@@ -113,10 +113,10 @@ class Recommender:
             k: Number of items for each.
             sequences: In place of ``users``, a CSV or TSV file or a data frame with columns ``user``, ``item`` and
                 perhaps ``timestamp``.
-            mask_history: Whether to leave out the items of one's own history; None to follow the run's settings.
+            mask_history: Whether to mask the items of each user's own history; None to follow the run's settings.
 
         Returns:
-            A row for each recommendation, best first: ``user``, ``rank`` from 1, ``item``, ``score`` and, where the
+            One line for each recommendation, best first: ``user``, ``rank`` from 1, ``item``, ``score`` and, where the
             data set has titles, ``title``.
 
         Raises:
@@ -143,14 +143,14 @@ class Recommender:
             return found
         if dataset.benchmark_filename_list is not None and sequential:
             raise DataError(
-                f"--users: the rows of {dataset.dataset_name}'s benchmark files stand alone and are no histories; "
+                f"--users: the samples of {dataset.dataset_name}'s benchmark files are independent, not histories; "
                 "give the histories by --sequences"
             )
         histories = of_dataset(dataset)
         if users == "all":
             return histories
         tokens = [users] if isinstance(users, str) else list(map(str, users or ()))
-        return histories.chosen(_places(tokens, histories.names, dataset))
+        return histories.chosen(_find_places(tokens, histories.names, dataset))
 
     def rank(self, sequences: Sequences, k: int, mask_history: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Rank all items for each sequence, with a progress bar on a terminal; see :meth:`best`."""
@@ -168,16 +168,16 @@ class Recommender:
         mask_history: bool = False,
         watch: Callable[[Sequence[Any]], Iterable[Any]] = iter,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The best items for each sequence, scored in parts of about equal length that keep within ``eval_memory``.
+        """Find the best items for each sequence, scored in parts of similar length that fit ``eval_memory``.
 
         Args:
             sequences: Sequences of items, of known users or new ones.
             k: Number of items for each.
-            mask_history: Whether a sequence's own items are left out.
+            mask_history: Whether a sequence's own items are masked.
             watch: Passes on the parts, so that the progress may be shown.
 
         Returns:
-            Items and their scores, best first, each of shape ``[S, k]``; the score of what is left out is -inf.
+            Items and their scores, best first, each of shape ``[S, k]``; the score of a masked item is -inf.
 
         Raises:
             ConfigError: There are fewer items, or the model reads something that the sequences do not have.
@@ -187,11 +187,11 @@ class Recommender:
             raise ConfigError(f"--k={k}: give a number from 1 to {n_items - 1}, the number of items")
         items, scores = np.zeros((len(sequences), k), np.int64), np.zeros((len(sequences), k), np.float32)
         inputs = (self._batch(sequences.chosen(slice(1))), self.trainer.item_tensor)
-        rows = full_ranking.fit_batch_size(config, self.trainer.model, n_items, inputs)
-        rows = min(rows, config["eval_batch_size"])
+        size = full_ranking.fit_batch_size(config, self.trainer.model, n_items, inputs)
+        size = min(size, config["eval_batch_size"])
         order = np.argsort(sequences.starts - sequences.ends, kind="stable")  # the longest first, which need most
         self.trainer.model.eval()
-        for part in watch([order[start : start + rows] for start in range(0, len(order), rows)]):
+        for part in watch([order[start : start + size] for start in range(0, len(order), size)]):
             best = self._scores(sequences.chosen(part), mask_history).topk(k)
             items[part], scores[part] = best.indices.cpu().numpy(), best.values.float().cpu().numpy()
         return items, scores
@@ -203,8 +203,8 @@ class Recommender:
         except KeyError as error:
             remedy = "recommend for --users" if sequences.users is None else "choose a run of another model"
             raise ConfigError(
-                f"{self.trainer.config['model']} reads {error.args[0]}, and all that is known before an event is "
-                f"{', '.join(batch.columns)}; {remedy}"
+                f"{self.trainer.config['model']} needs field {error.args[0]}, which is not known before an event "
+                f"(known: {', '.join(batch.columns)}); {remedy}"
             ) from error
         if mask_history:
             nothing = np.zeros(0, np.int64)
@@ -212,7 +212,7 @@ class Recommender:
         return scores
 
     def _batch(self, sequences: Sequences) -> Interaction:
-        """What the model reads of sequences: RecBole's lists for models of sequences, and known users."""
+        """Make the batch that the model reads: RecBole's lists for models of sequences, and known users."""
         config, columns = self.trainer.config, {}
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             lists, lengths = sequences.rows(config["MAX_ITEM_LIST_LENGTH"])
@@ -226,10 +226,10 @@ class Recommender:
         return batch
 
     def table(self, sequences: Sequences, items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
-        """Recommendations for people to read: user, rank, item, score and, where the data has them, title.
+        """Make a table of recommendations: user, rank, item, score and, where the data has them, title.
 
         Args:
-            sequences: Those that were recommended for.
+            sequences: The sequences of the recommendations.
             items: Items, shape ``[S, k]``.
             scores: Their scores, shape ``[S, k]``; items with the score -inf are no recommendations.
         """
@@ -248,13 +248,13 @@ class Recommender:
         return pd.DataFrame(columns)
 
 
-def _places(tokens: list[str], names: np.ndarray, dataset: Any) -> np.ndarray:
+def _find_places(tokens: list[str], names: np.ndarray, dataset: Any) -> np.ndarray:
     places = pd.Index(names).get_indexer(tokens)
     unknown = [repr(token) for token, place in zip(tokens, places, strict=True) if place < 0]
     if unknown:
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise ConfigError(
             f"--users: {dataset.dataset_name} has no events of {', '.join(unknown[:3])}{more} (the run's filters may "
-            f"have left them out); its users are called as {', '.join(map(repr, names[:3].tolist()))}"
+            f"have removed them); its users have ids such as {', '.join(map(repr, names[:3].tolist()))}"
         )
     return places

@@ -66,7 +66,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True, eq=False, config=ConfigDict(strict=True, extra="forbid"))
 class RunRecord(Mapping):
-    """What other programs may rely on to know of a finished run.
+    """The record of a finished run, which other programs may rely on.
 
     A record is also a mapping from the names of its fields, as the file is: ``record["test"]["ndcg@10"]``.
     """
@@ -108,7 +108,7 @@ class RunRecord(Mapping):
         if content.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
             raise ValueError(f"this package reads schema_version {SCHEMA_VERSION}, not {content['schema_version']}")
         try:
-            return cls(**upgrade(content))
+            return cls(**upgrade_record(content))
         except ValidationError as error:
             raise ValueError(_describe_errors(error)) from error
 
@@ -156,7 +156,7 @@ class RunRecord(Mapping):
         return f"RunRecord({self.label} on {self.dataset}, seed {self.seed}: {test or 'not tested'})"
 
 
-def upgrade(content: dict[str, Any]) -> dict[str, Any]:
+def upgrade_record(content: dict[str, Any]) -> dict[str, Any]:
     """Return the content of a file in the present form; the file stays as it is.
 
     Args:
@@ -194,7 +194,7 @@ def _describe_errors(error: ValidationError) -> str:
     return "; ".join([*lacks, *wrong])
 
 
-def label(config: Mapping[str, Any]) -> str:
+def make_label(config: Mapping[str, Any]) -> str:
     """Return the name under which tables show a run: what was trained, rather than by which class.
 
     SAMRec without SAM is SASRec; other models with SAM are marked, and so are losses, variants of SAM, and RecBole's
@@ -227,7 +227,7 @@ def field_name(metric: str) -> str:
     return metric.lower().replace("hit@", "hr@")
 
 
-def settings_of(config: Any) -> dict[str, Any]:
+def extract_settings(config: Any) -> dict[str, Any]:
     """Return the settings of a run without those of its folder, so that another run may use them."""
     drop = ("run_dir", "resume", "quiet_terminal", "checkpoint_dir")
     return {key: value for key, value in plain_config(config).items() if key not in drop}

@@ -35,8 +35,8 @@ def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: N
     if folder.is_file():
         return folder
     if not folder.is_dir():
-        raise CheckpointError(f"--resume={folder}: there is no such run; see what lies in runs/")
-    states = [(file, _epoch_of(file, warn)) for file in map(folder.joinpath, CHECKPOINTS) if file.exists()]
+        raise CheckpointError(f"--resume={folder}: there is no such run; the runs are in runs/")
+    states = [(file, _read_epoch(file, warn)) for file in map(folder.joinpath, CHECKPOINTS) if file.exists()]
     readable = [(epoch, file) for file, epoch in states if epoch is not None]
     if readable:
         return max(readable, key=lambda pair: pair[0])[1]  # the first of several, which is last.pth
@@ -47,7 +47,7 @@ def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: N
     )
 
 
-def checkpoint_if_any(folder: Path) -> Path | None:
+def find_checkpoint(folder: Path) -> Path | None:
     """Return the newest readable checkpoint of a run's folder, or None."""
     try:
         return newest_checkpoint(folder)
@@ -55,7 +55,7 @@ def checkpoint_if_any(folder: Path) -> Path | None:
         return None
 
 
-def _epoch_of(file: Path, warn: Callable[[str], None]) -> int | None:
+def _read_epoch(file: Path, warn: Callable[[str], None]) -> int | None:
     """Return the epoch after which a checkpoint was written, or None if it is damaged."""
     try:
         return int(checkpoint_io.load(file).get("epoch", -1))
@@ -79,7 +79,7 @@ def newest_run_like(runs: Path, settings: Mapping[str, Any]) -> Path | None:
     return None
 
 
-def new_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
     """Create the folder of a new run.
 
     Raises:
@@ -100,7 +100,7 @@ def newest_weights(folder: Path) -> Path | None:
     return max(others, key=lambda file: file.stat().st_mtime, default=None)
 
 
-def forget_unstarted(path: Path) -> None:
+def remove_unstarted(path: Path) -> None:
     """Remove what a run that ended before its training started left in its folder, and the folder if it is empty."""
     if (path / CONFIG).exists():
         return

@@ -16,7 +16,7 @@ from recbole_samrec.integration.registry import source_hash
 from recbole_samrec.quick_start.build_trainer import BEST_TREES, build_trainer
 from recbole_samrec.quick_start.context import RunContext, prepare_run
 from recbole_samrec.quick_start.environment import device_name, peak_memory_mb, revision, versions
-from recbole_samrec.quick_start.record import DataRecord, RunRecord, label, rename_metrics, settings_of
+from recbole_samrec.quick_start.record import DataRecord, RunRecord, extract_settings, make_label, rename_metrics
 from recbole_samrec.quick_start.writers import RankWriter, RecordWriter
 from recbole_samrec.trainer.callbacks import Callback, CallbackList
 from recbole_samrec.trainer.trainer import SAMTrainer
@@ -59,12 +59,12 @@ def train(
     if isinstance(trainer, SAMTrainer):
         trainer.callbacks.add(*called)
         called = trainer.callbacks
-    with called.around_training(trainer):
+    with called.surround_training(trainer):
         trainer.fit(context.train_data, context.valid_data, saved=True, show_progress=False)
     scored = test and context.test_data and Path(trainer.saved_model_file).exists()  # pre-training may save nothing
     metrics = _score_test_set(trainer, context.test_data) if scored else None
     seconds = getattr(trainer, "elapsed", 0.0) + time.perf_counter() - started
-    record = describe(context, trainer, metrics, seconds)
+    record = make_record(context, trainer, metrics, seconds)
     called.call("on_run_end", trainer, record)
     return record
 
@@ -76,7 +76,7 @@ def _score_test_set(trainer: Any, test_data: Any) -> dict[str, float] | None:
     return trainer.evaluate(test_data, load_best_model=True)
 
 
-def describe(context: RunContext, trainer: Any, test: Mapping[str, float] | None, seconds_total: float) -> RunRecord:
+def make_record(context: RunContext, trainer: Any, test: Mapping[str, float] | None, seconds_total: float) -> RunRecord:
     """Return the record of a finished run.
 
     Args:
@@ -96,10 +96,10 @@ def describe(context: RunContext, trainer: Any, test: Mapping[str, float] | None
         data["attributes_sha256"] = context.attributes_sha256
     return RunRecord(
         model=config["model"],
-        label=label(config),
+        label=make_label(config),
         dataset=config["dataset"],
         seed=config["seed"],
-        config=settings_of(config),
+        config=extract_settings(config),
         data=data,
         source_sha256=source_hash(config.model_class),
         versions=versions(),
@@ -129,7 +129,7 @@ def _describe_training(trainer: Any) -> dict[str, Any]:
     }
 
 
-def evaluate(config: Any, weights: Path, masks: Sequence[bool] = (False,)) -> dict[bool, dict[str, Any]]:
+def evaluate_weights(config: Any, weights: Path, masks: Sequence[bool] = (False,)) -> dict[bool, dict[str, Any]]:
     """Score the weights of a checkpoint again.
 
     Args:

@@ -8,7 +8,7 @@ import yaml
 
 from recbole_samrec.evaluator.test_ranks import RANKS, RankRecorder
 from recbole_samrec.quick_start.context import RunContext
-from recbole_samrec.quick_start.record import RESULT, RunRecord, settings_of
+from recbole_samrec.quick_start.record import RESULT, RunRecord, extract_settings
 from recbole_samrec.quick_start.run_folder import CONFIG
 from recbole_samrec.trainer.callbacks import Callback, RankedBatch
 from recbole_samrec.utils.files import write_atomically
@@ -28,7 +28,7 @@ class RecordWriter(Callback):
     def on_train_start(self, trainer: Any) -> None:
         """Write ``config.yaml``."""
         if self._context.is_first_process and not self._resumed:
-            settings = settings_of(self._context.config)
+            settings = extract_settings(self._context.config)
             write_atomically(self._context.folder / CONFIG, yaml.safe_dump(settings, sort_keys=True))
 
     def on_run_end(self, trainer: Any, record: RunRecord) -> None:

@@ -22,7 +22,7 @@ from recbole_samrec.sharpness.comparisons import (
     Meaning,
     compare_entries,
 )
-from recbole_samrec.sharpness.entries import Recorded, config_of, join_losses, list_labels
+from recbole_samrec.sharpness.entries import Recorded, find_config, join_losses, list_labels
 from recbole_samrec.utils.errors import DataError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ ERROR = "standard error of the "
 
 @dataclass(frozen=True)
 class Levels:
-    """Which of all that was measured stands for it in a table.
+    """The metric, radii and levels whose values are shown in tables.
 
     Args:
         metric: A metric of the test set.
@@ -63,8 +63,8 @@ class Levels:
     dropped: float | None
 
     @classmethod
-    def of(cls, runs: Sequence[Measured]) -> Levels:
-        """The levels that fit runs measured with one budget.
+    def choose(cls, runs: Sequence[Measured]) -> Levels:
+        """Choose the levels that fit runs measured with one budget.
 
         Raises:
             DataError: The runs have no test metric in common.
@@ -73,12 +73,12 @@ class Levels:
         histories = [run.changes for run in runs if len(run.changes)]
         dropped = histories[0].loc[histories[0]["change"] == "dropped", "level"] if histories else []
         return cls(
-            metric=common_metric(runs),
-            rho=_nearest(sharpness["rhos"], RHO),
-            adaptive_rho=_nearest(sharpness["adaptive_rhos"], ADAPTIVE_RHO),
+            metric=find_common_metric(runs),
+            rho=_find_nearest(sharpness["rhos"], RHO),
+            adaptive_rho=_find_nearest(sharpness["adaptive_rhos"], ADAPTIVE_RHO),
             largest=float(max(sharpness["rhos"])),
-            noise=_middle(runs[0].noise["level"]),
-            dropped=_middle(dropped) if len(dropped) else None,
+            noise=_middle_level(runs[0].noise["level"]),
+            dropped=_middle_level(dropped) if len(dropped) else None,
         )
 
     @property
@@ -127,13 +127,13 @@ class Levels:
         return f"relative loss of {self.metric.upper()} with {100 * (self.dropped or 0):g} % of the events dropped"
 
 
-def common_metric(runs: Sequence[Recorded]) -> str:
-    """The test metric that runs are compared by.
+def find_common_metric(runs: Sequence[Recorded]) -> str:
+    """Find the test metric by which runs are compared.
 
     Raises:
         DataError: They have none in common.
     """
-    chosen = [field_name(str(config_of(run).get("valid_metric", ""))) for run in runs]
+    chosen = [field_name(str(find_config(run).get("valid_metric", ""))) for run in runs]
     tests = [run.record.get("test") or {} for run in runs]
     for metric in (METRIC, *chosen, *tests[0]):
         if all(metric in test for test in tests):
@@ -144,7 +144,7 @@ def common_metric(runs: Sequence[Recorded]) -> str:
 
 def list_meanings(runs: Sequence[Measured]) -> dict[str, Meaning]:
     """Return what the measures that are compared are about, by name."""
-    levels = Levels.of(runs)
+    levels = Levels.choose(runs)
     found = {
         TOP: Meaning(PLAIN),
         TRACE: Meaning(PLAIN),
@@ -177,7 +177,7 @@ def average_measures(runs: Sequence[Measured]) -> pd.DataFrame:
     Raises:
         DataError: The runs have no test metric in common.
     """
-    levels = Levels.of(runs)
+    levels = Levels.choose(runs)
     lines = []
     for label in list_labels(runs):
         of_label = [run for run in runs if run.label == label]
@@ -205,8 +205,8 @@ def list_runs(runs: Sequence[Measured]) -> pd.DataFrame:
     Raises:
         DataError: The runs have no test metric in common.
     """
-    levels = Levels.of(runs)
-    return pd.DataFrame([_line(run, levels) for run in runs])
+    levels = Levels.choose(runs)
+    return pd.DataFrame([_list_run(run, levels) for run in runs])
 
 
 def compare_runs(runs: Sequence[Measured], reference: str) -> pd.DataFrame:
@@ -275,12 +275,12 @@ def _measures(run: Measured, levels: Levels) -> dict[str, float]:
         TRACE: curvature["trace"][0],
         NEGATIVE: curvature["negative"][0],
         LOWEST: curvature["lowest"][0],
-        levels.ascent: _at(sharpness["ascent"], plain, levels.rho),
-        levels.beyond: _at(sharpness["ascent"], plain, levels.rho) - levels.rho * sharpness["gradient"],
-        levels.random: _at(sharpness["random_worst"], plain, levels.largest),
+        levels.ascent: _value_at(sharpness["ascent"], plain, levels.rho),
+        levels.beyond: _value_at(sharpness["ascent"], plain, levels.rho) - levels.rho * sharpness["gradient"],
+        levels.random: _value_at(sharpness["random_worst"], plain, levels.largest),
         GRADIENT: sharpness["gradient"],
-        levels.adaptive_ascent: _at(sharpness["adaptive_ascent"], adaptive, levels.adaptive_rho),
-        levels.adaptive_worst: _at(sharpness["adaptive_worst"], adaptive, levels.adaptive_rho),
+        levels.adaptive_ascent: _value_at(sharpness["adaptive_ascent"], adaptive, levels.adaptive_rho),
+        levels.adaptive_worst: _value_at(sharpness["adaptive_worst"], adaptive, levels.adaptive_rho),
         levels.accuracy: run.record["test"][levels.metric],
         levels.under_noise: compute_relative_loss(run.noise, levels.metric, levels.noise),
     }
@@ -291,7 +291,7 @@ def _measures(run: Measured, levels: Levels) -> dict[str, float]:
 
 
 def _errors(run: Measured, levels: Levels) -> dict[str, tuple[float, int]]:
-    """The standard error of those measures that are estimates, and of how many probes or draws they are the mean."""
+    """Return the standard error of each estimated measure, and its number of probes or draws."""
     curvature = run.parts["curvature"]
     found = {name: (float(part[1]), int(part[2])) for name, part in _estimates(curvature).items()}
     tables = {levels.under_noise: (run.noise, levels.noise)}
@@ -305,12 +305,12 @@ def _errors(run: Measured, levels: Levels) -> dict[str, tuple[float, int]]:
 
 
 def _estimates(curvature: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Value, standard error and number of probes of what random probes estimate."""
+    """Return value, standard error and number of probes of each measure that random probes estimate."""
     return {TRACE: curvature["trace"], NEGATIVE: curvature["negative"]}
 
 
 def _converged(run: Measured) -> dict[str, bool]:
-    """Whether those measures did that may not."""
+    """Return whether each measure that can fail to converge did converge."""
     curvature = run.parts["curvature"]
     return {
         TOP: bool(curvature["converged"][0]),
@@ -319,14 +319,14 @@ def _converged(run: Measured) -> dict[str, bool]:
     }
 
 
-def slope_share(run: Measured, rho: float) -> float:
-    """Return which share of the rise after SAM's step a straight slope would have; NaN where nothing rises."""
+def compute_slope_share(run: Measured, rho: float) -> float:
+    """Compute which share of the rise after SAM's step a straight slope would have; NaN where nothing rises."""
     sharpness = run.parts["sharpness"]
-    rise, slope = float(_at(sharpness["ascent"], np.asarray(sharpness["rhos"]), rho)), rho * sharpness["gradient"]
+    rise, slope = float(_value_at(sharpness["ascent"], np.asarray(sharpness["rhos"]), rho)), rho * sharpness["gradient"]
     return float(slope / rise) if rise > 0 else math.nan
 
 
-def _line(run: Measured, levels: Levels) -> dict[str, Any]:
+def _list_run(run: Measured, levels: Levels) -> dict[str, Any]:
     """Return a line of :func:`list_runs`."""
     curvature, sharpness = run.parts["curvature"], run.parts["sharpness"]
     best, largest = run.record.get("best_epoch"), int(np.argmax(sharpness["rhos"]))
@@ -342,7 +342,7 @@ def _line(run: Measured, levels: Levels) -> dict[str, Any]:
         RESIDUAL: float(curvature["residuals"][0]),
         PRODUCTS: int(curvature["products"]),
         f"error bound of the {LOWEST}": float(curvature["lowest"][1]),
-        f"share of the slope in the {levels.ascent}": slope_share(run, levels.rho),
+        f"share of the slope in the {levels.ascent}": compute_slope_share(run, levels.rho),
         levels.random_mean: float(sharpness["random_mean"][largest]),
         ERROR + levels.random_mean: float(sharpness["random_error"][largest]),
         "adaptive gradient norm": float(sharpness["adaptive_gradient"]),
@@ -354,16 +354,16 @@ def _line(run: Measured, levels: Levels) -> dict[str, Any]:
     }
 
 
-def _at(values: Any, levels: np.ndarray, level: float) -> float:
+def _value_at(values: Any, levels: np.ndarray, level: float) -> float:
     return values[int(np.abs(levels - level).argmin())]
 
 
-def _nearest(values: Any, wanted: float) -> float:
-    return _at(values, np.asarray(values), wanted)
+def _find_nearest(values: Any, wanted: float) -> float:
+    return _value_at(values, np.asarray(values), wanted)
 
 
-def _middle(levels: Any) -> float:
-    """The middle one of the levels above 0, of two the larger."""
+def _middle_level(levels: Any) -> float:
+    """Return the middle one of the levels above 0, or the larger of two."""
     above = sorted({float(level) for level in levels} - {0.0})
     return above[len(above) // 2]
 

@@ -10,11 +10,11 @@ import pandas as pd
 import torch
 from rich.console import Console
 
-from recbole_samrec.sharpness.aggregate import common_metric
+from recbole_samrec.sharpness.aggregate import find_common_metric
 from recbole_samrec.sharpness.arguments import NamedRun, prepare_folder, read_fractions, read_runs
 from recbole_samrec.sharpness.finished_run import load_run
 from recbole_samrec.sharpness.measure import FULL, QUICK, Budget, Measured, measure_between, measure_run
-from recbole_samrec.sharpness.progress import PartBars
+from recbole_samrec.sharpness.part_progress import PartBars
 from recbole_samrec.sharpness.report import SharpnessReport, write_files
 from recbole_samrec.utils.errors import ConfigError
 
@@ -70,7 +70,7 @@ def measure_sharpness(
     command = ["python", "-m", "recbole_samrec", "sharpness", *words, *["--quick"] * quick]
     command += [f"--{name}={value}" for name, value in options.items() if value is not None]
     runs = read_runs(words)
-    shares = None if fractions is None else read_fractions(Path(fractions), common_metric(runs))
+    shares = None if fractions is None else read_fractions(Path(fractions), find_common_metric(runs))
     folder = Path("runs", f"sharpness-{runs[0].record['dataset']}") if out is None else Path(out)
     with prepare_folder(folder):
         measured, between, seconds = _measure_all(runs, budget, folder, model, console or Console())

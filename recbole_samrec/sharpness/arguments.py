@@ -15,8 +15,8 @@ import pandas as pd
 import torch
 
 from recbole_samrec.experiments.job_folders import slug
-from recbole_samrec.sharpness.aggregate import common_metric
-from recbole_samrec.sharpness.finished_run import BEST, name_run, read_record
+from recbole_samrec.sharpness.aggregate import find_common_metric
+from recbole_samrec.sharpness.finished_run import BEST, name_run, read_finished_record
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
 
@@ -44,7 +44,7 @@ class NamedRun:
 
 
 def read_runs(words: Sequence[str]) -> list[NamedRun]:
-    """Read the runs of a command line, each with a name of its own.
+    """Read the runs of a command line, each with a unique name.
 
     Args:
         words: Folders, each perhaps with a label: ``no dropout=runs/SASRec``.
@@ -53,22 +53,22 @@ def read_runs(words: Sequence[str]) -> list[NamedRun]:
         UserError: They are too many, or one is named twice or is a copy of another, or has no readable record, or they
             are of more than one data set, or have no test metric in common.
     """
-    asked = [_labelled(word) for word in words]
+    asked = [_split_label(word) for word in words]
     folders = [folder for folder, _ in asked]
     _require_few_places(folders)
-    records = [read_record(folder) for folder in folders]
+    records = [read_finished_record(folder) for folder in folders]
     _require_one_data_set(folders, records)
     runs: list[NamedRun] = []
     for (folder, label), record in zip(asked, records, strict=True):
         wanted = NamedRun(folder, label or record.get("label") or record["model"], record)
-        runs.append(_with_own_name(wanted, runs))
-    common_metric(runs)
+        runs.append(_make_name_unique(wanted, runs))
+    find_common_metric(runs)
     _require_other_weights(runs)
     return runs
 
 
-def _labelled(named: str) -> tuple[Path, str | None]:
-    """The folder of ``label=folder`` and its label, which most runs are named without."""
+def _split_label(named: str) -> tuple[Path, str | None]:
+    """Split ``label=folder`` into the folder and its label; None if there is no label."""
     label, equals, folder = named.rpartition("=")
     return (Path(folder), label) if equals and label and not Path(named).exists() else (Path(named), None)
 
@@ -94,8 +94,8 @@ def _require_one_data_set(folders: Sequence[Path], records: Sequence[Mapping[str
             )
 
 
-def _with_own_name(run: NamedRun, others: Sequence[NamedRun]) -> NamedRun:
-    """The run, its label made longer if the report has such a name, or a folder for its arrays, already."""
+def _make_name_unique(run: NamedRun, others: Sequence[NamedRun]) -> NamedRun:
+    """Return the run, with a longer label if its name, or the folder of its arrays, is already taken."""
     taken = {slug(other.name).lower() for other in others}
     folder = run.folder.resolve().name
     endings = itertools.chain(("", f" ({folder})"), (f" ({folder}, {number})" for number in itertools.count(2)))
@@ -104,18 +104,18 @@ def _with_own_name(run: NamedRun, others: Sequence[NamedRun]) -> NamedRun:
 
 
 def _require_other_weights(runs: Sequence[NamedRun]) -> None:
-    """Refuse copies of one run, which would count as several."""
+    """Raise an error for copies of one run, which would count as several."""
     seen: dict[str, Path] = {}
     for run in runs if len(runs) > 1 else ():
-        if (weights := _digest(run)) is None:
+        if (weights := _hash_weights(run)) is None:
             continue
         if weights in seen:
             raise ConfigError(f"{run.folder} has the weights of {seen[weights]}: both are one run; name one of them")
         seen[weights] = run.folder
 
 
-def _digest(run: NamedRun) -> str | None:
-    """A hash of the run's weights; None where there are none, of which loading says more."""
+def _hash_weights(run: NamedRun) -> str | None:
+    """Return a hash of the run's weights; None if there are none, which loading reports."""
     file = run.folder / BEST
     if not file.exists():
         return None
@@ -160,19 +160,19 @@ def prepare_folder(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
-        raise _unwritable(out, error) from error
+        raise _explain_unwritable(out, error) from error
     try:
         yield
     except OSError as error:
         if error.filename is not None and not Path(error.filename).absolute().is_relative_to(out.absolute()):
             raise
-        raise _unwritable(out, error) from error
+        raise _explain_unwritable(out, error) from error
     finally:
         with contextlib.suppress(OSError):
             for folder in made:
                 folder.rmdir()  # which only an empty folder allows
 
 
-def _unwritable(out: Path, error: OSError) -> ConfigError:
+def _explain_unwritable(out: Path, error: OSError) -> ConfigError:
     reason = error.strerror or error
     return ConfigError(f"--out={out}: it cannot be written ({reason}); choose another folder or free some space")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Caption(NamedTuple):
-    """What a page says of a figure: its heading, its caption, and a description for those who do not see it."""
+    """The texts of a figure: heading, caption, and a description for readers who do not see it."""
 
     title: str
     text: str
@@ -108,7 +108,7 @@ Test items are ranked among sampled items: the same ones at all levels of noise 
 of the record, so level 0 differs from the record.""",
     "single": "An entry with one run has no interval over seeds: its differences may be due to the seed.",
 }
-"""What a reader needs to know before comparing the entries of a report, by name."""
+"""Notes for readers who compare the entries of a report, by name."""
 MEASURES = """\
 Mean over the runs of each entry and its 95 % interval by Student's t. With two runs or more the interval is that over
 seeds, and no narrower than the error of probes and draws; with one run it is that error alone, where there is one."""

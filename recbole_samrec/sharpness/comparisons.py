@@ -26,7 +26,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a measure is about.
+    """The kind and direction of a measure.
 
     Args:
         kind: One of :data:`KINDS`.

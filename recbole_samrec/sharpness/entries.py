@@ -65,7 +65,7 @@ def describe_entries(runs: Sequence[Measured]) -> pd.DataFrame:
                 "loss": join_losses(of_label),
                 "weights": ", ".join(dict.fromkeys(f"{run.record.get('parameters') or 0:,}" for run in of_label)),
                 "ranking": ", ".join(dict.fromkeys(map(ranking_mode, of_label))),
-                "differing": differing_settings(of_label),
+                "differing": list_differing_settings(of_label),
             }
         )
     return pd.DataFrame(lines)
@@ -73,7 +73,7 @@ def describe_entries(runs: Sequence[Measured]) -> pd.DataFrame:
 
 def name_loss(run: Measured) -> str:
     """Name the training loss of a run."""
-    config, model = config_of(run), run.record.get("model") or config_of(run).get("model")
+    config, model = find_config(run), run.record.get("model") or find_config(run).get("model")
     name = config.get("loss_type") or ""
     loss = LOSSES.get(name, name)
     if name in SAMPLED:
@@ -88,18 +88,18 @@ def join_losses(runs: Sequence[Measured]) -> str:
 
 def ranking_mode(run: Measured) -> str:
     """Return among which items the test items are ranked: ``full``, ``uni100`` and the like."""
-    mode = (config_of(run).get("eval_args") or {}).get("mode", "full")
+    mode = (find_config(run).get("eval_args") or {}).get("mode", "full")
     return str(mode.get("test", "full") if isinstance(mode, Mapping) else mode)
 
 
-def differing_settings(runs: Sequence[Measured]) -> str:
+def list_differing_settings(runs: Sequence[Measured]) -> str:
     """Return the settings in which the runs of an entry differ; settings that only some records have do not count."""
-    configs = [config_of(run) for run in runs]
+    configs = [find_config(run) for run in runs]
     keys = [key for key in configs[0] if key not in IGNORED and all(key in config for config in configs)]
     found = {key: list(dict.fromkeys(str(config[key]) for config in configs)) for key in keys}
     return "; ".join(f"{key}: {', '.join(values)}" for key, values in found.items() if len(values) > 1)
 
 
-def config_of(run: Recorded) -> Mapping[str, Any]:
+def find_config(run: Recorded) -> Mapping[str, Any]:
     """Return the settings of a run, or none where its record has none."""
     return run.record.get("config") or {}

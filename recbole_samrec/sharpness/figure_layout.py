@@ -1,4 +1,4 @@
-"""What the figures of a report share: panels, the looks of entries, legends and captions.
+"""Shared parts of the figures of a report: panels, the looks of entries, legends and captions.
 
 A line and a marker tell entries apart before a color does, so that figures print in gray; runs of one entry look alike.
 """

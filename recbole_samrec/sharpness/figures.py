@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.sharpness.aggregate import common_metric
+from recbole_samrec.sharpness.aggregate import find_common_metric
 from recbole_samrec.sharpness.entries import list_labels
 from recbole_samrec.sharpness.figure_layout import (
     DPI,
@@ -23,7 +23,7 @@ from recbole_samrec.sharpness.figure_layout import (
     style_entries,
     thin_line,
 )
-from recbole_samrec.sharpness.surface_figures import Scale, draw_contours, draw_line, draw_surfaces, rise_of
+from recbole_samrec.sharpness.surface_figures import Scale, compute_rise, draw_contours, draw_line, draw_surfaces
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.plot_style import FORMATS, GRAY, render_figure, spread_offsets, use_style
 
@@ -51,7 +51,7 @@ def draw_figures(
         runs: Up to six runs on one data set.
         between: The loss on the lines between runs; see :func:`recbole_samrec.sharpness.measure.measure_between`.
         folder: Where the files go.
-        shares: A metric against the share of training data; see :func:`draw_fractions`.
+        shares: A metric against the share of training data; see :func:`draw_training_fractions`.
 
     Returns:
         The figures in the order of a page.
@@ -59,7 +59,7 @@ def draw_figures(
     Raises:
         DataError: The runs have no test metric in common.
     """
-    scale = Scale.of([rise_of(run.parts["surface"]) for run in runs])
+    scale = Scale.fit([compute_rise(run.parts["surface"]) for run in runs])
     with use_style():
         drawn = [
             draw_eigenvalues(runs),
@@ -72,7 +72,7 @@ def draw_figures(
             draw_noise(runs),
             draw_histories(runs),
             draw_training(runs),
-            draw_fractions(shares, common_metric(runs)),
+            draw_training_fractions(shares, find_common_metric(runs)),
         ]
     found = [one for one in drawn if one is not None]
     folder.mkdir(parents=True, exist_ok=True)
@@ -159,9 +159,9 @@ def draw_between(runs: Sequence[Measured], between: pd.DataFrame) -> Drawn | Non
 
 def draw_noise(runs: Sequence[Measured]) -> Drawn:
     """Draw the test metric against noise on the weights."""
-    metric, looks = common_metric(runs), choose_looks(runs)
+    metric, looks = find_common_metric(runs), choose_looks(runs)
     figure, (axes,) = make_panels(1, 3.2)
-    _with_bars(axes, runs, looks, [run.noise for run in runs], metric)
+    _draw_bars(axes, runs, looks, [run.noise for run in runs], metric)
     axes.set(xlabel="noise, as a share of the size of the weights", ylabel=f"{metric.upper()} on test")
     draw_legend(figure, looks)
     return Drawn("noise", figure)
@@ -172,11 +172,11 @@ def draw_histories(runs: Sequence[Measured]) -> Drawn | None:
     read = [run for run in runs if len(run.changes)]
     if not read:
         return None
-    metric, looks = common_metric(runs), choose_looks(runs)
+    metric, looks = find_common_metric(runs), choose_looks(runs)
     kinds = list(dict.fromkeys(read[0].changes["change"]))
     figure, all_axes = make_panels(len(kinds), 2.6, sharey=True)
     for axes, kind in zip(all_axes, kinds, strict=True):
-        _with_bars(axes, read, looks, [run.changes[run.changes["change"] == kind] for run in read], metric)
+        _draw_bars(axes, read, looks, [run.changes[run.changes["change"] == kind] for run in read], metric)
         axes.set(title=CHANGES.get(kind, kind), xlabel="share of a history", ylabel=f"{metric.upper()} on test")
     draw_legend(figure, {run.label: looks[run.label] for run in read})
     return Drawn("histories", figure)
@@ -210,7 +210,7 @@ def draw_training(runs: Sequence[Measured]) -> Drawn | None:
     return Drawn("training", figure)
 
 
-def draw_fractions(shares: pd.DataFrame | None, metric: str) -> Drawn | None:
+def draw_training_fractions(shares: pd.DataFrame | None, metric: str) -> Drawn | None:
     """Draw a test metric against the share of the users that models were trained on; None without a table of it.
 
     Args:
@@ -231,7 +231,7 @@ def draw_fractions(shares: pd.DataFrame | None, metric: str) -> Drawn | None:
     return Drawn("fractions", figure)
 
 
-def _with_bars(
+def _draw_bars(
     axes: Axes,
     runs: Sequence[Measured],
     looks: Mapping[str, dict[str, Any]],

@@ -16,7 +16,7 @@ from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start.build_trainer import build_trainer
 from recbole_samrec.quick_start.context import prepare_run
-from recbole_samrec.quick_start.record import RESULT, RunRecord, label
+from recbole_samrec.quick_start.record import RESULT, RunRecord, make_label
 from recbole_samrec.trainer.sampled_loss import sampled_loss
 from recbole_samrec.trainer.trainer import SAMTrainer, require_gradients
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, UserError
@@ -29,11 +29,11 @@ CHUNK_TARGETS = 512
 
 @dataclass
 class Solution:
-    """Where a run has come to.
+    """A finished run: its weights and its training loss on a fixed sample.
 
     Args:
         folder: Folder of the run.
-        label: What was trained, as tables call it.
+        label: Name of the entry in tables.
         record: Its ``result.json``.
         trainer: RecBole's trainer, with the best weights in its model, in evaluation mode.
         loaders: Loaders for training, validation and test.
@@ -74,7 +74,7 @@ def name_run(label: str, seed: int) -> str:
     return f"{label}, seed {seed}"
 
 
-def read_record(folder: Path) -> RunRecord:
+def read_finished_record(folder: Path) -> RunRecord:
     """Read the record of a finished run.
 
     Raises:
@@ -85,7 +85,7 @@ def read_record(folder: Path) -> RunRecord:
         record = RunRecord.read(file)
     except FileNotFoundError as error:
         if not folder.is_dir():
-            raise CheckpointError(f"{folder}: there is no such run; see what lies in runs/") from error
+            raise CheckpointError(f"{folder}: there is no such run; the runs are in runs/") from error
         reason = f"{folder}: it holds no {RESULT}, so it is no finished run; finish it by --resume={folder}"
         raise CheckpointError(reason) from error
     except (OSError, ValueError) as error:
@@ -100,30 +100,28 @@ def load_run(folder: Path, targets: int, source: str | None = None) -> Solution:
 
     Args:
         folder: Folder of the run.
-        targets: How many training targets the loss is computed of, about.
-        source: ``file.py:Name`` of a model of the user's own.
+        targets: Approximate number of training targets of the loss.
+        source: ``file.py:Name`` of a user's own model.
 
     Raises:
         UserError: The run is damaged, or its data are not there or have changed, or its model has no loss that can be
             differentiated.
     """
-    record = read_record(folder)
+    record = read_finished_record(folder)
     weights = folder / BEST
     if source:
         registry.model_from(source)
     if not registry.is_model(record["model"]):
         name = record["model"]
-        raise CheckpointError(f"{folder}: its model is one of your own; say where: --model=file.py:{name}")
+        raise CheckpointError(f"{folder}: custom model: pass its location with --model=file.py:{name}")
     settings = {**record["config"], "run_dir": None, "checkpoint_dir": str(folder), "show_progress": False}
     settings |= {"train_batch_size": min(CHUNK_TARGETS, record["config"]["train_batch_size"])}
     settings |= {"enable_amp": False, "embedding_update": "dense", "quiet_terminal": True}
     config = configure(settings, {})
     sha256 = check_data(config, lambda line: None).sha256
     if sha256 != record["data"]["sha256"]:
-        raise ConfigError(
-            f"{folder}: {config['dataset']} has other interactions than it was trained on; put those in their place"
-        )
-    trainer, loaders = _prepared(config)
+        raise ConfigError(f"{folder}: {config['dataset']} has changed since the run was trained; restore the data")
+    trainer, loaders = _prepare(config)
     if not isinstance(trainer, SAMTrainer):
         raise ConfigError(f"{folder}: {config['model']} is not trained by gradients; there is no sharpness to measure")
     try:
@@ -138,11 +136,11 @@ def load_run(folder: Path, targets: int, source: str | None = None) -> Solution:
     trainer.model.eval()
     loss, taken, there = sampled_loss(trainer, loaders[0], targets)
     named = {name: weight for name, weight in trainer.model.named_parameters() if weight.requires_grad}
-    return Solution(folder, label(config), record, trainer, loaders, named, loss, taken, there)
+    return Solution(folder, make_label(config), record, trainer, loaders, named, loss, taken, there)
 
 
 def require_finite(model: nn.Module, file: Path) -> None:
-    """Refuse weights that are not finite.
+    """Raise an error for weights that are not finite.
 
     Raises:
         CheckpointError: Some are not; the message names the first such tensor.
@@ -152,8 +150,8 @@ def require_finite(model: nn.Module, file: Path) -> None:
             raise CheckpointError(f"{file}: {name} is not finite; train the run again, perhaps with a smaller rate")
 
 
-def _prepared(config: Any) -> tuple[Any, tuple]:
-    """Trainer and loaders of a run, without the remarks that its log has already."""
+def _prepare(config: Any) -> tuple[Any, tuple]:
+    """Prepare the trainer and loaders of a run, without the warnings that its log already has."""
     logging.disable(logging.WARNING)
     try:
         context = prepare_run(config, log=False)

@@ -23,12 +23,12 @@ from recbole_samrec.utils import checkpoint_io
 
 DATA = "data"
 """Folder of the arrays."""
-Progress = Callable[[str, int, int], None]
+PartProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much is computed.
+    """The amount of computation of a report.
 
     Args:
         targets: Training targets of the sample.
@@ -45,7 +45,7 @@ class Budget:
         climb: Steps of the worst case in the adaptive norm.
         grid: Points of a side of the surface, an odd number.
         points: Points of a line, an odd number.
-        reach: How far surface and lines go, in lengths of the weights.
+        reach: Extent of surface and lines, in lengths of the weights.
         noise: Levels of noise on the weights.
         changes: Shares of the test histories that are changed.
         draws: Draws of each level.
@@ -71,7 +71,7 @@ class Budget:
 
     @property
     def key(self) -> str:
-        """A short hash, by which arrays of another budget are told apart."""
+        """A short hash that distinguishes arrays of different budgets."""
         return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:12]
 
 
@@ -97,14 +97,14 @@ FULL = Budget()
 
 
 class Store:
-    """The arrays of one run, each part in a file of its own that says what it was computed of.
+    """The arrays of one run, each part in one file with the key of its inputs.
 
     Args:
-        folder: Where they lie.
-        key: What they are computed of: the weights and the budget.
+        folder: Folder of the files.
+        key: Hash of the inputs: the weights and the budget.
 
     Attributes:
-        seconds: What each part that was read or written took, in all calls together.
+        seconds: Time that each part that was read or written took, in all calls together.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
@@ -117,7 +117,7 @@ class Store:
         return self.folder / f"{part}.npz"
 
     def read(self, part: str) -> dict[str, np.ndarray] | None:
-        """A part that was computed before, perhaps not to its end, or None."""
+        """Read a part that was computed before, perhaps not completely; None if there is no such file."""
         self._lap()
         try:
             with np.load(self.file(part), allow_pickle=False) as stored:
@@ -140,7 +140,7 @@ class Store:
         return self._since - before
 
     def part(self, part: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, np.ndarray]:
-        """A part, computed only where it is not there."""
+        """Return a part, computed only if there is no file."""
         stored = self.read(part)
         if stored is None:
             self.write(part, **compute())
@@ -153,16 +153,16 @@ class Measured:
     """All that was measured of a run.
 
     Args:
-        name: What the run is called.
-        label: What was trained.
+        name: Name of the run.
+        label: Name of its entry.
         seed: Its seed.
         parts: The arrays of each part.
-        noise: Test metrics under noise, as :func:`recbole_samrec.sharpness.robustness.under_noise` gives them.
+        noise: Test metrics under noise, as :func:`recbole_samrec.sharpness.robustness.measure_under_noise` gives them.
         changes: Test metrics with changed histories; empty for a model that reads none.
         record: The run's ``result.json``.
         targets: Training targets of the sample, and all there are.
-        device: What computed it.
-        seconds: How long that took, in all calls together.
+        device: Device of the computation.
+        seconds: Time of the computation, in all calls together.
     """
 
     name: str
@@ -177,24 +177,24 @@ class Measured:
     seconds: float = 0.0
 
 
-def measure_run(solution: Solution, budget: Budget, out: Path, progress: Progress) -> Measured:
+def measure_run(solution: Solution, budget: Budget, out: Path, progress: PartProgress) -> Measured:
     """Measure a run, or continue where that was interrupted.
 
     Args:
         solution: The run.
         budget: How much is computed.
         out: Folder of the report.
-        progress: Is told the name of the part, how much of it is done and how much there is.
+        progress: Function that is called with the name of a part, the finished steps and all steps.
     """
-    store = Store(out / DATA / slug(solution.name), f"{_weights_hash(solution)}-{budget.key}")
+    store = Store(out / DATA / slug(solution.name), f"{_hash_weights(solution)}-{budget.key}")
     parts = {
-        "curvature": store.part("curvature", lambda: _curvature(solution, budget, progress)),
-        "sharpness": store.part("sharpness", lambda: _sharpness(solution, budget, progress)),
-        "line": _line(solution, budget, store, progress),
-        "surface": _surface(solution, budget, store, progress),
+        "curvature": store.part("curvature", lambda: _measure_curvature(solution, budget, progress)),
+        "sharpness": store.part("sharpness", lambda: _measure_sharpness(solution, budget, progress)),
+        "line": _measure_line(solution, budget, store, progress),
+        "surface": _measure_surface(solution, budget, store, progress),
     }
-    noise = _frame(store, "noise", lambda: _noise(solution, budget, progress))
-    changes = _frame(store, "histories", lambda: _changes(solution, budget, progress))
+    noise = _keep_table(store, "noise", lambda: _measure_noise(solution, budget, progress))
+    changes = _keep_table(store, "histories", lambda: _measure_changes(solution, budget, progress))
     targets = (solution.targets, solution.all_targets)
     return Measured(
         solution.name,
@@ -210,7 +210,7 @@ def measure_run(solution: Solution, budget: Budget, out: Path, progress: Progres
     )
 
 
-def _weights_hash(solution: Solution) -> str:
+def _hash_weights(solution: Solution) -> str:
     digest = hashlib.sha256(str(solution.targets).encode())
     for name, weight in solution.parameters.items():
         digest.update(name.encode())
@@ -218,23 +218,27 @@ def _weights_hash(solution: Solution) -> str:
     return digest.hexdigest()[:16]
 
 
-def _told(progress: Progress, part: str) -> Callable[[int, int], None]:
+def _name_part(progress: PartProgress, part: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(part, done, total)
 
 
-def _curvature(solution: Solution, budget: Budget, progress: Progress) -> dict[str, Any]:
+def _measure_curvature(solution: Solution, budget: Budget, progress: PartProgress) -> dict[str, Any]:
     loss, weights = solution.loss, solution.weights
     require_second_derivative(loss, weights, str(solution.folder), type(solution.trainer.model).__name__)
     top = hessian.find_top_eigenvalues(
-        loss, weights, budget.eigenvalues, max_products=budget.products, progress=_told(progress, "top eigenvalues")
+        loss,
+        weights,
+        budget.eigenvalues,
+        max_products=budget.products,
+        progress=_name_part(progress, "top eigenvalues"),
     )
-    trace = hessian.estimate_trace(loss, weights, budget.trace_probes, progress=_told(progress, "trace"))
+    trace = hessian.estimate_trace(loss, weights, budget.trace_probes, progress=_name_part(progress, "trace"))
     density = hessian.estimate_density(
         loss,
         weights,
         steps=budget.density_steps,
         probes=budget.density_probes,
-        progress=_told(progress, "spectral density"),
+        progress=_name_part(progress, "spectral density"),
     )
     negative = density.negative
     return {
@@ -255,18 +259,18 @@ def _curvature(solution: Solution, budget: Budget, progress: Progress) -> dict[s
     }
 
 
-def _sharpness(solution: Solution, budget: Budget, progress: Progress) -> dict[str, Any]:
+def _measure_sharpness(solution: Solution, budget: Budget, progress: PartProgress) -> dict[str, Any]:
     loss, weights = solution.loss, solution.weights
     rhos, adaptive_rhos = budget.rhos, budget.adaptive_rhos
     wanted = max(budget.targets, budget.slope_targets)
     many, targets, _ = sampled_loss(solution.trainer, solution.loaders[0], wanted)
-    slope = sharpness.measure_slope(many, weights, rhos, adaptive_rhos, progress=_told(progress, "slope"))
-    told = _told(progress, "random, worst")
-    told(0, 2)
+    slope = sharpness.measure_slope(many, weights, rhos, adaptive_rhos, progress=_name_part(progress, "slope"))
+    show = _name_part(progress, "random, worst")
+    show(0, 2)
     random = sharpness.measure_random_rises(loss, weights, rhos, budget.random_draws)
-    told(1, 2)
+    show(1, 2)
     worst = sharpness.maximize_adaptive_rise(loss, weights, adaptive_rhos, steps=budget.climb)
-    told(2, 2)
+    show(2, 2)
     return {
         "rhos": np.array(rhos),
         "adaptive_rhos": np.array(adaptive_rhos),
@@ -283,21 +287,21 @@ def _sharpness(solution: Solution, budget: Budget, progress: Progress) -> dict[s
     }
 
 
-def _line(solution: Solution, budget: Budget, store: Store, progress: Progress) -> dict[str, np.ndarray]:
-    """The loss along one random direction."""
+def _measure_line(solution: Solution, budget: Budget, store: Store, progress: PartProgress) -> dict[str, np.ndarray]:
+    """Measure the loss along one random direction."""
     steps = landscape.make_positions(budget.reach, budget.points)
 
     def compute() -> dict[str, Any]:
         direction = landscape.draw_direction(solution.parameters, seed=0)
-        told = _told(progress, "line")
-        losses = landscape.compute_line(solution.loss, solution.parameters, direction, steps, progress=told)
+        show = _name_part(progress, "line")
+        losses = landscape.compute_line(solution.loss, solution.parameters, direction, steps, progress=show)
         return {"x": steps, "loss": losses}
 
     return store.part("line", compute)
 
 
-def _surface(solution: Solution, budget: Budget, store: Store, progress: Progress) -> dict[str, np.ndarray]:
-    """The loss over a plane of two random directions; a grid that was interrupted goes on."""
+def _measure_surface(solution: Solution, budget: Budget, store: Store, progress: PartProgress) -> dict[str, np.ndarray]:
+    """Measure the loss over a plane of two random directions, or resume an interrupted grid."""
     steps, part = landscape.make_positions(budget.reach, budget.grid), "surface"
     stored = store.read(part)
     if stored is not None and not np.isnan(stored["loss"]).any():
@@ -311,26 +315,26 @@ def _surface(solution: Solution, budget: Budget, store: Store, progress: Progres
         steps,
         done=None if stored is None else stored["loss"],
         save=lambda values: store.write(part, x=steps, y=steps, loss=values),
-        progress=_told(progress, part),
+        progress=_name_part(progress, part),
     )
     return store.read(part) or {}
 
 
-def _noise(solution: Solution, budget: Budget, progress: Progress) -> pd.DataFrame:
-    told = _told(progress, "noise on the weights")
-    return robustness.under_noise(solution, budget.noise, budget.draws, progress=told)
+def _measure_noise(solution: Solution, budget: Budget, progress: PartProgress) -> pd.DataFrame:
+    show = _name_part(progress, "noise on the weights")
+    return robustness.measure_under_noise(solution, budget.noise, budget.draws, progress=show)
 
 
-def _changes(solution: Solution, budget: Budget, progress: Progress) -> pd.DataFrame:
+def _measure_changes(solution: Solution, budget: Budget, progress: PartProgress) -> pd.DataFrame:
     if not robustness.reads_histories(solution):
         return pd.DataFrame()
     levels = {change: budget.changes for change in robustness.KINDS}
-    told = _told(progress, "changed histories")
-    return robustness.under_changes(solution, levels, budget.draws, progress=told)
+    show = _name_part(progress, "changed histories")
+    return robustness.measure_under_changes(solution, levels, budget.draws, progress=show)
 
 
-def _frame(store: Store, part: str, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """A table that is kept as arrays, a column each."""
+def _keep_table(store: Store, part: str, compute: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """Return a table that is stored as arrays, one for each column."""
 
     def arrays() -> dict[str, Any]:
         frame = compute()
@@ -341,13 +345,13 @@ def _frame(store: Store, part: str, compute: Callable[[], pd.DataFrame]) -> pd.D
 
 
 def measure_between(
-    solutions: Sequence[Solution], budget: Budget, out: Path, progress: Progress
+    solutions: Sequence[Solution], budget: Budget, out: Path, progress: PartProgress
 ) -> tuple[pd.DataFrame, float]:
     """Measure the loss on the straight lines from the first run to each other one of the same shape.
 
     Returns:
         Columns ``first``, ``second``, ``position`` (0 at the first run, 1 at the second) and ``loss``, which is the
-        first run's; and how long that took, in all calls together.
+        first run's; and the time that it took, in all calls together.
     """
     seconds = 0.0
     frames, first = [pd.DataFrame(columns=["first", "second", "position", "loss"])], solutions[0]
@@ -357,12 +361,12 @@ def measure_between(
             name: w.shape for name, w in second.parameters.items()
         }:
             continue
-        key = f"{_weights_hash(first)}-{_weights_hash(second)}-{budget.key}"
+        key = f"{_hash_weights(first)}-{_hash_weights(second)}-{budget.key}"
         store = Store(out / DATA / slug(first.name), key)
 
         def compute(second: Solution = second) -> dict[str, Any]:
-            told, (one, other) = _told(progress, "between two runs"), (first.parameters, second.parameters)
-            return {"loss": landscape.interpolate_loss(first.loss, one, one, other, where, progress=told)}
+            show, (one, other) = _name_part(progress, "between two runs"), (first.parameters, second.parameters)
+            return {"loss": landscape.interpolate_loss(first.loss, one, one, other, where, progress=show)}
 
         loss = store.part(f"to-{slug(second.name)}", compute)["loss"]
         seconds += sum(store.seconds.values())

@@ -1,15 +1,15 @@
-"""Which notes of :data:`recbole_samrec.sharpness.captions.NOTES` apply to a report."""
+"""Choice of the notes of :data:`recbole_samrec.sharpness.captions.NOTES` that apply to a report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from recbole_samrec.sharpness.aggregate import Levels, slope_share
+from recbole_samrec.sharpness.aggregate import Levels, compute_slope_share
 from recbole_samrec.sharpness.entries import (
     SAMPLING,
-    config_of,
-    differing_settings,
+    find_config,
+    list_differing_settings,
     list_labels,
     name_loss,
     ranking_mode,
@@ -24,14 +24,14 @@ STRAIGHT = 0.5
 
 def list_notes(runs: Sequence[Measured]) -> list[str]:
     """Return the names of the notes that apply to some runs; see :data:`recbole_samrec.sharpness.captions.NOTES`."""
-    levels, labels = Levels.of(runs), list_labels(runs)
+    levels, labels = Levels.choose(runs), list_labels(runs)
     applies = {
-        "settings": any(differing_settings([run for run in runs if run.label == label]) for label in labels),
+        "settings": any(list_differing_settings([run for run in runs if run.label == label]) for label in labels),
         "sampled": any(ranking_mode(run).startswith(("uni", "pop")) for run in runs),
         "losses": len({name_loss(run) for run in runs}) > 1,
-        "targets": len({(run.targets, *(config_of(run).get(one) for one in SAMPLING)) for run in runs}) > 1,
+        "targets": len({(run.targets, *(find_config(run).get(one) for one in SAMPLING)) for run in runs}) > 1,
         "sizes": len({run.record.get("parameters") for run in runs} - {None}) > 1,
-        "slope": any(slope_share(run, levels.rho) > STRAIGHT for run in runs),
+        "slope": any(compute_slope_share(run, levels.rho) > STRAIGHT for run in runs),
         "single": any(sum(run.label == label for run in runs) == 1 for label in labels),
     }
     return [name for name, true in applies.items() if true]

@@ -66,7 +66,7 @@ def write_report(
         comparisons=comparisons.to_dict("records"),
         marks={mark: MEANINGS[mark] for mark in MEANINGS if mark in set(comparisons["mark"])},
         measures={
-            measure: _with_digits([cells.get((label, measure)) for label in labels])
+            measure: _choose_line_digits([cells.get((label, measure)) for label in labels])
             for measure in dict.fromkeys(measures["measure"])
         },
         not_converged=NOT_CONVERGED,
@@ -91,7 +91,7 @@ def _list_by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any] | None]]:
     apart = {"run", "entry", "seed", *(name for name in runs if name.startswith((ERROR, CONVERGED)))}
     records = runs.to_dict("records")
     return {
-        name: _with_digits(
+        name: _choose_line_digits(
             {"value": run[name], "error": run.get(ERROR + name, math.nan), "converged": run.get(CONVERGED + name, True)}
             for run in records
         )
@@ -100,7 +100,7 @@ def _list_by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any] | None]]:
     }
 
 
-def _with_digits(cells: Iterable[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
+def _choose_line_digits(cells: Iterable[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
     """Return the cells of a line with as many digits as they need so that numbers that differ do not look alike."""
     cells = list(cells)
     values = [float(cell["value"]) for cell in cells if cell is not None and cell["value"] is not None]

@@ -34,7 +34,7 @@ write = functools.partial(write_atomically, folder="--out")
 
 @dataclass(frozen=True, repr=False)
 class SharpnessReport:
-    """What was measured of finished runs.
+    """The measures of finished runs.
 
     Attributes:
         folder: Folder of its files; :attr:`page` is the page among them.
@@ -97,7 +97,7 @@ def write_files(
     write_report(
         found.page,
         title=f"Sharpness on {runs[0].record['dataset']}",
-        facts=list_facts(runs, command, seconds),
+        facts=list_report_facts(runs, command, seconds),
         entries=describe_entries(runs),
         comparisons=found.comparisons,
         measures=found.measures,
@@ -127,8 +127,8 @@ def remove_former(out: Path, tables: Iterable[str], figures: Iterable[str]) -> N
             file.unlink()
 
 
-def list_facts(runs: Sequence[Measured], command: Sequence[str], seconds: float) -> dict[str, str]:
-    """Return what a reader needs to know of a report besides its tables."""
+def list_report_facts(runs: Sequence[Measured], command: Sequence[str], seconds: float) -> dict[str, str]:
+    """Return the facts of a report that its tables do not show."""
     record = runs[0].record
     data = record["data"]
     slopes = [(int(run.parts["sharpness"]["targets"]), run.targets[1]) for run in runs]
@@ -160,7 +160,7 @@ def describe_report(
         ``entries``; ``levels`` and ``meanings`` of the measures; and the names of ``notes`` and ``figures``, whose
         texts are in :mod:`recbole_samrec.sharpness.captions`.
     """
-    facts = list_facts(runs, command, seconds)
+    facts = list_report_facts(runs, command, seconds)
     return {
         "dataset": runs[0].record["dataset"],
         "command": shlex.join(map(_relative, command)),
@@ -169,7 +169,7 @@ def describe_report(
         "facts": {name: fact for name, fact in facts.items() if name not in ("command", "time")},
         "reference": choose_reference(runs),
         "entries": describe_entries(runs).to_dict("records"),
-        "levels": asdict(Levels.of(runs)),
+        "levels": asdict(Levels.choose(runs)),
         "meanings": {measure: asdict(meaning) for measure, meaning in list_meanings(runs).items()},
         "notes": list_notes(runs),
         "figures": [one.name for one in figures],

@@ -45,7 +45,7 @@ class Scale:
     cut: bool
 
     @classmethod
-    def of(cls, rises: Sequence[np.ndarray]) -> Scale:
+    def fit(cls, rises: Sequence[np.ndarray]) -> Scale:
         """The scale of some surfaces, given as heights above their centers; inf is cut off."""
         from matplotlib.colors import BoundaryNorm
         from matplotlib.ticker import MaxNLocator
@@ -65,7 +65,7 @@ def draw_contours(runs: Sequence[Measured], scale: Scale) -> Drawn:
     figure, all_axes = make_panels(len(runs), 3.0)
     for axes, run in zip(all_axes, runs, strict=True):
         surface = run.parts["surface"]
-        heights = (surface["x"], surface["y"], scale(rise_of(surface)).T)
+        heights = (surface["x"], surface["y"], scale(compute_rise(surface)).T)
         filled = axes.contourf(*heights, scale.levels, cmap=COLOR_MAP, norm=scale.colors)
         if ((scale.levels > heights[2].min()) & (scale.levels < heights[2].max())).any():  # else there is no contour
             lines = axes.contour(*heights, scale.levels, colors="white", linewidths=0.5)
@@ -86,7 +86,7 @@ def draw_surfaces(runs: Sequence[Measured], scale: Scale) -> Drawn:
         surface = run.parts["surface"]
         x, y = np.meshgrid(surface["x"], surface["y"], indexing="ij")
         look: dict[str, Any] = {"cmap": COLOR_MAP, "norm": scale.colors, "edgecolor": "0.25", "linewidth": 0.2}
-        axes.plot_surface(x, y, scale(rise_of(surface)), rcount=60, ccount=60, **look)
+        axes.plot_surface(x, y, scale(compute_rise(surface)), rcount=60, ccount=60, **look)
         axes.set(title=wrap_name(run.name), zlim=(scale.levels[0], scale.levels[-1]))
         axes.set_xlabel("first direction", size=8, labelpad=-4)
         axes.set_ylabel("second direction", size=8, labelpad=-4)
@@ -100,7 +100,7 @@ def draw_surfaces(runs: Sequence[Measured], scale: Scale) -> Drawn:
 def draw_line(runs: Sequence[Measured]) -> Drawn:
     """Draw the loss along one random direction."""
     looks = choose_looks(runs)
-    along = [rise_of(run.parts["line"]) for run in runs]
+    along = [compute_rise(run.parts["line"]) for run in runs]
     bottom, top = _range(along)
     figure, (axes,) = make_panels(1, 3.2)
     for run, rise in zip(runs, along, strict=True):
@@ -113,7 +113,7 @@ def draw_line(runs: Sequence[Measured]) -> Drawn:
     return Drawn("line", figure)
 
 
-def rise_of(part: Mapping[str, np.ndarray]) -> np.ndarray:
+def compute_rise(part: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the losses of a line or a surface above that of its center, the run itself; inf where not finite."""
     loss = np.asarray(part["loss"], dtype=float)
     rise = loss - loss[tuple(length // 2 for length in loss.shape)]

@@ -21,7 +21,7 @@ class Callback:
     """Base class of callbacks: override the methods that you need."""
 
     def on_train_start(self, trainer: Any) -> None:
-        """Run before the first epoch; :func:`planned_epochs` and :func:`best_score` tell what is known by then."""
+        """Run before the first epoch; :func:`planned_epochs` and :func:`best_score` return what is known by then."""
 
     def on_stage_start(self, trainer: Any, stage: str, epochs: int) -> None:
         """Run when a stage begins, for models that are trained in several (S3Rec).
@@ -99,10 +99,10 @@ class RankedBatch:
     """Scores of a batch of a full ranking.
 
     Args:
-        users: User of each row of ``scores``, shape ``[B]``.
+        users: User of each sample of ``scores``, shape ``[B]``.
         scores: Scores of all items, shape ``[B, items]``.
         masked_scores: The same with every item of the user's history at minus infinity.
-        rows: Row of ``scores`` of each item to be found, shape ``[T]``.
+        rows: Index in ``scores`` of the sample of each item to be found, shape ``[T]``.
         items: The items to be found, shape ``[T]``.
     """
 
@@ -149,7 +149,7 @@ class CallbackList:
         return any(getattr(type(callback), moment) is not getattr(Callback, moment) for callback in self._callbacks)
 
     @contextlib.contextmanager
-    def around_training(self, trainer: Any) -> Iterator[None]:
+    def surround_training(self, trainer: Any) -> Iterator[None]:
         """Call ``on_train_start`` before the ``with`` block, then ``on_train_end`` or ``on_exception``.
 
         Blocks inside the block call neither: RecBole's trainers call the ``fit`` of their base class.

@@ -1,6 +1,6 @@
 """Both stages of S3Rec in one run: pre-train, or take the weights of an equal pre-training, then fine-tune.
 
-Pre-training is a small run of its own inside the run: RecBole's loop with ``train_stage: pretrain`` on data of its own.
+Pre-training is a small run inside the run: RecBole's loop with ``train_stage: pretrain`` on separate data.
 It is drawn from the seed alone, so that equal settings give equal weights, which later runs then read from a file.
 """
 
@@ -55,7 +55,7 @@ def complete_settings(defaults: dict[str, Any], given: dict[str, Any], dataset: 
         dataset: Name of the data set, which may not be on this machine yet.
 
     Raises:
-        DataError: It is, and which column holds the attribute cannot be said.
+        DataError: It is, and the column of the attribute is unclear.
     """
     if given.get("pretraining") == "recbole":
         defaults.update(RECBOLE_DEFAULTS)

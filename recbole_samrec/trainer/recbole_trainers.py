@@ -26,7 +26,7 @@ def reject_sam(init: Callable) -> Callable:
 
 
 def train_ncl_with_sam(train: Callable) -> Callable:
-    """Wrap the epoch of NCL, which has a loop of its own, with all that surrounds an epoch of :class:`SAMTrainer`.
+    """Wrap the epoch of NCL, which has its own loop, with all that surrounds an epoch of :class:`SAMTrainer`.
 
     Args:
         train: NCL's method; it drops the last of the losses while it warms up, so SAM's second pass does too.

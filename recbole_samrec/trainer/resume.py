@@ -52,7 +52,7 @@ def make_resumable(fit: Callable[..., Any]) -> Callable[..., Any]:
             if saved:
                 self._end_epoch()
 
-        with self.callbacks.around_training(self):
+        with self.callbacks.surround_training(self):
             self._start(train_data, valid_data)
             if self._out_of_patience():
                 return self.best_valid_score, self.best_valid_result

@@ -92,7 +92,7 @@ def _chunk(
         kept, before = ModelState(model), RandomState.get()
         RandomState.set(dict(draws))
         try:
-            with twice_differentiable():
+            with allow_second_derivatives():
                 value = of_batch(batch)
         finally:
             RandomState.set(before)
@@ -123,7 +123,7 @@ def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str,
         model: Name of the model, for the error.
 
     Raises:
-        ConfigError: The loss cannot be differentiated twice, or a product is not what differences of gradients say.
+        ConfigError: The loss cannot be differentiated twice, or products differ from differences of gradients.
         FloatingPointError: A gradient or product is not finite.
     """
     remedy = "write the model with operations that torch can differentiate twice"
@@ -143,7 +143,7 @@ def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str,
 
 
 @contextlib.contextmanager
-def twice_differentiable() -> Iterator[None]:
+def allow_second_derivatives() -> Iterator[None]:
     """Compute attention and recurrent layers by operations with a second derivative; the fast ones have none."""
     with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
         yield

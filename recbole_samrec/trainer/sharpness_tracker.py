@@ -35,7 +35,7 @@ class SharpnessTracker(Callback):
 
     def on_train_epoch_end(self, trainer: Any, epoch: int, loss: float, seconds: float) -> None:
         """Measure after an epoch that is due, and log the result."""
-        if not self.due(epoch):
+        if not self.is_due(epoch):
             return
         try:
             found = self.measure(trainer, epoch)
@@ -48,7 +48,7 @@ class SharpnessTracker(Callback):
             f"{found['ascent_rise']:.4g} at rho {found['rho']:g}, gradient norm {found['gradient_norm']:.4g}"
         )
 
-    def due(self, epoch: int) -> bool:
+    def is_due(self, epoch: int) -> bool:
         """Return True for an epoch, counted from 0, that is measured: the first, and the last of each ``every``."""
         return self._every > 0 and (epoch == 0 or (epoch + 1) % self._every == 0)
 

@@ -6,7 +6,7 @@ it there), so that every model trains through the same few overrides and no loop
 * this module: the loss, the optimizer, an epoch, validation and test;
 * ``resume.py``: :class:`Resumable`, what a checkpoint holds, and :func:`make_resumable` around ``fit``;
 * ``callbacks.py``: what others may do meanwhile;
-* ``pretraining.py`` and ``recbole_trainers.py``: what S3Rec, NCL and boosted trees need besides.
+* ``pretraining.py`` and ``recbole_trainers.py``: what S3Rec, NCL and boosted trees need in addition.
 
 ``integration/overrides.py`` lists the methods of RecBole that are overridden, and why.
 """
@@ -115,7 +115,7 @@ class SAMTrainer(Resumable, Trainer):
         """Return an Adam that updates only the embedding rows that have a gradient.
 
         Raises:
-            ConfigError: A setting needs all rows.
+            ConfigError: A setting needs all embedding rows.
         """
         if not any(getattr(module, "sparse", False) for module in self.model.modules()):
             name = type(self.model).__name__
@@ -274,14 +274,14 @@ class SAMTrainer(Resumable, Trainer):
 
     def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
         """Score a batch in parts that keep to ``eval_memory``; RecBole collects the last one itself."""
-        *parts, last = full_ranking.split_batch(batched_data, self._rows_at_once(batched_data[0]))
+        *parts, last = full_ranking.split_batch(batched_data, self._samples_at_once(batched_data[0]))
         for part in parts:
             self._collect(*self.full_scores(part))
         return self.full_scores(last)
 
-    def _rows_at_once(self, interaction: Any) -> int:
-        inputs, sorts_rows = (interaction, self.item_tensor), self.eval_collector.sorts_rows
-        return full_ranking.fit_batch_size(self.config, self.model, self.tot_item_num, inputs, sorts_rows)
+    def _samples_at_once(self, interaction: Any) -> int:
+        inputs, sorts_samples = (interaction, self.item_tensor), self.eval_collector.sorts_samples
+        return full_ranking.fit_batch_size(self.config, self.model, self.tot_item_num, inputs, sorts_samples)
 
     def _collect(self, interaction: Any, scores: torch.Tensor, positive_u: Any, positive_i: Any) -> None:
         self.eval_collector.eval_batch_collect(scores, interaction, positive_u, positive_i)
@@ -311,7 +311,7 @@ class SAMTrainer(Resumable, Trainer):
         """Reject scores that are nan, which RecBole would rank; masked items have the score -inf."""
         suspect = scores.amax(dim=-1).isnan()  # nan is the largest; looking at each score would take their memory again
         if suspect.any() and not scores[suspect].isfinite().any(dim=-1).all():
-            raise TrainingError(f"{self.config['model']}: the scores of a whole row are nan; there is nothing to rank")
+            raise TrainingError(f"{self.config['model']}: all scores of a sample are nan; there is nothing to rank")
 
     def _history_mask(self, eval_data: Any) -> HistoryMask:
         earlier = earlier_loaders(eval_data)
@@ -352,10 +352,10 @@ def require_gradients(model: nn.Module) -> None:
     if reason is None and not any(p.requires_grad for p in model.parameters()):
         reason = "it has no trainable parameters"
     if reason:
-        raise no_sam(name, reason)
+        raise make_sam_error(name, reason)
 
 
-def no_sam(name: str, reason: str) -> ConfigError:
+def make_sam_error(name: str, reason: str) -> ConfigError:
     """Return the error that names the reason why SAM cannot be used with a model."""
     return ConfigError(f"sam_rho cannot be used with {name}: {reason}; leave sam_rho out")
 

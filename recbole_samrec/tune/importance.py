@@ -1,4 +1,4 @@
-"""How much of what a search found each parameter explains."""
+"""Importance of each parameter of a search."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ FEWEST = 8
 FOLDS, REPEATS, TREES, SHUFFLES = 4, 3, 50, 5
 
 
-def scored(trials: pd.DataFrame) -> pd.DataFrame:
+def select_scored(trials: pd.DataFrame) -> pd.DataFrame:
     """The trials that can be compared: finished or stopped early, with a score."""
     return trials[(trials["status"] != "failed") & np.isfinite(trials["score"].astype(float))]
 
 
 def importance(trials: pd.DataFrame, parameters: Sequence[Parameter], *, seed: int = 0) -> pd.DataFrame:
-    """Share of the variation of the scores that each parameter explains, alone and together with others.
+    """Compute the share of the variation of the scores that each parameter explains, alone and with others.
 
-    A random forest learns the scores' ranks from three quarters of the trials. In the last quarter, which it has not
-    seen and so does not know by heart, a parameter's values are shuffled among the trials; its importance is what that
-    adds to the squared error (Breiman, Random Forests, 2001, section 10), divided by twice the variance of the ranks.
+    A random forest learns the scores' ranks from three quarters of the trials. In the last quarter, which was not used
+    for training, a parameter's values are shuffled among the trials; its importance is the squared error that this adds
+    (Breiman, Random Forests, 2001, section 10), divided by twice the variance of the ranks.
     With a perfect forest and independent parameters this is Sobol's total index: 1 for a parameter that alone decides
     the score, 0 for one that does not matter.
 
-    Ranks and not scores, because a few trials that learnt nothing would else make up nearly all of the variance and
-    hide what tells good from better. So it makes no difference whether more or less is better.
+    Ranks and not scores, because a few trials that learned nothing would otherwise make up nearly all of the variance
+    and hide the differences between good trials. So it makes no difference whether more or less is better.
 
     Args:
-        trials: One line a trial with its ``status``, its ``score`` and a column for each parameter.
+        trials: One line per trial with its ``status``, its ``score`` and a column for each parameter.
         parameters: The parameters to judge. Numbers are taken as such, logarithmic ones by their logarithm, everything
             else as a category.
-        seed: Of the forests, the quarters and the shuffles.
+        seed: Seed of the forests, the quarters and the shuffles.
 
     Returns:
         A line for each parameter, the most important first: ``parameter``, ``importance`` (mean over the quarters, kept
         between 0 and 1) and ``spread`` (their standard deviation). No line with fewer than 8 trials or one score only.
     """
-    trials = scored(trials)
+    trials = select_scored(trials)
     lines: list[tuple[str, float, float]] = []
     if len(trials) >= FEWEST and trials["score"].nunique() > 1 and parameters:
-        inputs = np.column_stack([encoded(trials[one.name], one) for one in parameters])
-        added = _added_errors(inputs, trials["score"].rank().to_numpy(), seed)
+        inputs = np.column_stack([encode_values(trials[one.name], one) for one in parameters])
+        added = _measure_added_errors(inputs, trials["score"].rank().to_numpy(), seed)
         names, shares = [one.name for one in parameters], added.mean(axis=0).clip(0, 1)
         lines = list(zip(names, shares, added.std(axis=0), strict=True))
     table = pd.DataFrame(lines, columns=["parameter", "importance", "spread"])
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 
 
-def encoded(values: pd.Series, parameter: Parameter) -> np.ndarray:
-    """Numbers, or their logarithms to base 10, or the places of categories."""
+def encode_values(values: pd.Series, parameter: Parameter) -> np.ndarray:
+    """Return numbers, their logarithms to base 10, or the places of categories."""
     if not parameter.numeric:
-        return as_categories(values)[0]
+        return find_categories(values)[0]
     numbers = values.to_numpy(float)
     return np.log10(numbers) if parameter.logarithmic else numbers
 
 
-def as_categories(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
-    """The place of each value among the different ones, and these, in their order where they have one.
+def find_categories(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """Find the place of each value among the distinct ones, and these, in order where they have one.
 
     Lists are categories too.
     """
@@ -76,8 +76,8 @@ def as_categories(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
     return np.array([places[str(value)] for value in values], float), [different[name] for name in names]
 
 
-def _added_errors(inputs: np.ndarray, goal: np.ndarray, seed: int) -> np.ndarray:
-    """Squared error added by shuffling each input, in units of twice the goal's variance: ``[fold, input]``."""
+def _measure_added_errors(inputs: np.ndarray, goal: np.ndarray, seed: int) -> np.ndarray:
+    """Measure the squared error added by shuffling each input, over twice the goal's variance: ``[fold, input]``."""
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.inspection import permutation_importance
     from sklearn.model_selection import RepeatedKFold

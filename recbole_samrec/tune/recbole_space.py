@@ -11,7 +11,7 @@ from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.settings import literal, nearest
 
 EXAMPLES = {"uniform": "0,1", "quniform": "0,1,0.1", "loguniform": "-8,0"}
-"""The ranges that RecBole 1.2.1 reads, each with an example of what it takes."""
+"""The ranges that RecBole 1.2.1 reads, each with an example."""
 
 KINDS = ("choice", *EXAMPLES)
 
@@ -19,7 +19,7 @@ _LINE = re.compile(r"\s*(\w+)\s+(?:(\w+)\s+)?(\S.*)")
 
 
 class Line(NamedTuple):
-    """What a line says, with natural bounds, and the place to name in errors."""
+    """A parsed line, with natural bounds, and its place for error messages."""
 
     place: str
     name: str
@@ -27,9 +27,9 @@ class Line(NamedTuple):
     values: list[Any]
 
 
-def holds_lines(text: str) -> bool:
-    """Whether a text begins as RecBole's lines do, a name and a word; RecBole has such files that end in ``.yaml``."""
-    lines = (line for line in text.splitlines() if _says_something(line))
+def has_lines(text: str) -> bool:
+    """Check whether a text begins with a name and a word, as RecBole's files do; some of these end in ``.yaml``."""
+    lines = (line for line in text.splitlines() if _has_content(line))
     return bool(re.match(r"\s*\w+\s+[^\s:]", next(lines, "")))
 
 
@@ -44,15 +44,15 @@ def read_lines(text: str, origin: str) -> Iterator[Line]:
         ConfigError: A line has another form; names file and line.
     """
     for number, line in enumerate(text.splitlines(), start=1):
-        if _says_something(line):
-            yield _read(line, f"{origin}, line {number}")
+        if _has_content(line):
+            yield _read_line(line, f"{origin}, line {number}")
 
 
-def _says_something(line: str) -> bool:
+def _has_content(line: str) -> bool:
     return bool(line.strip()) and not line.strip().startswith("#")
 
 
-def _read(line: str, place: str) -> Line:
+def _read_line(line: str, place: str) -> Line:
     match = _LINE.fullmatch(line.rstrip())
     if match is None or not (kind := match[2] or ("choice" if isinstance(literal(match[3]), list) else "")):
         raise ConfigError(
@@ -63,29 +63,29 @@ def _read(line: str, place: str) -> Line:
     if kind not in KINDS:
         raise ConfigError(f"{place}: {name}: RecBole's lines have no type {kind}; {nearest(kind, KINDS)}")
     if kind != "choice":
-        return Line(place, name, kind, _numbers(values, kind, f"{place}: {name}"))
-    choices = _choices(values, f"{place}: {name}")
+        return Line(place, name, kind, _read_numbers(values, kind, f"{place}: {name}"))
+    choices = _read_choices(values, f"{place}: {name}")
     if not name.endswith("_num_interval"):  # "[5,10]" is an interval there, not a list
         choices = [literal(value) if isinstance(value, str) else value for value in choices]
     return Line(place, name, kind, choices)
 
 
-def _choices(text: str, place: str) -> list[Any]:
+def _read_choices(text: str, place: str) -> list[Any]:
     values = literal(text)
     if not isinstance(values, (list, tuple)):
         raise ConfigError(f"{place}: give the choices as a list, such as [0.01,0.001] or ['gelu','relu']")
     return list(values)
 
 
-def _numbers(text: str, kind: str, place: str) -> list[float]:
+def _read_numbers(text: str, kind: str, place: str) -> list[float]:
     values, example = literal(text), EXAMPLES[kind]
     wanted = len(example.split(","))
     if not isinstance(values, tuple) or len(values) != wanted or any(type(v) not in (int, float) for v in values):
         raise ConfigError(f"{place}: {kind} takes {wanted} numbers with commas between them, such as {example}")
-    return [_exp(value, place) for value in values] if kind == "loguniform" else list(values)
+    return [_compute_bound(value, place) for value in values] if kind == "loguniform" else list(values)
 
 
-def _exp(exponent: float, place: str) -> float:
+def _compute_bound(exponent: float, place: str) -> float:
     try:
         value = math.exp(exponent)
     except OverflowError:

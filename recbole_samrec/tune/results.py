@@ -97,7 +97,7 @@ def conclude_search(search: SearchSpec, log: TrialLog, note: Callable[[str], Non
         return SearchResult(search.title, search.metric, search.out, trials, None, {}, {}, False)
     settings = log.trials[name].drawn if name else {}
     scores = _evaluate_trial(search, name, settings) if name else {}
-    facts = list_facts(search, log)
+    facts = list_search_facts(search, log)
     if name:
         write_atomically(search.out / BEST, format_best(search, name, settings, scores))
     else:
@@ -128,14 +128,14 @@ def _evaluate_trial(search: SearchSpec, name: str, drawn: Mapping[str, Any]) -> 
     logging.disable(logging.WARNING)  # each trial's log has them
     try:
         for seed in search.seeds:
-            place = task.folder_of(folder, seed)
+            place = task.seed_folder(folder, seed)
             if not (place / "best.pth").exists():
                 words = "the best trial's weights are gone; best.yaml trains them again"
                 raise CheckpointError(f"{place / 'best.pth'}: {words}")
             settings = {**search.settings, **drawn, "seed": seed, "run_dir": None, "checkpoint_dir": str(place)}
             config = configure(settings | {"show_progress": False, "quiet_terminal": True}, {})
             mask = bool(config["mask_history"])
-            found.append(train.evaluate(config, place / "best.pth", (mask,))[mask])
+            found.append(train.evaluate_weights(config, place / "best.pth", (mask,))[mask])
     finally:
         logging.disable(logging.NOTSET)
     parts = {part: [scores[part] for scores in found] for part in ("valid", "test") if found[0][part]}
@@ -174,7 +174,7 @@ def _format_score(scores: Mapping[str, Mapping[str, float]], part: str, metric: 
     return "not measured" if value is None else f"{value:.4f}"
 
 
-def list_facts(search: SearchSpec, log: TrialLog) -> dict[str, str]:
+def list_search_facts(search: SearchSpec, log: TrialLog) -> dict[str, str]:
     """List the facts about a search that its page shows."""
     strategy, ended = search.strategy, Counter(entry.status for entry in log.trials.values())
     config = configure(dict(search.settings), {})

@@ -17,7 +17,7 @@ from recbole_samrec.experiments.worker import lock_folder
 from recbole_samrec.tune import strategies
 from recbole_samrec.tune.search_spec import LOG, RAY, SEARCH, TRIALS, SearchSpec, write_search
 from recbole_samrec.tune.search_watcher import SearchWatcher
-from recbole_samrec.tune.shared_data import pack, read_alike
+from recbole_samrec.tune.shared_data import pack, share_data_set
 from recbole_samrec.tune.trial_log import TrialLog
 from recbole_samrec.tune.trials import TrialTask, run_trial
 from recbole_samrec.utils.errors import CheckpointError, ConfigError
@@ -54,7 +54,7 @@ class TrialNames:
 
 
 def make_task(search: SearchSpec, threads: int) -> TrialTask:
-    """Collect what the trials of a search have in common."""
+    """Collect the settings and data that all trials of a search share."""
     return TrialTask(
         entry=search.entry,
         settings=search.settings,
@@ -93,7 +93,7 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
             "--out"
         )
     packed = pack(config)  # before any trial starts, since all would raise the same error
-    data = packed if read_alike(search.space.names) else None
+    data = packed if share_data_set(search.space.names) else None
     require_writable(search.out, "--out")
     if not (search.out / SEARCH).exists():
         write_search(search)

@@ -16,7 +16,7 @@ from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.job_folders import slug
 from recbole_samrec.experiments.jobs import choose_settings, model_class
 from recbole_samrec.integration import registry
-from recbole_samrec.tune.spaces import Parameter, Space, check_space, default_space, read_space, space_of
+from recbole_samrec.tune.spaces import Parameter, Space, check_space, make_space, read_default_space, read_space
 from recbole_samrec.tune.strategies import Strategy
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.files import write_atomically
@@ -148,9 +148,9 @@ def _absolute_source(source: str | None) -> str | None:
 
 def _read_space(space: Path | Mapping[str, Any] | None, entry: str) -> tuple[Space, str]:
     if space is None:
-        return default_space(entry), f"properties/search/{entry}.yaml"
+        return read_default_space(entry), f"properties/search/{entry}.yaml"
     if isinstance(space, Mapping):
-        return space_of(space, "space"), "space"
+        return make_space(space, "space"), "space"
     return read_space(space), str(space)
 
 
@@ -182,7 +182,7 @@ def read_search(out: Path) -> SearchSpec:
         }
         search = SearchSpec(**fields | {"space": Space(tuple(parameters), dict(stored["space"]["follow"]))})
     except FileNotFoundError as error:
-        raise ConfigError(f"--resume={out}: there is no search; see what lies in runs/tune/") from error
+        raise ConfigError(f"--resume={out}: there is no search; the searches are in runs/tune/") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{file}: this is no record of a search ({error}); start a new one in another --out"

@@ -44,14 +44,14 @@ class SearchWatcher(TrialWatcher):
         """True if a trial has finished an epoch."""
         return any(record.epochs for record in self._log.trials.values())
 
-    def started(self, name: str, drawn: dict[str, Any]) -> None:
+    def on_start(self, name: str, drawn: dict[str, Any]) -> None:
         """Record a trial that begins."""
         record = self._find(name)
         record.drawn = self._search.space.complete(drawn)
         self._log.write()
         self._show(name, record)
 
-    def reported(self, name: str, result: dict[str, Any]) -> None:
+    def on_report(self, name: str, result: dict[str, Any]) -> None:
         """Record a validation."""
         record = self._find(name)
         if "score" not in result:
@@ -63,19 +63,19 @@ class SearchWatcher(TrialWatcher):
             record.status = FINISHED
         self._show(name, record)
 
-    def retried(self, name: str, reason: str) -> None:
+    def on_retry(self, name: str, reason: str) -> None:
         """Record a trial that is retried."""
         reason = self._read_failure(name) or reason
         self._find(name).reason = f"retried: {reason}"
         self._log.write()
         self._display.print(f"trial {name}: {reason}; retrying from its last checkpoint")
 
-    def completed(self, name: str) -> None:
+    def on_complete(self, name: str) -> None:
         """Record a trial that ended, by itself or by the scheduler."""
         self._log.end(name, FINISHED if self._find(name).status == FINISHED else STOPPED)
         self._end(name)
 
-    def failed(self, name: str, reason: str) -> None:
+    def on_fail(self, name: str, reason: str) -> None:
         """Record a trial whose last attempt failed."""
         self._find(name)
         self._log.end(name, FAILED, self._read_failure(name) or reason)

@@ -13,7 +13,7 @@ from recbole_samrec.quick_start.context import read_data
 from recbole_samrec.utils.errors import ConfigError
 
 
-def read_alike(names: Iterable[str]) -> bool:
+def share_data_set(names: Iterable[str]) -> bool:
     """Check whether trials that differ in these settings read the same data set."""
     return not set(names) & {*dataset_arguments, "item_attribute", "exact_time_order", "keep_na_tokens"}
 

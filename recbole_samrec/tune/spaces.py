@@ -1,4 +1,4 @@
-"""What a search tries: its parameters and their values, read from yaml, from RecBole's lines or from Python.
+"""Search spaces: parameters and their values, read from yaml, from RecBole's lines or from Python.
 
 In our format a setting has a list of values, or one of ``{uniform: [0, 1]}``, ``{loguniform: [0.01, 1]}``,
 ``{quniform: [0, 1, 0.1]}``, ``{int: [1, 4]}`` and ``{choice: [1, 2]}``, all bounds as they are and included, or
@@ -18,14 +18,14 @@ import yaml
 
 from recbole_samrec.config.validate import check_values, suggest
 from recbole_samrec.config.yaml_files import YamlLoader
-from recbole_samrec.tune.recbole_space import holds_lines, read_lines
+from recbole_samrec.tune.recbole_space import has_lines, read_lines
 from recbole_samrec.utils.errors import ConfigError, in_one_line
 from recbole_samrec.utils.paths import PROPERTIES
 from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, nearest
 
 EXAMPLE = "learning_rate: {loguniform: [0.0003, 0.003]}"
 SHAPES = {"uniform": "[0, 1]", "loguniform": "[0.01, 1]", "quniform": "[0, 1, 0.1]", "int": "[1, 4]"}
-"""The kinds of ranges, each with an example of what it takes."""
+"""The kinds of ranges, each with an example."""
 
 SAME_AS = "same_as"
 
@@ -39,20 +39,20 @@ NOT_SEARCHED = (
         "train_fraction".split()
     )
 )
-"""Keys that say what is measured, for how long and where: runs that differ in them cannot be ranked."""
+"""Keys that decide what is measured, for how long and where: runs that differ in them cannot be ranked."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A setting that is searched, and what it may be.
+    """A setting that is searched, and its values.
 
     Args:
         name: The setting.
         kind: "choice", "uniform", "loguniform", "quniform" or "int".
-        values: Those of a choice.
+        values: Values of a choice.
         low: Smallest value of a range; included.
         high: Largest value of a range; included.
-        step: What the values of "quniform" are multiples of; where it is whole, so are they.
+        step: Step of the values of "quniform"; if it is an integer, so are they.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Parameter:
 
     @property
     def logarithmic(self) -> bool:
-        """Whether equal ratios of values are drawn equally often."""
+        """True if equal ratios of values are drawn equally often."""
         return self.kind == "loguniform"
 
     @property
     def numeric(self) -> bool:
-        """Whether all values are numbers."""
+        """True if all values are numbers."""
         return self.kind != "choice" or all(map(_is_number, self.values))
 
     @property
@@ -97,9 +97,9 @@ class Parameter:
         return (tune.loguniform if self.logarithmic else tune.uniform)(low, high)
 
     def plain(self, value: Any) -> Any:
-        """A drawn value as plain Python, that of a range in its type and on its grid."""
+        """Convert a drawn value to plain Python, in the type and on the grid of its range."""
         if self.kind == "choice":
-            return _plain(value)
+            return _make_plain(value)
         if self.kind == "int":
             return int(value)
         if self.step is not None:
@@ -113,7 +113,7 @@ class Parameter:
             return f"one of {', '.join(map(str, self.values))}" if len(self.values) > 1 else f"always {self.values[0]}"
         low, high = self.bounds
         extra = {"loguniform": ", logarithmic", "quniform": f" in steps of {self.step}", "int": ", whole numbers"}
-        return f"{_short(low)} to {_short(high)}{extra.get(self.kind, '')}"
+        return f"{_format_number(low)} to {_format_number(high)}{extra.get(self.kind, '')}"
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Space:
     """The parameters of a search.
 
     Args:
-        parameters: What is drawn, in the order of the file.
+        parameters: The drawn settings, in the order of the file.
         follow: Further settings, each with the name of the parameter whose value it takes.
     """
 
@@ -130,7 +130,7 @@ class Space:
 
     @property
     def names(self) -> list[str]:
-        """The names of what is drawn."""
+        """Names of the parameters."""
         return [parameter.name for parameter in self.parameters]
 
     def domains(self) -> dict[str, Any]:
@@ -138,14 +138,14 @@ class Space:
         return {parameter.name: parameter.domain() for parameter in self.parameters}
 
     def grid(self) -> list[dict[str, Any]]:
-        """All combinations of values; the last parameter changes first.
+        """List all combinations of values; the last parameter changes first.
 
         Raises:
             ConfigError: A parameter has a range, not a list of values.
         """
         for parameter in self.parameters:
             if parameter.kind != "choice":
-                low, high = map(_short, parameter.bounds)
+                low, high = map(_format_number, parameter.bounds)
                 raise ConfigError(
                     f"grid needs lists of values and {parameter.name} is a range; write "
                     f"{parameter.name}: [{low}, {high}] or choose --search=random"
@@ -154,10 +154,10 @@ class Space:
         return [dict(zip(self.names, values, strict=True)) for values in combinations]
 
     def complete(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of a trial: its drawn values as plain Python values, and the settings that follow them.
+        """Complete the settings of a trial: drawn values as plain Python, and the settings that follow them.
 
         Args:
-            drawn: A value for each parameter, perhaps as numpy's numbers.
+            drawn: A value for each parameter, perhaps as NumPy scalars.
         """
         settings = {parameter.name: parameter.plain(drawn[parameter.name]) for parameter in self.parameters}
         return settings | {key: settings[leader] for key, leader in self.follow.items()}
@@ -175,35 +175,35 @@ def read_space(file: Path) -> Space:
         raise ConfigError(f"--space={file}: {error.strerror}; name a file that can be read") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"--space={file}: it is no text in UTF-8; name a file such as space.yaml") from error
-    if file.suffix.lower() in (".yaml", ".yml") and not holds_lines(text):
-        return _space_of(*_read_yaml(text, str(file)), str(file))
+    if file.suffix.lower() in (".yaml", ".yml") and not has_lines(text):
+        return _parse_entries(*_read_yaml(text, str(file)), str(file))
     lines = list(read_lines(text, str(file)))
-    parameters = [_parameter(line.place, line.name, line.kind, line.values) for line in lines]
-    for line, name in _repeated((line, line.name) for line in lines):
+    parameters = [_parse_parameter(line.place, line.name, line.kind, line.values) for line in lines]
+    for line, name in _find_repeated((line, line.name) for line in lines):
         raise ConfigError(f"{line.place}: {name} is in the file twice; keep one of the lines")
-    return _space(parameters, {}, str(file))
+    return _check_filled(parameters, {}, str(file))
 
 
-def space_of(mapping: Mapping[str, Any], origin: str) -> Space:
-    """A search space of our format from Python.
+def make_space(mapping: Mapping[str, Any], origin: str) -> Space:
+    """Make a search space from a mapping in our format.
 
     Args:
         mapping: Such as ``{"sam_rho": {"loguniform": [0.02, 1]}, "n_layers": [1, 2]}``.
-        origin: What errors name as its place.
+        origin: Its place in error messages.
 
     Raises:
-        ConfigError: An entry is wrong, or there is none.
+        ConfigError: A parameter is wrong, or there is none.
     """
     if not isinstance(mapping, Mapping):
         raise ConfigError(f"{origin}: there are no parameters in it; write entries such as {EXAMPLE}")
-    return _space_of(mapping, {}, origin)
+    return _parse_entries(mapping, {}, origin)
 
 
-def default_space(model: str) -> Space:
-    """The search space of ``properties/search/<model>.yaml``.
+def read_default_space(model: str) -> Space:
+    """Read the search space of ``properties/search/<model>.yaml``.
 
     Args:
-        model: A model, or a row of a comparison, that has such a file.
+        model: A model, or an entry of a comparison, that has such a file.
 
     Raises:
         ConfigError: There is none for it.
@@ -211,7 +211,7 @@ def default_space(model: str) -> Space:
     files = {file.stem: file for file in sorted((PROPERTIES / "search").glob("*.yaml"))}
     if model not in files:
         raise ConfigError(
-            f"--model={model}: it has no search space of its own ({', '.join(files)} have one); "
+            f"--model={model}: it has no search space ({', '.join(files)} have one); "
             f"give --space=FILE with lines such as {EXAMPLE}"
         )
     return read_space(files[model])
@@ -228,10 +228,10 @@ def check_space(
 
     Args:
         space: The search space.
-        origin: What errors name as its place.
+        origin: Its place in error messages.
         known: The settings that something reads.
-        taken: Settings that the row fixes or the command line gives.
-        declared: What the settings may be; without it what RecBole's and our files say of every model's.
+        taken: Settings that the entry fixes or the command line sets.
+        declared: Types of the settings; by default those of all models.
 
     Raises:
         ConfigError: Names the first key that is wrong, and the remedy.
@@ -248,8 +248,8 @@ def check_space(
             )
         if key in taken:
             raise ConfigError(
-                f"{origin}: {key} is to be searched, and is {taken[key]} by the row or by the command line; "
-                f"take it out of the search space (--space=FILE), or leave out --{key}"
+                f"{origin}: {key} is to be searched, and is {taken[key]} by the entry or by the command line; "
+                f"take it out of the search space (--space=FILE), or omit --{key}"
             )
         parameter = parameters[leader]
         for value in parameter.values or parameter.bounds:
@@ -260,7 +260,7 @@ def check_space(
 
 
 def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The entries of a yaml file, and the place of each."""
+    """Read the entries of a yaml file, and the place of each."""
     try:
         entries = yaml.load(text, Loader=YamlLoader)
         node = yaml.compose(text, Loader=YamlLoader)
@@ -269,13 +269,13 @@ def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, str]]:
     if not isinstance(entries, dict):
         raise ConfigError(f"{origin}: there are no parameters in it; write lines such as {EXAMPLE}")
     places = [(f"{origin}, line {key.start_mark.line + 1}", key.value) for key, _ in node.value]
-    for place, name in _repeated(places):
+    for place, name in _find_repeated(places):
         raise ConfigError(f"{place}: {name} is in the file twice; keep one of the lines")
     return entries, {name: place for place, name in places}
 
 
-def _repeated(named: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
-    """The pairs whose name, the second of them, came before."""
+def _find_repeated(named: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
+    """Find the pairs whose name, their second part, occurred before."""
     seen: set[str] = set()
     repeated = []
     for place, name in named:
@@ -285,7 +285,7 @@ def _repeated(named: Iterable[tuple[Any, str]]) -> list[tuple[Any, str]]:
     return repeated
 
 
-def _space_of(entries: Mapping[str, Any], places: Mapping[str, str], origin: str) -> Space:
+def _parse_entries(entries: Mapping[str, Any], places: Mapping[str, str], origin: str) -> Space:
     parameters, follow = [], {}
     for key, entry in entries.items():
         name, place = str(key), places.get(str(key), origin)
@@ -298,26 +298,26 @@ def _space_of(entries: Mapping[str, Any], places: Mapping[str, str], origin: str
         if kind == SAME_AS:
             follow[name] = str(values)
         else:
-            parameters.append(_parameter(place, name, str(kind), values))
+            parameters.append(_parse_parameter(place, name, str(kind), values))
     names = [parameter.name for parameter in parameters]
     for name, leader in follow.items():
         if leader not in names:
             hint = nearest(leader, names) if names else f"add a line such as {leader}: [0.1, 0.2]"
             raise ConfigError(f"{places.get(name, origin)}: {name}: {leader} is no parameter of this space; {hint}")
-    return _space(parameters, follow, origin)
+    return _check_filled(parameters, follow, origin)
 
 
-def _space(parameters: list[Parameter], follow: dict[str, str], origin: str) -> Space:
+def _check_filled(parameters: list[Parameter], follow: dict[str, str], origin: str) -> Space:
     if not parameters:
         raise ConfigError(f"{origin}: there are no parameters in it; write lines such as {EXAMPLE}")
     return Space(tuple(parameters), follow)
 
 
-def _parameter(place: str, name: str, kind: str, given: Any) -> Parameter:
+def _parse_parameter(place: str, name: str, kind: str, given: Any) -> Parameter:
     place = f"{place}: {name}"
-    values = [_plain(value) for value in given] if isinstance(given, (list, tuple)) else None
+    values = [_make_plain(value) for value in given] if isinstance(given, (list, tuple)) else None
     if kind == "choice":
-        return Parameter(name, kind, _choices(place, values))
+        return Parameter(name, kind, _check_choices(place, values))
     if kind not in SHAPES:
         raise ConfigError(f"{place}: there is no range {kind}; {nearest(kind, [*SHAPES, 'choice', SAME_AS])}")
     wanted = 3 if kind == "quniform" else 2
@@ -337,7 +337,7 @@ def _parameter(place: str, name: str, kind: str, given: Any) -> Parameter:
     return Parameter(name, kind, low=low, high=high, step=steps[0] if steps else None)
 
 
-def _choices(place: str, values: list[Any] | None) -> tuple[Any, ...]:
+def _check_choices(place: str, values: list[Any] | None) -> tuple[Any, ...]:
     if not values:
         raise ConfigError(f"{place}: there is nothing to choose from; list the values, such as [0.1, 0.2]")
     for index, value in enumerate(values):
@@ -354,18 +354,18 @@ def _check_step(place: str, low: float, high: float, step: float) -> None:
             raise ConfigError(f"{place}: {bound} is no multiple of the step {step}; choose bounds that are")
 
 
-def _plain(value: Any) -> Any:
-    """A value as plain Python: numpy's numbers as numbers, tuples and arrays as lists."""
+def _make_plain(value: Any) -> Any:
+    """Convert a value to plain Python: NumPy scalars to numbers, tuples and arrays to lists."""
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [_make_plain(one) for one in value]
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _make_plain(one) for key, one in value.items()}
     return value
 
 
-def _short(number: float) -> str:
+def _format_number(number: float) -> str:
     return str(number) if isinstance(number, int) else f"{number:.4g}"
 
 

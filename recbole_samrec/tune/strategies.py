@@ -1,4 +1,4 @@
-"""How a search goes about it: which trials it draws, and which of them it stops."""
+"""Strategy of a search: the algorithm that draws trials, and the scheduler that stops them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from recbole_samrec.utils.errors import ConfigError
 SEARCHES = ("random", "grid", "optuna", "hyperopt")
 SCHEDULERS = ("asha", "median", "pbt", "none")
 SCORE, TIME = "score", "epoch"
-"""What trials report."""
+"""Names of the reported score and epoch."""
 CHANGEABLE = ("learning_rate", "sam_rho", "hidden_dropout_prob", "attn_dropout_prob", "dropout_prob")
-"""What can change in a model that is being trained."""
+"""Settings that can change during training."""
 USUAL_TRIALS = 20
 REDUCTION = 3
-"""ASHA lets the best third go on from each of its rungs."""
+"""ASHA continues the best third of the trials at each of its rungs."""
 PERTURBED_EVERY = 5
-"""Epochs after which population based training lets weak trials take over strong ones."""
+"""Epochs after which weak trials of population based training continue from strong ones."""
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """How a search goes about it.
+    """Search algorithm and scheduler.
 
     Args:
         search: ``random``, ``grid``, ``optuna`` or ``hyperopt``.
         scheduler: ``asha``, ``median``, ``pbt`` or ``none``.
-        trials: How many to draw; None for as many as a grid has.
-        grace: Epochs that no trial is stopped before.
-        seed: Of what is drawn.
+        trials: Number of trials; None for all combinations of a grid.
+        grace: Epochs before which no trial is stopped.
+        seed: Seed of the draws.
     """
 
     search: str = "random"
@@ -42,7 +42,7 @@ class Strategy:
     seed: int = 2020
 
     def check(self, space: Space, seeds: int) -> int:
-        """How many trials there will be.
+        """Check the strategy, and return the number of trials.
 
         Raises:
             ConfigError: Search, scheduler and space do not go together, or a package is missing.
@@ -57,7 +57,7 @@ class Strategy:
         if self.search in ("optuna", "hyperopt") and importlib.util.find_spec(self.search) is None:
             raise ConfigError(
                 f"--search={self.search}: the package {self.search} is not installed; pip install {self.search}, or "
-                "leave --search out for random"
+                "omit --search for random"
             )
         if self.scheduler == "pbt":
             _check_pbt(space, seeds)
@@ -71,7 +71,7 @@ class Strategy:
 
 def _check_pbt(space: Space, seeds: int) -> None:
     if seeds > 1:
-        raise ConfigError("--scheduler=pbt: a trial has one seed, since trials take each other over; leave --seeds out")
+        raise ConfigError("--scheduler=pbt: a trial has one seed, since trials continue from one another; omit --seeds")
     if not set(space.names) & set(CHANGEABLE):
         raise ConfigError(
             f"--scheduler=pbt changes {', '.join(CHANGEABLE)} in running trials, and the space has none of them; add "
@@ -80,7 +80,7 @@ def _check_pbt(space: Space, seeds: int) -> None:
 
 
 def param_space(strategy: Strategy, space: Space) -> dict[str, Any]:
-    """What Ray Tune draws from."""
+    """Make Ray Tune's domains of the parameters."""
     if strategy.search != "grid":
         return space.domains()
     from ray import tune
@@ -92,7 +92,7 @@ def searcher(strategy: Strategy, at_once: int) -> Any:
     """Ray Tune's search algorithm, which draws the same trials for the same seed.
 
     Args:
-        strategy: How the search goes about it.
+        strategy: Search algorithm and scheduler.
         at_once: Most trials at a time.
     """
     if strategy.search in ("random", "grid"):
@@ -117,7 +117,7 @@ def scheduler(strategy: Strategy, space: Space, epochs: int) -> Any:
     """Ray Tune's scheduler.
 
     Args:
-        strategy: How the search goes about it.
+        strategy: Search algorithm and scheduler.
         space: What is searched.
         epochs: Most epochs of a trial.
     """
@@ -139,14 +139,14 @@ def scheduler(strategy: Strategy, space: Space, epochs: int) -> Any:
             time_attr=TIME,
             perturbation_interval=PERTURBED_EVERY,
             hyperparam_mutations=_mutations(space),
-            custom_explore_fn=Within(ranges),
+            custom_explore_fn=KeepWithin(ranges),
             log_config=False,
         )
     return schedulers.FIFOScheduler()
 
 
-class Within:
-    """Keeps what population based training changes within the bounds of the space.
+class KeepWithin:
+    """Keeps settings that population based training changes within the bounds of the space.
 
     Args:
         bounds: The smallest and the largest value of each range.
@@ -156,12 +156,12 @@ class Within:
         self._bounds = bounds
 
     def __call__(self, drawn: dict[str, Any]) -> dict[str, Any]:
-        """The changed settings, none of them outside."""
+        """Return the changed settings, each within its bounds."""
         inside = {key: min(max(drawn[key], low), high) for key, (low, high) in self._bounds.items() if key in drawn}
         return drawn | inside
 
 
 def _mutations(space: Space) -> dict[str, Any]:
-    """The domains of what can change in a running model, as population based training takes them."""
+    """Return the domains of settings that can change during training, for population based training."""
     changeable = [parameter for parameter in space.parameters if parameter.name in CHANGEABLE]
     return {each.name: list(each.values) if each.kind == "choice" else each.domain() for each in changeable}

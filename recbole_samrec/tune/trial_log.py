@@ -116,11 +116,11 @@ class TrialLog:
         """Make a table with one line a trial, in the order of their names; its columns are those of the records."""
         lines = []
         for name, entry in sorted(self.trials.items()):
-            known = {"trial": int(name), "status": entry.status, "score": math.nan, **_but(asdict(entry))}
+            known = {"trial": int(name), "status": entry.status, "score": math.nan, **_select_fields(asdict(entry))}
             lines.append(known | {key: entry.drawn.get(key) for key in parameters})
         columns = ["trial", "status", "score", "epochs", "seconds", "ended", "reason", *parameters]
         return pd.DataFrame(lines, columns=columns).astype({"score": float})
 
 
-def _but(entry: dict[str, Any]) -> dict[str, Any]:
+def _select_fields(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key not in ("drawn", "valid", "status") and value is not None}

@@ -26,12 +26,12 @@ from recbole_samrec.utils.files import write_atomically
 STATE = "trial.json"
 """File with the scores of the seeds of a trial that are finished."""
 CARRIED = ("last.pth", "best.pth", STATE)
-"""Files from which a trial is resumed on another computer, or which another trial takes over."""
+"""Files from which a trial is resumed on another computer, or from which another trial continues."""
 
 
 @dataclass(frozen=True)
 class TrialTask:
-    """What all trials of a search have in common.
+    """The settings and data that all trials of a search share.
 
     Args:
         entry: Name of the entry of ``compare`` that is searched.
@@ -64,7 +64,7 @@ class TrialTask:
         fraction = float(settings.get("train_fraction", 1))
         return Job(self.entry, settings["dataset"], seed, fraction, settings, self.sha256, folder, self.source)
 
-    def folder_of(self, trial: Path, seed: int) -> Path:
+    def seed_folder(self, trial: Path, seed: int) -> Path:
         """Folder of a seed's run in a trial's folder."""
         return trial if len(self.seeds) == 1 else trial / str(seed)
 
@@ -150,7 +150,7 @@ def run_trial(drawn: Mapping[str, Any], task: TrialTask, data: bytes | None = No
     prepare_process(task.start or Path.cwd(), task.threads)
     context = tune.get_context()
     name = context.get_trial_name()
-    own = Path(context.get_trial_dir(), "run")  # beside Ray Tune's files
+    own = Path(context.get_trial_dir(), "run")  # next to Ray Tune's files
     folder = own if task.folder is None else task.folder / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FAILURE).unlink(missing_ok=True)  # of an earlier attempt
@@ -159,7 +159,7 @@ def run_trial(drawn: Mapping[str, Any], task: TrialTask, data: bytes | None = No
         state = TrialState(name, folder)
         for seed in task.seeds:
             if str(seed) not in state.finished:
-                _train_seed(task.make_job(drawn, seed, task.folder_of(folder, seed)), state, data)
+                _train_seed(task.make_job(drawn, seed, task.seed_folder(folder, seed)), state, data)
         score = statistics.mean(state.finished.values())
         end = {"score": score, "valid": score, "epoch": state.epochs, "seconds": state.seconds, "finished": True}
         tune.report(end)
@@ -200,7 +200,7 @@ def _restore(kept: Any, folder: Path, name: str, task: TrialTask) -> None:
         place = Path(place)
         theirs = json.loads((place / STATE).read_text(encoding="utf-8"))
         other = theirs["trial"] != name
-        at = task.folder_of(folder, task.seeds[len(theirs["finished"])])
+        at = task.seed_folder(folder, task.seeds[len(theirs["finished"])])
         if not other and _read_epoch(at) >= _read_epoch(place):
             return
         at.mkdir(parents=True, exist_ok=True)

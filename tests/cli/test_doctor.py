@@ -28,7 +28,7 @@ def doctor_status(*words: str) -> int:
 
 
 def bad() -> dict[str, doctor.Finding]:
-    return {one.name: one for one in doctor.versions() if one.bad}
+    return {one.name: one for one in doctor.check_versions() if one.bad}
 
 
 def test_versions__oldest_are_enough(installed):
@@ -85,14 +85,14 @@ def test_release__is_the_numbers_of_a_version(version, numbers):
 def test_patches__lists_every_patch():
     from recbole_samrec import compat
 
-    assert [one.name for one in doctor.patches()] == list(compat.PATCHES)
+    assert [one.name for one in doctor.list_patches()] == list(compat.PATCHES)
 
 
 def test_data_sets__lists_found_and_missing(tmp_path):
     folder = tmp_path / "ml-1m"
     folder.mkdir()
     (folder / "ml-1m.inter").write_text("user_id:token\titem_id:token\n1\t2\n")
-    found = {one.name: one for one in doctor.data_sets(str(tmp_path))}
+    found = {one.name: one for one in doctor.list_data_sets(str(tmp_path))}
     assert "ml-1m" in found["ml-1m"].found
     assert found["Amazon_Beauty"].state == "not here"
     assert "python -m recbole_samrec data Amazon_Beauty " in found["Amazon_Beauty"].remedy
@@ -131,7 +131,7 @@ def test_patches__reports_why_they_cannot_be_applied(monkeypatch):
         raise RuntimeError("torch is half there\nmore")
 
     monkeypatch.setattr(doctor, "_quiet_import", fails)
-    (one,) = doctor.patches()
+    (one,) = doctor.list_patches()
     assert one.bad and one.found == "RecBole cannot be patched: torch is half there"
 
 

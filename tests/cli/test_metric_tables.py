@@ -5,7 +5,7 @@ import re
 
 from rich.console import Console
 
-from recbole_samrec.cli.metric_tables import how_it_ended, show_comparison, show_result
+from recbole_samrec.cli.metric_tables import describe_end, show_comparison, show_result
 
 METRICS = {f"{name}@{k}": k / 100 for name in ("recall", "mrr", "ndcg", "hr", "precision") for k in (5, 10, 20)}
 
@@ -37,9 +37,9 @@ def test_show_result__without_cut_offs_or_a_part():
 
 def test_how_it_ended__says_whether_training_converged():
     result = {**RUN, "best_epoch": 7, "valid": METRICS, "test": METRICS}
-    assert how_it_ended(result) == "converged: no better NDCG@10 in the 10 epochs after epoch 8"
-    assert how_it_ended({**result, "epochs_run": 99}).startswith("not converged within epochs=99: NDCG@10 may")
-    assert how_it_ended({**result, "valid": None}) == how_it_ended({**result, "best_epoch": None}) == ""
+    assert describe_end(result) == "converged: no better NDCG@10 in the 10 epochs after epoch 8"
+    assert describe_end({**result, "epochs_run": 99}).startswith("not converged within epochs=99: NDCG@10 may")
+    assert describe_end({**result, "valid": None}) == describe_end({**result, "best_epoch": None}) == ""
 
 
 def test_show_comparison__names_what_is_masked():

@@ -185,7 +185,7 @@ def test_sampled_items_are_the_same_at_all_levels(mode, monkeypatch):
     run = trained("SAMRec", "run", f"--eval_args={split}")
     found = finished_run.load_run(run, targets=50)
     state = RandomState.get()["torch"]
-    one, two = (robustness.test_metrics(found) for _ in range(2))
+    one, two = (robustness.score_test_set(found) for _ in range(2))
     assert one == two and torch.equal(RandomState.get()["torch"], state)  # and nobody else's draws are moved
     succeed("sharpness", str(run), "--quick", "--out=out")
     about = json.loads(Path("out/report.json").read_text())
@@ -214,11 +214,11 @@ def test_sharpness_of_models_without_histories(monkeypatch):
 def test_noise_is_drawn_alike_and_taken_back():
     found = finished_run.load_run(trained("SAMRec"), targets=50)
     before = [weight.detach().clone() for weight in found.weights]
-    one, two = (robustness.under_noise(found, (0.0, 0.5), draws=2) for _ in range(2))
+    one, two = (robustness.measure_under_noise(found, (0.0, 0.5), draws=2) for _ in range(2))
     assert one.equals(two) and len(one) == 3
     assert all(torch.equal(weight, start) for weight, start in zip(found.weights, before, strict=True))
     generator = torch.Generator().manual_seed(0)
-    with robustness.noisy(found.trainer.model, found.weights, 0.5, generator):
+    with robustness.add_noise(found.trainer.model, found.weights, 0.5, generator):
         for weight, start in zip(found.weights, before, strict=True):
             if start.numel() > 60 and start.any():
                 size = (weight - start).square().mean().sqrt() / start.square().mean().sqrt()

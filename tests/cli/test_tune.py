@@ -25,7 +25,7 @@ def data(own_folder):
         (["--space=nowhere.yaml"], "--space=nowhere.yaml: there is no such file"),
         (["--search=grid"], "grid needs lists of values"),
         (["--model=SAMRek"], "there is no model or entry SAMRek; did you mean SAMRec"),
-        (["--model=LINE"], "--model=LINE: it has no search space of its own"),
+        (["--model=LINE"], "--model=LINE: it has no search space"),
         (["--seed=3"], "seed belongs to each trial of a search; use --seeds"),
         (["--sam_rho=0.1"], "sam_rho"),
         (["--memory=-1"], "--memory=-1: must be a number above 0"),

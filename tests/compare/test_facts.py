@@ -1,9 +1,9 @@
-from recbole_samrec.compare.facts import Setting, list_work, name_bars, name_page
+from recbole_samrec.compare.facts import PageSetting, list_work, name_bars, name_page
 from tests.helpers.compared import make_run
 
 
 def test_setting_lists_data_and_protocol():
-    facts = dict(Setting.of([make_run(), make_run("Pop"), make_run("Pop", seed=2)], masked=True).facts)
+    facts = dict(PageSetting.describe([make_run(), make_run("Pop"), make_run("Pop", seed=2)], masked=True).facts)
     assert (facts["users"], facts["items"], facts["interactions"], facts["test events"]) == ("4", "50", "1,000", "4")
     assert (facts["history"], facts["seeds"]) == ("masked", "1 to 2")
     assert facts["split"].startswith("leave-one-out") and "users trained on" not in facts
@@ -11,20 +11,20 @@ def test_setting_lists_data_and_protocol():
 
 def test_setting_names_another_split_and_share():
     split = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO"}
-    facts = dict(Setting.of([make_run(fraction=0.2, config={"eval_args": split})]).facts)
+    facts = dict(PageSetting.describe([make_run(fraction=0.2, config={"eval_args": split})]).facts)
     assert facts["split"] == "{'RS': [0.8, 0.1, 0.1]}, order RO" and facts["users trained on"] == "20 %"
 
 
 def test_name_page():
-    setting = Setting.of([make_run()], masked=True, tuned=True)
+    setting = PageSetting.describe([make_run()], masked=True, tuned=True)
     assert name_page(setting, "-groups") == "tiny_set, tuned, history masked by group"
 
 
 def test_name_bars_depends_on_the_seeds():
     two, one = [make_run(seed=1), make_run(seed=2)], [make_run("Pop")]
-    assert name_bars(Setting.of(one)) == "one seed"
-    assert name_bars(Setting.of(two)) == "mean ± standard deviation over seeds"
-    assert name_bars(Setting.of(two + one)).endswith("; no bar: one seed, or all alike")
+    assert name_bars(PageSetting.describe(one)) == "one seed"
+    assert name_bars(PageSetting.describe(two)) == "mean ± standard deviation over seeds"
+    assert name_bars(PageSetting.describe(two + one)).endswith("; no bar: one seed, or all alike")
 
 
 def test_list_work_counts_each_pre_training_once():

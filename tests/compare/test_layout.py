@@ -1,6 +1,6 @@
 import numpy as np
 
-from recbole_samrec.compare.facts import Setting
+from recbole_samrec.compare.facts import PageSetting
 from recbole_samrec.compare.layout import MINUS, NOTHING, lay_out_comparison
 from recbole_samrec.compare.tables import build_main_table
 from recbole_samrec.evaluator.marks import SIGNIFICANT, UNCORRECTED
@@ -11,7 +11,7 @@ DRAWS = 2000
 
 def lay_out(runs, entries, **more):
     table = build_main_table(runs, entries, draws=DRAWS, **more)
-    page = lay_out_comparison(table, Setting.of(runs, draws=DRAWS))
+    page = lay_out_comparison(table, PageSetting.describe(runs, draws=DRAWS))
     return table, {grid.title: grid for grid in page.grids}
 
 
@@ -66,4 +66,4 @@ def test_comparison_without_runs_of_the_reference_has_no_differences():
 
 def test_comparison_names_the_draws_of_the_test():
     runs = [make_run(entry, seed, np.full(25_001, 3)) for entry in ("SAMRec", "Same") for seed in (1, 2)]
-    assert ("draws of the randomization test", "10,000") in Setting.of(runs).facts
+    assert ("draws of the randomization test", "10,000") in PageSetting.describe(runs).facts

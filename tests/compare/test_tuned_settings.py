@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from recbole_samrec.compare import api, captions, tuned_settings, write
-from recbole_samrec.compare.provenance import Budget, Tuning
+from recbole_samrec.compare.provenance import SearchBudget, Tuning
 from recbole_samrec.compare.shown_settings import select_settings
 from recbole_samrec.compare.tuned_settings import describe_tuning, find_searches, tune_entries
 from recbole_samrec.compare.write import write_tables
@@ -26,7 +26,7 @@ from tests.helpers.tiny import random_events, write_events
 
 BEST = {"learning_rate": 0.002, "hidden_dropout_prob": 0.4, "attn_dropout_prob": 0.4}
 SMALL = {"hidden_size": 8, "inner_size": 8, "MAX_ITEM_LIST_LENGTH": 6, "train_batch_size": 256, "epochs": 2}
-BUDGET = Budget(30, "random", "asha", 10, 300, (2020,), "NDCG@10")
+BUDGET = SearchBudget(30, "random", "asha", 10, 300, (2020,), "NDCG@10")
 
 
 def search(

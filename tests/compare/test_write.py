@@ -7,7 +7,7 @@ import pytest
 from recbole_samrec.compare import captions
 from recbole_samrec.compare.layout import NOTHING
 from recbole_samrec.compare.write import write_tables
-from recbole_samrec.evaluator.statistics import per_user
+from recbole_samrec.evaluator.statistics import compute_user_metric
 from tests.helpers.compared import make_run, make_runs
 
 
@@ -49,7 +49,7 @@ def test_write_tables_markdown_has_marks_reasons_and_escapes(written):
 def test_write_tables_csv_has_plain_numbers(written):
     table = pd.read_csv(written / "tiny_set.csv", index_col="entry")
     assert list(table.index) == ["SAMRec", "A_b|c", "Pop & <co>", "S3Rec"]
-    means = [per_user(one.ranks["rank"], "mrr").mean() for one in make_runs("SAMRec", 25)]
+    means = [compute_user_metric(one.ranks["rank"], "mrr").mean() for one in make_runs("SAMRec", 25)]
     assert table["mrr_mean"]["SAMRec"] == np.mean(means)
     assert table["mrr_std"]["SAMRec"] == pytest.approx(np.std(means, ddof=1))
     assert table["note"]["S3Rec"] == "100 % out of_memory"

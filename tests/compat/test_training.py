@@ -144,7 +144,7 @@ def test_nan_scores__are_an_error(model, more, events):
     with torch.no_grad():
         for weight in network.parameters():
             weight.fill_(float("nan"))
-    with pytest.raises(TrainingError, match=f"{model}: the scores of a whole row are nan"):
+    with pytest.raises(TrainingError, match=f"{model}: all scores of a sample are nan"):
         trainer.evaluate(loaders[1], load_best_model=False)
 
 

@@ -53,7 +53,7 @@ def test_train_fraction__leaves_tests_and_histories_whole(data):
     for share in (1.0, 0.25):
         folder = Path(f"run-{share}")
         succeed("run", "--dataset=tiny", f"--run_dir={folder}", f"--train_fraction={share}", *SMALL)
-        kept.append(test_ranks.load(folder / "ranks.npz"))
+        kept.append(test_ranks.load_ranks(folder / "ranks.npz"))
     assert kept[0].test == kept[1].test
     for column in ("history", "popularity"):
         assert np.array_equal(kept[0].frame[column], kept[1].frame[column])

@@ -100,7 +100,7 @@ def test_rows_at_once(tiny):
         config["eval_memory"] = memory
         assert full_ranking.fit_batch_size(config, model, n_items) == rows
     config["eval_memory"] = 100
-    assert full_ranking.fit_batch_size(config, model, 2**18, sorts_rows=True) == 4
+    assert full_ranking.fit_batch_size(config, model, 2**18, sorts_samples=True) == 4
     config["MAX_ITEM_LIST_LENGTH"] = 2**9  # its attention is wider then than its layers: 8 times 2 heads, 2**18 pairs
     config["eval_memory"] = 64
     assert full_ranking.fit_batch_size(config, model, 9) == 4
@@ -163,7 +163,7 @@ def test_scores_that_are_nan_are_refused_in_every_part(tiny):
     def scores(batch):
         return tied(batch).masked_fill(batch["user_id"].unsqueeze(1) == 9, torch.nan)
 
-    with pytest.raises(TrainingError, match="the scores of a whole row are nan"):
+    with pytest.raises(TrainingError, match="all scores of a sample are nan"):
         evaluated(tiny, scores=scores, eval_memory=THREE_ROWS)
 
 

@@ -138,9 +138,9 @@ def test_targets_are_never_hidden():
 
 
 def test_histories_keep_the_order_of_events():
-    histories = Histories.of_events(np.array([2, 1, 2, 2]), np.array([5, 6, 7, 5]), 4)
-    assert [histories.of(user).tolist() for user in range(4)] == [[], [6], [5, 7, 5], []]
-    assert histories.of(2, before=2).tolist() == [5, 7] and histories.of(1, before=9).tolist() == [6]
+    histories = Histories.group_events(np.array([2, 1, 2, 2]), np.array([5, 6, 7, 5]), 4)
+    assert [histories.find(user).tolist() for user in range(4)] == [[], [6], [5, 7, 5], []]
+    assert histories.find(2, before=2).tolist() == [5, 7] and histories.find(1, before=9).tolist() == [6]
 
 
 @pytest.mark.parametrize("values, counts", [([7, 7, 3, 7], [0, 1, 0, 2]), ([], []), ([1], [0])])

@@ -7,26 +7,26 @@ from scipy import stats
 
 from recbole_samrec.evaluator.statistics import (
     choose_draws,
+    compute_user_metric,
     holm,
     interval_over_users,
     interval_over_users_and_seeds,
-    per_user,
     randomization_test,
 )
 
 
 def test_metrics_of_ranks():
     ranks = np.array([1, 3, 10, 11])
-    assert per_user(ranks, "hr@10").tolist() == [1, 1, 1, 0]
-    assert per_user(ranks, "ndcg@10") == pytest.approx([1, 1 / math.log2(4), 1 / math.log2(11), 0])
-    assert per_user(ranks, "mrr@10") == pytest.approx([1, 1 / 3, 1 / 10, 0])
-    assert per_user(ranks, "mrr") == pytest.approx([1, 1 / 3, 1 / 10, 1 / 11])
+    assert compute_user_metric(ranks, "hr@10").tolist() == [1, 1, 1, 0]
+    assert compute_user_metric(ranks, "ndcg@10") == pytest.approx([1, 1 / math.log2(4), 1 / math.log2(11), 0])
+    assert compute_user_metric(ranks, "mrr@10") == pytest.approx([1, 1 / 3, 1 / 10, 0])
+    assert compute_user_metric(ranks, "mrr") == pytest.approx([1, 1 / 3, 1 / 10, 1 / 11])
 
 
 @pytest.mark.parametrize("name", ["hr", "ndcg", "recall@10"])
 def test_other_metrics_are_refused(name):
     with pytest.raises(ValueError, match=name):
-        per_user(np.array([1]), name)
+        compute_user_metric(np.array([1]), name)
 
 
 def test_few_differences_are_counted_to_the_last_assignment():

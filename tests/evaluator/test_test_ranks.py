@@ -32,7 +32,7 @@ def data(own_folder):
 def trained(folder, *arguments):
     """The result of a run, and its ranks."""
     succeed("run", "--dataset=tiny", f"--run_dir={folder}", *arguments)
-    return json.loads(Path(folder, "result.json").read_text()), test_ranks.load(Path(folder, "ranks.npz"))
+    return json.loads(Path(folder, "result.json").read_text()), test_ranks.load_ranks(Path(folder, "ranks.npz"))
 
 
 def metrics(rank):
@@ -105,7 +105,7 @@ def test_a_damaged_file_is_an_error(tmp_path, damage):
     test_ranks.Ranks(pd.DataFrame(columns), "hash").save(file)
     whole = file.read_bytes()
     if damage == "none":
-        assert test_ranks.load(file).frame["rank"].tolist() == list(range(1, 400))
+        assert test_ranks.load_ranks(file).frame["rank"].tolist() == list(range(1, 400))
         return
     if damage == "another array":
         with open(file, "wb") as stream:
@@ -122,4 +122,4 @@ def test_a_damaged_file_is_an_error(tmp_path, damage):
             }[damage]
         )
     with pytest.raises(DataError, match=r"no ranks of a run.*rm .*ranks\.npz"):
-        test_ranks.load(file)
+        test_ranks.load_ranks(file)

@@ -53,7 +53,7 @@ class RecordingPatcher:
 
 def test_overrides_lists_what_the_hooks_wrap():
     patcher = RecordingPatcher()
-    hooks.install(patcher)
+    hooks.install_hooks(patcher)
     assert sorted(listed(WRAPPED)) == sorted(patcher.names)
 
 

@@ -8,7 +8,7 @@ from recbole.utils import get_model
 
 from recbole_samrec.layers import losses
 from recbole_samrec.model.packed_forward import make_packed_loss
-from recbole_samrec.quick_start.record import label
+from recbole_samrec.quick_start.record import make_label
 from tests.helpers.tiny import build, make_config, random_events, write_events
 
 
@@ -22,9 +22,9 @@ def test_gsasrec__has_the_papers_defaults_and_shows_its_name(tiny):
     config = make_config("gSASRec", tiny)
     chosen = ("loss_type", "n_negatives", "gbce_t", "shared_negatives", "sam_rho", "training")
     assert [config[key] for key in chosen] == ["gBCE", 256, 0.75, False, 0, "packed"]
-    assert label(config) == "gSASRec"
-    assert label(make_config("gSASRec", tiny, sam_rho=0.1)) == "gSASRec+SAM"
-    assert label(make_config("SAMRec", tiny, sam_rho=0, loss_type="gBCE")) == "SASRec (gBCE)"
+    assert make_label(config) == "gSASRec"
+    assert make_label(make_config("gSASRec", tiny, sam_rho=0.1)) == "gSASRec+SAM"
+    assert make_label(make_config("SAMRec", tiny, sam_rho=0, loss_type="gBCE")) == "SASRec (gBCE)"
 
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])

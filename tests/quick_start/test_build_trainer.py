@@ -12,7 +12,7 @@ from recbole_samrec.utils.errors import ConfigError
     [
         ("SASRec", "sequential", {"item_embedding": 9}, None),
         ("HGN", "sequential", {"user_embedding": 5}, "a vector for each user"),
-        ("EASE", "general", {}, "knows users by their training data"),
+        ("EASE", "general", {}, "represents users by their training data"),
         ("Pop", "general", {}, None),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from recbole.data import create_dataset, data_preparation
 
-from recbole_samrec.quick_start.recbole_warnings import warnings_about
+from recbole_samrec.quick_start.recbole_warnings import list_warnings
 from tests.helpers.tiny import cyclic, make_config, random_events, write_events
 
 LATE = {"split": {"LS": "valid_and_test"}, "order": "TO"}
@@ -21,11 +21,11 @@ def prepared(folder, model, events=None, **settings):
 
 
 def said(folder, model, events=None, **settings):
-    return "\n".join(warnings_about(*prepared(folder, model, events, **settings)))
+    return "\n".join(list_warnings(*prepared(folder, model, events, **settings)))
 
 
 def test_the_history_of_sequences(own_folder):
-    words = "full ranking leaves items in it that the user had before"
+    words = "full ranking includes items that the user had before"
     assert words in said(own_folder, "SASRec")
     assert words not in said(own_folder, "SASRec", mask_history=True)
     assert words not in said(own_folder, "BPR")
@@ -45,7 +45,7 @@ def test_items_that_nobody_had(own_folder, model):
 
 
 def test_sampled_evaluation(own_folder):
-    words = "sampled evaluation draws with replacement, anew at each evaluation"
+    words = "sampled evaluation draws with replacement, again at each evaluation"
     general = said(own_folder, "BPR", eval_args={"mode": "uni100"})
     assert words in general and "had before" not in general
     late = said(own_folder, "SASRec", eval_args={**LATE, "mode": "uni100"})
@@ -64,7 +64,7 @@ def test_a_time_split_in_random_order_takes_the_wrong_rows(own_folder, order):
     first = loaders[2]._dataset.inter_feat["timestamp"].min()
     last = max(loader._dataset.inter_feat["timestamp"].max() for loader in loaders[:2])
     assert bool(first > last) == (order == "TO")
-    text = "\n".join(warnings_about(config, dataset, loaders))
+    text = "\n".join(list_warnings(config, dataset, loaders))
     assert ("a time split needs order: TO" in text) == (order == "RO")
 
 
@@ -106,4 +106,4 @@ def test_the_matrix_of_rows_is_never_sorted(own_folder, monkeypatch):
     monkeypatch.setattr(torch.Tensor, "unique", lambda ids, *a, **k: sort(ids, *a, **k) if ids.dim() < 2 else 1 / 0)
     unseen = dataset.item_num - 1 - 7
     told = f"{unseen} items of the .item file"
-    assert any(line.startswith(told) for line in warnings_about(config, dataset, loaders))
+    assert any(line.startswith(told) for line in list_warnings(config, dataset, loaders))

@@ -128,7 +128,7 @@ def test_recommend__replaces_a_file_only_when_asked(trained):
     "arguments, words",
     [
         (["--users=u1,x,y,z,w"], "circle has no events of 'x', 'y', 'z' and 1 more"),
-        (["--users=x"], "(the run's filters may have left them out); its users are called as 'u"),
+        (["--users=x"], "(the run's filters may have removed them); its users have ids such as 'u"),
         (["--users=u1", "--k=25"], "--k=25: give a number from 1 to 24, the number of items"),
         (["--users=u1", "--k=0"], "--k=0: give a number from 1 to 24"),
         (["--users=u1", "--out=recs.txt"], "name a file that ends in .csv, .tsv, .parquet"),
@@ -353,7 +353,10 @@ def test_recommend__models_of_users_take_no_sequences(own_folder):
     Path("new.csv").write_text("user,item\na,i3\n")
     succeed("run", "--model=FPMC", *small, "--run_dir=one")
     said = main("recommend", "one", "--sequences=new.csv")
-    assert said.status == 2 and "FPMC reads user_id, and all that is known before an event is item_id_list" in said.err
+    assert (
+        said.status == 2
+        and "FPMC needs field user_id, which is not known before an event (known: item_id_list" in said.err
+    )
     succeed("run", "--model=BPR", *small, "--run_dir=two")
     said = main("recommend", "two", "--sequences=new.csv")
     assert said.status == 2 and "BPR reads no sequences; recommend for --users" in said.err

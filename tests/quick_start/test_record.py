@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from recbole_samrec.config.schema import upgrade_settings
-from recbole_samrec.quick_start.record import SCHEMA_FILE, RunRecord, json_schema, label, upgrade
+from recbole_samrec.quick_start.record import SCHEMA_FILE, RunRecord, json_schema, make_label, upgrade_record
 from tests.helpers.command import SMALL, succeed
 from tests.helpers.paths import ROOT
 from tests.helpers.records import record_of_a_run, write_record
@@ -30,9 +30,13 @@ def test_schema_accepts_every_record_of_the_results():
     for file in RECORDS:
         content = json.loads(file.read_text())
         config = upgrade_settings(content["config"])
-        assert "schema_version" in content or upgrade(content) == {"schema_version": 1, **content, "config": config}
-        validate(upgrade(content))
-        assert RunRecord.read(file) == upgrade(content)
+        assert "schema_version" in content or upgrade_record(content) == {
+            "schema_version": 1,
+            **content,
+            "config": config,
+        }
+        validate(upgrade_record(content))
+        assert RunRecord.read(file) == upgrade_record(content)
 
 
 @pytest.mark.parametrize("model", ["SAMRec", "Pop"])
@@ -108,4 +112,4 @@ def test_record_without_fields_is_rejected(content):
     ],
 )
 def test_label_names_what_was_trained(settings, expected):
-    assert label({"loss_type": "CE", "sam_variant": "sam", **settings}) == expected
+    assert make_label({"loss_type": "CE", "sam_variant": "sam", **settings}) == expected

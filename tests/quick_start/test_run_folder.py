@@ -14,24 +14,24 @@ def test_forget_unstarted_keeps_what_is_not_ours(own_folder):
     (folder / "tensorboard").mkdir(parents=True)
     (folder / "run.log").touch()
     (folder / "mine").touch()
-    run_folder.forget_unstarted(folder)
+    run_folder.remove_unstarted(folder)
     assert set(tree(own_folder)) == {"runs", "runs/one", "runs/one/mine"}
     (folder / "mine").unlink()
-    run_folder.forget_unstarted(folder)
+    run_folder.remove_unstarted(folder)
     assert not tree(own_folder)
     folder.mkdir(parents=True)
     for name in ("run.log", run_folder.CONFIG):
         (folder / name).touch()
-    run_folder.forget_unstarted(folder)
+    run_folder.remove_unstarted(folder)
     assert (folder / "run.log").exists()
 
 
 def test_new_folder_is_not_one_of_another_run(own_folder):
-    run_folder.new_folder(Path("one"))
-    run_folder.new_folder(Path("one"))
+    run_folder.make_folder(Path("one"))
+    run_folder.make_folder(Path("one"))
     Path("one/last.pth").touch()
     with pytest.raises(ConfigError, match=r"last\.pth"):
-        run_folder.new_folder(Path("one"))
+        run_folder.make_folder(Path("one"))
 
 
 def test_newest_checkpoint_is_needed_to_resume(own_folder):
@@ -39,4 +39,4 @@ def test_newest_checkpoint_is_needed_to_resume(own_folder):
     for folder in ("one", "two"):
         with pytest.raises(CheckpointError, match=f"--resume={folder}"):
             run_folder.newest_checkpoint(Path(folder))
-        assert run_folder.checkpoint_if_any(Path(folder)) is None
+        assert run_folder.find_checkpoint(Path(folder)) is None

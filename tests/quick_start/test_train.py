@@ -124,7 +124,7 @@ def test_masked_figures(data):
     said = succeed("evaluate", "one", "--mask_history")
     stored = torch.load("one/best.pth", weights_only=True)["config"]
     config = configure({**stored, "checkpoint_dir": "one"}, {})
-    scores = train.evaluate(config, Path("one/best.pth"), (False, True))
+    scores = train.evaluate_weights(config, Path("one/best.pth"), (False, True))
 
     context = prepare_run(config, log=False)
     trainer, dataset = build_trainer(context), context.dataset
@@ -158,7 +158,7 @@ def test_masked_figures(data):
 def test_masks_change_nothing_where_recbole_hides_the_history_itself(data):
     trained("--model=BPR", "--epochs=1")
     stored = torch.load("one/best.pth", weights_only=True)["config"]
-    scores = train.evaluate(configure(stored, {}), Path("one/best.pth"), (False, True))
+    scores = train.evaluate_weights(configure(stored, {}), Path("one/best.pth"), (False, True))
     assert scores[False] == scores[True]
 
 

@@ -7,8 +7,14 @@ from recbole_samrec.compare.tables import build_fraction_table
 from recbole_samrec.experiments.results import Run
 from recbole_samrec.sharpness import captions
 from recbole_samrec.sharpness.aggregate import average_measures, list_meanings
-from recbole_samrec.sharpness.figures import draw_eigenvalues, draw_figures, draw_fractions, draw_histories, draw_rises
-from recbole_samrec.sharpness.surface_figures import FURTHEST, Scale, rise_of
+from recbole_samrec.sharpness.figures import (
+    draw_eigenvalues,
+    draw_figures,
+    draw_histories,
+    draw_rises,
+    draw_training_fractions,
+)
+from recbole_samrec.sharpness.surface_figures import FURTHEST, Scale, compute_rise
 from tests.helpers.sharpness_runs import NASTY, NO_WAYS, make_history, make_measured
 
 ALL = ["eigenvalues", "density", "rises", "contours", "surfaces", "line", "between", "noise", "histories", "training"]
@@ -61,7 +67,7 @@ def test_draw_figures_writes_each_twice(drawn, folder):
 
 def test_draw_surfaces_on_one_scale(runs, drawn):
     """The flattest bowl rises by 0.8, the highest point is 2.8; the corner that is not finite is cut off."""
-    scale = Scale.of([rise_of(run.parts["surface"]) for run in runs])
+    scale = Scale.fit([compute_rise(run.parts["surface"]) for run in runs])
     assert scale.levels[0] == 0 and scale.levels[-1] >= 2.8 and scale.cut
     maps = [axes for axes in drawn["contours"].figure.axes if axes.get_title()]
     filled = [axes.collections[0] for axes in maps]
@@ -77,10 +83,10 @@ def test_draw_surfaces_on_one_scale(runs, drawn):
 
 def test_scale_cuts_off_far_steeper_surfaces():
     flat, steep = np.array([[0.0, 1.0]]), np.array([[0.0, 1000.0]])
-    scale = Scale.of([flat, steep])
+    scale = Scale.fit([flat, steep])
     assert scale.levels[-1] == pytest.approx(FURTHEST) and scale.cut
     assert scale(steep).max() == scale.levels[-1]
-    assert not Scale.of([flat, 2 * flat]).cut
+    assert not Scale.fit([flat, 2 * flat]).cut
 
 
 @pytest.mark.filterwarnings("error")
@@ -153,8 +159,8 @@ def test_draw_fractions_of_compares_table(tmp_path, runs):
     ]
     (tmp_path / "fractions.csv").write_text(write_csv(build_fraction_table(compared, ["SASRec"])), encoding="utf-8")
     shares = pd.read_csv(tmp_path / "fractions.csv")
-    axes = draw_fractions(shares, "ndcg@10").figure.axes[0]
+    axes = draw_training_fractions(shares, "ndcg@10").figure.axes[0]
     assert axes.containers[0].lines[0].get_xdata().tolist() == [50, 100]
     assert axes.containers[0].lines[0].get_ydata().tolist() == [0.5, 1]
     assert draw_figures(runs[:1], NO_WAYS, tmp_path, shares=shares)[-1].name == "fractions"
-    assert draw_fractions(shares, "auc") is None
+    assert draw_training_fractions(shares, "auc") is None

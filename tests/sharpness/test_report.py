@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recbole_samrec.sharpness.measure import FULL, QUICK
-from recbole_samrec.sharpness.report import SharpnessReport, describe_report, list_facts, write_files
+from recbole_samrec.sharpness.report import SharpnessReport, describe_report, list_report_facts, write_files
 from tests.helpers.sharpness_runs import NO_WAYS, make_measured
 
 DATA = {"dataset": "tiny", "data": {"users": 9, "items": 8, "interactions": 99, "sha256": "0" * 64}}
@@ -47,7 +47,7 @@ def test_describe_report_names_budgets():
 
 def test_list_facts_has_the_devices_that_computed_it():
     runs = [replace(make_run("SASRec", seed), device=device) for seed, device in enumerate("aba")]
-    facts = list_facts(runs, ["a b"], 75.2)
+    facts = list_report_facts(runs, ["a b"], 75.2)
     assert (facts["device"], facts["time"], facts["command"]) == ("a; b", "0:01:15", "'a b'")
     assert (facts["training targets"], facts["training targets of the gradient"]) == ("64 of 640", "320 of 640")
 

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_samrec.compare.provenance import Budget
+from recbole_samrec.compare.provenance import SearchBudget
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.evaluator import statistics
 from recbole_samrec.evaluator.marks import SIGNIFICANT
-from recbole_samrec.evaluator.statistics import per_user
+from recbole_samrec.evaluator.statistics import compute_user_metric
 from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.results import Run
 from recbole_samrec.tune.search_spec import SearchSpec
-from recbole_samrec.tune.spaces import space_of
+from recbole_samrec.tune.spaces import make_space
 from recbole_samrec.tune.strategies import Strategy
 from recbole_samrec.utils.plot_style import render_figure
 from tools import search_page as pages
@@ -33,14 +33,14 @@ def few_draws(monkeypatch):
 def run(kind, rank, seed=2020, valid=0.05):
     ranks = np.broadcast_to(rank, USERS)
     frame = pd.DataFrame({"rank": ranks, "masked_rank": ranks, "history": 5, "popularity": range(USERS)})
-    test = {metric: float(per_user(ranks, metric).mean()) for metric in pages.METRICS}
+    test = {metric: float(compute_user_metric(ranks, metric).mean()) for metric in pages.METRICS}
     result = {"valid": {"ndcg@10": valid, "hr@10": 2 * valid}, "test": test}
     return Run(kind, "ml-100k", seed, 1.0, result, frame, "hash")
 
 
 def found(runs, promised=0.07):
     search = SearchSpec(
-        entry="SAMRec", dataset="ml-100k", settings={}, space=space_of(SPACE, "space"), strategy=Strategy("random"),
+        entry="SAMRec", dataset="ml-100k", settings={}, space=make_space(SPACE, "space"), strategy=Strategy("random"),
         trials=30, seeds=(2020,), metric="NDCG@10", bigger=True, epochs=300, sha256="hash", out=Path("found", "SAMRec"),
     )  # fmt: skip
     rho = np.linspace(0.02, 1, 30)
@@ -49,7 +49,7 @@ def found(runs, promised=0.07):
     best = {"trial": 4, "settings": {"sam_rho": 0.123456, "hidden_dropout_prob": 0.1}}
     best |= {"valid": {"ndcg@10": promised}, "test": {"ndcg@10": 0.06}}
     record = {"found": {"best": best, "hours": 1.25, "statuses": {"finished": 20, "stopped early": 10}}}
-    budget = Budget(30, "random", "asha", 10, 300, (2020,), "NDCG@10")
+    budget = SearchBudget(30, "random", "asha", 10, 300, (2020,), "NDCG@10")
     return pages.Found(search, budget, record, trials, runs)
 
 
@@ -74,7 +74,7 @@ def of_seeds(kind, *ranks):
 
 
 def gain_of(runs):
-    return pages.compute_gains([found(runs)]).set_index("metric").loc["ndcg@10"]
+    return pages.compute_tuning_gains([found(runs)]).set_index("metric").loc["ndcg@10"]
 
 
 def test_compute_gains_is_tuned_minus_default():
@@ -129,7 +129,7 @@ def test_write_page_has_commands_tables_and_the_figure(tmp_path):
     options = argparse.Namespace(
         dataset="ml-100k", records=Path("records"), searches=Path("found"), rho=Path("rho"), out=tmp_path / "search.md"
     )
-    text = pages.write_page([found([run("tuned", 1), run("default", 5)])], radii, options)
+    text = pages.render_page([found([run("tuned", 1), run("default", 5)])], radii, options)
     assert "tune --model=SAMRec --dataset=ml-100k --trials=30 --out=found/SAMRec\n" in text
     assert "| 0.3 | 0.0902 ± 0.0001 | 0.5000 ± 0.0000 | 0.0902 ± 0.0001 | 0.3333 ± 0.0000 |" in text
     assert "| SAMRec | 30 | random | asha | 10 | 300 | 2020 | NDCG@10 | 20 | 10 | 1.2 |" in text

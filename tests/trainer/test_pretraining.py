@@ -23,7 +23,7 @@ from recbole_samrec.model.s3rec_objectives import (
     make_pretraining_loss,
 )
 from recbole_samrec.quick_start import run_folder, train
-from recbole_samrec.quick_start.record import RESULT, label
+from recbole_samrec.quick_start.record import RESULT, make_label
 from recbole_samrec.trainer import pretraining as pretrain
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils import checkpoint_io
@@ -418,11 +418,11 @@ def test_weights_are_shared_by_runs_whose_pre_training_is_the_same(data):
 
 def test_recboles_own_pre_training_is_kept_with_its_length(data):
     config = configure({"data_path": str(data), "dataset": "tiny", "model": "S3Rec", "pretraining": "recbole"}, {})
-    assert config["pretrain_epochs"] == 500 and label(config) == "S3Rec (RecBole)"
+    assert config["pretrain_epochs"] == 500 and make_label(config) == "S3Rec (RecBole)"
     stage = pretrain.stage_config(config)
     assert (stage["training"], stage["train_batch_size"]) == ("prefix", config["train_batch_size"])
     ours = configure({"data_path": str(data), "dataset": "tiny", "model": "S3Rec", "sam_rho": 0.1}, {})
-    assert ours["pretrain_epochs"] == 100 and label(ours) == "S3Rec+SAM"
+    assert ours["pretrain_epochs"] == 100 and make_label(ours) == "S3Rec+SAM"
     assert pretrain.stage_config(ours)["sam_rho"] == 0 and ours["sam_rho"] == 0.1
 
 

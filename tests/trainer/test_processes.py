@@ -331,7 +331,7 @@ def test_the_command_goes_on_with_two_processes_where_one_stopped(folder, tmp_pa
     assert (first["epochs_run"], second["epochs_run"]) == (1, 2) and second["model"] == "SAMRec"
     names = {"best.pth", "last.pth", "previous.pth", "config.yaml", "result.json", "ranks.npz", "run.log"}
     assert {path.name for path in place.iterdir()} == names | {"tensorboard"}
-    frame = test_ranks.load(place / "ranks.npz").frame  # of all users, whichever process scored them
+    frame = test_ranks.load_ranks(place / "ranks.npz").frame  # of all users, whichever process scored them
     assert len(frame) == second["data"]["users"]
     assert (frame["rank"] <= 5).mean() == pytest.approx(second["test"]["hr@5"])
     state = checkpoint_io.load(place / "last.pth")

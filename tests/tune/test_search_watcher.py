@@ -8,7 +8,7 @@ from rich.console import Console
 
 from recbole_samrec.tune.search_spec import SearchSpec
 from recbole_samrec.tune.search_watcher import SearchWatcher, format_drawn
-from recbole_samrec.tune.spaces import space_of
+from recbole_samrec.tune.spaces import make_space
 from recbole_samrec.tune.strategies import Strategy
 from recbole_samrec.tune.trial_log import TrialLog
 
@@ -16,7 +16,7 @@ from recbole_samrec.tune.trial_log import TrialLog
 @pytest.fixture
 def watcher(tmp_path):
     """A watcher of a search of three trials, with its log and its console."""
-    space = space_of({"n_layers": [1, 2, 3]}, "here")
+    space = make_space({"n_layers": [1, 2, 3]}, "here")
     search = SearchSpec("SAMRec", "tiny", {}, space, Strategy(), 3, (1,), "NDCG@10", True, 10, "hash", tmp_path)
     log, console = TrialLog(tmp_path / "progress.json"), Console(file=io.StringIO(), width=200)
     return SearchWatcher(search, log, console, 2)
@@ -30,16 +30,16 @@ def report(score, epoch, **more):
 def test_search_watcher_records_and_shows_ends(watcher):
     with watcher:
         for name, score in (("000", 0.25), ("001", 0.5)):
-            watcher.started(name, {"n_layers": 1})
-            watcher.reported(name, report(score, 5))
-        watcher.completed("000")
-        watcher.reported("001", report(0.5, 10, finished=True))
-        watcher.completed("001")
-        watcher.started("002", {"n_layers": 1})
+            watcher.on_start(name, {"n_layers": 1})
+            watcher.on_report(name, report(score, 5))
+        watcher.on_complete("000")
+        watcher.on_report("001", report(0.5, 10, finished=True))
+        watcher.on_complete("001")
+        watcher.on_start("002", {"n_layers": 1})
         Path(watcher._search.out, "trials", "002").mkdir(parents=True)
         Path(watcher._search.out, "trials", "002", "failure.txt").write_text("no such layer\ntrace")
-        watcher.retried("002", "worker process died")
-        watcher.failed("002", "worker process died")
+        watcher.on_retry("002", "worker process died")
+        watcher.on_fail("002", "worker process died")
     log = TrialLog.read(watcher._search.out / "progress.json", bigger=True)
     assert [one.status for one in log.trials.values()] == ["stopped early", "finished", "failed"]
     assert log.trials["002"].reason == "no such layer" and log.best == "001"

@@ -10,7 +10,7 @@ from recbole.utils import get_model
 from recbole_samrec.config.keys import defaults_of, known_keys, types_of
 from recbole_samrec.config.validate import check_values
 from recbole_samrec.config.yaml_files import read_yaml
-from recbole_samrec.tune.spaces import Parameter, Space, check_space, default_space, read_space, space_of
+from recbole_samrec.tune.spaces import Parameter, Space, check_space, make_space, read_default_space, read_space
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PROPERTIES
 
@@ -109,12 +109,12 @@ def test_recboles_loguniform_has_natural_logarithms_as_bounds(tmp_path):
     values = drawn(rate)
     assert math.exp(-8) <= min(values) < math.exp(-7.5) and math.exp(-0.5) < max(values) <= 1
     assert abs(np.mean(np.log(values)) + 4) < 0.3  # the middle of -8 and 0
-    (natural,) = space_of({"learning_rate": {"loguniform": [math.exp(-8), 1]}}, "here").parameters
+    (natural,) = make_space({"learning_rate": {"loguniform": [math.exp(-8), 1]}}, "here").parameters
     assert natural == rate
 
 
 def test_draws_stay_within_bounds_and_include_them():
-    space = space_of(
+    space = make_space(
         {"a": {"int": [1, 4]}, "b": {"quniform": [0, 1, 0.1]}, "c": {"quniform": [16, 64, 16]}, "d": [1, "x", None]},
         "here",
     )
@@ -126,15 +126,15 @@ def test_draws_stay_within_bounds_and_include_them():
 
 
 def test_the_grid_is_every_combination_in_a_fixed_order():
-    space = space_of({"a": [1, 2], "b": ["x"], "c": [[1], [2]], "d": {"same_as": "a"}}, "here")
+    space = make_space({"a": [1, 2], "b": ["x"], "c": [[1], [2]], "d": {"same_as": "a"}}, "here")
     rows = [(1, "x", [1]), (1, "x", [2]), (2, "x", [1]), (2, "x", [2])]
     assert space.grid() == [dict(zip("abc", row, strict=True)) for row in rows]
     with pytest.raises(ConfigError, match=r"rho is a range; write rho: \[0\.05, 1\] or choose --search=random"):
-        space_of({"a": [1], "rho": {"loguniform": [0.05, 1]}}, "here").grid()
+        make_space({"a": [1], "rho": {"loguniform": [0.05, 1]}}, "here").grid()
 
 
 def test_a_trials_settings_are_plain_and_followers_follow():
-    space = space_of(
+    space = make_space(
         {"drop": [0.1, 0.2], "too": {"same_as": "drop"}, "rho": {"uniform": [0, 1]}, "n": {"int": [1, 4]}, "l": [[1]]},
         "here",
     )
@@ -228,7 +228,7 @@ def test_an_error_in_our_format_names_file_line_and_key(tmp_path, entry, words):
         read_space(file)
     assert str(error.value).startswith(f"{file}, line 3: x: ") and words in str(error.value)
     with pytest.raises(ConfigError, match=r"^here: x: "):
-        space_of({"n_layers": [1, 2], **read_yaml(written(tmp_path, f"x: {entry}\n"))}, "here")
+        make_space({"n_layers": [1, 2], **read_yaml(written(tmp_path, f"x: {entry}\n"))}, "here")
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match="there are no parameters in it"):
         read_space(written(tmp_path, "\n# nothing\n", "empty.test"))
     with pytest.raises(ConfigError, match="here: there are no parameters in it"):
-        space_of({}, "here")
+        make_space({}, "here")
 
 
 KNOWN = {"learning_rate", "n_layers", "attn_dropout_prob", "hidden_dropout_prob", "loss_type", "seed"}
@@ -269,7 +269,7 @@ KNOWN = {"learning_rate", "n_layers", "attn_dropout_prob", "hidden_dropout_prob"
     [
         ({"learning_rte": [0.1]}, "unknown setting learning_rte; did you mean learning_rate?"),
         ({"n_layers": [1], "n_layer": {"same_as": "n_layers"}}, "unknown setting n_layer; did you mean n_layers"),
-        ({"loss_type": ["CE", "BPR"]}, "loss_type is to be searched, and is CE by the row or by the command line"),
+        ({"loss_type": ["CE", "BPR"]}, "loss_type is to be searched, and is CE by the entry or by the command line"),
         ({"n_layers": [1], "loss_type": {"same_as": "n_layers"}}, "loss_type is to be searched"),
         ({"seed": [1, 2]}, "seed: it decides what is measured"),
         ({"n_layers": [1, 1.5]}, "n_layers=1.5: must be a whole number"),
@@ -283,23 +283,23 @@ KNOWN = {"learning_rate", "n_layers", "attn_dropout_prob", "hidden_dropout_prob"
 def test_a_space_must_fit_the_model(mapping, words):
     declared = types_of("SAMRec")
     with pytest.raises(ConfigError, match=f"^mine: {words}"):
-        check_space(space_of(mapping, "mine"), "mine", KNOWN, {"loss_type": "CE"}, declared)
+        check_space(make_space(mapping, "mine"), "mine", KNOWN, {"loss_type": "CE"}, declared)
 
 
 def test_a_space_that_fits_passes():
-    space = space_of({"learning_rate": {"loguniform": [1e-4, 0.1]}, "n_layers": {"int": [1, 3]}}, "mine")
+    space = make_space({"learning_rate": {"loguniform": [1e-4, 0.1]}, "n_layers": {"int": [1, 3]}}, "mine")
     check_space(space, "mine", KNOWN, {"loss_type": "CE"})
 
 
 def test_there_is_a_space_for_each_model_of_the_comparison():
     assert set(MODELS) == set("SAMRec SASRec S3Rec CL4SRec BERT4Rec GRU4Rec BSARec DuoRec gSASRec".split())
-    with pytest.raises(ConfigError, match=r"--model=Pop: it has no search space of its own \(.*SAMRec.*--space=FILE"):
-        default_space("Pop")
+    with pytest.raises(ConfigError, match=r"--model=Pop: it has no search space \(.*SAMRec.*--space=FILE"):
+        read_default_space("Pop")
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_default_spaces_fit_their_models(name):
-    space = default_space(name)
+    space = read_default_space(name)
     for model in {name, "SAMRec" if name == "SASRec" else name}:  # the row SASRec is SAMRec without SAM
         known = known_keys(model, "ml-100k", get_model(model))
         declared = types_of(model, "ml-100k")
@@ -310,20 +310,20 @@ def test_default_spaces_fit_their_models(name):
 
 
 def test_transformers_share_what_they_share():
-    first = default_space("SASRec")
+    first = read_default_space("SASRec")
     assert first.names == ["learning_rate", "hidden_dropout_prob"]
     for name in set(MODELS) - {"GRU4Rec"}:
-        assert default_space(name).parameters[:2] == first.parameters
-        assert default_space(name).follow["attn_dropout_prob"] == "hidden_dropout_prob"
-    rate, dropout = default_space("GRU4Rec").parameters[:2]
+        assert read_default_space(name).parameters[:2] == first.parameters
+        assert read_default_space(name).follow["attn_dropout_prob"] == "hidden_dropout_prob"
+    rate, dropout = read_default_space("GRU4Rec").parameters[:2]
     assert rate == first.parameters[0] and dropout.values == first.parameters[1].values
-    assert default_space("SAMRec").names == [*first.names, "sam_rho"]
+    assert read_default_space("SAMRec").names == [*first.names, "sam_rho"]
 
 
 def test_defaults_lie_within_what_is_searched():
     for name in MODELS:
         model = "SAMRec" if name == "SASRec" else name
         defaults = defaults_of(model)
-        for parameter in default_space(name).parameters:
+        for parameter in read_default_space(name).parameters:
             values = parameter.values or (parameter.low, parameter.high)
             assert min(values) <= defaults[parameter.name] <= max(values), (name, parameter.name)

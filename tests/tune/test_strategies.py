@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from recbole_samrec.tune import strategies
-from recbole_samrec.tune.spaces import space_of
+from recbole_samrec.tune.spaces import make_space
 from recbole_samrec.tune.strategies import Strategy
 from recbole_samrec.utils.errors import ConfigError
 
@@ -14,7 +14,7 @@ def drawn(strategy, mapping):
     """What a search would try."""
     from ray.tune.experiment import Experiment
 
-    found, space = strategies.searcher(strategy, 10), space_of(mapping, "here")
+    found, space = strategies.searcher(strategy, 10), make_space(mapping, "here")
     size = strategy.trials if strategy.search != "grid" else 1
     spec = {"config": strategies.param_space(strategy, space), "num_samples": size}
     found.add_configurations(Experiment("name", run=lambda config: None, **spec))
@@ -28,11 +28,11 @@ def test_searcher_draws_the_same_trials_for_a_seed():
     assert drawn(Strategy(trials=6, seed=7), space) != first
     grid = {"n_layers": [1, 2], "n_heads": [1, 2, 4]}
     every = drawn(Strategy(search="grid", trials=None), grid)
-    assert sorted(map(str, every)) == sorted(map(str, space_of(grid, "here").grid()))
+    assert sorted(map(str, every)) == sorted(map(str, make_space(grid, "here").grid()))
 
 
 def test_strategy_check_names_what_is_missing():
-    space = space_of({"n_layers": [1, 2]}, "here")
+    space = make_space({"n_layers": [1, 2]}, "here")
     for name in ("optuna", "hyperopt"):
         with contextlib.suppress(ImportError):
             __import__(name)
@@ -46,7 +46,7 @@ def test_strategy_check_names_what_is_missing():
 
 
 def test_scheduler_has_no_rung_at_the_last_epoch():
-    space = space_of({"n_layers": [1, 2]}, "here")
+    space = make_space({"n_layers": [1, 2]}, "here")
     for grace, epochs in ((2, 18), (10, 300), (1, 3), (2, 6)):
         asha = strategies.scheduler(Strategy(grace=grace), space, epochs)
         rungs = [milestone for bracket in asha._brackets for milestone, _ in bracket._rungs]
@@ -55,5 +55,5 @@ def test_scheduler_has_no_rung_at_the_last_epoch():
 
 
 def test_within_keeps_bounds():
-    within = strategies.Within({"hidden_dropout_prob": (0.1, 0.5)})
+    within = strategies.KeepWithin({"hidden_dropout_prob": (0.1, 0.5)})
     assert within({"hidden_dropout_prob": 0.6, "sam_rho": 3.0}) == {"hidden_dropout_prob": 0.5, "sam_rho": 3.0}

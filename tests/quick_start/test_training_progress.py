@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from recbole_samrec.quick_start import progress
-from recbole_samrec.quick_start.progress import ProgressBar, ProgressLines, make_progress, shown
+from recbole_samrec.quick_start import training_progress
+from recbole_samrec.quick_start.training_progress import ProgressBar, ProgressLines, make_progress, shown
 
 
 def trainer(epochs, metric, best=-math.inf):
@@ -34,7 +34,7 @@ def clock(monkeypatch):
     class Clock:
         now = 0.0
 
-    monkeypatch.setattr(progress.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(training_progress.time, "monotonic", lambda: Clock.now)
     return Clock
 
 

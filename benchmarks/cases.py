@@ -160,16 +160,8 @@ def make_request(entry: Entry, dataset: str, threads: int, device: str = "cpu") 
 def make_convergence_request(entry: Entry, threads: int) -> dict[str, Any]:
     """Make the request to measure training to convergence on ml-100k."""
     own = {"epochs": 200, "stopping_step": 10, "valid_metric": "NDCG@10", "topk": [10], "eval_batch_size": 4096}
-    return {**make_request(entry, "ml-100k", threads), "what": "convergence"} | {
-        "settings": {
-            **COMMON,
-            **DATASETS["ml-100k"],
-            **entry.settings,
-            **own,
-            "model": entry.model,
-            "dataset": "ml-100k",
-        }
-    }
+    request = make_request(entry, "ml-100k", threads)
+    return {**request, "what": "convergence", "settings": request["settings"] | own}
 
 
 def growth_name(loss: str, interactions: int, items: int) -> str:

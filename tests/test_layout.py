@@ -86,9 +86,6 @@ COVERED_BY = {
 }
 """Modules without a test file of their own, and the file that tests them all the same."""
 
-LONG_NAMES = "compare quick_start trainer tune"
-"""Folders and files whose tests may still have longer names."""
-
 
 def modules() -> list[str]:
     """The files of the package that hold code."""
@@ -101,11 +98,6 @@ def own_test(module: str) -> Path:
     path = Path(module)
     stem = path.parent.name if path.stem == "__init__" else path.stem
     return TESTS / path.parent / f"test_{stem}.py"
-
-
-def has_long_names(name: str) -> bool:
-    """Whether a folder or a file under tests/ has tests with longer names."""
-    return any(f"tests/{name}" in (file, str(Path(file).parent)) for file, _ in long_names())
 
 
 def long_names() -> list[tuple[str, str]]:
@@ -145,13 +137,7 @@ def test_tests__are_packages(folder):
 
 
 def test_tests__have_short_names():
-    exempted = {f"tests/{name}" for name in LONG_NAMES.split()}
-    assert [test for test in long_names() if not {test[0], str(Path(test[0]).parent)} & exempted] == []
-
-
-@pytest.mark.parametrize("name", LONG_NAMES.split())
-def test_long_names__lists_only_what_has_some(name):
-    assert has_long_names(name), f"all names of tests/{name} are short now: take it off LONG_NAMES"
+    assert long_names() == []
 
 
 def test_package__holds_four_files_at_its_top():

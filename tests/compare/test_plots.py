@@ -52,7 +52,7 @@ def test_draw_accuracy_draws_the_table(runs, figures):
 
 
 @pytest.mark.parametrize("name", ["groups", "fractions"])
-def test_draw_tells_entries_apart_without_color(figures, name):
+def test_draw_distinguishes_entries_without_color(figures, name):
     lines = [bars.lines[0] for bars in figures[name].axes[0].containers]
     assert len({line.get_marker() for line in lines}) == len(ENTRIES)
     assert [text.get_text() for text in figures[name].legends[0].get_texts()] == ENTRIES

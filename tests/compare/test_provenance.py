@@ -22,7 +22,7 @@ def test_list_origins_has_those_that_apply_to_a_run():
     ]
 
 
-def test_every_setting_of_a_data_set_has_its_origin():
+def test_origins_cover_every_setting_of_a_data_set():
     settings = read_yaml(PROPERTIES / "compare.yaml")
     for dataset, given in settings["datasets"].items():
         known = [setting for one in read_origins() if dataset in one.datasets for setting in one.settings.items()]

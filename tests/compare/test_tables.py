@@ -79,7 +79,7 @@ def test_compare_with_reference_corrects_p_for_the_entries():
     assert (table["mrr_high"][["SASRec", "Pop"]] < 0).all()
 
 
-def test_compare_with_reference_has_intervals_over_users_and_seeds():
+def test_compare_with_reference_has_intervals_over_seeds_too():
     runs = [*make_runs("SAMRec", 22, seeds=(1, 2, 5)), *make_runs("SASRec", 21), *make_runs("Pop", 0, seeds=(1,))]
     table = compare_with_reference(runs, "SAMRec", metrics=["mrr"], draws=DRAWS)
     values = {

@@ -70,7 +70,7 @@ def planned(names, tuned_of=None, **options):
     return {job.entry: job for job in jobs}
 
 
-def test_files_are_those_of_a_search():
+def test_searches_have_the_files_that_are_read():
     assert (tuned_settings.SEARCH, tuned_settings.BEST) == (tune_plan.SEARCH, results.BEST)
 
 

@@ -16,7 +16,7 @@ from recbole_samrec.utils.errors import ConfigError
         ("Pop", "general", {}, None),
     ],
 )
-def test_require_no_users_names_the_reason(model, kind, layers, reason):
+def test_require_no_users__names_the_reason(model, kind, layers, reason):
     from recbole.utils import ModelType
 
     network = torch.nn.ModuleDict({name: torch.nn.Embedding(rows, 4) for name, rows in layers.items()})

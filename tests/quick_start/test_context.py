@@ -15,7 +15,7 @@ def context_of(**settings):
 
 
 @pytest.mark.parametrize("model", ["SAMRec", "SASRec", "BPR"])
-def test_context_counts_the_events_before_the_split(own_folder, model):
+def test_run_context__counts_the_events_before_the_split(own_folder, model):
     events = list(random_events())
     folder = write_events("dataset", "tiny", events)
     context = context_of(model=model)
@@ -25,7 +25,7 @@ def test_context_counts_the_events_before_the_split(own_folder, model):
     assert context.attributes_sha256 is None and context.is_first_process
 
 
-def test_data_hash_of_benchmark_files_is_that_of_all(own_folder):
+def test_data_hash__covers_all_benchmark_files(own_folder):
     for part, content in (("train", b"a"), ("test", b"b")):
         (own_folder / f"x.{part}.inter").write_bytes(content)
     config = {"data_path": str(own_folder), "dataset": "x", "benchmark_filename": ["train", "test"]}

@@ -8,7 +8,7 @@ import torch
 from recbole_samrec.quick_start import environment
 
 
-def test_revision_is_dirty_where_code_was_changed(tmp_path, monkeypatch):
+def test_revision__is_dirty_where_code_was_changed(tmp_path, monkeypatch):
     def git(*words):
         subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x", *words], check=True)
 
@@ -27,12 +27,12 @@ def test_revision_is_dirty_where_code_was_changed(tmp_path, monkeypatch):
     assert environment.revision() == f"{clean}-dirty"
 
 
-def test_device_name_counts_the_threads_of_a_cpu():
+def test_device_name__counts_the_threads_of_a_cpu():
     words = "1 thread" if torch.get_num_threads() == 1 else f"{torch.get_num_threads()} threads"
     assert environment.device_name(torch.device("cpu")).endswith(f"({words})")
 
 
-def test_versions_name_what_a_result_depends_on():
+def test_versions__name_what_a_result_depends_on():
     versions = environment.versions()
     assert versions["recbole"] == "1.2.1" and versions["torch"] == torch.__version__
     assert environment.peak_memory_mb(torch.device("cpu")) > 10

@@ -24,7 +24,7 @@ def said(folder, model, events=None, **settings):
     return "\n".join(list_warnings(*prepared(folder, model, events, **settings)))
 
 
-def test_the_history_of_sequences(own_folder):
+def test_list_warnings__names_history_in_full_rankings(own_folder):
     words = "full ranking includes items that the user had before"
     assert words in said(own_folder, "SASRec")
     assert words not in said(own_folder, "SASRec", mask_history=True)
@@ -33,7 +33,7 @@ def test_the_history_of_sequences(own_folder):
 
 
 @pytest.mark.parametrize("model", ["SASRec", "BPR"])
-def test_items_that_nobody_had(own_folder, model):
+def test_list_warnings__counts_items_without_interactions(own_folder, model):
     """An item that is only somebody's first is in no row's target, and counts as had."""
     events = [(f"u{user}", item, time) for user in range(3) for time, item in enumerate(f"{user}abcd")]
     columns = {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}
@@ -44,7 +44,7 @@ def test_items_that_nobody_had(own_folder, model):
     assert "occur in no interaction" not in said(own_folder, model, events)
 
 
-def test_sampled_evaluation(own_folder):
+def test_list_warnings__explains_sampled_evaluation(own_folder):
     words = "sampled evaluation draws with replacement, again at each evaluation"
     general = said(own_folder, "BPR", eval_args={"mode": "uni100"})
     assert words in general and "had before" not in general
@@ -57,7 +57,7 @@ def test_sampled_evaluation(own_folder):
 
 
 @pytest.mark.parametrize("order", ["RO", "TO"])
-def test_a_time_split_in_random_order_takes_the_wrong_rows(own_folder, order):
+def test_list_warnings__names_a_time_split_in_random_order(own_folder, order):
     args = {"split": {"TS": [0.6, 0.2, 0.2]}, "order": order}
     events = [(f"u{user}", f"i{step + user}", 100 * step + user) for user in range(20) for step in range(10)]
     config, dataset, loaders = prepared(own_folder, "BPR", events, eval_args=args)
@@ -68,19 +68,19 @@ def test_a_time_split_in_random_order_takes_the_wrong_rows(own_folder, order):
     assert ("a time split needs order: TO" in text) == (order == "RO")
 
 
-def test_users_who_do_not_reach_the_test(own_folder):
+def test_list_warnings__counts_users_without_a_test_sample(own_folder):
     events = [(f"u{length}", f"i{step}", step) for length in range(1, 7) for step in range(length)]
     assert "2 of 6 users have no row in the test set" in said(own_folder, "SASRec", events)  # of one and two events
     assert "no row in the test set" not in said(own_folder, "SASRec", cyclic(users=5))
 
 
-def test_what_is_said_of_models_and_workers(own_folder):
+def test_list_warnings__names_models_and_workers(own_folder):
     assert "BERT4Rec leaves" in said(own_folder, "BERT4Rec")
     assert "BERT4Rec" not in said(own_folder, "SASRec")
     assert "worker above 0" in said(own_folder, "SASRec", worker=1)
 
 
-def test_masked_positions_without_a_label(own_folder):
+def test_list_warnings__holds_for_bert4rec(own_folder):
     """The share that the remark names, at RecBole's defaults."""
     _, _, loaders = prepared(own_folder, "BERT4Rec", cyclic(users=20, items=400, length=150), MAX_ITEM_LIST_LENGTH=50)
     random.seed(0)
@@ -96,7 +96,7 @@ def test_masked_positions_without_a_label(own_folder):
     assert 1 / 8.5 < 1 - labelled / masked < 1 / 6
 
 
-def test_the_matrix_of_rows_is_never_sorted(own_folder, monkeypatch):
+def test_list_warnings__sorts_no_interactions(own_folder, monkeypatch):
     """A million rows of fifty items would take many seconds and gigabytes to sort."""
     config, dataset, loaders = prepared(own_folder, "SASRec")
     dataset.item_feat = dataset.inter_feat

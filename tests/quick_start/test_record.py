@@ -20,12 +20,12 @@ def validate(content):
     jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).validate(content)
 
 
-def test_schema_file_is_up_to_date():
+def test_json_schema__is_in_the_file():
     assert json.loads(SCHEMA_FILE.read_text()) == json_schema(), "run: python -m tools.result_schema"
     jsonschema.Draft202012Validator.check_schema(json_schema())
 
 
-def test_schema_accepts_every_record_of_the_results():
+def test_json_schema__accepts_every_record_of_the_results():
     assert len(RECORDS) > 100
     for file in RECORDS:
         content = json.loads(file.read_text())
@@ -40,7 +40,7 @@ def test_schema_accepts_every_record_of_the_results():
 
 
 @pytest.mark.parametrize("model", ["SAMRec", "Pop"])
-def test_schema_accepts_a_new_record(own_folder, model):
+def test_json_schema__accepts_a_new_record(own_folder, model):
     write_events("dataset", "tiny", cyclic(users=40, items=30))
     arguments = [*SMALL, "--track_sharpness=1"] if model == "SAMRec" else ["--model=Pop"]
     succeed("run", "--dataset=tiny", "--run_dir=one", *arguments)
@@ -50,19 +50,19 @@ def test_schema_accepts_a_new_record(own_folder, model):
     assert RunRecord.read(own_folder / "one/result.json") == content
 
 
-def test_record_of_an_earlier_version_has_the_new_names_of_settings():
+def test_run_record__renames_settings_of_earlier_versions():
     earlier = record_of_a_run(schema_version=..., config={"sam_row_radius": "frequency", "sam_leave_out": ["bias"]})
     assert RunRecord.from_dict(earlier).config == {"sam_item_rho": "frequency", "sam_exclude": ["bias"]}
 
 
-def test_record_is_written_as_it_is_read(own_folder):
+def test_run_record__is_written_as_it_is_read(own_folder):
     content = write_record("one.json", parameters=None, best_epoch=None, skipped_steps=None, valid=None)
     record = RunRecord.read(own_folder / "one.json")
     record.write(own_folder / "two.json")
     assert json.loads((own_folder / "two.json").read_text()) == content
 
 
-def test_record_is_a_mapping():
+def test_run_record__is_a_mapping():
     content = record_of_a_run()
     record = RunRecord.from_dict(content)
     assert record == content and dict(record) == content and len(record) == len(content)
@@ -87,7 +87,7 @@ def test_record_is_a_mapping():
         ({"schema_version": 2}, "schema_version 1, not 2"),
     ],
 )
-def test_record_with_a_wrong_field_is_rejected(changes, words):
+def test_run_record__rejects_a_wrong_field(changes, words):
     with pytest.raises(ValueError, match=words):
         RunRecord.from_dict(record_of_a_run(**changes))
     with pytest.raises(jsonschema.ValidationError):
@@ -95,7 +95,7 @@ def test_record_with_a_wrong_field_is_rejected(changes, words):
 
 
 @pytest.mark.parametrize("content", [[], 7, None, "x"])
-def test_record_without_fields_is_rejected(content):
+def test_run_record__rejects_missing_fields(content):
     with pytest.raises(ValueError, match="it has no fields"):
         RunRecord.from_dict(content)
 
@@ -111,5 +111,5 @@ def test_record_without_fields_is_rejected(content):
         ({"model": "BPR", "sam_rho": None, "loss_type": None}, "BPR"),
     ],
 )
-def test_label_names_what_was_trained(settings, expected):
+def test_make_label__names_what_was_trained(settings, expected):
     assert make_label({"loss_type": "CE", "sam_variant": "sam", **settings}) == expected

@@ -9,7 +9,7 @@ from recbole_samrec.utils.errors import CheckpointError, ConfigError
 from tests.helpers.command import tree
 
 
-def test_forget_unstarted_keeps_what_is_not_ours(own_folder):
+def test_remove_unstarted__keeps_other_files(own_folder):
     folder = Path("runs/one")
     (folder / "tensorboard").mkdir(parents=True)
     (folder / "run.log").touch()
@@ -26,7 +26,7 @@ def test_forget_unstarted_keeps_what_is_not_ours(own_folder):
     assert (folder / "run.log").exists()
 
 
-def test_new_folder_is_not_one_of_another_run(own_folder):
+def test_make_folder__takes_no_folder_of_another_run(own_folder):
     run_folder.make_folder(Path("one"))
     run_folder.make_folder(Path("one"))
     Path("one/last.pth").touch()
@@ -34,7 +34,7 @@ def test_new_folder_is_not_one_of_another_run(own_folder):
         run_folder.make_folder(Path("one"))
 
 
-def test_newest_checkpoint_is_needed_to_resume(own_folder):
+def test_newest_checkpoint__is_needed_to_resume(own_folder):
     Path("one").mkdir()
     for folder in ("one", "two"):
         with pytest.raises(CheckpointError, match=f"--resume={folder}"):

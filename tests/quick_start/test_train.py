@@ -41,7 +41,7 @@ def figures(result):
     return result["valid"], result["test"]
 
 
-def test_everything_lies_in_one_folder(data):
+def test_train__writes_everything_to_one_folder(data):
     before = set(tree(data))
     said = succeed("run", "--dataset=tiny", *SMALL)
     new = set(tree(data)) - before
@@ -57,7 +57,7 @@ def test_everything_lies_in_one_folder(data):
     assert "The number of users: 41" in log and "train_batch_size = 256" in log and "full ranking leaves items" in log
 
 
-def test_the_record_of_a_run(data):
+def test_train__makes_the_record_of_a_run(data):
     result, _ = trained(*SMALL, "--seed=7")
     assert set(result) == KEYS
     content = Path("dataset/tiny/tiny.inter").read_bytes()
@@ -82,7 +82,7 @@ def test_the_record_of_a_run(data):
     assert result["versions"]["torch"] == torch.__version__
 
 
-def test_a_run_made_from_the_files_of_another_gives_the_same_bits(data):
+def test_train__repeats_a_run_from_its_files_bit_for_bit(data):
     arguments = ["--sam_rho=0.2", "--learning_rate=1e-2", "--user_inter_num_interval=[5,10]", "--metrics=['NDCG']"]
     one, _ = trained(*SMALL, *arguments)
     said = succeed("run", "--config_files=one/config.yaml", "--run_dir=two")
@@ -104,7 +104,7 @@ def test_a_run_made_from_the_files_of_another_gives_the_same_bits(data):
     ],
     ids=["SAMRec", "BPR", "Pop", "ItemKNN", "SASRec"],
 )
-def test_a_run_scored_again_has_the_same_figures(data, arguments):
+def test_evaluate_weights__gives_the_recorded_metrics(data, arguments):
     write_events("dataset", "tiny", random_events(users=40, items=30))
     result, _ = trained(*arguments)
     before = tree(data)
@@ -116,7 +116,7 @@ def test_a_run_scored_again_has_the_same_figures(data, arguments):
     assert "these figures differ from one/result.json" in succeed("evaluate", "one").out
 
 
-def test_masked_figures(data):
+def test_evaluate_weights__masks_the_history(data):
     """Against the ranks of the run's own scores, with the history worked out from the events."""
     events = list(random_events(users=40, items=30))
     write_events("dataset", "tiny", events)
@@ -155,14 +155,14 @@ def test_masked_figures(data):
     assert scores[False] != scores[True]
 
 
-def test_masks_change_nothing_where_recbole_hides_the_history_itself(data):
+def test_evaluate_weights__keeps_recboles_own_mask(data):
     trained("--model=BPR", "--epochs=1")
     stored = torch.load("one/best.pth", weights_only=True)["config"]
     scores = train.evaluate_weights(configure(stored, {}), Path("one/best.pth"), (False, True))
     assert scores[False] == scores[True]
 
 
-def test_parts_that_are_absent(data):
+def test_train__allows_absent_parts(data):
     """A split without validation, or without test."""
     for kind, absent, there in (("test_only", "valid", "test"), ("valid_only", "test", "valid")):
         split = f"--eval_args={{'split':{{'LS':'{kind}'}},'order':'TO'}}"
@@ -173,13 +173,13 @@ def test_parts_that_are_absent(data):
         assert "the same figures" in succeed("evaluate", kind).out
 
 
-def test_models_made_of_counts_take_one_epoch(data):
+def test_train__takes_one_epoch_for_models_of_counts(data):
     result, said = trained("--model=Pop")
     assert result["epochs_run"] == 1 and result["best_epoch"] == 0 and "epoch 1/1 " in said.out
     assert result["valid"] and result["test"]
 
 
-def test_the_users_metrics_win(data):
+def test_train__uses_the_users_metrics(data):
     result, _ = trained(*SMALL, "--topk=[1,3]", "--valid_metric=Hit@1", "--metrics=['Hit','MRR']")
     assert set(result["test"]) == {"hr@1", "hr@3", "mrr@1", "mrr@3"}
 
@@ -204,7 +204,7 @@ RATED = [
 
 
 @pytest.mark.parametrize("model", ["FM", "XGBoost", "LightGBM"])
-def test_models_that_are_judged_by_values(own_folder, model):
+def test_train__reports_value_metrics(own_folder, model):
     if model != "FM":
         for package in ("xgboost", "lightgbm"):
             pytest.importorskip(package, reason="RecBole imports both to find either")
@@ -219,7 +219,7 @@ def test_models_that_are_judged_by_values(own_folder, model):
         assert "not trained in epochs" in main("run", "--resume=one").err
 
 
-def test_pre_training_and_what_follows_it(own_folder):
+def test_train__passes_weights_of_pretraining_on(own_folder):
     rated("dataset", users=8)
     columns = "--load_col={'inter':['user_id','item_id','timestamp'],'item':['item_id','class']}"
     options = ["--model=S3Rec", RATED[0], columns, "--item_attribute=class", *SMALL[:-1]]
@@ -246,11 +246,11 @@ def test_pre_training_and_what_follows_it(own_folder):
         (ValueError("Some feat is empty, look."), "Some feat is empty, look; the filters leave nothing; loosen"),
     ],
 )
-def test_words_of_an_error(error, words):
+def test_words_of__explains_an_error(error, words):
     assert words in words_of(error, {"hidden_act": "foo", "n_heads": 2})
 
 
-def test_recboles_own_functions_tolerate_what_they_did(data):
+def test_run_recbole__tolerates_unknown_settings(data):
     from recbole.quick_start import run_recbole
 
     settings = {"epochs": 1, "hidden_size": 8, "data_path": "dataset", "learning_rte": 1, "learner": "foo"}

@@ -62,7 +62,7 @@ def without_repeats(moments):
 
 
 @pytest.mark.parametrize("model", ["SAMRec", "BPR", "Pop"])
-def test_callbacks_run_in_order(data, model):
+def test_callbacks__run_in_order(data, model):
     notes = Notes()
     record = run(notes, model=model)
     epochs = 1 if model == "Pop" else 2
@@ -72,7 +72,7 @@ def test_callbacks_run_in_order(data, model):
     assert last is record and json.loads(Path("run/result.json").read_text()) == record
 
 
-def test_callbacks_are_given_what_is_known(data):
+def test_callbacks__receive_what_is_known(data):
     notes = Notes()
     record = run(notes, model="SAMRec")
     calls = {moment: [call[1:] for call in notes.seen if call[0] == moment] for moment in MOMENTS}
@@ -91,7 +91,7 @@ def test_callbacks_are_given_what_is_known(data):
     assert (batch.masked_scores <= batch.scores).all() and not calls["on_stage_start"]
 
 
-def test_stages_of_one_run_start_and_end_once(data):
+def test_callbacks__see_one_start_and_end_of_all_stages(data):
     write_kinds("dataset/tiny", items=20)
     notes = Notes()
     columns = {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "kind"]}
@@ -104,7 +104,7 @@ def test_stages_of_one_run_start_and_end_once(data):
 
 
 @pytest.mark.parametrize("moment", ["on_train_batch_end", "on_validation_end"])
-def test_exception_is_reported_and_raised_again(data, moment):
+def test_callbacks__see_exceptions_which_are_raised_again(data, moment):
     notes = Notes(stop_at=moment)
     with pytest.raises(RuntimeError, match="stopped by a callback"):
         run(notes, model="SAMRec")
@@ -112,7 +112,7 @@ def test_exception_is_reported_and_raised_again(data, moment):
     assert isinstance(notes.seen[-1][1], RuntimeError)
 
 
-def test_callbacks_work_with_a_trainer_of_recboles_functions(data):
+def test_callbacks__work_with_trainers_of_recboles_functions(data):
     loaders, _, trainer = build(make_config("SAMRec", "dataset", checkpoint_dir="saved", sam_rho=0.1))
     notes = Notes()
     trainer.callbacks.add(notes)
@@ -122,7 +122,7 @@ def test_callbacks_work_with_a_trainer_of_recboles_functions(data):
     assert without_repeats(notes.moments) == ["on_train_start", *moments * 2, "on_train_end"]
 
 
-def test_list_calls_in_order_and_knows_what_is_handled():
+def test_callback_list__calls_in_order_and_knows_what_is_handled():
     one, two = Notes(), Notes()
     both = CallbackList([one])
     both.add(two)
@@ -132,12 +132,12 @@ def test_list_calls_in_order_and_knows_what_is_handled():
     assert both.handles("on_test_batch_end") and not CallbackList([Callback()]).handles("on_test_batch_end")
 
 
-def test_callbacks_page_names_every_moment():
+def test_callbacks_page__names_every_moment():
     page = (ROOT / "docs" / "callbacks.md").read_text()
     assert re.findall(r"^\| `(on_\w+)` \|", page, re.M) == MOMENTS
 
 
-def test_callbacks_page_shows_an_example_that_works(data):
+def test_callbacks_page__shows_an_example_that_works(data):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "callbacks.md").read_text(), re.S)
     assert '"ml-100k", ' in code
     names = {"small": SMALL}

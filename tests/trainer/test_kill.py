@@ -79,7 +79,7 @@ def moments(draw, ticks):
 
 
 @pytest.mark.slow
-def test_thirty_kills(tmp_path, zygote):
+def test_resume__equal_bits_after_thirty_kills(tmp_path, zygote):
     write_events(tmp_path / "data", "tiny", random_events())
     new = [*SETTINGS, f"--data_path={tmp_path / 'data'}"]
     whole = tmp_path / "whole"

@@ -40,7 +40,7 @@ def gradients_of_an_epoch(folder, model, training, loss_type, monkeypatch):
     return value.item(), {name: p.grad for name, p in network.named_parameters()}
 
 
-def test_s3rec_is_fine_tuned_on_whole_rows(tmp_path):
+def test_packed_training__fine_tunes_s3rec_on_whole_sequences(tmp_path):
     """With the loss and gradients of RecBole's rows; its pre-training is refused."""
     folder = write_events(tmp_path, "tiny", random_events())
     classes = [f"i{i}\tc{i % 3} c{i % 4}" for i in range(20)]
@@ -71,7 +71,7 @@ def negative_of(targets):
 
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
 @pytest.mark.parametrize("model", ["SAMRec", "SASRec", "GRU4Rec"])
-def test_loss_and_gradients_are_those_of_the_prefixes(model, loss_type, data, monkeypatch):
+def test_packed_training__has_loss_and_gradients_of_the_prefixes(model, loss_type, data, monkeypatch):
     expected, slow = gradients_of_an_epoch(data, model, "prefix", loss_type, monkeypatch)
     value, fast = gradients_of_an_epoch(data, model, "packed", loss_type, monkeypatch)
     assert value == pytest.approx(expected, rel=1e-6)
@@ -92,21 +92,21 @@ def equal(one, other):
     return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_without_sam_samrec_is_sasrec_bit_for_bit(data):
+def test_samrec__is_sasrec_bit_for_bit_without_sam(data):
     sasrec = weights_after_training(data, "SASRec")
     assert equal(weights_after_training(data, "SAMRec", sam_rho=0), sasrec)
     with_sam = weights_after_training(data, "SAMRec", sam_rho=0.1)
     assert equal(weights_after_training(data, "SASRec", sam_rho=0.1), with_sam) and not equal(with_sam, sasrec)
 
 
-def test_fast_dropout_can_be_switched_off(data):
+def test_fast_dropout__can_be_switched_off(data):
     fast, slow = (weights_after_training(data, "SASRec", fast_dropout=value) for value in (True, False))
     assert not equal(fast, slow)
     without = [weights_after_training(data, "SASRec", fast_dropout=value, **OFF) for value in (True, False)]
     assert equal(*without)
 
 
-def test_prefixes_are_cut_to_the_longest_of_those_computed_with_them(data):
+def test_prefix_training__cuts_to_the_longest_of_a_batch(data):
     """The cut changes neither loss nor gradients, and RecBole's own rows come back with ``fast_dropout: False``."""
     results, widths = [], []
     settings = {**CE, **OFF, **ONE_BATCH, "MAX_ITEM_LIST_LENGTH": 40}
@@ -129,7 +129,7 @@ def test_prefixes_are_cut_to_the_longest_of_those_computed_with_them(data):
 
 @pytest.mark.parametrize("loss_type", ["BPR", "SSM", "gBCE"])
 @pytest.mark.parametrize("rho", [0.0, 0.1])
-def test_sparse_updates_move_only_rows_with_a_gradient(loss_type, rho, data):
+def test_sparse_updates__move_only_rows_with_a_gradient(loss_type, rho, data):
     config = make_config(
         "SAMRec", data, loss_type=loss_type, n_negatives=2, sam_rho=rho, embedding_update="sparse", train_batch_size=8
     )
@@ -159,7 +159,7 @@ def test_sparse_updates_move_only_rows_with_a_gradient(loss_type, rho, data):
 
 @pytest.mark.parametrize("loss_type", ["SSM", "gBCE"])
 @pytest.mark.parametrize("training", ["packed", "prefix"])
-def test_sampled_losses_learn_what_follows_what_in_both_ways(loss_type, training, tmp_path):
+def test_sampled_losses__learn_sequences_packed_and_by_prefix(loss_type, training, tmp_path):
     write_events(tmp_path, "tiny", cyclic(users=100))
     settings = {"loss_type": loss_type, "n_negatives": 4, "training": training, "train_neg_sample_args": None}
     settings |= {"epochs": 20, "learning_rate": 0.01, "sam_rho": 0.0}
@@ -178,19 +178,19 @@ def test_sampled_losses_learn_what_follows_what_in_both_ways(loss_type, training
         ({"loss_type": "SSM", "weight_decay": 0.1}, "weight_decay=0 only, not 0.1"),
     ],
 )
-def test_sparse_updates_refuse_what_needs_all_rows(settings, words, data):
+def test_sparse_updates__reject_what_needs_all_embedding_rows(settings, words, data):
     with pytest.raises(ConfigError, match=words):
         build(make_config("SAMRec", data, embedding_update="sparse", **settings))
 
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
-def test_sparse_updates_are_refused_where_no_gradient_is_sparse(training, data):
+def test_sparse_updates__need_a_sparse_gradient(training, data):
     with pytest.raises(ConfigError, match="SASRec has no table with sparse gradients; SAMRec has one"):
         build(make_config("SASRec", data, embedding_update="sparse", training=training, **CE))
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_lower_precision_gives_the_same_loss_and_gradients_but_for_rounding(dtype, data):
+def test_amp__changes_loss_and_gradients_by_rounding_only(dtype, data):
     losses, gradients = [], []
     for amp in (False, True):
         config = make_config("SAMRec", data, **{**CE, **OFF, **ONE_BATCH}, enable_amp=amp, amp_dtype=dtype)
@@ -206,7 +206,7 @@ def test_lower_precision_gives_the_same_loss_and_gradients_but_for_rounding(dtyp
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.999
 
 
-def test_training_in_bfloat16_learns(tmp_path):
+def test_amp__learns_in_bfloat16(tmp_path):
     write_events(tmp_path, "tiny", cyclic(users=100))
     settings = {"enable_amp": True, "amp_dtype": "bfloat16", "epochs": 12, "learning_rate": 0.01, "sam_rho": 0.05}
     config = make_config("SAMRec", tmp_path, **CE, **settings, topk=[1], metrics=["Hit"], valid_metric="Hit@1")

@@ -55,7 +55,7 @@ def stage_of(data, **settings):
 # Rows ---------------------------------------------------------------------------------------------------------------
 
 
-def test_rows_are_users_training_events_and_no_more(data):
+def test_pretraining_loader__has_only_training_events(data):
     """Each user's events but the last two, left-aligned; longer histories in windows of which each is full."""
     config = make_config("S3Rec", data, train_stage="pretrain", MAX_ITEM_LIST_LENGTH=5)
     dataset = create_dataset(config)
@@ -75,7 +75,7 @@ def test_rows_are_users_training_events_and_no_more(data):
     assert all(seen[user] == set(range(len(training[user]))) for user in training)
 
 
-def test_an_epoch_has_every_row_once_and_each_epoch_another_order(data):
+def test_pretraining_loader__shuffles_all_sequences_each_epoch(data):
     loader = stage_of(data)[0][0]
     epochs = [torch.cat(loader._order()) for _ in range(2)]
     assert all(sorted(order.tolist()) == list(range(len(loader.starts))) for order in epochs)
@@ -94,7 +94,7 @@ def corrupted(seed=0, n_items=40, rows=64, length=9):
     return corrupt(items, lengths, users, n_items, 0.3, draw), users
 
 
-def test_items_are_masked_and_negatives_are_not_in_the_row():
+def test_corrupt__masks_items_and_draws_unseen_negatives():
     batch, _ = corrupted()
     items, masked, negatives = batch["items"], batch["masked"], batch["negatives"]
     hidden = masked == 40
@@ -105,12 +105,12 @@ def test_items_are_masked_and_negatives_are_not_in_the_row():
         assert not set(row) & (set(wrong) - {0})
 
 
-def test_a_row_of_all_items_has_no_negative():
+def test_draw_unseen__finds_none_for_a_sequence_of_all_items():
     full, where = torch.arange(1, 6).unsqueeze(0), torch.ones(1, 5, dtype=torch.bool)
     assert draw_unseen(full, where, 6, torch.Generator().manual_seed(0)).eq(0).all()
 
 
-def test_segments_are_up_to_half_a_row_and_the_other_is_another_users():
+def test_draw_segments__takes_the_other_from_another_user():
     batch, users = corrupted()
     items, lengths = batch["items"], batch["lengths"]
     assert batch["usable"].all()
@@ -128,7 +128,7 @@ def test_segments_are_up_to_half_a_row_and_the_other_is_another_users():
         assert not batch["context"][row, n:].any() and not batch["other"][row, n:].any()
 
 
-def test_a_row_without_another_user_has_no_segment_to_compare():
+def test_draw_segments__finds_none_without_another_user():
     items = torch.tensor([[1, 2, 3], [4, 5, 6]])
     batch = corrupt(items, torch.tensor([3, 3]), torch.tensor([7, 7]), 9, 0.2, torch.Generator().manual_seed(0))
     assert not batch["usable"].any()
@@ -157,7 +157,7 @@ def case(data):
     return network, batch
 
 
-def test_objectives_are_their_formulas_term_by_term(case):
+def test_s3rec_objectives__are_their_formulas_term_by_term(case):
     network, batch = case
     names = attributes_by_item(network)
     sums = dict.fromkeys(("aap", "mip", "map", "sp"), 0.0)
@@ -196,7 +196,7 @@ def attributes_by_item(network):
     return [{int(a) - 1 for a in row if a > 0} for row in network.item_feat["kind"]]
 
 
-def test_items_without_an_attribute_have_none(case):
+def test_s3rec_objectives__skip_items_without_an_attribute(case):
     network, _ = case
     table = build_attribute_table(network)
     assert table.shape == (network.n_items - 1, network.n_features) and not table[0].any()
@@ -204,13 +204,13 @@ def test_items_without_an_attribute_have_none(case):
     assert (table.sum(1) == 0).sum() == 2  # the padding item and i19
 
 
-def test_an_attribute_of_one_token_is_read_too(case):
+def test_attributes__may_be_one_token(case):
     network, _ = case
     network.item_feat["kind"] = torch.tensor([0, *range(1, network.n_features + 1)])
     assert torch.equal(build_attribute_table(network)[1:], torch.eye(network.n_features, dtype=torch.uint8))
 
 
-def test_states_are_recboles_with_positions_from_0_as_in_fine_tuning(case):
+def test_s3rec_objectives__use_recboles_states_from_position_0(case):
     """The state at an item does not depend on how far a row is padded behind it."""
     network, batch = case
     rows = batch["masked"]
@@ -223,7 +223,7 @@ def test_states_are_recboles_with_positions_from_0_as_in_fine_tuning(case):
     torch.testing.assert_close(compute_masked_states(network, torch.tensor([[5]]), first), alone[0])
 
 
-def test_other_items_in_validation_and_test_change_nothing(tmp_path):
+def test_pretraining__does_not_depend_on_validation_and_test(tmp_path):
     """The same batches come of data whose users' last two events are others."""
     batches = []
     for name, shift in (("one", 0), ("two", 1)):
@@ -250,7 +250,7 @@ def circle(tmp_path):
     return folder.parent
 
 
-def test_attributes_of_masked_items_are_learnt_and_items_told_from_those_of_other_kinds(circle):
+def test_pretraining__learns_attributes_and_kinds_of_items(circle):
     settings = {"pretrain_epochs": 20, "pretrain_batch_size": 16, "learning_rate": 0.01, "save_step": 99}
     (train_data, *_), network, trainer = stage_of(circle, **settings)
     trainer.fit(train_data, verbose=False, saved=False)
@@ -268,7 +268,7 @@ def test_attributes_of_masked_items_are_learnt_and_items_told_from_those_of_othe
     assert above.float().mean() >= 0.9
 
 
-def test_both_stages_together_learn_cyclic_sequences(circle):
+def test_both_stages__learn_cyclic_sequences(circle):
     settings = {**STAGES, "epochs": 10, "learning_rate": 0.01, "topk": [1], "valid_metric": "Hit@1"}
     (train_data, valid_data, _), network, trainer = build(make_config("S3Rec", circle, **settings))
     trainer.fit(train_data, valid_data, verbose=False)
@@ -319,7 +319,7 @@ def same(first, second):
     return all(torch.equal(first[name], second[name]) for name in first | second)
 
 
-def test_a_second_run_reuses_the_weights_and_comes_out_alike(data, tmp_path):
+def test_pretraining__is_reused_with_the_same_result(data, tmp_path):
     first, stages = carry_out(data, tmp_path / "runs/one")
     assert stages[0] == "pre-training" and stages[1].startswith("fine-tuning (pre-trained weights are in")
     second, stages = carry_out(data, tmp_path / "runs/two")
@@ -337,7 +337,7 @@ def test_a_second_run_reuses_the_weights_and_comes_out_alike(data, tmp_path):
     assert command(["evaluate", str(tmp_path / "runs/one")]) == 0
 
 
-def test_damaged_weights_are_computed_anew(data, tmp_path):
+def test_pretraining__is_repeated_for_damaged_weights(data, tmp_path):
     first, _ = carry_out(data, tmp_path / "runs/one")
     file = tmp_path / "runs/pretrained" / first["pretraining"]["file"]
     file.write_bytes(file.read_bytes()[:1000])
@@ -347,7 +347,7 @@ def test_damaged_weights_are_computed_anew(data, tmp_path):
 
 @pytest.mark.parametrize("stop_at", [(1, 0), (1, 2), (2, 0), (2, 2)])
 @pytest.mark.parametrize("pretraining", ["users", "recbole"])
-def test_a_run_that_was_stopped_in_either_stage_comes_out_alike(data, tmp_path, stop_at, pretraining):
+def test_both_stages__are_resumed_with_the_same_result(data, tmp_path, stop_at, pretraining):
     settings = {"pretraining": pretraining, "pretrain_epochs": 3}
     whole, _ = carry_out(data, tmp_path / "whole/run", **settings)
     folder = tmp_path / "parts/run"
@@ -363,7 +363,7 @@ def test_a_run_that_was_stopped_in_either_stage_comes_out_alike(data, tmp_path, 
     assert same(*(checkpoint_io.load(file)["state_dict"] for file in files))
 
 
-def test_weights_that_a_stopped_run_had_computed_are_its_own(data, tmp_path):
+def test_pretraining__of_a_stopped_run_counts_as_its_own(data, tmp_path):
     folder = tmp_path / "runs/one"
     assert carry_out(data, folder, stop_at=("fine-tuning", 3))[0] is None
     (file,) = (tmp_path / "runs/pretrained").glob("*.pth")
@@ -376,7 +376,7 @@ def test_weights_that_a_stopped_run_had_computed_are_its_own(data, tmp_path):
     assert carry_out(data, tmp_path / "runs/two")[0]["pretraining"]["reused"] is True
 
 
-def test_the_command_goes_on_with_a_run_that_was_stopped_in_pre_training(data, tmp_path, capsys):
+def test_run__resumes_in_pretraining(data, tmp_path, capsys):
     assert carry_out(data, tmp_path / "run", stop_at=(1, 2))[0] is None
     assert command(["run", f"--resume={tmp_path / 'run'}"]) == 0
     assert re.search(r"pre-training\nepoch 3/3 .*\nfine-tuning .*\nepoch 1/3 ", capsys.readouterr().out)
@@ -388,7 +388,7 @@ def key_of(data, **settings):
     return pretrain.pretraining_key(pretrain.stage_config(configure({**base, "run_dir": "x"}, {})))
 
 
-def test_weights_are_shared_by_runs_whose_pre_training_is_the_same(data):
+def test_pretraining_key__is_shared_by_equal_pretraining(data):
     first = key_of(data)
     for later in [
         {
@@ -416,7 +416,7 @@ def test_weights_are_shared_by_runs_whose_pre_training_is_the_same(data):
     assert key_of(data) != changed
 
 
-def test_recboles_own_pre_training_is_kept_with_its_length(data):
+def test_explicit_pretraining__keeps_recboles_length(data):
     config = configure({"data_path": str(data), "dataset": "tiny", "model": "S3Rec", "pretraining": "recbole"}, {})
     assert config["pretrain_epochs"] == 500 and make_label(config) == "S3Rec (RecBole)"
     stage = pretrain.stage_config(config)
@@ -426,7 +426,7 @@ def test_recboles_own_pre_training_is_kept_with_its_length(data):
     assert pretrain.stage_config(ours)["sam_rho"] == 0 and ours["sam_rho"] == 0.1
 
 
-def test_recboles_own_function_pre_trains_and_fine_tunes_too(data):
+def test_both_stages__work_with_recboles_function(data):
     from recbole.quick_start import run_recbole
 
     settings = {**SMALL, **STAGES, "data_path": str(data), "checkpoint_dir": "saved", "epochs": 1}
@@ -434,7 +434,7 @@ def test_recboles_own_function_pre_trains_and_fine_tunes_too(data):
     assert found["test_result"]["ndcg@10"] > 0 and len(list(Path("saved/pretrained").glob("*.pth"))) == 1
 
 
-def test_the_command_says_what_it_does(data, tmp_path, capsys):
+def test_run__reports_pretraining(data, tmp_path, capsys):
     options = [f"--{name}={value}" for name, value in {**STAGES, "hidden_size": 8, "epochs": 1}.items()]
     given = ["run", "--model=S3Rec", "--dataset=tiny", f"--data_path={data}", *options]
     assert command([*given, "--run_dir=runs/one"]) == 0
@@ -448,7 +448,7 @@ def test_the_command_says_what_it_does(data, tmp_path, capsys):
 # Which items, and which attribute -----------------------------------------------------------------------------------
 
 
-def test_the_same_items_are_ranked_for_the_same_users_as_by_sasrec(data):
+def test_both_stages__rank_what_sasrec_ranks(data):
     """Although the .item file has an item that nobody had, and lacks one that somebody had."""
     item = data / "tiny" / "tiny.item"
     item.write_text(re.sub(r"\ni7\t.*", "", item.read_text()))
@@ -468,11 +468,11 @@ COLUMNS = [Column("item_id", "token", ""), Column("movie_title", "token_seq", ""
 
 
 @pytest.mark.parametrize("name", ["class", "genre", "categories", "kinds"])
-def test_the_attribute_is_found(name):
+def test_complete_settings__finds_the_attribute(name):
     assert attributes.chosen([*COLUMNS, Column(name, "token_seq", "")], Path("x.item")) == name
 
 
-def test_an_attribute_that_is_not_clear_is_asked_for():
+def test_complete_settings__requires_an_unclear_attribute():
     several = [*COLUMNS, Column("class", "token_seq", ""), Column("genre", "token_seq", "")]
     with pytest.raises(DataError, match=r"several columns .* movie_title, year, class, genre with --item_attribute="):
         attributes.chosen(several, Path("x.item"))
@@ -485,7 +485,7 @@ def test_an_attribute_that_is_not_clear_is_asked_for():
         attributes.chosen(several, Path("x.item"), "genres")
 
 
-def test_errors_reach_the_user_in_one_line(data, capsys):
+def test_pretraining__reports_errors_in_one_line(data, capsys):
     given = ["run", "--model=S3Rec", "--dataset=tiny", f"--data_path={data}"]
     assert command([*given, "--item_attribute=genre"]) == 2
     assert "item_attribute=genre: " in capsys.readouterr().err
@@ -495,12 +495,12 @@ def test_errors_reach_the_user_in_one_line(data, capsys):
     assert command([*given, "--pretraining=mine"]) == 2
 
 
-def test_ml_100k_has_its_classes():
+def test_complete_settings__finds_the_classes_of_ml_100k():
     config = configure({"model": "S3Rec"}, {})
     assert config["item_attribute"] == "class" and "class" in config["load_col"]["item"]
 
 
-def test_explicit_stages_keep_their_meaning(data):
+def test_train_stage__keeps_recboles_explicit_stages(data):
     """Weights of one run are named in the next; the first stage may be ours or RecBole's."""
     for pretraining, training in (("users", "packed"), ("recbole", "prefix")):
         (train_data, *_), network, trainer = stage_of(data, pretraining=pretraining, training=training, save_step=3)

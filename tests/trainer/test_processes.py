@@ -218,7 +218,7 @@ def by_one_process(shares, folder, sam_rho=0, sam_variant="sam", clip_grad_norm=
 
 
 @pytest.mark.parametrize("name", TRAININGS)
-def test_two_processes_train_as_one_on_the_joined_batch(name, both, folder):
+def test_processes__train_as_one_on_the_joined_batch(name, both, folder):
     shares = [found["trained"][name] for found in both]
     assert [len(share["batches"]) for share in shares] == [share["steps"] for share in shares]
     assert same(shares[0]["after"], shares[1]["after"]) and not same(shares[0]["before"], shares[0]["after"])
@@ -227,7 +227,7 @@ def test_two_processes_train_as_one_on_the_joined_batch(name, both, folder):
         assert torch.allclose(weight, alone[key], rtol=1e-9, atol=1e-9), key
 
 
-def test_two_processes_train_on_whole_rows_as_one_does(both, folder):
+def test_processes__train_as_one_on_whole_sequences(both, folder):
     torch.set_default_dtype(torch.float64)
     try:
         alone = train_packed(folder)
@@ -238,7 +238,7 @@ def test_two_processes_train_on_whole_rows_as_one_does(both, folder):
         assert torch.allclose(weight, alone[key], rtol=1e-9, atol=1e-9), key
 
 
-def test_the_model_is_wrapped_on_the_device_that_it_is_on(folder, monkeypatch):
+def test_processes__wrap_the_model_on_its_device(folder, monkeypatch):
     process = {"local_rank": 0, "nproc": 1, "world_size": 1, "offset": 0, "ip": "localhost", "port": free_port()}
     config = make_config("SASRec", folder, **process)
     try:
@@ -250,18 +250,18 @@ def test_the_model_is_wrapped_on_the_device_that_it_is_on(folder, monkeypatch):
         torch.distributed.destroy_process_group()
 
 
-def test_the_shares_of_the_processes_differ_and_change_with_the_epoch(both):
+def test_processes__take_other_shares_in_each_epoch(both):
     first, second = (found["trained"]["adam"]["batches"] for found in both)
     assert not same(first[0], second[0])
     assert not same(first[0], first[len(first) // SMALL["epochs"]])
 
 
-def test_without_arming_the_reducer_again_the_processes_drift_apart(both):
+def test_processes__drift_apart_without_a_rearmed_reducer(both):
     assert not same(both[0]["not rearmed"]["after"], both[1]["not rearmed"]["after"])
 
 
 @pytest.mark.parametrize("name", SCORINGS)
-def test_two_processes_score_as_one(name, both, folder):
+def test_processes__score_as_one(name, both, folder):
     model, data, more = SCORINGS[name]
     alone = score(make_config(model, folder, data, **more))
     assert both[0]["scores"][name] == both[1]["scores"][name]
@@ -270,20 +270,20 @@ def test_two_processes_score_as_one(name, both, folder):
     assert both[0]["scores"][name] == alone
 
 
-def test_processes_left_to_themselves_score_their_own_shares_and_a_user_twice(both):
+def test_recboles_processes__score_a_user_twice(both):
     first, second = (found["as in RecBole"] for found in both)
     assert first != second and both[0]["scores"]["sequential"] not in (first, second)
     hits = round(first[1]["hit@10"] * 16), round(second[1]["hit@10"] * 16)  # 32 rows of 31 users
     assert hits == pytest.approx((first[1]["hit@10"] * 16, second[1]["hit@10"] * 16))
 
 
-def test_sampled_evaluation_weighs_every_user_once(both, folder):
+def test_processes__weigh_users_once_in_sampled_evaluation(both, folder):
     even = sum(user % 2 == 0 for user in range(1, USERS + 1)) / USERS
     assert both[0]["sampled"] == both[1]["sampled"] == {"hit@1": even, "mrr@1": even}
     assert score_sampled(make_config("BPR", folder, **SAMPLED)) == both[0]["sampled"]
 
 
-def test_the_first_process_writes_and_all_read_one_checkpoint(both, folder, monkeypatch):
+def test_processes__share_the_checkpoint_of_the_first(both, folder, monkeypatch):
     monkeypatch.chdir(folder)
     one, other = (found["whole"] for found in both)
     assert one["file"] == other["file"] and one["test"] == other["test"] and one["valid"] == other["valid"]
@@ -294,7 +294,7 @@ def test_the_first_process_writes_and_all_read_one_checkpoint(both, folder, monk
     assert lonely["test"] == other["test"] and same(lonely["weights"], other["weights"])
 
 
-def test_a_run_of_two_processes_that_was_stopped_goes_on_as_if_it_had_not_been(both):
+def test_processes__resume_with_the_same_result(both):
     for found in both:
         assert found["resumed"]["test"] == found["whole"]["test"]
         assert same(found["resumed"]["weights"], found["whole"]["weights"])
@@ -303,14 +303,14 @@ def test_a_run_of_two_processes_that_was_stopped_goes_on_as_if_it_had_not_been(b
 # Whole programs -----------------------------------------------------------------------------------------------------
 
 
-def test_processes_are_started_with_a_function_of_ours(monkeypatch):
+def test_processes__start_our_function(monkeypatch):
     assert b"recbole_samrec" in pickle.dumps(quick_start.run_recboles)
     assert recbole.quick_start.run_recboles is quick_start.run_recboles
     with compat.suspend("patch_started_processes"):
         assert b"recbole_samrec" not in pickle.dumps(quick_start.run_recboles)
 
 
-def test_recboles_own_run_on_two_processes_knows_our_models(both, folder, monkeypatch):
+def test_processes__of_recboles_run_know_our_models(both, folder, monkeypatch):
     monkeypatch.chdir(folder)
     given = {**SMALL, **WHOLE, "data_path": str(folder)}
     result = run(None, None, config_dict=given, nproc=WORLD, port=str(free_port()))
@@ -321,7 +321,7 @@ def test_recboles_own_run_on_two_processes_knows_our_models(both, folder, monkey
 ARGUMENTS = [f"--{key}={value}" for key, value in SMALL.items() if key not in ("epochs", "state", "show_progress")]
 
 
-def test_the_command_goes_on_with_two_processes_where_one_stopped(folder, tmp_path, capfd):
+def test_run__resumes_with_more_processes(folder, tmp_path, capfd):
     place = tmp_path / "run"
     command = ["run", "--dataset=tiny", f"--data_path={folder}", f"--run_dir={place}"]
     assert main.main([*command, "--epochs=1", *ARGUMENTS]) == 0
@@ -354,7 +354,7 @@ class Failing(SASRec):
 """
 
 
-def test_a_process_that_fails_ends_the_run_with_one_line(folder, tmp_path, capfd):
+def test_processes__end_with_one_line_if_one_fails(folder, tmp_path, capfd):
     (tmp_path / "failing.py").write_text(FAILING)
     settings = ["--n_layers=1", "--n_heads=1", "--hidden_size=16", "--inner_size=16", "--hidden_act=gelu"]
     settings += ["--hidden_dropout_prob=0.1", "--attn_dropout_prob=0.1", "--layer_norm_eps=1e-12"]

@@ -16,7 +16,7 @@ class Trees(torch.nn.Module):
     type = ModelType.DECISIONTREE
 
 
-def test_reject_sam_lets_trees_be_grown_without_it():
+def test_reject_sam__lets_trees_be_grown_without_it():
     built = []
     init = reject_sam(lambda self, config, model: built.append(model))
     with pytest.raises(ConfigError, match="sam_rho cannot be used with Trees: it grows trees"):
@@ -26,7 +26,7 @@ def test_reject_sam_lets_trees_be_grown_without_it():
     assert built == [model]
 
 
-def test_ncl_calls_callbacks_and_is_tracked(own_folder, monkeypatch):
+def test_train_ncl_with_sam__calls_callbacks_and_is_tracked(own_folder, monkeypatch):
     def clusters(self, rows):
         rows = torch.as_tensor(rows)
         return rows[:3], torch.arange(len(rows)) % 3

@@ -114,7 +114,7 @@ def clusters(monkeypatch):
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if name != "Pop"])
-def test_a_resumed_run_ends_in_the_same_bits(data, tmp_path, clusters, name):
+def test_resume__ends_in_the_same_bits(data, tmp_path, clusters, name):
     settings = RUNS[name]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     result = train(data, whole, settings)
@@ -134,7 +134,7 @@ def train_by_hand(data: Path, epochs: int, resume: Path | None = None):
     return trainer, trainer.evaluate(loaders[2])
 
 
-def test_recboles_resume_checkpoint_goes_on_in_the_same_bits(data):
+def test_resume_checkpoint__continues_in_the_same_bits(data):
     whole, result = train_by_hand(data, 5)
     part, _ = train_by_hand(data, 2)
     best = state_in(part.saved_model_file)
@@ -148,7 +148,7 @@ def test_recboles_resume_checkpoint_goes_on_in_the_same_bits(data):
     assert same(resumed.model.state_dict(), whole.model.state_dict())
 
 
-def test_a_finished_checkpoint_is_not_overwritten(data):
+def test_resume__overwrites_no_finished_checkpoint(data):
     part, result = train_by_hand(data, 2)
     before = Path(part.saved_model_file).read_bytes()
     epochs = state_in(part.saved_model_file)["epoch"] + 1
@@ -158,7 +158,7 @@ def test_a_finished_checkpoint_is_not_overwritten(data):
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_early_stopping_counts_on_where_it_was(data, tmp_path, exact):
+def test_resume__continues_to_count_for_early_stopping(data, tmp_path, exact):
     settings = {**GENERAL, "model": "BPR", "epochs": 30, "stopping_step": 2, "exact_early_stopping": exact}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     result = train(data, whole, settings)
@@ -175,7 +175,7 @@ def test_early_stopping_counts_on_where_it_was(data, tmp_path, exact):
 
 
 @pytest.mark.parametrize("name", ["SAMRec", "sampled evaluation", "scored every second epoch", "Pop"])
-def test_a_finished_run_is_left_as_it_is(data, tmp_path, name):
+def test_resume__changes_no_finished_run(data, tmp_path, name):
     result = train(data, tmp_path / "run", RUNS[name])
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").glob("*.pth")}
     resumed = train(data, tmp_path / "run", RUNS[name], run_folder.newest_checkpoint(tmp_path / "run"))
@@ -186,7 +186,7 @@ def test_a_finished_run_is_left_as_it_is(data, tmp_path, name):
     }
 
 
-def test_more_epochs_go_on_from_a_finished_run(data, tmp_path):
+def test_resume__extends_a_finished_run_by_more_epochs(data, tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     result = train(data, whole, {**SAMREC, "epochs": 4})
     train(data, parts, {**SAMREC, "epochs": 2})
@@ -194,7 +194,7 @@ def test_more_epochs_go_on_from_a_finished_run(data, tmp_path):
     assert_same_end(whole, parts, result, resumed)
 
 
-def test_pretraining_is_resumed_too(data, tmp_path):
+def test_resume__continues_pretraining(data, tmp_path):
     settings = {
         "model": "S3Rec",
         "train_stage": "pretrain",
@@ -243,7 +243,7 @@ def truncate(file: Path, share: float = 0.5) -> None:
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
-def test_a_damaged_last_checkpoint_costs_one_epoch(data, stopped, finished, share):
+def test_resume__loses_one_epoch_for_a_damaged_checkpoint(data, stopped, finished, share):
     truncate(stopped / "last.pth", share)
     notes = []
     resume = run_folder.newest_checkpoint(stopped, notes.append)
@@ -253,7 +253,7 @@ def test_a_damaged_last_checkpoint_costs_one_epoch(data, stopped, finished, shar
     assert_same_end(finished[0], stopped, finished[1], result)
 
 
-def test_a_damaged_checkpoint_never_takes_the_place_of_a_good_one(data, stopped, monkeypatch):
+def test_resume__replaces_no_good_checkpoint_by_a_damaged_one(data, stopped, monkeypatch):
     truncate(stopped / "last.pth")
     good, replace = (stopped / "previous.pth").read_bytes(), checkpoint_io.os.replace
 
@@ -267,13 +267,13 @@ def test_a_damaged_checkpoint_never_takes_the_place_of_a_good_one(data, stopped,
     assert (stopped / "previous.pth").read_bytes() == good
 
 
-def test_damaged_best_weights_are_an_error_at_once(data, stopped):
+def test_resume__rejects_damaged_best_weights_at_once(data, stopped):
     truncate(stopped / "best.pth")
     with pytest.raises(CheckpointError, match=r"best\.pth.*best weights so far, those of epoch"):
         train(data, stopped, EARLY_BEST, stopped / "last.pth", stop_at=4)
 
 
-def test_damaged_best_weights_are_made_good_from_the_same_epoch(data, tmp_path):
+def test_resume__restores_best_weights_from_the_same_epoch(data, tmp_path):
     settings = RUNS["never scored"]  # every epoch counts as the best
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     result = train(data, whole, settings)
@@ -284,7 +284,7 @@ def test_damaged_best_weights_are_made_good_from_the_same_epoch(data, tmp_path):
     assert_same_end(whole, parts, result, train(data, parts, settings, parts / "last.pth"))
 
 
-def test_a_full_disk_keeps_the_last_good_checkpoint(data, tmp_path, finished, monkeypatch):
+def test_save_checkpoint__keeps_the_last_one_on_a_full_disk(data, tmp_path, finished, monkeypatch):
     folder, settings = tmp_path / "run", EARLY_BEST
     with monkeypatch.context() as patch:
         synced, sync = [], checkpoint_io.os.fsync
@@ -303,13 +303,13 @@ def test_a_full_disk_keeps_the_last_good_checkpoint(data, tmp_path, finished, mo
     assert_same_end(finished[0], folder, finished[1], resumed)
 
 
-def test_a_run_goes_on_in_another_folder(data, tmp_path, stopped, finished):
+def test_resume__works_in_another_folder(data, tmp_path, stopped, finished):
     other = tmp_path / "other"
     result = train(data, other, EARLY_BEST, stopped / "last.pth")
     assert_same_end(finished[0], other, finished[1], result)
 
 
-def test_folders_without_a_run(tmp_path):
+def test_resume__rejects_folders_without_a_run(tmp_path):
     with pytest.raises(CheckpointError, match="there is no such run"):
         run_folder.newest_checkpoint(tmp_path / "nowhere")
     with pytest.raises(CheckpointError, match="no checkpoint found"):
@@ -328,7 +328,7 @@ def command(data: Path, *arguments: str) -> int:
     return main(["run", f"--data_path={data}", *arguments])
 
 
-def test_a_conflicting_setting_is_an_error_that_names_both(data, tmp_path, capsys):
+def test_resume__names_both_values_of_a_conflicting_setting(data, tmp_path, capsys):
     assert command(data, *TINY, "--run_dir=one", "--learning_rate=0.01") == 0
     assert command(data, "--resume=one", "--learning_rate=0.5") == 2
     message = capsys.readouterr().err
@@ -337,7 +337,7 @@ def test_a_conflicting_setting_is_an_error_that_names_both(data, tmp_path, capsy
     assert state_in(Path("one/last.pth"))["epoch"] == 2
 
 
-def test_resume_auto_takes_the_newest_run_of_the_same_settings(data, tmp_path, capsys):
+def test_resume_auto__takes_the_newest_run_of_equal_settings(data, tmp_path, capsys):
     assert command(data, *TINY, "--resume=auto") == 0
     assert "starting a new one" in capsys.readouterr().out
     (first,) = Path("runs").iterdir()
@@ -356,14 +356,14 @@ def test_resume_auto_takes_the_newest_run_of_the_same_settings(data, tmp_path, c
     assert len(list(Path("runs").iterdir())) == 3
 
 
-def test_a_run_that_was_killed_in_its_first_epoch_can_be_started_again(data, tmp_path):
+def test_run__starts_again_after_a_kill_in_the_first_epoch(data, tmp_path):
     Path("run").mkdir()
     Path("run/config.yaml").write_text("model: BPR\n")
     assert command(data, "--resume=run") == 2
     assert command(data, *TINY, "--run_dir=run") == 0
 
 
-def test_a_run_is_never_overwritten_by_another(data, tmp_path, capsys):
+def test_run__overwrites_no_other(data, tmp_path, capsys):
     assert command(data, *TINY, "--run_dir=run") == 0
     assert command(data, *TINY, "--run_dir=run") == 2
     assert "resume it with --resume=run" in capsys.readouterr().err
@@ -374,7 +374,7 @@ def test_a_run_is_never_overwritten_by_another(data, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", registry.model_names())
-def test_every_model_is_resumed(model, toy, tmp_path, clusters):
+def test_resume__works_for_every_model(model, toy, tmp_path, clusters):
     skip_without_package(model)
     settings = {"epochs": 2, "pretrain_epochs": 2, "save_step": 1, "dataset": "toy", "model": model}
     settings |= settings_of(model)

@@ -13,13 +13,13 @@ from recbole_samrec.utils.errors import ConfigError
 EMPTY = {**dict.fromkeys(KEYS.values()), "train_stage": None, "pretrain_epochs": 50, "epochs": 20}
 
 
-def test_sam_settings_have_the_defaults_of_the_schema():
+def test_sam_settings__have_the_defaults_of_the_schema():
     defaults = {key: one.default for key, one in settings_of().items()}
     assert read_sam_settings({**EMPTY, **defaults}) == read_sam_settings(EMPTY) == SAMSettings()
     assert set(KEYS.values()) == set(SAM.model_fields) - {"max_bad_steps"}
 
 
-def test_sam_settings_are_read():
+def test_sam_settings__are_read():
     settings = {"sam_rho": 1, "sam_variant": "asam", "sam_eta": 0.5, "sam_exclude": "*norm*"}
     assert read_sam_settings({**EMPTY, **settings}) == SAMSettings(1.0, "asam", 0.5, ("*norm*",))
     named = {"params": ("a*", "b"), "schedule": "cosine", "rho_from": 0.1, "rho_epochs": 2.5, "item_rho": "frequency"}
@@ -33,7 +33,7 @@ def test_sam_settings_are_read():
     assert read_sam_settings({**EMPTY, "sam_params": []}).params == "all"
 
 
-def test_sam_settings_are_checked():
+def test_sam_settings__are_checked():
     wrong = [("sam_rho", -1), ("sam_rho", "a"), ("sam_rho", True), ("sam_rho", float("nan")), ("sam_rho", float("inf"))]
     wrong += [("sam_eta", -1), ("sam_variant", "sma"), ("sam_exclude", [1]), ("sam_params", 3), ("looksam_k", 0)]
     wrong += [("looksam_k", 2.5), ("sam_rho_epochs", 0), ("sam_momentum", 1), ("sam_item_rho", "popularity")]
@@ -45,7 +45,7 @@ def test_sam_settings_are_checked():
             read_sam_settings(given)
 
 
-def test_sam_start_is_a_number_of_epochs_or_a_share_of_them():
+def test_sam_start__is_a_number_or_a_fraction_of_epochs():
     keys = {"sam_rho": 0.1, "epochs": 20, "train_stage": None, "pretrain_epochs": 50}
 
     def start(**more):

@@ -26,7 +26,7 @@ def record(folder):
 
 
 @pytest.mark.parametrize("model", ["SAMRec", "GRU4Rec", "BPR", "CL4SRec"])
-def test_training_does_not_notice(model):
+def test_sharpness_tracker__does_not_change_training(model):
     arguments = [f"--model={model}", *OWN.get(model, SMALL)]
     succeed("run", *arguments, "--run_dir=plain")
     succeed("run", *arguments, "--run_dir=tracked", "--track_sharpness=2")
@@ -42,7 +42,7 @@ def test_training_does_not_notice(model):
     assert all(entry["converged"] for entry in tracked["sharpness"])
 
 
-def test_a_resumed_run_keeps_what_was_measured():
+def test_sharpness_tracker__keeps_measures_of_a_resumed_run():
     succeed("run", *SMALL, "--run_dir=whole", "--track_sharpness=2")
     arguments = [word for word in SMALL if not word.startswith("--epochs")]
     succeed("run", *arguments, "--epochs=2", "--run_dir=parts", "--track_sharpness=2")
@@ -50,7 +50,7 @@ def test_a_resumed_run_keeps_what_was_measured():
     assert record("parts")["sharpness"] == record("whole")["sharpness"]
 
 
-def test_a_negative_number_is_refused():
+def test_sharpness_tracker__rejects_a_negative_number():
     said = main("run", *SMALL, "--track_sharpness=-1")
     assert said.status == 2 and "track_sharpness" in said.err
 
@@ -90,7 +90,7 @@ class Own(BPR):
         ("torch.cdist(weight, weight, p=3).sum()", "the loss of Own cannot be differentiated twice"),
     ],
 )
-def test_a_loss_without_a_right_second_derivative_is_refused_by_name(more, words):
+def test_require_second_derivative__names_the_model(more, words):
     Path("own.py").write_text(OWN_MODEL.format(more=more))
     said = main("run", "--model=own.py:Own", *OWN["BPR"], "--run_dir=run", "--track_sharpness=1")
     assert said.status == 2 and f"track_sharpness: {words}" in " ".join(said.err.split())
@@ -99,13 +99,13 @@ def test_a_loss_without_a_right_second_derivative_is_refused_by_name(more, words
     assert said.status == 2 and f"plain: {words}" in " ".join(said.err.split())
 
 
-def test_want_of_memory_is_not_told_as_a_loss_that_cannot_be_differentiated_twice():
+def test_require_second_derivative__passes_on_memory_errors():
     Path("own.py").write_text(OWN_MODEL.format(more="self.out_of_memory()"))
     said = main("run", "--model=own.py:Own", *OWN["BPR"], "--run_dir=run", "--track_sharpness=1")
     assert said.status and "CUDA out of memory" in said.err and "differentiated" not in said.err
 
 
-def test_generators_are_found_inside_loaders():
+def test_find_generators__looks_inside_loaders():
     generator = torch.Generator()
     inner = torch.utils.data.DataLoader([1, 2], generator=generator)
     outer = torch.utils.data.DataLoader([1, 2])

@@ -95,7 +95,7 @@ def text(page):
     return without_plotly(page.read_text(encoding="utf-8"))
 
 
-def test_importance_finds_the_only_parameter_that_decides():
+def test_importance__is_all_of_the_parameter_that_decides():
     shares = importance.importance(trials(60), PARAMETERS).set_index("parameter")
     assert shares.index[0] == "learning_rate"
     assert 0.85 < shares.loc["learning_rate", "importance"] < 1.15
@@ -103,7 +103,7 @@ def test_importance_finds_the_only_parameter_that_decides():
     assert tuple(shares.loc["loss_type"]) == (0, 0)
 
 
-def test_two_parameters_that_add_up_share_the_variation():
+def test_importance__is_shared_by_parameters_that_add_up():
     table = trials(200)
     ranks = table[["learning_rate", "hidden_dropout_prob"]].rank()
     table["score"] = 2 * ranks["learning_rate"] - ranks["hidden_dropout_prob"]  # variances 4 : 1
@@ -113,13 +113,13 @@ def test_two_parameters_that_add_up_share_the_variation():
 
 
 @pytest.mark.parametrize("name", ["hidden_act", "augs"])
-def test_categories_and_lists_can_decide_too(quick, name):
+def test_importance__covers_categories_and_lists(quick, name):
     table = trials()
     table["score"] = table[name].map(str).rank() + np.linspace(0, 0.1, len(table))
     assert importance.importance(table, PARAMETERS)["parameter"][0] == name
 
 
-def test_importance_depends_on_ranks_and_seed_only(quick):
+def test_importance__depends_on_the_order_of_scores_and_the_seed(quick):
     table = trials()
     first = importance.importance(table, PARAMETERS, seed=3)
     pd.testing.assert_frame_equal(first, importance.importance(table, PARAMETERS, seed=3))
@@ -128,7 +128,7 @@ def test_importance_depends_on_ranks_and_seed_only(quick):
     pd.testing.assert_frame_equal(first, importance.importance(collapsed, PARAMETERS, seed=3))
 
 
-def test_failed_trials_do_not_count_and_early_stopped_ones_do(quick):
+def test_importance__counts_early_stopped_and_no_failed_trials(quick):
     table = trials(10)
     extra = failed(trials(3, seed=1), 0, 1, 2)
     both = pd.concat([table, extra.assign(score=[99.0, np.nan, np.nan])], ignore_index=True)
@@ -137,13 +137,13 @@ def test_failed_trials_do_not_count_and_early_stopped_ones_do(quick):
 
 
 @pytest.mark.parametrize("table", [trials(7), failed(trials(8), 0), trials(20).assign(score=0.1), trials(0)])
-def test_importance_needs_eight_trials_and_two_scores(table):
+def test_importance__needs_eight_trials_and_two_scores(table):
     shares = importance.importance(table, PARAMETERS)
     assert list(shares.columns) == ["parameter", "importance", "spread"]
     assert shares.empty
 
 
-def test_ticks_are_round_and_enclose_the_values():
+def test_even_ticks__are_round_and_enclose_the_values():
     rates = np.array([0.00031622776, 0.0004, 0.0005, 0.0006, 0.0007, 0.0008, 0.009])
     axis = figures._make_number_axis("learning_rate", np.log10(rates), logarithmic=True)
     assert axis["ticktext"] == ["0.0002", "0.0005", "0.001", "0.002", "0.005", "0.01"]
@@ -154,14 +154,14 @@ def test_ticks_are_round_and_enclose_the_values():
 
 @pytest.mark.parametrize("low", [1e-5, 0.0123, 0.3, 1.0, 7.7])
 @pytest.mark.parametrize("ratio", [1, 1.3, 1.99, 2, 7, 900, 3e4, 1e6])
-def test_logarithmic_ticks_enclose_any_values(low, ratio):
+def test_logarithmic_ticks__enclose_any_values(low, ratio):
     ends = np.log10([low, low * ratio])
     ticks = np.log10(figures._place_logarithmic_ticks(*ends))
     assert ticks[0] <= ends[0] + 1e-12 and ends[1] - 1e-12 <= ticks[-1]
     assert len(ticks) <= 11
 
 
-def test_choices_stand_at_even_distances_by_name():
+def test_make_axis__spaces_choices_evenly_by_name():
     axis = figures._make_axis(pd.Series([0.1, 0, 0.001, 0.1]), Parameter("weight_decay", "choice", (0, 0.001, 0.1)))
     assert axis["ticktext"] == ["0", "0.001", "0.1"]
     assert list(axis["values"]) == [2, 0, 1, 2]
@@ -172,7 +172,7 @@ def test_choices_stand_at_even_distances_by_name():
 
 
 @pytest.mark.parametrize("bigger", [True, False])
-def test_the_best_lines_are_the_darkest_and_in_front(bigger):
+def test_draw_parallel__has_the_best_lines_dark_and_in_front(bigger):
     table = trials(12)
     line = figures.draw_parallel(table, [RATE], "ndcg@10", bigger).data[0].line
     best = table["score"].idxmax() if bigger else table["score"].idxmin()
@@ -184,7 +184,7 @@ def test_the_best_lines_are_the_darkest_and_in_front(bigger):
 
 
 @pytest.mark.parametrize("bigger, best", [(True, [0.2, 0.3, 0.3, 0.4]), (False, [0.2, 0.2, 0.1, 0.1])])
-def test_history_steps_with_every_better_trial(bigger, best):
+def test_draw_history__steps_with_every_better_trial(bigger, best):
     table = trials(4).assign(score=[0.3, 0.2, 0.4, 0.1], ended=[120.0, 60.0, 240.0, 180.0])
     line, finished, early = figures.draw_history(table, "ndcg@10", bigger).data
     assert line.line.shape == "hv"
@@ -194,7 +194,7 @@ def test_history_steps_with_every_better_trial(bigger, best):
     assert finished.marker.symbol != early.marker.symbol
 
 
-def test_whiskers_do_not_leave_the_axis():
+def test_draw_bars__keeps_whiskers_on_the_axis():
     shares = pd.DataFrame({"parameter": ["a", "b"], "importance": [0.5, 0.1], "spread": [0.2, 0.3]})
     (bars,) = figures.draw_bars(shares).data
     assert list(bars.y) == ["b", "a"]  # plotly counts from below
@@ -202,7 +202,7 @@ def test_whiskers_do_not_leave_the_axis():
     assert list(bars.error_x.arrayminus) == [0.1, 0.2]
 
 
-def test_the_page_says_everything(page, text):
+def test_page__contains_everything(page, text):
     assert page.read_text(encoding="utf-8").count("plotly.js v") >= 1
     read = words(text)
     assert "learning_rate 0.003162" in read and "ndcg@10 0.2500 0.1250" in read
@@ -213,13 +213,13 @@ def test_the_page_says_everything(page, text):
 
 
 @pytest.mark.parametrize("bigger", [True, False])
-def test_the_table_has_the_best_first(tmp_path, bigger):
+def test_page__lists_the_best_trial_first(tmp_path, bigger):
     text = write(tmp_path / "search.html", trials(5), bigger=bigger).read_text(encoding="utf-8")
     order = trials(5).sort_values("score", ascending=not bigger)["trial"]
     assert columns(text, 0) == [str(one) for one in order]
 
 
-def test_nothing_a_user_writes_is_markup(text):
+def test_page__escapes_what_users_write(text):
     assert "alert(1)" in text
     assert NASTY not in text
     assert text.count("<script") == text.count("</script") == 5  # plotly's, three figures, printing
@@ -228,26 +228,26 @@ def test_nothing_a_user_writes_is_markup(text):
     assert labels[-2] == "&lt;script&gt;alert(1)&lt;/s…"  # plotly makes its own markup of what it finds
 
 
-def test_the_page_asks_for_nothing_outside_itself(text):
+def test_page__loads_nothing_from_elsewhere(text):
     assert "default-src 'none'" in text
     assert not re.search(r"""<(link|iframe|img|base)\b|\bsrc=|\bhref=|url\(|@import""", text)
 
 
-def test_one_trial_has_no_parallel_coordinates(tmp_path):
+def test_page__has_no_parallel_coordinates_of_one_trial(tmp_path):
     text = without_plotly(write(tmp_path / "search.html", failed(trials(3), 0, 1)).read_text(encoding="utf-8"))
     assert text.count("Plotly.newPlot") == 1
     assert "Left out: it takes two trials with a score, and there is one." in words(text)
     assert "Left out: an estimate takes 8 trials with a score, and there is 1." in words(text)
 
 
-def test_equal_scores_have_no_importance(tmp_path):
+def test_page__has_no_importance_of_equal_scores(tmp_path):
     text = without_plotly(write(tmp_path / "search.html", trials(9).assign(score=0.1)).read_text(encoding="utf-8"))
     assert text.count("Plotly.newPlot") == 2
     assert "all trials have the same score" in words(text)
 
 
 @pytest.mark.parametrize("number", [2, 0])
-def test_without_any_score_the_page_says_so(tmp_path, number):
+def test_page__reports_that_no_trial_has_a_score(tmp_path, number):
     table = failed(trials(number), *range(number))
     text = write(tmp_path / "search.html", table, best={}, scores={}).read_text(encoding="utf-8")
     assert "No trial has a score" in words(text)
@@ -257,7 +257,7 @@ def test_without_any_score_the_page_says_so(tmp_path, number):
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium to open the page with")
-def test_page_is_drawn_by_a_browser_without_requests(page, tmp_path):
+def test_page__draws_three_figures_in_a_browser_offline(page, tmp_path):
     options = (
         "--headless=new --no-sandbox --no-first-run --disable-background-networking --enable-unsafe-swiftshader "
         "--enable-logging=stderr --virtual-time-budget=5000 --dump-dom"

@@ -42,7 +42,7 @@ def drawn(parameter: Parameter, count: int = 500) -> list:
     return [parameter.plain(value) for value in draws]
 
 
-def test_our_format(tmp_path):
+def test_read_space__reads_our_format(tmp_path):
     space = read_space(
         written(
             tmp_path,
@@ -79,7 +79,7 @@ def test_our_format(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["hyper.test", "model.hyper", "params.yaml"])  # RecBole's own have such names
-def test_recboles_lines(tmp_path, name):
+def test_read_space__reads_recboles_lines(tmp_path, name):
     space = read_space(written(tmp_path, RECBOLES, name))
     values = {p.name: p.values for p in space.parameters if p.kind == "choice"}
     assert values == {
@@ -99,12 +99,12 @@ def test_recboles_lines(tmp_path, name):
     assert space.follow == {}
 
 
-def test_a_list_without_a_type_is_a_choice_in_recboles_lines(tmp_path):
+def test_read_lines__takes_a_list_without_a_type_as_a_choice(tmp_path):
     file = written(tmp_path, "reg_weight ['[0.0,0.0]', '[0.01,0.0001]']\n", "hyper.test")
     assert read_space(file).parameters == (Parameter("reg_weight", "choice", ([0.0, 0.0], [0.01, 0.0001])),)
 
 
-def test_recboles_loguniform_has_natural_logarithms_as_bounds(tmp_path):
+def test_read_lines__takes_logarithms_as_bounds_of_loguniform(tmp_path):
     (rate,) = read_space(written(tmp_path, "learning_rate loguniform -8,0\n", "a.test")).parameters
     values = drawn(rate)
     assert math.exp(-8) <= min(values) < math.exp(-7.5) and math.exp(-0.5) < max(values) <= 1
@@ -113,7 +113,7 @@ def test_recboles_loguniform_has_natural_logarithms_as_bounds(tmp_path):
     assert natural == rate
 
 
-def test_draws_stay_within_bounds_and_include_them():
+def test_parameter__draws_within_bounds_and_includes_them():
     space = make_space(
         {"a": {"int": [1, 4]}, "b": {"quniform": [0, 1, 0.1]}, "c": {"quniform": [16, 64, 16]}, "d": [1, "x", None]},
         "here",
@@ -125,7 +125,7 @@ def test_draws_stay_within_bounds_and_include_them():
     assert set(choice) == {1, "x", None}
 
 
-def test_the_grid_is_every_combination_in_a_fixed_order():
+def test_space__grid_has_every_combination_in_order():
     space = make_space({"a": [1, 2], "b": ["x"], "c": [[1], [2]], "d": {"same_as": "a"}}, "here")
     rows = [(1, "x", [1]), (1, "x", [2]), (2, "x", [1]), (2, "x", [2])]
     assert space.grid() == [dict(zip("abc", row, strict=True)) for row in rows]
@@ -133,7 +133,7 @@ def test_the_grid_is_every_combination_in_a_fixed_order():
         make_space({"a": [1], "rho": {"loguniform": [0.05, 1]}}, "here").grid()
 
 
-def test_a_trials_settings_are_plain_and_followers_follow():
+def test_space__completes_plain_settings_and_followers():
     space = make_space(
         {"drop": [0.1, 0.2], "too": {"same_as": "drop"}, "rho": {"uniform": [0, 1]}, "n": {"int": [1, 4]}, "l": [[1]]},
         "here",
@@ -145,7 +145,7 @@ def test_a_trials_settings_are_plain_and_followers_follow():
     assert list(space.domains()) == space.names == ["drop", "rho", "n", "l"]
 
 
-def test_nothing_in_a_file_is_run(tmp_path):
+def test_read_space__runs_nothing_in_a_file(tmp_path):
     planted = tmp_path / "planted"
     attack = f"__import__('os').mkdir({str(planted)!r})"
     for text, name in (
@@ -183,7 +183,7 @@ def test_nothing_in_a_file_is_run(tmp_path):
         ("n_layers choice [1]", "n_layers is in the file twice"),
     ],
 )
-def test_an_error_in_recboles_lines_names_file_and_line(tmp_path, line, words):
+def test_read_lines__names_file_and_line_of_an_error(tmp_path, line, words):
     file = written(tmp_path, f"# mine\nn_layers choice [1, 2]\n{line}\n", "hyper.test")
     with pytest.raises(ConfigError) as error:
         read_space(file)
@@ -222,7 +222,7 @@ def test_an_error_in_recboles_lines_names_file_and_line(tmp_path, line, words):
         ("{same_as: x}", "x is no parameter of this space; there are: n_layers"),
     ],
 )
-def test_an_error_in_our_format_names_file_line_and_key(tmp_path, entry, words):
+def test_read_space__names_file_line_and_key_of_an_error(tmp_path, entry, words):
     file = written(tmp_path, f"# mine\nn_layers: [1, 2]\nx: {entry}\n")
     with pytest.raises(ConfigError) as error:
         read_space(file)
@@ -242,14 +242,14 @@ def test_an_error_in_our_format_names_file_line_and_key(tmp_path, entry, words):
         ("a: {same_as: b}\n", "add a line such as b: [0.1, 0.2]"),
     ],
 )
-def test_yaml_files_without_a_space(tmp_path, text, words):
+def test_read_space__rejects_yaml_files_without_a_space(tmp_path, text, words):
     file = written(tmp_path, text)
     with pytest.raises(ConfigError) as error:
         read_space(file)
     assert str(error.value).startswith(str(file)) and words in str(error.value) and "\n" not in str(error.value)
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_read_space__rejects_unreadable_files(tmp_path):
     with pytest.raises(ConfigError, match=r"--space=.*none\.yaml: No such file"):
         read_space(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
@@ -280,25 +280,25 @@ KNOWN = {"learning_rate", "n_layers", "attn_dropout_prob", "hidden_dropout_prob"
         ({"learning_rate": [1.5], "attn_dropout_prob": {"same_as": "learning_rate"}}, "attn_dropout_prob=1.5: must"),
     ],
 )
-def test_a_space_must_fit_the_model(mapping, words):
+def test_check_space__rejects_what_does_not_fit_the_model(mapping, words):
     declared = types_of("SAMRec")
     with pytest.raises(ConfigError, match=f"^mine: {words}"):
         check_space(make_space(mapping, "mine"), "mine", KNOWN, {"loss_type": "CE"}, declared)
 
 
-def test_a_space_that_fits_passes():
+def test_check_space__accepts_what_fits_the_model():
     space = make_space({"learning_rate": {"loguniform": [1e-4, 0.1]}, "n_layers": {"int": [1, 3]}}, "mine")
     check_space(space, "mine", KNOWN, {"loss_type": "CE"})
 
 
-def test_there_is_a_space_for_each_model_of_the_comparison():
+def test_read_default_space__has_one_for_each_compared_model():
     assert set(MODELS) == set("SAMRec SASRec S3Rec CL4SRec BERT4Rec GRU4Rec BSARec DuoRec gSASRec".split())
     with pytest.raises(ConfigError, match=r"--model=Pop: it has no search space \(.*SAMRec.*--space=FILE"):
         read_default_space("Pop")
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_default_spaces_fit_their_models(name):
+def test_read_default_space__fits_the_model(name):
     space = read_default_space(name)
     for model in {name, "SAMRec" if name == "SASRec" else name}:  # the row SASRec is SAMRec without SAM
         known = known_keys(model, "ml-100k", get_model(model))
@@ -309,7 +309,7 @@ def test_default_spaces_fit_their_models(name):
         assert set(trial) == {*space.names, *space.follow}
 
 
-def test_transformers_share_what_they_share():
+def test_read_default_space__shares_ranges_of_transformers():
     first = read_default_space("SASRec")
     assert first.names == ["learning_rate", "hidden_dropout_prob"]
     for name in set(MODELS) - {"GRU4Rec"}:
@@ -320,7 +320,7 @@ def test_transformers_share_what_they_share():
     assert read_default_space("SAMRec").names == [*first.names, "sam_rho"]
 
 
-def test_defaults_lie_within_what_is_searched():
+def test_read_default_space__contains_the_defaults():
     for name in MODELS:
         model = "SAMRec" if name == "SASRec" else name
         defaults = defaults_of(model)

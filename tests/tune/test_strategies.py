@@ -54,6 +54,6 @@ def test_scheduler_has_no_rung_at_the_last_epoch():
     assert type(strategies.scheduler(Strategy(grace=3), space, 3)).__name__ == "FIFOScheduler"
 
 
-def test_within_keeps_bounds():
+def test_keep_within__keeps_bounds():
     within = strategies.KeepWithin({"hidden_dropout_prob": (0.1, 0.5)})
     assert within({"hidden_dropout_prob": 0.6, "sam_rho": 3.0}) == {"hidden_dropout_prob": 0.5, "sam_rho": 3.0}

@@ -75,7 +75,6 @@ COVERED_BY = {
     "tune/results.py": "tune/test_runner.py",
     "tune/shared_data.py": "tune/test_runner.py",
     "tune/trials.py": "tune/test_runner.py",
-    "utils/console.py": "experiments/test_progress.py",
     "utils/errors.py": "utils/test_error_messages.py",
     "utils/naming.py": "experiments/test_jobs.py",
     "utils/paths.py": "cli/test_main.py",

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.yaml_files import parse_settings
+from recbole_samrec.utils.console import print_line
 
 HELP = """Scores the best weights of a finished run again and compares the metrics with those that the run recorded.
 Settings given as --key=value replace those of the run."""
@@ -46,5 +47,5 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     if found.as_recorded is not None:
         words = "the same figures as in" if found.as_recorded else "these figures differ from"
         line = f"{words} {found.weights.parent / RESULT}"
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, line)
     return 0

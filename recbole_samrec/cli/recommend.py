@@ -14,6 +14,7 @@ from rich.table import Table
 
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.yaml_files import parse_settings
+from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,12 +70,12 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     if out:
         write_table(frame, out)
         line = f"{len(frame):,} recommendations for {len(chosen):,} users in {out}"
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, line)
         return 0
     _show_table(frame, console)
     if len(chosen) < len(sequences):
         line = f"the first {SHOWN} of {len(sequences):,} users; --out=FILE writes all"
-        console.print(line, highlight=False, soft_wrap=True)
+        print_line(console, line)
     return 0
 
 
@@ -116,8 +117,8 @@ def _show_table(frame: pd.DataFrame, console: Console) -> None:
     table = Table()
     for column in frame:
         table.add_column(column, justify="right" if column in ("rank", "score") else "left")
-    for user, rows in frame.groupby("user", sort=False):
-        for number, row in enumerate(rows.itertuples(index=False)):
-            cells = [f"{cell:.4f}" if isinstance(cell, float) else escape(str(cell)) for cell in row]
-            table.add_row("" if number else escape(str(user)), *cells[1:], end_section=number == len(rows) - 1)
+    for user, lines in frame.groupby("user", sort=False):
+        for number, line in enumerate(lines.itertuples(index=False)):
+            cells = [f"{cell:.4f}" if isinstance(cell, float) else escape(str(cell)) for cell in line]
+            table.add_row("" if number else escape(str(user)), *cells[1:], end_section=number == len(lines) - 1)
     console.print(table)

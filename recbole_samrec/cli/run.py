@@ -6,12 +6,14 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_samrec.cli.options import describe_settings
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.yaml_files import parse_settings, settings_in
+from recbole_samrec.utils.console import print_line, print_note
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,9 +63,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     from recbole_samrec.quick_start.processes import Processes
     from recbole_samrec.quick_start.record import RESULT
 
-    def note(line: str) -> None:
-        console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
-
+    note = partial(print_note, console)
     world = arguments.world_size if arguments.world_size > 0 else None
     where = (arguments.ip, arguments.port, arguments.group_offset)
     processes = Processes(arguments.nproc, world, *where, debug=arguments.debug)
@@ -72,14 +72,14 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         record = planned.train(processes=processes, console=console)
     except KeyboardInterrupt:
         line = _describe_resuming(planned, arguments.nproc)
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        print_line(console, line)
         return 130
     show_result(console, record)
     if "pretrain" in str(record["config"].get("train_stage")) and (
         weights := run_folder.newest_weights(planned.folder)
     ):
         note(f"pre-trained; name the weights in the next stage with --pre_model_path={weights}")
-    console.print(f"result in {planned.folder / RESULT}", highlight=False, soft_wrap=True, markup=False)
+    print_line(console, f"result in {planned.folder / RESULT}")
     return 0
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from recbole_samrec.cli.options import add_options
 from recbole_samrec.config.command_options import SharpnessOptions
+from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def print_report(report: SharpnessReport, console: Console) -> None:
     marks = {*marked["mark"], *([] if report.measures["converged"].all() else [NOT_CONVERGED])}
     for mark in (mark for mark in MEANINGS if mark in marks):
         console.print(f"{mark}: {MEANINGS[mark]}", highlight=False, markup=False)
-    console.print(f"report: {report.page}", highlight=False, soft_wrap=True, markup=False)
+    print_line(console, f"report: {report.page}")
 
 
 def _table_of_measures(measures: pd.DataFrame) -> Table:

@@ -6,6 +6,7 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from recbole_samrec.cli.options import add_options
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.command_options import TuneOptions
 from recbole_samrec.config.yaml_files import parse_settings, settings_in
-from recbole_samrec.utils.console import print_line
+from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Conso
         arguments.dataset or "ml-100k",
         seeds=parse_seeds(arguments.seeds or "1"),
         config_files=files,
-        note=lambda line: print_line(console, f"note: {line}"),
+        note=partial(print_note, console),
         **given,
         settings=settings,
     )

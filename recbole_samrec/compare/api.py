@@ -23,7 +23,7 @@ from recbole_samrec.experiments.ray_cluster import choose_resources
 from recbole_samrec.experiments.results import Run, read_finished_runs
 from recbole_samrec.experiments.runner import train_all
 from recbole_samrec.experiments.worker import read_failure
-from recbole_samrec.utils.console import print_line
+from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.files import require_writable
 
@@ -224,6 +224,6 @@ def _note_once(console: Console) -> Callable[[str], None]:
     def note(line: str) -> None:
         if line not in noted:
             noted.add(line)
-            print_line(console, f"note: {line}")
+            print_note(console, line)
 
     return note

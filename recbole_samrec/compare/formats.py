@@ -13,6 +13,7 @@ from rich.text import Text
 
 from recbole_samrec.compare.layout import SPREAD, Cell, Page
 from recbole_samrec.evaluator.marks import SIGNIFICANT
+from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.templates import load_template
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -81,9 +82,9 @@ def print_page(console: Console, page: Page) -> None:
         for caption in grid.captions[1:]:
             console.print(caption, highlight=False, markup=False)
     if not page.grids:
-        console.print(f"{page.title}: {' '.join(page.remarks)}", highlight=False, markup=False, soft_wrap=True)
+        print_line(console, f"{page.title}: {' '.join(page.remarks)}")
     for note in page.notes:
-        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+        print_note(console, note)
 
 
 def _markdown_cell(cell: Cell) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextvars
 import glob
-import hashlib
 import inspect
 import json
 import os
@@ -27,6 +26,7 @@ from recbole.data.dataset import Dataset
 
 from recbole_samrec.compat import ModuleProxy, Patcher, recbole_patch
 from recbole_samrec.utils.errors import CheckpointError
+from recbole_samrec.utils.files import hash_files
 
 _DATA_SETTINGS = (
     "encoding",
@@ -101,15 +101,10 @@ def _content(config: Config, settings: Iterable[str]) -> dict[str, Any]:
     """Describe the sources of a cache: the sha256 of each atomic file, and the settings that shape the data."""
     files = sorted(Path(config["data_path"]).glob(f"{glob.escape(config['dataset'])}.*"))
     content = {
-        "files": {file.name: _sha256(file) for file in files if file.is_file()},
+        "files": {file.name: hash_files([file]) for file in files if file.is_file()},
         "settings": {key: config[key] for key in settings},
     }
     return json.loads(json.dumps(content, default=str))
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _find_changes(config: Config, path: str) -> str:

@@ -18,6 +18,7 @@ from recbole_samrec.quick_start.planned_run import plan_run
 from recbole_samrec.quick_start.processes import Processes
 from recbole_samrec.quick_start.record import RESULT, RunRecord, make_label
 from recbole_samrec.trainer.callbacks import Callback
+from recbole_samrec.utils.console import print_note
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,7 +83,7 @@ def run(
     console = console or Console()
     named = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
     base = settings_in([str(file) for file in config_files])
-    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, note=partial(_note, console))
+    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, note=partial(print_note, console))
     return RunResult(planned.train(callbacks, processes, console), planned.folder)
 
 
@@ -147,7 +148,7 @@ def evaluate(
         ``evaluate("runs/SAMRec-ml-100k-1", mask_history=True).metrics``
     """
     console = console or Console()
-    config, weights = load_finished_run(run, model, settings, partial(_note, console))
+    config, weights = load_finished_run(run, model, settings, partial(print_note, console))
     masks = (False, True) if mask_history else (bool(config["mask_history"]),)
     scores = train.evaluate_weights(config, weights, masks)
     record = weights.parent / RESULT
@@ -156,7 +157,3 @@ def evaluate(
         stored = RunRecord.read(record)
         as_recorded = all(stored[part] == scores[masks[0]][part] for part in ("valid", "test"))
     return Evaluation(f"{make_label(config)} on {config['dataset']}", weights, scores, as_recorded)
-
-
-def _note(console: Console, line: str) -> None:
-    console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)

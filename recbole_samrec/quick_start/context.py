@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from recbole_samrec.quick_start.recbole_warnings import list_warnings
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError, DataError
+from recbole_samrec.utils.files import hash_files
 from recbole_samrec.utils.processes import is_first_process
 
 
@@ -144,7 +144,7 @@ def data_hash(config: Any) -> str:
     folder, name = Path(config["data_path"]), config["dataset"]
     parts = config["benchmark_filename"]
     files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
-    return _sha256(folder / file for file in files)
+    return hash_files(folder / file for file in files)
 
 
 def attributes_hash(config: Any) -> str | None:
@@ -152,14 +152,4 @@ def attributes_hash(config: Any) -> str | None:
     folder, name, layout = Path(config["data_path"]), config["dataset"], Layout.of(config.final_config_dict)
     files = [folder / f"{name}.{suffix}" for suffix in ("user", "item", "kg", "link") if layout.loads_any(suffix)]
     there = [file for file in files if file.is_file()]
-    return _sha256(there) if there else None
-
-
-def _sha256(files: Iterable[Path]) -> str:
-    """Return the sha256 of files one after the other, read piece by piece: they may be larger than the memory."""
-    digest = hashlib.sha256()
-    for file in files:
-        with open(file, "rb") as stream:
-            while block := stream.read(2**20):
-                digest.update(block)
-    return digest.hexdigest()
+    return hash_files(there) if there else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from recbole_samrec.evaluator import full_ranking
 from recbole_samrec.evaluator.history_mask import mask_items
 from recbole_samrec.integration.event_tensors import convert_events_to_tensors
 from recbole_samrec.quick_start.finished_run import load_finished_run
+from recbole_samrec.utils.console import print_note
 from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError, DataError
 
@@ -53,7 +55,7 @@ class Recommender:
         self, run: str | Path, *, model: str | None = None, console: Console | None = None, **settings: Any
     ) -> None:
         self.console = console or Console()
-        self._load(*load_finished_run(run, model, settings, self._note))
+        self._load(*load_finished_run(run, model, settings, partial(print_note, self.console)))
 
     @classmethod
     def from_config(cls, config: Any, weights: Path) -> Recommender:
@@ -93,9 +95,6 @@ class Recommender:
         data = self.dataset
         sizes = f"{data.user_num - 1:,} users, {data.item_num - 1:,} items"
         return f"Recommender({self.trainer.config['model']} on {data.dataset_name}: {sizes})"
-
-    def _note(self, line: str) -> None:
-        self.console.print(f"note: {line}", highlight=False, soft_wrap=True, markup=False)
 
     def recommend(
         self,
@@ -139,7 +138,7 @@ class Recommender:
             source = sequences if isinstance(sequences, pd.DataFrame) else Path(sequences)
             found, notes = read_sequences(source, dataset)
             for line in notes:
-                self._note(line)
+                print_note(self.console, line)
             return found
         if dataset.benchmark_filename_list is not None and sequential:
             raise DataError(

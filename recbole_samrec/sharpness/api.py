@@ -16,6 +16,7 @@ from recbole_samrec.sharpness.finished_run import load_run
 from recbole_samrec.sharpness.measure import FULL, QUICK, Budget, Measured, measure_between, measure_run
 from recbole_samrec.sharpness.part_progress import PartBars
 from recbole_samrec.sharpness.report import SharpnessReport, write_files
+from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import ConfigError
 
 __all__ = ["SharpnessReport", "measure_sharpness"]
@@ -85,13 +86,8 @@ def _measure_all(
     measured: list[Measured] = []
     for number, (named, solution) in enumerate(zip(runs, solutions, strict=True), 1):
         solution.label = named.label
-        console.print(
-            f"{number} of {len(runs)}: {named.name}, {named.folder}: {solution.targets} of {solution.all_targets} "
-            "training targets",
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
-        )
+        found = f"{solution.targets} of {solution.all_targets} training targets"
+        print_line(console, f"{number} of {len(runs)}: {named.name}, {named.folder}: {found}")
         with PartBars(console) as bars:
             measured.append(measure_run(solution, budget, out, bars))
     with PartBars(console) as bars:

@@ -27,6 +27,7 @@ from recbole_samrec.optim.state_snapshot import RandomState, load_weights
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, CallbackList
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
+from recbole_samrec.utils.files import hash_files
 from recbole_samrec.utils.processes import is_first_process, share_name, wait_for_all
 from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, plain_config
 
@@ -139,7 +140,7 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     words = f"takes the pre-trained weights {file}" if reused else f"pre-trained weights are in {file}"
     getLogger().info(f"S3Rec {words}")
     trainer.callbacks.call("on_stage_start", trainer, f"fine-tuning ({words})", trainer.epochs)
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = hash_files([file])
     from_elsewhere = (
         reused and state["config"].get("run_dir") != stage["run_dir"]
     )  # else this run's, which was stopped since
@@ -278,8 +279,6 @@ def pretraining_key(stage: Any) -> str:
 
 def _data_hash(stage: Any) -> str:
     """Return the sha256 of the interactions and of the items' attributes."""
-    digest, folder = hashlib.sha256(), Path(stage["data_path"])
-    for suffix in ("inter", "item"):
-        for file in sorted(folder.glob(f"{stage['dataset']}*.{suffix}")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+    folder = Path(stage["data_path"])
+    of_suffixes = (sorted(folder.glob(f"{stage['dataset']}*.{suffix}")) for suffix in ("inter", "item"))
+    return hash_files(file for files in of_suffixes for file in files)

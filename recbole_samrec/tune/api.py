@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from recbole_samrec.experiments.seeds import FIRST_SEED, choose_seeds
 from recbole_samrec.tune.results import SearchResult, conclude_search
 from recbole_samrec.tune.search_spec import SEARCH, SearchSpec, plan_search, read_search
 from recbole_samrec.tune.strategies import USUAL_TRIALS, Strategy
-from recbole_samrec.utils.console import print_line
+from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.errors import ConfigError
 
 
@@ -99,7 +100,7 @@ def search(
         config_files=config_files,
         out=out,
         settings=settings,
-        note=lambda line: print_line(console, f"note: {line}"),
+        note=partial(print_note, console),
     )
     return finish_search(found, resources, console, memory)
 
@@ -203,7 +204,7 @@ def finish_search(
     for parameter in found.space.parameters:
         print_line(console, f"  {parameter.name}: {parameter.describe()}")
     log = run_search(found, resources, console, memory and 1000 * memory)
-    return conclude_search(found, log, lambda line: print_line(console, f"note: {line}"))
+    return conclude_search(found, log, partial(print_note, console))
 
 
 def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) -> Callable[[dict[str, Any]], None]:

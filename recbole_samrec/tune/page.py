@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from recbole_samrec.tune import figures
 from recbole_samrec.tune.importance import FEWEST, importance, select_scored
-from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.templates import load_template
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).parent / "templates" / "search.html.jinja"
 
 
-def write_page(
-    file: Path,
+def render_page(
     trials: pd.DataFrame,
     parameters: Sequence[Parameter],
     *,
@@ -33,11 +31,10 @@ def write_page(
     facts: Mapping[str, str],
     best: Mapping[str, Any],
     scores: Mapping[str, Mapping[str, float]],
-) -> None:
-    """Write the results of a search as one HTML file: the best configuration, three figures and all trials.
+) -> str:
+    """Render the results of a search as one HTML page: the best configuration, three figures and all trials.
 
     Args:
-        file: Where to write; replaced as a whole or not at all.
         trials: One line per trial: ``trial``, ``status`` ("finished", "stopped early" or "failed"), ``score`` (its best
             value of the metric on validation; nan where there is none), ``epochs``, ``seconds`` of training, ``ended``
             (seconds from the start of the search), ``reason`` of a failure, and a column for each parameter.
@@ -48,24 +45,7 @@ def write_page(
         facts: Facts about the search, in the order to show.
         best: The best configuration; empty if there is none.
         scores: Metrics of the best configuration: ``valid`` and ``test``, as far as there are any.
-
-    Raises:
-        ConfigError: The file cannot be written.
     """
-    write_atomically(file, render_page(trials, parameters, title, metric, bigger, facts, best, scores))
-
-
-def render_page(
-    trials: pd.DataFrame,
-    parameters: Sequence[Parameter],
-    title: str,
-    metric: str,
-    bigger: bool,
-    facts: Mapping[str, str],
-    best: Mapping[str, Any],
-    scores: Mapping[str, Mapping[str, float]],
-) -> str:
-    """Render the page as text; see :func:`write_page`."""
     from plotly.offline import get_plotlyjs
 
     good = select_scored(trials)

@@ -20,7 +20,7 @@ from recbole_samrec.experiments.seeds import FIRST_SEED
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.environment import device_name, versions
 from recbole_samrec.quick_start.record import field_name
-from recbole_samrec.tune.page import write_page
+from recbole_samrec.tune.page import render_page
 from recbole_samrec.tune.runner import make_task
 from recbole_samrec.tune.search_spec import RAY, TRIALS, SearchSpec, write_search
 from recbole_samrec.tune.trial_log import RUNNING, TrialLog
@@ -105,8 +105,7 @@ def conclude_search(search: SearchSpec, log: TrialLog, note: Callable[[str], Non
     best = {"trial": int(name), "settings": settings, **scores} if name else None
     found = {"hours": log.now / 3600, "statuses": dict(Counter(trials["status"])), "best": best}
     write_search(search, {"complete": True, "found": found | {"versions": versions(), "device": facts["device"]}})
-    write_page(
-        search.out / PAGE,
+    text = render_page(
         trials[trials["status"] != RUNNING],
         search.space.parameters,
         title=f"Search: {search.title}",
@@ -116,6 +115,7 @@ def conclude_search(search: SearchSpec, log: TrialLog, note: Callable[[str], Non
         best={"trial": int(name), **settings} if name else {},
         scores=scores,
     )
+    write_atomically(search.out / PAGE, text)
     _tidy(search, name)
     number = int(name) if name else None
     return SearchResult(search.title, search.metric, search.out, trials, number, settings, scores, True)

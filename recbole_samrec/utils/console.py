@@ -1,4 +1,4 @@
-"""Printing on a terminal."""
+"""Lines on a console that are printed as they are."""
 
 from __future__ import annotations
 
@@ -9,5 +9,10 @@ if TYPE_CHECKING:
 
 
 def print_line(console: Console, text: str) -> None:
-    """Print a text as it is, in one line."""
+    """Print a text without markup and highlights, and without breaking lines."""
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_note(console: Console, text: str) -> None:
+    """Print a warning as a line that begins with ``note:``."""
+    print_line(console, f"note: {text}")

@@ -1,8 +1,10 @@
-"""Text files that are replaced as a whole, and folders that can be written."""
+"""Text files that are replaced as a whole, folders that can be written, and hashes of files."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from recbole_samrec.utils import checkpoint_io
@@ -46,3 +48,13 @@ def require_writable(path: Path, flag: str) -> None:
     except OSError as error:
         reason = f"the folder cannot be written ({error.strerror})"
         raise ConfigError(f"{flag}={path}: {reason}; choose another") from error
+
+
+def hash_files(files: Iterable[Path]) -> str:
+    """Return the sha256 of files one after the other, read piece by piece: they may be larger than the memory."""
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as stream:
+            while block := stream.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()

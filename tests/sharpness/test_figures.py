@@ -97,7 +97,7 @@ def test_draw_figures_of_a_plain_without_warnings(tmp_path):
     assert "rises" in {one.name for one in draw_figures(runs, NO_WAYS, tmp_path)}
 
 
-def test_draw_tells_entries_apart_without_color(runs, drawn):
+def test_draw_distinguishes_entries_without_color(runs, drawn):
     axes = drawn["rises"].figure.axes[0]
     looks = [(line.get_linestyle(), line.get_marker(), line.get_color()) for line in axes.lines]
     assert looks[0] == looks[1] == looks[2] and looks[3] == looks[4] == looks[5]

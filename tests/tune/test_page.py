@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from recbole_samrec.tune import figures, importance
-from recbole_samrec.tune.page import write_page
+from recbole_samrec.tune.page import render_page
 from recbole_samrec.tune.spaces import Parameter
 
 NASTY = "<script>alert(1)</script>"
@@ -56,7 +56,8 @@ def write(file, table, parameters=PARAMETERS, bigger=True, **other):
     texts = {"title": f"Search {NASTY}", "metric": f"NDCG@10{NASTY}", "facts": {"model": NASTY, "seed": "1"}}
     best = {"learning_rate": 0.0031622776601683794, NASTY: NASTY}
     scores = {"valid": {"ndcg@10": 0.25}, "test": {"ndcg@10": 0.125}}
-    write_page(file, table, parameters, bigger=bigger, **{**texts, "best": best, "scores": scores, **other})
+    text = render_page(table, parameters, bigger=bigger, **{**texts, "best": best, "scores": scores, **other})
+    file.write_text(text, encoding="utf-8")
     return file
 
 

@@ -1,11 +1,12 @@
 """Files that are replaced as a whole."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.files import require_writable, write_atomically
+from recbole_samrec.utils.files import hash_files, require_writable, write_atomically
 
 
 def test_write_atomically_replaces_a_file_and_leaves_no_other(own_folder):
@@ -26,3 +27,11 @@ def test_require_writable_creates_a_folder(own_folder):
     Path("file").touch()
     with pytest.raises(ConfigError, match=r"^--out=file: the folder cannot be written"):
         require_writable(Path("file"), "--out")
+
+
+def test_hash_files__is_the_hash_of_their_contents_in_order(tmp_path):
+    files = [tmp_path / name for name in ("b", "a")]
+    contents = [b"x" * (2**20 + 1), b"y"]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    assert hash_files(files) == hashlib.sha256(b"".join(contents)).hexdigest()

@@ -17,7 +17,7 @@ from types import ModuleType
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
-from recbole_samrec.config.recbole_keys import TREES, recbole_folder
+from recbole_samrec.config.recbole_keys import TREES, find_recbole_folder
 from recbole_samrec.utils.errors import ConfigError
 
 MODELS = {
@@ -29,7 +29,7 @@ MODELS = {
 }
 """Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
 
-RECBOLE = recbole_folder()
+RECBOLE = find_recbole_folder()
 
 
 def register(model_class: type) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.settings import literal, nearest
+from recbole_samrec.utils.settings import parse_literal, suggest_nearest
 
 EXAMPLES = {"uniform": "0,1", "quniform": "0,1,0.1", "loguniform": "-8,0"}
 """The ranges that RecBole 1.2.1 reads, each with an example of what it takes."""
@@ -54,7 +54,7 @@ def _says_something(line: str) -> bool:
 
 def _read(line: str, place: str) -> Line:
     match = _LINE.fullmatch(line.rstrip())
-    kind = match and (match[2] or ("choice" if isinstance(literal(match[3]), list) else None))
+    kind = match and (match[2] or ("choice" if isinstance(parse_literal(match[3]), list) else None))
     if not kind:
         raise ConfigError(
             f"{place}: write name, type and values, such as learning_rate loguniform -8,0 "
@@ -62,24 +62,24 @@ def _read(line: str, place: str) -> Line:
         )
     name, values = match[1], match[3]
     if kind not in KINDS:
-        raise ConfigError(f"{place}: {name}: RecBole's lines have no type {kind}; {nearest(kind, KINDS)}")
+        raise ConfigError(f"{place}: {name}: RecBole's lines have no type {kind}; {suggest_nearest(kind, KINDS)}")
     if kind != "choice":
         return Line(place, name, kind, _numbers(values, kind, f"{place}: {name}"))
     choices = _choices(values, f"{place}: {name}")
     if not name.endswith("_num_interval"):  # "[5,10]" is an interval there, not a list
-        choices = [literal(value) if isinstance(value, str) else value for value in choices]
+        choices = [parse_literal(value) if isinstance(value, str) else value for value in choices]
     return Line(place, name, kind, choices)
 
 
 def _choices(text: str, place: str) -> list[Any]:
-    values = literal(text)
+    values = parse_literal(text)
     if not isinstance(values, (list, tuple)):
         raise ConfigError(f"{place}: give the choices as a list, such as [0.01,0.001] or ['gelu','relu']")
     return list(values)
 
 
 def _numbers(text: str, kind: str, place: str) -> list[float]:
-    values, example = literal(text), EXAMPLES[kind]
+    values, example = parse_literal(text), EXAMPLES[kind]
     wanted = len(example.split(","))
     if not isinstance(values, tuple) or len(values) != wanted or any(type(v) not in (int, float) for v in values):
         raise ConfigError(f"{place}: {kind} takes {wanted} numbers with commas between them, such as {example}")

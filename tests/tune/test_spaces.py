@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from recbole.utils import get_model
 
-from recbole_samrec.config.keys import defaults_of, known_keys, types_of
+from recbole_samrec.config.keys import collect_defaults, collect_types, list_known_keys
 from recbole_samrec.config.validate import check_values
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.tune.spaces import Parameter, Space, check_space, default_space, read_space, space_of
@@ -281,7 +281,7 @@ KNOWN = {"learning_rate", "n_layers", "attn_dropout_prob", "hidden_dropout_prob"
     ],
 )
 def test_a_space_must_fit_the_model(mapping, words):
-    declared = types_of("SAMRec")
+    declared = collect_types("SAMRec")
     with pytest.raises(ConfigError, match=f"^mine: {words}"):
         check_space(space_of(mapping, "mine"), "mine", KNOWN, {"loss_type": "CE"}, declared)
 
@@ -301,8 +301,8 @@ def test_there_is_a_space_for_each_model_of_the_comparison():
 def test_default_spaces_fit_their_models(name):
     space = default_space(name)
     for model in {name, "SAMRec" if name == "SASRec" else name}:  # the row SASRec is SAMRec without SAM
-        known = known_keys(model, "ml-100k", get_model(model))
-        declared = types_of(model, "ml-100k")
+        known = list_known_keys(model, "ml-100k", get_model(model))
+        declared = collect_types(model, "ml-100k")
         check_space(space, name, known, {"sam_rho": 0} if name == "SASRec" else {}, declared)
         trial = space.complete({p.name: p.domain().sample() for p in space.parameters})
         check_values(trial, declared)
@@ -323,7 +323,7 @@ def test_transformers_share_what_they_share():
 def test_defaults_lie_within_what_is_searched():
     for name in MODELS:
         model = "SAMRec" if name == "SASRec" else name
-        defaults = defaults_of(model)
+        defaults = collect_defaults(model)
         for parameter in default_space(name).parameters:
             values = parameter.values or (parameter.low, parameter.high)
             assert min(values) <= defaults[parameter.name] <= max(values), (name, parameter.name)

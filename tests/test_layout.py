@@ -86,7 +86,7 @@ COVERED_BY = {
 }
 """Modules without a test file of their own, and the file that tests them all the same."""
 
-LONG_NAMES = "compare quick_start trainer tune"
+LONG_NAMES = "compare quick_start trainer"
 """Folders and files whose tests may still have longer names."""
 
 

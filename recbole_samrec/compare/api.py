@@ -95,7 +95,12 @@ def compare_models(
     resources = choose_resources(threads, parallel, gpus, address)
     if limit_hours is not None and not accepts(Positive, limit_hours):
         raise ConfigError(f"--limit_hours={limit_hours}: must be {describe(Positive)}")
-    chosen = {"seeds": seeds, "fractions": fractions, "config_files": config_files, "entry_files": entries}
+    chosen: dict[str, Any] = {
+        "seeds": seeds,
+        "fractions": fractions,
+        "config_files": config_files,
+        "entry_files": entries,
+    }
     chosen |= {"tuned": None if tuned is None else str(tuned), "settings": settings}
     if command is None:
         command = format_command(models, datasets, out=out, pages=pages, mask_history=mask_history, **chosen)

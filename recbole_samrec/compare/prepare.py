@@ -86,7 +86,14 @@ def prepare_comparison(
     for dataset, of in tuning.items():
         for one in of:
             note(f"{dataset}: {one}")
-    more = {"files": files, "given": given, "tables": tables, "tuned": found, "note": note, "skip": skip}
+    more: dict[str, Any] = {
+        "files": files,
+        "given": given,
+        "tables": tables,
+        "tuned": found,
+        "note": note,
+        "skip": skip,
+    }
     jobs = plan_jobs(entries, hashes, numbers, shares, out, **more)
     return Plan(entries, jobs, incompatible, tuning, origins)
 

@@ -50,7 +50,7 @@ class Entry:
         joined = {key: value for key, value in self.defaults.items() if known is None or key in known}
         for settings in files:
             joined |= settings
-        return joined | self.fixed | {"model": self.model}
+        return {**joined, **self.fixed, "model": self.model}
 
 
 def read_entries(names: Sequence[str], files: Sequence[Path] = ()) -> list[Entry]:

@@ -122,7 +122,7 @@ class CostBook:
     def is_assumed(self, job: Job) -> bool:
         """Check whether the expected number of epochs is a guess."""
         cost = self.find(job)
-        return bool(cost) and _key(job) not in self._epochs and self.expected_epochs(job) < cost.epochs
+        return cost is not None and _key(job) not in self._epochs and self.expected_epochs(job) < cost.epochs
 
     def expected_seconds(self, job: Job) -> float:
         """Expected seconds of a job."""

@@ -91,7 +91,7 @@ def read_made_for(folder: Path) -> dict[str, Any] | None:
         made_for |= {name: found[name] for name in MADE_FOR if name in found}
     if "sha256" not in made_for or not isinstance(made_for.get("settings"), dict):
         return None
-    renamed = {"settings": upgrade_settings(made_for["settings"])}
+    renamed: dict[str, Any] = {"settings": upgrade_settings(made_for["settings"])}
     if made_for.get("chosen"):
         renamed["chosen"] = list(upgrade_settings(dict.fromkeys(made_for["chosen"])))
     return made_for | renamed

@@ -171,7 +171,8 @@ def _listen_on(host: str) -> Iterator[None]:
 
     It obeys where it knows that it will have no other computers, as it does on Windows.
     """
-    name, constants = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", sys.modules.get("ray._private.ray_constants")
+    name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    constants: Any = sys.modules.get("ray._private.ray_constants")
     if host != LOOPBACK or name in os.environ:
         yield
         return

@@ -124,7 +124,7 @@ def conclude_search(search: SearchSpec, log: TrialLog, note: Callable[[str], Non
 def _evaluate_trial(search: SearchSpec, name: str, drawn: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Evaluate a trial's best weights; the metrics are means over its seeds."""
     task = make_task(search, 1)
-    folder, found = task.folder / name, []
+    folder, found = (search.out / TRIALS / name).resolve(), []
     logging.disable(logging.WARNING)  # each trial's log has them
     try:
         for seed in search.seeds:

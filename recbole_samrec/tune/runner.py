@@ -92,8 +92,8 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
             f"{search.dataset} has changed since the search in {search.out} started; restore the data or use a new "
             "--out"
         )
-    data = pack(config)  # before any trial starts, since all would raise the same error
-    data = data if read_alike(search.space.names) else None
+    packed = pack(config)  # before any trial starts, since all would raise the same error
+    data = packed if read_alike(search.space.names) else None
     require_writable(search.out, "--out")
     if not (search.out / SEARCH).exists():
         write_search(search)

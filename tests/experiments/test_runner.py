@@ -131,8 +131,9 @@ def ended(process):
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_compare_resumes_after_a_kill(data):
-    """Kill -9 the command when one run is finished; no finished run is touched again, and the end is the same."""
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_compare_resumes_after_a_kill(data, how):
+    """Stop the command when one run is finished; no finished run is touched again, and the end is the same."""
     entries = "--models=SASRec,GRU4Rec,Pop+SAM"
     process = compare(entries, "--seeds=1,2", "--parallel=1")
     finished = []
@@ -140,8 +141,9 @@ def test_compare_resumes_after_a_kill(data):
     while not finished and process.poll() is None and time.monotonic() < deadline:
         finished = list(Path("out/tiny").glob("*/result.json"))
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.send_signal(how)
+    said = ended(process)
+    assert how == signal.SIGKILL or (process.returncode == 130 and "stopped; resume with: python -m" in said), said
     assert finished and len(list(Path("out/tiny").glob("*/result.json"))) < 4
     before = {file: file.stat().st_mtime_ns for file in Path("out/tiny").glob("*/result.json")}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tools.reference_runs import RUNS, Record, compare_all, differences, main, record_all
+from tools.reference_runs import RUNS, Record, compare_all, find_differences, main, record_all
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "tests" / "reference"
@@ -51,49 +51,49 @@ def test_one_bit_of_a_weight_is_a_difference(record):
     flipped = record.weights[name].copy()
     flipped.view(np.int32).flat[5] ^= 1
     other = replace(record, weights=record.weights | {name: flipped})
-    (line,) = differences(record, other)
+    (line,) = find_differences(record, other)
     assert line.startswith(f"{name}: 1 of {flipped.size} values differ")
-    assert not list(differences(record, other, TOLERANCE))
+    assert not list(find_differences(record, other, TOLERANCE))
     far = replace(record, weights=nudged(record.weights, name, 0.01))
-    assert list(differences(record, far, TOLERANCE))
+    assert list(find_differences(record, far, TOLERANCE))
 
 
 def test_biases_without_influence_may_differ_by_rounding(record):
     name = "best trm_encoder.layer.0.multi_head_attention.key.bias"
     other = replace(record, weights=nudged(record.weights, name, 0.01))
-    assert list(differences(record, other)) and not list(differences(record, other, TOLERANCE))
+    assert list(find_differences(record, other)) and not list(find_differences(record, other, TOLERANCE))
 
 
 def test_tensors_may_neither_come_nor_go(record):
     fewer = replace(record, weights=dict(list(record.weights.items())[1:]))
     for tolerance in (None, TOLERANCE):
-        assert "missing in the new record" in next(differences(record, fewer, tolerance))
-        assert "missing in the old record" in next(differences(fewer, record, tolerance))
+        assert "missing in the new record" in next(find_differences(record, fewer, tolerance))
+        assert "missing in the old record" in next(find_differences(fewer, record, tolerance))
 
 
 def test_ranks_and_metrics_may_come_but_not_go(record):
     more = replace(record, ranks=record.ranks | {"also": np.zeros(3)}, metrics=record.metrics | {"test also@10": 0.5})
-    assert not list(differences(record, more))
-    assert [line.partition(":")[0] for line in differences(more, record)] == ["also", "test also@10"]
+    assert not list(find_differences(record, more))
+    assert [line.partition(":")[0] for line in find_differences(more, record)] == ["also", "test also@10"]
 
 
 def test_few_ranks_may_move_by_rounding(record):
     few, many = (replace(record, ranks=nudged(record.ranks, "rank", 1, entries)) for entries in (2, 9))
-    assert not list(differences(record, few, TOLERANCE)) and list(differences(record, few))
-    assert list(differences(record, many, TOLERANCE))
+    assert not list(find_differences(record, few, TOLERANCE)) and list(find_differences(record, few))
+    assert list(find_differences(record, many, TOLERANCE))
     for name in ("history", "popularity"):
         other = replace(record, ranks=nudged(record.ranks, name, 1))
-        assert list(differences(record, other, TOLERANCE))
+        assert list(find_differences(record, other, TOLERANCE))
     other = replace(record, ranks=record.ranks | {"test": np.array("0" * 64)})
-    assert list(differences(record, other, TOLERANCE)) == ["test: 1 of 1 values differ"]
+    assert list(find_differences(record, other, TOLERANCE)) == ["test: 1 of 1 values differ"]
 
 
 def test_metrics_move_with_ranks_only(record):
     better = replace(record, metrics=record.metrics | {"test hr@10": record.metrics["test hr@10"] + 1 / 90})
-    (line,) = differences(record, better, TOLERANCE)
+    (line,) = find_differences(record, better, TOLERANCE)
     assert line.startswith("test hr@10: ")
-    assert not list(differences(record, replace(better, ranks=nudged(record.ranks, "rank", 1)), TOLERANCE))
+    assert not list(find_differences(record, replace(better, ranks=nudged(record.ranks, "rank", 1)), TOLERANCE))
 
 
 def test_another_best_epoch_is_a_difference(record):
-    assert list(differences(record, replace(record, best_epoch=0), TOLERANCE)) == ["best epoch: 3 and 0"]
+    assert list(find_differences(record, replace(record, best_epoch=0), TOLERANCE)) == ["best epoch: 3 and 0"]

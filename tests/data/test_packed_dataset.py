@@ -214,7 +214,7 @@ def test_packed_dataset__hides_the_same_histories(own_folder):
 
 
 def test_packed_dataset__counts_items_that_nobody_had(own_folder):
-    from recbole_samrec.quick_start.recbole_warnings import _items_nobody_had
+    from recbole_samrec.quick_start.recbole_warnings import _count_unseen_items
 
     found = []
     for training in ("prefix", "packed"):
@@ -226,7 +226,7 @@ def test_packed_dataset__counts_items_that_nobody_had(own_folder):
         config = toy_config(own_folder, files, "SASRec", **settings)
         dataset = create_dataset(config)
         data_preparation(config, dataset)
-        found.append(_items_nobody_had(dataset))
+        found.append(_count_unseen_items(dataset))
     assert found == [2, 2]
 
 

@@ -1,6 +1,6 @@
 """Shared parts of the figures of a report: panels, the looks of entries, legends and captions.
 
-Lines and markers distinguish entries, not only colors, so that figures can be printed in gray; runs of one entry look alike.
+Lines and markers distinguish entries, not only colors, so that figures print in gray; runs of one entry look alike.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """RecBole's trainer with SAM in its optimizer step, checkpoints that are safe, and resume that is exact.
 
-:class:`SAMTrainer` is inserted between RecBole's ``Trainer`` and all trainers derived from it
-(:mod:`integration.hooks`), so that every model trains through the same few overrides and no loop of RecBole's is copied. It is made of
+:class:`SAMTrainer` is inserted between RecBole's ``Trainer`` and all trainers derived from it, by
+:mod:`integration.hooks`. Every model therefore trains through the same few overrides, and no loop of RecBole's is
+copied. The trainer consists of
 
 * this module: the loss, the optimizer, an epoch, validation and test;
 * ``resume.py``: :class:`Resumable`, the content of a checkpoint, and :func:`make_resumable` around ``fit``;

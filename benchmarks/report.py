@@ -177,7 +177,7 @@ def tabulate_share_of_limit(results: Results) -> Table:
             }
         )
     note = (
-        "What an epoch needs is counted from the shapes of model and windows, as `benchmarks/arithmetic.py` says: "
+        "The operations of an epoch are counted from the shapes of model and windows, see `benchmarks/arithmetic.py`: "
         "linear layers on the events that windows encode, the last layer and the loss on the targets, attention on "
         "the pairs that see each other; nothing that is computed again. SAM needs all of it twice."
     )

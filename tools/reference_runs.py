@@ -10,7 +10,7 @@ The trainings are started by the command line alone and read from the files that
 here depends on how the package is built inside. One of them is killed and resumed, and must end like an undisturbed
 one. They need neither a network nor a GPU.
 
-The records of a known state lie in ``tests/reference``. When a result is meant to change, make them again by
+The records of a known state lie in ``tests/reference``. When a result is meant to change, write them again by
 ``python -m tools.reference_runs . tests/reference``.
 """
 
@@ -233,7 +233,7 @@ class Workplace:
 
 
 def write_data(folder: Path) -> None:
-    """Write a data set of users who walk round a circle of items, at steps of their own, and stray now and then."""
+    """Write a data set of users who walk around a circle of items, each with a fixed step, and sometimes jump."""
     draw = random.Random(0)
     events = ["user_id:token\titem_id:token\ttimestamp:float"]
     for user in range(USERS):
@@ -257,7 +257,7 @@ def compare_all(old: Path, new: Path, tolerance: float | None = None) -> list[st
     Args:
         old: Folder of the records from before.
         new: Folder of the records from after; there may be more in them.
-        tolerance: How far weights may differ, relatively and absolutely; None asks for equal bits.
+        tolerance: Relative and absolute difference that weights may have; None for equal bits.
 
     Returns:
         The differences.

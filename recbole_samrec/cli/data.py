@@ -185,7 +185,7 @@ def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -
     table = [f"  {key:<13} {value}" for key, value in lines.items()]
     where = "" if folder.parent == Path("dataset") else f" --data_path={folder.parent}"
     if name == "ml-100k":
-        notes = [*notes, "RecBole reads the ml-100k of its own package, never this folder: use another NAME for it"]
+        notes = [*notes, "RecBole reads the ml-100k in its package, never this folder: use another NAME for it"]
     remarks = [f"  note: {note}" for note in notes]
     command = f"  python run_recbole.py --model=SAMRec --dataset={name}{where}"
     return "\n".join([name, *table, *remarks, "next:", command])

@@ -162,7 +162,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
             print(f"{one.name:28} {one.found:24} {one.wanted:10} {one.state}".rstrip())
     urgent = dict.fromkeys(one.remedy for one in findings if one.remedy and one.bad)
     others = dict.fromkeys(one.remedy for one in findings if one.remedy and not one.bad)
-    # A command is never wrapped, so that it can be copied; only the words before it get a line of their own.
+    # A command is never wrapped, so that it can be copied; only the words before it are on a separate line.
     for title, remedies in {"To fix:": urgent, "If you want more:": others}.items():
         if remedies:
             print(title, *(remedy.replace("then run: ", "then run:\n    ") for remedy in remedies), sep="\n  ")

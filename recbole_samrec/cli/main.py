@@ -1,6 +1,6 @@
 """The command line: ``recbole-samrec COMMAND``, ``python -m recbole_samrec COMMAND`` and ``run_recbole.py``.
 
-Each command is a module beside this one with ``HELP``, ``add_arguments(parser)`` and
+Each command is a module of this folder with ``HELP``, ``add_arguments(parser)`` and
 ``main(arguments, rest, console)``. Only the module of the command that was named is imported, and it imports torch when
 its ``main`` runs.
 """

@@ -33,7 +33,7 @@ class CostBook:
     """Seconds, epochs and memory of each entry's runs.
 
     Args:
-        jobs: All jobs of the comparison. Finished runs of other seeds are looked for beside them.
+        jobs: All jobs of the comparison. Finished runs of other seeds are searched next to them.
         out: Folder of the comparison, in which probes are stored.
     """
 

@@ -23,7 +23,7 @@ class Display:
 
     Args:
         console: Where it is shown.
-        title: Text beside the bar of all.
+        title: Text next to the bar of all.
         total: Number of jobs or trials, those that ended before included.
         seconds_left: Function that estimates the time until the last of them ends; 0 if nothing is known.
     """
@@ -50,7 +50,7 @@ class Display:
 
         Args:
             name: Its name, which no other one has.
-            title: Text beside its bar.
+            title: Text next to its bar.
             share: Part that is done, from 0 to 1.
             words: Text behind its bar.
         """

@@ -195,7 +195,7 @@ def run_jobs(
 def _run_job(
     drawn: Mapping[str, Any], jobs: Mapping[str, Job], folder: str, node: str, threads: int, probe: bool
 ) -> None:
-    """Run a job in a process of Ray's; another computer, which may have no shared disk, sends its files back."""
+    """Run a job in a Ray process; another computer, which may have no shared disk, sends its files back."""
     import ray
     from ray import tune
 

@@ -91,7 +91,7 @@ class ProgressReporter(Callback):
 
 
 def prepare_process(folder: str | Path, threads: int) -> None:
-    """Prepare a process of Ray's for a job.
+    """Prepare a Ray process for a job.
 
     Args:
         folder: Folder in which the command was started, so that relative paths mean the same; ignored on a computer

@@ -53,13 +53,13 @@ def read_runs(words: Sequence[str]) -> list[NamedRun]:
         UserError: They are too many, or one is named twice or is a copy of another, or has no readable record, or they
             are of more than one data set, or have no test metric in common.
     """
-    asked = [_split_label(word) for word in words]
-    folders = [folder for folder, _ in asked]
+    labeled = [_split_label(word) for word in words]
+    folders = [folder for folder, _ in labeled]
     _require_few_places(folders)
     records = [read_finished_record(folder) for folder in folders]
     _require_one_data_set(folders, records)
     runs: list[NamedRun] = []
-    for (folder, label), record in zip(asked, records, strict=True):
+    for (folder, label), record in zip(labeled, records, strict=True):
         wanted = NamedRun(folder, label or record.get("label") or record["model"], record)
         runs.append(_make_name_unique(wanted, runs))
     find_common_metric(runs)

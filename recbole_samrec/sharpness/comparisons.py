@@ -16,7 +16,7 @@ from recbole_samrec.evaluator.statistics import holm
 
 PLAIN, ADAPTIVE, ACCURACY, ROBUSTNESS = KINDS = ("sharpness", "adaptive sharpness", "accuracy", "robustness")
 CONVERGED = "converged: "
-"""Before a measure's name: the column of :func:`compare_entries`'s ``runs`` that says whether it converged."""
+"""Before a measure's name: the column of :func:`compare_entries`'s ``runs`` with True where it converged."""
 COLUMNS = (
     "entry", "reference", "measure", "kind", "better", "difference", "low", "high", "p", "p_holm", "runs",
     "reference_runs", "mark",

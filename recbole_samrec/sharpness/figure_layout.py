@@ -1,6 +1,6 @@
 """Shared parts of the figures of a report: panels, the looks of entries, legends and captions.
 
-A line and a marker tell entries apart before a color does, so that figures print in gray; runs of one entry look alike.
+Lines and markers distinguish entries, not only colors, so that figures print in gray; runs of one entry look alike.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def make_panels(number: int, height: float, *, sharey: bool = False, **axes: Any
     """Make a figure of one panel, or of several in two columns.
 
     Args:
-        number: How many panels.
+        number: Number of panels.
         height: Of each, in inches.
         sharey: Whether all have the same range of heights.
         axes: More settings of the panels.

@@ -88,7 +88,7 @@ def write_report(
 
 def _list_by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any] | None]]:
     """Return the numbers of ``runs``, one line for each with a cell for each run."""
-    apart = {"run", "entry", "seed", *(name for name in runs if name.startswith((ERROR, CONVERGED)))}
+    hidden = {"run", "entry", "seed", *(name for name in runs if name.startswith((ERROR, CONVERGED)))}
     records = runs.to_dict("records")
     return {
         name: _choose_line_digits(
@@ -96,7 +96,7 @@ def _list_by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any] | None]]:
             for run in records
         )
         for name in runs
-        if name not in apart
+        if name not in hidden
     }
 
 

@@ -155,7 +155,7 @@ def describe_report(
     """Describe a report for programs; the description contains no absolute path.
 
     Returns:
-        ``dataset``; ``command``; ``budget`` (``quick`` or ``full``, and how many ``targets`` if others were asked for);
+        ``dataset``; ``command``; ``budget`` (``quick`` or ``full``, and the number of ``targets`` if it was set);
         ``seconds`` of all calls together; ``facts``; ``reference``, the entry that others are compared with;
         ``entries``; ``levels`` and ``meanings`` of the measures; and the names of ``notes`` and ``figures``, whose
         texts are in :mod:`recbole_samrec.sharpness.captions`.

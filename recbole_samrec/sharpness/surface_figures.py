@@ -27,7 +27,7 @@ COLOR_MAP = "viridis"
 HEIGHTS = 12
 """About how many contours there are."""
 FURTHEST = 5.0
-"""Heights are cut off at so many times the largest one of the flattest run, which would else show as a plain."""
+"""Heights are cut off at this multiple of the largest one of the flattest run, which would otherwise look flat."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Scale:
 
     Args:
         levels: Heights of the contours, ascending.
-        colors: Which color a height has.
-        cut: Whether there are higher points, which have the color and the height of the highest.
+        colors: The color of each height.
+        cut: Whether higher points are cut off; they have the color and the height of the highest level.
     """
 
     levels: np.ndarray
@@ -46,7 +46,7 @@ class Scale:
 
     @classmethod
     def fit(cls, rises: Sequence[np.ndarray]) -> Scale:
-        """The scale of some surfaces, given as heights above their centers; inf is cut off."""
+        """Fit the scale to surfaces, given as heights above their centers; inf is cut off."""
         from matplotlib.colors import BoundaryNorm
         from matplotlib.ticker import MaxNLocator
 
@@ -121,7 +121,7 @@ def compute_rise(part: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _range(rises: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The heights that several runs are shown within; see :data:`FURTHEST`."""
+    """Return the range of heights in which several runs are shown; see :data:`FURTHEST`."""
     finite = [rise[np.isfinite(rise)] for rise in rises]
     finite = [heights for heights in finite if len(heights)] or [np.zeros(1)]
     tops = [float(heights.max()) for heights in finite]

@@ -137,8 +137,8 @@ def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str,
     if off > WRONG:
         raise ConfigError(
             f"{place}: the second derivative of {model}'s loss is wrong: Hessian times a vector is {100 * off:.0f} % "
-            "off what differences of its gradients say, so its curvature cannot be measured; a backward pass written "
-            f"by hand is the usual reason: {remedy}"
+            "off the differences of its gradients, so its curvature cannot be measured; the usual reason is a backward "
+            f"pass written by hand: {remedy}"
         )
 
 

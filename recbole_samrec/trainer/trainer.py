@@ -1,12 +1,13 @@
 """RecBole's trainer with SAM in its optimizer step, checkpoints that are safe, and resume that is exact.
 
-:class:`SAMTrainer` stands between RecBole's ``Trainer`` and all trainers derived from it (:mod:`integration.hooks` puts
-it there), so that every model trains through the same few overrides and no loop of RecBole's is copied. It is made of
+:class:`SAMTrainer` is inserted between RecBole's ``Trainer`` and all trainers derived from it, by
+:mod:`integration.hooks`. Every model therefore trains through the same few overrides, and no loop of RecBole's is
+copied. The trainer consists of
 
 * this module: the loss, the optimizer, an epoch, validation and test;
-* ``resume.py``: :class:`Resumable`, what a checkpoint holds, and :func:`make_resumable` around ``fit``;
-* ``callbacks.py``: what others may do meanwhile;
-* ``pretraining.py`` and ``recbole_trainers.py``: what S3Rec, NCL and boosted trees need in addition.
+* ``resume.py``: :class:`Resumable`, the content of a checkpoint, and :func:`make_resumable` around ``fit``;
+* ``callbacks.py``: callbacks of progress, records and users;
+* ``pretraining.py`` and ``recbole_trainers.py``: additions for S3Rec, NCL and boosted trees.
 
 ``integration/overrides.py`` lists the methods of RecBole that are overridden, and why.
 """

@@ -37,7 +37,7 @@ def read_lines(text: str, origin: str) -> Iterator[Line]:
     """Read lines such as ``learning_rate loguniform -8,0`` or ``mlp_hidden_size choice ['[64,64]','[128]']``.
 
     As in RecBole, the bounds of ``loguniform`` are natural logarithms, of e^-8 and e^0 here, and a choice that is a
-    string holds the value that its text says, such as the list [64, 64]. Blank lines and comments (``#``) pass. RecBole
+    string holds the value of its text, such as the list [64, 64]. Blank lines and comments (``#``) pass. RecBole
     skips a line without a type; a list without one is taken as a choice here, anything else is an error.
 
     Raises:

@@ -47,7 +47,7 @@ class RecordingPatcher:
         if name != "__bases__":  # those of all trainers, which stand in the list as recbole.trainer.Trainer
             self.names.add(f"{getattr(target, '__qualname__', target.__name__)}.{name}")
 
-    def everywhere(self, function, replacement):
+    def replace_everywhere(self, function, replacement):
         self.names.add(function.__name__)
 
 

@@ -237,8 +237,8 @@ def test_page__loads_nothing_from_elsewhere(text):
 def test_page__has_no_parallel_coordinates_of_one_trial(tmp_path):
     text = without_plotly(write(tmp_path / "search.html", failed(trials(3), 0, 1)).read_text(encoding="utf-8"))
     assert text.count("Plotly.newPlot") == 1
-    assert "Left out: it takes two trials with a score, and there is one." in words(text)
-    assert "Left out: an estimate takes 8 trials with a score, and there is 1." in words(text)
+    assert "Not shown: at least two trials need a score; one has." in words(text)
+    assert "Not shown: at least 8 trials need a score; 1 has one." in words(text)
 
 
 def test_page__has_no_importance_of_equal_scores(tmp_path):

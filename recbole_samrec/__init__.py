@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from recbole_samrec.integration import import_hooks
-from recbole_samrec.utils.malloc import ask_for_large_pages
+from recbole_samrec.utils.malloc import request_large_pages
 from recbole_samrec.version import INSTALL_RECBOLE, RECBOLE, __version__
 
 if TYPE_CHECKING:
@@ -75,5 +75,5 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_MODULES})
 
 
-ask_for_large_pages()  # torch reads the variable once, before its first large tensor
+request_large_pages()  # torch reads the variable once, before its first large tensor
 import_hooks.install()

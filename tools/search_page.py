@@ -75,11 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         radii = read_radii(options.rho, options.dataset, seeds)
         text = render_page(found, radii, options)
         if radii:
-            with checkpoint_io.writing(options.out.with_name(f"{options.out.stem}-rho.png")) as file:
+            with checkpoint_io.open_atomically(options.out.with_name(f"{options.out.stem}-rho.png")) as file:
                 file.write(render_figure(draw_radii(list_scores(radii)), "png", DPI))
-        with checkpoint_io.writing(options.out.with_suffix(".csv")) as file:
+        with checkpoint_io.open_atomically(options.out.with_suffix(".csv")) as file:
             file.write(compute_tuning_gains(found).to_csv(index=False).encode())
-        with checkpoint_io.writing(options.out) as file:
+        with checkpoint_io.open_atomically(options.out) as file:
             file.write(text.encode())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -37,7 +37,7 @@ from recbole_samrec.sharpness.page import format_number, round_digits
 from recbole_samrec.sharpness.surface_figures import Scale, compute_rise, draw_contours, draw_surfaces
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.durations import format_duration
-from recbole_samrec.utils.errors import DataError, UserError, in_one_line
+from recbole_samrec.utils.errors import DataError, UserError, flatten_message
 from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.plot_style import use_style
 from tools.sharpness_reports import Report, read_all
@@ -63,12 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         drawn = draw_picture(shown) if shown else None
         options.out.parent.mkdir(parents=True, exist_ok=True)
         if drawn is not None:
-            with checkpoint_io.writing(image) as file:
+            with checkpoint_io.open_atomically(image) as file:
                 file.write(drawn)
         write_atomically(options.out, render_page(reports, options.out, image), folder="--out")
         write_atomically(options.out.with_suffix(".csv"), list_comparisons(reports).to_csv(index=False), folder="--out")
     except (UserError, OSError) as error:
-        print(f"error: {in_one_line(error)}", file=sys.stderr)
+        print(f"error: {flatten_message(error)}", file=sys.stderr)
         return 2
     if drawn is None:
         print(f"{image}: not drawn, as the arrays of {' and '.join(PAIR)}, seed {SEED}, are not here", file=sys.stderr)

@@ -24,11 +24,11 @@ from recbole_samrec.config.schema import (
     WHY,
     Group,
     Setting,
-    model_groups,
-    settings_in_group,
-    settings_of,
+    collect_model_settings,
+    list_group_settings,
+    list_model_groups,
 )
-from recbole_samrec.config.value_types import base_types, choices, describe
+from recbole_samrec.config.value_types import describe_type, list_base_types, list_choices
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTICE = "# Written by `python -m tools.write_properties` from recbole_samrec/config/schema.py; change it there.\n"
@@ -50,7 +50,7 @@ def render_files() -> dict[Path, str]:
 def render_overall_yaml() -> str:
     """Return the defaults of every model."""
     head = f"# Defaults of recbole_samrec for every model; RecBole's own lie below them.\n{NOTICE}"
-    parts = (f"# {group.heading}\n{_lines(settings_in_group(group))}" for group in SHARED_GROUPS)
+    parts = (f"# {group.heading}\n{_lines(list_group_settings(group))}" for group in SHARED_GROUPS)
     return "\n".join([head, *parts])
 
 
@@ -63,11 +63,11 @@ def render_command_yaml() -> str:
 def render_model_yaml(model: str) -> str:
     """Return the defaults of one of our models."""
     parts = [f"# {model}: {ABOUT_MODELS[model]}\n{NOTICE}"]
-    declared = settings_of(model)
-    for group in model_groups(model):
-        lines = _lines(declared[one.key] for one in settings_in_group(group))
+    declared = collect_model_settings(model)
+    for group in list_model_groups(model):
+        lines = _lines(declared[one.key] for one in list_group_settings(group))
         parts.append(f"# {group.heading}\n{lines}")
-    of_groups = {one.key for group in model_groups(model) for one in settings_in_group(group)}
+    of_groups = {one.key for group in list_model_groups(model) for one in list_group_settings(group)}
     others = {key: value for key, value in DEFAULTS_OF_MODELS[model].items() if key not in of_groups}
     lines = "".join(
         _line(key, value, WHY.get((model, key)) or _comment(declared[key])) for key, value in others.items()
@@ -84,8 +84,10 @@ def _line(key: str, value: Any, comment: str) -> str:
 
 
 def _comment(one: Setting) -> str:
-    names = "|".join(dict.fromkeys(kind.__name__ for kind in base_types(one.annotation) if kind is not tuple))
-    values = f" One of {', '.join(map(str, choices(one.annotation)))}." if len(choices(one.annotation)) > 1 else ""
+    names = "|".join(dict.fromkeys(kind.__name__ for kind in list_base_types(one.annotation) if kind is not tuple))
+    values = (
+        f" One of {', '.join(map(str, list_choices(one.annotation)))}." if len(list_choices(one.annotation)) > 1 else ""
+    )
     return f"({names}) {one.about}{values}"
 
 
@@ -138,12 +140,12 @@ def _section(group: type[Group]) -> str:
     models = f" ({', '.join(group.models)})" if group.models else ""
     head = f"### {group.heading}{models}\n\n{group.__doc__}\n\n"
     head += "| setting | default | value | meaning |\n| --- | --- | --- | --- |\n"
-    return head + "".join(_line_of_table(one) for one in settings_in_group(group))
+    return head + "".join(_line_of_table(one) for one in list_group_settings(group))
 
 
 def _line_of_table(one: Setting) -> str:
     about = f"{one.about} Read with {_code(one.reads)}." if one.reads else one.about
-    return f"| `{one.key}` | {_defaults(one)} | {_escape(describe(one.annotation))} | {_escape(about)} |\n"
+    return f"| `{one.key}` | {_defaults(one)} | {_escape(describe_type(one.annotation))} | {_escape(about)} |\n"
 
 
 def _defaults(one: Setting) -> str:

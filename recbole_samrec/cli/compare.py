@@ -12,7 +12,7 @@ from recbole_samrec.cli.options import add_options
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.compare.command_line import shorten_command
 from recbole_samrec.config.command_options import CompareOptions
-from recbole_samrec.config.yaml_files import parse_settings, settings_in
+from recbole_samrec.config.yaml_files import parse_settings, read_yaml_files
 from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import ConfigError
 
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any) -> in
     settings, command = parse_settings(rest), shorten_command(sys.argv[2:])
     files = (arguments.config_files or "").split()
     if not any(":" in model for model in models) and not arguments.entries:  # other models may be your own
-        check_setting_names(settings, models[0].removesuffix("+SAM"), also=settings_in(files))
+        check_setting_names(settings, models[0].removesuffix("+SAM"), also=read_yaml_files(files))
     given = {
         "datasets": split_words(arguments.datasets, "--datasets"),
         "seeds": parse_seeds(arguments.seeds),

@@ -69,7 +69,7 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
         ConfigError: There is an argument that the command does not have.
         DataError: The source is not usable, the files exist, or the counts are not those known for the name.
     """
-    from recbole_samrec.data.convert.atomic import staged
+    from recbole_samrec.data.convert.atomic import stage_dataset
 
     if rest:
         raise ConfigError(f"{rest[0]}: unknown argument; --help lists the arguments")
@@ -77,7 +77,7 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
     try:
         kind = args.format or detect(args.source)
         _check_options(args, kind)
-        with staged(folder, args.name, force=args.force) as stage:
+        with stage_dataset(folder, args.name, force=args.force) as stage:
             notes = _convert(args, kind, stage)
             summary = _check(args, stage)
     except OSError as error:
@@ -140,18 +140,18 @@ def _convert(args: argparse.Namespace, kind: str, stage: Path) -> list[str]:
     from recbole_samrec.data.convert import amazon, movielens, s3rec, table
 
     if kind == "movielens":
-        return movielens.convert(args.source, stage, args.name)
+        return movielens.convert_movielens(args.source, stage, args.name)
     if kind == "amazon":
-        return amazon.convert(args.source, stage, args.name, args.meta)
+        return amazon.convert_amazon(args.source, stage, args.name, args.meta)
     if kind == "s3rec":
-        return s3rec.convert(args.source, stage, args.name, args.attributes)
+        return s3rec.convert_s3rec(args.source, stage, args.name, args.attributes)
     columns = table.Columns(args.user, args.item, args.time, args.rating)
     items = None
     if args.item_file:
         wanted = table.parse_item_columns(args.item_columns)
         items = table.ItemTable(args.item_file, args.item_id or args.item, wanted, args.item_separator)
     options = {"delimiter": args.delimiter, "encoding": args.encoding or "utf-8"}
-    return table.convert(args.source, stage, args.name, columns, items=items, **options)
+    return table.convert_table(args.source, stage, args.name, columns, items=items, **options)
 
 
 def _check(args: argparse.Namespace, stage: Path) -> AtomicSummary:

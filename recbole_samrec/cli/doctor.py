@@ -143,14 +143,14 @@ def list_data_sets(data_path: str) -> Iterator[Finding]:
     try:
         find = importlib.import_module("recbole_samrec.data.find")
         known = importlib.import_module("recbole_samrec.data.catalog")
-        found = find.available(data_path)
+        found = find.list_datasets(data_path)
     except Exception as error:
         yield Finding("data", "not known", _first_line(error))
         return
     for one in found:
         yield Finding("data", one.name, f"{one.size / 1e6:,.1f} MB in {os.path.relpath(one.path)}")
     for name in sorted(set(known.PUBLISHED) - {one.name for one in found}):
-        yield Finding("data", name, "", state="not here", remedy=known.recipe(name))
+        yield Finding("data", name, "", state="not here", remedy=known.describe_source(name))
 
 
 def print_findings(findings: Sequence[Finding]) -> None:

@@ -16,7 +16,7 @@ from importlib import import_module
 from logging import Handler, getLogger
 from typing import Any, NoReturn
 
-from recbole_samrec.utils.errors import ConfigError, UserError, in_one_line
+from recbole_samrec.utils.errors import ConfigError, UserError, flatten_message
 from recbole_samrec.version import INSTALL_RECBOLE
 
 COMMANDS = {
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments, rest = _build_parser(name).parse_known_args(argv)
         return import_module(f"recbole_samrec.cli.{arguments.command}").main(arguments, rest, _make_console())
     except UserError as error:
-        return _report(in_one_line(error), 2, "--debug" in argv)
+        return _report(flatten_message(error), 2, "--debug" in argv)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from recbole_samrec.config.command_options import Options
-from recbole_samrec.config.schema import MODEL_GROUPS, SHARED_GROUPS, Group, Setting, settings_in_group
-from recbole_samrec.config.value_types import accepts, base_types, choices, describe
+from recbole_samrec.config.schema import MODEL_GROUPS, SHARED_GROUPS, Group, Setting, list_group_settings
+from recbole_samrec.config.value_types import describe_type, is_accepted, list_base_types, list_choices
 from recbole_samrec.utils.errors import UserError
 
 
@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser, options: type[Options]) -> None
     for name, field in options.model_fields.items():
         extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-        if base_types(annotation) == (bool,):
+        if list_base_types(annotation) == (bool,):
             parser.add_argument(f"--{name}", action="store_true", help=field.description)
             continue
         how: dict[str, Any] = {"metavar": extra["metavar"] or None}
@@ -41,7 +41,7 @@ def add_options(parser: argparse.ArgumentParser, options: type[Options]) -> None
 
 
 def _help(about: str, annotation: Any, default: Any) -> str:
-    values = f": {', '.join(map(str, choices(annotation)))}" if len(choices(annotation)) > 1 else ""
+    values = f": {', '.join(map(str, list_choices(annotation)))}" if len(list_choices(annotation)) > 1 else ""
     return about + values + ("" if default is None else f" (default: {default})")
 
 
@@ -50,15 +50,15 @@ def _reader(name: str, annotation: Any) -> Callable[[str], Any]:
 
     It raises a UserError, which argparse passes on, and no ValueError, whose message argparse would replace.
     """
-    (kind, *_) = base_types(annotation)
+    (kind, *_) = list_base_types(annotation)
 
     def read(text: str) -> Any:
         try:
             value = kind(text)
         except ValueError:
             value = text
-        if not accepts(annotation, value):
-            raise UserError(f"--{name}={text}: must be {describe(annotation)}")
+        if not is_accepted(annotation, value):
+            raise UserError(f"--{name}={text}: must be {describe_type(annotation)}")
         return value
 
     return read
@@ -76,10 +76,10 @@ def describe_settings(width: int = 100) -> str:
 
 def _describe_group(group: type[Group], width: int) -> str:
     models = f" ({', '.join(group.models)})" if group.models else ""
-    return "\n".join([f"{group.heading}{models}:", *(_describe_one(one, width) for one in settings_in_group(group))])
+    return "\n".join([f"{group.heading}{models}:", *(_describe_one(one, width) for one in list_group_settings(group))])
 
 
 def _describe_one(one: Setting, width: int) -> str:
     default = "~" if one.default is None else str(one.default) or "''"
-    text = f"{one.about} ({describe(one.annotation)}; default: {default})"
+    text = f"{one.about} ({describe_type(one.annotation)}; default: {default})"
     return textwrap.fill(text, width, initial_indent=f"  --{one.key:24} ", subsequent_indent=" " * 29)

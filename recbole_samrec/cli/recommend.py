@@ -65,7 +65,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     if users is not None and users != "all":
         users = [token.strip() for token in users.split(",")]
     sequences = recommender.find_sequences(users, arguments.sequences)
-    chosen = sequences if out else sequences.chosen(slice(SHOWN))
+    chosen = sequences if out else sequences.select(slice(SHOWN))
     frame = recommender.table(chosen, *recommender.rank(chosen, arguments.k, arguments.mask_history or None))
     if out:
         write_table(frame, out)
@@ -104,7 +104,7 @@ def write_table(frame: pd.DataFrame, file: Path) -> None:
     from recbole_samrec.utils import checkpoint_io
 
     try:
-        with checkpoint_io.writing(file) as stream:
+        with checkpoint_io.open_atomically(file) as stream:
             if file.suffix == ".parquet":
                 frame.to_parquet(stream, index=False)
             else:

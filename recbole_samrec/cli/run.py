@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from recbole_samrec.cli.options import describe_settings
 from recbole_samrec.cli.setting_names import check_setting_names
-from recbole_samrec.config.yaml_files import parse_settings, settings_in
+from recbole_samrec.config.yaml_files import parse_settings, read_yaml_files
 from recbole_samrec.utils.console import print_line, print_note
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed for good.
     """
     named = {key: getattr(arguments, key) for key in ("model", "dataset") if getattr(arguments, key)}
-    given, base = parse_settings(rest) | named, settings_in((arguments.config_files or "").split())
+    given, base = parse_settings(rest) | named, read_yaml_files((arguments.config_files or "").split())
     settings = base | given
     if ":" not in str(settings.get("model")) and not arguments.resume:
         check_setting_names(given, settings.get("model", "SAMRec"), settings.get("dataset"), also=base)

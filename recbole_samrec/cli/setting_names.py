@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from recbole_samrec.config.keys import keys_of_all_models, known_keys
+from recbole_samrec.config.keys import list_keys_of_all_models, list_known_keys
 from recbole_samrec.config.recbole_keys import LOOKED_UP_BY
 from recbole_samrec.config.validate import suggest
 from recbole_samrec.utils.errors import ConfigError
@@ -27,8 +27,8 @@ def check_setting_names(
     Raises:
         ConfigError: Names the first unknown setting and the ones it may have been meant for.
     """
-    known = known_keys(model, dataset)
-    allowed = known.union(also, keys_of_all_models(), *LOOKED_UP_BY.values())
+    known = list_known_keys(model, dataset)
+    allowed = known.union(also, list_keys_of_all_models(), *LOOKED_UP_BY.values())
     for key in given:
         if key not in allowed:
             raise ConfigError(f"unknown setting --{key}; {suggest(key, known)}")

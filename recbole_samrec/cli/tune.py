@@ -14,7 +14,7 @@ from recbole_samrec.cli.arguments import parse_seeds
 from recbole_samrec.cli.options import add_options
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.command_options import TuneOptions
-from recbole_samrec.config.yaml_files import parse_settings, settings_in
+from recbole_samrec.config.yaml_files import parse_settings, read_yaml_files
 from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.errors import ConfigError
 
@@ -81,7 +81,7 @@ def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Conso
     settings, model = parse_settings(rest), arguments.model or "SAMRec"
     files = (arguments.config_files or "").split()
     if ":" not in model:
-        check_setting_names(settings, model.removesuffix("+SAM"), arguments.dataset, also=settings_in(files))
+        check_setting_names(settings, model.removesuffix("+SAM"), arguments.dataset, also=read_yaml_files(files))
     names = {name: name for name in ("space", "trials", "scheduler", "grace", "search_seed", "retries", "out")}
     names["algorithm"] = "search"
     given = {key: getattr(arguments, name) for key, name in names.items() if getattr(arguments, name) is not None}

@@ -16,7 +16,7 @@ from recbole_samrec.compare.prepare import ComparisonPlan, prepare_comparison
 from recbole_samrec.compare.shown_settings import format_settings, select_settings
 from recbole_samrec.compare.write import write_tables
 from recbole_samrec.config.command_options import CompareOptions
-from recbole_samrec.config.value_types import Positive, accepts, describe
+from recbole_samrec.config.value_types import Positive, describe_type, is_accepted
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
 from recbole_samrec.experiments.ray_cluster import choose_resources
@@ -93,8 +93,8 @@ def compare_models(
     fractions = [train_fraction] if isinstance(train_fraction, (int, float)) else list(train_fraction)
     console = console or Console()
     resources = choose_resources(threads, parallel, gpus, address)
-    if limit_hours is not None and not accepts(Positive, limit_hours):
-        raise ConfigError(f"--limit_hours={limit_hours}: must be {describe(Positive)}")
+    if limit_hours is not None and not is_accepted(Positive, limit_hours):
+        raise ConfigError(f"--limit_hours={limit_hours}: must be {describe_type(Positive)}")
     chosen: dict[str, Any] = {"seeds": seeds, "fractions": fractions, "config_files": config_files}
     chosen |= {"entry_files": entries}
     chosen |= {"tuned": None if tuned is None else str(tuned), "settings": settings}

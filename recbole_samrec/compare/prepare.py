@@ -10,7 +10,7 @@ from typing import Any
 from recbole_samrec.compare.provenance import Origin, Tuning, read_origins
 from recbole_samrec.compare.tuned_settings import Tuned, describe_tuning, find_searches, tune_entries
 from recbole_samrec.config.build import check_data, configure
-from recbole_samrec.config.yaml_files import settings_in
+from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.experiments.entries import Entry, read_entries
 from recbole_samrec.experiments.jobs import Job, choose_settings, plan_jobs
 from recbole_samrec.experiments.seeds import choose_seeds
@@ -70,7 +70,7 @@ def prepare_comparison(
     entries = read_entries(models, tables)
     origins = read_origins(tables)
     numbers, shares = choose_seeds(seeds), _check_fractions(fractions)
-    given, files = dict(settings or {}), settings_in([str(file) for file in config_files])
+    given, files = dict(settings or {}), read_yaml_files([str(file) for file in config_files])
     best = _collect_tuned(tuned, entries, datasets, {**files, **given})
     found = {dataset: {entry: one.settings for entry, one in of.items()} for dataset, of in best.items()}
     incompatible: dict[str, dict[str, str]] = {}

@@ -179,7 +179,7 @@ def _write(path: Path, page: Page, table: pd.DataFrame | None, draw: Callable[[]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for suffix, content in files.items():
-            with checkpoint_io.writing(path.with_name(f"{path.name}.{suffix}")) as file:
+            with checkpoint_io.open_atomically(path.with_name(f"{path.name}.{suffix}")) as file:
                 file.write(content)
     except OSError as error:
         raise DataError(

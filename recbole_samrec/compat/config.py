@@ -12,14 +12,14 @@ from typing import Any
 import torch
 
 from recbole_samrec.compat import ModuleProxy, Patcher, recbole_patch
-from recbole_samrec.config.keys import keys_of_all_models, known_keys
+from recbole_samrec.config.keys import list_keys_of_all_models, list_known_keys
 from recbole_samrec.config.recbole_config import Typed, is_typed
 from recbole_samrec.config.recbole_keys import LEARNERS
 from recbole_samrec.config.validate import suggest
 from recbole_samrec.config.yaml_files import YamlLoader
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.settings import DERIVED, literal, nearest
+from recbole_samrec.utils.settings import DERIVED, parse_literal, suggest_nearest
 
 OTHER_PROGRAMS = re.compile(
     r"(pytest|py\.test|unittest|ipykernel|colab_kernel|jupyter|default_worker|setup_worker|^-[cm]?$|^$|recbole-samrec$)"
@@ -35,7 +35,7 @@ def parse_strings_as_literals(patch: Patcher) -> None:
     def convert(self: Any, settings: dict[str, Any]) -> dict[str, Any]:
         if isinstance(settings, Typed):
             return settings
-        return {key: literal(value) if isinstance(value, str) else value for key, value in settings.items()}
+        return {key: parse_literal(value) if isinstance(value, str) else value for key, value in settings.items()}
 
     patch(Config, "_convert_config_dict", convert)
 
@@ -46,7 +46,7 @@ def parse_search_space_as_literals(patch: Patcher) -> None:
     from recbole.trainer import hyper_tuning
 
     def choices(text: str) -> list[Any] | tuple[Any, ...]:
-        values = literal(text)
+        values = parse_literal(text)
         if not isinstance(values, (list, tuple)):
             raise ConfigError(f"{text}: give the choices as a list, such as [0.01,0.001] or ['gelu','relu']")
         return values
@@ -197,10 +197,10 @@ def list_misspelled(config: Any) -> list[str]:
     Args:
         config: RecBole's configuration.
     """
-    read = known_keys(config.model, config.dataset, config.model_class).union(*config.parameters.values())
+    read = list_known_keys(config.model, config.dataset, config.model_class).union(*config.parameters.values())
     known = read | DERIVED | FLAGS_OF_SCRIPTS | set(config.internal_config_dict)
     unread = {key for key in config.external_config_dict if key not in known}
-    unread -= keys_of_all_models() if unread else set()
+    unread -= list_keys_of_all_models() if unread else set()
     hints = {key: suggest(key, read - DERIVED) for key in sorted(unread)}
     hints = {key: hint for key, hint in hints.items() if hint.startswith("did you mean")}
     return [f"unknown setting {key}; {hint}" for key, hint in hints.items()]
@@ -216,7 +216,7 @@ def warn_of_unknown_learner(patch: Patcher) -> None:
     def build_known(self: Any, **kwargs: Any) -> torch.optim.Optimizer:
         learner = str(kwargs.get("learner", self.learner))
         if learner.lower() not in LEARNERS:
-            hint = nearest(learner, LEARNERS)
+            hint = suggest_nearest(learner, LEARNERS)
             getLogger().warning(f"learner={learner}: no such optimizer, using adam; {hint}")
             kwargs["learner"] = "adam"
         return build(self, **kwargs)
@@ -257,7 +257,7 @@ class _SafeTorch(ModuleProxy):
 
 def _apply_trust(build: Any) -> Any:
     def init(self: Any, config: Any, dataset: Any) -> None:
-        with checkpoint_io.trusting(bool(config["trust_checkpoint"])):
+        with checkpoint_io.trust_pickles(bool(config["trust_checkpoint"])):
             build(self, config, dataset)
 
     return init

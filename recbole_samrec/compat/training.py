@@ -23,9 +23,9 @@ from recbole_samrec.config.recbole_config import build_config
 from recbole_samrec.optim.state_snapshot import load_weights
 from recbole_samrec.trainer.trainer import EXACT_STOPPING
 from recbole_samrec.utils import checkpoint_io
-from recbole_samrec.utils.naming import unique_name
+from recbole_samrec.utils.naming import make_unique_name
 from recbole_samrec.utils.processes import gather_values
-from recbole_samrec.utils.settings import plain_config
+from recbole_samrec.utils.settings import serialize_config
 from recbole_samrec.version import __version__
 
 
@@ -114,7 +114,7 @@ def init_logger(config: Any) -> None:
     if config["run_dir"]:
         path = Path(config["run_dir"], "run.log")
     else:
-        name = unique_name(config["model"], config["dataset"]) + ".log"
+        name = make_unique_name(config["model"], config["dataset"]) + ".log"
         path = Path(config["checkpoint_dir"] or "saved", "log", name)
     path.parent.mkdir(parents=True, exist_ok=True)
     handlers: list[logging.Handler] = []
@@ -280,7 +280,7 @@ def save_plain_checkpoints(patch: Patcher) -> None:
 
     def save_trees(self: Any, epoch: int) -> None:
         state = {
-            "config": plain_config(self.config),
+            "config": serialize_config(self.config),
             "epoch": epoch,
             "cur_step": self.cur_step,
             "best_valid_score": self.best_valid_score,
@@ -369,7 +369,7 @@ def load_data_and_model(model_file: str, trust_checkpoint: bool = False) -> tupl
     from recbole.utils import get_model, init_seed
 
     state = checkpoint_io.load(model_file, trust=trust_checkpoint)
-    settings = checkpoint_io.settings_in(state, model_file)
+    settings = checkpoint_io.extract_settings(state, model_file)
     settings.update(trust_checkpoint=trust_checkpoint, run_dir=None)
     config = build_config(settings)
     init_seed(config["seed"], config["reproducibility"])

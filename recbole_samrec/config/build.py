@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole.utils import get_model
 
-from recbole_samrec.config.keys import known_keys, types_of
+from recbole_samrec.config.keys import collect_types, list_known_keys
 from recbole_samrec.config.recbole_config import build_config, is_sequential
 from recbole_samrec.config.recbole_keys import TREES
 from recbole_samrec.config.schema import upgrade_settings
@@ -16,7 +16,7 @@ from recbole_samrec.config.validate import check_evaluation, check_keys, check_v
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.data.validate.check import AtomicSummary, check_atomic_files
 from recbole_samrec.trainer.trainer import GROWS_TREES, make_sam_error
-from recbole_samrec.utils.error_messages import RECBOLES, words_of
+from recbole_samrec.utils.error_messages import RECBOLE_ERRORS, describe_error
 from recbole_samrec.utils.errors import ConfigError, UserError
 
 
@@ -47,23 +47,23 @@ def configure(
     try:
         model_class = get_model(model)
     except ImportError as error:
-        raise ConfigError(f"--model={model}: {words_of(error, {})}") from error
+        raise ConfigError(f"--model={model}: {describe_error(error, {})}") from error
     if note is not None:
-        known = known_keys(model, dataset, model_class)
+        known = list_known_keys(model, dataset, model_class)
         check_keys(given, known | set(base))
-        note_unread(set(base).difference(read), known, note)
-        check_values(settings, types_of(model, dataset, model_class))
+        report_unread(set(base).difference(read), known, note)
+        check_values(settings, collect_types(model, dataset, model_class))
     try:
         config = build_config(settings, of_command=True)
     except UserError:
         raise
-    except RECBOLES as error:
-        raise ConfigError(words_of(error, settings)) from error
+    except RECBOLE_ERRORS as error:
+        raise ConfigError(describe_error(error, settings)) from error
     check_evaluation(config)
     return config
 
 
-def note_unread(keys: Iterable[str], known: Collection[str], note: Callable[[str], None]) -> None:
+def report_unread(keys: Iterable[str], known: Collection[str], note: Callable[[str], None]) -> None:
     """Note the keys of files that nothing is known to read and that are spelt much like one that is read."""
     for key in sorted(set(keys).difference(known)):
         if (hint := suggest(key, known)).startswith("did you mean"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from recbole_samrec.config.own_models import own_defaults
+from recbole_samrec.config.own_models import collect_own_defaults
 from recbole_samrec.config.recbole_config import is_typed
-from recbole_samrec.config.recbole_keys import TREES, recbole_folder
+from recbole_samrec.config.recbole_keys import TREES, find_recbole_folder
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_own_values
 from recbole_samrec.utils.paths import PROPERTIES
@@ -27,27 +27,27 @@ def add_our_defaults(config: Any, model: str, model_class: type, dataset: str) -
     """
     config.external_config_dict = given = upgrade_settings(config.external_config_dict)
     check_own_values(given, model)
-    ours = [recbole_folder() / "properties" / "model" / f"{TREES.get(model)}.yaml"]
+    ours = [find_recbole_folder() / "properties" / "model" / f"{TREES.get(model)}.yaml"]
     ours += [PROPERTIES / "overall.yaml", PROPERTIES / "model" / f"{model}.yaml"]
     ours.append(PROPERTIES / "dataset" / f"{dataset}.yaml")
     for file in ours:
         if file.is_file():
             config._update_internal_config_dict(file)
-    config.internal_config_dict |= own_defaults(model_class)
+    config.internal_config_dict |= collect_own_defaults(model_class)
     if is_typed(config) and config.variable_config_dict.of_command:
         _add_defaults_of_commands(config, model_class)
 
 
 def _add_defaults_of_commands(config: Any, model_class: Any) -> None:
     defaults, given = config.internal_config_dict, config.external_config_dict
-    if not _is_judged_by_value(defaults | given):
+    if not _predicts_values(defaults | given):
         config._update_internal_config_dict(PROPERTIES / "command.yaml")
     order = (given.get("eval_args") or {}).get("order")
     if model_class.type.name == "SEQUENTIAL" or order == "TO":
-        defaults["load_col"] = load_with_time(defaults, given)
+        defaults["load_col"] = add_time_column(defaults, given)
 
 
-def load_with_time(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, list[str]]:
+def add_time_column(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the default columns to load, with the time, without which sequences have no order.
 
     Args:
@@ -61,7 +61,7 @@ def load_with_time(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dic
     return loaded
 
 
-def _is_judged_by_value(settings: Mapping[str, Any]) -> bool:
+def _predicts_values(settings: Mapping[str, Any]) -> bool:
     """Tell whether a model is judged by how well it predicts values, not by how it ranks."""
     from recbole.evaluator import metric_types
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from recbole_samrec.config.schema import settings_of, upgrade_settings
+from recbole_samrec.config.schema import collect_model_settings, upgrade_settings
 from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN
 
 
@@ -21,7 +21,7 @@ def fingerprint(settings: Mapping[str, Any]) -> str:
         settings: All settings of a run.
     """
     settings = upgrade_settings(settings)
-    ours = settings_of(str(settings.get("model")))
+    ours = collect_model_settings(str(settings.get("model")))
     chosen = {
         key: value
         for key, value in settings.items()

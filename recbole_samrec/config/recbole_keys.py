@@ -151,7 +151,7 @@ CHOICES_OF_MODELS: dict[tuple[str, str], tuple[str, ...]] = {
 
 
 @cache
-def recbole_folder() -> Path:
+def find_recbole_folder() -> Path:
     """Return the folder of the installed RecBole, without importing it.
 
     Raises:
@@ -163,7 +163,7 @@ def recbole_folder() -> Path:
     return Path(found.origin).parent
 
 
-def recbole_type(key: str, default: Any, model: str | None) -> Any:
+def infer_recbole_type(key: str, default: Any, model: str | None) -> Any:
     """Return the type of a setting of RecBole's, with its range or choices; None if nothing is known of it.
 
     Args:

@@ -424,12 +424,12 @@ class Setting:
 
 
 @functools.cache
-def settings_in_group(group: type[Group]) -> tuple[Setting, ...]:
+def list_group_settings(group: type[Group]) -> tuple[Setting, ...]:
     """List the settings that a group declares."""
-    return tuple(_declared(group))
+    return tuple(_read_declared(group))
 
 
-def _declared(group: type[Group]) -> Iterator[Setting]:
+def _read_declared(group: type[Group]) -> Iterator[Setting]:
     for key, field in group.model_fields.items():
         annotation = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
@@ -437,18 +437,18 @@ def _declared(group: type[Group]) -> Iterator[Setting]:
 
 
 @functools.cache
-def settings_of(model: str | None = None) -> Mapping[str, Setting]:
+def collect_model_settings(model: str | None = None) -> Mapping[str, Setting]:
     """Map the names of the settings that a model reads to what is declared, with the defaults of the model.
 
     Args:
         model: Name of a model, RecBole's or ours; None for the settings of every model.
     """
     groups = [*SHARED_GROUPS, *(group for group in MODEL_GROUPS if model in group.models)]
-    found = {one.key: one for group in groups for one in settings_in_group(group)}
+    found = {one.key: one for group in groups for one in list_group_settings(group)}
     defaults = DEFAULTS_OF_MODELS.get(model or "", {})
     return found | {key: replace(found[key], default=value) for key, value in defaults.items() if key in found}
 
 
-def model_groups(model: str) -> list[type[Group]]:
+def list_model_groups(model: str) -> list[type[Group]]:
     """List the groups of settings that a model reads beside those of every model."""
     return [group for group in MODEL_GROUPS if model in group.models]

@@ -12,12 +12,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from recbole_samrec.config.keys import types_of
+from recbole_samrec.config.keys import collect_types
 from recbole_samrec.config.recbole_keys import LEARNERS, SYNONYMS
-from recbole_samrec.config.schema import RENAMED, settings_of
-from recbole_samrec.config.value_types import accepts, choices, describe
+from recbole_samrec.config.schema import RENAMED, collect_model_settings
+from recbole_samrec.config.value_types import describe_type, is_accepted, list_choices
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.settings import nearest
+from recbole_samrec.utils.settings import suggest_nearest
 
 _INTERVAL = re.compile(r"\s*[\[(]\s*([^,;]+),([^,;]+)[\])]\s*")
 _GPU = re.compile(r"-1|\d+|(GPU|MIG)-[\w/-]+")
@@ -47,7 +47,7 @@ def suggest(key: str, known: Collection[str]) -> str:
     if key in RENAMED:
         return f"it is now called {RENAMED[key]}"
     meant = [name for name in SYNONYMS.get(key.lower(), ()) if name in known]
-    return f"did you mean {' or '.join(meant)}?" if meant else nearest(key, known)
+    return f"did you mean {' or '.join(meant)}?" if meant else suggest_nearest(key, known)
 
 
 def check_values(values: Mapping[str, Any], types: Mapping[str, Any] | None = None) -> None:
@@ -55,13 +55,13 @@ def check_values(values: Mapping[str, Any], types: Mapping[str, Any] | None = No
 
     Args:
         values: Settings; None stands for the default.
-        types: Types of settings, as :func:`recbole_samrec.config.keys.types_of` gives them; by default those of every
+        types: Types of settings, from :func:`recbole_samrec.config.keys.collect_types`; by default those of every
             model's settings.
 
     Raises:
         ConfigError: Names the key, the value and what it may be.
     """
-    types = types_of() if types is None else types
+    types = collect_types() if types is None else types
     for key, value in values.items():
         if value is None or value == "None":
             continue
@@ -71,7 +71,7 @@ def check_values(values: Mapping[str, Any], types: Mapping[str, Any] | None = No
             check_interval(key, value)
     learner = values.get("learner")
     if isinstance(learner, str) and learner.lower() not in LEARNERS:
-        raise ConfigError(f"learner={learner}: there is no such optimizer; {nearest(learner, LEARNERS)}")
+        raise ConfigError(f"learner={learner}: there is no such optimizer; {suggest_nearest(learner, LEARNERS)}")
     _check_val_interval(values.get("val_interval"))
     _check_encoding(values.get("encoding"))
     _check_gpu_id(values.get("gpu_id"))
@@ -87,10 +87,10 @@ def check_value(key: str, value: Any, annotation: Any) -> None:
         ConfigError: Names the key, the value and what it may be.
     """
     word = value.lower() if key == "state" and isinstance(value, str) else value
-    if not accepts(annotation, word):
-        near = nearest(str(value), map(str, choices(annotation))) if choices(annotation) else ""
+    if not is_accepted(annotation, word):
+        near = suggest_nearest(str(value), map(str, list_choices(annotation))) if list_choices(annotation) else ""
         hint = f"; {near}" if near.startswith("did you mean") else ""
-        raise ConfigError(f"{key}={value}: must be {describe(annotation)}{hint}")
+        raise ConfigError(f"{key}={value}: must be {describe_type(annotation)}{hint}")
 
 
 def check_own_values(values: Mapping[str, Any], model: str) -> None:
@@ -99,7 +99,7 @@ def check_own_values(values: Mapping[str, Any], model: str) -> None:
     Raises:
         ConfigError: Names the key, the value and what it may be.
     """
-    ours = {key: one.annotation for key, one in settings_of(model).items()}
+    ours = {key: one.annotation for key, one in collect_model_settings(model).items()}
     for key, value in values.items():
         if key in ours and value is not None and value != "None":
             check_value(key, value, ours[key])

@@ -35,7 +35,7 @@ _NOUNS = {
 }
 
 
-def accepts(annotation: Any, value: Any) -> bool:
+def is_accepted(annotation: Any, value: Any) -> bool:
     """Tell whether a value has a type, in its range; whole numbers are numbers, and True is neither.
 
     Args:
@@ -54,31 +54,33 @@ def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation, config=_STRICT)
 
 
-def describe(annotation: Any) -> str:
+def describe_type(annotation: Any) -> str:
     """Describe a type for people, such as ``a number in [0, 1)`` or ``one of sam, asam``."""
-    words = [_describe_one(one) for one in alternatives(annotation)]
+    words = [_describe_one(one) for one in list_alternatives(annotation)]
     return " or ".join(dict.fromkeys(words))
 
 
-def alternatives(annotation: Any) -> list[Any]:
+def list_alternatives(annotation: Any) -> list[Any]:
     """List the types of a union without None, or the type itself."""
     if get_origin(annotation) is Annotated and get_origin(annotation.__origin__) in (Union, types.UnionType):
         ranges = annotation.__metadata__
-        return [Annotated[one, *ranges] for one in alternatives(annotation.__origin__)]
+        return [Annotated[one, *ranges] for one in list_alternatives(annotation.__origin__)]
     if get_origin(annotation) in (Union, types.UnionType):
         return [one for one in get_args(annotation) if one is not type(None)]
     return [annotation]
 
 
-def choices(annotation: Any) -> tuple[Any, ...]:
+def list_choices(annotation: Any) -> tuple[Any, ...]:
     """List the values of the literals in a type; empty for other types."""
-    return tuple(value for one in alternatives(annotation) if get_origin(one) is Literal for value in get_args(one))
+    return tuple(
+        value for one in list_alternatives(annotation) if get_origin(one) is Literal for value in get_args(one)
+    )
 
 
-def base_types(annotation: Any) -> tuple[type, ...]:
+def list_base_types(annotation: Any) -> tuple[type, ...]:
     """List the plain Python types that values of a type have."""
     found: list[type] = []
-    for one in alternatives(annotation):
+    for one in list_alternatives(annotation):
         plain = one.__origin__ if get_origin(one) is Annotated else one
         if get_origin(plain) is Literal:
             found += [type(value) for value in get_args(plain)]
@@ -91,7 +93,7 @@ def _describe_one(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         values = get_args(annotation)
         return f"one of {', '.join(map(str, values))}" if len(values) > 1 else str(values[0])
-    (base,) = base_types(annotation)
+    (base,) = list_base_types(annotation)
     noun = _NOUNS.get(base, base.__name__)
     limits = getattr(annotation, "__metadata__", ()) if get_origin(annotation) is Annotated else ()
     return f"{noun} {words}" if (words := _describe_range(limits)) else noun

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from recbole_samrec.config.schema import upgrade_settings
-from recbole_samrec.utils.errors import ConfigError, in_one_line
-from recbole_samrec.utils.settings import literal
+from recbole_samrec.utils.errors import ConfigError, flatten_message
+from recbole_samrec.utils.settings import parse_literal
 
 
 class YamlLoader(yaml.SafeLoader):
@@ -41,13 +41,13 @@ def read_yaml(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"--config_files={file}: {error.strerror}; name a yaml file that can be read") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not a yaml file: {in_one_line(error)}") from error
+        raise ConfigError(f"{file}: not a yaml file: {flatten_message(error)}") from error
     if settings is not None and not isinstance(settings, dict):
         raise ConfigError(f"{file}: it holds no settings; write lines such as learning_rate: 0.001")
     return settings or {}
 
 
-def settings_in(files: Sequence[str]) -> dict[str, Any]:
+def read_yaml_files(files: Sequence[str]) -> dict[str, Any]:
     """Read the settings of several yaml files, of which the later ones win; names of earlier revisions are upgraded."""
     settings: dict[str, Any] = {}
     for file in files:
@@ -66,7 +66,9 @@ def parse_settings(rest: Sequence[str]) -> dict[str, Any]:
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not equals or not key.isidentifier():
             raise ConfigError(f"{argument}: give settings as --key=value, such as --learning_rate=0.001")
-        read = value if key.endswith("_num_interval") else literal(value)  # "[5,10]" is an interval there, not a list
+        read = (
+            value if key.endswith("_num_interval") else parse_literal(value)
+        )  # "[5,10]" is an interval there, not a list
         if key in given and given[key] != read:
             raise ConfigError(f"--{key} is given twice, as {given[key]} and {value}")
         given[key] = read

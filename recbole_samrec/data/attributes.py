@@ -15,7 +15,7 @@ NO_ATTRIBUTES = ("title", "name", "description")
 """Parts of the names of columns whose words are no attributes."""
 
 
-def settings_for(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def find_attribute_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The settings that name the attribute, and have RecBole load it.
 
     Args:
@@ -28,11 +28,11 @@ def settings_for(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     Raises:
         DataError: There is no such file or column, or several columns are possible.
     """
-    layout, file = Layout.of(settings), folder / f"{folder.name}.item"
+    layout, file = Layout.from_settings(settings), folder / f"{folder.name}.item"
     if not file.is_file():
         needed = "S3Rec needs an attribute of the items, such as a column class:token_seq"
         raise DataError(f"{file} is missing: {needed}; write that file, or choose another model")
-    name = chosen(read_header(file, layout), file, settings.get("item_attribute"))
+    name = choose_attribute(read_header(file, layout), file, settings.get("item_attribute"))
     loaded = settings.get("load_col")
     if loaded is None or loaded.get("item") == "*":  # RecBole loads every column then
         return {"item_attribute": name}
@@ -40,7 +40,7 @@ def settings_for(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {"item_attribute": name, "load_col": {**loaded, "item": columns}}
 
 
-def chosen(columns: Sequence[Column], file: Path, wanted: str | None = None) -> str:
+def choose_attribute(columns: Sequence[Column], file: Path, wanted: str | None = None) -> str:
     """The column of attributes: the one wanted, the one with a usual name, or the only one that may be it.
 
     Args:

@@ -17,7 +17,7 @@ MORE_STEPS = 0.04
 
 
 @dataclass(frozen=True)
-class Plan:
+class EpochPlan:
     """The rows of an epoch's batches: windows, or parts of a window that lies across the border of two batches.
 
     Args:
@@ -40,7 +40,7 @@ class Plan:
     order: np.ndarray
 
 
-def number_of_steps(targets: int, batch_size: int, longest: int) -> int:
+def count_steps(targets: int, batch_size: int, longest: int) -> int:
     """How many batches an epoch has.
 
     A few more than are needed leave room to end a batch where a window ends; the number is the same in every epoch.
@@ -55,7 +55,9 @@ def number_of_steps(targets: int, batch_size: int, longest: int) -> int:
     return max(fewest, min(roomy, int(fewest * (1 + MORE_STEPS)), targets))
 
 
-def plan_epoch(windows: Windows, batch_size: int, *, generator: torch.Generator | None = None, world: int = 1) -> Plan:
+def plan_epoch(
+    windows: Windows, batch_size: int, *, generator: torch.Generator | None = None, world: int = 1
+) -> EpochPlan:
     """Deal windows to batches of about equally many targets, windows of similar length together.
 
     A batch ends where a window ends if one ends near enough; otherwise the window is cut there in two, both of which
@@ -68,39 +70,39 @@ def plan_epoch(windows: Windows, batch_size: int, *, generator: torch.Generator 
         world: Number of processes that share each batch.
     """
     total = int(windows.bounds[-1])
-    steps = number_of_steps(total, batch_size, int(windows.counts.max(initial=0)))
-    taken = _similar_together(windows.lengths, max(1, round(steps / POOL)), generator)
+    steps = count_steps(total, batch_size, int(windows.counts.max(initial=0)))
+    taken = _group_by_length(windows.lengths, max(1, round(steps / POOL)), generator)
     ends = np.concatenate([[0], np.cumsum(windows.counts[taken])])
-    borders = _borders(total, steps, batch_size, ends)
-    cuts = _shares(borders, world, ends)
+    borders = _place_borders(total, steps, batch_size, ends)
+    cuts = _split_shares(borders, world, ends)
     edges = np.union1d(ends, cuts)
     window = np.searchsorted(ends, edges[:-1], side="right") - 1
     first = windows.bounds[taken[window]] + edges[:-1] - ends[window]
     starts = windows.starts[taken[window]]
-    return Plan(
+    return EpochPlan(
         users=windows.users[taken[window]],
         starts=starts,
         lengths=windows.targets[first + np.diff(edges) - 1] - starts,
         skips=windows.targets[first] - starts - 1,
         bounds=np.searchsorted(edges, cuts),
         sizes=np.diff(borders),
-        order=_drawn(steps, generator),
+        order=_draw_order(steps, generator),
     )
 
 
-def _drawn(number: int, generator: torch.Generator | None) -> np.ndarray:
+def _draw_order(number: int, generator: torch.Generator | None) -> np.ndarray:
     return np.arange(number) if generator is None else torch.randperm(number, generator=generator).numpy()
 
 
-def _similar_together(lengths: np.ndarray, pools: int, generator: torch.Generator | None) -> np.ndarray:
+def _group_by_length(lengths: np.ndarray, pools: int, generator: torch.Generator | None) -> np.ndarray:
     """Draw the windows pool by pool, each pool sorted by length, every other one downwards so that lengths meet."""
-    drawn = _drawn(len(lengths), generator)
+    drawn = _draw_order(len(lengths), generator)
     pool = np.arange(len(lengths)) * pools // max(len(lengths), 1)
     by_length = np.where(pool % 2, -lengths[drawn], lengths[drawn])
     return drawn[np.lexsort((by_length, pool))]
 
 
-def _borders(total: int, steps: int, batch_size: int, ends: np.ndarray) -> np.ndarray:
+def _place_borders(total: int, steps: int, batch_size: int, ends: np.ndarray) -> np.ndarray:
     """Where batches end, counted in targets, shape ``[steps + 1]``: at ends of windows, as far as that is possible.
 
     Each batch takes whole windows up to about an equal part of what is left, at most ``batch_size``. It ends inside a
@@ -117,17 +119,17 @@ def _borders(total: int, steps: int, batch_size: int, ends: np.ndarray) -> np.nd
     return borders
 
 
-def _shares(borders: np.ndarray, world: int, ends: np.ndarray) -> np.ndarray:
+def _split_shares(borders: np.ndarray, world: int, ends: np.ndarray) -> np.ndarray:
     """Where the shares of the processes end: about equal parts of each batch, shape ``[steps * world + 1]``."""
     if world == 1 or len(borders) < 2:
         return borders
     sizes = np.diff(borders)
     inner = borders[:-1, None] + sizes[:, None] * np.arange(1, world) // world
-    inner = _snapped(inner.ravel(), ends, int(sizes.min()) // world // 16).reshape(inner.shape)
+    inner = _snap(inner.ravel(), ends, int(sizes.min()) // world // 16).reshape(inner.shape)
     return np.append(np.column_stack([borders[:-1], inner]).ravel(), borders[-1])
 
 
-def _snapped(cuts: np.ndarray, ends: np.ndarray, reach: int) -> np.ndarray:
+def _snap(cuts: np.ndarray, ends: np.ndarray, reach: int) -> np.ndarray:
     """Move each cut to the nearest end of a window that is within reach."""
     after = np.searchsorted(ends, cuts)
     before = np.maximum(after - 1, 0)
@@ -200,13 +202,13 @@ class PackedBatches:
         self._items, self._labels = self._items.to(device), self._labels.to(device)
 
     def __len__(self) -> int:
-        return number_of_steps(len(self.windows.targets), self.batch_size, int(self.windows.counts.max(initial=0)))
+        return count_steps(len(self.windows.targets), self.batch_size, int(self.windows.counts.max(initial=0)))
 
     def __iter__(self) -> Iterator[Batch]:
         generator = self.generator if self.shuffle else None
         return self._batches(plan_epoch(self.windows, self.batch_size, generator=generator, world=self.world))
 
-    def _batches(self, plan: Plan) -> Iterator[Batch]:
+    def _batches(self, plan: EpochPlan) -> Iterator[Batch]:
         columns = (plan.users, plan.starts, plan.lengths, plan.skips)
         rows = [torch.from_numpy(column).to(self._items.device) for column in columns]
         for step in plan.order:
@@ -218,10 +220,10 @@ class PackedBatches:
                 last = first + 1
             users, starts, lengths, skips = (column[first:last] for column in rows)
             width = int(plan.lengths[first:last].max())
-            items, targets = self._gathered(starts, lengths, lengths if idle else skips, width)
+            items, targets = self._gather(starts, lengths, lengths if idle else skips, width)
             yield Batch(users, items, lengths, targets, int(plan.sizes[step]))
 
-    def _gathered(
+    def _gather(
         self, starts: torch.Tensor, lengths: torch.Tensor, skips: torch.Tensor, width: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Items and targets of rows, each of shape ``[B, width]``."""

@@ -31,7 +31,7 @@ PUBLISHED = {
 """Sizes of the original MovieLens archives and of the 2014 Amazon 5-core review files."""
 
 
-def recipe(name: str) -> str:
+def describe_source(name: str) -> str:
     """Tell in one phrase where the data set ``name`` is published and which command converts it."""
     command = f"python -m recbole_samrec data {name}"
     if name.startswith("ml-"):
@@ -45,7 +45,7 @@ def recipe(name: str) -> str:
     )
 
 
-def nearest(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
+def find_close_names(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
     """Return the choices most like ``word``, whatever their case and whether written with ``-`` or ``_``."""
     plain = {choice.casefold().replace("_", "-"): choice for choice in choices}
     found = get_close_matches(word.casefold().replace("_", "-"), plain, n=count, cutoff=0.5)

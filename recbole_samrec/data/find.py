@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from recbole_samrec.data.catalog import PUBLISHED, nearest, recipe
-from recbole_samrec.data.convert.atomic import staged
+from recbole_samrec.data.catalog import PUBLISHED, describe_source, find_close_names
+from recbole_samrec.data.convert.atomic import stage_dataset
 from recbole_samrec.utils.errors import DataError
 
 _CHUNK = 1 << 20
@@ -51,33 +51,33 @@ def find_dataset(name: str, data_path: str | Path, *, fetch: bool = True) -> Pat
     Raises:
         DataError: the set is not there and could not be downloaded, or its name is not known.
     """
-    packaged = _packaged_folder()
+    packaged = _find_packaged_folder()
     if name == _PACKAGED and packaged:
         return packaged
     folder = Path(data_path) / name
-    if _interaction_files(folder, name):
+    if _list_interaction_files(folder, name):
         return folder
-    if fetch and name in recbole_links():
-        return download(name, data_path)
-    if name in {*recbole_links(), *PUBLISHED} or name.startswith("Amazon_"):
-        raise DataError(f"{name} is not in {folder}: {recipe(name)}")
-    known = {*recbole_links(), *PUBLISHED, *(found.name for found in available(data_path))}
-    close = ", ".join(nearest(name, known)) or "none"
-    raise DataError(f"{name} is not in {folder} and is no known data set (nearest: {close}): {recipe(name)}")
+    if fetch and name in read_recbole_links():
+        return download_dataset(name, data_path)
+    if name in {*read_recbole_links(), *PUBLISHED} or name.startswith("Amazon_"):
+        raise DataError(f"{name} is not in {folder}: {describe_source(name)}")
+    known = {*read_recbole_links(), *PUBLISHED, *(found.name for found in list_datasets(data_path))}
+    close = ", ".join(find_close_names(name, known)) or "none"
+    raise DataError(f"{name} is not in {folder} and is no known data set (nearest: {close}): {describe_source(name)}")
 
 
-def available(data_path: str | Path) -> list[LocalDataset]:
+def list_datasets(data_path: str | Path) -> list[LocalDataset]:
     """Return the sets found in ``data_path`` and in RecBole's package, by name; no file is read."""
     folder = Path(data_path)
     folders = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    packaged = _packaged_folder()
+    packaged = _find_packaged_folder()
     found = {path.name: path for path in folders}
     if packaged:
         found[_PACKAGED] = packaged
-    return [_local(name, path) for name, path in sorted(found.items()) if _interaction_files(path, name)]
+    return [_describe_local(name, path) for name, path in sorted(found.items()) if _list_interaction_files(path, name)]
 
 
-def download(name: str, data_path: str | Path, timeout: float = 10.0, url: str | None = None) -> Path:
+def download_dataset(name: str, data_path: str | Path, timeout: float = 10.0, url: str | None = None) -> Path:
     """Fetch a data set from RecBole's own link and return its folder.
 
     Args:
@@ -90,23 +90,25 @@ def download(name: str, data_path: str | Path, timeout: float = 10.0, url: str |
         DataError: anything failed; the message has the command that makes the set from the provider's file.
     """
     folder = Path(data_path) / name
-    url = url or recbole_links().get(name)
+    url = url or read_recbole_links().get(name)
     if url is None:
-        raise DataError(f"{name} is not in {folder} and RecBole has no link for it: {recipe(name)}")
+        raise DataError(f"{name} is not in {folder} and RecBole has no link for it: {describe_source(name)}")
     try:
-        with tempfile.TemporaryDirectory() as scratch, staged(folder, name) as stage:
+        with tempfile.TemporaryDirectory() as scratch, stage_dataset(folder, name) as stage:
             archive = Path(scratch) / "archive.zip"
             _fetch(url, archive, timeout)
             _unpack(archive, stage, old=PurePosixPath(url).stem, new=name)
     except _FAILURES as error:
-        reason = _reason(error)
-        raise DataError(f"{name} is not in {folder} and the download failed ({reason}): {recipe(name)}") from error
+        reason = _explain_failure(error)
+        raise DataError(
+            f"{name} is not in {folder} and the download failed ({reason}): {describe_source(name)}"
+        ) from error
     return folder
 
 
-def recbole_links() -> dict[str, str]:
+def read_recbole_links() -> dict[str, str]:
     """Return RecBole's list of data sets with their links; it is empty where RecBole is not installed."""
-    root = _recbole_folder()
+    root = _find_recbole_folder()
     path = root / "properties" / "dataset" / "url.yaml" if root else None
     if path is None or not path.is_file():
         return {}
@@ -114,19 +116,19 @@ def recbole_links() -> dict[str, str]:
     return {name.strip(): link.strip() for name, _, link in pairs if link and not name.startswith("#")}
 
 
-def _recbole_folder() -> Path | None:
+def _find_recbole_folder() -> Path | None:
     """Return the folder of RecBole's package without importing it."""
     spec = importlib.util.find_spec("recbole")
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def _packaged_folder() -> Path | None:
-    root = _recbole_folder()
+def _find_packaged_folder() -> Path | None:
+    root = _find_recbole_folder()
     folder = root / "dataset_example" / _PACKAGED if root else None
     return folder if folder and folder.is_dir() else None
 
 
-def _interaction_files(folder: Path, name: str) -> list[Path]:
+def _list_interaction_files(folder: Path, name: str) -> list[Path]:
     """Return ``name.inter``, or the benchmark files ``name.<part>.inter``."""
     whole = folder / f"{name}.inter"
     if whole.is_file():
@@ -134,9 +136,9 @@ def _interaction_files(folder: Path, name: str) -> list[Path]:
     return sorted(path for path in folder.glob("*.inter") if path.name.startswith(f"{name}."))
 
 
-def _local(name: str, folder: Path) -> LocalDataset:
+def _describe_local(name: str, folder: Path) -> LocalDataset:
     files = tuple(sorted(path.name for path in folder.iterdir() if path.name.startswith(f"{name}.")))
-    return LocalDataset(name, folder, sum(path.stat().st_size for path in _interaction_files(folder, name)), files)
+    return LocalDataset(name, folder, sum(path.stat().st_size for path in _list_interaction_files(folder, name)), files)
 
 
 def _fetch(url: str, target: Path, timeout: float) -> None:
@@ -148,29 +150,29 @@ def _unpack(archive: Path, stage: Path, old: str, new: str) -> None:
     """Write the atomic files of an archive to ``stage``, named ``new`` where they are named ``old``."""
     with zipfile.ZipFile(archive) as packed:
         for info in packed.infolist():
-            _refuse_outside(info.filename)
-        for info, file in _members(packed):
+            _check_inside(info.filename)
+        for info, file in _list_members(packed):
             target = new + file[len(old) :] if file.startswith(f"{old}.") else file
             with packed.open(info) as source, (stage / target).open("xb") as out:
                 shutil.copyfileobj(source, out, _CHUNK)
-    if not _interaction_files(stage, new):
+    if not _list_interaction_files(stage, new):
         raise ValueError(f"the archive holds no {new}.inter")
 
 
-def _members(packed: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
+def _list_members(packed: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
     for info in packed.infolist():
         file = PurePosixPath(info.filename).name
         if not info.is_dir() and not file.startswith(".") and not info.filename.startswith("__MACOSX"):
             yield info, file
 
 
-def _refuse_outside(member: str) -> None:
+def _check_inside(member: str) -> None:
     for path in (PurePosixPath(member), PureWindowsPath(member)):
         if path.is_absolute() or path.drive or ".." in path.parts:
             raise ValueError(f"the archive's member {member!r} lies outside its folder")
 
 
-def _reason(error: Exception) -> str:
+def _explain_failure(error: Exception) -> str:
     """Say in few words why a download failed."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def item_counts(dataset: Any) -> Tensor:
+def count_training_items(dataset: Any) -> Tensor:
     """Count the items of the training interactions; of a sequential data set, the items that are to be predicted.
 
     Args:

@@ -9,7 +9,7 @@ import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 
-from recbole_samrec.data.sequences import left_aligned
+from recbole_samrec.data.sequences import align_left
 from recbole_samrec.utils.errors import ConfigError
 
 EVENT = "event_of_row"
@@ -117,23 +117,23 @@ class PackedDataset(SequentialDataset):
         """Put the lists of some rows in their places, or behind the other columns if no place was kept."""
         target, length = rows[EVENT], rows[self.item_list_length_field]
         del rows[EVENT]
-        inside, events = left_aligned(target - length, length, self.max_item_list_len)
+        inside, events = align_left(target - length, length, self.max_item_list_len)
         for name, (field, shape) in self._lists.items():
             values = self.events[field]
             rows[name] = torch.zeros((*target.shape, *shape), dtype=values.dtype)
             rows[name][inside] = values[events]
 
-    def targets(self) -> np.ndarray:
+    def list_targets(self) -> np.ndarray:
         """The events that are this part's targets, ascending, shape ``[rows]``; not for parts that have lists."""
         return np.sort(self.inter_feat[EVENT].numpy())
 
-    def items_before(self, rows: np.ndarray) -> np.ndarray:
+    def find_items_before(self, samples: np.ndarray) -> np.ndarray:
         """The item before each target, of a part without lists.
 
         Args:
             rows: Which rows, as a mask of shape ``[rows]``.
         """
-        return self.events[self.iid_field].numpy()[self.inter_feat[EVENT].numpy()[rows] - 1]
+        return self.events[self.iid_field].numpy()[self.inter_feat[EVENT].numpy()[samples] - 1]
 
     def inter_matrix(self, form: str = "coo", value_field: str | None = None) -> Any:
         """The matrix of users and items, with the users' first items, which are no targets.

@@ -53,7 +53,7 @@ class PackedLoader(PackedBatches):
         super().__init__(
             self._dataset.events[self._dataset.iid_field].numpy(),
             self._dataset.offsets,
-            self._dataset.targets(),
+            self._dataset.list_targets(),
             length=config["MAX_ITEM_LIST_LENGTH"],
             batch_size=config["train_batch_size"],
             stride=config["window_stride"],

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recbole_samrec.data.batches import POOL
 from recbole_samrec.data.packed_dataset import PackedDataset
-from recbole_samrec.data.sequences import left_aligned
+from recbole_samrec.data.sequences import align_left
 from recbole_samrec.data.windows import cut_windows
 from recbole_samrec.utils.errors import ConfigError
 
@@ -82,12 +82,12 @@ def draw_segments(
         ``other``, the other user's segment in the same place, all ``[B, L]``; ``lengths``; and ``usable`` ``[B]``,
         whether the row has two items and some other user of the batch a row that is long enough.
     """
-    size = 1 + _below(lengths // 2, generator)
-    start = _below(lengths - size + 1, generator)
+    size = 1 + _draw_below(lengths // 2, generator)
+    start = _draw_below(lengths - size + 1, generator)
     fits = (users[:, None] != users) & (lengths >= size[:, None])
     usable = fits.any(1) & (lengths > 1)
     partner = torch.multinomial((fits | ~usable[:, None]).float(), 1, generator=generator).squeeze(1)
-    there = _below(lengths[partner] - size + 1, generator)
+    there = _draw_below(lengths[partner] - size + 1, generator)
     place = torch.arange(items.size(1))
     inside = (place >= start[:, None]) & (place < (start + size)[:, None])
     blank = items.masked_fill(items > 0, mask_token)
@@ -101,7 +101,7 @@ def draw_segments(
     }
 
 
-def _below(bounds: Tensor, generator: torch.Generator) -> Tensor:
+def _draw_below(bounds: Tensor, generator: torch.Generator) -> Tensor:
     """A whole number from 0 up to, but not, each bound; 0 where the bound is not above 0."""
     return (torch.rand(bounds.shape, generator=generator) * bounds.clamp(min=1)).long()
 
@@ -133,7 +133,7 @@ class PretrainingLoader:
             self._share = torch.distributed.get_rank(), torch.distributed.get_world_size()
         length = config["MAX_ITEM_LIST_LENGTH"]
         history = max(length - 1, 1)  # a row holds its last target too
-        windows = cut_windows(dataset.offsets, dataset.targets(), history, stride=history)
+        windows = cut_windows(dataset.offsets, dataset.list_targets(), history, stride=history)
         ends = windows.targets[windows.bounds[1:] - 1] + 1
         self.starts = torch.from_numpy(np.maximum(windows.starts, ends - length))
         self.lengths = torch.from_numpy(ends) - self.starts
@@ -158,17 +158,17 @@ class PretrainingLoader:
 
     def __iter__(self) -> Iterator[Interaction]:
         for which in self._order():
-            items, lengths = self.rows(which)
+            items, lengths = self.take_sequences(which)
             data, rest = self._dataset, (self.config["mask_ratio"], self.generator)
             batch = corrupt(items, lengths, self.users[which], data.item_num, *rest)
             rank, world = self._share
             mine = slice(rank % len(which), None, world)
             yield Interaction({name: values[mine] for name, values in batch.items()})
 
-    def rows(self, which: Tensor) -> tuple[Tensor, Tensor]:
+    def take_sequences(self, which: Tensor) -> tuple[Tensor, Tensor]:
         """Items of some rows ``[n, L]``, left-aligned and 0 after their ends, and their lengths ``[n]``."""
         lengths = self.lengths[which]
-        inside, events = left_aligned(self.starts[which], lengths, int(lengths.max()))
+        inside, events = align_left(self.starts[which], lengths, int(lengths.max()))
         return torch.zeros(inside.shape, dtype=torch.int64).masked_scatter_(inside, self._items[events]), lengths
 
     def _order(self) -> list[Tensor]:

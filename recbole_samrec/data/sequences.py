@@ -44,17 +44,17 @@ class Sequences:
     def __len__(self) -> int:
         return len(self.names)
 
-    def chosen(self, which: np.ndarray | slice) -> Sequences:
+    def select(self, which: np.ndarray | slice) -> Sequences:
         """Some of the sequences."""
         users = None if self.users is None else self.users[which]
         return Sequences(self.names[which], self.fields, self.starts[which], self.ends[which], users)
 
-    def values(self, field: str) -> list[np.ndarray]:
+    def list_values(self, field: str) -> list[np.ndarray]:
         """All values of a field, for each sequence."""
         flat = self.fields[field].numpy()
         return [flat[start:end] for start, end in zip(self.starts, self.ends, strict=True)]
 
-    def rows(self, length: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    def take_last(self, length: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """The last events of each sequence, left-aligned and filled up with 0.
 
         Args:
@@ -64,7 +64,7 @@ class Sequences:
             Values by field, each of shape ``[S, L, ...]``, and the number of events of each row, shape ``[S]``.
         """
         counts = torch.from_numpy(np.minimum(self.ends - self.starts, length))
-        inside, events = left_aligned(torch.from_numpy(self.ends) - counts, counts, length)
+        inside, events = align_left(torch.from_numpy(self.ends) - counts, counts, length)
         rows = {}
         for field, values in self.fields.items():
             rows[field] = torch.zeros((*inside.shape, *values.shape[1:]), dtype=values.dtype)
@@ -72,7 +72,7 @@ class Sequences:
         return rows, counts
 
 
-def left_aligned(starts: torch.Tensor, lengths: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+def align_left(starts: torch.Tensor, lengths: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Which cells of left-aligned rows are filled, and with which events.
 
     Args:
@@ -88,7 +88,7 @@ def left_aligned(starts: torch.Tensor, lengths: torch.Tensor, width: int) -> tup
     return inside, (starts.unsqueeze(-1) + place)[inside]
 
 
-def of_dataset(dataset: Any) -> Sequences:
+def collect_sequences(dataset: Any) -> Sequences:
     """The whole histories of all users of a RecBole data set that have any.
 
     Args:
@@ -121,11 +121,11 @@ def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences
         DataError: The table cannot be read, or nothing is left of it.
     """
     name = "sequences" if isinstance(source, pd.DataFrame) else str(source)
-    frame = _take(source, dataset) if isinstance(source, pd.DataFrame) else _read(source, dataset)
+    frame = _read_frame(source, dataset) if isinstance(source, pd.DataFrame) else _read_file(source, dataset)
     names = frame["user"].drop_duplicates().dropna().to_numpy(dtype=object)
     ids = frame["item"].map(dataset.field2token_id[dataset.iid_field]).fillna(0).astype(np.int64)
     known = (ids > 0) & frame["user"].notna()
-    notes = _left_out(frame, known)
+    notes = _describe_dropped(frame, known)
     frame = frame[known].assign(item=ids[known])
     if "time" in frame:
         frame = frame.sort_values("time", kind="stable")
@@ -138,32 +138,32 @@ def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences
     items = torch.from_numpy(frame["item"].to_numpy()[order])
     sequences = Sequences(names, {dataset.iid_field: items}, ends - counts, ends)
     if (empty := names[counts == 0]).size:
-        notes.append(f"nothing is left of {_some(empty)}, for which nothing is recommended")
-    return sequences.chosen(np.flatnonzero(counts)), notes
+        notes.append(f"nothing is left of {_list_some(empty)}, for which nothing is recommended")
+    return sequences.select(np.flatnonzero(counts)), notes
 
 
-def _left_out(frame: pd.DataFrame, known: pd.Series) -> list[str]:
+def _describe_dropped(frame: pd.DataFrame, known: pd.Series) -> list[str]:
     empty = frame["user"].isna() | frame["item"].isna()
     notes = [f"{int(empty.sum()):,} events without sequence or item were left out"] if empty.any() else []
     unknown = frame.loc[~known & ~empty, "item"]
     if len(unknown):
-        items = _some(unknown.unique())
+        items = _list_some(unknown.unique())
         notes.append(f"{len(unknown):,} events were left out, the data set does not have their items: {items}")
     return notes
 
 
-def _some(names: Iterable[Any], most: int = 3) -> str:
+def _list_some(names: Iterable[Any], most: int = 3) -> str:
     names = list(map(str, names))
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
-def _read(file: Path, dataset: Any) -> pd.DataFrame:
+def _read_file(file: Path, dataset: Any) -> pd.DataFrame:
     """The columns ``user``, ``item`` and, if there is one, ``time`` of a file."""
     line = first_line(file)
     separator = max("\t,;|", key=line.count)
     header = next(csv.reader([line], delimiter=separator), [])
-    places = _places(header, dataset, f"{file} line 1", line)
+    places = _find_columns(header, dataset, f"{file} line 1", line)
     quoting = csv.QUOTE_NONE if all(":" in cell for cell in header) else csv.QUOTE_MINIMAL
     reading: dict[str, Any] = {
         "sep": separator,
@@ -182,39 +182,39 @@ def _read(file: Path, dataset: Any) -> pd.DataFrame:
         raise DataError(f"{file} cannot be read: {str(error).strip()}; write one event a line") from error
     frame = pd.DataFrame({name: frame[place] for name, place in places.items()})
     if "time" in frame:
-        frame["time"] = _times(frame["time"], f"{file} line", 2)
+        frame["time"] = _parse_times(frame["time"], f"{file} line", 2)
     return frame
 
 
-def _take(table: pd.DataFrame, dataset: Any) -> pd.DataFrame:
+def _read_frame(table: pd.DataFrame, dataset: Any) -> pd.DataFrame:
     """The columns ``user``, ``item`` and, if there is one, ``time`` of a data frame; ids as text, as in a file."""
     header = list(map(str, table.columns))
-    places = _places(header, dataset, "sequences", ", ".join(header))
+    places = _find_columns(header, dataset, "sequences", ", ".join(header))
     frame = pd.DataFrame({name: table.iloc[:, place].to_numpy() for name, place in places.items()})
     for name in ("user", "item"):
         frame[name] = frame[name].map(str, na_action="ignore").astype(object)
     if "time" in frame:
-        frame["time"] = _times(frame["time"], "sequences row", 0)
+        frame["time"] = _parse_times(frame["time"], "sequences row", 0)
     return frame
 
 
-def _places(header: list[str], dataset: Any, where: str, shown: str) -> dict[str, int]:
+def _find_columns(header: list[str], dataset: Any, where: str, shown: str) -> dict[str, int]:
     """The positions of the columns for ``user`` and ``item``, and for ``time`` if there is one."""
     own = {"user": dataset.uid_field, "item": dataset.iid_field, "time": dataset.time_field}
-    places = {name: _place(header, (own[name], *COLUMNS[name])) for name in own}
+    places = {name: _find_column(header, (own[name], *COLUMNS[name])) for name in own}
     for name in ("user", "item"):
         if places[name] is None:
             raise DataError(f"{where} has no column {name}: it has {shown[:100]!r}; name one user and one item")
     return {name: place for name, place in places.items() if place is not None}
 
 
-def _place(header: list[str], names: Iterable[str]) -> int | None:
+def _find_column(header: list[str], names: Iterable[str]) -> int | None:
     """Where the first of some names stands in a header whose cells may have RecBole's types."""
     cells = [cell.strip().partition(":")[0].lower() for cell in header]
     return next((cells.index(name.lower()) for name in names if name and name.lower() in cells), None)
 
 
-def _times(column: pd.Series, where: str, first: int) -> pd.Series:
+def _parse_times(column: pd.Series, where: str, first: int) -> pd.Series:
     """Times as numbers or dates; all must be of one kind. ``first`` is the number of the first row, for the message."""
     if pd.api.types.is_datetime64_any_dtype(column) and not column.isna().any():
         return column

@@ -13,7 +13,7 @@ TITLES = ("title", "movie_title", "item_title", "product_title", "name", "item_n
 """Columns that hold a title, the likelier ones first; after them any other of text whose name ends like these."""
 
 
-def title_column(columns: list[Column]) -> Column | None:
+def find_title_column(columns: list[Column]) -> Column | None:
     """The column of an item file that holds titles, if there is one."""
     texts = {column.name.lower(): column for column in columns if column.type.startswith("token")}
     names = [name for name in TITLES if name in texts]
@@ -38,7 +38,7 @@ def read_titles(file: Path, layout: Layout) -> dict[str, str] | None:
         return None
     columns = read_header(file, layout)
     item = next((column for column in columns if column.name == layout.item), None)
-    title = title_column([column for column in columns if column is not item])
+    title = find_title_column([column for column in columns if column is not item])
     if item is None or title is None:
         return None
     wanted = [item.header, title.header]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from recbole_samrec.data.packed_dataset import PackedDataset
-from recbole_samrec.utils.random import below
+from recbole_samrec.utils.random import draw_below
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class TrainingSamples:
             Sequences and lengths, as indexing returns them.
         """
         full = self.ends[which] - self.starts[which] == length
-        skipped = below(torch.full_like(which, length // 2 + 1)) * full
+        skipped = draw_below(torch.full_like(which, length // 2 + 1)) * full
         chosen = replace(self, starts=self.starts[which] + skipped, ends=self.ends[which])
         return chosen[torch.arange(len(which), device=which.device)]
 
@@ -70,7 +70,7 @@ def collect_user_sequences(dataset: Any, length: int, device: torch.device | str
         device: Device of the result.
     """
     if isinstance(dataset, PackedDataset):
-        targets = dataset.targets()
+        targets = dataset.list_targets()
         user = np.searchsorted(dataset.offsets, targets, side="right") - 1
         last = np.flatnonzero(np.diff(user, append=-1))
         ends, first = targets[last] + 1, dataset.offsets[user[last]]
@@ -91,7 +91,7 @@ def collect_prefixes(dataset: Any, length: int, device: torch.device | str = "cp
         device: Device of the result.
     """
     if isinstance(dataset, PackedDataset):
-        ends = dataset.targets()
+        ends = dataset.list_targets()
         first = dataset.offsets[np.searchsorted(dataset.offsets, ends, side="right") - 1]
         items = dataset.events[dataset.iid_field]
         targets = items[torch.from_numpy(ends)]

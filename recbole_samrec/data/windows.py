@@ -41,7 +41,7 @@ class Windows:
         return self.targets[self.bounds[1:] - 1] - self.starts
 
 
-def largest_stride(length: int) -> int:
+def compute_largest_stride(length: int) -> int:
     """The most targets of a full window at which the first of them has half a window before it."""
     return length - (length + 1) // 2 + 1
 
@@ -63,27 +63,27 @@ def cut_windows(
             is the largest at which every target has at least half of ``length``, or its whole history, before it.
         most: Most targets of any window.
     """
-    stride = min(stride or largest_stride(length), length, most or length)
+    stride = min(stride or compute_largest_stride(length), length, most or length)
     most = min(most or length, length)
     users = np.searchsorted(offsets, targets, side="right") - 1
     history = targets - offsets[users]
     late = history > length
     # The targets of one user, early or late, are divided into cells of equal width: early ones by their number,
     # late ones by their place, so that a window reaches from its first target to its last also where some are left out.
-    segment = _numbered(users, late)
+    segment = _number_runs(users, late)
     first = np.flatnonzero(np.diff(segment, prepend=-1))
     last = np.flatnonzero(np.diff(segment, append=-1))
     place = np.where(late, targets - targets[first[segment]], np.arange(len(targets)) - first[segment])
     extent = (place[last] + 1)[segment]
     cells = -(-extent // np.where(late, stride, most))
-    window = _numbered(segment, place * cells // np.maximum(extent, 1))
+    window = _number_runs(segment, place * cells // np.maximum(extent, 1))
     bounds = np.append(np.flatnonzero(np.diff(window, prepend=-1)), len(targets))
     ends = bounds[1:] - 1
     starts = np.where(late[ends], targets[ends] - length, offsets[users[ends]])
     return Windows(users[ends], starts, bounds, targets)
 
 
-def _numbered(*keys: np.ndarray) -> np.ndarray:
+def _number_runs(*keys: np.ndarray) -> np.ndarray:
     """Number the runs of rows with equal keys: ``[7, 7, 3, 7]`` gives ``[0, 0, 1, 2]``."""
     changed = np.zeros(len(keys[0]), dtype=bool)
     for key in keys:

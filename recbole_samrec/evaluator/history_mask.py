@@ -122,7 +122,7 @@ class HistoryMask:
             if lists in part.inter_feat:
                 items.append(part.inter_feat[lists][:, 0].numpy()[first])
             else:  # the part for packed training
-                items.append(part.items_before(first))
+                items.append(part.find_items_before(first))
         # If samples have one item each, every sample has length 1; a user's first is the earliest.
         known, earliest = np.unique(np.concatenate(users), return_index=True)
         return known, np.concatenate(items)[earliest]

@@ -41,7 +41,7 @@ class Ranks:
 
     def save(self, path: Path) -> None:
         """Write the ranks as a compressed ``.npz`` file."""
-        with checkpoint_io.writing(path) as file:
+        with checkpoint_io.open_atomically(path) as file:
             columns = {name: self.frame[name].to_numpy(np.int32) for name in COLUMNS}
             np.savez_compressed(file, test=np.array(self.test), **columns)
 

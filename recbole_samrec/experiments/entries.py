@@ -12,7 +12,7 @@ from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.integration import registry
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PROPERTIES
-from recbole_samrec.utils.settings import nearest
+from recbole_samrec.utils.settings import suggest_nearest
 
 WITH_SAM = "+SAM"
 KEYS = {"model", "variant_of", "settings", "fixed"}
@@ -73,7 +73,9 @@ def read_entries(names: Sequence[str], files: Sequence[Path] = ()) -> list[Entry
     for entry in entries:
         of, others = entry.variant_of, there - {entry.name}
         if of and not (isinstance(of, str) and of.removesuffix(WITH_SAM) in others):
-            raise ConfigError(f"variant_of of {entry.name}: there is no other entry {of}; {nearest(str(of), others)}")
+            raise ConfigError(
+                f"variant_of of {entry.name}: there is no other entry {of}; {suggest_nearest(str(of), others)}"
+            )
     return entries
 
 
@@ -97,7 +99,7 @@ def _make_entry(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[st
     model, fixed = stored["model"], upgrade_settings(stored.get("fixed") or {})
     if not registry.is_model(model):
         candidates = {*registry.model_names(), *known}
-        raise ConfigError(f"--models: there is no model or entry {name}; {nearest(plain, candidates)}")
+        raise ConfigError(f"--models: there is no model or entry {name}; {suggest_nearest(plain, candidates)}")
     defaults: dict[str, Any] = {}
     for table in tables:
         defaults |= table.get("protocol") or {}

@@ -9,15 +9,15 @@ from typing import Any
 
 from recbole.utils import get_model
 
-from recbole_samrec.config.build import configure, note_unread
-from recbole_samrec.config.keys import defaults_of, known_keys
+from recbole_samrec.config.build import configure, report_unread
+from recbole_samrec.config.keys import collect_defaults, list_known_keys
 from recbole_samrec.config.validate import check_keys
 from recbole_samrec.experiments.entries import Entry, dataset_settings
 from recbole_samrec.experiments.job_folders import MADE_FOR, are_equal, find_folder, is_finished
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start.context import attributes_hash
 from recbole_samrec.quick_start.record import extract_settings
-from recbole_samrec.utils.error_messages import words_of
+from recbole_samrec.utils.error_messages import describe_error
 from recbole_samrec.utils.errors import ConfigError, DataError
 
 OWN_SETTINGS = {
@@ -119,10 +119,10 @@ def plan_jobs(
             raise ConfigError(f"{key} belongs to each run of a comparison; use {flag}")
     known: set[str] = set()
     for dataset in datasets:
-        of_set = set().union(*(known_keys(entry.model, dataset, model_class(entry)) for entry in entries))
+        of_set = set().union(*(list_known_keys(entry.model, dataset, model_class(entry)) for entry in entries))
         check_keys(given, of_set)
         known |= of_set
-    note_unread(files, known, note)
+    report_unread(files, known, note)
     jobs: list[Job] = []
     taken: set[Path] = set()
     for dataset, sha256 in datasets.items():
@@ -158,7 +158,7 @@ def _make_pattern(
     config = configure({**above, "train_fraction": fraction, "dataset": dataset}, {}, note, read)
     if (mode := config["eval_args"]["mode"]["test"]) != "full":
         raise ConfigError(f"eval_args: a comparison ranks all items, not {mode}; leave mode out")
-    defaults = defaults_of(entry.model, dataset, model_class(entry))
+    defaults = collect_defaults(entry.model, dataset, model_class(entry))
     return Job(
         entry=entry.name,
         dataset=dataset,
@@ -184,7 +184,7 @@ def model_class(entry: Entry) -> type:
     try:
         return get_model(entry.model)
     except ImportError as error:
-        raise ConfigError(f"--models: {entry.name}: {words_of(error, {})}") from error
+        raise ConfigError(f"--models: {entry.name}: {describe_error(error, {})}") from error
 
 
 def choose_settings(
@@ -202,7 +202,7 @@ def choose_settings(
     """
     of_set, settings = dataset_settings(dataset, tables), {}
     for entry in entries:
-        known = known_keys(entry.model, dataset, model_class(entry))
+        known = list_known_keys(entry.model, dataset, model_class(entry))
         own = {key: value for key, value in given.items() if key in known}
         found = (tuned or {}).get(entry.name, {})
         of_data = {key: value for key, value in of_set.items() if key in known}

@@ -17,7 +17,7 @@ from recbole_samrec.experiments.worker import process_settings
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.environment import peak_memory_mb
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, planned_epochs
-from recbole_samrec.utils.errors import in_one_line
+from recbole_samrec.utils.errors import flatten_message
 
 PROBED_SECONDS = 4.0
 """Time for which the steps of a probe are measured; at least two steps are, of which the first is not counted."""
@@ -106,7 +106,7 @@ def probe_cost(job: Job) -> dict[str, Any]:
         last, of_last, device = _begin_run(job, pretrain=False)
         return asdict(Cost(of_last, last.epochs, *_peak_memory(device), first.pretrain_epochs, seconds))
     except Exception as error:
-        return {"failed": in_one_line(error)}
+        return {"failed": flatten_message(error)}
 
 
 def _begin_run(job: Job, pretrain: bool = True) -> tuple[_StepTimer, float, torch.device]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec.config.value_types import Count, NonNegative, accepts, describe
+from recbole_samrec.config.value_types import Count, NonNegative, describe_type, is_accepted
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PACKAGE, PROPERTIES
 
@@ -59,8 +59,8 @@ def choose_resources(
         ConfigError: A number is out of its range.
     """
     for name, number, kind in (("threads", threads, Count), ("parallel", parallel, Count), ("gpus", gpus, NonNegative)):
-        if number is not None and not accepts(kind, number):
-            raise ConfigError(f"--{name}={number}: must be {describe(kind)}")
+        if number is not None and not is_accepted(kind, number):
+            raise ConfigError(f"--{name}={number}: must be {describe_type(kind)}")
     if gpus is None:
         import torch
 

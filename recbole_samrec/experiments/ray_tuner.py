@@ -20,7 +20,7 @@ from ray.exceptions import RayTaskError
 
 from recbole_samrec.experiments.ray_cluster import MEGABYTE
 from recbole_samrec.experiments.trial_watcher import LOST, RETRIES, TrialWatcher
-from recbole_samrec.utils.errors import in_one_line
+from recbole_samrec.utils.errors import flatten_message
 
 
 class RelayCallback(tune.Callback):
@@ -67,7 +67,9 @@ def _explain(trial: Any) -> str:
     if not isinstance(error, RayTaskError):
         return LOST
     cause = error.cause
-    return f"unexpected {type(cause).__name__}: {in_one_line(cause)}" if cause is not None else in_one_line(error)
+    return (
+        f"unexpected {type(cause).__name__}: {flatten_message(cause)}" if cause is not None else flatten_message(error)
+    )
 
 
 def allot(function: Callable[..., None], request: Callable[[dict[str, Any]], dict[str, float]], **shared: Any) -> Any:

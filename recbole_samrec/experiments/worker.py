@@ -24,7 +24,7 @@ from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.record import RESULT, RunRecord
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, best_score, planned_epochs
 from recbole_samrec.utils import checkpoint_io
-from recbole_samrec.utils.errors import ConfigError, UserError, in_one_line
+from recbole_samrec.utils.errors import ConfigError, UserError, flatten_message
 from recbole_samrec.utils.files import write_atomically
 
 FAILURE = "failure.txt"
@@ -195,7 +195,7 @@ def read_failure(folder: Path) -> str:
 
 def explain_failure(error: BaseException) -> str:
     """Explain in one line why a run failed."""
-    reason = in_one_line(error)
+    reason = flatten_message(error)
     return reason if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {reason}"
 
 
@@ -209,5 +209,5 @@ def write_result_files(folder: Path, files: dict[str, bytes]) -> None:
     for name, content in files.items():
         if not (folder / name).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with checkpoint_io.writing(folder / name) as file:
+            with checkpoint_io.open_atomically(folder / name) as file:
                 file.write(content)

@@ -40,7 +40,7 @@ from recbole_samrec.trainer.recbole_trainers import reject_sam, train_ncl_with_s
 from recbole_samrec.trainer.resume import make_resumable
 from recbole_samrec.trainer.trainer import SAMRecTrainer, SAMTrainer
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.settings import nearest
+from recbole_samrec.utils.settings import suggest_nearest
 
 
 def install_hooks(patch: Patcher) -> None:
@@ -92,7 +92,9 @@ def suggest_nearest_models(get_model: Callable) -> Callable:
     @functools.wraps(get_model)
     def get_known(model_name: str) -> type:
         if not is_model(model_name):
-            raise ConfigError(f"--model={model_name}: there is no such model; {nearest(model_name, model_names())}")
+            raise ConfigError(
+                f"--model={model_name}: there is no such model; {suggest_nearest(model_name, model_names())}"
+            )
         return get_model(model_name)
 
     return get_known
@@ -104,7 +106,9 @@ def choose_packed_data(create: Callable) -> Callable:
     @functools.wraps(create)
     def create_dataset(config: Any) -> Any:
         if config["model"] == "S3Rec" and config["item_attribute"] is None:  # its files were not there before
-            config.final_config_dict |= attributes.settings_for(config.final_config_dict, Path(config["data_path"]))
+            config.final_config_dict |= attributes.find_attribute_settings(
+                config.final_config_dict, Path(config["data_path"])
+            )
         if config["training"] != "packed":
             return create(config)
         require_packable(config.model_class, config)

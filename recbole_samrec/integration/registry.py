@@ -18,7 +18,7 @@ from typing import Any
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
-from recbole_samrec.config.recbole_keys import TREES, recbole_folder
+from recbole_samrec.config.recbole_keys import TREES, find_recbole_folder
 from recbole_samrec.utils.errors import ConfigError
 
 MODELS = {
@@ -30,7 +30,7 @@ MODELS = {
 }
 """Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
 
-RECBOLE = recbole_folder()
+RECBOLE = find_recbole_folder()
 
 
 def register(model_class: type[Any]) -> str:

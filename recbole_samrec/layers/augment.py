@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recbole_samrec.utils.random import below
+from recbole_samrec.utils.random import draw_below
 
 
 def crop(items: Tensor, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor]:
@@ -27,7 +27,7 @@ def crop(items: Tensor, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor]:
     """
     kept = _share(lengths, rate).clamp(min=1)
     place = _positions(items)
-    source = place + below(lengths - kept + 1).unsqueeze(1)
+    source = place + draw_below(lengths - kept + 1).unsqueeze(1)
     return items.gather(1, source.clamp(max=items.size(1) - 1)) * (place < kept.unsqueeze(1)), kept
 
 
@@ -62,7 +62,7 @@ def reorder(items: Tensor, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor
     """
     size = _share(lengths, rate).unsqueeze(1)
     place = _positions(items)
-    start = below(lengths.unsqueeze(1) - size + 1)
+    start = draw_below(lengths.unsqueeze(1) - size + 1)
     inside = (place >= start) & (place < start + size)
     draws = torch.rand(items.shape, device=items.device, dtype=torch.float64)
     order = torch.where(inside, start + draws * size, place.double()).argsort(dim=1, stable=True)

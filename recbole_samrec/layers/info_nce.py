@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from recbole_samrec.utils.random import below
+from recbole_samrec.utils.random import draw_below
 
 
 def info_nce(
@@ -75,5 +75,5 @@ class SameLabel:
         """
         label = self.labels[which]
         count = self.counts[label]
-        step = 1 + below((count - 1).clamp(min=1))
+        step = 1 + draw_below((count - 1).clamp(min=1))
         return self.by_label[self.firsts[label] + (self.ranks[which] + step) % count]

@@ -7,7 +7,7 @@ from typing import Any
 from recbole.model.sequential_recommender.sasrec import SASRec
 from torch import Tensor
 
-from recbole_samrec.data.item_counts import item_counts
+from recbole_samrec.data.item_counts import count_training_items
 from recbole_samrec.layers.item_loss import SAMPLED, ItemLoss
 from recbole_samrec.model import packed_forward
 
@@ -33,7 +33,7 @@ class SAMRec(SASRec):
         finally:
             config["loss_type"] = loss_type
         self.loss_type = loss_type
-        counts = item_counts(dataset) if loss_type == "SSM" else None
+        counts = count_training_items(dataset) if loss_type == "SSM" else None
         self.item_loss = ItemLoss(config, self.n_items, counts)
         self.item_embedding.sparse = config["embedding_update"] == "sparse"
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recbole_samrec.utils.errors import CheckpointError, in_one_line
+from recbole_samrec.utils.errors import CheckpointError, flatten_message
 
 VolatileNames = set[tuple[int, str]]
 """Names of plain tensors that a pass changes in place, each with the id of its module."""
@@ -180,7 +180,7 @@ def load_weights(model: nn.Module, state: dict[str, Any], path: str | os.PathLik
         others = {k: unpack_hidden(v, getattr(model, k, None)) for k, v in (state["other_parameter"] or {}).items()}
         cast(Any, model).load_other_parameter(move_to_device(others, device))
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-        name, reason = type(model).__name__, in_one_line(error)[:200]
+        name, reason = type(model).__name__, flatten_message(error)[:200]
         raise CheckpointError(f"{path}: its weights do not fit {name} on this data: {reason}") from error
 
 

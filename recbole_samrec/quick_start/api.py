@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from recbole_samrec.config.yaml_files import settings_in
+from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.finished_run import load_finished_run
 from recbole_samrec.quick_start.planned_run import plan_run
@@ -82,7 +82,7 @@ def run(
     """
     console = console or Console()
     named = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
-    base = settings_in([str(file) for file in config_files])
+    base = read_yaml_files([str(file) for file in config_files])
     planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, note=partial(print_note, console))
     return RunResult(planned.train(callbacks, processes, console), planned.folder)
 

@@ -149,7 +149,7 @@ def data_hash(config: Any) -> str:
 
 def attributes_hash(config: Any) -> str | None:
     """Return the sha256 of the other files of a data set that are loaded, such as ``.item``; None if there are none."""
-    folder, name, layout = Path(config["data_path"]), config["dataset"], Layout.of(config.final_config_dict)
-    files = [folder / f"{name}.{suffix}" for suffix in ("user", "item", "kg", "link") if layout.loads_any(suffix)]
+    folder, name, layout = Path(config["data_path"]), config["dataset"], Layout.from_settings(config.final_config_dict)
+    files = [folder / f"{name}.{suffix}" for suffix in ("user", "item", "kg", "link") if layout.is_any_loaded(suffix)]
     there = [file for file in files if file.is_file()]
     return hash_files(there) if there else None

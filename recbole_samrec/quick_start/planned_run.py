@@ -18,8 +18,8 @@ from recbole_samrec.quick_start.record import RunRecord, extract_settings, make_
 from recbole_samrec.quick_start.training_progress import make_progress
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, UserError
-from recbole_samrec.utils.naming import unique_name
-from recbole_samrec.utils.settings import OF_ONE_RUN, plain_config
+from recbole_samrec.utils.naming import make_unique_name
+from recbole_samrec.utils.settings import OF_ONE_RUN, serialize_config
 
 MAY_CHANGE = OF_ONE_RUN | frozenset(
     "epochs stopping_step quiet_terminal nproc max_bad_steps eval_memory track_sharpness".split()
@@ -72,7 +72,14 @@ class PlannedRun:
         console = console or Console(quiet=True)
         try:
             if processes is not None and processes.several:
-                work = (plain_config(self.config), self.resume, self.sha256, tuple(callbacks), processes, self.source)
+                work = (
+                    serialize_config(self.config),
+                    self.resume,
+                    self.sha256,
+                    tuple(callbacks),
+                    processes,
+                    self.source,
+                )
                 return train_in_processes(*work, quiet=console.quiet)
             progress = make_progress(console, f"{make_label(self.config)} on {self.config['dataset']}")
             return train.train(self.config, self.resume, [progress, *callbacks], self.sha256)
@@ -116,7 +123,7 @@ def plan_run(
         else:
             note("no earlier run with these settings; starting a new one")
     sha256 = check_data(config, note).sha256
-    folder = folder or Path("runs", unique_name(config["model"], config["dataset"]))
+    folder = folder or Path("runs", make_unique_name(config["model"], config["dataset"]))
     if checkpoint is None:
         run_folder.make_folder(folder)
     for file in folder.glob(".*.tmp"):  # of a process that was killed while it wrote

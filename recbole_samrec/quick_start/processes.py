@@ -17,7 +17,7 @@ from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.record import RESULT, RunRecord, make_label
 from recbole_samrec.quick_start.training_progress import make_progress
 from recbole_samrec.trainer.callbacks import Callback
-from recbole_samrec.utils.errors import ConfigError, UserError, in_one_line
+from recbole_samrec.utils.errors import ConfigError, UserError, flatten_message
 
 
 @dataclass(frozen=True)
@@ -120,12 +120,14 @@ def _train_as_one(
         progress = make_progress(Console(quiet=quiet or rank != 0), f"{make_label(config)} on {config['dataset']}")
         train.train(config, resume, [progress, *callbacks] if rank == 0 else [progress], sha256)
     except UserError as error:
-        last_words.put(in_one_line(error))
+        last_words.put(flatten_message(error))
         os._exit(2)
     except KeyboardInterrupt:
         os._exit(130)  # the parent was interrupted too, and reports it
     except Exception as error:
-        last_words.put(f"process {rank}: unexpected {type(error).__name__}: {in_one_line(error)}; --debug shows where")
+        last_words.put(
+            f"process {rank}: unexpected {type(error).__name__}: {flatten_message(error)}; --debug shows where"
+        )
         if debug:
             traceback.print_exc()
         os._exit(1)

@@ -17,7 +17,7 @@ from recbole.utils import ModelType, get_model, get_trainer, init_seed
 from rich.console import Console
 from rich.progress import track
 
-from recbole_samrec.data.sequences import Sequences, of_dataset, read_sequences
+from recbole_samrec.data.sequences import Sequences, collect_sequences, read_sequences
 from recbole_samrec.data.titles import read_titles
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.evaluator import full_ranking
@@ -145,11 +145,11 @@ class Recommender:
                 f"--users: the samples of {dataset.dataset_name}'s benchmark files are independent, not histories; "
                 "give the histories by --sequences"
             )
-        histories = of_dataset(dataset)
+        histories = collect_sequences(dataset)
         if users == "all":
             return histories
         tokens = [users] if isinstance(users, str) else list(map(str, users or ()))
-        return histories.chosen(_find_places(tokens, histories.names, dataset))
+        return histories.select(_find_places(tokens, histories.names, dataset))
 
     def rank(self, sequences: Sequences, k: int, mask_history: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Rank all items for each sequence, with a progress bar on a terminal; see :meth:`best`."""
@@ -185,13 +185,13 @@ class Recommender:
         if not 1 <= k < n_items:
             raise ConfigError(f"--k={k}: give a number from 1 to {n_items - 1}, the number of items")
         items, scores = np.zeros((len(sequences), k), np.int64), np.zeros((len(sequences), k), np.float32)
-        inputs = (self._batch(sequences.chosen(slice(1))), self.trainer.item_tensor)
+        inputs = (self._batch(sequences.select(slice(1))), self.trainer.item_tensor)
         size = full_ranking.fit_batch_size(config, self.trainer.model, n_items, inputs)
         size = min(size, config["eval_batch_size"])
         order = np.argsort(sequences.starts - sequences.ends, kind="stable")  # the longest first, which need most
         self.trainer.model.eval()
         for part in watch([order[start : start + size] for start in range(0, len(order), size)]):
-            best = self._scores(sequences.chosen(part), mask_history).topk(k)
+            best = self._scores(sequences.select(part), mask_history).topk(k)
             items[part], scores[part] = best.indices.cpu().numpy(), best.values.float().cpu().numpy()
         return items, scores
 
@@ -207,14 +207,14 @@ class Recommender:
             ) from error
         if mask_history:
             nothing = np.zeros(0, np.int64)
-            mask_items(scores, sequences.values(self.dataset.iid_field), nothing, nothing)
+            mask_items(scores, sequences.list_values(self.dataset.iid_field), nothing, nothing)
         return scores
 
     def _batch(self, sequences: Sequences) -> Interaction:
         """Make the batch that the model reads: RecBole's lists for models of sequences, and known users."""
         config, columns = self.trainer.config, {}
         if config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-            lists, lengths = sequences.rows(config["MAX_ITEM_LIST_LENGTH"])
+            lists, lengths = sequences.take_last(config["MAX_ITEM_LIST_LENGTH"])
             columns = {f"{field}{config['LIST_SUFFIX']}": values for field, values in lists.items()}
             columns[config["ITEM_LIST_LENGTH_FIELD"]] = lengths
         if sequences.users is not None:
@@ -241,7 +241,7 @@ class Recommender:
             "score": scores[kept],
         }
         name, folder = self.dataset.dataset_name, Path(self.dataset.dataset_path)
-        titles = read_titles(folder / f"{name}.item", Layout.of(self.trainer.config.final_config_dict))
+        titles = read_titles(folder / f"{name}.item", Layout.from_settings(self.trainer.config.final_config_dict))
         if titles is not None:
             columns["title"] = [titles.get(token, "") for token in tokens]
         return pd.DataFrame(columns)

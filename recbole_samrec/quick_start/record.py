@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.utils.files import write_atomically
-from recbole_samrec.utils.settings import plain_config
+from recbole_samrec.utils.settings import serialize_config
 
 RESULT = "result.json"
 """Name of the file in the folder of a run."""
@@ -230,4 +230,4 @@ def field_name(metric: str) -> str:
 def extract_settings(config: Any) -> dict[str, Any]:
     """Return the settings of a run without those of its folder, so that another run may use them."""
     drop = ("run_dir", "resume", "quiet_terminal", "checkpoint_dir")
-    return {key: value for key, value in plain_config(config).items() if key not in drop}
+    return {key: value for key, value in serialize_config(config).items() if key not in drop}

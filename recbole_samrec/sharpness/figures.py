@@ -78,7 +78,7 @@ def draw_figures(
     folder.mkdir(parents=True, exist_ok=True)
     for one in found:
         for form in FORMATS:
-            with checkpoint_io.writing(folder / f"{one.name}.{form}") as file:
+            with checkpoint_io.open_atomically(folder / f"{one.name}.{form}") as file:
                 file.write(one.png if form == "png" else render_figure(one.figure, form, DPI))
     return found
 

@@ -132,7 +132,7 @@ class Store:
     def write(self, part: str, **arrays: Any) -> None:
         """Keep a part, with the time since a part was read or written, which went into it."""
         self.seconds[part] = self.seconds.get(part, 0.0) + self._lap()
-        with checkpoint_io.writing(self.file(part)) as file:
+        with checkpoint_io.open_atomically(self.file(part)) as file:
             np.savez_compressed(file, key=np.array(self._key), seconds=self.seconds[part], **arrays)
 
     def _lap(self) -> float:

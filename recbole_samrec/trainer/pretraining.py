@@ -21,7 +21,7 @@ import torch
 from filelock import FileLock
 from recbole.model.loss import BPRLoss
 
-from recbole_samrec.data.attributes import settings_for
+from recbole_samrec.data.attributes import find_attribute_settings
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.optim.state_snapshot import RandomState, load_weights
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, CallbackList
@@ -29,7 +29,7 @@ from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
 from recbole_samrec.utils.files import hash_files
 from recbole_samrec.utils.processes import is_first_process, share_name, wait_for_all
-from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, plain_config
+from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, serialize_config
 
 BOTH = "both"
 FORMAT = 1
@@ -65,7 +65,7 @@ def complete_settings(defaults: dict[str, Any], given: dict[str, Any], dataset: 
         folder = find_dataset(dataset, settings["data_path"], fetch=False)
     except DataError:
         return
-    for name, value in settings_for(settings, folder).items():
+    for name, value in find_attribute_settings(settings, folder).items():
         (defaults if given.get(name) is None else given)[name] = value
 
 
@@ -184,7 +184,7 @@ def _pretrain_from_data(stage: Any, file: Path, callbacks: Iterable[Callback], v
     seconds = sum(trainer.seconds.values())
     epochs = len(trainer.seconds)
     record = {"epochs": epochs, "seconds": seconds, "seconds_per_epoch": seconds / max(epochs, 1)}
-    state = {"config": plain_config(stage), "epoch": stage["pretrain_epochs"] - 1, "pretraining": record}
+    state = {"config": serialize_config(stage), "epoch": stage["pretrain_epochs"] - 1, "pretraining": record}
     state |= {"state_dict": model.state_dict(), "other_parameter": None}
     if is_first_process(trainer.config):
         checkpoint_io.save(file, state)
@@ -267,7 +267,7 @@ def pretraining_key(stage: Any) -> str:
     Args:
         stage: What :func:`stage_config` returns. A setting that is not known to act later counts.
     """
-    settings = plain_config(stage)
+    settings = serialize_config(stage)
     for name in list(settings):
         if name in LATER | OF_ONE_RUN | DERIVED or name.startswith(OF_SAM):
             del settings[name]

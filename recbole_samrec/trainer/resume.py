@@ -22,10 +22,10 @@ from recbole_samrec.optim.state_snapshot import (
     snapshot_attribute,
 )
 from recbole_samrec.utils import checkpoint_io
-from recbole_samrec.utils.errors import CheckpointError, in_one_line
-from recbole_samrec.utils.naming import unique_name
+from recbole_samrec.utils.errors import CheckpointError, flatten_message
+from recbole_samrec.utils.naming import make_unique_name
 from recbole_samrec.utils.processes import gather_values, is_first_process, share_name, wait_for_all
-from recbole_samrec.utils.settings import plain_config
+from recbole_samrec.utils.settings import serialize_config
 
 FORMAT = 1
 
@@ -106,7 +106,7 @@ class Resumable:
     def _checkpoint_path(self) -> str:
         if self.run_dir:
             return os.path.join(self.run_dir, "best.pth")
-        return os.path.join(self.checkpoint_dir, unique_name(self.config["model"]) + ".pth")
+        return os.path.join(self.checkpoint_dir, make_unique_name(self.config["model"]) + ".pth")
 
     def _start(self, train_data: DataLoader, valid_data: DataLoader | None = None) -> None:
         """Restore the random generators of a resumed run, before anything is drawn."""
@@ -177,7 +177,7 @@ class Resumable:
         changed = {k: v for k, v in self._model_attributes() if k not in built or not is_unchanged(v, built[k])}
         return {
             "format": FORMAT,
-            "config": plain_config(self.config),
+            "config": serialize_config(self.config),
             "epoch": epoch,
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
@@ -225,7 +225,7 @@ class Resumable:
             else:
                 self.best_epoch = state["epoch"]  # RecBole saves its best epochs only
         except (ValueError, KeyError, TypeError) as error:
-            reason = in_one_line(error)[:200]
+            reason = flatten_message(error)[:200]
             raise CheckpointError(f"{resume_file}: it does not fit learner={self.learner}: {reason}") from error
         if not self.run_dir and self.best_epoch == state["epoch"]:
             self.saved_model_file = str(resume_file)

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from recbole_samrec.analysis.hessian import ChunkedLoss, Loss, measure_product_error
 from recbole_samrec.model.packed_forward import make_packed_loss, make_prefix_loss
 from recbole_samrec.optim.state_snapshot import ModelState, RandomState
-from recbole_samrec.utils.errors import ConfigError, in_one_line
+from recbole_samrec.utils.errors import ConfigError, flatten_message
 
 NO_SECOND_DERIVATIVE = "derivative .*not implemented|differentiate twice|differentiated only once|double backward"
 """Messages of errors where there is no second derivative: torch's, and that of our fused loss."""
@@ -132,7 +132,7 @@ def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str,
     except (RuntimeError, ValueError) as error:
         if isinstance(error, RuntimeError) and not re.search(NO_SECOND_DERIVATIVE, str(error), re.IGNORECASE):
             raise
-        words = in_one_line(error)[:200]
+        words = flatten_message(error)[:200]
         raise ConfigError(f"{place}: the loss of {model} cannot be differentiated twice ({words}); {remedy}") from error
     if off > WRONG:
         raise ConfigError(

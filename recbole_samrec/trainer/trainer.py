@@ -27,7 +27,7 @@ from recbole.utils import ModelType
 from torch import nn
 from torch.utils.data import DataLoader
 
-from recbole_samrec.data.item_counts import item_counts
+from recbole_samrec.data.item_counts import count_training_items
 from recbole_samrec.data.subsample import full_training_part
 from recbole_samrec.evaluator import full_ranking
 from recbole_samrec.evaluator.history_mask import HistoryMask, earlier_loaders
@@ -41,7 +41,7 @@ from recbole_samrec.trainer.resume import Resumable, make_resumable
 from recbole_samrec.trainer.sam_settings import read_sam_settings
 from recbole_samrec.trainer.sharpness_tracker import SharpnessTracker
 from recbole_samrec.utils.errors import ConfigError, TrainingError
-from recbole_samrec.utils.malloc import give_back_freed_memory, keep_freed_memory
+from recbole_samrec.utils.malloc import keep_freed_memory, release_freed_memory
 
 EXACT_STOPPING: ContextVar[bool] = ContextVar("exact_stopping", default=True)
 """The setting ``exact_early_stopping`` of the trainer that validated last.
@@ -163,7 +163,7 @@ class SAMTrainer(Resumable, Trainer):
             self._begin_epoch(train_data, epoch_idx)
         self.train_data, self._step_epoch, self._step = train_data, epoch_idx, 0
         self.callbacks.call("on_train_epoch_start", self, epoch_idx, len(train_data))
-        self.sam_step.begin_epoch(epoch_idx, len(train_data), lambda: item_counts(train_data._dataset))
+        self.sam_step.begin_epoch(epoch_idx, len(train_data), lambda: count_training_items(train_data._dataset))
         started = time.perf_counter()
         device, dtype = self.device.type, amp_dtype(self.config["amp_dtype"])
         before, token = torch.get_autocast_dtype(device), SCALER.set(self.scaler)
@@ -175,7 +175,7 @@ class SAMTrainer(Resumable, Trainer):
             self.sam_step.settle()
             SCALER.reset(token)
             torch.set_autocast_dtype(device, before)
-            give_back_freed_memory()
+            release_freed_memory()
             self.seconds[epoch_idx] = self.seconds.get(epoch_idx, 0.0) + time.perf_counter() - started
 
     def report_epoch(self, epoch_idx: int, losses: Any, steps: int) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 from rich.console import Console
 
 from recbole_samrec.config.build import check_data, configure
-from recbole_samrec.config.keys import known_keys
+from recbole_samrec.config.keys import list_known_keys
 from recbole_samrec.config.validate import check_keys
-from recbole_samrec.config.value_types import Positive, accepts, describe
-from recbole_samrec.config.yaml_files import settings_in
+from recbole_samrec.config.value_types import Positive, describe_type, is_accepted
+from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.jobs import choose_settings, model_class
 from recbole_samrec.experiments.ray_cluster import Resources, choose_resources
@@ -168,7 +168,7 @@ def prepare_search(
         Strategy(algorithm, scheduler, trials, grace, search_seed),
         choose_seeds(seeds),
         Path(out) if out is not None else None,
-        files=settings_in([str(file) for file in config_files]),
+        files=read_yaml_files([str(file) for file in config_files]),
         given=settings,
         retries=retries,
         note=note,
@@ -195,8 +195,8 @@ def finish_search(
     """
     from recbole_samrec.tune.runner import run_search
 
-    if memory is not None and not accepts(Positive, memory):
-        raise ConfigError(f"--memory={memory}: must be {describe(Positive)}")
+    if memory is not None and not is_accepted(Positive, memory):
+        raise ConfigError(f"--memory={memory}: must be {describe_type(Positive)}")
     strategy = found.strategy
     print_line(
         console, f"{found.trials} trials of {found.title} in {found.out} ({strategy.search}, {strategy.scheduler})"
@@ -227,7 +227,7 @@ def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) 
     from recbole_samrec.tune.trials import TrialTask, run_trial
 
     (entry,) = read_entries([model])
-    known = known_keys(entry.model, dataset, model_class(entry))
+    known = list_known_keys(entry.model, dataset, model_class(entry))
     check_keys(settings, known)
     chosen = {**choose_settings([entry], dataset, {}, settings)[entry.name], "dataset": dataset}
     sha256 = check_data(configure(chosen, {}, warnings.warn), warnings.warn).sha256

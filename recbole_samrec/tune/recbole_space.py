@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.settings import literal, nearest
+from recbole_samrec.utils.settings import parse_literal, suggest_nearest
 
 EXAMPLES = {"uniform": "0,1", "quniform": "0,1,0.1", "loguniform": "-8,0"}
 """The ranges that RecBole 1.2.1 reads, each with an example."""
@@ -54,31 +54,31 @@ def _has_content(line: str) -> bool:
 
 def _read_line(line: str, place: str) -> Line:
     match = _LINE.fullmatch(line.rstrip())
-    if match is None or not (kind := match[2] or ("choice" if isinstance(literal(match[3]), list) else "")):
+    if match is None or not (kind := match[2] or ("choice" if isinstance(parse_literal(match[3]), list) else "")):
         raise ConfigError(
             f"{place}: write name, type and values, such as learning_rate loguniform -8,0 "
             "(a file in yaml has a name that ends in .yaml)"
         )
     name, values = match[1], match[3]
     if kind not in KINDS:
-        raise ConfigError(f"{place}: {name}: RecBole's lines have no type {kind}; {nearest(kind, KINDS)}")
+        raise ConfigError(f"{place}: {name}: RecBole's lines have no type {kind}; {suggest_nearest(kind, KINDS)}")
     if kind != "choice":
         return Line(place, name, kind, _read_numbers(values, kind, f"{place}: {name}"))
     choices = _read_choices(values, f"{place}: {name}")
     if not name.endswith("_num_interval"):  # "[5,10]" is an interval there, not a list
-        choices = [literal(value) if isinstance(value, str) else value for value in choices]
+        choices = [parse_literal(value) if isinstance(value, str) else value for value in choices]
     return Line(place, name, kind, choices)
 
 
 def _read_choices(text: str, place: str) -> list[Any]:
-    values = literal(text)
+    values = parse_literal(text)
     if not isinstance(values, (list, tuple)):
         raise ConfigError(f"{place}: give the choices as a list, such as [0.01,0.001] or ['gelu','relu']")
     return list(values)
 
 
 def _read_numbers(text: str, kind: str, place: str) -> list[float]:
-    values, example = literal(text), EXAMPLES[kind]
+    values, example = parse_literal(text), EXAMPLES[kind]
     wanted = len(example.split(","))
     if not isinstance(values, tuple) or len(values) != wanted or any(type(v) not in (int, float) for v in values):
         raise ConfigError(f"{place}: {kind} takes {wanted} numbers with commas between them, such as {example}")

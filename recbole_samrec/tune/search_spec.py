@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_samrec.config.build import check_data, configure
-from recbole_samrec.config.keys import known_keys, types_of
+from recbole_samrec.config.keys import collect_types, list_known_keys
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_keys
 from recbole_samrec.experiments.entries import read_entries
@@ -113,9 +113,9 @@ def plan_search(
         if key in given or key in files:
             raise ConfigError(f"{key} belongs to each trial of a search; use {flag}")
     wanted, origin = _read_space(space, entry.name)
-    known = known_keys(entry.model, dataset, model_class(entry))
+    known = list_known_keys(entry.model, dataset, model_class(entry))
     check_keys(given, known)
-    declared = types_of(entry.model, dataset, model_class(entry))
+    declared = collect_types(entry.model, dataset, model_class(entry))
     check_space(wanted, origin, known, {**entry.fixed, **given}, declared)
     settings = {**choose_settings([entry], dataset, files, given)[entry.name], "dataset": dataset}
     settings = {key: value for key, value in settings.items() if key not in {*wanted.names, *wanted.follow}}

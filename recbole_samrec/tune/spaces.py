@@ -19,9 +19,9 @@ import yaml
 from recbole_samrec.config.validate import check_values, suggest
 from recbole_samrec.config.yaml_files import YamlLoader
 from recbole_samrec.tune.recbole_space import has_lines, read_lines
-from recbole_samrec.utils.errors import ConfigError, in_one_line
+from recbole_samrec.utils.errors import ConfigError, flatten_message
 from recbole_samrec.utils.paths import PROPERTIES
-from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, nearest
+from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, suggest_nearest
 
 EXAMPLE = "learning_rate: {loguniform: [0.0003, 0.003]}"
 SHAPES = {"uniform": "[0, 1]", "loguniform": "[0.01, 1]", "quniform": "[0, 1, 0.1]", "int": "[1, 4]"}
@@ -265,7 +265,7 @@ def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, str]]:
         entries = yaml.load(text, Loader=YamlLoader)
         node = yaml.compose(text, Loader=YamlLoader)
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{origin}: not a yaml file: {in_one_line(error)}") from error
+        raise ConfigError(f"{origin}: not a yaml file: {flatten_message(error)}") from error
     if not isinstance(entries, dict):
         raise ConfigError(f"{origin}: there are no parameters in it; write lines such as {EXAMPLE}")
     places = [(f"{origin}, line {key.start_mark.line + 1}", key.value) for key, _ in node.value]
@@ -302,7 +302,7 @@ def _parse_entries(entries: Mapping[str, Any], places: Mapping[str, str], origin
     names = [parameter.name for parameter in parameters]
     for name, leader in follow.items():
         if leader not in names:
-            hint = nearest(leader, names) if names else f"add a line such as {leader}: [0.1, 0.2]"
+            hint = suggest_nearest(leader, names) if names else f"add a line such as {leader}: [0.1, 0.2]"
             raise ConfigError(f"{places.get(name, origin)}: {name}: {leader} is no parameter of this space; {hint}")
     return _check_filled(parameters, follow, origin)
 
@@ -319,7 +319,7 @@ def _parse_parameter(place: str, name: str, kind: str, given: Any) -> Parameter:
     if kind == "choice":
         return Parameter(name, kind, _check_choices(place, values))
     if kind not in SHAPES:
-        raise ConfigError(f"{place}: there is no range {kind}; {nearest(kind, [*SHAPES, 'choice', SAME_AS])}")
+        raise ConfigError(f"{place}: there is no range {kind}; {suggest_nearest(kind, [*SHAPES, 'choice', SAME_AS])}")
     wanted = 3 if kind == "quniform" else 2
     if values is None or len(values) != wanted or not all(map(_is_number, values)):
         raise ConfigError(f"{place}: {kind} takes {wanted} numbers, such as {{{kind}: {SHAPES[kind]}}}; not {given}")

@@ -25,7 +25,7 @@ import scipy.sparse
 import torch
 
 from recbole_samrec.utils.errors import CheckpointError
-from recbole_samrec.utils.settings import plain_config
+from recbole_samrec.utils.settings import serialize_config
 
 _KIND = "__kind__"
 _PLAIN = (str, int, float, bool, type(None), bytes, torch.Tensor)
@@ -47,19 +47,19 @@ def save(path: str | os.PathLike[str], state: dict[str, Any], previous: str | os
         TypeError: The state holds something that could not be read again safely.
     """
     path = Path(path)
-    plain_state = plain(state)
+    plain_state = encode_plain(state)
     try:
-        with _uninterrupted(), writing(path, previous) as file:
+        with _delay_interrupts(), open_atomically(path, previous) as file:
             torch.save(plain_state, file)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise CheckpointError(
-            f"{path}: the checkpoint could not be written ({_reason(error)}); free some space or choose another "
+            f"{path}: the checkpoint could not be written ({_explain_error(error)}); free some space or choose another "
             "folder with --run_dir, the last good checkpoint is kept"
         ) from error
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _delay_interrupts() -> Iterator[None]:
     """Let Ctrl-C wait until the ``with`` block has ended: torch's writer aborts the process if it is stopped midway."""
     handler = signal.getsignal(signal.SIGINT)
     if not callable(handler) or threading.current_thread() is not threading.main_thread():
@@ -76,7 +76,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(path: Path, previous: str | os.PathLike[str] | None = None) -> Iterator[BinaryIO]:
+def open_atomically(path: Path, previous: str | os.PathLike[str] | None = None) -> Iterator[BinaryIO]:
     """Open a file that takes the place of ``path`` when the ``with`` block has ended well, and not at all otherwise.
 
     Args:
@@ -93,7 +93,7 @@ def writing(path: Path, previous: str | os.PathLike[str] | None = None) -> Itera
             file.flush()
             os.fsync(file.fileno())
         if previous is not None:
-            _keep(path, Path(previous))
+            _keep_previous(path, Path(previous))
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -102,7 +102,7 @@ def writing(path: Path, previous: str | os.PathLike[str] | None = None) -> Itera
     _sync_folder(path.parent)
 
 
-def _keep(path: Path, previous: Path) -> None:
+def _keep_previous(path: Path, previous: Path) -> None:
     """Make ``previous`` the file that ``path`` is, which keeps its own name until the new one takes it."""
     link = previous.with_name(f".{previous.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     if not path.exists():
@@ -119,7 +119,7 @@ def load(path: str | os.PathLike[str], trust: bool | None = None) -> dict[str, A
 
     Args:
         path: A file written by :func:`save`, or any dictionary that torch's restricted loader reads.
-        trust: Read pickled files too, which may run code; by default as set by :func:`trusting`.
+        trust: Read pickled files too, which may run code; by default as set by :func:`trust_pickles`.
 
     Raises:
         CheckpointError: The file is missing, damaged, or pickled and not trusted.
@@ -130,16 +130,16 @@ def load(path: str | os.PathLike[str], trust: bool | None = None) -> dict[str, A
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol")  # our own message says more
-            state = unpacked(torch.load(path, map_location="cpu", weights_only=True))
+            state = decode_plain(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged file may mislead the loader into any error
         if not (isinstance(error, pickle.UnpicklingError) and _is_pickled(path)):
-            raise CheckpointError(f"{path}: the checkpoint is damaged or none ({_reason(error)})") from error
+            raise CheckpointError(f"{path}: the checkpoint is damaged or none ({_explain_error(error)})") from error
         if not (_trusted.get() if trust is None else trust):
             raise CheckpointError(
                 f"{path}: this checkpoint is pickled (RecBole's own are) and could run code when it is read; "
                 "if you know where it comes from, say --trust_checkpoint=True"
             ) from error
-        state = _unpickled(path)
+        state = _read_pickled(path)
     if not isinstance(state, dict):
         raise CheckpointError(f"{path}: not a checkpoint; it holds a {type(state).__name__}")
     return state
@@ -152,14 +152,16 @@ def _is_pickled(path: Path) -> bool:
     return start == b"PK" or (start[:1] == b"\x80" and start[1:] <= bytes([pickle.HIGHEST_PROTOCOL]))
 
 
-def _unpickled(path: Path) -> Any:
+def _read_pickled(path: Path) -> Any:
     try:
-        return unpacked(torch.load(path, map_location="cpu", weights_only=False))
+        return decode_plain(torch.load(path, map_location="cpu", weights_only=False))
     except Exception as error:  # unpickling may raise anything
-        raise CheckpointError(f"{path}: the pickled checkpoint cannot be read here ({_reason(error)})") from error
+        raise CheckpointError(
+            f"{path}: the pickled checkpoint cannot be read here ({_explain_error(error)})"
+        ) from error
 
 
-def settings_in(state: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
+def extract_settings(state: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
     """The settings that a checkpoint was made with.
 
     Whether files are trusted is left out: that is for the user to say, never for a file.
@@ -169,14 +171,14 @@ def settings_in(state: dict[str, Any], path: str | os.PathLike[str]) -> dict[str
     """
     stored = state.get("config")
     if hasattr(stored, "final_config_dict"):  # RecBole's own, unpickled because the user trusts it
-        stored = plain_config(stored)
+        stored = serialize_config(stored)
     if not isinstance(stored, dict) or not all(isinstance(stored.get(key), str) for key in ("model", "dataset")):
         raise CheckpointError(f"{path}: not a checkpoint of a run, it does not say with which settings it was made")
     return {key: value for key, value in stored.items() if isinstance(key, str) and key != "trust_checkpoint"}
 
 
 @contextlib.contextmanager
-def trusting(trust: bool) -> Iterator[None]:
+def trust_pickles(trust: bool) -> Iterator[None]:
     """Let :func:`load` read pickled files for the duration of a ``with`` block, if ``trust`` is true."""
     token = _trusted.set(bool(trust))
     try:
@@ -185,7 +187,7 @@ def trusting(trust: bool) -> Iterator[None]:
         _trusted.reset(token)
 
 
-def plain(value: Any) -> Any:
+def encode_plain(value: Any) -> Any:
     """Turn a value into what torch's restricted loader reads: arrays and sparse matrices become labelled tensors.
 
     Raises:
@@ -200,72 +202,72 @@ def plain(value: Any) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, np.generic) and not isinstance(value.item(), np.generic):
-        return plain(value.item())
+        return encode_plain(value.item())
     if isinstance(value, np.ndarray):
-        return {_KIND: "array", "matrix": isinstance(value, np.matrix), "data": _array(value)}
+        return {_KIND: "array", "matrix": isinstance(value, np.matrix), "data": _encode_array(value)}
     if scipy.sparse.issparse(value):
-        return {_KIND: "sparse", **_sparse(value)}
+        return {_KIND: "sparse", **_encode_sparse(value)}
     if isinstance(value, OrderedDict):
-        return OrderedDict((key, plain(entry)) for key, entry in value.items())
+        return OrderedDict((key, encode_plain(entry)) for key, entry in value.items())
     if isinstance(value, dict):
-        return {plain(key): plain(entry) for key, entry in value.items()}
+        return {encode_plain(key): encode_plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        entries = [plain(entry) for entry in value]
+        entries = [encode_plain(entry) for entry in value]
         return entries if isinstance(value, list) else tuple(entries)
     if isinstance(value, (set, frozenset)):
-        return sorted(plain(entry) for entry in value)
+        return sorted(encode_plain(entry) for entry in value)
     raise TypeError(f"a checkpoint cannot hold a {type(value).__module__}.{type(value).__qualname__}")
 
 
-def unpacked(value: Any) -> Any:
-    """Turn the labelled tensors of :func:`plain` back into arrays and sparse matrices."""
+def decode_plain(value: Any) -> Any:
+    """Turn the labelled tensors of :func:`encode_plain` back into arrays and sparse matrices."""
     if isinstance(value, dict) and value.get(_KIND) == "array":
-        array = _numpy(value["data"])
+        array = _decode_array(value["data"])
         return np.asmatrix(array) if value["matrix"] else array
     if isinstance(value, dict) and value.get(_KIND) == "sparse":
-        return _from_sparse(value)
+        return _decode_sparse(value)
     if type(value) in (dict, OrderedDict):
-        return type(value)((key, unpacked(entry)) for key, entry in value.items())
+        return type(value)((key, decode_plain(entry)) for key, entry in value.items())
     if type(value) in (list, tuple):
-        return type(value)(unpacked(entry) for entry in value)
+        return type(value)(decode_plain(entry) for entry in value)
     return value
 
 
-def _array(array: np.ndarray) -> Any:
+def _encode_array(array: np.ndarray) -> Any:
     """An array as a tensor, or as a list where torch has no such type (strings, objects)."""
     if array.dtype == np.uint32:  # the state of numpy's generator
         return {"uint32": torch.from_numpy(array.astype(np.int64))}
     if array.dtype.kind in "biufc" and array.dtype.itemsize <= 16 and array.dtype != np.longdouble:
         return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), order="C", subok=False))
     if array.dtype.kind in "USO":
-        entries = [plain(entry) for entry in np.asarray(array).ravel().tolist()]
+        entries = [encode_plain(entry) for entry in np.asarray(array).ravel().tolist()]
         return {"dtype": array.dtype.str, "shape": array.shape, "list": entries}
     raise TypeError(f"a checkpoint cannot hold an array of {array.dtype}")
 
 
-def _numpy(stored: Any) -> np.ndarray:
+def _decode_array(stored: Any) -> np.ndarray:
     if isinstance(stored, torch.Tensor):
         return stored.numpy()
     if "uint32" in stored:
         return stored["uint32"].numpy().astype(np.uint32)
     array = np.empty(len(stored["list"]), dtype=stored["dtype"])
     for place, entry in enumerate(stored["list"]):  # one by one: lists in an array of objects stay lists
-        array[place] = unpacked(entry)
+        array[place] = decode_plain(entry)
     return array.reshape(stored["shape"])
 
 
-def _sparse(matrix: Any) -> dict[str, Any]:
+def _encode_sparse(matrix: Any) -> dict[str, Any]:
     """A sparse matrix by its own compressed rows or columns; other formats by compressed rows."""
     rows = matrix if matrix.format in ("csr", "csc") else matrix.tocsr()
-    parts = {name: _array(getattr(rows, name)) for name in ("data", "indices", "indptr")}
+    parts = {name: _encode_array(getattr(rows, name)) for name in ("data", "indices", "indptr")}
     is_array = isinstance(matrix, scipy.sparse.sparray)
     return {"format": matrix.format, "by": rows.format, "array": is_array, "shape": list(matrix.shape), **parts}
 
 
-def _from_sparse(stored: dict[str, Any]) -> Any:
+def _decode_sparse(stored: dict[str, Any]) -> Any:
     kind = "array" if stored["array"] else "matrix"
     build = getattr(scipy.sparse, f"csc_{kind}" if stored["by"] == "csc" else f"csr_{kind}")
-    parts = tuple(_numpy(stored[name]) for name in ("data", "indices", "indptr"))
+    parts = tuple(_decode_array(stored[name]) for name in ("data", "indices", "indptr"))
     return build(parts, shape=tuple(stored["shape"])).asformat(stored["format"])
 
 
@@ -279,7 +281,7 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _reason(error: BaseException) -> str:
+def _explain_error(error: BaseException) -> str:
     """The first line of an error, or of the system's own error that it hides."""
     cause: BaseException | None = error
     while cause is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole_samrec.utils.errors import ConfigError, UserError
 
-RECBOLES = (
+RECBOLE_ERRORS = (
     ValueError,
     TypeError,
     LookupError,
@@ -34,17 +34,17 @@ def raise_as_user_error(what: str, config: Any) -> Iterator[None]:
     """Turn what RecBole, torch and pandas raise into an error that is told in one line.
 
     Raises:
-        UserError: In place of any of :data:`RECBOLES`.
+        UserError: In place of any of :data:`RECBOLE_ERRORS`.
     """
     try:
         yield
     except UserError:
         raise
-    except RECBOLES as error:
-        raise ConfigError(f"{what}: {words_of(error, config.final_config_dict)}") from error
+    except RECBOLE_ERRORS as error:
+        raise ConfigError(f"{what}: {describe_error(error, config.final_config_dict)}") from error
 
 
-def words_of(error: BaseException, settings: Mapping[str, Any]) -> str:
+def describe_error(error: BaseException, settings: Mapping[str, Any]) -> str:
     """An exception's message in one line; a bare key error names the setting that the key came from."""
     words = " ".join(str(error).split())
     remedy = next((remedy for part, remedy in REMEDIES.items() if part in words), None)

@@ -23,6 +23,6 @@ class TrainingError(UserError, ValueError):
     """Training cannot go on; the last good checkpoint is kept."""
 
 
-def in_one_line(error: BaseException) -> str:
+def flatten_message(error: BaseException) -> str:
     """What an error says, or its name where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -23,7 +23,7 @@ def write_atomically(path: Path, text: str, folder: str = "--run_dir") -> None:
         ConfigError: It cannot be written.
     """
     try:
-        with checkpoint_io.writing(path) as file:
+        with checkpoint_io.open_atomically(path) as file:
             file.write(text.encode("utf-8"))
     except OSError as error:
         reason = f"cannot be written ({error.strerror})"

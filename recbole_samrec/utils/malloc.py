@@ -29,7 +29,7 @@ class _Heap(ctypes.Structure):
     ]
 
 
-def _c_function(name: str) -> Any:
+def _find_c_function(name: str) -> Any:
     """A function of the C library, or None if there is none of this name; on Windows the library cannot be asked."""
     return None if sys.platform == "win32" else getattr(ctypes.CDLL(None), name, None)
 
@@ -43,11 +43,11 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether the C library knows such a setting; others are left as they are.
     """
-    mallopt = _c_function("mallopt")
+    mallopt = _find_c_function("mallopt")
     return bool(mallopt and mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, LARGEST))
 
 
-def give_back_freed_memory(much: int = MUCH_FREED) -> bool:
+def release_freed_memory(much: int = MUCH_FREED) -> bool:
     """Give the system back what was freed between tensors that are in use, if that is much.
 
     The C library gives back only what lies at the end of its memory. Where the shapes of batches differ, pieces are
@@ -59,14 +59,14 @@ def give_back_freed_memory(much: int = MUCH_FREED) -> bool:
     Returns:
         Whether memory was given back. A C library other than glibc 2.33 or later is left alone.
     """
-    heap, trim = _c_function("mallinfo2"), _c_function("malloc_trim")
+    heap, trim = _find_c_function("mallinfo2"), _find_c_function("malloc_trim")
     if heap is None or trim is None:
         return False
     heap.restype = _Heap
     return heap().fordblks > much and bool(trim(0))
 
 
-def ask_for_large_pages() -> None:
+def request_large_pages() -> None:
     """Let torch ask Linux for pages of 2 MB, in place of 4 kB, for the memory of large tensors.
 
     A large tensor gets fresh memory each time, whose pages the system clears one by one at their first use. Where

@@ -6,7 +6,7 @@ import secrets
 import time
 
 
-def unique_name(*parts: str) -> str:
+def make_unique_name(*parts: str) -> str:
     """Join the parts with the local time to the second and a short random id.
 
     Example: ``SAMRec-ml-100k-20260102-030405-1f2e3d``.

@@ -9,7 +9,7 @@ MANY = 1 << 62
 """Far above any limit, so that the remainder of a number drawn below it is as good as uniform."""
 
 
-def below(limits: Tensor) -> Tensor:
+def draw_below(limits: Tensor) -> Tensor:
     """A whole number from 0 up to, but not, each limit, drawn uniformly.
 
     Args:

@@ -23,7 +23,7 @@ OF_ONE_RUN = frozenset(
 """Keys that say where or how a run is carried out and leave its result alone."""
 
 
-def nearest(word: str, known: Iterable[str], count: int = 3) -> str:
+def suggest_nearest(word: str, known: Iterable[str], count: int = 3) -> str:
     """Words such as ``did you mean learning_rate?`` or, if nothing is near, the names that are the least far."""
     known = sorted(known)
     lower = {name.lower(): name for name in known}
@@ -36,13 +36,13 @@ def nearest(word: str, known: Iterable[str], count: int = 3) -> str:
     return f"the nearest names are {', '.join(far)}"
 
 
-def literal(text: str) -> Any:
+def parse_literal(text: str) -> Any:
     """Read a setting from text without running it: a Python literal or simple arithmetic, else the text itself.
 
     ``"[5, 10]"`` is a list, ``"1e-3"`` and ``"1/3"`` are numbers, ``"true"`` is True, ``"SAMRec"`` stays a word.
     """
     try:
-        value = _value(ast.parse(text.strip(), mode="eval").body)
+        value = _evaluate(ast.parse(text.strip(), mode="eval").body)
     except (ValueError, SyntaxError, TypeError, ArithmeticError, MemoryError, RecursionError):
         return {"true": True, "false": False}.get(text.lower(), text)
     return value if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict)) else text
@@ -58,17 +58,17 @@ _OPERATORS = {
 }
 
 
-def _value(node: ast.AST | None) -> Any:
+def _evaluate(node: ast.AST | None) -> Any:
     if isinstance(node, (ast.List, ast.Tuple)):
-        return (list if isinstance(node, ast.List) else tuple)(map(_value, node.elts))
+        return (list if isinstance(node, ast.List) else tuple)(map(_evaluate, node.elts))
     if isinstance(node, ast.Dict):
-        return {_value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True)}
+        return {_evaluate(key): _evaluate(value) for key, value in zip(node.keys, node.values, strict=True)}
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        return -_number(node.operand)
+        return -_parse_number(node.operand)
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        return _OPERATORS[type(node.op)](_number(node.left), _number(node.right))
+        return _OPERATORS[type(node.op)](_parse_number(node.left), _parse_number(node.right))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        base, exponent = _number(node.left), _number(node.right)
+        base, exponent = _parse_number(node.left), _parse_number(node.right)
         if abs(base) <= 1e6 and abs(exponent) <= 64:  # more would take long
             return base**exponent
     if node is None:
@@ -76,20 +76,20 @@ def _value(node: ast.AST | None) -> Any:
     return ast.literal_eval(node)
 
 
-def _number(node: ast.AST) -> int | float:
-    value = _value(node)
+def _parse_number(node: ast.AST) -> int | float:
+    value = _evaluate(node)
     if not isinstance(value, (int, float)):
         raise ValueError(f"{value!r} is not a number")
     return value
 
 
-def plain_config(config: Any) -> dict[str, Any]:
+def serialize_config(config: Any) -> dict[str, Any]:
     """The settings of a run as plain data that RecBole's ``Config`` takes again, without what it derives itself.
 
     Args:
         config: RecBole's ``Config``.
     """
-    settings = {key: _plain(value) for key, value in config.final_config_dict.items() if key not in DERIVED}
+    settings = {key: _serialize(value) for key, value in config.final_config_dict.items() if key not in DERIVED}
     path = Path(str(settings.pop("data_path", "dataset")))
     if path.parent.name != "dataset_example":  # RecBole's own ml-100k, which it finds by itself
         settings["data_path"] = str(path.parent) if path.name == settings["dataset"] else str(path)
@@ -99,11 +99,11 @@ def plain_config(config: Any) -> dict[str, Any]:
     return settings
 
 
-def _plain(value: Any) -> Any:
+def _serialize(value: Any) -> Any:
     if value is None or (isinstance(value, (bool, int, float, str)) and not isinstance(value, Enum)):
         return value
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): _serialize(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple, set)):
-        return [_plain(entry) for entry in value]
+        return [_serialize(entry) for entry in value]
     return str(value)

@@ -8,8 +8,8 @@ import pytest
 
 from recbole_samrec.cli.options import add_options, describe_settings
 from recbole_samrec.config.command_options import CompareOptions, SharpnessOptions, TuneOptions
-from recbole_samrec.config.schema import MODEL_GROUPS, SHARED_GROUPS, settings_in_group
-from recbole_samrec.config.value_types import choices
+from recbole_samrec.config.schema import MODEL_GROUPS, SHARED_GROUPS, list_group_settings
+from recbole_samrec.config.value_types import list_choices
 from recbole_samrec.sharpness.arguments import MOST_RUNS
 from recbole_samrec.sharpness.measure import FULL, QUICK
 from recbole_samrec.tune.strategies import SCHEDULERS, SEARCHES, USUAL_TRIALS, Strategy
@@ -66,8 +66,8 @@ def test_options_agree_with_what_reads_them():
     assert {"search", "scheduler", "trials", "grace", "seed"} == {field.name for field in fields(Strategy)}
     extra = {name: field.json_schema_extra for name, field in TuneOptions.model_fields.items()}
     assert extra["trials"]["else_"].startswith(f"{USUAL_TRIALS},")
-    assert choices(TuneOptions.model_fields["search"].annotation) == SEARCHES
-    assert choices(TuneOptions.model_fields["scheduler"].annotation) == SCHEDULERS
+    assert list_choices(TuneOptions.model_fields["search"].annotation) == SEARCHES
+    assert list_choices(TuneOptions.model_fields["scheduler"].annotation) == SCHEDULERS
     sharpness = SharpnessOptions.model_fields
     assert f"up to {MOST_RUNS} finished" in sharpness["runs"].description
     assert sharpness["targets"].json_schema_extra["else_"] == f"{FULL.targets}, quick {QUICK.targets}"
@@ -77,5 +77,5 @@ def test_describe_settings_lists_all_of_them():
     text = describe_settings()
     for group in (*SHARED_GROUPS, *MODEL_GROUPS):
         assert f"{group.heading}" in text
-        assert all(f"\n  --{one.key} " in text for one in settings_in_group(group))
+        assert all(f"\n  --{one.key} " in text for one in list_group_settings(group))
     assert max(map(len, text.splitlines())) <= 100

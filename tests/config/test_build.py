@@ -2,8 +2,8 @@
 
 import pytest
 
-from recbole_samrec.config.build import configure, note_unread
-from recbole_samrec.config.yaml_files import settings_in
+from recbole_samrec.config.build import configure, report_unread
+from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.utils.errors import ConfigError
 
 BASE = {"model": "SAMRec", "dataset": "tiny"}
@@ -17,7 +17,7 @@ def test_configure_takes_earlier_names_from_files_only(tmp_path):
         configure(BASE, {"sam_row_radius": "frequency"}, notes.append)
     file = tmp_path / "config.yaml"
     file.write_text("sam_leave_out: ['*norm*']\n")
-    assert settings_in([str(file)]) == {"sam_exclude": ["*norm*"]}
+    assert read_yaml_files([str(file)]) == {"sam_exclude": ["*norm*"]}
 
 
 def test_configure_reports_a_misspelt_setting_and_its_value():
@@ -32,5 +32,5 @@ def test_configure_reports_a_misspelt_setting_and_its_value():
 
 def test_note_unread_names_slips_of_files():
     notes = []
-    note_unread(["learning_rte", "my_remark", "epochs"], {"learning_rate", "epochs", "seed"}, notes.append)
+    report_unread(["learning_rte", "my_remark", "epochs"], {"learning_rate", "epochs", "seed"}, notes.append)
     assert notes == ["unknown setting learning_rte in the files; did you mean learning_rate?"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recbole_samrec.config.fingerprint import fingerprint
-from recbole_samrec.config.schema import RENAMED, settings_of
+from recbole_samrec.config.schema import RENAMED, collect_model_settings
 from recbole_samrec.utils.settings import OF_ONE_RUN
 from tests.helpers.paths import ROOT
 
@@ -28,9 +28,9 @@ def test_fingerprint_is_that_of_the_earlier_spelling():
 @pytest.mark.parametrize("model", ["SAMRec", "GRU4Rec", "S3Rec"])
 def test_fingerprint_stays_when_settings_are_added(model):
     settings = {**SETTINGS, "model": model}
-    defaults = {key: one.default for key, one in settings_of(model).items()}
+    defaults = {key: one.default for key, one in collect_model_settings(model).items()}
     assert fingerprint(settings) == fingerprint({**settings, **defaults})
-    for key, one in settings_of(model).items():
+    for key, one in collect_model_settings(model).items():
         if key not in OF_ONE_RUN:
             assert fingerprint({**settings, key: "another"}) != fingerprint(settings), key
             assert fingerprint({**settings, key: one.default}) == fingerprint(settings), key

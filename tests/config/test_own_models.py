@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from recbole_samrec.config.own_models import own_classes, own_defaults, own_keys
+from recbole_samrec.config.own_models import collect_own_defaults, list_own_classes, list_own_keys
 
 SOURCE = """
 from recbole.model.sequential_recommender.sasrec import SASRec
@@ -38,22 +38,22 @@ def mine(tmp_path, monkeypatch):
 
 
 def test_own_classes_are_the_users(mine):
-    assert [base.__name__ for base in own_classes(mine)] == ["Mine", "Base"]
+    assert [base.__name__ for base in list_own_classes(mine)] == ["Mine", "Base"]
     from recbole.model.sequential_recommender.sasrec import SASRec
 
-    assert own_classes(SASRec) == [] and own_defaults(SASRec) == {} and own_keys(SASRec) == set()
+    assert list_own_classes(SASRec) == [] and collect_own_defaults(SASRec) == {} and list_own_keys(SASRec) == set()
 
 
 def test_own_defaults_are_inherited(mine):
-    assert own_defaults(mine) == {"depth": 2, "width": 4}
+    assert collect_own_defaults(mine) == {"depth": 2, "width": 4}
 
 
 def test_own_defaults_are_a_mapping_of_names():
     class Other:
         settings = ("not", "a", "mapping")
 
-    assert own_defaults(Other) == {}
+    assert collect_own_defaults(Other) == {}
 
 
 def test_own_keys_are_declared_or_looked_up(mine):
-    assert own_keys(mine) == {"depth", "width", "one", "two", "three"}
+    assert list_own_keys(mine) == {"depth", "width", "one", "two", "three"}

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from recbole.utils import get_model
 
-from recbole_samrec.config.keys import keys_of_all_models, known_keys, types_of
+from recbole_samrec.config.keys import collect_types, list_keys_of_all_models, list_known_keys
 from recbole_samrec.config.recbole_keys import (
     CHOICES,
     CHOICES_OF_MODELS,
@@ -17,13 +17,13 @@ from recbole_samrec.config.recbole_keys import (
     SYNONYMS,
     TREES,
     TYPES,
-    recbole_folder,
+    find_recbole_folder,
 )
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.integration import registry
 from recbole_samrec.utils.errors import ConfigError
 
-FOLDER = recbole_folder()
+FOLDER = find_recbole_folder()
 THEIRS = [name for name in registry.model_names() if name not in registry.MODELS and name not in TREES]
 
 
@@ -42,7 +42,7 @@ def test_recbole_folder_is_that_of_the_package():
 def test_known_keys_hold_what_recbole_looks_up():
     sources = [file for file in FOLDER.rglob("*.py") if "model" not in file.relative_to(FOLDER).parts[:1]]
     found = set().union(*map(looked_up, sources))
-    assert len(found) > 100 and found - known_keys() == set()
+    assert len(found) > 100 and found - list_known_keys() == set()
 
 
 @pytest.mark.parametrize("model", THEIRS)
@@ -53,11 +53,11 @@ def test_known_keys_hold_what_a_model_looks_up(model):
         if base.__module__.startswith("recbole.")
     ]
     found = set().union(*map(looked_up, files))
-    assert found - known_keys(model) == set()
+    assert found - list_known_keys(model) == set()
 
 
 def test_tables_name_settings_that_there_are():
-    there = keys_of_all_models() | LOOKED_UP
+    there = list_keys_of_all_models() | LOOKED_UP
     assert set(RANGES) | set(CHOICES) | set(TYPES) <= there
     for model, key in CHOICES_OF_MODELS:
         assert key in read_yaml(FOLDER / "properties" / "model" / f"{model}.yaml")
@@ -71,7 +71,7 @@ def test_no_setting_lacks_a_type_without_need():
     for model in THEIRS:
         file = FOLDER / "properties" / "model" / f"{model}.yaml"
         keys = set(read_yaml(file)) if file.is_file() else set()
-        without |= {key: model for key in keys - set(types_of(model))}
+        without |= {key: model for key in keys - set(collect_types(model))}
     apart = {"metrics", "topk", "eval_args", "train_neg_sample_args", "val_interval", "xgb_model", "valid_metric"}
     assert set(without) <= apart, without
 

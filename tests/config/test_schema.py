@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from recbole_samrec.config.keys import known_keys
+from recbole_samrec.config.keys import list_known_keys
 from recbole_samrec.config.schema import (
     ABOUT_MODELS,
     DEFAULTS_OF_MODELS,
@@ -14,30 +14,30 @@ from recbole_samrec.config.schema import (
     MODEL_GROUPS,
     RENAMED,
     SHARED_GROUPS,
-    settings_in_group,
-    settings_of,
+    collect_model_settings,
+    list_group_settings,
     upgrade_settings,
 )
-from recbole_samrec.config.value_types import accepts, choices
+from recbole_samrec.config.value_types import is_accepted, list_choices
 from recbole_samrec.integration.registry import MODELS
 from recbole_samrec.optim.variants import CLASSES
 from recbole_samrec.utils.paths import PACKAGE
 
-ALL = [one for group in (*SHARED_GROUPS, *MODEL_GROUPS) for one in settings_in_group(group)]
+ALL = [one for group in (*SHARED_GROUPS, *MODEL_GROUPS) for one in list_group_settings(group)]
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: f"{one.group.__name__}-{one.key}")
 def test_setting_is_declared_well(one):
-    assert one.default is None or accepts(one.annotation, one.default)
-    assert one.about[0].isupper() or one.about.split()[0] in choices(one.annotation)
+    assert one.default is None or is_accepted(one.annotation, one.default)
+    assert one.about[0].isupper() or one.about.split()[0] in list_choices(one.annotation)
     assert one.about.endswith(".") and "\n" not in one.about
 
 
 def test_settings_are_declared_once_for_each_model():
-    shared = [one.key for group in SHARED_GROUPS for one in settings_in_group(group)]
+    shared = [one.key for group in SHARED_GROUPS for one in list_group_settings(group)]
     assert len(set(shared)) == len(shared)
     for model in ABOUT_MODELS:
-        own = [one.key for group in MODEL_GROUPS if model in group.models for one in settings_in_group(group)]
+        own = [one.key for group in MODEL_GROUPS if model in group.models for one in list_group_settings(group)]
         assert len(set(own)) == len(own) and not set(own) & set(shared)
 
 
@@ -45,18 +45,18 @@ def test_models_of_the_schema_are_ours():
     assert set(ABOUT_MODELS) == set(DEFAULTS_OF_MODELS) == {*MODELS, "S3Rec"}
     assert {model for group in MODEL_GROUPS for model in group.models} == set(ABOUT_MODELS)
     for model, defaults in DEFAULTS_OF_MODELS.items():
-        assert set(defaults) <= known_keys(model)
-        for key, one in settings_of(model).items():
+        assert set(defaults) <= list_known_keys(model)
+        for key, one in collect_model_settings(model).items():
             assert one.default == defaults.get(key, one.default)
-            assert one.default is None or accepts(one.annotation, one.default), (model, key)
+            assert one.default is None or is_accepted(one.annotation, one.default), (model, key)
 
 
 def test_variants_of_the_schema_are_those_of_optim():
-    assert set(choices(settings_of()["sam_variant"].annotation)) == set(CLASSES)
+    assert set(list_choices(collect_model_settings()["sam_variant"].annotation)) == set(CLASSES)
 
 
 def test_settings_that_this_package_looks_up_are_declared():
-    known = set(INTERNAL).union(*(known_keys(model) for model in [None, *ABOUT_MODELS, "NCL"]))
+    known = set(INTERNAL).union(*(list_known_keys(model) for model in [None, *ABOUT_MODELS, "NCL"]))
     looked_up = {}
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -73,7 +73,7 @@ def test_upgrade_settings_renames_and_keeps_the_rest():
     assert upgrade_settings(earlier) == {"a": 1, "sam_item_rho": "frequency", "b": 2}
     assert list(upgrade_settings(earlier)) == ["a", "sam_item_rho", "b"]
     assert upgrade_settings({"sam_item_rho": "uniform", "sam_row_radius": "frequency"}) == {"sam_item_rho": "uniform"}
-    assert set(RENAMED.values()) <= set(settings_of()) and not set(RENAMED) & set(settings_of())
+    assert set(RENAMED.values()) <= set(collect_model_settings()) and not set(RENAMED) & set(collect_model_settings())
 
 
 def test_schema_needs_neither_torch_nor_recbole():
@@ -84,8 +84,8 @@ package = types.ModuleType("recbole_samrec")
 package.__path__ = [{str(PACKAGE)!r}]
 sys.modules["recbole_samrec"] = package
 import recbole_samrec.cli.options, recbole_samrec.config.validate, recbole_samrec.config.yaml_files
-from recbole_samrec.config.keys import known_keys
-assert "sam_rho" in known_keys("SASRec", "ml-100k") and "hidden_size" in known_keys("SASRec", "ml-100k")
+from recbole_samrec.config.keys import list_known_keys
+assert "sam_rho" in list_known_keys("SASRec", "ml-100k") and "hidden_size" in list_known_keys("SASRec", "ml-100k")
 print(sorted({{"torch", "recbole", "pandas", "numpy", "ray"}} & set(sys.modules)))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from recbole_samrec.config.keys import types_of
-from recbole_samrec.config.recbole_keys import recbole_folder
+from recbole_samrec.config.keys import collect_types
+from recbole_samrec.config.recbole_keys import find_recbole_folder
 from recbole_samrec.config.schema import RENAMED
 from recbole_samrec.config.validate import check_keys, check_own_values, check_values, suggest
 from recbole_samrec.config.yaml_files import read_yaml
@@ -44,12 +44,12 @@ def test_check_values_takes_the_level_of_the_log_in_any_case():
 
 
 def test_check_values_accepts_the_defaults_of_every_model():
-    files = sorted((recbole_folder() / "properties" / "model").glob("*.yaml"))
+    files = sorted((find_recbole_folder() / "properties" / "model").glob("*.yaml"))
     files += sorted((PROPERTIES / "model").glob("*.yaml"))
     assert len(files) > 90
     for file in files:
-        check_values(read_yaml(file), types_of(file.stem))
-    for base in (recbole_folder() / "properties", PROPERTIES):
+        check_values(read_yaml(file), collect_types(file.stem))
+    for base in (find_recbole_folder() / "properties", PROPERTIES):
         for name in (
             "overall.yaml",
             "command.yaml",
@@ -58,14 +58,14 @@ def test_check_values_accepts_the_defaults_of_every_model():
             "dataset/ml-1m.yaml",
         ):
             if (base / name).is_file():
-                check_values(read_yaml(base / name), types_of("SAMRec", "ml-1m"))
+                check_values(read_yaml(base / name), collect_types("SAMRec", "ml-1m"))
 
 
 def test_check_values_knows_the_choices_of_a_model():
-    check_values({"loss_type": "SSM"}, types_of("SAMRec"))
+    check_values({"loss_type": "SSM"}, collect_types("SAMRec"))
     for model, wrong in (("BSARec", "SSM"), ("gSASRec", "CE"), ("SASRec", "SSM"), ("CDAE", "BPR")):
         with pytest.raises(ConfigError, match=f"loss_type={wrong}: must be"):
-            check_values({"loss_type": wrong}, types_of(model))
+            check_values({"loss_type": wrong}, collect_types(model))
 
 
 def test_check_own_values_leaves_other_settings_alone():

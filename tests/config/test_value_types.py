@@ -11,10 +11,10 @@ from recbole_samrec.config.value_types import (
     Positive,
     PositiveShare,
     Probability,
-    accepts,
-    base_types,
-    choices,
-    describe,
+    describe_type,
+    is_accepted,
+    list_base_types,
+    list_choices,
 )
 
 TYPES = [  # a type, its words, values that it accepts, values that it does not
@@ -33,12 +33,12 @@ TYPES = [  # a type, its words, values that it accepts, values that it does not
 
 @pytest.mark.parametrize(("annotation", "words", "right", "wrong"), TYPES, ids=[words for _, words, *_ in TYPES])
 def test_accepts_what_describe_says(annotation, words, right, wrong):
-    assert describe(annotation) == words
-    assert all(accepts(annotation, value) for value in right)
-    assert not any(accepts(annotation, value) for value in wrong)
+    assert describe_type(annotation) == words
+    assert all(is_accepted(annotation, value) for value in right)
+    assert not any(is_accepted(annotation, value) for value in wrong)
 
 
 def test_choices_and_base_types():
-    assert choices(Literal["a", "b"] | None) == ("a", "b") and choices(Count) == ()
-    assert base_types(Count | None) == (int,) and base_types(Literal["a"]) == (str,)
-    assert base_types(Patterns) == (str, list, tuple)
+    assert list_choices(Literal["a", "b"] | None) == ("a", "b") and list_choices(Count) == ()
+    assert list_base_types(Count | None) == (int,) and list_base_types(Literal["a"]) == (str,)
+    assert list_base_types(Patterns) == (str, list, tuple)

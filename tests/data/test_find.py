@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from recbole_samrec.data import find
-from recbole_samrec.data.find import available, download, find_dataset, recbole_links
+from recbole_samrec.data.find import download_dataset, find_dataset, list_datasets, read_recbole_links
 from recbole_samrec.utils.errors import DataError
 
 INTER = "user_id:token\titem_id:token\n1\t2\n"
@@ -82,7 +82,7 @@ def recbole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "properties" / "dataset" / "url.yaml").write_text(links)
     (root / "dataset_example" / "ml-100k").mkdir(parents=True)
     (root / "dataset_example" / "ml-100k" / "ml-100k.inter").write_text(INTER)
-    monkeypatch.setattr(find, "_recbole_folder", lambda: root)
+    monkeypatch.setattr(find, "_find_recbole_folder", lambda: root)
     return root
 
 
@@ -116,53 +116,53 @@ class TestFind:
             find_dataset("ml-20m", tmp_path)
 
     def test_nothing_is_fetched_unless_allowed(self, recbole, tmp_path, monkeypatch):
-        monkeypatch.setattr(find, "download", lambda *_: pytest.fail("fetched"))
+        monkeypatch.setattr(find, "download_dataset", lambda *_: pytest.fail("fetched"))
         with pytest.raises(DataError, match="toy is not in"):
             find_dataset("toy", tmp_path, fetch=False)
 
     def test_a_linked_set_is_fetched(self, recbole, tmp_path, monkeypatch):
-        monkeypatch.setattr(find, "download", lambda name, path: Path(path) / name)
+        monkeypatch.setattr(find, "download_dataset", lambda name, path: Path(path) / name)
         assert find_dataset("toy", tmp_path) == tmp_path / "toy"
 
     def test_available(self, recbole, tmp_path):
         put(tmp_path / "data", "mine", "mine.inter")
         put(tmp_path / "data", "parts", "parts.train.inter")
         put(tmp_path / "data", "other", "readme.txt")
-        found = available(tmp_path / "data")
+        found = list_datasets(tmp_path / "data")
         assert [(entry.name, entry.size, entry.files) for entry in found] == [
             ("mine", len(INTER), ("mine.inter",)),
             ("ml-100k", len(INTER), ("ml-100k.inter",)),
             ("parts", len(INTER), ("parts.train.inter",)),
         ]
-        assert [entry.name for entry in available(tmp_path / "nowhere")] == ["ml-100k"]
+        assert [entry.name for entry in list_datasets(tmp_path / "nowhere")] == ["ml-100k"]
 
     def test_links(self, recbole):
-        assert list(recbole_links()) == ["toy", "ml-1m", "yelp"]
+        assert list(read_recbole_links()) == ["toy", "ml-1m", "yelp"]
 
     def test_without_recbole(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(find, "_recbole_folder", lambda: None)
-        assert recbole_links() == {} and available(tmp_path) == []
+        monkeypatch.setattr(find, "_find_recbole_folder", lambda: None)
+        assert read_recbole_links() == {} and list_datasets(tmp_path) == []
 
     def test_the_installed_recbole(self, tmp_path):
         pytest.importorskip("yaml")
-        if find._recbole_folder() is None:
+        if find._find_recbole_folder() is None:
             pytest.skip("RecBole is not installed")
         import yaml
 
-        path = find._recbole_folder() / "properties" / "dataset" / "url.yaml"
-        assert recbole_links() == yaml.safe_load(path.read_text())
+        path = find._find_recbole_folder() / "properties" / "dataset" / "url.yaml"
+        assert read_recbole_links() == yaml.safe_load(path.read_text())
         assert (find_dataset("ml-100k", tmp_path) / "ml-100k.inter").is_file()
 
 
 class TestDownload:
     def test_files_take_the_sets_name(self, server, tmp_path):
-        folder = download("toy", tmp_path / "data", url=f"{server}/Toy_Set.zip")
+        folder = download_dataset("toy", tmp_path / "data", url=f"{server}/Toy_Set.zip")
         assert folder == tmp_path / "data" / "toy"
         assert sorted(path.name for path in folder.iterdir()) == ["README.md", "toy.inter", "toy.item"]
         assert (folder / "toy.inter").read_text() == INTER
 
     def test_members_in_a_folder(self, server, tmp_path):
-        assert (download("toy", tmp_path, url=f"{server}/folder.zip") / "toy.inter").is_file()
+        assert (download_dataset("toy", tmp_path, url=f"{server}/folder.zip") / "toy.inter").is_file()
 
     @pytest.mark.parametrize(
         ("file", "reason"),
@@ -180,7 +180,7 @@ class TestDownload:
     )
     def test_a_failure_leaves_nothing_and_names_the_command(self, server, tmp_path, file, reason):
         with pytest.raises(DataError, match=reason) as caught:
-            download("ml-1m", tmp_path / "data", url=f"{server}/{file}")
+            download_dataset("ml-1m", tmp_path / "data", url=f"{server}/{file}")
         message = str(caught.value)
         assert message.startswith(f"ml-1m is not in {tmp_path / 'data' / 'ml-1m'} and the download failed (")
         assert "get ml-1m.zip from GroupLens" in message
@@ -190,12 +190,12 @@ class TestDownload:
 
     def test_a_hanging_server(self, server, tmp_path):
         with pytest.raises(DataError, match=r"the download failed \(no answer in time\)"):
-            download("toy", tmp_path, timeout=0.3, url=f"{server}/hanging.zip")
+            download_dataset("toy", tmp_path, timeout=0.3, url=f"{server}/hanging.zip")
 
     def test_no_connection(self, recbole, tmp_path):
         with pytest.raises(DataError, match=r"the download failed \(Connection refused\).*--user COLUMN"):
-            download("toy", tmp_path)
+            download_dataset("toy", tmp_path)
 
     def test_no_link(self, recbole, tmp_path):
         with pytest.raises(DataError, match="RecBole has no link for it"):
-            download("mine", tmp_path)
+            download_dataset("mine", tmp_path)

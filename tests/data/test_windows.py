@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from recbole_samrec.data.batches import PackedBatches, plan_epoch
-from recbole_samrec.data.windows import cut_windows, largest_stride
+from recbole_samrec.data.windows import compute_largest_stride, cut_windows
 
 MIXES = {
     "all of one length": [50] * 40,
@@ -58,7 +58,7 @@ def test_cut_windows__has_each_target_in_one_window():
             assert len(predicted) <= (most or length)
             if predicted[0] - offsets[user] > length:
                 assert inputs == length
-                assert predicted[-1] - predicted[0] < (stride or largest_stride(length))
+                assert predicted[-1] - predicted[0] < (stride or compute_largest_stride(length))
             else:
                 assert start == offsets[user]
         assert met == targets.tolist()
@@ -73,7 +73,7 @@ def test_cut_windows__keeps_history_or_half_the_length():
 
 def test_cut_windows__takes_the_largest_stride_for_half():
     for length in range(1, 30):
-        stride = largest_stride(length)
+        stride = compute_largest_stride(length)
         assert length - stride + 1 >= -(-length // 2) > length - (stride + 1) + 1
 
 

@@ -11,7 +11,7 @@ from recbole.utils import get_model
 
 from recbole_samrec.cli.main import main
 from recbole_samrec.config.build import configure
-from recbole_samrec.config.yaml_files import settings_in
+from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.integration import registry
 from recbole_samrec.utils.checkpoint_io import load
 from tests.helpers.paths import ROOT
@@ -76,7 +76,7 @@ def test_packed_training_of_the_page(files):
     source.write_text(f"{source.read_text()}\n{method}")
     run = ["run", "--model=mean_rec.py:MeanRec", *files, "--mean_dropout=0"]
     assert main([*run, "--run_dir=prefix"]) == main([*run, "--run_dir=packed", "--training=packed"]) == 0
-    model = get_model("MeanRec")(configure(settings_in(["packed/config.yaml"]), {}), Items())
+    model = get_model("MeanRec")(configure(read_yaml_files(["packed/config.yaml"]), {}), Items())
     rows = torch.randint(1, 30, (4, 5))
     states = model.packed_states(rows, torch.tensor([3, 7, 14]))
     for state, (row, t) in zip(states, [(0, 3), (1, 2), (2, 4)], strict=True):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_samrec.data.item_counts import item_counts
+from recbole_samrec.data.item_counts import count_training_items
 from recbole_samrec.optim.frequency_rho import compute_frequency_factors, find_item_tables
 from tests.helpers.tiny import build, make_config, write_events
 
@@ -38,7 +38,7 @@ def test_item_counts__are_those_of_the_training_data(tmp_path, model):
     split = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"}}
     loaders, _, _ = build(make_config(model, tmp_path, **split))
     tokens = loaders[0]._dataset.field2token_id["item_id"]
-    counts = item_counts(loaders[0]._dataset)
+    counts = count_training_items(loaders[0]._dataset)
     assert len(counts) == 9 and counts[0] == 0
     found = {name: int(counts[tokens[name]]) for name in ("i0", "i1", "i2", "i3", "i4")}
     first = 0 if model == "SASRec" else 3  # a sequence's first item is not predicted

@@ -13,8 +13,8 @@ from recbole.data.transform import construct_transform
 from rich.console import Console
 
 import recbole_samrec
-from recbole_samrec.data.sequences import of_dataset
-from recbole_samrec.data.titles import title_column
+from recbole_samrec.data.sequences import collect_sequences
+from recbole_samrec.data.titles import find_title_column
 from recbole_samrec.data.validate.layout import Column
 from recbole_samrec.quick_start.recommend import Recommender
 from recbole_samrec.utils.errors import UserError
@@ -291,7 +291,7 @@ def test_best__equals_each_user_scored_alone(own_folder, model, filtered):
     write_events(own_folder, "tiny", events)
     recommender, dataset, trainer = made(own_folder, model, **FILTERS if filtered else {})
     assert recommender.dataset.field2token_id == dataset.field2token_id
-    sequences = of_dataset(recommender.dataset)
+    sequences = collect_sequences(recommender.dataset)
     if filtered:
         assert 3 < len(sequences) < 25 and dataset.item_num < 19
     expected = best_one_by_one(dataset, trainer, events, 5)
@@ -310,7 +310,7 @@ def test_best__of_models_that_read_no_sequences(own_folder, model):
     write_events(own_folder, "tiny", events)
     split = {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user"}}
     recommender, dataset, trainer = made(own_folder, model, **split)
-    sequences = of_dataset(recommender.dataset)
+    sequences = collect_sequences(recommender.dataset)
     items, scores = recommender.best(sequences, 18, mask_history=True)
     with torch.no_grad():
         expected = trainer.model.full_sort_predict(Interaction({"user_id": torch.arange(26)})).view(26, -1)
@@ -328,7 +328,7 @@ def test_best__keeps_within_the_memory(own_folder):
     recommender, *_ = made(own_folder, "GRU4Rec", eval_memory=1)
     model, seen = recommender.trainer.model, []
     model.full_sort_predict = lambda batch: (seen.append(batch["item_length"]), torch.rand(len(batch), 21))[1]
-    sequences = of_dataset(recommender.dataset)
+    sequences = collect_sequences(recommender.dataset)
     recommender.best(sequences, 3)
     assert [len(part) for part in seen] == [25]
     recommender.trainer.config["eval_memory"] = 7.5 * 8 * 4 * 8 * 32 / 2**20  # rows of 8 items, layers of width 32
@@ -344,7 +344,7 @@ def test_recommender__makes_no_table_of_prefixes(own_folder, monkeypatch):
     _, _, trainer = build(config)
     trainer.write_checkpoint("one.pth", 0)
     monkeypatch.setattr("recbole.data.dataset.SequentialDataset.data_augmentation", None)
-    assert len(of_dataset(Recommender.from_config(config, Path("one.pth")).dataset)) == 30
+    assert len(collect_sequences(Recommender.from_config(config, Path("one.pth")).dataset)) == 30
 
 
 def test_recommend__models_of_users_take_no_sequences(own_folder):
@@ -377,5 +377,5 @@ def test_recommend__models_of_users_take_no_sequences(own_folder):
     ],
 )
 def test_title_column__is_found_by_name(names, chosen):
-    found = title_column([Column(name, kind, f"{name}:{kind}") for name, kind in names.items()])
+    found = find_title_column([Column(name, kind, f"{name}:{kind}") for name, kind in names.items()])
     assert (found.name if found else None) == chosen

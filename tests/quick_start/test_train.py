@@ -14,7 +14,7 @@ from recbole_samrec.config.build import configure
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.build_trainer import build_trainer
 from recbole_samrec.quick_start.context import prepare_run
-from recbole_samrec.utils.error_messages import words_of
+from recbole_samrec.utils.error_messages import describe_error
 from tests.helpers.command import SMALL, main, succeed, tree
 from tests.helpers.tiny import cyclic, random_events, write_events
 
@@ -247,7 +247,7 @@ def test_train__passes_weights_of_pretraining_on(own_folder):
     ],
 )
 def test_words_of__explains_an_error(error, words):
-    assert words in words_of(error, {"hidden_act": "foo", "n_heads": 2})
+    assert words in describe_error(error, {"hidden_act": "foo", "n_heads": 2})
 
 
 def test_run_recbole__tolerates_unknown_settings(data):

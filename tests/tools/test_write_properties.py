@@ -10,8 +10,8 @@ from recbole_samrec.config.schema import (
     DEFAULTS_OF_MODELS,
     MODEL_GROUPS,
     SHARED_GROUPS,
-    settings_in_group,
-    settings_of,
+    collect_model_settings,
+    list_group_settings,
 )
 from recbole_samrec.config.yaml_files import read_yaml
 from tests.helpers.paths import ROOT
@@ -33,11 +33,11 @@ def test_files_that_are_not_are_named_and_written(tmp_path, monkeypatch, capsys)
 
 def test_yaml_files_hold_the_defaults():
     overall = read_yaml(ROOT / "properties" / "overall.yaml")
-    assert overall == {key: one.default for key, one in settings_of().items()}
+    assert overall == {key: one.default for key, one in collect_model_settings().items()}
     assert read_yaml(ROOT / "properties" / "command.yaml") == COMMAND_DEFAULTS
     for model in ABOUT_MODELS:
         given = read_yaml(ROOT / "properties" / "model" / f"{model}.yaml")
-        own = {key: one.default for key, one in settings_of(model).items() if key not in overall}
+        own = {key: one.default for key, one in collect_model_settings(model).items() if key not in overall}
         assert given == own | DEFAULTS_OF_MODELS[model]
         assert all(type(given[key]) is type(value) for key, value in own.items())
 
@@ -51,6 +51,6 @@ def test_as_yaml_can_be_read_again():
 def test_page_lists_every_setting_with_its_default():
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     found = re.findall(r"^\| `(\w+)` \| `(.*?)`", page, re.M)
-    declared = [one for group in (*SHARED_GROUPS, *MODEL_GROUPS) for one in settings_in_group(group)]
+    declared = [one for group in (*SHARED_GROUPS, *MODEL_GROUPS) for one in list_group_settings(group)]
     shown = [(one.key, write_properties.as_yaml(one.default)) for one in declared]
     assert found[: len(shown)] == shown

@@ -65,7 +65,7 @@ def test_pretraining_loader__has_only_training_events(data):
         int(user): events["item_id"][first : last - 2].tolist()
         for user, first, last in zip(users, dataset.offsets[:-1], dataset.offsets[1:], strict=True)
     }
-    items, lengths = loader.rows(torch.arange(len(loader.starts)))
+    items, lengths = loader.take_sequences(torch.arange(len(loader.starts)))
     seen = {user: set() for user in training}
     for row, length, user in zip(items.tolist(), lengths.tolist(), loader.users.tolist(), strict=True):
         assert all(row[:length]) and not any(row[length:])
@@ -469,20 +469,20 @@ COLUMNS = [Column("item_id", "token", ""), Column("movie_title", "token_seq", ""
 
 @pytest.mark.parametrize("name", ["class", "genre", "categories", "kinds"])
 def test_complete_settings__finds_the_attribute(name):
-    assert attributes.chosen([*COLUMNS, Column(name, "token_seq", "")], Path("x.item")) == name
+    assert attributes.choose_attribute([*COLUMNS, Column(name, "token_seq", "")], Path("x.item")) == name
 
 
 def test_complete_settings__requires_an_unclear_attribute():
     several = [*COLUMNS, Column("class", "token_seq", ""), Column("genre", "token_seq", "")]
     with pytest.raises(DataError, match=r"several columns .* movie_title, year, class, genre with --item_attribute="):
-        attributes.chosen(several, Path("x.item"))
-    assert attributes.chosen(several, Path("x.item"), "genre") == "genre"
+        attributes.choose_attribute(several, Path("x.item"))
+    assert attributes.choose_attribute(several, Path("x.item"), "genre") == "genre"
     with pytest.raises(DataError, match=r"no column that is clearly .* choose one of movie_title, year"):
-        attributes.chosen(COLUMNS, Path("x.item"))
+        attributes.choose_attribute(COLUMNS, Path("x.item"))
     with pytest.raises(
         DataError, match=r"item_attribute=genres: x\.item has no such column of tokens; it has movie_ti"
     ):
-        attributes.chosen(several, Path("x.item"), "genres")
+        attributes.choose_attribute(several, Path("x.item"), "genres")
 
 
 def test_pretraining__reports_errors_in_one_line(data, capsys):

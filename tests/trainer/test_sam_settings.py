@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import pytest
 
-from recbole_samrec.config.schema import SAM, settings_of
+from recbole_samrec.config.schema import SAM, collect_model_settings
 from recbole_samrec.config.validate import check_own_values
 from recbole_samrec.optim.schedule import SAMSettings
 from recbole_samrec.trainer.sam_settings import KEYS, read_sam_settings
@@ -14,7 +14,7 @@ EMPTY = {**dict.fromkeys(KEYS.values()), "train_stage": None, "pretrain_epochs":
 
 
 def test_sam_settings__have_the_defaults_of_the_schema():
-    defaults = {key: one.default for key, one in settings_of().items()}
+    defaults = {key: one.default for key, one in collect_model_settings().items()}
     assert read_sam_settings({**EMPTY, **defaults}) == read_sam_settings(EMPTY) == SAMSettings()
     assert set(KEYS.values()) == set(SAM.model_fields) - {"max_bad_steps"}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from recbole.utils import get_model
 
-from recbole_samrec.config.keys import defaults_of, known_keys, types_of
+from recbole_samrec.config.keys import collect_defaults, collect_types, list_known_keys
 from recbole_samrec.config.validate import check_values
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.tune.spaces import Parameter, Space, check_space, make_space, read_default_space, read_space
@@ -281,7 +281,7 @@ KNOWN = {"learning_rate", "n_layers", "attn_dropout_prob", "hidden_dropout_prob"
     ],
 )
 def test_check_space__rejects_what_does_not_fit_the_model(mapping, words):
-    declared = types_of("SAMRec")
+    declared = collect_types("SAMRec")
     with pytest.raises(ConfigError, match=f"^mine: {words}"):
         check_space(make_space(mapping, "mine"), "mine", KNOWN, {"loss_type": "CE"}, declared)
 
@@ -301,8 +301,8 @@ def test_read_default_space__has_one_for_each_compared_model():
 def test_read_default_space__fits_the_model(name):
     space = read_default_space(name)
     for model in {name, "SAMRec" if name == "SASRec" else name}:  # the row SASRec is SAMRec without SAM
-        known = known_keys(model, "ml-100k", get_model(model))
-        declared = types_of(model, "ml-100k")
+        known = list_known_keys(model, "ml-100k", get_model(model))
+        declared = collect_types(model, "ml-100k")
         check_space(space, name, known, {"sam_rho": 0} if name == "SASRec" else {}, declared)
         trial = space.complete({p.name: p.domain().sample() for p in space.parameters})
         check_values(trial, declared)
@@ -323,7 +323,7 @@ def test_read_default_space__shares_ranges_of_transformers():
 def test_read_default_space__contains_the_defaults():
     for name in MODELS:
         model = "SAMRec" if name == "SASRec" else name
-        defaults = defaults_of(model)
+        defaults = collect_defaults(model)
         for parameter in read_default_space(name).parameters:
             values = parameter.values or (parameter.low, parameter.high)
             assert min(values) <= defaults[parameter.name] <= max(values), (name, parameter.name)

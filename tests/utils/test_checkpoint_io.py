@@ -174,7 +174,7 @@ def test_a_bomb_is_refused_and_does_not_go_off(write):
     write({"config": {}, "state_dict": {}, "bomb": Bomb()}, "bomb.pth")
     with pytest.raises(CheckpointError, match=r"bomb\.pth: .*pickled.*could run code.*--trust_checkpoint=True"):
         checkpoint_io.load("bomb.pth")
-    with pytest.raises(CheckpointError), checkpoint_io.trusting(True):
+    with pytest.raises(CheckpointError), checkpoint_io.trust_pickles(True):
         checkpoint_io.load("bomb.pth", trust=False)
     assert not Path("pwned").exists()
 
@@ -183,7 +183,7 @@ def test_a_bomb_goes_off_where_the_user_trusts_it():
     recboles({"bomb": Bomb()}, "bomb.pth")
     checkpoint_io.load("bomb.pth", trust=True)
     assert Path("pwned").exists()
-    with checkpoint_io.trusting(True):
+    with checkpoint_io.trust_pickles(True):
         checkpoint_io.load("bomb.pth")
     with pytest.raises(CheckpointError):
         checkpoint_io.load("bomb.pth")

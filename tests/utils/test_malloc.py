@@ -11,9 +11,9 @@ from recbole_samrec.trainer import trainer
 from recbole_samrec.utils import malloc
 from recbole_samrec.utils.malloc import (
     LARGE_PAGES,
-    ask_for_large_pages,
-    give_back_freed_memory,
     keep_freed_memory,
+    release_freed_memory,
+    request_large_pages,
 )
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import build, make_config, random_events, write_events
@@ -28,18 +28,18 @@ def test_glibc_takes_the_setting():
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     assert not keep_freed_memory()
-    assert not give_back_freed_memory(0)
+    assert not release_freed_memory(0)
 
 
 def test_windows_is_not_asked_for_a_c_library(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: pytest.fail("Python raises a TypeError there"))
     monkeypatch.setattr(sys, "platform", "win32")
-    assert not keep_freed_memory() and not give_back_freed_memory(0)
+    assert not keep_freed_memory() and not release_freed_memory(0)
 
 
 def test_each_epoch_ends_by_giving_back_memory(own_folder, monkeypatch):
     calls = []
-    monkeypatch.setattr(trainer, "give_back_freed_memory", lambda: calls.append(1))
+    monkeypatch.setattr(trainer, "release_freed_memory", lambda: calls.append(1))
     write_events("dataset", "tiny", random_events(users=20, items=15))
     loaders, _, fitted = build(make_config("SAMRec", "dataset", epochs=3))
     fitted.fit(loaders[0], saved=False)
@@ -48,7 +48,7 @@ def test_each_epoch_ends_by_giving_back_memory(own_folder, monkeypatch):
 
 FRAGMENTED = """
 import sys, torch
-from recbole_samrec.utils.malloc import give_back_freed_memory
+from recbole_samrec.utils.malloc import release_freed_memory
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2 ** 20
@@ -56,7 +56,7 @@ def resident():
 pieces = [torch.ones(2 ** 14) for _ in range(4000)]   # 64 kB each, too small to be mapped one by one
 del pieces[::2]
 before = resident()
-print(give_back_freed_memory(int(sys.argv[1])), before - resident(), sum(float(piece.sum()) for piece in pieces))
+print(release_freed_memory(int(sys.argv[1])), before - resident(), sum(float(piece.sum()) for piece in pieces))
 """
 
 
@@ -110,5 +110,5 @@ def test_large_pages_are_asked_for_where_there_are_any(own_folder, monkeypatch, 
     monkeypatch.setattr(malloc, "KERNELS", own_folder if there else own_folder / "none")
     environment = {LARGE_PAGES: given} if given else {}
     monkeypatch.setattr(os, "environ", environment)
-    ask_for_large_pages()
+    request_large_pages()
     assert environment.get(LARGE_PAGES) == expected

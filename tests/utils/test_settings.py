@@ -5,7 +5,7 @@ import yaml
 from recbole.config import Config
 
 from recbole_samrec.config.recbole_config import Typed
-from recbole_samrec.utils.settings import literal, nearest, plain_config
+from recbole_samrec.utils.settings import parse_literal, serialize_config, suggest_nearest
 from tests.helpers.tiny import make_config, random_events, write_events
 
 
@@ -37,15 +37,15 @@ from tests.helpers.tiny import make_config, random_events, write_events
     ],
 )
 def test_text_is_read_and_never_run(text, value):
-    assert literal(text) == value and type(literal(text)) is type(value)
+    assert parse_literal(text) == value and type(parse_literal(text)) is type(value)
 
 
 def test_nearest_names():
-    assert nearest("learning_rte", ["learning_rate", "epochs"]) == "did you mean learning_rate?"
-    assert nearest("SASREC", ["SASRec", "Pop"]) == "did you mean SASRec?"
-    assert nearest("xyz", ["b", "a"]) == "there are: a, b"
+    assert suggest_nearest("learning_rte", ["learning_rate", "epochs"]) == "did you mean learning_rate?"
+    assert suggest_nearest("SASREC", ["SASRec", "Pop"]) == "did you mean SASRec?"
+    assert suggest_nearest("xyz", ["b", "a"]) == "there are: a, b"
     many = [f"name{n}" for n in range(20)]
-    assert nearest("q", many).startswith("the nearest names are name")
+    assert suggest_nearest("q", many).startswith("the nearest names are name")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_nearest_names():
 def test_plain_settings_make_the_same_configuration_again(own_folder, settings):
     write_events(own_folder, "tiny", random_events())
     config = make_config(settings.pop("model"), own_folder, **settings)
-    plain = plain_config(config)
+    plain = serialize_config(config)
     assert yaml.safe_load(yaml.safe_dump(plain)) == plain
     again = Config(model=plain["model"], dataset=plain["dataset"], config_dict=Typed(plain))
     assert again.final_config_dict == config.final_config_dict

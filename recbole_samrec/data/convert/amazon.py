@@ -10,14 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from recbole_samrec.data.convert.atomic import INTERACTION_HEADER, one_token, write_frame
+from recbole_samrec.data.convert.atomic import INTERACTION_HEADER, join_words, write_frame
 from recbole_samrec.data.convert.source import open_text
 from recbole_samrec.utils.errors import DataError
 
 _KEYS = ("reviewerID", "asin", "overall", "unixReviewTime")
 
 
-def convert(source: Path, stage: Path, name: str, meta: Path | None = None) -> list[str]:
+def convert_amazon(source: Path, stage: Path, name: str, meta: Path | None = None) -> list[str]:
     """Write ``.inter`` from a review file and, given the meta file, ``.item`` with brand and categories as ``class``.
 
     The first category of every path is left out: it names the whole set. Blanks inside a value become ``_``, since
@@ -35,28 +35,28 @@ def convert(source: Path, stage: Path, name: str, meta: Path | None = None) -> l
     Raises:
         DataError: a line is no review; the message has its number.
     """
-    rows = list(_reviews(source))
+    rows = list(_read_reviews(source))
     frame = pd.DataFrame(rows, columns=INTERACTION_HEADER.split("\t"))
     write_frame(frame, stage / f"{name}.inter")
     if meta is None:
         return []
     items = frame["item_id:token"].unique()
-    classes = _classes(meta, set(items))
+    classes = _read_classes(meta, set(items))
     table = pd.DataFrame({"item_id:token": items, "class:token_seq": [classes.get(item, "") for item in items]})
     write_frame(table, stage / f"{name}.item")
     bare = int((table["class:token_seq"] == "").sum())
     return [f"{bare:,} of {len(items):,} items have neither brand nor category in {meta.name}"] if bare else []
 
 
-def _reviews(source: Path) -> Iterator[tuple[Any, ...]]:
-    for number, review in _objects(source):
+def _read_reviews(source: Path) -> Iterator[tuple[Any, ...]]:
+    for number, review in _read_objects(source):
         try:
             yield tuple(review[key] for key in _KEYS)
         except KeyError as error:
             raise DataError(f"{source} line {number} has no {error}: a review has {', '.join(_KEYS)}") from None
 
 
-def _objects(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read_objects(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the objects of a file with their line numbers, written as JSON or, as in 2014's meta files, as Python."""
     with open_text(source) as lines:
         for number, line in enumerate(lines, 1):
@@ -78,16 +78,16 @@ def _parse(line: str) -> Any:
         return ast.literal_eval(line.strip())
 
 
-def _classes(meta: Path, wanted: set[str]) -> dict[str, str]:
+def _read_classes(meta: Path, wanted: set[str]) -> dict[str, str]:
     found = {}
-    for _, entry in _objects(meta):
+    for _, entry in _read_objects(meta):
         if entry.get("asin") in wanted:
-            found[entry["asin"]] = " ".join(_attributes(entry))
+            found[entry["asin"]] = " ".join(_list_attributes(entry))
     return found
 
 
-def _attributes(entry: dict[str, Any]) -> list[str]:
+def _list_attributes(entry: dict[str, Any]) -> list[str]:
     """Return an item's categories and brand, each once: ``categories`` are paths (2014), ``category`` one (2018)."""
     paths = entry.get("categories") or [entry.get("category") or []]
     names = [name for path in paths for name in path[1:]] + [entry.get("brand") or ""]
-    return list(dict.fromkeys(token for name in names if (token := one_token(name))))
+    return list(dict.fromkeys(token for name in names if (token := join_words(name))))

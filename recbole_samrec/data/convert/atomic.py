@@ -21,7 +21,7 @@ INTERACTION_HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:floa
 
 
 @contextmanager
-def staged(folder: Path, name: str, *, force: bool = False) -> Iterator[Path]:
+def stage_dataset(folder: Path, name: str, *, force: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside ``folder`` whose files become the set ``name`` when the block ends well.
 
     With ``force`` the old ``.inter``, ``.user`` and ``.item`` are replaced together, so that the features of one
@@ -51,14 +51,14 @@ def _publish(stage: Path, folder: Path, old: list[Path]) -> None:
     if not folder.exists():
         os.rename(stage, folder)
     else:
-        moves = [(path, stage / f"{path.name}.old") for path in {*old, *_existing(files, folder)}]
+        moves = [(path, stage / f"{path.name}.old") for path in {*old, *_list_existing(files, folder)}]
         _move_all(moves + [(path, folder / path.name) for path in files])
     if os.name == "posix":
         _sync(folder)
         _sync(folder.parent)
 
 
-def _existing(files: list[Path], folder: Path) -> list[Path]:
+def _list_existing(files: list[Path], folder: Path) -> list[Path]:
     return [target for path in files if (target := folder / path.name).exists()]
 
 
@@ -98,6 +98,6 @@ def _clean(column: pd.Series) -> pd.Series:
     return pd.Series(np.array([*cleaned, ""], dtype=object)[codes], index=column.index, dtype=object)
 
 
-def one_token(text: str) -> str:
+def join_words(text: str) -> str:
     """Join the words of one value, since a blank separates the values of a ``token_seq`` cell."""
     return "_".join(str(text).split())

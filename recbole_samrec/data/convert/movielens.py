@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from recbole_samrec.data.convert.atomic import INTERACTION_HEADER, one_token, write_frame
+from recbole_samrec.data.convert.atomic import INTERACTION_HEADER, join_words, write_frame
 from recbole_samrec.data.convert.source import Archive
 from recbole_samrec.utils.errors import DataError
 
@@ -48,7 +48,7 @@ def is_movielens(path: Path) -> bool:
         return any(layout.ratings in archive for layout in _LAYOUTS)
 
 
-def convert(source: Path, stage: Path, name: str) -> list[str]:
+def convert_movielens(source: Path, stage: Path, name: str) -> list[str]:
     """Write ``.inter``, ``.item`` and, where users are described, ``.user`` from a MovieLens archive.
 
     Titles, years and genres are written as in the files RecBole publishes, with two departures in ml-100k: RecBole
@@ -72,9 +72,9 @@ def convert(source: Path, stage: Path, name: str) -> list[str]:
             raise DataError(f"{source} is no MovieLens archive: it holds none of {wanted}")
         _write_ratings(archive, layout, stage / f"{name}.inter")
         if layout.movies in archive:
-            write_frame(_movies(archive, layout), stage / f"{name}.item")
+            write_frame(_read_movies(archive, layout), stage / f"{name}.item")
         if layout.users in archive:
-            write_frame(_users(archive, layout), stage / f"{name}.user")
+            write_frame(_read_users(archive, layout), stage / f"{name}.user")
     return []
 
 
@@ -90,9 +90,9 @@ def _write_ratings(archive: Archive, layout: _Layout, target: Path) -> None:
             out.write(chunk.replace(separator, b"\t").replace(b"\r\n", b"\n"))
 
 
-def _rows(archive: Archive, layout: _Layout, member: str, width: int) -> Iterator[list[str]]:
+def _read_lines(archive: Archive, layout: _Layout, member: str, width: int) -> Iterator[list[str]]:
     """Yield the cells of a small member, line by line."""
-    lines = [line.rstrip("\r") for line in archive.text(member).split("\n") if line.strip()]
+    lines = [line.rstrip("\r") for line in archive.read_text(member).split("\n") if line.strip()]
     is_csv = member.endswith(".csv")
     table = csv.reader(lines) if is_csv else (line.split(layout.separator) for line in lines)
     for number, cells in enumerate(table, 1):
@@ -102,23 +102,23 @@ def _rows(archive: Archive, layout: _Layout, member: str, width: int) -> Iterato
             yield cells
 
 
-def _movies(archive: Archive, layout: _Layout) -> pd.DataFrame:
+def _read_movies(archive: Archive, layout: _Layout) -> pd.DataFrame:
     rows = []
-    for item, title, *rest in _rows(archive, layout, layout.movies, 24 if layout.movies == "u.item" else 3):
+    for item, title, *rest in _read_lines(archive, layout, layout.movies, 24 if layout.movies == "u.item" else 3):
         year = _YEAR.search(title)
         title = title[: year.start()] + title[year.end() :] if year else title
-        rows.append((item, title, year[1] if year else "", " ".join(_genres(rest))))
+        rows.append((item, title, year[1] if year else "", " ".join(_parse_genres(rest))))
     header = ["item_id:token", "movie_title:token_seq", "release_year:token", f"{layout.genre}:token_seq"]
     return pd.DataFrame(rows, columns=header)
 
 
-def _genres(rest: list[str]) -> list[str]:
+def _parse_genres(rest: list[str]) -> list[str]:
     """Return a film's genres: named and divided by ``|``, or as the nineteen flags that end a line of ml-100k."""
     if len(rest) > 1:
         return [genre for genre, flag in zip(_GENRES_100K, rest[-19:], strict=True) if flag == "1"]
-    return [] if rest[0] == _NO_GENRES else [one_token(genre) for genre in rest[0].split("|")]
+    return [] if rest[0] == _NO_GENRES else [join_words(genre) for genre in rest[0].split("|")]
 
 
-def _users(archive: Archive, layout: _Layout) -> pd.DataFrame:
-    frame = pd.DataFrame(list(_rows(archive, layout, layout.users, 5)), columns=list(layout.user_columns))
+def _read_users(archive: Archive, layout: _Layout) -> pd.DataFrame:
+    frame = pd.DataFrame(list(_read_lines(archive, layout, layout.users, 5)), columns=list(layout.user_columns))
     return frame[list(_USER_ORDER)].add_suffix(":token")

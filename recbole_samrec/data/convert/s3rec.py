@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from recbole_samrec.data.convert.atomic import one_token, write_frame
+from recbole_samrec.data.convert.atomic import join_words, write_frame
 from recbole_samrec.data.convert.source import open_text
 from recbole_samrec.utils.errors import DataError
 
@@ -18,7 +18,7 @@ def is_s3rec(line: str) -> bool:
     return len(words) > 1 and all(word.isdecimal() for word in words)
 
 
-def convert(source: Path, stage: Path, name: str, attributes: Path | None = None) -> list[str]:
+def convert_s3rec(source: Path, stage: Path, name: str, attributes: Path | None = None) -> list[str]:
     """Write ``.inter`` whose ``timestamp`` is the position in the user's order, and ``.item`` from the attributes.
 
     Args:
@@ -33,18 +33,18 @@ def convert(source: Path, stage: Path, name: str, attributes: Path | None = None
     Raises:
         DataError: a line has no item, a user has two lines, or the attributes are no such map.
     """
-    sequences = _sequences(source)
+    sequences = _read_sequences(source)
     frame = pd.DataFrame({"user_id:token": sequences.keys(), "item_id:token": sequences.values()})
     frame = frame.explode("item_id:token", ignore_index=True)
     frame["timestamp:float"] = frame.groupby("user_id:token", sort=False).cumcount() + 1
     write_frame(frame, stage / f"{name}.inter")
     if attributes is not None:
         items = sorted(frame["item_id:token"].unique(), key=lambda item: (int(item) if item.isdecimal() else 0, item))
-        write_frame(_items(attributes, items), stage / f"{name}.item")
+        write_frame(_read_items(attributes, items), stage / f"{name}.item")
     return ["the source has no times: timestamp is the position in the user's order"]
 
 
-def _sequences(source: Path) -> dict[str, list[str]]:
+def _read_sequences(source: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     with open_text(source) as lines:
         for number, line in enumerate(lines, 1):
@@ -58,7 +58,7 @@ def _sequences(source: Path) -> dict[str, list[str]]:
     return found
 
 
-def _items(attributes: Path, items: list[str]) -> pd.DataFrame:
+def _read_items(attributes: Path, items: list[str]) -> pd.DataFrame:
     with open_text(attributes) as file:
         try:
             table = json.load(file)
@@ -66,5 +66,5 @@ def _items(attributes: Path, items: list[str]) -> pd.DataFrame:
             raise DataError(f"{attributes} is no JSON file ({error})") from error
     if not isinstance(table, dict) or not all(isinstance(values, list) for values in table.values()):
         raise DataError(f"{attributes} must map each item to a list of attributes")
-    cells = [" ".join(map(one_token, table.get(item, []))) for item in items]
+    cells = [" ".join(map(join_words, table.get(item, []))) for item in items]
     return pd.DataFrame({"item_id:token": items, "class:token_seq": cells})

@@ -33,7 +33,7 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         try:
             yield cast(IO[bytes], gzip.GzipFile(fileobj=raw)) if packed else raw
         except _DAMAGED as error:
-            raise _damaged(path, error) from error
+            raise _make_damage_error(path, error) from error
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def _codec(encoding: str) -> str:
     return "utf-8-sig" if name == "utf-8" else name
 
 
-def _damaged(path: Path, error: BaseException) -> DataError:
+def _make_damage_error(path: Path, error: BaseException) -> DataError:
     return DataError(f"{path} is damaged or cut short ({error}): fetch it again")
 
 
@@ -84,7 +84,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
-            raise _damaged(path, error) from error
+            raise _make_damage_error(path, error) from error
         self._packed = {Path(info.filename).name: info for info in self._zip.infolist() if not info.is_dir()}
 
     def __enter__(self) -> Archive:
@@ -94,7 +94,7 @@ class Archive:
         if self._zip is not None:
             self._zip.close()
         if isinstance(error, _DAMAGED):
-            raise _damaged(self.path, error) from error
+            raise _make_damage_error(self.path, error) from error
 
     def __contains__(self, member: str) -> bool:
         return member in self._files or member in self._packed
@@ -103,7 +103,7 @@ class Archive:
         """Open a member by its file name alone, wherever it lies in the archive."""
         return self._files[member].open("rb") if self._zip is None else self._zip.open(self._packed[member])
 
-    def text(self, member: str) -> str:
+    def read_text(self, member: str) -> str:
         """Return a small member as text: UTF-8, or latin-1 where the bytes are no UTF-8."""
         with self.open(member) as file:
             data = file.read()

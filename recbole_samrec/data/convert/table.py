@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from recbole_samrec.data.catalog import nearest
-from recbole_samrec.data.convert.atomic import one_token, write_frame
+from recbole_samrec.data.catalog import find_close_names
+from recbole_samrec.data.convert.atomic import join_words, write_frame
 from recbole_samrec.data.convert.source import first_line, open_text
 from recbole_samrec.data.validate.layout import TYPES
 from recbole_samrec.utils.errors import DataError
@@ -52,7 +52,7 @@ def parse_item_columns(text: str) -> dict[str, str]:
     return columns
 
 
-def convert(
+def convert_table(
     source: Path,
     stage: Path,
     name: str,
@@ -84,17 +84,19 @@ def convert(
     """
     ids = (columns.user, columns.item)
     table = _read(source, [name for name in columns if name], ids, delimiter, encoding)
-    frame = pd.DataFrame({"user_id:token": _ids(table[columns.user]), "item_id:token": _ids(table[columns.item])})
+    frame = pd.DataFrame(
+        {"user_id:token": _convert_ids(table[columns.user]), "item_id:token": _convert_ids(table[columns.item])}
+    )
     if columns.rating:
-        frame["rating:float"] = _numbers(table[columns.rating], source)
-    frame["timestamp:float"], note = _times(table[columns.time], source)
+        frame["rating:float"] = _convert_numbers(table[columns.rating], source)
+    frame["timestamp:float"], note = _convert_times(table[columns.time], source)
     whole = frame["user_id:token"].notna() & frame["item_id:token"].notna()
     notes = [note] if whole.all() else [note, f"{int((~whole).sum()):,} rows without user or item were left out"]
     frame = frame[whole]
     write_frame(frame, stage / f"{name}.inter")
     if items is not None:
         wanted = frame["item_id:token"].unique()
-        write_frame(_item_frame(items, wanted, delimiter, encoding), stage / f"{name}.item")
+        write_frame(_read_item_frame(items, wanted, delimiter, encoding), stage / f"{name}.item")
     return notes
 
 
@@ -104,9 +106,9 @@ def _read(
     """Read the wanted columns; ``texts`` are read as text even where they look like numbers: ids keep their zeros."""
     if path.suffix.lower() in PARQUET:
         return _read_parquet(path, wanted)
-    delimiter = (delimiter or _sniff(path, wanted, encoding)).replace("\\t", "\t")
+    delimiter = (delimiter or _find_delimiter(path, wanted, encoding)).replace("\\t", "\t")
     line = first_line(path, encoding)
-    _require(path, wanted, _cells(line, delimiter) if len(delimiter) == 1 else line.split(delimiter))
+    _check_columns(path, wanted, _split_cells(line, delimiter) if len(delimiter) == 1 else line.split(delimiter))
     options: dict[str, Any] = {"usecols": list(dict.fromkeys(wanted)), "dtype": dict.fromkeys(texts, str)}
     options |= {"keep_default_na": False, "na_values": [""]}
     options |= {"engine": "c", "low_memory": False} if len(delimiter) == 1 else {"engine": "python"}
@@ -124,36 +126,36 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
     except ImportError as error:
         raise DataError(f"{path} needs pyarrow to be read: pip install pyarrow") from error
     try:
-        _require(path, wanted, read_schema(path).names)
+        _check_columns(path, wanted, read_schema(path).names)
         return pd.read_parquet(path, columns=list(dict.fromkeys(wanted)), engine="pyarrow")
     except (ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
+def _split_cells(line: str, delimiter: str) -> list[str]:
     return next(csv.reader([line], delimiter=delimiter), [])
 
 
-def _sniff(path: Path, wanted: Sequence[str], encoding: str) -> str:
+def _find_delimiter(path: Path, wanted: Sequence[str], encoding: str) -> str:
     """Return the delimiter that finds most of the wanted columns in the header, then the one that finds most."""
     line = first_line(path, encoding)
 
     def found(delimiter: str) -> tuple[int, int]:
-        cells = _cells(line, delimiter)
+        cells = _split_cells(line, delimiter)
         return len(set(wanted) & set(cells)), len(cells)
 
     return max(_DELIMITERS, key=found)
 
 
-def _require(path: Path, wanted: Sequence[str], present: Sequence[str]) -> None:
+def _check_columns(path: Path, wanted: Sequence[str], present: Sequence[str]) -> None:
     for name in wanted:
         if name not in present:
-            close = nearest(name, present, count=1)
+            close = find_close_names(name, present, count=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise DataError(f"{path} has no column {name!r}: it has {', '.join(map(str, present))}{hint}")
 
 
-def _ids(column: pd.Series) -> pd.Series:
+def _convert_ids(column: pd.Series) -> pd.Series:
     """Return ids as text; whole numbers that a Parquet file holds as floats, for a gap's sake, lose their ``.0``."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
@@ -162,29 +164,29 @@ def _ids(column: pd.Series) -> pd.Series:
     return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
 
 
-def _numbers(column: pd.Series, source: Path) -> pd.Series:
+def _convert_numbers(column: pd.Series, source: Path) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce")
-    _refuse(column, numbers.isna() & column.notna(), source, "a number")
+    _check_cells(column, numbers.isna() & column.notna(), source, "a number")
     return numbers
 
 
-def _times(column: pd.Series, source: Path) -> tuple[pd.Series, str]:
+def _convert_times(column: pd.Series, source: Path) -> tuple[pd.Series, str]:
     if not pd.api.types.is_datetime64_any_dtype(column):
         numbers = pd.to_numeric(column, errors="coerce")
         if numbers.notna().any():
-            _refuse(column, numbers.isna(), source, "a number, as the other times are")
+            _check_cells(column, numbers.isna(), source, "a number, as the other times are")
             return numbers, f"{column.name} holds numbers, which were kept as they are"
         dates = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
     else:
         dates = pd.to_datetime(column, utc=True)
-    _refuse(column, dates.isna(), source, "a number or an ISO date such as 2020-12-31T23:59:59")
+    _check_cells(column, dates.isna(), source, "a number or an ISO date such as 2020-12-31T23:59:59")
     seconds = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
     return seconds.astype("int64") if (seconds % 1 == 0).all() else seconds, (
         f"{column.name} holds dates, which became Unix seconds (UTC where no zone is given)"
     )
 
 
-def _refuse(column: pd.Series, bad: pd.Series, source: Path, wanted: str) -> None:
+def _check_cells(column: pd.Series, bad: pd.Series, source: Path, wanted: str) -> None:
     """Raise for the first bad row; its number counts records, which are lines where no cell has a line end."""
     if bad.any():
         row = int(bad.to_numpy().argmax())
@@ -192,19 +194,19 @@ def _refuse(column: pd.Series, bad: pd.Series, source: Path, wanted: str) -> Non
         raise DataError(f"{source} row {row + 1} (after the header), column {column.name}: {value} is not {wanted}")
 
 
-def _item_frame(items: ItemTable, wanted: Sequence[str], delimiter: str | None, encoding: str) -> pd.DataFrame:
+def _read_item_frame(items: ItemTable, wanted: Sequence[str], delimiter: str | None, encoding: str) -> pd.DataFrame:
     texts = [column for column, kind in items.columns.items() if kind != "float"]
     table = _read(items.path, [items.item, *items.columns], [items.item, *texts], delimiter, encoding)
-    frame = pd.DataFrame({"item_id:token": _ids(table[items.item])})
+    frame = pd.DataFrame({"item_id:token": _convert_ids(table[items.item])})
     for column, kind in items.columns.items():
         values = table[column]
         if kind == "float":
-            values = _numbers(values, items.path)
+            values = _convert_numbers(values, items.path)
         elif kind.endswith("_seq") and items.separator:
-            values = values.map(lambda cell: _joined(cell, items.separator), na_action="ignore")
+            values = values.map(lambda cell: _join_parts(cell, items.separator), na_action="ignore")
         frame[f"{column}:{kind}"] = values
     return frame[frame["item_id:token"].isin(wanted)].drop_duplicates("item_id:token")
 
 
-def _joined(cell: object, separator: str) -> str:
-    return " ".join(token for part in str(cell).split(separator) if (token := one_token(part)))
+def _join_parts(cell: object, separator: str) -> str:
+    return " ".join(token for part in str(cell).split(separator) if (token := join_words(part)))

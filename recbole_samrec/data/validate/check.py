@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.data.catalog import recipe
-from recbole_samrec.data.validate.layout import Column, Layout, read_header, require
-from recbole_samrec.data.validate.scan import rows, scan
+from recbole_samrec.data.catalog import describe_source
+from recbole_samrec.data.validate.layout import Column, Layout, read_header, require_column
+from recbole_samrec.data.validate.scan import check_lines, read_records
 from recbole_samrec.utils.errors import DataError
 
 _EVENTS_NEEDED = 3
@@ -60,41 +60,43 @@ def check_atomic_files(
     Raises:
         DataError: a file cannot be read as it is, or holds too little to train and test on.
     """
-    layout = Layout.of(fields or {})
+    layout = Layout.from_settings(fields or {})
     parts = [f".{part}.inter" for part in layout.benchmark] or [".inter"]
     digest = hashlib.sha256()
     warnings: list[str] = []
-    frames = [_interactions(folder / f"{name}{part}", name, layout, needs_time, digest, warnings) for part in parts]
+    frames = [
+        _read_interactions(folder / f"{name}{part}", name, layout, needs_time, digest, warnings) for part in parts
+    ]
     frame = frames[0] if len(frames) == 1 else pd.concat(frames)
-    summary = _summary(folder / f"{name}{parts[0]}", frame, layout, digest.hexdigest(), warnings)
+    summary = _summarize(folder / f"{name}{parts[0]}", frame, layout, digest.hexdigest(), warnings)
     for suffix, key in (("user", layout.user), ("item", layout.item)):
         path = folder / f"{name}.{suffix}"
-        if path.exists() and layout.loads_any(suffix):
-            _features(path, suffix, key, layout, warnings)
+        if path.exists() and layout.is_any_loaded(suffix):
+            _check_features(path, suffix, key, layout, warnings)
     return AtomicSummary(**summary, warnings=tuple(warnings))
 
 
-def _interactions(
+def _read_interactions(
     path: Path, name: str, layout: Layout, needs_time: bool, digest: Any, warnings: list[str]
 ) -> pd.DataFrame:
     """Return user, item and (where needed) time of an ``.inter`` file, as columns 0, 1 and 2."""
     if not path.is_file():
-        raise DataError(f"{path} is missing: {recipe(name)}")
+        raise DataError(f"{path} is missing: {describe_source(name)}")
     ids = [(layout.user, "token"), (layout.item, "token"), *([(layout.time, "float")] if needs_time else [])]
-    columns = _scanned(path, "inter", ids, layout, digest, warnings)
+    columns = _check_columns(path, "inter", ids, layout, digest, warnings)
     frame = _read(path, columns, layout, ids=(layout.user, layout.item))
     if needs_time and len(frame):
         _check_times(path, frame[layout.time].to_numpy(), layout, warnings)
     frame = frame[[key for key, _ in ids]].set_axis(range(len(ids)), axis=1)
     missing = frame[0].isna() | frame[1].isna()
     if missing.any():
-        line = _line_of(path, layout, int(missing.to_numpy().argmax()))
-        count = _plural(missing.sum(), "row")
+        line = _find_line(path, layout, int(missing.to_numpy().argmax()))
+        count = _format_count(missing.sum(), "row")
         warnings.append(f"{path}: {count} without user or item will be dropped (first: line {line})")
     return frame[~missing]
 
 
-def _scanned(
+def _check_columns(
     path: Path, suffix: str, needed: Sequence[tuple[str, str]], layout: Layout, digest: Any, warnings: list[str]
 ) -> list[Column]:
     """Check a file's header and lines, and return the columns that RecBole loads."""
@@ -102,13 +104,13 @@ def _scanned(
         raise DataError(f"{path} is empty: write it again, its first line names the columns")
     columns = read_header(path, layout)
     for name, kind in needed:
-        require(path, columns, name, kind)
-    loaded = [column for column in columns if layout.loads(suffix, column.name)]
+        require_column(path, columns, name, kind)
+    loaded = [column for column in columns if layout.is_loaded(suffix, column.name)]
     _check_duplicates(path, columns, loaded, warnings)
     for name, _ in needed:
         if name not in [column.name for column in loaded]:
             raise DataError(f"{path}: column {name!r} is not loaded: add it to load_col under {suffix!r}")
-    scan(path, layout, len(columns), digest)
+    check_lines(path, layout, len(columns), digest)
     return loaded
 
 
@@ -150,7 +152,7 @@ def _check_numbers(path: Path, column: Column, values: pd.Series, layout: Layout
     bad = values.notna() & pd.to_numeric(values, errors="coerce").isna()
     if bad.any():
         row = int(bad.to_numpy().argmax())
-        line = _line_of(path, layout, row)
+        line = _find_line(path, layout, row)
         raise DataError(f"{path} line {line}, column {column.name}: {values.iloc[row]!r} is not a number: correct it")
 
 
@@ -160,7 +162,7 @@ def _check_sequences(path: Path, column: Column, values: pd.Series, layout: Layo
     bad = pd.to_numeric(parts, errors="coerce").isna()
     if bad.any():
         first = parts[bad].index[0]
-        line = _line_of(path, layout, int(first))
+        line = _find_line(path, layout, int(first))
         raise DataError(
             f"{path} line {line}, column {column.name}: {parts[bad].iloc[0]!r} is not a number: "
             f"correct it, or set seq_separator"
@@ -173,22 +175,22 @@ def _check_times(path: Path, times: np.ndarray, layout: Layout, warnings: list[s
         row = int(bad.argmax())
         what = "is missing" if np.isnan(times[row]) else f"is {times[row]}"
         raise DataError(
-            f"{path} line {_line_of(path, layout, row)}, column {layout.time}: the time {what} "
-            f"({_plural(bad.sum(), 'such row')}): every row needs a number, or remove the row"
+            f"{path} line {_find_line(path, layout, row)}, column {layout.time}: the time {what} "
+            f"({_format_count(bad.sum(), 'such row')}): every row needs a number, or remove the row"
         )
     if len(times) > 1 and times.min() == times.max():
         warnings.append(f"{path}: every {layout.time} is {times[0]:g}, so the order is that of the lines")
 
 
-def _line_of(path: Path, layout: Layout, row: int) -> int:
+def _find_line(path: Path, layout: Layout, row: int) -> int:
     """Return the line number of a data row counted from 0, as read by pandas, which skips blank lines."""
-    for index, (line, _) in enumerate(rows(path, layout), -1):
+    for index, (line, _) in enumerate(read_records(path, layout), -1):
         if index == row:
             return line
     return -1
 
 
-def _summary(path: Path, frame: pd.DataFrame, layout: Layout, sha256: str, warnings: list[str]) -> dict[str, Any]:
+def _summarize(path: Path, frame: pd.DataFrame, layout: Layout, sha256: str, warnings: list[str]) -> dict[str, Any]:
     if frame.empty:
         raise DataError(f"{path} has no rows with a user and an item: write the interactions below the header")
     events = frame[0].value_counts().to_numpy()
@@ -211,17 +213,17 @@ def _check_lengths(path: Path, events: np.ndarray, warnings: list[str]) -> None:
             f"{int((events == 2).sum()):,} have two, {needs}: collect longer histories, or check the user column"
         )
     if few:
-        warnings.append(f"{path}: {few:,} of {_plural(len(events), 'user')} have fewer than 3 events; {needs}")
+        warnings.append(f"{path}: {few:,} of {_format_count(len(events), 'user')} have fewer than 3 events; {needs}")
 
 
-def _features(path: Path, suffix: str, key: str, layout: Layout, warnings: list[str]) -> None:
-    columns = _scanned(path, suffix, [(key, "token")], layout, hashlib.sha256(), warnings)
+def _check_features(path: Path, suffix: str, key: str, layout: Layout, warnings: list[str]) -> None:
+    columns = _check_columns(path, suffix, [(key, "token")], layout, hashlib.sha256(), warnings)
     ids = _read(path, columns, layout, ids=(key,))[key]
     repeated = ids.dropna().duplicated().sum()
     for count, what in ((ids.isna().sum(), f"without {key}"), (repeated, f"with an earlier {key}")):
         if count:
-            warnings.append(f"{path}: {_plural(count, 'row')} {what} will be dropped")
+            warnings.append(f"{path}: {_format_count(count, 'row')} {what} will be dropped")
 
 
-def _plural(count: int, noun: str) -> str:
+def _format_count(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

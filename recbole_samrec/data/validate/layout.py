@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec.data.catalog import nearest
+from recbole_samrec.data.catalog import find_close_names
 from recbole_samrec.utils.errors import DataError
 
 TYPES = ("token", "token_seq", "float", "float_seq")
@@ -45,7 +45,7 @@ class Layout:
     benchmark: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, fields: Any) -> Layout:
+    def from_settings(cls, fields: Any) -> Layout:
         """Take RecBole's keys, such as ``USER_ID_FIELD``, from a mapping or configuration; the rest are defaults."""
         keys = {
             "user": "USER_ID_FIELD", "item": "ITEM_ID_FIELD", "time": "TIME_FIELD", "separator": "field_separator",
@@ -57,11 +57,11 @@ class Layout:
         return cls(**given)
 
     @property
-    def ends_lines_in_ascii(self) -> bool:
+    def has_ascii_line_ends(self) -> bool:
         """Tell whether lines can be found in the bytes, which holds for all encodings but UTF-16 and UTF-32."""
         return "ab".encode(self.encoding).removeprefix(codecs.BOM_UTF8) == b"ab"
 
-    def loads(self, suffix: str, name: str) -> bool:
+    def is_loaded(self, suffix: str, name: str) -> bool:
         """Tell whether RecBole loads the column ``name`` of the file with this suffix."""
         if self.load is not None:
             wanted = self.load.get(suffix, ())
@@ -69,7 +69,7 @@ class Layout:
                 return False
         return name not in ((self.unload or {}).get(suffix) or ())
 
-    def loads_any(self, suffix: str) -> bool:
+    def is_any_loaded(self, suffix: str) -> bool:
         """Tell whether RecBole opens the file with this suffix at all."""
         return self.load is None or bool(self.load.get(suffix))
 
@@ -88,18 +88,18 @@ def read_header(path: Path, layout: Layout) -> list[Column]:
         if raw.startswith(mark) and layout.encoding.lower() not in ("utf-8-sig", "utf-16"):
             raise DataError(f"{path} line 1 begins with a {name} byte order mark: save the file as UTF-8 without it")
     try:
-        line = raw.decode(layout.encoding) if layout.ends_lines_in_ascii else _first_line(path, layout)
+        line = raw.decode(layout.encoding) if layout.has_ascii_line_ends else _read_first_line(path, layout)
     except UnicodeDecodeError as error:
-        raise encoding_error(path, 1, error) from error
-    return list(_columns(path, line.rstrip("\r\n"), layout))
+        raise make_encoding_error(path, 1, error) from error
+    return list(_parse_columns(path, line.rstrip("\r\n"), layout))
 
 
-def _first_line(path: Path, layout: Layout) -> str:
+def _read_first_line(path: Path, layout: Layout) -> str:
     with path.open(encoding=layout.encoding) as file:
         return file.readline()
 
 
-def encoding_error(path: Path, line: int, error: UnicodeDecodeError) -> DataError:
+def make_encoding_error(path: Path, line: int, error: UnicodeDecodeError) -> DataError:
     """Return the error for a byte that does not belong to the encoding, at a byte of a line counted from 1."""
     return DataError(
         f"{path} line {line}, byte {error.start + 1}: 0x{error.object[error.start]:02x} is not {error.encoding}: "
@@ -107,15 +107,15 @@ def encoding_error(path: Path, line: int, error: UnicodeDecodeError) -> DataErro
     )
 
 
-def separator_hint(line: str, layout: Layout) -> str | None:
+def guess_separator(line: str, layout: Layout) -> str | None:
     """Return what seems to separate the columns of a line that does not hold the separator."""
     if layout.separator in line:
         return None
     return next((other for other in _OTHER_SEPARATORS if other in line), None)
 
 
-def _columns(path: Path, line: str, layout: Layout) -> Iterator[Column]:
-    other = separator_hint(line, layout)
+def _parse_columns(path: Path, line: str, layout: Layout) -> Iterator[Column]:
+    other = guess_separator(line, layout)
     if other:
         raise DataError(
             f"{path} line 1: {other!r} seems to separate the columns, where {layout.separator!r} is expected: "
@@ -135,7 +135,7 @@ def _columns(path: Path, line: str, layout: Layout) -> Iterator[Column]:
         yield Column(name, kind, cell)
 
 
-def require(path: Path, columns: Collection[Column], name: str, kind: str) -> None:
+def require_column(path: Path, columns: Collection[Column], name: str, kind: str) -> None:
     """Raise unless there is a column of this name and type.
 
     Raises:
@@ -144,7 +144,7 @@ def require(path: Path, columns: Collection[Column], name: str, kind: str) -> No
     found = [column for column in columns if column.name == name]
     if not found:
         names = [column.name for column in columns]
-        close = nearest(name, names, count=1)
+        close = find_close_names(name, names, count=1)
         hint = f", perhaps {close[0]!r} is meant" if close else ""
         raise DataError(
             f"{path} line 1 has no column {name!r}: it has {', '.join(names)}{hint}; rename the column, "

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from recbole_samrec.data.validate.layout import Layout, encoding_error, separator_hint
+from recbole_samrec.data.validate.layout import Layout, guess_separator, make_encoding_error
 from recbole_samrec.utils.errors import DataError
 
 _CHUNK = 1 << 24
 
 
-def scan(path: Path, layout: Layout, width: int, digest: Any = None) -> None:
+def check_lines(path: Path, layout: Layout, width: int, digest: Any = None) -> None:
     """Check the encoding and the number of columns of every line, and feed the bytes to ``digest``.
 
     The quick way counts separators between line ends in the raw bytes. It does not hold where cells are quoted,
@@ -33,7 +33,7 @@ def scan(path: Path, layout: Layout, width: int, digest: Any = None) -> None:
         DataError: with the line where the first thing wrong is.
     """
     digest = hashlib.sha256() if digest is None else digest
-    plain = len(layout.separator.encode()) == 1 and layout.ends_lines_in_ascii
+    plain = len(layout.separator.encode()) == 1 and layout.has_ascii_line_ends
     line = 1
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -48,10 +48,10 @@ def scan(path: Path, layout: Layout, width: int, digest: Any = None) -> None:
             _check_width(path, chunk, line, layout, width)
             line += chunk.count(b"\n")
     if not plain:
-        _check_rows(path, layout, width)
+        _check_records(path, layout, width)
 
 
-def rows(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
+def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
     """Yield every record that RecBole's reader sees, header included, with the number of the line it begins on.
 
     Raises:
@@ -62,24 +62,24 @@ def rows(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
         reader = csv.reader(file, delimiter=layout.separator, strict=True) if single else None
         start = 1
         try:
-            for number, row in enumerate(_split(file, layout) if reader is None else reader, 1):
+            for number, row in enumerate(_split_lines(file, layout) if reader is None else reader, 1):
                 end = number if reader is None else reader.line_num
                 if end != start:
-                    raise _quotation_error(path, start, f"closes only on line {end}")
+                    raise _make_quotation_error(path, start, f"closes only on line {end}")
                 if len(row) > 1 or "".join(row).strip():
                     yield start, row
                 start = end + 1
         except csv.Error:
-            raise _quotation_error(path, start, "does not close where the cell ends") from None
+            raise _make_quotation_error(path, start, "does not close where the cell ends") from None
         except UnicodeDecodeError as error:
             raise DataError(f"{path} is not {error.encoding} text after line {start}: name its encoding") from error
 
 
-def _split(file: Any, layout: Layout) -> Iterator[list[str]]:
+def _split_lines(file: Any, layout: Layout) -> Iterator[list[str]]:
     return (re.split(layout.separator, line.rstrip("\r\n")) for line in file)
 
 
-def _quotation_error(path: Path, line: int, what: str) -> DataError:
+def _make_quotation_error(path: Path, line: int, what: str) -> DataError:
     return DataError(
         f'{path} line {line}: a quotation mark (") begins a cell and {what}, so RecBole would join cells: '
         f"remove the mark or write ' instead"
@@ -94,7 +94,7 @@ def _check_encoding(path: Path, chunk: bytes, line: int, layout: Layout) -> None
     except UnicodeDecodeError as error:
         before = chunk.rfind(b"\n", 0, error.start) + 1
         inner = UnicodeDecodeError(error.encoding, chunk[before:], error.start - before, error.end, error.reason)
-        raise encoding_error(path, line + chunk.count(b"\n", 0, error.start), inner) from error
+        raise make_encoding_error(path, line + chunk.count(b"\n", 0, error.start), inner) from error
 
 
 def _is_quoted(chunk: bytes, layout: Layout) -> bool:
@@ -113,7 +113,7 @@ def _check_width(path: Path, chunk: bytes, line: int, layout: Layout, width: int
     for index in np.flatnonzero(found != width):
         text = chunk[ends[index - 1] + 1 if index else 0 : ends[index]].decode(layout.encoding)
         if text.strip(" \r"):
-            raise _width_error(path, line + int(index), int(found[index]), width, text, layout)
+            raise _make_width_error(path, line + int(index), int(found[index]), width, text, layout)
 
 
 def _check_carriage_returns(path: Path, codes: np.ndarray, ends: np.ndarray, line: int) -> None:
@@ -125,14 +125,14 @@ def _check_carriage_returns(path: Path, codes: np.ndarray, ends: np.ndarray, lin
         raise DataError(f"{path} line {number} holds a carriage return, at which RecBole begins a new row: remove it")
 
 
-def _check_rows(path: Path, layout: Layout, width: int) -> None:
-    for line, cells in rows(path, layout):
+def _check_records(path: Path, layout: Layout, width: int) -> None:
+    for line, cells in read_records(path, layout):
         if len(cells) != width:
-            raise _width_error(path, line, len(cells), width, layout.separator.join(cells), layout)
+            raise _make_width_error(path, line, len(cells), width, layout.separator.join(cells), layout)
 
 
-def _width_error(path: Path, line: int, found: int, width: int, text: str, layout: Layout) -> DataError:
-    other = separator_hint(text, layout)
+def _make_width_error(path: Path, line: int, found: int, width: int, text: str, layout: Layout) -> DataError:
+    other = guess_separator(text, layout)
     hint = "put the line right"
     if other:
         hint = f"{other!r} seems to separate them, where {layout.separator!r} is expected"

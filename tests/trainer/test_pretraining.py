@@ -479,9 +479,7 @@ def test_complete_settings__requires_an_unclear_attribute():
     assert attributes.choose_attribute(several, Path("x.item"), "genre") == "genre"
     with pytest.raises(DataError, match=r"no clear candidate .* choose one of movie_title, year"):
         attributes.choose_attribute(COLUMNS, Path("x.item"))
-    with pytest.raises(
-        DataError, match=r"item_attribute=genres: x\.item has no such token column; it has movie_ti"
-    ):
+    with pytest.raises(DataError, match=r"item_attribute=genres: x\.item has no such token column; it has movie_ti"):
         attributes.choose_attribute(several, Path("x.item"), "genres")
 
 

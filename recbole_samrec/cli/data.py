@@ -99,7 +99,7 @@ def detect(source: Path) -> str:
     if source.is_dir() or (source.is_file() and zipfile.is_zipfile(source)):
         if movielens.is_movielens(source):
             return "movielens"
-        raise DataError(f"{source} is no MovieLens archive: unpack it and give one file of it")
+        raise DataError(f"{source} is not a MovieLens archive: unpack it and pass one of its files")
     if source.is_file() and source.suffix.lower() in table.PARQUET:
         return "table"
     line = first_line(source)
@@ -167,7 +167,7 @@ def _check(args: argparse.Namespace, stage: Path) -> AtomicSummary:
     if known and found != known and not args.no_check:
         raise DataError(
             f"{args.source} has {found}, but {args.name} is known with {known}: "
-            f"fetch it again, give the set another NAME, or add --no-check to accept it"
+            f"download it again, give the set another NAME, or add --no-check to accept it"
         )
     return summary
 

@@ -1,4 +1,4 @@
-"""From settings to RecBole's configuration and data, with everything checked on the way."""
+"""Check settings and data, and build RecBole's configuration."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def configure(
     """Build RecBole's configuration from settings.
 
     Args:
-        base: Settings of files or of a stored run, also under the names of earlier revisions; a key that nothing is
-            known to read may be the user's own.
-        given: Settings that win over those, whose keys must all be known.
-        note: Receives notes on what looks odd. Without it the settings are taken as checked before.
-        read: Keys that no note is wanted of, whether they are known or not.
+        base: Settings of files or of a stored run, also under the names of earlier revisions; unknown keys may belong
+            to a user's model.
+        given: Settings that override those, whose keys must all be known.
+        note: Receives notes on irregularities. Without it the settings are assumed to be checked.
+        read: Keys for which no note is needed, whether they are known or not.
 
     Raises:
         ConfigError: A key, value, model or data set is wrong.
@@ -64,21 +64,21 @@ def configure(
 
 
 def report_unread(keys: Iterable[str], known: Collection[str], note: Callable[[str], None]) -> None:
-    """Note the keys of files that nothing is known to read and that are spelt much like one that is read."""
+    """Report the unknown keys of files whose names resemble a known one."""
     for key in sorted(set(keys).difference(known)):
         if (hint := suggest(key, known)).startswith("did you mean"):
             note(f"unknown setting {key} in the files; {hint}")
 
 
 def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:
-    """Find the data set, or fetch it, and check its files.
+    """Find or download the data set, and check its files.
 
     Args:
         config: RecBole's configuration.
-        note: Receives notes on what is odd but can be read.
+        note: Receives notes on irregularities that do not prevent reading.
 
     Raises:
-        DataError: It is missing, or cannot be read as it is.
+        DataError: It is missing or cannot be read.
     """
     name, path = config["dataset"], Path(config["data_path"])
     folder = find_dataset(name, path.parent)

@@ -25,11 +25,11 @@ def option(default: Any, about: str, metavar: str = "", **how: Any) -> Any:
 
     Args:
         default: Its default; ``...`` makes it a positional argument that is required.
-        about: A few words for help, which begin in lower case and have no full stop.
-        metavar: What stands for its value in help.
-        how: How the command line reads it: ``short``, another name such as ``-m``; ``const``, the value of the flag
-            where it stands alone; ``else_``, words for the default where the default is None; ``kept=True`` for what
-            a search keeps, so that the command has to know whether it was given.
+        about: A few words for help, in lower case and without a full stop.
+        metavar: Placeholder of its value in help.
+        how: Form on the command line: ``short``, another name such as ``-m``; ``const``, the value of the flag without
+            a value; ``else_``, a description of the default if it is None; ``kept=True`` for options that a search
+            stores, so that the command has to record whether they were given.
     """
     extra = {"metavar": metavar, **how}
     return Field(default, description=about, json_schema_extra=extra)

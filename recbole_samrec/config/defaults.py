@@ -1,4 +1,4 @@
-"""Our defaults on top of RecBole's, as RecBole's ``Config`` loads them."""
+"""Defaults of this package, which RecBole's ``Config`` loads after its own."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from recbole_samrec.utils.paths import PROPERTIES
 
 
 def add_our_defaults(config: Any, model: str, model_class: type, dataset: str) -> None:
-    """Extend RecBole's defaults by ours: for every model, for our models, for data sets, for our commands.
+    """Add our defaults to RecBole's: for every model, our models, data sets and our commands.
 
     Args:
-        config: A ``Config`` under construction, which has its settings from outside and RecBole's defaults.
+        config: A ``Config`` under construction, which already has external settings and RecBole's defaults.
         model: Name of the model.
-        model_class: Its class; one of the user's own may declare defaults.
+        model_class: Its class; a user's own class may declare defaults.
         dataset: Name of the data set.
 
     Raises:
-        ConfigError: A setting of ours has a wrong type or lies out of its range.
+        ConfigError: A setting of ours has the wrong type or is out of range.
     """
     config.external_config_dict = given = upgrade_settings(config.external_config_dict)
     check_own_values(given, model)
@@ -48,21 +48,24 @@ def _add_defaults_of_commands(config: Any, model_class: Any) -> None:
 
 
 def add_time_column(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the default columns to load, with the time, without which sequences have no order.
+    """Add the time column, which orders sequences, to the default columns to load.
 
     Args:
         defaults: The defaults.
-        given: The user's settings, which may name the columns otherwise.
+        given: The user's settings, which may give the columns other names.
+
+    Returns:
+        Columns to load, by kind of file.
     """
     settings = {**defaults, **given}
     loaded = {source: list(columns) for source, columns in (defaults.get("load_col") or {}).items()}
-    if loaded.get("inter") == ["user_id", "item_id"]:  # RecBole's default, of no particular data set
+    if loaded.get("inter") == ["user_id", "item_id"]:  # RecBole's default for any data set
         loaded["inter"] = [settings[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
     return loaded
 
 
 def _predicts_values(settings: Mapping[str, Any]) -> bool:
-    """Tell whether a model is judged by how well it predicts values, not by how it ranks."""
+    """Return True if a model is evaluated by predicted values instead of rankings."""
     from recbole.evaluator import metric_types
 
     metrics = settings.get("metrics") or []

@@ -1,4 +1,4 @@
-"""Identity of runs by their settings."""
+"""Hashes that identify runs by their settings."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
-    """Hash the settings that decide a result; equal for runs that would come out alike.
+    """Hash the settings that determine a result; runs with equal results have equal hashes.
 
-    A setting of ours that has its default counts as one that is missing, so that runs keep their hash when a later
-    revision adds settings. Names of earlier revisions count as those of today.
+    A setting of ours with its default is treated as missing, so that hashes do not change when a later revision adds
+    settings. Names of earlier revisions are mapped to present ones.
 
     Args:
         settings: All settings of a run.

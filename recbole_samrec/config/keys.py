@@ -1,4 +1,4 @@
-"""The settings that something reads: RecBole's, ours, and those of a user's own model."""
+"""Keys, defaults and types of known settings: RecBole's, ours, and those of a user's own model."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def list_recbole_files(model: str | None = None, dataset: str | None = None) -> 
 def collect_defaults(
     model: str | None = None, dataset: str | None = None, model_class: type | None = None
 ) -> dict[str, Any]:
-    """Return the default of every setting of a run that has one, as the yaml files have it.
+    """Collect the default of every setting of a run that has one, as in the yaml files.
 
     Args:
         model: Name of the model.
         dataset: Name of the data set, which may have a file of defaults.
-        model_class: The class, where the model is the user's own.
+        model_class: The class of a user's own model.
     """
     defaults: dict[str, Any] = {}
     for file in list_recbole_files(model, dataset):
@@ -47,12 +47,12 @@ def collect_defaults(
 def list_known_keys(model: str | None = None, dataset: str | None = None, model_class: type | None = None) -> set[str]:
     """List every setting that RecBole, this package or the model reads.
 
-    What only other models read is not among them.
+    Settings that only other models read are not included.
 
     Args:
         model: Name of the model.
         dataset: Name of the data set.
-        model_class: The class, where the model is the user's own; its settings are among those of its bases.
+        model_class: The class of a user's own model, whose settings include those of its bases.
     """
     keys = set(LOOKED_UP | INTERNAL).union(LOOKED_UP_BY.get(model or "", ()))
     keys |= set(collect_defaults(model, dataset, model_class))
@@ -79,12 +79,12 @@ def list_keys_of_all_models() -> set[str]:
 def collect_types(
     model: str | None = None, dataset: str | None = None, model_class: type | None = None
 ) -> Mapping[str, Any]:
-    """Map settings to their types, with ranges and choices; those of which nothing is known are missing.
+    """Collect the types of settings, with ranges and choices; settings of unknown types are missing.
 
     Args:
         model: Name of the model.
         dataset: Name of the data set.
-        model_class: The class, where the model is the user's own.
+        model_class: The class of a user's own model.
     """
     recboles: dict[str, Any] = {}
     for file in list_recbole_files(model, dataset):
@@ -101,11 +101,11 @@ def collect_types(
 
 
 def _choose_own_type(annotation: Any, default: Any) -> Any:
-    """Return the type of a user's own setting: RecBole's of the same name where the default is of it."""
+    """Return the type of a user's own setting: RecBole's type of the same name if it accepts the default."""
     return annotation if annotation is None or is_accepted(annotation, default) else type(default)
 
 
 @cache
 def _read_shipped(file: Path) -> Mapping[str, Any]:
-    """Read a file that is installed and does not change."""
+    """Read an installed file, which does not change."""
     return read_yaml(file)

@@ -1,4 +1,4 @@
-"""The settings of a model of the user's own: from the class attribute ``settings`` and from its source."""
+"""Settings of a user's own model, from its class attribute ``settings`` and its source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 THEIRS = frozenset({*sys.stdlib_module_names, "torch", "recbole", "recbole_samrec"})
-"""Top-level modules whose classes are not the user's."""
+"""Top-level modules whose classes do not belong to users."""
 
 
 def list_own_classes(model_class: type) -> list[type]:

@@ -1,4 +1,4 @@
-"""Building RecBole's ``Config`` from settings that have been read and checked."""
+"""Build RecBole's ``Config`` from settings that have been parsed and checked."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 
 class Typed(dict[str, Any]):
-    """Settings whose values have their types already.
+    """Settings whose values already have their types.
 
-    RecBole's ``Config`` keeps the dictionary that it is given, so that its methods, which the package patches, know by
-    this class that no string is to be read as Python and no command line as configuration.
+    RecBole's ``Config`` keeps the dictionary that is passed in. By this class its patched methods recognize that they
+    must neither parse strings as Python nor read the command line.
 
     Args:
         settings: The settings.
-        of_command: Whether one of our commands made them, so that the defaults of commands apply.
+        of_command: Whether they come from one of our commands, so that the defaults of commands apply.
     """
 
     def __init__(self, settings: Mapping[str, Any] = {}, of_command: bool = False) -> None:
@@ -27,7 +27,7 @@ def build_config(settings: Mapping[str, Any], of_command: bool = False) -> Any:
 
     Args:
         settings: All settings, with ``model`` and ``dataset``.
-        of_command: Whether the defaults of our commands (K = 5, 10, 20 and NDCG@10) apply below them.
+        of_command: Whether the defaults of our commands (K = 5, 10, 20 and NDCG@10) apply.
 
     Returns:
         RecBole's ``Config``.
@@ -39,10 +39,10 @@ def build_config(settings: Mapping[str, Any], of_command: bool = False) -> Any:
 
 
 def is_typed(config: Any) -> bool:
-    """Tell whether a ``Config`` was given settings that have been read and checked."""
+    """Return True if a ``Config`` was built from settings that have been parsed and checked."""
     return isinstance(getattr(config, "variable_config_dict", None), Typed)
 
 
 def is_sequential(config: Any) -> bool:
-    """Tell whether the model of a configuration reads sequences, and so needs times."""
+    """Return True if the model of a configuration is sequential, so that it needs times."""
     return bool(config["MODEL_TYPE"].name == "SEQUENTIAL")

@@ -1,8 +1,8 @@
-"""The settings of RecBole 1.2.1: a plain table of what its yaml files do not tell.
+"""Settings of RecBole 1.2.1 that its yaml files do not describe.
 
-Names, and the types that defaults show, come from RecBole's yaml files. The tables below add the settings that RecBole
-looks up in its code alone, types where a default has none or a narrower one, ranges and choices. A test holds them
-against the installed RecBole.
+Names and the types of defaults come from RecBole's yaml files. The tables below add the settings that only RecBole's
+code looks up, types where a default has none or a narrower one, ranges and choices. A test compares them with the
+installed RecBole.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from annotated_types import Ge, Le
 from recbole_samrec.config.value_types import Count, NonNegative, NonNegativeInt, Positive, PositiveShare, Probability
 
 TREES = {"XGBoost": "xgboost", "LightGBM": "lightgbm"}
-"""Models whose yaml file RecBole finds only where the case of a file name does not matter."""
+"""Models whose yaml file RecBole finds only on a file system that ignores case."""
 
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
 """Optimizers that RecBole's trainers build."""
@@ -39,7 +39,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("device", "gpu", "cuda"), ("gpu_id",)),
     "dropout_prob": ("hidden_dropout_prob",),
 }
-"""Names that other programs give to settings."""
+"""Names of settings in other programs."""
 
 LOOKED_UP = frozenset(
     "model dataset encoding double_tower embedding_size reg_weight mask_ratio ft_ratio "
@@ -54,7 +54,7 @@ LOOKED_UP = frozenset(
     "MODEL_TYPE MODEL_INPUT_TYPE eval_type device single_spec valid_neg_sample_args test_neg_sample_args "
     "local_rank world_size nproc offset ip port".split()
 )
-"""Settings of any model that RecBole looks up and its shared yaml files do not name."""
+"""Settings of any model that RecBole looks up and that its shared yaml files do not contain."""
 
 LOOKED_UP_BY: dict[str, tuple[str, ...]] = {
     "AutoInt": ("has_residual",),
@@ -63,7 +63,7 @@ LOOKED_UP_BY: dict[str, tuple[str, ...]] = {
     "FEARec": ("contrast", "sim", "tau", "use_filter"),
     "KD_DAGFM": ("cin", "feature_num"),
 }
-"""Settings that a model looks up and its yaml file does not name."""
+"""Settings that a model looks up and that its yaml file does not contain."""
 
 TYPES: dict[str, Any] = {
     **dict.fromkeys(
@@ -117,7 +117,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "rm_dup_inter": ("first", "last"),
     "transform": ("mask_itemseq", "inverse_itemseq", "crop_itemseq", "reorder_itemseq", "user_defined"),
 }
-"""Words that RecBole takes for settings of several models; those of ``state`` in any case."""
+"""Words that RecBole accepts for settings of several models; those of ``state`` in any case."""
 
 _BPR_OR_CE = (
     "FOSSIL GCSAN GRU4Rec GRU4RecF HGN HRM KSR NARM NextItNet NPE RepeatNet S3Rec SASRec SASRecF SINE SRGNN STAMP"
@@ -147,7 +147,7 @@ CHOICES_OF_MODELS: dict[tuple[str, str], tuple[str, ...]] = {
     ("SGL", "type"): ("ED", "ND", "RW"),
     ("SimpleX", "aggregator"): ("mean", "user_attention", "self_attention"),
 }
-"""Words that RecBole's models take for their own settings, by model and setting."""
+"""Words that RecBole's models accept for their own settings, by model and setting."""
 
 
 @cache

@@ -28,17 +28,17 @@ from recbole_samrec.config.value_types import (
 from recbole_samrec.optim.schedule import ItemRho, Schedule, Variant
 
 RENAMED = {"sam_row_radius": "sam_item_rho", "sam_leave_out": "sam_exclude"}
-"""Settings of earlier revisions and what they are called now."""
+"""Names of settings in earlier revisions, and their present names."""
 
 
 def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Map the names that earlier revisions gave to settings to those of today.
+    """Map the names of settings in earlier revisions to present ones.
 
     Args:
         settings: Settings of a stored run, of a file of entries or of a configuration.
 
     Returns:
-        A copy in the same order; where a file has a setting under both names, today's name wins.
+        A copy in the same order; if a setting occurs under both names, the present name wins.
     """
     return {RENAMED.get(key, key): settings.get(RENAMED.get(key, key), value) for key, value in settings.items()}
 
@@ -59,8 +59,8 @@ def setting(default: Any, about: str, reads: str = "") -> Any:
 
     Args:
         default: Its default; models may have others, see :data:`DEFAULTS_OF_MODELS`.
-        about: One line for help and docs, which begins with a capital and ends with a full stop.
-        reads: What reads it, where that is less than what reads the other settings of its group.
+        about: One line for help and docs, which begins with a capital letter and ends with a full stop.
+        reads: Settings under which it is read, if fewer than for the rest of its group.
     """
     return Field(default, description=about, json_schema_extra={"reads": reads} if reads else None)
 
@@ -371,7 +371,7 @@ ABOUT_MODELS = {
     "BSARec": "SASRec whose layers mix attention with a rescaling of frequencies.",
     "S3Rec": "RecBole's S3Rec, pre-trained and fine-tuned in one run.",
 }
-"""The models that have a file of defaults, and what they are."""
+"""Descriptions of the models that have a file of defaults."""
 
 DEFAULTS_OF_MODELS: dict[str, dict[str, Any]] = {
     "SAMRec": {"sam_rho": 0.3, "sam_variant": "sam", "training": "packed"},
@@ -385,7 +385,7 @@ DEFAULTS_OF_MODELS: dict[str, dict[str, Any]] = {
         "filter_inter_by_user_or_item": False,
     },
 }
-"""What the defaults of a model say beside its groups, of settings that are ours or RecBole's."""
+"""Defaults of models that differ from those of their groups; settings of ours or RecBole's."""
 
 WHY = {
     ("SAMRec", "sam_rho"): "Embedding tables need more than the 0.05 of vision models.",
@@ -396,10 +396,10 @@ WHY = {
 """Reasons of such defaults."""
 
 COMMAND_DEFAULTS: dict[str, Any] = {"topk": [5, 10, 20], "valid_metric": "NDCG@10"}
-"""Defaults of our commands for every model that is judged by ranking; settings of RecBole's."""
+"""Defaults of our commands, of RecBole's settings, for every model that is evaluated by ranking."""
 
 INTERNAL = frozenset({"quiet_terminal"})
-"""Settings that our commands give to a run; they are not for users."""
+"""Settings that our commands pass to a run; they are not for users."""
 
 
 @dataclass(frozen=True)
@@ -410,9 +410,9 @@ class Setting:
         key: Its name.
         default: Its default.
         annotation: Its type, with the range; see :mod:`recbole_samrec.config.value_types`.
-        about: One line on what it means.
+        about: Its meaning in one line.
         group: The group that declares it.
-        reads: What reads it, where that is less than what reads the group.
+        reads: Settings under which it is read, if fewer than for the rest of its group.
     """
 
     key: str
@@ -438,7 +438,7 @@ def _read_declared(group: type[Group]) -> Iterator[Setting]:
 
 @functools.cache
 def collect_model_settings(model: str | None = None) -> Mapping[str, Setting]:
-    """Map the names of the settings that a model reads to what is declared, with the defaults of the model.
+    """Collect the declarations of the settings that a model reads, by name, with the defaults of the model.
 
     Args:
         model: Name of a model, RecBole's or ours; None for the settings of every model.
@@ -450,5 +450,5 @@ def collect_model_settings(model: str | None = None) -> Mapping[str, Setting]:
 
 
 def list_model_groups(model: str) -> list[type[Group]]:
-    """List the groups of settings that a model reads beside those of every model."""
+    """List the groups of settings that a model reads in addition to those of every model."""
     return [group for group in MODEL_GROUPS if model in group.models]

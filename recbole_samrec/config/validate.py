@@ -1,7 +1,7 @@
-"""Checks of settings, so that a mistake is reported before anything is read, trained or written.
+"""Checks of settings, so that an error is reported before anything is read, trained or written.
 
 Types, ranges and choices of single settings come from :mod:`recbole_samrec.config.keys`; this module compares values
-with them and checks the settings that have a form of their own.
+with them and checks the settings with a special form.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _GPU = re.compile(r"-1|\d+|(GPU|MIG)-[\w/-]+")
 
 
 def check_keys(keys: Iterable[str], known: Collection[str]) -> None:
-    """Check that every key is one that something reads.
+    """Check that every key is known.
 
     Raises:
-        ConfigError: Names the first unknown key and the ones it may have been meant for.
+        ConfigError: A key is unknown; the message suggests similar ones.
     """
     for key in keys:
         if key not in known:
@@ -35,14 +35,14 @@ def check_keys(keys: Iterable[str], known: Collection[str]) -> None:
 
 
 def suggest(key: str, known: Collection[str]) -> str:
-    """Suggest the setting that was meant by an unknown one.
+    """Suggest a known setting in place of an unknown one.
 
     Args:
         key: The unknown setting.
-        known: Those that something reads.
+        known: The known settings.
 
     Returns:
-        Words such as ``did you mean learning_rate?`` or ``it is now called sam_exclude``.
+        A suggestion such as ``did you mean learning_rate?`` or ``it is now called sam_exclude``.
     """
     if key in RENAMED:
         return f"it is now called {RENAMED[key]}"
@@ -51,15 +51,15 @@ def suggest(key: str, known: Collection[str]) -> str:
 
 
 def check_values(values: Mapping[str, Any], types: Mapping[str, Any] | None = None) -> None:
-    """Check that values have the types of their settings, lie in their ranges and are among their choices.
+    """Check that values have the types of their settings and are in their ranges and among their choices.
 
     Args:
-        values: Settings; None stands for the default.
+        values: Settings; None means the default.
         types: Types of settings, from :func:`recbole_samrec.config.keys.collect_types`; by default those of every
             model's settings.
 
     Raises:
-        ConfigError: Names the key, the value and what it may be.
+        ConfigError: A value is wrong; the message contains the key, the value and the permitted values.
     """
     types = collect_types() if types is None else types
     for key, value in values.items():
@@ -84,7 +84,7 @@ def check_value(key: str, value: Any, annotation: Any) -> None:
     """Check one value.
 
     Raises:
-        ConfigError: Names the key, the value and what it may be.
+        ConfigError: A value is wrong; the message contains the key, the value and the permitted values.
     """
     word = value.lower() if key == "state" and isinstance(value, str) else value
     if not is_accepted(annotation, word):
@@ -97,7 +97,7 @@ def check_own_values(values: Mapping[str, Any], model: str) -> None:
     """Check the settings of this package among others.
 
     Raises:
-        ConfigError: Names the key, the value and what it may be.
+        ConfigError: A value is wrong; the message contains the key, the value and the permitted values.
     """
     ours = {key: one.annotation for key, one in collect_model_settings(model).items()}
     for key, value in values.items():
@@ -109,7 +109,7 @@ def check_interval(key: str, value: Any) -> None:
     """Check an interval such as ``[5,inf)``, or several with ``;`` between them.
 
     Raises:
-        ConfigError: It is no interval, or an empty one; RecBole would only log that and filter nothing.
+        ConfigError: It is not an interval, or an empty one; RecBole would only log that and filter nothing.
     """
     for part in str(value).split(";"):
         match = _INTERVAL.fullmatch(part)
@@ -135,7 +135,7 @@ def _check_encoding(value: Any) -> None:
     try:
         codecs.lookup(str(value or "utf-8"))
     except LookupError as error:
-        raise ConfigError(f"encoding={value}: there is no such encoding; such as utf-8 or latin-1") from error
+        raise ConfigError(f"encoding={value}: there is no such encoding; use one such as utf-8 or latin-1") from error
 
 
 def _check_gpu_id(value: Any) -> None:
@@ -159,9 +159,13 @@ def _check_metrics(value: Any) -> None:
     for name in names if value is not None else ():
         if str(name).lower() not in metric_types:
             hint = f"write a list as \"['{name[1:-1]}']\"; " if str(name).startswith("[") else ""
-            raise ConfigError(f"metrics={value}: there is no metric {name}; {hint}there are {', '.join(metric_types)}")
+            raise ConfigError(
+                f"metrics={value}: there is no metric {name}; {hint}choose from {', '.join(metric_types)}"
+            )
     if len({metric_types[str(name).lower()] for name in names if value is not None}) > 1:
-        raise ConfigError(f"metrics={value}: some rank items and some judge values, which cannot be used together")
+        raise ConfigError(
+            f"metrics={value}: ranking metrics and value metrics cannot be used together; choose one kind"
+        )
 
 
 def _check_eval_args(value: Any) -> None:
@@ -197,13 +201,13 @@ def _check_split(split: Any) -> None:
 
 
 def check_evaluation(config: Any) -> None:
-    """Check what only the whole configuration shows of the evaluation.
+    """Check the evaluation settings that depend on one another.
 
     Args:
         config: RecBole's configuration.
 
     Raises:
-        ConfigError: The validation metric is not computed, which RecBole would find out after the first epoch, or a
+        ConfigError: The validation metric is not computed, which RecBole would report after the first epoch, or a
             sequential model is not split by time.
     """
     name, _, cut = str(config["valid_metric"]).partition("@")
@@ -218,4 +222,6 @@ def check_evaluation(config: Any) -> None:
             f"choose one of them, such as {example}"
         )
     if config["MODEL_TYPE"].name == "SEQUENTIAL" and config["eval_args"]["order"] != "TO":
-        raise ConfigError(f"eval_args: {config['model']} reads sequences, which have an order; add 'order': 'TO'")
+        raise ConfigError(
+            f"eval_args: {config['model']} is a sequential model and needs the time order; add 'order': 'TO'"
+        )

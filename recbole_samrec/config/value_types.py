@@ -1,4 +1,4 @@
-"""Types that a setting may have: how they are checked and how messages, help and docs describe them."""
+"""Types of settings: check values, and describe types in messages, help and docs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NOUNS = {
 
 
 def is_accepted(annotation: Any, value: Any) -> bool:
-    """Tell whether a value has a type, in its range; whole numbers are numbers, and True is neither.
+    """Return True if a value has a type and is in its range; integers are accepted as numbers, True is not.
 
     Args:
         annotation: A type such as :data:`Count`, or a union of types.

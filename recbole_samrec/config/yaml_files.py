@@ -1,4 +1,4 @@
-"""Reading of yaml files and of ``--key=value`` arguments; nothing in them is run."""
+"""Read yaml files and ``--key=value`` arguments without running anything in them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
     """Read a yaml file of settings.
 
     Raises:
-        ConfigError: The file is missing, or is no yaml file of settings.
+        ConfigError: The file is missing, or is not a yaml file of settings.
     """
     try:
         settings = yaml.load(file.read_text(encoding="utf-8"), Loader=YamlLoader)
@@ -43,12 +43,12 @@ def read_yaml(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not a yaml file: {flatten_message(error)}") from error
     if settings is not None and not isinstance(settings, dict):
-        raise ConfigError(f"{file}: it holds no settings; write lines such as learning_rate: 0.001")
+        raise ConfigError(f"{file}: contains no settings; write lines such as learning_rate: 0.001")
     return settings or {}
 
 
 def read_yaml_files(files: Sequence[str]) -> dict[str, Any]:
-    """Read the settings of several yaml files, of which the later ones win; names of earlier revisions are upgraded."""
+    """Read the settings of several yaml files; later files win, and names of earlier revisions are upgraded."""
     settings: dict[str, Any] = {}
     for file in files:
         settings |= upgrade_settings(read_yaml(Path(file)))
@@ -56,7 +56,7 @@ def read_yaml_files(files: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_settings(rest: Sequence[str]) -> dict[str, Any]:
-    """Read ``--key=value`` arguments.
+    """Parse ``--key=value`` arguments.
 
     Raises:
         ConfigError: An argument has another form, or a key is given twice with different values.

@@ -1,4 +1,4 @@
-"""Batches of whole rows from one flat array of events: planned for an epoch, gathered when they are asked for."""
+"""Batches of whole sequences from one flat array of events: planned once per epoch, gathered one at a time."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import torch
 from recbole_samrec.data.windows import Windows, cut_windows
 
 POOL = 16
-"""Windows of similar length are looked for among those of this many batches, drawn at random."""
+"""Number of batches, drawn at random, within which windows of similar length are grouped."""
 MORE_STEPS = 0.04
-"""The largest share of additional steps that is spent on leaving windows whole."""
+"""Largest share of additional steps that may be spent on keeping windows whole."""
 
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """The rows of an epoch's batches: windows, or parts of a window that lies across the border of two batches.
+    """Sequences of an epoch's batches: windows, or parts of a window that spans the border of two batches.
 
     Args:
-        users: Number of each row's user, shape ``[R]``.
-        starts: Event that each row begins with, shape ``[R]``.
-        lengths: Number of events that each row encodes, shape ``[R]``.
-        skips: Positions before each row's first target, shape ``[R]``.
-        bounds: Share ``i`` has the rows from ``bounds[i]`` up to ``bounds[i + 1]``; a batch has as many consecutive
-            shares as there are processes, shape ``[steps * world + 1]``.
+        users: Number of each sequence's user, shape ``[S]``.
+        starts: First event of each sequence, shape ``[S]``.
+        lengths: Number of events that each sequence encodes, shape ``[S]``.
+        skips: Positions before each sequence's first target, shape ``[S]``.
+        bounds: Share ``i`` has the sequences ``bounds[i]`` to ``bounds[i + 1] - 1``; a batch has one share for each
+            process, one after the other, shape ``[steps * world + 1]``.
         sizes: Number of targets of each batch, shape ``[steps]``.
-        order: Order in which the batches are taken, shape ``[steps]``.
+        order: Order of the batches, shape ``[steps]``.
     """
 
     users: np.ndarray
@@ -41,9 +41,9 @@ class EpochPlan:
 
 
 def count_steps(targets: int, batch_size: int, longest: int) -> int:
-    """How many batches an epoch has.
+    """Count the batches of an epoch, which are the same number in every epoch.
 
-    A few more than are needed leave room to end a batch where a window ends; the number is the same in every epoch.
+    A few more batches than necessary allow most of them to end where a window ends.
 
     Args:
         targets: Number of targets of the epoch.
@@ -58,14 +58,14 @@ def count_steps(targets: int, batch_size: int, longest: int) -> int:
 def plan_epoch(
     windows: Windows, batch_size: int, *, generator: torch.Generator | None = None, world: int = 1
 ) -> EpochPlan:
-    """Deal windows to batches of about equally many targets, windows of similar length together.
+    """Distribute windows to batches with about equal numbers of targets, windows of similar length together.
 
-    A batch ends where a window ends if one ends near enough; otherwise the window is cut there in two, both of which
-    see all the events that the window's targets had before them.
+    A batch ends where a window ends if one ends nearby; otherwise the window is cut in two, both of which encode all
+    events that the window's targets had as history.
 
     Args:
-        windows: What is to be dealt.
-        batch_size: Most targets of a batch, all processes together.
+        windows: The windows of all users.
+        batch_size: Most targets of a batch, in all processes together.
         generator: Draws the order of the windows and of the batches; without it, the order is always the same.
         world: Number of processes that share each batch.
     """
@@ -103,10 +103,10 @@ def _group_by_length(lengths: np.ndarray, pools: int, generator: torch.Generator
 
 
 def _place_borders(total: int, steps: int, batch_size: int, ends: np.ndarray) -> np.ndarray:
-    """Where batches end, counted in targets, shape ``[steps + 1]``: at ends of windows, as far as that is possible.
+    """Place the borders of batches, counted in targets, shape ``[steps + 1]``, at ends of windows where possible.
 
-    Each batch takes whole windows up to about an equal part of what is left, at most ``batch_size``. It ends inside a
-    window only if the batches that are left would otherwise be too full or too few.
+    Each batch takes whole windows up to about an equal part of the remaining targets, at most ``batch_size``. It ends
+    inside a window only if the remaining batches would otherwise be too full or too few.
     """
     borders = np.zeros(steps + 1, dtype=np.int64)
     for step in range(steps):
@@ -120,7 +120,7 @@ def _place_borders(total: int, steps: int, batch_size: int, ends: np.ndarray) ->
 
 
 def _split_shares(borders: np.ndarray, world: int, ends: np.ndarray) -> np.ndarray:
-    """Where the shares of the processes end: about equal parts of each batch, shape ``[steps * world + 1]``."""
+    """Divide each batch into about equal shares for the processes; their ends have shape ``[steps * world + 1]``."""
     if world == 1 or len(borders) < 2:
         return borders
     sizes = np.diff(borders)
@@ -139,14 +139,14 @@ def _snap(cuts: np.ndarray, ends: np.ndarray, reach: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of events, left-aligned, with 0 after their ends.
+    """Left-aligned sequences of items, 0 after their ends.
 
     Args:
-        users: Number of each row's user, shape ``[B]``.
-        items: Items that are encoded, shape ``[B, L]``, L being the longest row's length.
-        lengths: Number of items of each row, shape ``[B]``.
-        targets: The item to be predicted at each position, 0 where none is, shape ``[B, L]``.
-        size: Number of targets of the batch, of which this may be one process's share.
+        users: Number of each sequence's user, shape ``[B]``.
+        items: Items that are encoded, shape ``[B, L]``, L being the longest sequence's length.
+        lengths: Number of items of each sequence, shape ``[B]``.
+        targets: The target at each position, 0 for none, shape ``[B, L]``.
+        size: Number of targets of the whole batch, of which this may be one process's share.
     """
 
     users: torch.Tensor
@@ -157,18 +157,18 @@ class Batch:
 
 
 class PackedBatches:
-    """Batches of whole rows; every epoch takes each target once, in a new order.
+    """Batches of whole sequences; every epoch contains each target once, in a new order.
 
     Args:
-        items: Items of all events, those of a user in order, users one after the other, shape ``[N]``. No item is 0.
-        offsets: User ``u`` has the events from ``offsets[u]`` up to ``offsets[u + 1]``, shape ``[users + 1]``.
-        targets: Events to be predicted, ascending, shape ``[T]``. None is every event but a user's first.
-        length: Most events of a row.
-        batch_size: Most targets of a batch, all processes together.
+        items: Items of all events in time order, users one after the other, shape ``[N]``. No item is 0.
+        offsets: User ``u`` has the events ``offsets[u]`` to ``offsets[u + 1] - 1``, shape ``[users + 1]``.
+        targets: Events to predict, ascending, shape ``[T]``; by default every event except each user's first.
+        length: Most events of a sequence.
+        batch_size: Most targets of a batch, in all processes together.
         stride: Most targets of a window after a user's first one; see :func:`~recbole_samrec.data.windows.cut_windows`.
         generator: Draws the order of an epoch when it begins.
         shuffle: Whether the order is drawn; otherwise it is always the same.
-        device: Where the events lie and batches are made.
+        device: Device of the events and batches.
         rank: Number of this process.
         world: Number of processes that share each batch.
     """
@@ -194,7 +194,7 @@ class PackedBatches:
         self.batch_size, self.shuffle = batch_size, shuffle
         self.generator = generator or torch.Generator()
         self.rank, self.world = rank, world
-        # A row is read up to the longest one's length, and may so reach over the end of all events.
+        # A sequence is read up to the longest one's length, and may therefore extend past the last event.
         self._items = torch.zeros(len(items) + length + 1, dtype=torch.int32)
         self._items[: len(items)] = torch.from_numpy(items)
         self._labels = torch.zeros_like(self._items)
@@ -210,15 +210,15 @@ class PackedBatches:
 
     def _batches(self, plan: EpochPlan) -> Iterator[Batch]:
         columns = (plan.users, plan.starts, plan.lengths, plan.skips)
-        rows = [torch.from_numpy(column).to(self._items.device) for column in columns]
+        sequences = [torch.from_numpy(column).to(self._items.device) for column in columns]
         for step in plan.order:
             share = step * self.world + self.rank
             first, last = plan.bounds[share], plan.bounds[share + 1]
-            idle = first == last  # fewer targets than processes, all of which must take the step: a row without any
+            idle = first == last  # fewer targets than processes, which must all take the step: use one without targets
             if idle:
                 first = plan.bounds[step * self.world]
                 last = first + 1
-            users, starts, lengths, skips = (column[first:last] for column in rows)
+            users, starts, lengths, skips = (column[first:last] for column in sequences)
             width = int(plan.lengths[first:last].max())
             items, targets = self._gather(starts, lengths, lengths if idle else skips, width)
             yield Batch(users, items, lengths, targets, int(plan.sizes[step]))
@@ -226,7 +226,7 @@ class PackedBatches:
     def _gather(
         self, starts: torch.Tensor, lengths: torch.Tensor, skips: torch.Tensor, width: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Items and targets of rows, each of shape ``[B, width]``."""
+        """Gather items and targets of sequences, each of shape ``[B, width]``."""
         place = torch.arange(width, device=starts.device)
         event = starts[:, None] + place
         outside = place >= lengths[:, None]

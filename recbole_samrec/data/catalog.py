@@ -1,4 +1,4 @@
-"""What is known of published data sets: their sizes, and who publishes the file they are made from."""
+"""Published data sets: their sizes, and where to get the files they are made from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PUBLISHED = {
 
 
 def describe_source(name: str) -> str:
-    """Tell in one phrase where the data set ``name`` is published and which command converts it."""
+    """Describe in one phrase where the data set ``name`` is published and which command converts it."""
     command = f"python -m recbole_samrec data {name}"
     if name.startswith("ml-"):
         return f"get {name}.zip from GroupLens (MovieLens), then run: {command} path/to/{name}.zip"
@@ -46,7 +46,7 @@ def describe_source(name: str) -> str:
 
 
 def find_close_names(word: str, choices: Iterable[str], count: int = 3) -> list[str]:
-    """Return the choices most like ``word``, whatever their case and whether written with ``-`` or ``_``."""
+    """Return the choices most similar to ``word``, ignoring case and the difference between ``-`` and ``_``."""
     plain = {choice.casefold().replace("_", "-"): choice for choice in choices}
     found = get_close_matches(word.casefold().replace("_", "-"), plain, n=count, cutoff=0.5)
     return [plain[key] for key in found]

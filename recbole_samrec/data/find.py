@@ -28,8 +28,10 @@ class LocalDataset:
     """A data set on this machine.
 
     Attributes:
-        size: bytes of its interaction files.
-        files: names of all files of the set.
+        name: Name of the set.
+        path: Its folder.
+        size: Bytes of its interaction files.
+        files: Names of all files of the set.
     """
 
     name: str
@@ -39,17 +41,17 @@ class LocalDataset:
 
 
 def find_dataset(name: str, data_path: str | Path, *, fetch: bool = True) -> Path:
-    """Return the folder that holds the data set ``name``.
+    """Find the folder of the data set ``name``.
 
-    RecBole reads ml-100k from its own package whatever ``data_path`` is, so that folder comes first.
+    RecBole always reads ml-100k from its own package, whatever ``data_path`` is, so that folder comes first.
 
     Args:
-        name: name of the set.
-        data_path: folder that holds a folder for every set.
-        fetch: whether to download a set that RecBole has a link for.
+        name: Name of the set.
+        data_path: Folder with one folder for each set.
+        fetch: Whether to download a set that RecBole has a link for.
 
     Raises:
-        DataError: the set is not there and could not be downloaded, or its name is not known.
+        DataError: The set does not exist and could not be downloaded, or its name is unknown.
     """
     packaged = _find_packaged_folder()
     if name == _PACKAGED and packaged:
@@ -63,11 +65,11 @@ def find_dataset(name: str, data_path: str | Path, *, fetch: bool = True) -> Pat
         raise DataError(f"{name} is not in {folder}: {describe_source(name)}")
     known = {*read_recbole_links(), *PUBLISHED, *(found.name for found in list_datasets(data_path))}
     close = ", ".join(find_close_names(name, known)) or "none"
-    raise DataError(f"{name} is not in {folder} and is no known data set (nearest: {close}): {describe_source(name)}")
+    raise DataError(f"{name} is not in {folder} and is unknown (nearest: {close}): {describe_source(name)}")
 
 
 def list_datasets(data_path: str | Path) -> list[LocalDataset]:
-    """Return the sets found in ``data_path`` and in RecBole's package, by name; no file is read."""
+    """List the sets in ``data_path`` and in RecBole's package, by name, without reading files."""
     folder = Path(data_path)
     folders = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     packaged = _find_packaged_folder()
@@ -81,13 +83,13 @@ def download_dataset(name: str, data_path: str | Path, timeout: float = 10.0, ur
     """Fetch a data set from RecBole's own link and return its folder.
 
     Args:
-        name: name of the set, as RecBole lists it.
-        data_path: folder that holds a folder for every set.
-        timeout: seconds to wait for the server at each step.
-        url: where to fetch it, if not from RecBole's link.
+        name: Name of the set in RecBole's list.
+        data_path: Folder with one folder for each set.
+        timeout: Seconds to wait for the server at each step.
+        url: Address to download from instead of RecBole's link.
 
     Raises:
-        DataError: anything failed; the message has the command that makes the set from the provider's file.
+        DataError: The download failed; the message names the command that converts the provider's file.
     """
     folder = Path(data_path) / name
     url = url or read_recbole_links().get(name)
@@ -107,7 +109,7 @@ def download_dataset(name: str, data_path: str | Path, timeout: float = 10.0, ur
 
 
 def read_recbole_links() -> dict[str, str]:
-    """Return RecBole's list of data sets with their links; it is empty where RecBole is not installed."""
+    """Read RecBole's list of data sets and their links; empty if RecBole is not installed."""
     root = _find_recbole_folder()
     path = root / "properties" / "dataset" / "url.yaml" if root else None
     if path is None or not path.is_file():
@@ -156,7 +158,7 @@ def _unpack(archive: Path, stage: Path, old: str, new: str) -> None:
             with packed.open(info) as source, (stage / target).open("xb") as out:
                 shutil.copyfileobj(source, out, _CHUNK)
     if not _list_interaction_files(stage, new):
-        raise ValueError(f"the archive holds no {new}.inter")
+        raise ValueError(f"the archive does not contain {new}.inter")
 
 
 def _list_members(packed: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
@@ -169,16 +171,16 @@ def _list_members(packed: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, st
 def _check_inside(member: str) -> None:
     for path in (PurePosixPath(member), PureWindowsPath(member)):
         if path.is_absolute() or path.drive or ".." in path.parts:
-            raise ValueError(f"the archive's member {member!r} lies outside its folder")
+            raise ValueError(f"the archive's member {member!r} is outside its folder")
 
 
 def _explain_failure(error: Exception) -> str:
-    """Say in few words why a download failed."""
+    """Explain in a few words why a download failed."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"
     if isinstance(error, (zipfile.BadZipFile, zlib.error)):
-        return "the answer is no whole zip archive"
+        return "the response is not a complete zip archive"
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, TimeoutError):
-        return "no answer in time"
+        return "no response in time"
     return str(getattr(cause, "strerror", None) or cause).strip()

@@ -1,4 +1,4 @@
-"""How often each item occurs in the training data."""
+"""Number of occurrences of each item in the training data."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 
 def count_training_items(dataset: Any) -> Tensor:
-    """Count the items of the training interactions; of a sequential data set, the items that are to be predicted.
+    """Count the items of the training interactions; of a sequential data set, the targets.
 
     Args:
         dataset: RecBole's data set of the training part.
 
     Returns:
-        Whole numbers ``[items]`` on the CPU, item 0, the padding, included.
+        Integers ``[items]`` on the CPU, including item 0, the padding.
     """
     return torch.bincount(dataset.inter_feat[dataset.iid_field].cpu(), minlength=dataset.item_num)

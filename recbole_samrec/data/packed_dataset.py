@@ -1,4 +1,4 @@
-"""RecBole's sequential data without the table of every prefix: rows are made of the flat events when they are read."""
+"""RecBole's sequential data without the table of all prefixes: samples are made from the flat events on access."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from recbole_samrec.data.sequences import align_left
 from recbole_samrec.utils.errors import ConfigError
 
 EVENT = "event_of_row"
-"""Column with the place of each row's target among the events; it stands for the lists until they are made."""
+"""Column with the position of each sample's target among the events, from which the lists are made."""
 
 
 class PackedDataset(SequentialDataset):
-    """A sequential data set whose training part holds each event once.
+    """Sequential data set whose training part stores each event once.
 
-    RecBole makes a row of every prefix of a user's events, and stores it. Here a row says only which event is its
-    target; it goes through RecBole's ordering and splitting like any other row. The validation and the test part get
-    RecBole's lists afterwards, column for column; rows of the training part are made if somebody asks for them.
+    RecBole makes and stores a sample for every prefix of a user's events. Here a sample stores only which event is its
+    target; RecBole orders and splits these samples as usual. The validation and the test part get RecBole's lists
+    afterwards, column for column; the lists of the training part are made on access.
 
     Args:
         config: RecBole's configuration.
 
     Attributes:
-        events: The events that rows are made of, users one after the other, each in the order of time.
+        events: The events, users one after the other, each in time order.
         users: The users that have events, ascending, shape ``[U]``.
-        offsets: The events of ``users[n]`` begin at ``offsets[n]`` and end at ``offsets[n + 1]``, shape ``[U + 1]``.
+        offsets: The events of ``users[n]`` are ``offsets[n]`` to ``offsets[n + 1] - 1``, shape ``[U + 1]``.
 
     Raises:
-        ConfigError: The data are benchmark files, or rows are to be transformed.
+        ConfigError: The data are benchmark files, or samples are to be transformed.
     """
 
     inter_feat: Any
@@ -40,18 +40,18 @@ class PackedDataset(SequentialDataset):
     def __init__(self, config: Any) -> None:
         if config["benchmark_filename"] is not None:
             raise ConfigError(
-                "benchmark_filename: the rows of benchmark files stand alone and cannot be packed; "
+                "benchmark_filename: benchmark files contain separate samples and do not support packed training; "
                 "add --training=prefix"
             )
         if config["transform"] is not None:
             raise ConfigError(
-                f"transform={config['transform']}: it changes each prefix by itself, and packed training makes none; "
+                f"transform={config['transform']}: it changes single prefixes, which packed training does not use; "
                 "add --training=prefix"
             )
         super().__init__(config)
 
     def data_augmentation(self) -> None:
-        """Make RecBole's row for every event but a user's first; its lists are columns of width 0 that keep a place."""
+        """Make RecBole's sample for every event but a user's first, with columns of width 0 in place of lists."""
         self._aug_presets()
         self._check_field("uid_field", "time_field")
         self.sort(by=[self.uid_field, self.time_field], ascending=True)
@@ -61,19 +61,19 @@ class PackedDataset(SequentialDataset):
         self.users, self.offsets = users[first], np.append(first, len(users))
         targets = np.delete(np.arange(len(users)), first)
         history = targets - np.repeat(first, np.diff(self.offsets) - 1)
-        row = torch.from_numpy(targets)
-        rows = {field: self.events[field][row] for field in self.events}
-        rows[self.item_list_length_field] = torch.from_numpy(np.minimum(history, self.max_item_list_len))
+        event = torch.from_numpy(targets)
+        samples = {field: self.events[field][event] for field in self.events}
+        samples[self.item_list_length_field] = torch.from_numpy(np.minimum(history, self.max_item_list_len))
         self._lists = {}
         for field in self.events:
             if field != self.uid_field:
                 name = getattr(self, f"{field}_list_field")
                 self._lists[name] = (field, self._list_shape(field, name))
-                rows[name] = torch.empty((len(row), 0))
-        self.inter_feat = Interaction({**rows, EVENT: row})
+                samples[name] = torch.empty((len(event), 0))
+        self.inter_feat = Interaction({**samples, EVENT: event})
 
     def _list_shape(self, field: str, name: str) -> tuple[int, ...]:
-        """The shape of one row of a list."""
+        """Return the shape of one sample's list."""
         length = self.field2seqlen[name]
         shape = (length,) if isinstance(length, int) else tuple(length)
         return (*shape, 2) if self._is_numerical(field) else shape
@@ -91,7 +91,7 @@ class PackedDataset(SequentialDataset):
         lists = {name: made_of for name, made_of in self._lists.items() if name in self.inter_feat}
         for part in others:
             part._lists = lists
-            part._complete(part.inter_feat)
+            part._add_lists(part.inter_feat)
         fields = (self.uid_field, self.iid_field, self.item_list_length_field, EVENT)
         train.inter_feat = Interaction({field: train.inter_feat[field] for field in fields})
         for name in lists:
@@ -104,43 +104,43 @@ class PackedDataset(SequentialDataset):
 
     @property
     def sequence_field(self) -> str:
-        """Name of the list of items."""
+        """Name of the field with the list of items."""
         return self.iid_field + self.config["LIST_SUFFIX"]
 
     def __getitem__(self, index: Any, join: bool = True) -> Interaction:
-        rows = self.inter_feat[index]
-        if EVENT in rows:
-            self._complete(rows)
-        return self.join(rows) if join else rows
+        samples = self.inter_feat[index]
+        if EVENT in samples:
+            self._add_lists(samples)
+        return self.join(samples) if join else samples
 
-    def _complete(self, rows: Interaction) -> None:
-        """Put the lists of some rows in their places, or behind the other columns if no place was kept."""
-        target, length = rows[EVENT], rows[self.item_list_length_field]
-        del rows[EVENT]
+    def _add_lists(self, samples: Interaction) -> None:
+        """Make the lists of samples in place of their placeholders, or as last columns where there are none."""
+        target, length = samples[EVENT], samples[self.item_list_length_field]
+        del samples[EVENT]
         inside, events = align_left(target - length, length, self.max_item_list_len)
         for name, (field, shape) in self._lists.items():
             values = self.events[field]
-            rows[name] = torch.zeros((*target.shape, *shape), dtype=values.dtype)
-            rows[name][inside] = values[events]
+            samples[name] = torch.zeros((*target.shape, *shape), dtype=values.dtype)
+            samples[name][inside] = values[events]
 
     def list_targets(self) -> np.ndarray:
-        """The events that are this part's targets, ascending, shape ``[rows]``; not for parts that have lists."""
+        """List this part's targets, events in ascending order, shape ``[samples]``; only for parts without lists."""
         return np.sort(self.inter_feat[EVENT].numpy())
 
     def find_items_before(self, samples: np.ndarray) -> np.ndarray:
-        """The item before each target, of a part without lists.
+        """Find the item before each target; only for parts without lists.
 
         Args:
-            rows: Which rows, as a mask of shape ``[rows]``.
+            samples: Mask of the samples, of the shape ``[samples]``.
         """
         return self.events[self.iid_field].numpy()[self.inter_feat[EVENT].numpy()[samples] - 1]
 
     def inter_matrix(self, form: str = "coo", value_field: str | None = None) -> Any:
-        """The matrix of users and items, with the users' first items, which are no targets.
+        """Build the matrix of users and items, including the users' first items, which are not targets.
 
         Args:
             form: ``coo`` or ``csr``.
-            value_field: Field of the values, which are 1 without it.
+            value_field: Field of the values; 1 by default.
         """
         if EVENT not in self.inter_feat:
             return super().inter_matrix(form, value_field)

@@ -1,4 +1,4 @@
-"""The loader of packed training, in the place of RecBole's loader of prefixes."""
+"""Loader of packed training, which replaces RecBole's loader of prefixes."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from recbole_samrec.data.packed_dataset import PackedDataset
 from recbole_samrec.utils.errors import ConfigError
 
 BATCH_TARGETS = "batch_targets"
-"""Field with what each process divides the sum of its losses by, so that DDP's mean is the mean over the batch."""
+"""Field by which each process divides the sum of its losses, so that DDP's mean is the mean over the batch."""
 
 
 class PackedLoader(PackedBatches):
-    """Gives RecBole's trainer batches of whole rows.
+    """Loader of batches of whole sequences for RecBole's trainer.
 
-    A batch holds the users ``[B]``, their items ``[B, L]``, left-aligned and 0 after the end, the number of items
-    ``[B]``, and under the name of the item field the target at each position ``[B, L]``, 0 where none is. With several
-    processes each gets a share of the rows, and :data:`BATCH_TARGETS` is the whole batch's number of targets divided
-    by the number of processes, ``[B]``.
+    A batch contains the users ``[B]``, their items ``[B, L]``, left-aligned and 0 after the end, the number of items
+    ``[B]``, and under the name of the item field the target at each position ``[B, L]``, 0 for none. With several
+    processes each gets a share of the sequences, and :data:`BATCH_TARGETS` is the whole batch's number of targets
+    divided by the number of processes, ``[B]``.
 
     Args:
         config: RecBole's configuration.
         dataset: The training part of a :class:`PackedDataset`.
         sampler: RecBole's sampler of negative items, which packed training does not use.
-        shuffle: Whether each epoch has an order of its own, drawn from ``generator`` when it begins.
+        shuffle: Whether a new order is drawn from ``generator`` for each epoch.
 
     Raises:
-        ConfigError: The data set is not packed, or negative items are wanted that this loader does not draw.
+        ConfigError: The data set is not packed, or negative items are requested that this loader does not draw.
     """
 
     def __init__(self, config: Any, dataset: PackedDataset, sampler: Any = None, shuffle: bool = False) -> None:
         if not isinstance(dataset, PackedDataset):
             raise ConfigError(
-                f"training=packed: {type(dataset).__name__} is no packed data set; make it by create_dataset(config), "
+                f"training=packed: {type(dataset).__name__} is not a packed data set; use create_dataset(config), "
                 "or use training=prefix"
             )
         generator = torch.Generator()
@@ -47,7 +47,7 @@ class PackedLoader(PackedBatches):
         self._lay_out(config, generator, shuffle)
 
     def _lay_out(self, config: Any, generator: torch.Generator, shuffle: bool) -> None:
-        _refuse_negatives(config["train_neg_sample_args"])
+        _check_negatives(config["train_neg_sample_args"])
         self.config = config
         alone = bool(config["single_spec"])
         super().__init__(
@@ -66,26 +66,26 @@ class PackedLoader(PackedBatches):
         self._users = torch.from_numpy(self._dataset.users).to(config["device"])
         windows = self.windows
         getLogger().info(
-            f"Packed training: {len(self)} steps an epoch ({-(-len(windows.targets) // self.batch_size)} with "
+            f"Packed training: {len(self)} steps per epoch ({-(-len(windows.targets) // self.batch_size)} with "
             f"training=prefix), {len(windows)} windows of {windows.lengths.sum()} items with "
             f"{len(windows.targets)} targets"
         )
 
     @property
     def dataset(self) -> PackedDataset:
-        """The training part of the data."""
+        """Training part of the data."""
         return self._dataset
 
     @property
     def sampler(self) -> PackedLoader:
-        """The loader itself, which draws its order alone; RecBole names an epoch to the samplers of its own loaders."""
+        """The loader itself; RecBole passes the epoch to the samplers of its loaders."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Pass over the epoch's number: all processes draw the same order from generators in the same state."""
+        """Ignore the epoch's number: all processes draw the same order from generators in the same state."""
 
     def update_config(self, config: Any) -> None:
-        """Take up another configuration, as RecBole does with loaders that it has read from a file."""
+        """Apply another configuration, as RecBole does with loaders that it has read from a file."""
         self._lay_out(config, self.generator, self.shuffle)
 
     def __iter__(self) -> Iterator[Interaction]:
@@ -104,11 +104,11 @@ class PackedLoader(PackedBatches):
         return Interaction(fields)
 
 
-def _refuse_negatives(wanted: Any) -> None:
-    """Refuse negative items that are not one uniform one for each target, which the loss draws by itself.
+def _check_negatives(wanted: Any) -> None:
+    """Check that at most one uniform negative item per target is requested, which the loss draws.
 
     Raises:
-        ConfigError: Names what was wanted.
+        ConfigError: Other negative items are requested.
     """
     wanted = wanted or {}
     if wanted.get("distribution", "none") == "none":

@@ -1,4 +1,4 @@
-"""The rows that S3Rec is pre-trained on: users' training sequences, left-aligned, with items and segments masked."""
+"""Batches that S3Rec is pre-trained on: users' training sequences, left-aligned, with items and segments masked."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from recbole_samrec.data.windows import cut_windows
 from recbole_samrec.utils.errors import ConfigError
 
 ATTEMPTS = 100
-"""Times that a negative item is drawn anew if it is in the row; a row of nearly all items may get none."""
+"""Number of redraws of a negative item that is in the sequence; a sequence of nearly all items may get none."""
 
 
 def corrupt(
     items: Tensor, lengths: Tensor, users: Tensor, n_items: int, mask_ratio: float, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Mask items and a segment of each row, and draw what S3Rec tells apart from them.
+    """Mask items and a segment of each sequence, and draw negative items and segments.
 
     Args:
-        items: Left-aligned rows of items, 0 after their ends, shape ``[B, L]``.
-        lengths: Number of items of each row, shape ``[B]``.
-        users: User of each row, shape ``[B]``.
-        n_items: Number of items with the padding item 0; it is also the mask token, which comes after them.
+        items: Left-aligned sequences of items, 0 after their ends, shape ``[B, L]``.
+        lengths: Number of items of each sequence, shape ``[B]``.
+        users: User of each sequence, shape ``[B]``.
+        n_items: Number of items including the padding item 0; it is also the mask token, which follows the items.
         mask_ratio: Probability that an item is masked.
-        generator: All that is random is drawn from it.
+        generator: Source of all random draws.
 
     Returns:
-        ``items``; ``masked``, the rows with the mask token in the place of some items; ``negatives``, for each of
-        these an item that is not in the row, 0 elsewhere; and those of :func:`draw_segments`.
+        ``items``; ``masked``, the sequences with the mask token in place of some items; ``negatives``, for each of
+        these an item that is not in the sequence, 0 elsewhere; and the fields of :func:`draw_segments`.
     """
     chosen = (torch.rand(items.shape, generator=generator) < mask_ratio) & (items > 0)
     return {
@@ -47,16 +47,16 @@ def corrupt(
 
 
 def draw_unseen(items: Tensor, where: Tensor, n_items: int, generator: torch.Generator) -> Tensor:
-    """For some cells of rows an item each, drawn uniformly from those that are not in the row.
+    """Draw for some positions an item each, uniformly from those that are not in the sequence.
 
     Args:
-        items: Rows of items, shape ``[B, L]``.
-        where: The cells, a mask of shape ``[B, L]``.
-        n_items: Number of items with the padding item 0.
-        generator: What to draw from.
+        items: Sequences of items, shape ``[B, L]``.
+        where: Mask of the positions, shape ``[B, L]``.
+        n_items: Number of items including the padding item 0.
+        generator: Source of the draws.
 
     Returns:
-        Shape ``[B, L]``, 0 in the other cells and where no such item was found.
+        Items, shape ``[B, L]``, 0 at the other positions and where no such item was found.
     """
     seen = torch.zeros(len(items), n_items, dtype=torch.bool).scatter_(1, items, True)
     rows = where.nonzero()[:, 0]
@@ -73,14 +73,19 @@ def draw_unseen(items: Tensor, where: Tensor, n_items: int, generator: torch.Gen
 def draw_segments(
     items: Tensor, lengths: Tensor, users: Tensor, mask_token: int, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Draw a segment of each row, up to half of it, and one of the same length from another user's row.
+    """Draw a segment of each sequence, up to half of it, and one of the same length from another user's sequence.
 
-    Arguments are those of :func:`corrupt`.
+    Args:
+        items: Left-aligned sequences of items, 0 after their ends, shape ``[B, L]``.
+        lengths: Number of items of each sequence, shape ``[B]``.
+        users: User of each sequence, shape ``[B]``.
+        mask_token: Number of the mask token.
+        generator: Source of all random draws.
 
     Returns:
-        ``context``, the rows with the segment masked; ``segment``, the segment in its place with all else masked;
-        ``other``, the other user's segment in the same place, all ``[B, L]``; ``lengths``; and ``usable`` ``[B]``,
-        whether the row has two items and some other user of the batch a row that is long enough.
+        ``context``, the sequences with the segment masked; ``segment``, the segment with all else masked; ``other``,
+        the other user's segment at the same positions, all ``[B, L]``; ``lengths``; and ``usable`` ``[B]``, True if the
+        sequence has two items and another user of the batch has a sequence that is long enough.
     """
     size = 1 + _draw_below(lengths // 2, generator)
     start = _draw_below(lengths - size + 1, generator)
@@ -102,22 +107,22 @@ def draw_segments(
 
 
 def _draw_below(bounds: Tensor, generator: torch.Generator) -> Tensor:
-    """A whole number from 0 up to, but not, each bound; 0 where the bound is not above 0."""
+    """Draw an integer uniformly from ``[0, bound)`` for each bound; 0 where the bound is not above 0."""
     return (torch.rand(bounds.shape, generator=generator) * bounds.clamp(min=1)).long()
 
 
 class PretrainingLoader:
-    """Gives RecBole's trainer batches of corrupted rows; an epoch has every training event about once.
+    """Loader of corrupted sequences for RecBole's trainer; an epoch contains every training event about once.
 
-    A row holds a user's training events, the last target among them, and nothing of validation and test. A history
-    longer than ``MAX_ITEM_LIST_LENGTH`` is cut into windows of that length. Rows begin at position 0, as they do in
-    fine-tuning.
+    A sequence contains a user's training events, including the last target, and nothing of validation and test. A
+    history longer than ``MAX_ITEM_LIST_LENGTH`` is cut into windows of that length. Sequences begin at position 0, as
+    in fine-tuning.
 
     Args:
-        config: RecBole's configuration; ``pretrain_batch_size`` counts rows.
+        config: RecBole's configuration; ``pretrain_batch_size`` counts sequences.
         dataset: The training part of a :class:`PackedDataset`.
         sampler: RecBole's sampler of negative items, which is not used.
-        shuffle: Whether each epoch has an order of its own.
+        shuffle: Whether a new order is drawn for each epoch.
 
     Raises:
         ConfigError: The data set is not packed.
@@ -125,14 +130,14 @@ class PretrainingLoader:
 
     def __init__(self, config: Any, dataset: PackedDataset, sampler: Any = None, shuffle: bool = False) -> None:
         if not isinstance(dataset, PackedDataset):
-            raise ConfigError("pretraining=users works on whole rows; add --training=packed, or --pretraining=recbole")
+            raise ConfigError("pretraining=users needs packed data; add --training=packed, or --pretraining=recbole")
         self.config, self._dataset, self.shuffle = config, dataset, shuffle
         self.generator = torch.Generator().manual_seed(config["seed"])
         self._share = (0, 1)
         if not config["single_spec"]:
             self._share = torch.distributed.get_rank(), torch.distributed.get_world_size()
         length = config["MAX_ITEM_LIST_LENGTH"]
-        history = max(length - 1, 1)  # a row holds its last target too
+        history = max(length - 1, 1)  # a sequence contains its last target too
         windows = cut_windows(dataset.offsets, dataset.list_targets(), history, stride=history)
         ends = windows.targets[windows.bounds[1:] - 1] + 1
         self.starts = torch.from_numpy(np.maximum(windows.starts, ends - length))
@@ -142,16 +147,16 @@ class PretrainingLoader:
 
     @property
     def dataset(self) -> PackedDataset:
-        """The training part of the data."""
+        """Training part of the data."""
         return self._dataset
 
     @property
     def sampler(self) -> PretrainingLoader:
-        """The loader itself; RecBole names an epoch to the samplers of its own loaders."""
+        """The loader itself; RecBole passes the epoch to the samplers of its loaders."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Pass over the epoch's number: all processes draw the same from generators in the same state."""
+        """Ignore the epoch's number: all processes draw the same from generators in the same state."""
 
     def __len__(self) -> int:
         return -(-len(self.starts) // self.config["pretrain_batch_size"])
@@ -166,13 +171,13 @@ class PretrainingLoader:
             yield Interaction({name: values[mine] for name, values in batch.items()})
 
     def take_sequences(self, which: Tensor) -> tuple[Tensor, Tensor]:
-        """Items of some rows ``[n, L]``, left-aligned and 0 after their ends, and their lengths ``[n]``."""
+        """Return sequences of items ``[n, L]``, left-aligned and 0 after their ends, and their lengths ``[n]``."""
         lengths = self.lengths[which]
         inside, events = align_left(self.starts[which], lengths, int(lengths.max()))
         return torch.zeros(inside.shape, dtype=torch.int64).masked_scatter_(inside, self._items[events]), lengths
 
     def _order(self) -> list[Tensor]:
-        """The rows of each batch, of similar lengths: drawn, sorted within pools of some batches, and dealt."""
+        """Draw the sequences of each batch, of similar lengths: shuffled, then sorted within pools of some batches."""
         number, steps = len(self.starts), len(self)
         drawn = torch.randperm(number, generator=self.generator) if self.shuffle else torch.arange(number)
         pool = np.arange(number) // (POOL * self.config["pretrain_batch_size"])

@@ -1,4 +1,4 @@
-"""Sequences of events as one flat array, from a data set or from a file, and the rows that a model reads of them."""
+"""Sequences of events as one flat array, from a data set or a file, and their last events as a model reads them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ COLUMNS = {
     "item": ("item", "item_id"),
     "time": ("timestamp", "time"),
 }
-"""Names that columns of a file of sequences may have, beside those of the data set's own fields."""
+"""Names that columns of a file of sequences may have, in addition to those of the data set's fields."""
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences of events, each in the order of time.
+    """Sequences of events, each in time order.
 
     Args:
-        names: What each sequence is called, shape ``[S]``.
+        names: Name of each sequence, shape ``[S]``.
         fields: Values of all events by field, each of shape ``[N, ...]``.
-        starts: Event with which each sequence begins, shape ``[S]``.
-        ends: Event before which each sequence ends, shape ``[S]``.
-        users: For sequences of known users their ids, shape ``[S]``.
+        starts: First event of each sequence, shape ``[S]``.
+        ends: One past the last event of each sequence, shape ``[S]``.
+        users: Ids of the users, for sequences of known users, shape ``[S]``.
     """
 
     names: np.ndarray
@@ -45,43 +45,43 @@ class Sequences:
         return len(self.names)
 
     def select(self, which: np.ndarray | slice) -> Sequences:
-        """Some of the sequences."""
+        """Select sequences by number."""
         users = None if self.users is None else self.users[which]
         return Sequences(self.names[which], self.fields, self.starts[which], self.ends[which], users)
 
     def list_values(self, field: str) -> list[np.ndarray]:
-        """All values of a field, for each sequence."""
+        """List the values of a field, one array per sequence."""
         flat = self.fields[field].numpy()
         return [flat[start:end] for start, end in zip(self.starts, self.ends, strict=True)]
 
     def take_last(self, length: int) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """The last events of each sequence, left-aligned and filled up with 0.
+        """Return the last events of each sequence, left-aligned and padded with 0.
 
         Args:
-            length: Most events of a row, ``L``.
+            length: Most events of a sequence, ``L``.
 
         Returns:
-            Values by field, each of shape ``[S, L, ...]``, and the number of events of each row, shape ``[S]``.
+            Values by field, each of shape ``[S, L, ...]``, and the number of events of each sequence, shape ``[S]``.
         """
         counts = torch.from_numpy(np.minimum(self.ends - self.starts, length))
         inside, events = align_left(torch.from_numpy(self.ends) - counts, counts, length)
-        rows = {}
+        padded = {}
         for field, values in self.fields.items():
-            rows[field] = torch.zeros((*inside.shape, *values.shape[1:]), dtype=values.dtype)
-            rows[field][inside] = values[events]
-        return rows, counts
+            padded[field] = torch.zeros((*inside.shape, *values.shape[1:]), dtype=values.dtype)
+            padded[field][inside] = values[events]
+        return padded, counts
 
 
 def align_left(starts: torch.Tensor, lengths: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which cells of left-aligned rows are filled, and with which events.
+    """Align sequences of consecutive events to the left.
 
     Args:
-        starts: First event of each row, any shape ``[...]``.
-        lengths: Number of events of each row, of the same shape.
-        width: Cells of a row, ``L``.
+        starts: First event of each sequence, any shape ``[...]``.
+        lengths: Number of events of each sequence, of the same shape.
+        width: Number of positions, ``L``.
 
     Returns:
-        A mask ``[..., L]`` of the cells that are filled, and the events that fill them, in their order.
+        A mask ``[..., L]`` of the positions with events, and the events at these positions, in order.
     """
     place = torch.arange(width)
     inside = place < lengths.unsqueeze(-1)
@@ -89,10 +89,10 @@ def align_left(starts: torch.Tensor, lengths: torch.Tensor, width: int) -> tuple
 
 
 def collect_sequences(dataset: Any) -> Sequences:
-    """The whole histories of all users of a RecBole data set that have any.
+    """Collect the whole histories of all users of a RecBole data set that have events.
 
     Args:
-        dataset: RecBole's data set, whose interactions are tensors, one row for each event.
+        dataset: RecBole's data set, whose interactions are tensors, one per event.
     """
     users = dataset.inter_feat[dataset.uid_field].numpy()
     order: np.ndarray | slice = np.argsort(users, kind="stable")
@@ -107,18 +107,18 @@ def collect_sequences(dataset: Any) -> Sequences:
 def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences, list[str]]:
     """Read sequences from a table with a column for the sequence, one for the item and perhaps one for the time.
 
-    The columns may be called ``user``, ``item`` and ``timestamp``, or as the fields of the data set, with or without
-    their types as in RecBole's atomic files. Without times the order of the lines counts.
+    The columns may be named ``user``, ``item`` and ``timestamp``, or like the fields of the data set, with or without
+    their types as in RecBole's atomic files. Without times the order of the lines is used.
 
     Args:
         source: A CSV or TSV file, which may be gzipped, or a data frame.
-        dataset: RecBole's data set, which knows the items.
+        dataset: RecBole's data set, which contains the items.
 
     Returns:
-        The sequences in the order in which they begin in the table, and what was left out, one line each.
+        The sequences in the order in which they begin in the table, and notes on what was skipped, one line each.
 
     Raises:
-        DataError: The table cannot be read, or nothing is left of it.
+        DataError: The table cannot be read, or contains no item of the data set.
     """
     name = "sequences" if isinstance(source, pd.DataFrame) else str(source)
     frame = _read_frame(source, dataset) if isinstance(source, pd.DataFrame) else _read_file(source, dataset)
@@ -133,22 +133,22 @@ def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences
     order = np.argsort(sequence, kind="stable")
     counts = np.bincount(sequence, minlength=len(names))
     if not counts.any():
-        raise DataError(f"{name}: none of its items occurs in {dataset.dataset_name}; name them as the data set does")
+        raise DataError(f"{name}: none of its items is in {dataset.dataset_name}; use the item ids of the data set")
     ends = np.cumsum(counts)
     items = torch.from_numpy(frame["item"].to_numpy()[order])
     sequences = Sequences(names, {dataset.iid_field: items}, ends - counts, ends)
     if (empty := names[counts == 0]).size:
-        notes.append(f"nothing is left of {_list_some(empty)}, for which nothing is recommended")
+        notes.append(f"no recommendations for {_list_some(empty)}, which have no known items")
     return sequences.select(np.flatnonzero(counts)), notes
 
 
 def _describe_dropped(frame: pd.DataFrame, known: pd.Series) -> list[str]:
     empty = frame["user"].isna() | frame["item"].isna()
-    notes = [f"{int(empty.sum()):,} events without sequence or item were left out"] if empty.any() else []
+    notes = [f"{int(empty.sum()):,} events without sequence or item were skipped"] if empty.any() else []
     unknown = frame.loc[~known & ~empty, "item"]
     if len(unknown):
         items = _list_some(unknown.unique())
-        notes.append(f"{len(unknown):,} events were left out, the data set does not have their items: {items}")
+        notes.append(f"{len(unknown):,} events with items that are not in the data set were skipped: {items}")
     return notes
 
 
@@ -159,7 +159,7 @@ def _list_some(names: Iterable[Any], most: int = 3) -> str:
 
 
 def _read_file(file: Path, dataset: Any) -> pd.DataFrame:
-    """The columns ``user``, ``item`` and, if there is one, ``time`` of a file."""
+    """Read the columns ``user``, ``item`` and, if there is one, ``time`` of a file."""
     line = first_line(file)
     separator = max("\t,;|", key=line.count)
     header = next(csv.reader([line], delimiter=separator), [])
@@ -177,9 +177,9 @@ def _read_file(file: Path, dataset: Any) -> pd.DataFrame:
         with open_text(file) as text:
             frame = pd.read_csv(text, **reading)
     except pd.errors.EmptyDataError as error:
-        raise DataError(f"{file}: there is no event below its first line; write one a line") from error
+        raise DataError(f"{file}: no events below its first line; write one event per line") from error
     except pd.errors.ParserError as error:
-        raise DataError(f"{file} cannot be read: {str(error).strip()}; write one event a line") from error
+        raise DataError(f"{file} cannot be read: {str(error).strip()}; write one event per line") from error
     frame = pd.DataFrame({name: frame[place] for name, place in places.items()})
     if "time" in frame:
         frame["time"] = _parse_times(frame["time"], f"{file} line", 2)
@@ -187,7 +187,7 @@ def _read_file(file: Path, dataset: Any) -> pd.DataFrame:
 
 
 def _read_frame(table: pd.DataFrame, dataset: Any) -> pd.DataFrame:
-    """The columns ``user``, ``item`` and, if there is one, ``time`` of a data frame; ids as text, as in a file."""
+    """Read the columns ``user``, ``item`` and, if there is one, ``time`` of a data frame; ids as text, as in a file."""
     header = list(map(str, table.columns))
     places = _find_columns(header, dataset, "sequences", ", ".join(header))
     frame = pd.DataFrame({name: table.iloc[:, place].to_numpy() for name, place in places.items()})
@@ -199,23 +199,23 @@ def _read_frame(table: pd.DataFrame, dataset: Any) -> pd.DataFrame:
 
 
 def _find_columns(header: list[str], dataset: Any, where: str, shown: str) -> dict[str, int]:
-    """The positions of the columns for ``user`` and ``item``, and for ``time`` if there is one."""
+    """Find the positions of the columns for ``user`` and ``item``, and for ``time`` if there is one."""
     own = {"user": dataset.uid_field, "item": dataset.iid_field, "time": dataset.time_field}
     places = {name: _find_column(header, (own[name], *COLUMNS[name])) for name in own}
     for name in ("user", "item"):
         if places[name] is None:
-            raise DataError(f"{where} has no column {name}: it has {shown[:100]!r}; name one user and one item")
+            raise DataError(f"{where} has no column {name}: it has {shown[:100]!r}; name the columns user and item")
     return {name: place for name, place in places.items() if place is not None}
 
 
 def _find_column(header: list[str], names: Iterable[str]) -> int | None:
-    """Where the first of some names stands in a header whose cells may have RecBole's types."""
+    """Find the position of the first of several names in a header whose cells may have RecBole's types."""
     cells = [cell.strip().partition(":")[0].lower() for cell in header]
     return next((cells.index(name.lower()) for name in names if name and name.lower() in cells), None)
 
 
 def _parse_times(column: pd.Series, where: str, first: int) -> pd.Series:
-    """Times as numbers or dates; all must be of one kind. ``first`` is the number of the first row, for the message."""
+    """Parse times as numbers or dates, all of one kind; ``first`` is the number of the first line, for the message."""
     if pd.api.types.is_datetime64_any_dtype(column) and not column.isna().any():
         return column
     times = pd.to_numeric(column, errors="coerce")
@@ -224,5 +224,5 @@ def _parse_times(column: pd.Series, where: str, first: int) -> pd.Series:
     if times.isna().any():
         row = int(times.isna().to_numpy().argmax())
         cell = "nothing" if pd.isna(column.iloc[row]) else repr(column.iloc[row])
-        raise DataError(f"{where} {row + first}: the time {cell} is neither a number nor an ISO date as the others")
+        raise DataError(f"{where} {row + first}: the time {cell} is neither a number nor an ISO date like the others")
     return times

@@ -1,4 +1,4 @@
-"""Less training data: the events of some of the users, for studies of how much data a model needs."""
+"""Subsets of the training data: the events of a share of the users, for studies of how much data a model needs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 import torch
 
 _FULL: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
-"""Training parts by the samples that were drawn from them."""
+"""Complete training parts by the subsets that were drawn from them."""
 
 
 def sample_users(train: Any, share: float, seed: int) -> Any:
-    """Draw a share of the users of a training part; they are among those of every larger share.
+    """Draw a share of the users of a training part; larger shares with the same seed include these users.
 
     Args:
         train: RecBole's data set of the training part, whose interactions are tensors.
-        share: Share of the users that stay, above 0; at least one does.
+        share: Share of the users to keep, above 0; at least one is kept.
         seed: Seed of the draw.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The titles of items, for people to read; they are looked up in the data set's files and not loaded for training."""
+"""Titles of items for display, read from the data set's files and not loaded for training."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 from recbole_samrec.data.validate.layout import Column, Layout, read_header
 
 TITLES = ("title", "movie_title", "item_title", "product_title", "name", "item_name", "product_name")
-"""Columns that hold a title, the likelier ones first; after them any other of text whose name ends like these."""
+"""Names of title columns in order of preference; any other text column whose name ends like these comes last."""
 
 
 def find_title_column(columns: list[Column]) -> Column | None:
-    """The column of an item file that holds titles, if there is one."""
+    """Find the column of an item file that contains titles, if there is one."""
     texts = {column.name.lower(): column for column in columns if column.type.startswith("token")}
     names = [name for name in TITLES if name in texts]
     names += [name for name in texts if name.endswith(("title", "_name"))]
@@ -22,17 +22,17 @@ def find_title_column(columns: list[Column]) -> Column | None:
 
 
 def read_titles(file: Path, layout: Layout) -> dict[str, str] | None:
-    """The title of each item that has one.
+    """Read the titles of items.
 
     Args:
-        file: The data set's ``.item`` file; it need not be there.
-        layout: How it is to be read.
+        file: The data set's ``.item`` file, which may be missing.
+        layout: Layout of the file.
 
     Returns:
-        Titles by the items' tokens, or None where there is no file or no column of titles.
+        Titles by item token, or None if there is no file or no title column.
 
     Raises:
-        DataError: The first line of the file is no header.
+        DataError: The first line of the file is not a header.
     """
     if not file.is_file():
         return None

@@ -1,4 +1,4 @@
-"""Cut users' rows of events into windows, so that every target is predicted exactly once by a causal model.
+"""Cut users' sequences of events into windows, so that every target is predicted exactly once by a causal model.
 
 A causal model with absolute positions that encodes the events ``[s, e)`` of a user has, at position ``t``, the state
 that predicts event ``s + t + 1`` from the ``t + 1`` events before it.
@@ -17,7 +17,7 @@ class Windows:
 
     Args:
         users: Number of each window's user, shape ``[W]``.
-        starts: Event that each window begins with, shape ``[W]``.
+        starts: First event of each window, shape ``[W]``.
         bounds: Window ``w`` predicts ``targets[bounds[w]:bounds[w + 1]]``, shape ``[W + 1]``.
         targets: Events that are predicted, ascending, shape ``[T]``.
     """
@@ -32,17 +32,17 @@ class Windows:
 
     @property
     def counts(self) -> np.ndarray:
-        """How many targets each window predicts, shape ``[W]``."""
+        """Number of targets that each window predicts, shape ``[W]``."""
         return np.diff(self.bounds)
 
     @property
     def lengths(self) -> np.ndarray:
-        """How many events each window encodes: those before its last target, shape ``[W]``."""
+        """Number of events that each window encodes, those before its last target, shape ``[W]``."""
         return self.targets[self.bounds[1:] - 1] - self.starts
 
 
 def compute_largest_stride(length: int) -> int:
-    """The most targets of a full window at which the first of them has half a window before it."""
+    """Compute the most targets of a full window for which the first target has half a window of history."""
     return length - (length + 1) // 2 + 1
 
 
@@ -52,15 +52,16 @@ def cut_windows(
     """Cut the events of all users into windows.
 
     A user's first window begins with the first event and predicts from the whole history. Targets whose history is
-    longer than ``length`` are dealt evenly to further windows of ``length`` events, at the end of which they lie. No
-    window encodes an event behind which there is no target of it.
+    longer than ``length`` are distributed evenly to further windows of ``length`` events, as their last events. No
+    window encodes events after its last target.
 
     Args:
-        offsets: User ``u`` has the events from ``offsets[u]`` up to ``offsets[u + 1]``, shape ``[users + 1]``.
-        targets: Events to be predicted, ascending; none may be a user's first, shape ``[T]``.
+        offsets: User ``u`` has the events ``offsets[u]`` to ``offsets[u + 1] - 1``, shape ``[users + 1]``.
+        targets: Events to predict, ascending, none of them a user's first, shape ``[T]``.
         length: Most events that a window encodes.
-        stride: Most targets of a window after a user's first one. 1 gives each the ``length`` events before it. None
-            is the largest at which every target has at least half of ``length``, or its whole history, before it.
+        stride: Most targets of a window after a user's first one. 1 gives each target the ``length`` events before it.
+            None is the largest stride for which every target has a history of at least half of ``length``, or its whole
+            history.
         most: Most targets of any window.
     """
     stride = min(stride or compute_largest_stride(length), length, most or length)
@@ -68,8 +69,9 @@ def cut_windows(
     users = np.searchsorted(offsets, targets, side="right") - 1
     history = targets - offsets[users]
     late = history > length
-    # The targets of one user, early or late, are divided into cells of equal width: early ones by their number,
-    # late ones by their place, so that a window reaches from its first target to its last also where some are left out.
+    # The targets of one user, early or late, are divided into cells of equal width: early ones by their number, late
+    # ones by their position, so that a window extends from its first target to its last even if events between them
+    # are not targets.
     segment = _number_runs(users, late)
     first = np.flatnonzero(np.diff(segment, prepend=-1))
     last = np.flatnonzero(np.diff(segment, append=-1))
@@ -84,7 +86,7 @@ def cut_windows(
 
 
 def _number_runs(*keys: np.ndarray) -> np.ndarray:
-    """Number the runs of rows with equal keys: ``[7, 7, 3, 7]`` gives ``[0, 0, 1, 2]``."""
+    """Number the runs of equal keys: ``[7, 7, 3, 7]`` gives ``[0, 0, 1, 2]``."""
     changed = np.zeros(len(keys[0]), dtype=bool)
     for key in keys:
         changed[1:] |= key[1:] != key[:-1]

@@ -1,7 +1,7 @@
-"""Checkpoints that hold plain weights and plain data only, and are written so that none is ever half there.
+"""Checkpoints that contain only plain weights and data, and are written atomically.
 
-Reading never runs code: files are opened with torch's restricted loader, and anything it refuses, such as RecBole's
-own pickled checkpoints, is refused here with an explanation unless the caller trusts the file.
+Reading never runs code: files are opened with torch's restricted loader. Files that it rejects, such as RecBole's
+pickled checkpoints, raise an error with an explanation unless the caller trusts them.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from recbole_samrec.utils.settings import serialize_config
 _KIND = "__kind__"
 _PLAIN = (str, int, float, bool, type(None), bytes, torch.Tensor)
 _trusted: ContextVar[bool] = ContextVar("trusted", default=False)
-"""The setting ``trust_checkpoint`` of the model that is being built; a context variable, because RecBole's constructors
-read ``pre_model_path`` with ``torch.load(path)``, which is patched and is not given the configuration."""
+"""Setting ``trust_checkpoint`` of the model being built. It is a context variable because RecBole's constructors read
+``pre_model_path`` with ``torch.load(path)``; the patched function does not receive the configuration."""
 
 
 def save(path: str | os.PathLike[str], state: dict[str, Any], previous: str | os.PathLike[str] | None = None) -> None:
-    """Write a state to a file so that the file is at every moment either the old one or the new one.
+    """Write a state to a file atomically, so that the file always contains either the old or the new state.
 
     Args:
-        path: Where to write; its folder must exist.
+        path: The file; its folder must exist.
         state: Tensors, numbers, strings, arrays and sparse matrices in dictionaries, lists and tuples.
-        previous: A second file of the same folder, which holds the old state afterwards.
+        previous: A second file in the same folder, which contains the old state afterwards.
 
     Raises:
-        CheckpointError: The file could not be written; what was there before is untouched.
-        TypeError: The state holds something that could not be read again safely.
+        CheckpointError: The file could not be written; the old file is unchanged.
+        TypeError: The state contains an object that could not be read again safely.
     """
     path = Path(path)
     plain_state = encode_plain(state)
@@ -54,13 +54,13 @@ def save(path: str | os.PathLike[str], state: dict[str, Any], previous: str | os
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise CheckpointError(
             f"{path}: the checkpoint could not be written ({_explain_error(error)}); free some space or choose another "
-            "folder with --run_dir, the last good checkpoint is kept"
+            "folder with --run_dir; the last good checkpoint is kept"
         ) from error
 
 
 @contextlib.contextmanager
 def _delay_interrupts() -> Iterator[None]:
-    """Let Ctrl-C wait until the ``with`` block has ended: torch's writer aborts the process if it is stopped midway."""
+    """Delay Ctrl-C until the ``with`` block has ended: torch's writer aborts the process when interrupted."""
     handler = signal.getsignal(signal.SIGINT)
     if not callable(handler) or threading.current_thread() is not threading.main_thread():
         yield
@@ -77,14 +77,14 @@ def _delay_interrupts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_atomically(path: Path, previous: str | os.PathLike[str] | None = None) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of ``path`` when the ``with`` block has ended well, and not at all otherwise.
+    """Open a file that replaces ``path`` when the ``with`` block has ended without error.
 
     Args:
-        path: The file to be replaced; its folder must exist.
-        previous: A second file, which becomes what ``path`` was until now.
+        path: The file to replace; its folder must exist.
+        previous: A second file, which is replaced by the old file.
 
     Yields:
-        A temporary file beside ``path``, named so that no other process writes into it.
+        A temporary file beside ``path`` with a name that no other process uses.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
@@ -103,7 +103,7 @@ def open_atomically(path: Path, previous: str | os.PathLike[str] | None = None) 
 
 
 def _keep_previous(path: Path, previous: Path) -> None:
-    """Make ``previous`` the file that ``path`` is, which keeps its own name until the new one takes it."""
+    """Make ``previous`` a second name of the file ``path``, which keeps its name until it is replaced."""
     link = previous.with_name(f".{previous.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     if not path.exists():
         return
@@ -119,7 +119,7 @@ def load(path: str | os.PathLike[str], trust: bool | None = None) -> dict[str, A
 
     Args:
         path: A file written by :func:`save`, or any dictionary that torch's restricted loader reads.
-        trust: Read pickled files too, which may run code; by default as set by :func:`trust_pickles`.
+        trust: Whether to read pickled files too, which may run code; by default as set by :func:`trust_pickles`.
 
     Raises:
         CheckpointError: The file is missing, damaged, or pickled and not trusted.
@@ -129,24 +129,24 @@ def load(path: str | os.PathLike[str], trust: bool | None = None) -> dict[str, A
         raise CheckpointError(f"{path}: no such checkpoint file")
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected pickle protocol")  # our own message says more
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # our message is more specific
             state = decode_plain(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged file may mislead the loader into any error
         if not (isinstance(error, pickle.UnpicklingError) and _is_pickled(path)):
-            raise CheckpointError(f"{path}: the checkpoint is damaged or none ({_explain_error(error)})") from error
+            raise CheckpointError(f"{path}: not a checkpoint, or a damaged one ({_explain_error(error)})") from error
         if not (_trusted.get() if trust is None else trust):
             raise CheckpointError(
-                f"{path}: this checkpoint is pickled (RecBole's own are) and could run code when it is read; "
-                "if you know where it comes from, say --trust_checkpoint=True"
+                f"{path}: this checkpoint is pickled, as RecBole's are, and could run code when it is read; "
+                "if you trust its source, add --trust_checkpoint=True"
             ) from error
         state = _read_pickled(path)
     if not isinstance(state, dict):
-        raise CheckpointError(f"{path}: not a checkpoint; it holds a {type(state).__name__}")
+        raise CheckpointError(f"{path}: not a checkpoint; it contains a {type(state).__name__}")
     return state
 
 
 def _is_pickled(path: Path) -> bool:
-    """Whether a file that the restricted loader refuses is pickled at all: an archive of torch's, or a bare pickle."""
+    """Return True if a file that the restricted loader rejects is a pickle: an archive of torch's, or a bare pickle."""
     with open(path, "rb") as file:
         start = file.read(2)
     return start == b"PK" or (start[:1] == b"\x80" and start[1:] <= bytes([pickle.HIGHEST_PROTOCOL]))
@@ -162,24 +162,24 @@ def _read_pickled(path: Path) -> Any:
 
 
 def extract_settings(state: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings that a checkpoint was made with.
+    """Extract the settings of the run from a checkpoint.
 
-    Whether files are trusted is left out: that is for the user to say, never for a file.
+    ``trust_checkpoint`` is excluded, because only the user may decide it, never a file.
 
     Raises:
-        CheckpointError: It holds none.
+        CheckpointError: It contains no settings.
     """
     stored = state.get("config")
     if hasattr(stored, "final_config_dict"):  # RecBole's own, unpickled because the user trusts it
         stored = serialize_config(stored)
     if not isinstance(stored, dict) or not all(isinstance(stored.get(key), str) for key in ("model", "dataset")):
-        raise CheckpointError(f"{path}: not a checkpoint of a run, it does not say with which settings it was made")
+        raise CheckpointError(f"{path}: not a checkpoint of a run, it contains no settings")
     return {key: value for key, value in stored.items() if isinstance(key, str) and key != "trust_checkpoint"}
 
 
 @contextlib.contextmanager
 def trust_pickles(trust: bool) -> Iterator[None]:
-    """Let :func:`load` read pickled files for the duration of a ``with`` block, if ``trust`` is true."""
+    """Let :func:`load` read pickled files for the duration of a ``with`` block if ``trust`` is true."""
     token = _trusted.set(bool(trust))
     try:
         yield
@@ -188,10 +188,10 @@ def trust_pickles(trust: bool) -> Iterator[None]:
 
 
 def encode_plain(value: Any) -> Any:
-    """Turn a value into what torch's restricted loader reads: arrays and sparse matrices become labelled tensors.
+    """Convert a value to what torch's restricted loader reads: arrays and sparse matrices become labeled tensors.
 
     Raises:
-        TypeError: The value, or one inside it, has no plain form.
+        TypeError: The value, or one inside it, cannot be converted.
     """
     if isinstance(value, (Enum, torch.device, torch.dtype, Path)):
         return str(value)
@@ -220,7 +220,7 @@ def encode_plain(value: Any) -> Any:
 
 
 def decode_plain(value: Any) -> Any:
-    """Turn the labelled tensors of :func:`encode_plain` back into arrays and sparse matrices."""
+    """Convert the labeled tensors of :func:`encode_plain` back to arrays and sparse matrices."""
     if isinstance(value, dict) and value.get(_KIND) == "array":
         array = _decode_array(value["data"])
         return np.asmatrix(array) if value["matrix"] else array
@@ -234,7 +234,7 @@ def decode_plain(value: Any) -> Any:
 
 
 def _encode_array(array: np.ndarray) -> Any:
-    """An array as a tensor, or as a list where torch has no such type (strings, objects)."""
+    """Convert an array to a tensor, or to a list if torch has no such type (strings, objects)."""
     if array.dtype == np.uint32:  # the state of numpy's generator
         return {"uint32": torch.from_numpy(array.astype(np.int64))}
     if array.dtype.kind in "biufc" and array.dtype.itemsize <= 16 and array.dtype != np.longdouble:
@@ -257,7 +257,7 @@ def _decode_array(stored: Any) -> np.ndarray:
 
 
 def _encode_sparse(matrix: Any) -> dict[str, Any]:
-    """A sparse matrix by its own compressed rows or columns; other formats by compressed rows."""
+    """Convert a sparse matrix to its compressed rows or columns; other formats to compressed rows."""
     rows = matrix if matrix.format in ("csr", "csc") else matrix.tocsr()
     parts = {name: _encode_array(getattr(rows, name)) for name in ("data", "indices", "indptr")}
     is_array = isinstance(matrix, scipy.sparse.sparray)
@@ -272,7 +272,7 @@ def _decode_sparse(stored: dict[str, Any]) -> Any:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; not every system can open a folder."""
+    """Make a rename survive a power failure; not every system can open a folder."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -282,7 +282,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _explain_error(error: BaseException) -> str:
-    """The first line of an error, or of the system's own error that it hides."""
+    """Return the first line of an error, or of the operating system's error behind it."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

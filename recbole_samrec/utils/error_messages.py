@@ -1,4 +1,4 @@
-"""What RecBole, torch and pandas say of settings and data that they do not take, in one line for the user."""
+"""One-line messages for the errors that RecBole, torch and pandas raise at wrong settings and data."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ RECBOLE_ERRORS = (
     NotImplementedError,
     RuntimeError,
 )
-"""What RecBole, torch and pandas raise at settings and data that they do not take."""
+"""Errors that RecBole, torch and pandas raise at wrong settings and data."""
 
 REMEDIES = {
     "Full sort evaluation": "set 'mode': 'labeled' or 'uni100' in eval_args, or rank with metrics such as NDCG",
     "feat is empty": "the filters leave nothing; loosen user_inter_num_interval, item_inter_num_interval, val_interval",
     "number of attention heads": "change n_heads or hidden_size",
 }
-"""What to do about messages of RecBole that do not say it."""
+"""Remedies for messages of RecBole that do not name one."""
 
 
 @contextmanager
 def raise_as_user_error(what: str, config: Any) -> Iterator[None]:
-    """Turn what RecBole, torch and pandas raise into an error that is told in one line.
+    """Convert errors of RecBole, torch and pandas to errors that are shown in one line.
 
     Raises:
         UserError: In place of any of :data:`RECBOLE_ERRORS`.
@@ -45,17 +45,17 @@ def raise_as_user_error(what: str, config: Any) -> Iterator[None]:
 
 
 def describe_error(error: BaseException, settings: Mapping[str, Any]) -> str:
-    """An exception's message in one line; a bare key error names the setting that the key came from."""
+    """Describe an exception in one line; for a bare key error, name the setting that the key came from."""
     words = " ".join(str(error).split())
     remedy = next((remedy for part, remedy in REMEDIES.items() if part in words), None)
     if remedy:
         return f"{words.rstrip('.!')}; {remedy}"
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"it needs the package {error.name}; install it with: pip install {error.name}"
+        return f"requires the package {error.name}; install it with: pip install {error.name}"
     if isinstance(error, KeyError):
         words = str(error.args[0]) if error.args else ""
         sources = [f"{key}={value}" for key, value in settings.items() if isinstance(value, str) and value == words]
-        return f"{sources[0]} is not known" if sources else f"{words} is missing or not known"
+        return f"{sources[0]} is unknown" if sources else f"{words} is missing or unknown"
     if not words or isinstance(error, (TypeError, AttributeError, ArithmeticError, AssertionError)):
         return f"{type(error).__name__} {words}".strip() + "; --debug shows where"
     return words

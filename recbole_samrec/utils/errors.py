@@ -4,15 +4,15 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can put right; the message names the thing, the place and the remedy."""
+    """An error that the user can correct; the message names the thing, the place and the remedy."""
 
 
 class ConfigError(UserError, ValueError):
-    """A setting is unknown, of the wrong type or out of its range."""
+    """A setting is unknown, has the wrong type or is out of range."""
 
 
 class DataError(UserError, ValueError):
-    """A data set or one of its files is missing or cannot be read as it is."""
+    """A data set or one of its files is missing or cannot be read."""
 
 
 class CheckpointError(UserError, ValueError):
@@ -20,9 +20,9 @@ class CheckpointError(UserError, ValueError):
 
 
 class TrainingError(UserError, ValueError):
-    """Training cannot go on; the last good checkpoint is kept."""
+    """Training cannot continue; the last good checkpoint is kept."""
 
 
 def flatten_message(error: BaseException) -> str:
-    """What an error says, or its name where it says nothing."""
+    """Return an error's message on one line, or its type's name if the message is empty."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Text files that are replaced as a whole, folders that can be written, and hashes of files."""
+"""Atomic writing of text files, a check that folders are writable, and hashes of files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recbole_samrec.utils.errors import ConfigError
 
 
 def write_atomically(path: Path, text: str, folder: str = "--run_dir") -> None:
-    """Write a text file so that it is at every moment either the old one or the new one.
+    """Write a text file atomically, so that it is always either the old or the new one.
 
     Args:
         path: The file.
@@ -20,7 +20,7 @@ def write_atomically(path: Path, text: str, folder: str = "--run_dir") -> None:
         folder: Name of the setting that chooses the folder, for the error.
 
     Raises:
-        ConfigError: It cannot be written.
+        ConfigError: The file cannot be written.
     """
     try:
         with checkpoint_io.open_atomically(path) as file:
@@ -38,7 +38,7 @@ def require_writable(path: Path, flag: str) -> None:
         flag: The setting that chooses the folder, for the error.
 
     Raises:
-        ConfigError: They cannot.
+        ConfigError: The folder cannot be created or written.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""How large tensors get their memory from the system, which can cost more than the arithmetic of large batches."""
+"""Memory allocation of large tensors, which can take more time than the arithmetic of large batches."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 """Environment variable that torch reads once, before its first tensor."""
 KERNELS = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-"""Says which programs get large pages: all, those that ask, or none."""
+"""File that states which programs get large pages: all, those that request them, or none."""
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """Names of settings in glibc's ``malloc.h``."""
 LARGEST = 2**31 - 1
 MUCH_FREED = 2**30
-"""Bytes of freed memory that a process may keep; little that is given back and taken again costs more than it helps."""
+"""Bytes of freed memory that a process may keep; releasing and reallocating less costs more than it saves."""
 
 
 class _Heap(ctypes.Structure):
-    """glibc's ``struct mallinfo2``; ``fordblks`` are the bytes that were freed and not given back."""
+    """glibc's ``struct mallinfo2``; ``fordblks`` are the bytes that were freed and not released to the system."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -30,34 +30,34 @@ class _Heap(ctypes.Structure):
 
 
 def _find_c_function(name: str) -> Any:
-    """A function of the C library, or None if there is none of this name; on Windows the library cannot be asked."""
+    """Find a function of the C library; None if it does not exist, or on Windows."""
     return None if sys.platform == "win32" else getattr(ctypes.CDLL(None), name, None)
 
 
 def keep_freed_memory() -> bool:
     """Let this process keep the memory of freed tensors for the next ones.
 
-    By default glibc maps each large tensor anew and the system clears its pages at every use: half of the time of a
-    step on RecBole's rows at 2048 a batch. Kept memory makes the process up to a sixth larger.
+    By default glibc maps new memory for each large tensor, and the system clears its pages: half of the time of a step
+    on batches of 2048 of RecBole's samples. Kept memory makes the process up to a sixth larger.
 
     Returns:
-        Whether the C library knows such a setting; others are left as they are.
+        True if the C library has such a setting; otherwise nothing changes.
     """
     mallopt = _find_c_function("mallopt")
     return bool(mallopt and mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, LARGEST))
 
 
 def release_freed_memory(much: int = MUCH_FREED) -> bool:
-    """Give the system back what was freed between tensors that are in use, if that is much.
+    """Release freed memory between tensors in use to the system, if it is large.
 
-    The C library gives back only what lies at the end of its memory. Where the shapes of batches differ, pieces are
-    left in between, more of them with every epoch: S3Rec's pre-training on Amazon_Beauty holds 0.7 GB and took 3.7.
+    The C library releases only memory at the end of its heap. If the shapes of batches differ, unused pieces remain in
+    between, more of them with every epoch: S3Rec's pre-training on Amazon_Beauty needs 0.7 GB and grew to 3.7 GB.
 
     Args:
         much: Bytes of freed memory up to which it is kept.
 
     Returns:
-        Whether memory was given back. A C library other than glibc 2.33 or later is left alone.
+        True if memory was released; always False with a C library other than glibc 2.33 or later.
     """
     heap, trim = _find_c_function("mallinfo2"), _find_c_function("malloc_trim")
     if heap is None or trim is None:
@@ -67,11 +67,11 @@ def release_freed_memory(much: int = MUCH_FREED) -> bool:
 
 
 def request_large_pages() -> None:
-    """Let torch ask Linux for pages of 2 MB, in place of 4 kB, for the memory of large tensors.
+    """Let torch request pages of 2 MB instead of 4 kB from Linux for the memory of large tensors.
 
-    A large tensor gets fresh memory each time, whose pages the system clears one by one at their first use. Where
-    negatives fill 134 MB that was two fifths of gSASRec's step, and is an eighth with large pages. The user's own value
-    of the variable stays. It must be set before torch's first tensor, and a system without such pages is left alone.
+    A large tensor gets new memory each time, whose pages the system clears one by one on first use. With 134 MB of
+    negatives that was two fifths of gSASRec's step; with large pages it is an eighth. A value that the user has set is
+    kept. The variable must be set before torch's first tensor; nothing changes on a system without such pages.
     """
     if KERNELS.exists():
         os.environ.setdefault(LARGE_PAGES, "1")

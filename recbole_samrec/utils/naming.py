@@ -1,4 +1,4 @@
-"""Names for runs and files that no two runs share."""
+"""Unique names for runs and files."""
 
 from __future__ import annotations
 

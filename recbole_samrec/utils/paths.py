@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
-"""The installed package, or that of a checkout."""
+"""Folder of the package, installed or in a checkout."""
 
 CHECKOUT = PACKAGE.parent
-"""The folder that holds the package: the root of a checkout, or ``site-packages``."""
+"""Folder that contains the package: the root of a checkout, or ``site-packages``."""
 
 PROPERTIES = next(path for path in (PACKAGE / "properties", CHECKOUT / "properties") if path.is_dir())
 """Our yaml files: inside an installed package, at the top of a checkout."""

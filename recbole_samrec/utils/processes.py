@@ -1,4 +1,4 @@
-"""The processes of one run, which train a model together (DDP); a run in one process is the first of one."""
+"""Communication of the processes that train one model together (DDP); a run may also have a single process."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 
 
 def is_first_process(config: Any) -> bool:
-    """Return True in the process that writes files: the only one, or the first of several."""
+    """Return True in the process that writes files: the only one or the first of several."""
     return bool(config["single_spec"]) or config["local_rank"] == 0
 
 
 def share_name(config: Any, name: str) -> str:
-    """Return the first process's name for a file, in every process: each would choose another one."""
+    """Return the first process's name for a file in every process, because each would choose another."""
     if config["single_spec"] or not torch.distributed.is_initialized():
         return name
     box = [name]
@@ -31,6 +31,6 @@ def gather_values(config: Any, value: Any) -> list[Any]:
 
 
 def wait_for_all(config: Any) -> None:
-    """Wait until every process is here, so that none looks for a file that the first one is still writing."""
+    """Wait until every process gets here, so that none reads a file that the first one is still writing."""
     if not config["single_spec"]:
         torch.distributed.barrier()

@@ -1,4 +1,4 @@
-"""Random whole numbers below limits of their own, from torch's default generators."""
+"""Random integers below given limits, from torch's default generators."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 MANY = 1 << 62
-"""Far above any limit, so that the remainder of a number drawn below it is as good as uniform."""
+"""Bound far above any limit, so that the remainder of a number drawn below it is practically uniform."""
 
 
 def draw_below(limits: Tensor) -> Tensor:
-    """A whole number from 0 up to, but not, each limit, drawn uniformly.
+    """Draw an integer uniformly from ``[0, limit)`` for each limit.
 
     Args:
-        limits: Whole numbers above 0, of any shape.
+        limits: Integers above 0, of any shape.
 
     Returns:
-        Of the same shape, on the same device, whose generator it draws from.
+        Integers of the same shape, on the same device, drawn from that device's default generator.
     """
     return torch.randint(MANY, limits.shape, device=limits.device) % limits

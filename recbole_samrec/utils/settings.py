@@ -1,4 +1,4 @@
-"""Settings of a run as plain data: parsing from text, and which of them to store."""
+"""Settings of a run as plain data: parse them from text, serialize them, suggest names."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ OF_ONE_RUN = frozenset(
     "run_dir resume checkpoint_dir show_progress state log_wandb wandb_project gpu_id use_gpu data_path "
     "trust_checkpoint pretrained_dir".split()
 )
-"""Keys that say where or how a run is carried out and leave its result alone."""
+"""Keys that determine where or how a run is executed, without effect on its result."""
 
 
 def suggest_nearest(word: str, known: Iterable[str], count: int = 3) -> str:
-    """Words such as ``did you mean learning_rate?`` or, if nothing is near, the names that are the least far."""
+    """Suggest names, as in ``did you mean learning_rate?``, or list the nearest ones if none is similar."""
     known = sorted(known)
     lower = {name.lower(): name for name in known}
     found = [lower[n] for n in difflib.get_close_matches(word.lower(), lower, n=count, cutoff=0.6)]
@@ -84,7 +84,7 @@ def _parse_number(node: ast.AST) -> int | float:
 
 
 def serialize_config(config: Any) -> dict[str, Any]:
-    """The settings of a run as plain data that RecBole's ``Config`` takes again, without what it derives itself.
+    """Serialize the settings of a run to plain data that RecBole's ``Config`` accepts, without derived keys.
 
     Args:
         config: RecBole's ``Config``.

@@ -1,4 +1,4 @@
-"""Templates of pages: HTML, which escapes everything that is put in, and plain text such as Markdown and LaTeX."""
+"""Templates of pages: HTML, which escapes all inserted values, and plain text such as Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT = {
     "keep_trailing_newline": True,
     "autoescape": False,
 }
-"""Markers that LaTeX and Markdown leave free; filters escape what is put in."""
+"""Markers that are unused in LaTeX and Markdown; filters escape inserted values."""
 
 
 def load_template(file: Path, *, html: bool = True, **filters: Callable[..., str]) -> jinja2.Template:
@@ -25,8 +25,8 @@ def load_template(file: Path, *, html: bool = True, **filters: Callable[..., str
 
     Args:
         file: The template.
-        html: Whether it makes HTML; otherwise it makes plain text and has the markers of :data:`TEXT`.
-        filters: Functions that it may use, by name.
+        html: Whether it generates HTML; otherwise it generates plain text and uses the markers of :data:`TEXT`.
+        filters: Filters of the template, by name.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(file.parent),

@@ -58,7 +58,7 @@ def test_compare_skips_incompatible_data_sets(data, monkeypatch):
         (["--seeds=many"], "--seeds=many: give how many"),
         (["--seeds=2020"], "--seeds=2020: give how many"),
         (["--eval_args={'mode':'uni100','split':{'LS':'valid_and_test'},'order':'TO'}"], "ranks all items, not uni100"),
-        (["--models=XGBoost"], "--models: XGBoost: it needs the package"),
+        (["--models=XGBoost"], "--models: XGBoost: requires the package"),
         (["--models=missing.py:Mine"], "missing.py cannot be imported"),
         (["--train_fraction=0,1"], "above 0 and at most 1"),
         (["--train_fraction=half"], "--train_fraction=half: give numbers"),

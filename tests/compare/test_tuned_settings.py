@@ -206,7 +206,7 @@ def test_find_searches_rejects_a_record_without_outcome():
         (None, "it is missing, and the search is finished"),
         ("model: SAMRec\ndataset: ml-100k\nlearning_rate: 0.1\n", "it lacks hidden_dropout_prob, attn"),
         ("", "it lacks learning_rate"),
-        ("- one\n", "it holds no settings"),
+        ("- one\n", "contains no settings"),
         ("a: [1\n", "not a yaml file"),
     ],
 )

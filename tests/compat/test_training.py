@@ -355,7 +355,7 @@ def test_plain_checkpoints__let_trusted_ones_of_recbole_be_read(events):
     _, file = trained(events)
     weights = load_data_and_model(str(file))[1].state_dict()
     file = pickled(file)
-    with pytest.raises(CheckpointError, match=r"pickled \(RecBole's own are\).*--trust_checkpoint=True"):
+    with pytest.raises(CheckpointError, match=r"pickled, as RecBole's are.*--trust_checkpoint=True"):
         load_data_and_model(file)
     trusted = load_data_and_model(file, trust_checkpoint=True)[1].state_dict()
     assert all(torch.equal(trusted[name], value) for name, value in weights.items())

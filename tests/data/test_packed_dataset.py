@@ -257,7 +257,7 @@ def test_packed_loader__logs_both_numbers_of_steps(own_folder, caplog):
     train, windows = loaders[0], loaders[0].windows
     steps = -(-len(train._dataset) // 16)
     assert line == (
-        f"Packed training: {len(train)} steps an epoch ({steps} with training=prefix), {len(windows)} windows of "
+        f"Packed training: {len(train)} steps per epoch ({steps} with training=prefix), {len(windows)} windows of "
         f"{sum(windows.lengths)} items with {len(train._dataset)} targets"
     )
 
@@ -354,5 +354,5 @@ def test_packed_loader__refuses_a_stride_below_1():
 def test_packed_loader__refuses_data_made_by_hand(own_folder):
     _, loaders = prepared(own_folder, "prefix")
     config = loaders[0].config
-    with pytest.raises(ConfigError, match=r"SequentialDataset is no packed data set; .*training=prefix"):
+    with pytest.raises(ConfigError, match=r"SequentialDataset is not a packed data set; .*training=prefix"):
         PackedLoader(config, loaders[0]._dataset)

@@ -219,9 +219,9 @@ def test_read_sequences__counts_what_it_leaves_out(trained):
     text = "user,item\na,i3\na,x\na,i4\na,y\nb,x\nc,\n,i4\nd,i7\n"
     said, found = recommended(trained, text)
     assert found == {"a": "i5", "d": "i8"}
-    assert "note: 2 events without sequence or item were left out" in said
-    assert "note: 3 events were left out, the data set does not have their items: x, y" in said
-    assert "note: nothing is left of b, c, for which nothing is recommended" in said
+    assert "note: 2 events without sequence or item were skipped" in said
+    assert "note: 3 events with items that are not in the data set were skipped: x, y" in said
+    assert "note: no recommendations for b, c, which have no known items" in said
 
 
 @pytest.mark.parametrize(
@@ -229,8 +229,8 @@ def test_read_sequences__counts_what_it_leaves_out(trained):
     [
         ("", "new.csv line 1 has no column user"),
         ("user,thing\na,i1\n", "new.csv line 1 has no column item: it has 'user,thing'"),
-        ("user,item\na,x\n", "none of its items occurs in circle"),
-        ("user,item\n", "new.csv: there is no event below its first line"),
+        ("user,item\na,x\n", "none of its items is in circle"),
+        ("user,item\n", "new.csv: no events below its first line"),
         ("user,item,time\na,i1,1\na,i2,soon\n", "new.csv line 3: the time 'soon' is neither a number nor an ISO date"),
         ('user,item\na,i1\n"b,i2\n', "new.csv cannot be read"),
     ],

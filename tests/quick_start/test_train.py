@@ -238,8 +238,8 @@ def test_train__passes_weights_of_pretraining_on(own_folder):
     "error, words",
     [
         (ValueError("two\n  lines"), "two lines"),
-        (KeyError("foo"), "hidden_act=foo is not known"),
-        (KeyError("bar"), "bar is missing or not known"),
+        (KeyError("foo"), "hidden_act=foo is unknown"),
+        (KeyError("bar"), "bar is missing or unknown"),
         (ModuleNotFoundError("No module named 'dgl'", name="dgl"), "needs the package dgl; install it with: pip"),
         (ZeroDivisionError("division by zero"), "ZeroDivisionError division by zero; --debug shows where"),
         (AssertionError(), "AssertionError; --debug shows where"),

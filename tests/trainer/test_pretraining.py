@@ -477,11 +477,9 @@ def test_complete_settings__requires_an_unclear_attribute():
     with pytest.raises(DataError, match=r"several columns .* movie_title, year, class, genre with --item_attribute="):
         attributes.choose_attribute(several, Path("x.item"))
     assert attributes.choose_attribute(several, Path("x.item"), "genre") == "genre"
-    with pytest.raises(DataError, match=r"no column that is clearly .* choose one of movie_title, year"):
+    with pytest.raises(DataError, match=r"no clear candidate .* choose one of movie_title, year"):
         attributes.choose_attribute(COLUMNS, Path("x.item"))
-    with pytest.raises(
-        DataError, match=r"item_attribute=genres: x\.item has no such column of tokens; it has movie_ti"
-    ):
+    with pytest.raises(DataError, match=r"item_attribute=genres: x\.item has no such token column; it has movie_ti"):
         attributes.choose_attribute(several, Path("x.item"), "genres")
 
 

@@ -446,7 +446,7 @@ def test_truncated_files(share):
     checkpoint_io.save("file.pth", NEW)
     content = Path("file.pth").read_bytes()
     Path("file.pth").write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(CheckpointError, match=r"^file\.pth: the checkpoint is damaged or none") as raised:
+    with pytest.raises(CheckpointError, match=r"^file\.pth: not a checkpoint, or a damaged one") as raised:
         checkpoint_io.load("file.pth")
     assert "\n" not in str(raised.value)
 
@@ -456,14 +456,14 @@ def test_garbage(content):
     Path("file.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"^file\.pth: "):
         checkpoint_io.load("file.pth", trust=True)
-    with pytest.raises(CheckpointError, match=r"^file\.pth: the checkpoint is damaged or none"):
+    with pytest.raises(CheckpointError, match=r"^file\.pth: not a checkpoint, or a damaged one"):
         checkpoint_io.load("file.pth")
 
 
 def test_an_archive_of_something_else():
     with zipfile.ZipFile("file.pth", "w") as archive:
         archive.writestr("notes.txt", "nothing")
-    with pytest.raises(CheckpointError, match=r"^file\.pth: the checkpoint is damaged or none"):
+    with pytest.raises(CheckpointError, match=r"^file\.pth: not a checkpoint, or a damaged one"):
         checkpoint_io.load("file.pth")
 
 

@@ -1,4 +1,4 @@
-"""Convert the Amazon review files: one JSON object a line, of 2014 or 2018."""
+"""Convert the Amazon review files of 2014 or 2018: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _KEYS = ("reviewerID", "asin", "overall", "unixReviewTime")
 def convert_amazon(source: Path, stage: Path, name: str, meta: Path | None = None) -> list[str]:
     """Write ``.inter`` from a review file and, given the meta file, ``.item`` with brand and categories as ``class``.
 
-    The first category of every path is left out: it names the whole set. Blanks inside a value become ``_``, since
-    a blank separates values. Items without metadata get an empty cell; items without reviews are left out.
+    The first category of every path is skipped because it names the whole set. Blanks inside a value become ``_``,
+    since a blank separates values. Items without metadata get an empty cell; items without reviews are skipped.
 
     Args:
         source: ``reviews_<Category>_5.json.gz`` (2014) or ``<Category>_5.json.gz`` (2018), gzipped or not.
-        stage: folder to write to.
-        name: name of the data set.
+        stage: Folder to write to.
+        name: Name of the data set.
         meta: ``meta_<Category>.json.gz`` of the same year.
 
     Returns:
-        What the user should know of the conversion, one line each.
+        Notes for the user, one line each.
 
     Raises:
-        DataError: a line is no review; the message has its number.
+        DataError: A line is not a review; the message contains its number.
     """
     rows = list(_read_reviews(source))
     frame = pd.DataFrame(rows, columns=INTERACTION_HEADER.split("\t"))
@@ -67,7 +67,7 @@ def _read_objects(source: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 value = None
             if not isinstance(value, dict):
-                raise DataError(f"{source} line {number} is no JSON object: give the file as Amazon's data has it")
+                raise DataError(f"{source} line {number} is not a JSON object: use the unchanged file of Amazon's data")
             yield number, value
 
 

@@ -1,4 +1,4 @@
-"""Write RecBole's atomic files so that a set appears as a whole or not at all."""
+"""Write RecBole's atomic files so that a data set appears completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ INTERACTION_HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:floa
 
 @contextmanager
 def stage_dataset(folder: Path, name: str, *, force: bool = False) -> Iterator[Path]:
-    """Yield an empty folder beside ``folder`` whose files become the set ``name`` when the block ends well.
+    """Yield an empty folder beside ``folder`` whose files become the set ``name`` when the block ends without error.
 
     With ``force`` the old ``.inter``, ``.user`` and ``.item`` are replaced together, so that the features of one
-    conversion never stand beside the interactions of another.
+    conversion are never combined with the interactions of another.
 
     Raises:
-        DataError: files of the set exist and ``force`` is false.
+        DataError: Files of the set exist and ``force`` is false.
     """
     old = [path for suffix in SUFFIXES if (path := folder / f"{name}.{suffix}").exists()]
     if old and not force:
@@ -63,7 +63,7 @@ def _list_existing(files: list[Path], folder: Path) -> list[Path]:
 
 
 def _move_all(moves: list[tuple[Path, Path]]) -> None:
-    """Make every move, or none: what was moved before a failure is moved back."""
+    """Make every move or none: files moved before a failure are moved back."""
     done = []
     try:
         for here, there in moves:
@@ -92,7 +92,7 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _clean(column: pd.Series) -> pd.Series:
-    """Replace what would break a line: tabs, line ends, and quotation marks, at which RecBole's reader joins lines."""
+    """Replace tabs and line ends, which would break a line, and quotation marks, at which RecBole joins lines."""
     codes, values = pd.factorize(column)
     cleaned = [_BREAKS.sub(" ", str(value)).replace('"', "'").strip() for value in values]
     return pd.Series(np.array([*cleaned, ""], dtype=object)[codes], index=column.index, dtype=object)

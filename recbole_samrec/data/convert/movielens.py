@@ -24,7 +24,7 @@ _GENRES_100K = (
 
 
 class _Layout(NamedTuple):
-    """The members of one generation of archives, and how their lines are divided."""
+    """Members of one generation of archives, and the separators of their lines."""
 
     ratings: str
     movies: str
@@ -43,33 +43,33 @@ _USER_ORDER = ("user_id", "age", "gender", "occupation", "zip_code")
 
 
 def is_movielens(path: Path) -> bool:
-    """Tell whether a zip archive or folder holds the ratings of a MovieLens set."""
+    """Return True if a zip archive or folder contains the ratings of a MovieLens set."""
     with Archive(path) as archive:
         return any(layout.ratings in archive for layout in _LAYOUTS)
 
 
 def convert_movielens(source: Path, stage: Path, name: str) -> list[str]:
-    """Write ``.inter``, ``.item`` and, where users are described, ``.user`` from a MovieLens archive.
+    """Write ``.inter``, ``.item`` and, if the archive describes users, ``.user`` from a MovieLens archive.
 
-    Titles, years and genres are written as in the files RecBole publishes, with two departures in ml-100k: RecBole
-    has "unkonwn" for the film without a title, and "V" for the year of the one film marked "(V)".
+    Titles, years and genres are written as in the files that RecBole publishes, with two differences in ml-100k:
+    RecBole has "unkonwn" for the film without a title, and "V" for the year of the one film marked "(V)".
 
     Args:
-        source: the zip archive, or the folder it was unpacked to.
-        stage: folder to write to.
-        name: name of the data set.
+        source: The zip archive, or the folder it was unpacked to.
+        stage: Folder to write to.
+        name: Name of the data set.
 
     Returns:
-        What the user should know of the conversion, one line each.
+        Notes for the user, one line each.
 
     Raises:
-        DataError: the archive is damaged or not of a known layout.
+        DataError: The archive is damaged or has an unknown layout.
     """
     with Archive(source) as archive:
         layout = next((layout for layout in _LAYOUTS if layout.ratings in archive), None)
         if layout is None:
             wanted = ", ".join(layout.ratings for layout in _LAYOUTS)
-            raise DataError(f"{source} is no MovieLens archive: it holds none of {wanted}")
+            raise DataError(f"{source} is not a MovieLens archive: it contains none of {wanted}")
         _write_ratings(archive, layout, stage / f"{name}.inter")
         if layout.movies in archive:
             write_frame(_read_movies(archive, layout), stage / f"{name}.item")
@@ -79,7 +79,7 @@ def convert_movielens(source: Path, stage: Path, name: str) -> list[str]:
 
 
 def _write_ratings(archive: Archive, layout: _Layout, target: Path) -> None:
-    """Copy the ratings with tabs for separators: every digit stays as published, and twenty million take seconds."""
+    """Copy the ratings with tabs as separators: all digits stay as published, and twenty million take seconds."""
     separator = b"\t" if layout.ratings == "u.data" else layout.separator.encode()
     with archive.open(layout.ratings) as lines, target.open("wb") as out:
         out.write(INTERACTION_HEADER.encode() + b"\n")
@@ -97,7 +97,7 @@ def _read_lines(archive: Archive, layout: _Layout, member: str, width: int) -> I
     table = csv.reader(lines) if is_csv else (line.split(layout.separator) for line in lines)
     for number, cells in enumerate(table, 1):
         if len(cells) != width:
-            raise DataError(f"{archive.path}: {member} line {number} has {len(cells)} columns, {width} were expected")
+            raise DataError(f"{archive.path}: {member} line {number} has {len(cells)} columns, expected {width}")
         if not (is_csv and number == 1):
             yield cells
 
@@ -113,7 +113,7 @@ def _read_movies(archive: Archive, layout: _Layout) -> pd.DataFrame:
 
 
 def _parse_genres(rest: list[str]) -> list[str]:
-    """Return a film's genres: named and divided by ``|``, or as the nineteen flags that end a line of ml-100k."""
+    """Return a film's genres from names separated by ``|``, or from the nineteen flags that end a line of ml-100k."""
     if len(rest) > 1:
         return [genre for genre, flag in zip(_GENRES_100K, rest[-19:], strict=True) if flag == "1"]
     return [] if rest[0] == _NO_GENRES else [join_words(genre) for genre in rest[0].split("|")]

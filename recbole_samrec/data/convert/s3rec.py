@@ -1,4 +1,4 @@
-"""Convert S3Rec's form of a data set: one line a user, followed by the items in time order."""
+"""Convert S3Rec's form of a data set: one line per user, with the user and the items in time order."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from recbole_samrec.utils.errors import DataError
 
 
 def is_s3rec(line: str) -> bool:
-    """Tell whether a file's first line is a user with items: whole numbers with single blanks between them."""
+    """Return True if a file's first line is a user with items: integers separated by single blanks."""
     words = line.strip().split(" ")
     return len(words) > 1 and all(word.isdecimal() for word in words)
 
 
 def convert_s3rec(source: Path, stage: Path, name: str, attributes: Path | None = None) -> list[str]:
-    """Write ``.inter`` whose ``timestamp`` is the position in the user's order, and ``.item`` from the attributes.
+    """Write ``.inter`` with the position in the sequence as ``timestamp``, and ``.item`` from the attributes.
 
     Args:
-        source: the file of sequences, such as ``Beauty.txt``.
-        stage: folder to write to.
-        name: name of the data set.
-        attributes: JSON file that maps an item to the list of its attributes; items without interactions are left out.
+        source: The file of sequences, such as ``Beauty.txt``.
+        stage: Folder to write to.
+        name: Name of the data set.
+        attributes: JSON file that maps an item to the list of its attributes; items without interactions are skipped.
 
     Returns:
-        What the user should know of the conversion, one line each.
+        Notes for the user, one line each.
 
     Raises:
-        DataError: a line has no item, a user has two lines, or the attributes are no such map.
+        DataError: A line has no item, a user has two lines, or the attributes have another form.
     """
     sequences = _read_sequences(source)
     frame = pd.DataFrame({"user_id:token": sequences.keys(), "item_id:token": sequences.values()})
@@ -41,7 +41,7 @@ def convert_s3rec(source: Path, stage: Path, name: str, attributes: Path | None 
     if attributes is not None:
         items = sorted(frame["item_id:token"].unique(), key=lambda item: (int(item) if item.isdecimal() else 0, item))
         write_frame(_read_items(attributes, items), stage / f"{name}.item")
-    return ["the source has no times: timestamp is the position in the user's order"]
+    return ["the source has no times: timestamp is the position in the user's sequence"]
 
 
 def _read_sequences(source: Path) -> dict[str, list[str]]:
@@ -50,9 +50,9 @@ def _read_sequences(source: Path) -> dict[str, list[str]]:
         for number, line in enumerate(lines, 1):
             user, *items = line.split() or [""]
             if user and not items:
-                raise DataError(f"{source} line {number} has a user and no item: a line is a user and the items")
+                raise DataError(f"{source} line {number} has a user and no item: write a user and items per line")
             if user in found:
-                raise DataError(f"{source} line {number}: user {user} has a line already; S3Rec's form has one a user")
+                raise DataError(f"{source} line {number}: user {user} already has a line; write one line per user")
             if user:
                 found[user] = items
     return found
@@ -63,7 +63,7 @@ def _read_items(attributes: Path, items: list[str]) -> pd.DataFrame:
         try:
             table = json.load(file)
         except ValueError as error:
-            raise DataError(f"{attributes} is no JSON file ({error})") from error
+            raise DataError(f"{attributes} is not a JSON file ({error}); use the file of S3Rec's data") from error
     if not isinstance(table, dict) or not all(isinstance(values, list) for values in table.values()):
         raise DataError(f"{attributes} must map each item to a list of attributes")
     cells = [" ".join(map(join_words, table.get(item, []))) for item in items]

@@ -1,4 +1,4 @@
-"""Open what providers publish: plain, gzipped or zipped text, in UTF-8 or latin-1."""
+"""Open the files of providers: plain, gzipped or zipped text, in UTF-8 or latin-1."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _DAMAGED = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error)
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading bytes, unpacking it if its first bytes say that it is gzipped.
+    """Open a file for reading bytes, unpacking it if it is gzipped.
 
     Raises:
-        DataError: there is no such file, or its compression is damaged.
+        DataError: The file is missing, or its compression is damaged.
     """
     if not path.is_file():
-        raise DataError(f"{path} is {'a folder, not a file' if path.is_dir() else 'not there'}: give the file's path")
+        raise DataError(f"{path} is {'a folder, not a file' if path.is_dir() else 'missing'}: give the path of a file")
     with path.open("rb") as raw:
         packed = raw.read(2) == _GZIP_MAGIC
         raw.seek(0)
@@ -41,7 +41,7 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
     """Open a plain or gzipped text file; a byte order mark is skipped.
 
     Raises:
-        DataError: as `open_bytes`, or the text is not in ``encoding``.
+        DataError: As for :func:`open_bytes`, or the text is not in ``encoding``.
     """
     with open_bytes(path) as raw:
         try:
@@ -51,14 +51,14 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
 
 
 def first_line(path: Path, encoding: str = "utf-8") -> str:
-    """Return the first line of a text file, without its line end; bytes that are no text become marks."""
+    """Return the first line of a text file, without its line end; invalid bytes become replacement characters."""
     with open_bytes(path) as raw:
         text = io.TextIOWrapper(raw, encoding=_codec(encoding), errors="replace", newline="")
         return text.readline(1_000_000).rstrip("\r\n")
 
 
 def _codec(encoding: str) -> str:
-    """Return the name of a codec, for UTF-8 the one that skips a byte order mark."""
+    """Return the name of a codec; for UTF-8, of the one that skips a byte order mark."""
     try:
         name = codecs.lookup(encoding).name
     except LookupError:
@@ -67,7 +67,7 @@ def _codec(encoding: str) -> str:
 
 
 def _make_damage_error(path: Path, error: BaseException) -> DataError:
-    return DataError(f"{path} is damaged or cut short ({error}): fetch it again")
+    return DataError(f"{path} is damaged or incomplete ({error}): download it again")
 
 
 class Archive:
@@ -100,11 +100,11 @@ class Archive:
         return member in self._files or member in self._packed
 
     def open(self, member: str) -> IO[bytes]:
-        """Open a member by its file name alone, wherever it lies in the archive."""
+        """Open a member by its file name alone, in any folder of the archive."""
         return self._files[member].open("rb") if self._zip is None else self._zip.open(self._packed[member])
 
     def read_text(self, member: str) -> str:
-        """Return a small member as text: UTF-8, or latin-1 where the bytes are no UTF-8."""
+        """Read a small member as text: UTF-8, or latin-1 if the bytes are not UTF-8."""
         with self.open(member) as file:
             data = file.read()
         try:

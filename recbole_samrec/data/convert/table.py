@@ -29,7 +29,7 @@ class Columns(NamedTuple):
 
 
 class ItemTable(NamedTuple):
-    """A table of items: its file, the column with the item's id, and the columns to keep with their types."""
+    """Table of items: its file, the column with the item's id, and the columns to keep with their types."""
 
     path: Path
     item: str
@@ -38,10 +38,10 @@ class ItemTable(NamedTuple):
 
 
 def parse_item_columns(text: str) -> dict[str, str]:
-    """Read ``title:token_seq,price:float`` as a map from column to type.
+    """Parse ``title:token_seq,price:float`` to a map from column to type.
 
     Raises:
-        DataError: a part is not ``column:type``, or the type is none of RecBole's four.
+        DataError: A part is not ``column:type``, or the type is not one of RecBole's four.
     """
     columns = {}
     for part in text.split(","):
@@ -64,23 +64,23 @@ def convert_table(
 ) -> list[str]:
     """Write ``.inter`` from a table of interactions and, given one, ``.item`` from a table of items.
 
-    Times may be numbers, which are kept, or ISO dates, which become Unix seconds. Rows without user or item are left
-    out, and so are items that never occur, because RecBole would rank them too.
+    Times may be numbers, which are kept, or ISO dates, which become Unix seconds. Rows without user or item are
+    skipped, and so are items without interactions, because RecBole would rank them too.
 
     Args:
         source: CSV, TSV (gzipped or not) or Parquet file.
-        stage: folder to write to.
-        name: name of the data set.
-        columns: the columns of ``source`` to take.
-        items: the table of items.
-        delimiter: text between columns; found from the header if not given.
-        encoding: encoding of the text files.
+        stage: Folder to write to.
+        name: Name of the data set.
+        columns: The columns of ``source`` to use.
+        items: The table of items.
+        delimiter: Text between columns; by default inferred from the header.
+        encoding: Encoding of the text files.
 
     Returns:
-        What the user should know of the conversion, one line each.
+        Notes for the user, one line each.
 
     Raises:
-        DataError: a column is missing, or a time or rating cannot be read.
+        DataError: A column is missing, or a time or rating cannot be read.
     """
     ids = (columns.user, columns.item)
     table = _read(source, [name for name in columns if name], ids, delimiter, encoding)
@@ -91,7 +91,7 @@ def convert_table(
         frame["rating:float"] = _convert_numbers(table[columns.rating], source)
     frame["timestamp:float"], note = _convert_times(table[columns.time], source)
     whole = frame["user_id:token"].notna() & frame["item_id:token"].notna()
-    notes = [note] if whole.all() else [note, f"{int((~whole).sum()):,} rows without user or item were left out"]
+    notes = [note] if whole.all() else [note, f"{int((~whole).sum()):,} rows without user or item were skipped"]
     frame = frame[whole]
     write_frame(frame, stage / f"{name}.inter")
     if items is not None:
@@ -103,7 +103,7 @@ def convert_table(
 def _read(
     path: Path, wanted: Sequence[str], texts: Sequence[str], delimiter: str | None, encoding: str
 ) -> pd.DataFrame:
-    """Read the wanted columns; ``texts`` are read as text even where they look like numbers: ids keep their zeros."""
+    """Read the wanted columns; ``texts`` are read as text even if they look like numbers, so that ids keep zeros."""
     if path.suffix.lower() in PARQUET:
         return _read_parquet(path, wanted)
     delimiter = (delimiter or _find_delimiter(path, wanted, encoding)).replace("\\t", "\t")
@@ -137,7 +137,7 @@ def _split_cells(line: str, delimiter: str) -> list[str]:
 
 
 def _find_delimiter(path: Path, wanted: Sequence[str], encoding: str) -> str:
-    """Return the delimiter that finds most of the wanted columns in the header, then the one that finds most."""
+    """Return the delimiter that finds most of the wanted columns in the header, or else most columns."""
     line = first_line(path, encoding)
 
     def found(delimiter: str) -> tuple[int, int]:
@@ -156,7 +156,7 @@ def _check_columns(path: Path, wanted: Sequence[str], present: Sequence[str]) ->
 
 
 def _convert_ids(column: pd.Series) -> pd.Series:
-    """Return ids as text; whole numbers that a Parquet file holds as floats, for a gap's sake, lose their ``.0``."""
+    """Return ids as text; integers that a Parquet file stores as floats, because of gaps, lose their ``.0``."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     if isinstance(column.dtype, pd.StringDtype):
@@ -174,20 +174,20 @@ def _convert_times(column: pd.Series, source: Path) -> tuple[pd.Series, str]:
     if not pd.api.types.is_datetime64_any_dtype(column):
         numbers = pd.to_numeric(column, errors="coerce")
         if numbers.notna().any():
-            _check_cells(column, numbers.isna(), source, "a number, as the other times are")
-            return numbers, f"{column.name} holds numbers, which were kept as they are"
+            _check_cells(column, numbers.isna(), source, "a number like the other times")
+            return numbers, f"{column.name} contains numbers, which were kept unchanged"
         dates = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
     else:
         dates = pd.to_datetime(column, utc=True)
     _check_cells(column, dates.isna(), source, "a number or an ISO date such as 2020-12-31T23:59:59")
     seconds = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
     return seconds.astype("int64") if (seconds % 1 == 0).all() else seconds, (
-        f"{column.name} holds dates, which became Unix seconds (UTC where no zone is given)"
+        f"{column.name} contains dates, which became Unix seconds (UTC if no zone is given)"
     )
 
 
 def _check_cells(column: pd.Series, bad: pd.Series, source: Path, wanted: str) -> None:
-    """Raise for the first bad row; its number counts records, which are lines where no cell has a line end."""
+    """Raise for the first bad row; its number counts records, which equal lines if no cell contains a line end."""
     if bad.any():
         row = int(bad.to_numpy().argmax())
         value = "nothing" if pd.isna(column.iloc[row]) else repr(str(column.iloc[row]))

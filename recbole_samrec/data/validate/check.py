@@ -1,4 +1,4 @@
-"""Check atomic files before RecBole reads them, and say on which line the first thing is wrong."""
+"""Check atomic files before RecBole reads them, and report the line of the first error."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _EVENTS_NEEDED = 3
 
 @dataclass(frozen=True)
 class AtomicSummary:
-    """What a data set holds.
+    """Summary of a data set.
 
     Attributes:
-        users: number of different users with interactions.
-        items: number of different items with interactions.
-        interactions: number of rows with a user and an item.
-        sha256: hash of the ``.inter`` file, or of the benchmark files one after the other.
-        span: first and last timestamp, None where none was asked for.
-        warnings: what is odd but can be read, one line each.
+        users: Number of different users with interactions.
+        items: Number of different items with interactions.
+        interactions: Number of lines with a user and an item.
+        sha256: Hash of the ``.inter`` file, or of the benchmark files one after the other.
+        span: First and last timestamp; None if timestamps were not needed.
+        warnings: Irregularities that do not prevent reading, one line each.
     """
 
     users: int
@@ -47,18 +47,18 @@ def check_atomic_files(
     """Check every file of the set ``name`` that RecBole would load.
 
     Args:
-        folder: where the set's files are.
-        name: name of the set and of its files.
-        needs_time: whether a timestamp is needed to order each user's events.
-        fields: RecBole's settings, under its own names: ``USER_ID_FIELD``, ``ITEM_ID_FIELD``, ``TIME_FIELD``,
+        folder: Folder of the set's files.
+        name: Name of the set and of its files.
+        needs_time: Whether a timestamp is needed to order each user's events.
+        fields: RecBole's settings, with its names: ``USER_ID_FIELD``, ``ITEM_ID_FIELD``, ``TIME_FIELD``,
             ``field_separator``, ``seq_separator``, ``encoding``, ``load_col``, ``unload_col``, ``benchmark_filename``.
-            What is absent or None has RecBole's default, but all columns are then loaded.
+            Missing settings and None have RecBole's default, but all columns are then loaded.
 
     Returns:
         The size of the set, and warnings.
 
     Raises:
-        DataError: a file cannot be read as it is, or holds too little to train and test on.
+        DataError: A file cannot be read, or contains too few events for training and test.
     """
     layout = Layout.from_settings(fields or {})
     parts = [f".{part}.inter" for part in layout.benchmark] or [".inter"]
@@ -79,7 +79,7 @@ def check_atomic_files(
 def _read_interactions(
     path: Path, name: str, layout: Layout, needs_time: bool, digest: Any, warnings: list[str]
 ) -> pd.DataFrame:
-    """Return user, item and (where needed) time of an ``.inter`` file, as columns 0, 1 and 2."""
+    """Read user, item and, if needed, time of an ``.inter`` file, as columns 0, 1 and 2."""
     if not path.is_file():
         raise DataError(f"{path} is missing: {describe_source(name)}")
     ids = [(layout.user, "token"), (layout.item, "token"), *([(layout.time, "float")] if needs_time else [])]
@@ -101,7 +101,7 @@ def _check_columns(
 ) -> list[Column]:
     """Check a file's header and lines, and return the columns that RecBole loads."""
     if not path.stat().st_size:
-        raise DataError(f"{path} is empty: write it again, its first line names the columns")
+        raise DataError(f"{path} is empty: create it again; its first line names the columns")
     columns = read_header(path, layout)
     for name, kind in needed:
         require_column(path, columns, name, kind)
@@ -115,7 +115,7 @@ def _check_columns(
 
 
 def _check_duplicates(path: Path, columns: list[Column], loaded: list[Column], warnings: list[str]) -> None:
-    """Refuse two loaded columns of one name, on which RecBole fails or takes the last; warn of others."""
+    """Raise if two loaded columns have one name, on which RecBole fails or uses the last; warn of others."""
     for name, count in Counter(column.name for column in columns).items():
         if count > 1 and name in [column.name for column in loaded]:
             raise DataError(f"{path} line 1 names column {name!r} {count} times: rename or remove all but one")
@@ -124,7 +124,7 @@ def _check_duplicates(path: Path, columns: list[Column], loaded: list[Column], w
 
 
 def _read(path: Path, columns: Sequence[Column], layout: Layout, ids: Sequence[str]) -> pd.DataFrame:
-    """Read ids as text and numbers as numbers; other text columns cannot be wrong and are left out."""
+    """Read ids as text and numbers as numbers; other text columns cannot be wrong and are skipped."""
     wanted = {column.header: column for column in columns if column.name in ids or column.type.startswith("float")}
     kinds = {header: np.float64 if column.type == "float" else str for header, column in wanted.items()}
     try:
@@ -183,7 +183,7 @@ def _check_times(path: Path, times: np.ndarray, layout: Layout, warnings: list[s
 
 
 def _find_line(path: Path, layout: Layout, row: int) -> int:
-    """Return the line number of a data row counted from 0, as read by pandas, which skips blank lines."""
+    """Find the line number of a row counted from 0, as read by pandas, which skips blank lines."""
     for index, (line, _) in enumerate(read_records(path, layout), -1):
         if index == row:
             return line

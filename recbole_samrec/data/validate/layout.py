@@ -1,4 +1,4 @@
-"""The layout of atomic files: what separates columns and values, which columns there are, and of which types."""
+"""Layout of atomic files: separators, encoding, columns and their types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OTHER_SEPARATORS = ("::", "\t", ",", ";", "|", " ")
 
 @dataclass(frozen=True)
 class Column:
-    """One column of an atomic file: its name, its type and its header as written."""
+    """Column of an atomic file: its name, its type and its header as written."""
 
     name: str
     type: str
@@ -27,11 +27,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Layout:
-    """How atomic files are to be read; every name is that of RecBole's setting, in lower case.
+    """Layout of a data set's files, from RecBole's settings.
 
     Attributes:
-        load: the columns RecBole loads of each suffix, None where it loads all.
-        unload: the columns it leaves out of each suffix.
+        user: Name of the user column.
+        item: Name of the item column.
+        time: Name of the time column.
+        separator: Separator of columns.
+        seq_separator: Separator of the values of a sequence.
+        encoding: Encoding of the files.
+        load: Columns that RecBole loads, by suffix; None if it loads all.
+        unload: Columns that RecBole skips, by suffix.
+        benchmark: Names of the parts of benchmark files.
     """
 
     user: str = "user_id"
@@ -46,7 +53,7 @@ class Layout:
 
     @classmethod
     def from_settings(cls, fields: Any) -> Layout:
-        """Take RecBole's keys, such as ``USER_ID_FIELD``, from a mapping or configuration; the rest are defaults."""
+        """Make a layout from RecBole's settings, such as ``USER_ID_FIELD``; missing ones have their defaults."""
         keys = {
             "user": "USER_ID_FIELD", "item": "ITEM_ID_FIELD", "time": "TIME_FIELD", "separator": "field_separator",
             "seq_separator": "seq_separator", "encoding": "encoding", "load": "load_col", "unload": "unload_col",
@@ -58,11 +65,11 @@ class Layout:
 
     @property
     def has_ascii_line_ends(self) -> bool:
-        """Tell whether lines can be found in the bytes, which holds for all encodings but UTF-16 and UTF-32."""
+        """True if line ends can be found in the bytes, as in all encodings except UTF-16 and UTF-32."""
         return "ab".encode(self.encoding).removeprefix(codecs.BOM_UTF8) == b"ab"
 
     def is_loaded(self, suffix: str, name: str) -> bool:
-        """Tell whether RecBole loads the column ``name`` of the file with this suffix."""
+        """Return True if RecBole loads the column ``name`` of the file with this suffix."""
         if self.load is not None:
             wanted = self.load.get(suffix, ())
             if wanted != "*" and name not in (wanted or ()):
@@ -70,15 +77,15 @@ class Layout:
         return name not in ((self.unload or {}).get(suffix) or ())
 
     def is_any_loaded(self, suffix: str) -> bool:
-        """Tell whether RecBole opens the file with this suffix at all."""
+        """Return True if RecBole opens the file with this suffix."""
         return self.load is None or bool(self.load.get(suffix))
 
 
 def read_header(path: Path, layout: Layout) -> list[Column]:
-    """Return the columns that the first line of an atomic file declares.
+    """Read the columns that the first line of an atomic file declares.
 
     Raises:
-        DataError: the file is empty or starts with a byte order mark, or its first line is no header.
+        DataError: The file is empty or starts with a byte order mark, or its first line is not a header.
     """
     with path.open("rb") as file:
         raw = file.readline()
@@ -100,7 +107,7 @@ def _read_first_line(path: Path, layout: Layout) -> str:
 
 
 def make_encoding_error(path: Path, line: int, error: UnicodeDecodeError) -> DataError:
-    """Return the error for a byte that does not belong to the encoding, at a byte of a line counted from 1."""
+    """Make the error for a byte that is invalid in the encoding, in a line counted from 1."""
     return DataError(
         f"{path} line {line}, byte {error.start + 1}: 0x{error.object[error.start]:02x} is not {error.encoding}: "
         f"save the file as {error.encoding}, or name its encoding with the setting encoding"
@@ -108,7 +115,7 @@ def make_encoding_error(path: Path, line: int, error: UnicodeDecodeError) -> Dat
 
 
 def guess_separator(line: str, layout: Layout) -> str | None:
-    """Return what seems to separate the columns of a line that does not hold the separator."""
+    """Guess what separates the columns of a line that does not contain the separator."""
     if layout.separator in line:
         return None
     return next((other for other in _OTHER_SEPARATORS if other in line), None)
@@ -136,10 +143,10 @@ def _parse_columns(path: Path, line: str, layout: Layout) -> Iterator[Column]:
 
 
 def require_column(path: Path, columns: Collection[Column], name: str, kind: str) -> None:
-    """Raise unless there is a column of this name and type.
+    """Check that there is a column of a name and type.
 
     Raises:
-        DataError: the column is absent, with the names of those present, or of another type.
+        DataError: The column is missing or has another type.
     """
     found = [column for column in columns if column.name == name]
     if not found:

@@ -1,4 +1,4 @@
-"""Read an atomic file byte by byte: is it text of one encoding whose lines all have the header's columns?"""
+"""Check the bytes of an atomic file: one encoding, and in every line the columns of the header."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _CHUNK = 1 << 24
 
 
 def check_lines(path: Path, layout: Layout, width: int, digest: Any = None) -> None:
-    """Check the encoding and the number of columns of every line, and feed the bytes to ``digest``.
+    """Check the encoding and the number of columns of every line, and update ``digest`` with the bytes.
 
-    The quick way counts separators between line ends in the raw bytes. It does not hold where cells are quoted,
-    separators are longer than a byte, or line ends are not one: such files are then read line by line.
+    The fast path counts separators between line ends in the raw bytes. It is not valid if cells are quoted or if
+    separators or line ends are longer than a byte: such files are read line by line.
 
     Args:
-        path: the file.
-        layout: how it is to be read.
-        width: number of columns that the header declares.
-        digest: a hash object of `hashlib`.
+        path: The file.
+        layout: Its layout.
+        width: Number of columns that the header declares.
+        digest: Hash object of ``hashlib``.
 
     Raises:
-        DataError: with the line where the first thing wrong is.
+        DataError: A line is wrong; the message contains the number of the first one.
     """
     digest = hashlib.sha256() if digest is None else digest
     plain = len(layout.separator.encode()) == 1 and layout.has_ascii_line_ends
@@ -52,10 +52,10 @@ def check_lines(path: Path, layout: Layout, width: int, digest: Any = None) -> N
 
 
 def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    """Yield every record that RecBole's reader sees, header included, with the number of the line it begins on.
+    """Yield every record that RecBole's reader finds, including the header, with the number of its first line.
 
     Raises:
-        DataError: the text is not of the encoding, or a quotation mark opens a cell and does not close it there.
+        DataError: The text is not in the encoding, or a quotation mark opens a cell and is not closed there.
     """
     with path.open(encoding=layout.encoding, newline="") as file:
         single = len(layout.separator) == 1
@@ -117,12 +117,12 @@ def _check_width(path: Path, chunk: bytes, line: int, layout: Layout, width: int
 
 
 def _check_carriage_returns(path: Path, codes: np.ndarray, ends: np.ndarray, line: int) -> None:
-    """Raise for a carriage return that is not part of a line end: RecBole's reader begins a new row at it."""
+    """Raise for a carriage return that is not part of a line end, because RecBole's reader ends the line there."""
     returns = np.flatnonzero(codes == ord("\r"))
     alone = returns[~np.isin(returns + 1, ends)]
     if len(alone):
         number = line + int(np.searchsorted(ends, alone[0]))
-        raise DataError(f"{path} line {number} holds a carriage return, at which RecBole begins a new row: remove it")
+        raise DataError(f"{path} line {number} contains a carriage return, at which RecBole ends the line: remove it")
 
 
 def _check_records(path: Path, layout: Layout, width: int) -> None:
@@ -133,7 +133,7 @@ def _check_records(path: Path, layout: Layout, width: int) -> None:
 
 def _make_width_error(path: Path, line: int, found: int, width: int, text: str, layout: Layout) -> DataError:
     other = guess_separator(text, layout)
-    hint = "put the line right"
+    hint = "correct the line"
     if other:
         hint = f"{other!r} seems to separate them, where {layout.separator!r} is expected"
     return DataError(f"{path} line {line} has {found} columns, the header has {width}: {hint} ({text.strip()[:60]!r})")

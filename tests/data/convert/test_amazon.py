@@ -60,8 +60,8 @@ class TestAmazon:
         ("line", "words"),
         [
             ('{"reviewerID": "A", "overall": 5}', r"line 2 has no 'asin'"),
-            ('{"reviewerID": ', r"line 2 is no JSON object"),
-            ("[1, 2]", r"line 2 is no JSON object"),
+            ('{"reviewerID": ', r"line 2 is not a JSON object"),
+            ("[1, 2]", r"line 2 is not a JSON object"),
         ],
     )
     def test_bad_lines_have_their_number(self, tmp_path, line, words):

@@ -131,7 +131,7 @@ class TestMovieLens:
         source = zipped(
             tmp_path / "bad.zip", {"ratings.dat": "1::2::3::4\n", "movies.dat": "1::A (1990)::Drama\n2::B\n"}
         )
-        with pytest.raises(DataError, match=r"movies\.dat line 2 has 2 columns, 3 were expected"):
+        with pytest.raises(DataError, match=r"movies\.dat line 2 has 2 columns, expected 3"):
             convert("films", source)
 
     def test_other_zip_archives_are_refused(self, tmp_path):
@@ -143,5 +143,5 @@ class TestMovieLens:
         at = data.index(b"1::73::5")
         data[at : at + 8] = b"1::73::4"
         ml_1m.write_bytes(data)
-        with pytest.raises(DataError, match=r"ml-1m\.zip is damaged or cut short .*CRC.*fetch it again"):
+        with pytest.raises(DataError, match=r"ml-1m\.zip is damaged or incomplete .*CRC.*download it again"):
             convert("ml-1m", ml_1m)

@@ -36,11 +36,11 @@ class TestTable:
             "a\t1\t1.5\t30",
             "a\t2\t2.5\t0",
         ]
-        assert "t holds dates, which became Unix seconds" in capsys.readouterr().out
+        assert "t contains dates, which became Unix seconds" in capsys.readouterr().out
 
     def test_numbers_are_kept_and_told(self, tmp_path, capsys):
         convert("mine", ratings_csv(tmp_path / "a.csv"), *COLUMNS)
-        assert "t holds numbers, which were kept as they are" in capsys.readouterr().out
+        assert "t contains numbers, which were kept unchanged" in capsys.readouterr().out
 
     def test_items_are_taken_cleaned_and_only_if_they_occur(self, tmp_path):
         items = 'id,title,tags,price\nx,"A ""q""\ttab\nend",new age|pop,1.5\nz,,,\nnever,N,pop,2\n'
@@ -69,7 +69,7 @@ class TestTable:
         source.write_text(source.read_text() + ",x,1\n8,,2\n")
         convert("mine", source, *COLUMNS)
         out = capsys.readouterr().out
-        assert "2 rows without user or item were left out" in out and "partial" not in out
+        assert "2 rows without user or item were skipped" in out and "partial" not in out
         assert len(lines(tmp_path / "dataset/mine/mine.inter")) == 7
 
     def test_a_missing_column_lists_what_there_is(self, tmp_path):

@@ -164,7 +164,7 @@ class TestFaults:
         self.fails(tmp_path, text, "line 3: a quotation mark", "closes only on line 6")
 
     def test_a_carriage_return_inside_a_line(self, tmp_path):
-        self.fails(tmp_path, GOOD.replace("2\t2\t5", "2\t2\r\t5"), "line 6 holds a carriage return")
+        self.fails(tmp_path, GOOD.replace("2\t2\t5", "2\t2\r\t5"), "line 6 contains a carriage return")
 
     @pytest.mark.parametrize("value", ["soon", "1,5", "2020-01-01"])
     def test_a_time_that_is_no_number(self, tmp_path, value):

@@ -185,7 +185,7 @@ def run_jobs(
         space = {"job": tune.grid_search(list(names))}
         state = Path(place, "ray")
         tuner = make_tuner(
-            trainable, space, state, lambda trial: trial.config["job"], max_concurrent_trials=capacity.parallel
+            trainable, space, state, lambda trial: trial.config.get("job"), max_concurrent_trials=capacity.parallel
         )
         fit(tuner, watcher)
     if watcher.waiting:

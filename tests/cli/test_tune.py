@@ -34,7 +34,7 @@ def data(own_folder):
         (["--space=masked.yaml"], "mask_history"),
         (["--eval_args={'split': {'RS': [0.8, 0.0, 0.2]}, 'order': 'TO'}"], "nothing for validation"),
         (["--scheduler=pbt", "--seeds=2"], "--scheduler=pbt: a trial has one seed"),
-        (["--resume"], "--resume: say which search"),
+        (["--resume"], "--resume: name the search"),
         (["--resume=nowhere"], "--resume=nowhere: there is no search"),
         (["--resume=nowhere", "--trials=3"], "leave --trials out"),
         (["--resume=nowhere", "--epochs=3"], "leave --epochs out"),

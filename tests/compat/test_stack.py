@@ -221,7 +221,7 @@ def test_get_flops__scores_all_items_where_no_pair_can_be(model, tmp_path):
     assert flops(config, loaders[0].dataset, network) > 0
 
 
-def test_give_hyperopt_a_generator__draws_in_an_exhaustive_search(monkeypatch):
+def test_give_hyperopt_a_generator__draws_in_exhaustive_search(monkeypatch):
     drawn_from = []
 
     def rec_eval(nodes, memo):

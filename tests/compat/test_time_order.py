@@ -268,7 +268,7 @@ class ReversedTimes(SequentialDataset):
 def test_exact_time_order__falls_back_on_unknown_rows_and_warns(tmp_path, caplog):
     dataset = EveryOtherRow(config(tmp_path, SECONDS, **SASREC | {"eval_args": TIME_SPLIT}))
     assert sum(len(part) for part in dataset.build()) == 3
-    assert "EveryOtherRow does not make one row for each event" in caplog.text
+    assert "EveryOtherRow does not make one sample for each event" in caplog.text
     dataset = RowsAfterFiltering(config(tmp_path, SECONDS, **SASREC))
     assert sum(len(part) for part in dataset.build()) == 14
     assert "RowsAfterFiltering made new rows after filtering" in caplog.text
@@ -314,4 +314,4 @@ def test_duplicates__may_have_no_times(tmp_path, caplog):
     args = RATIO | {"order": "RO"}
     dataset = built(tmp_path, {"inter": text}, rm_dup_inter="first", eval_args=args)
     assert dataset.inter_feat["rating"].tolist() == [3, 2]
-    assert "rm_dup_inter: first goes by the order of the file" in caplog.text
+    assert "rm_dup_inter: first uses the order of the file" in caplog.text

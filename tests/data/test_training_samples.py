@@ -32,7 +32,7 @@ def list_items(rows):
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
 @pytest.mark.parametrize("length", [1, 4, 50])
-def test_collect_user_sequences__gives_events_before_the_last_two(training, length, tmp_path):
+def test_collect_user_sequences__leaves_the_last_two_events(training, length, tmp_path):
     write_events(tmp_path, "tiny", events())
     train = training_part(tmp_path, training, length, LAST_TWO)
     histories = {}

@@ -156,9 +156,9 @@ def test_cl4srec__saves_no_sequences(model, data):
     ("setting", "words"),
     [
         ("cl_batch_users=1", "at least 2"),
-        ("crop_rate=1.5", "from 0 to 1"),
+        ("crop_rate=1.5", "must be a number in [0, 1]"),
         ("cl_temperature=0", "above 0"),
-        ("cl_similarity=cos", "choose one of dot, cosine"),
+        ("cl_similarity=cos", "must be one of dot, cosine"),
     ],
 )
 def test_cl4srec__checks_its_settings(setting, words, data, capsys):

@@ -136,7 +136,7 @@ def test_scores__are_recboles(name, make_model):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("BERT4Rec", "it predicts masked items from both sides of a row"),
+        ("BERT4Rec", "it predicts masked items from both sides of a sequence"),
         *((name, "its state at a position depends on the whole sequence") for name in ("LightSANs", "CORE", "FEARec")),
         ("BSARec", "its Fourier filter spans the whole sequence"),
         ("Caser", "it convolves over the whole sequence"),

@@ -52,7 +52,7 @@ def test_list_warnings__explains_sampled_evaluation(own_folder):
     assert f"{words}, and may draw what the user had before" in late and "merges" not in late
     for kind in ("RS", "TS"):
         args = {"split": {kind: [0.6, 0.2, 0.2]}, "order": "TO", "mode": "pop20"}
-        assert "merges a user's rows" in said(own_folder, "SASRec", eval_args=args)
+        assert "merges a user's samples" in said(own_folder, "SASRec", eval_args=args)
     assert "passes it over" in said(own_folder, "SASRec", eval_args={**LATE, "mode": "uni9"}, mask_history=True)
 
 
@@ -70,7 +70,7 @@ def test_list_warnings__names_a_time_split_in_random_order(own_folder, order):
 
 def test_list_warnings__counts_users_without_a_test_sample(own_folder):
     events = [(f"u{length}", f"i{step}", step) for length in range(1, 7) for step in range(length)]
-    assert "2 of 6 users have no row in the test set" in said(own_folder, "SASRec", events)  # of one and two events
+    assert "2 of 6 users have no sample in the test set" in said(own_folder, "SASRec", events)  # of one and two events
     assert "no row in the test set" not in said(own_folder, "SASRec", cyclic(users=5))
 
 

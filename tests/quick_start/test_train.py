@@ -54,7 +54,7 @@ def test_train__writes_everything_to_one_folder(data):
     assert f"result in {folder}/result.json" in said.out
     assert len(said.out.splitlines()) < 20 and not said.err
     log = (folder / "run.log").read_text()
-    assert "The number of users: 41" in log and "train_batch_size = 256" in log and "full ranking leaves items" in log
+    assert "The number of users: 41" in log and "train_batch_size = 256" in log and "full ranking includes items" in log
 
 
 def test_train__makes_the_record_of_a_run(data):
@@ -240,7 +240,7 @@ def test_train__passes_weights_of_pretraining_on(own_folder):
         (ValueError("two\n  lines"), "two lines"),
         (KeyError("foo"), "hidden_act=foo is unknown"),
         (KeyError("bar"), "bar is missing or unknown"),
-        (ModuleNotFoundError("No module named 'dgl'", name="dgl"), "needs the package dgl; install it with: pip"),
+        (ModuleNotFoundError("No module named 'dgl'", name="dgl"), "requires the package dgl; install it with: pip"),
         (ZeroDivisionError("division by zero"), "ZeroDivisionError division by zero; --debug shows where"),
         (AssertionError(), "AssertionError; --debug shows where"),
         (ValueError("Some feat is empty, look."), "Some feat is empty, look; the filters leave nothing; loosen"),

@@ -15,8 +15,8 @@ from tests.helpers.paths import ROOT
 def installed(monkeypatch):
     """The versions that the doctor finds; change it to spoil the installation."""
     versions = {name.split("[")[0]: oldest for name, oldest in REQUIRES.items()} | {"recbole": "1.2.1"}
-    monkeypatch.setattr(doctor, "_installed", versions.get)
-    monkeypatch.setattr(doctor, "_quiet_import", sys.modules.get)
+    monkeypatch.setattr(doctor, "_find_version", versions.get)
+    monkeypatch.setattr(doctor, "_import_quietly", sys.modules.get)
     return versions
 
 
@@ -61,7 +61,7 @@ def test_versions__finds_packages_that_cannot_be_imported(installed, monkeypatch
         if module == "ray":
             raise AttributeError("module 'numpy' has no attribute 'bool8'\nmore")
 
-    monkeypatch.setattr(doctor, "_quiet_import", fails)
+    monkeypatch.setattr(doctor, "_import_quietly", fails)
     found = bad()
     assert list(found) == ["ray"]
     assert found["ray"].state == "broken"
@@ -79,7 +79,7 @@ def test_versions__finds_an_old_python(installed, monkeypatch):
     [("2.13.0+cpu", (2, 13)), ("1.2.1", (1, 2, 1)), ("2.0", (2,)), ("3.0.0rc1", (3,)), ("", ())],
 )
 def test_release__is_the_numbers_of_a_version(version, numbers):
-    assert doctor._release(version) == numbers
+    assert doctor._parse_release(version) == numbers
 
 
 def test_patches__lists_every_patch():
@@ -130,7 +130,7 @@ def test_patches__reports_why_they_cannot_be_applied(monkeypatch):
     def fails(module):
         raise RuntimeError("torch is half there\nmore")
 
-    monkeypatch.setattr(doctor, "_quiet_import", fails)
+    monkeypatch.setattr(doctor, "_import_quietly", fails)
     (one,) = doctor.list_patches()
     assert one.bad and one.found == "RecBole cannot be patched: torch is half there"
 

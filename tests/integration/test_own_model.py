@@ -40,7 +40,7 @@ def test_commands_of_the_page(files, capsys, monkeypatch):
     assert main(["evaluate", "sam", source, "--mask_history"]) == 0
     assert "the same figures as in sam/result.json" in capsys.readouterr().out
     with monkeypatch.context() as patch:
-        patch.setattr(registry, "_loaded", lambda name: False)  # as in another process, which has never heard of it
+        patch.setattr(registry, "_is_loaded", lambda name: False)  # as in another process, which has never heard of it
         for again in (["evaluate", "sam"], ["run", "--resume=sam"]):
             assert main(again) == 2
             assert "custom model; pass its location with --model=file.py:MeanRec" in capsys.readouterr().err

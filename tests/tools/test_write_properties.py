@@ -42,9 +42,9 @@ def test_yaml_files_hold_the_defaults():
         assert all(type(given[key]) is type(value) for key, value in own.items())
 
 
-def test_as_yaml_can_be_read_again():
+def test_format_yaml_can_be_read_again():
     for value in (None, True, False, 0, 1e-12, "", "[1,inf)", "CE", [], [5, 10], "NDCG@10"):
-        again = yaml.safe_load(write_properties.as_yaml(value))
+        again = yaml.safe_load(write_properties.format_yaml(value))
         assert again == value and type(again) is type(value)
 
 
@@ -52,5 +52,5 @@ def test_page_lists_every_setting_with_its_default():
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     found = re.findall(r"^\| `(\w+)` \| `(.*?)`", page, re.M)
     declared = [one for group in (*SHARED_GROUPS, *MODEL_GROUPS) for one in list_group_settings(group)]
-    shown = [(one.key, write_properties.as_yaml(one.default)) for one in declared]
+    shown = [(one.key, write_properties.format_yaml(one.default)) for one in declared]
     assert found[: len(shown)] == shown

@@ -107,7 +107,7 @@ def test_command_line__help_and_slips_load_nothing_heavy(words):
     ],
     ids=" ".join,
 )
-def test_command_line__misspelt_settings_load_nothing_heavy(words):
+def test_command_line__misspelled_settings_load_nothing_heavy(words):
     key = words[-1].partition("=")[0]
     watched = f"import sys, recbole_samrec.cli.main as cli\nprint(cli.main({words!r}), 'LOADED', *sys.modules)"
     done = run_python(watched, check=False)

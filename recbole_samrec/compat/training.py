@@ -369,7 +369,7 @@ def load_data_and_model(model_file: str, trust_checkpoint: bool = False) -> tupl
     from recbole.utils import get_model, init_seed
 
     state = checkpoint_io.load(model_file, trust=trust_checkpoint)
-    settings = checkpoint_io.extract_settings(state, model_file)
+    settings = checkpoint_io.extract_run_settings(state, model_file)
     settings.update(trust_checkpoint=trust_checkpoint, run_dir=None)
     config = build_config(settings)
     init_seed(config["seed"], config["reproducibility"])

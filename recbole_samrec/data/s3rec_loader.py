@@ -59,14 +59,14 @@ def draw_unseen(items: Tensor, where: Tensor, n_items: int, generator: torch.Gen
         Items, shape ``[B, L]``, 0 at the other positions and where no such item was found.
     """
     seen = torch.zeros(len(items), n_items, dtype=torch.bool).scatter_(1, items, True)
-    rows = where.nonzero()[:, 0]
-    drawn = torch.randint(1, n_items, rows.shape, generator=generator)
+    sequences = where.nonzero()[:, 0]
+    drawn = torch.randint(1, n_items, sequences.shape, generator=generator)
     for _ in range(ATTEMPTS):
-        again = seen[rows, drawn].nonzero().squeeze(1)
+        again = seen[sequences, drawn].nonzero().squeeze(1)
         if not len(again):
             break
         drawn[again] = torch.randint(1, n_items, again.shape, generator=generator)
-    drawn[seen[rows, drawn]] = 0
+    drawn[seen[sequences, drawn]] = 0
     return torch.zeros_like(items).masked_scatter_(where, drawn)
 
 

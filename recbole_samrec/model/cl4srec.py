@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from recbole_samrec.data.training_samples import TrainingSamples, collect_user_sequences
 from recbole_samrec.layers.augment import augment
 from recbole_samrec.model import packed_forward
-from recbole_samrec.model.contrastive_base import Contrastive
+from recbole_samrec.model.contrastive_base import ContrastiveBase
 
 
-class CL4SRec(Contrastive):
+class CL4SRec(ContrastiveBase):
     """SASRec that also learns to recognize a user's sequence after it was cropped, masked or reordered.
 
     The loss is that of the next items plus ``cl_weight`` times InfoNCE: two views of a sequence, each cropped, masked

@@ -12,7 +12,7 @@ from recbole_samrec.layers.info_nce import info_nce
 from recbole_samrec.model.samrec import SAMRec
 
 
-class Contrastive(SAMRec):
+class ContrastiveBase(SAMRec):
     """SASRec with a contrastive loss of training sequences that are drawn for each step.
 
     Derived classes define the sequences (``samples``) and ``auxiliary_loss``.

@@ -11,10 +11,10 @@ from torch import Tensor
 from recbole_samrec.data.training_samples import TrainingSamples, collect_prefixes
 from recbole_samrec.layers.info_nce import SameLabel
 from recbole_samrec.model import packed_forward
-from recbole_samrec.model.contrastive_base import Contrastive
+from recbole_samrec.model.contrastive_base import ContrastiveBase
 
 
-class DuoRec(Contrastive):
+class DuoRec(ContrastiveBase):
     """SASRec that also pulls together the states of sequences that are followed by the same item.
 
     The loss is that of the next items plus ``cl_weight`` times InfoNCE between two views of a training sequence: its

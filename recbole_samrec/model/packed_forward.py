@@ -160,7 +160,7 @@ def find_ends(lengths: Tensor, width: int) -> Tensor:
     return torch.arange(len(lengths), device=lengths.device) * width + lengths - 1
 
 
-def score_items(model: Any, item_seq: Tensor, lengths: Tensor) -> Tensor:
+def score_all_items(model: Any, item_seq: Tensor, lengths: Tensor) -> Tensor:
     """Score all items after the ends of sequences, as the model's ``full_sort_predict`` does, but faster.
 
     Args:

@@ -41,7 +41,7 @@ class SAMRec(SASRec):
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Score all items after each sequence, shape ``[B, items]``, as SASRec does, but faster."""
-        return packed_forward.score_items(self, interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        return packed_forward.score_all_items(self, interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
 
     def calculate_loss(self, interaction: Any) -> Tensor | tuple[Tensor, Tensor]:
         """Calculate the loss of a batch of RecBole's samples, one for each prefix; a tuple if a model has several."""

@@ -56,7 +56,7 @@ def load_settings(file: Path, trust: bool = False) -> dict[str, Any]:
     Raises:
         CheckpointError: The file cannot be read, or its model is your own and has not been registered.
     """
-    stored = checkpoint_io.extract_settings(checkpoint_io.load(file, trust=trust), file)
+    stored = checkpoint_io.extract_run_settings(checkpoint_io.load(file, trust=trust), file)
     if not registry.is_model(stored["model"]):
         raise CheckpointError(f"{file}: custom model; pass its location with --model=file.py:{stored['model']}")
     return upgrade_settings(stored)

@@ -161,7 +161,7 @@ def _read_pickled(path: Path) -> Any:
         ) from error
 
 
-def extract_settings(state: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
+def extract_run_settings(state: dict[str, Any], path: str | os.PathLike[str]) -> dict[str, Any]:
     """Extract the settings of the run from a checkpoint.
 
     ``trust_checkpoint`` is excluded, because only the user may decide it, never a file.
@@ -173,7 +173,7 @@ def extract_settings(state: dict[str, Any], path: str | os.PathLike[str]) -> dic
     if hasattr(stored, "final_config_dict"):  # RecBole's own, unpickled because the user trusts it
         stored = serialize_config(stored)
     if not isinstance(stored, dict) or not all(isinstance(stored.get(key), str) for key in ("model", "dataset")):
-        raise CheckpointError(f"{path}: not a checkpoint of a run, it contains no settings")
+        raise CheckpointError(f"{path}: not a checkpoint of a run; it contains no settings")
     return {key: value for key, value in stored.items() if isinstance(key, str) and key != "trust_checkpoint"}
 
 

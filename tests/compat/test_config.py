@@ -291,7 +291,7 @@ def list_misspelled(caplog, **values):
     return [record.getMessage() for record in caplog.records]
 
 
-def test_settings__misspelt_are_taken_with_a_warning(caplog, command_line, monkeypatch):
+def test_settings__misspelled_are_taken_with_a_warning(caplog, command_line, monkeypatch):
     monkeypatch.setattr(sys.modules["__main__"], "__package__", None)
     (line,) = list_misspelled(caplog, learning_rat=0.1)
     assert line.startswith("unknown setting learning_rat; did you mean learning_rate")
@@ -303,7 +303,7 @@ def test_settings__misspelt_are_taken_with_a_warning(caplog, command_line, monke
         assert list_misspelled(caplog, learning_rat=0.1) == []
 
 
-def test_settings__read_by_someone_are_not_misspelt(caplog):
+def test_settings__read_by_someone_are_not_misspelled(caplog):
     right = {"n_layers": 1, "alias_of_item_id": None, "user_inter_num_interval": "[0,inf)", "loss_decimal_place": 4}
     assert list_misspelled(caplog, **right, log_wandb=False, my_own_remark="xyzzy", mlp_hidden_size=[8]) == []
     assert list_misspelled(caplog, local_rank=1, learning_rat=0.1, **PROCESS) == []  # the first process has said it

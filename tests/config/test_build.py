@@ -9,7 +9,7 @@ from recbole_samrec.utils.errors import ConfigError
 BASE = {"model": "SAMRec", "dataset": "tiny"}
 
 
-def test_configure_takes_earlier_names_from_files_only(tmp_path):
+def test_configure__takes_earlier_names_from_files_only(tmp_path):
     notes = []
     config = configure({**BASE, "sam_row_radius": "frequency"}, {}, notes.append)
     assert config["sam_item_rho"] == "frequency" and notes == []
@@ -20,7 +20,7 @@ def test_configure_takes_earlier_names_from_files_only(tmp_path):
     assert read_yaml_files([str(file)]) == {"sam_exclude": ["*norm*"]}
 
 
-def test_configure_reports_a_misspelt_setting_and_its_value():
+def test_configure__reports_a_misspelled_setting_and_its_value():
     for given, words in (
         ({"lr": 0.1}, r"unknown setting --lr; did you mean learning_rate\?"),
         ({"sam_momentum": 1}, r"sam_momentum=1: must be a number in \[0, 1\)"),
@@ -30,7 +30,7 @@ def test_configure_reports_a_misspelt_setting_and_its_value():
             configure(BASE, given, print)
 
 
-def test_note_unread_names_slips_of_files():
+def test_report_unread__names_slips_of_files():
     notes = []
     report_unread(["learning_rte", "my_remark", "epochs"], {"learning_rate", "epochs", "seed"}, notes.append)
     assert notes == ["unknown setting learning_rte in the files; did you mean learning_rate?"]

@@ -13,20 +13,20 @@ from tests.helpers.paths import ROOT
 SETTINGS = {"model": "SAMRec", "seed": 1, "topk": [5, 10], "run_dir": "a"}
 
 
-def test_fingerprint_tells_results_apart_and_nothing_else():
+def test_fingerprint__tells_results_apart_and_nothing_else():
     same = {"topk": [5, 10], "seed": 1, "model": "SAMRec", **dict.fromkeys(OF_ONE_RUN, "b"), "device": Path("cpu")}
     assert fingerprint(SETTINGS) == fingerprint(same)
     assert fingerprint(SETTINGS) != fingerprint({**SETTINGS, "seed": 2})
 
 
-def test_fingerprint_is_that_of_the_earlier_spelling():
+def test_fingerprint__is_that_of_the_earlier_spelling():
     earlier = {**SETTINGS, "sam_row_radius": "frequency", "sam_leave_out": ["*norm*"]}
     today = {**SETTINGS, "sam_item_rho": "frequency", "sam_exclude": ["*norm*"]}
     assert fingerprint(earlier) == fingerprint(today) != fingerprint(SETTINGS)
 
 
 @pytest.mark.parametrize("model", ["SAMRec", "GRU4Rec", "S3Rec"])
-def test_fingerprint_stays_when_settings_are_added(model):
+def test_fingerprint__stays_when_settings_are_added(model):
     settings = {**SETTINGS, "model": model}
     defaults = {key: one.default for key, one in collect_model_settings(model).items()}
     assert fingerprint(settings) == fingerprint({**settings, **defaults})
@@ -36,7 +36,7 @@ def test_fingerprint_stays_when_settings_are_added(model):
             assert fingerprint({**settings, key: one.default}) == fingerprint(settings), key
 
 
-def test_fingerprint_of_a_record_of_an_earlier_revision():
+def test_fingerprint__of_a_record_of_an_earlier_revision():
     (file,) = ROOT.glob("results/**/ml-100k/SAMRec-2020-2/result.json")
     config = json.loads(file.read_text(encoding="utf-8"))["config"]
     assert set(RENAMED) & set(config), "the record has names of an earlier revision"

@@ -4,7 +4,7 @@ from recbole_samrec.config.keys import collect_defaults, collect_types, list_key
 from recbole_samrec.config.value_types import Count
 
 
-def test_known_keys_are_those_of_the_model():
+def test_list_known_keys__are_those_of_the_model():
     assert {"sam_rho", "learning_rate", "n_layers", "nproc"} <= list_known_keys("SAMRec", "ml-100k")
     for key, of, of_none in (("crop_rate", "CL4SRec", "SAMRec"), ("mess_dropout", "KGAT", "SASRec")):
         assert key in list_known_keys(of) and key not in list_known_keys(of_none)
@@ -12,7 +12,7 @@ def test_known_keys_are_those_of_the_model():
     assert "lr" not in list_known_keys("SAMRec")
 
 
-def test_known_keys_of_a_class_are_those_of_its_bases():
+def test_list_known_keys__of_a_class_are_those_of_its_bases():
     from recbole.model.sequential_recommender.fearec import FEARec
 
     from recbole_samrec.model.samrec import SAMRec
@@ -28,7 +28,7 @@ def test_known_keys_of_a_class_are_those_of_its_bases():
     assert "use_filter" not in list_known_keys("Mine", "ml-100k", Mine)
 
 
-def test_defaults_of_models_win_over_those_of_all():
+def test_collect_defaults__of_models_win_over_those_of_all():
     assert collect_defaults("SAMRec")["sam_rho"] == 0.3 and collect_defaults("GRU4Rec")["sam_rho"] == 0.0
     assert (
         collect_defaults("DuoRec")["cl_similarity"] == "dot"
@@ -38,7 +38,7 @@ def test_defaults_of_models_win_over_those_of_all():
     assert collect_defaults("SAMRec", "ml-1m")["load_col"] == {"inter": ["user_id", "item_id", "timestamp"]}
 
 
-def test_types_of_a_class_come_from_its_defaults():
+def test_collect_types__of_a_class_come_from_its_defaults():
     class Mine:
         settings = {"my_size": 3, "hidden_size": [64, 32], "n_heads": 2}  # noqa: RUF012
 

@@ -37,23 +37,23 @@ def mine(tmp_path, monkeypatch):
     return module.Mine
 
 
-def test_own_classes_are_the_users(mine):
+def test_list_own_classes__are_the_users(mine):
     assert [base.__name__ for base in list_own_classes(mine)] == ["Mine", "Base"]
     from recbole.model.sequential_recommender.sasrec import SASRec
 
     assert list_own_classes(SASRec) == [] and collect_own_defaults(SASRec) == {} and list_own_keys(SASRec) == set()
 
 
-def test_own_defaults_are_inherited(mine):
+def test_collect_own_defaults__are_inherited(mine):
     assert collect_own_defaults(mine) == {"depth": 2, "width": 4}
 
 
-def test_own_defaults_are_a_mapping_of_names():
+def test_collect_own_defaults__are_a_mapping_of_names():
     class Other:
         settings = ("not", "a", "mapping")
 
     assert collect_own_defaults(Other) == {}
 
 
-def test_own_keys_are_declared_or_looked_up(mine):
+def test_list_own_keys__are_declared_or_looked_up(mine):
     assert list_own_keys(mine) == {"depth", "width", "one", "two", "three"}

@@ -33,20 +33,20 @@ def looked_up(file):
     return frozenset(re.findall(r"""config(?:\.get\(|\[)\s*["'](\w+)["']""", file.read_text(encoding="utf-8")))
 
 
-def test_recbole_folder_is_that_of_the_package():
+def test_find_recbole_folder__is_that_of_the_package():
     import recbole
 
     assert [str(FOLDER)] == list(recbole.__path__)
 
 
-def test_known_keys_hold_what_recbole_looks_up():
+def test_list_known_keys__hold_what_recbole_looks_up():
     sources = [file for file in FOLDER.rglob("*.py") if "model" not in file.relative_to(FOLDER).parts[:1]]
     found = set().union(*map(looked_up, sources))
     assert len(found) > 100 and found - list_known_keys() == set()
 
 
 @pytest.mark.parametrize("model", THEIRS)
-def test_known_keys_hold_what_a_model_looks_up(model):
+def test_list_known_keys__hold_what_a_model_looks_up(model):
     files = [
         FOLDER.parent / (base.__module__.replace(".", "/") + ".py")
         for base in get_model(model).__mro__
@@ -56,7 +56,7 @@ def test_known_keys_hold_what_a_model_looks_up(model):
     assert found - list_known_keys(model) == set()
 
 
-def test_tables_name_settings_that_there_are():
+def test_recbole_keys__tables_name_settings_that_there_are():
     there = list_keys_of_all_models() | LOOKED_UP
     assert set(RANGES) | set(CHOICES) | set(TYPES) <= there
     for model, key in CHOICES_OF_MODELS:
@@ -66,7 +66,7 @@ def test_tables_name_settings_that_there_are():
     assert {name for names in SYNONYMS.values() for name in names} <= there
 
 
-def test_no_setting_lacks_a_type_without_need():
+def test_recbole_keys__no_setting_lacks_a_type_without_need():
     without = {}
     for model in THEIRS:
         file = FOLDER / "properties" / "model" / f"{model}.yaml"
@@ -76,12 +76,12 @@ def test_no_setting_lacks_a_type_without_need():
     assert set(without) <= apart, without
 
 
-def test_learners_are_those_that_recbole_builds():
+def test_recbole_keys__learners_are_those_that_recbole_builds():
     source = (FOLDER / "trainer" / "trainer.py").read_text(encoding="utf-8")
     assert set(re.findall(r"""learner\.lower\(\) == ["'](\w+)["']""", source)) == set(LEARNERS)
 
 
-def test_choices_are_in_the_files_of_recbole():
+def test_recbole_keys__choices_are_in_the_files_of_recbole():
     for (model, key), words in CHOICES_OF_MODELS.items():
         text = (FOLDER / "properties" / "model" / f"{model}.yaml").read_text(encoding="utf-8")
         (line,) = re.findall(rf"^{key}\s*:.*$", text, re.M)

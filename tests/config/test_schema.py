@@ -27,13 +27,13 @@ ALL = [one for group in (*SHARED_GROUPS, *MODEL_GROUPS) for one in list_group_se
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: f"{one.group.__name__}-{one.key}")
-def test_setting_is_declared_well(one):
+def test_schema__setting_is_declared_well(one):
     assert one.default is None or is_accepted(one.annotation, one.default)
     assert one.about[0].isupper() or one.about.split()[0] in list_choices(one.annotation)
     assert one.about.endswith(".") and "\n" not in one.about
 
 
-def test_settings_are_declared_once_for_each_model():
+def test_schema__settings_are_declared_once_for_each_model():
     shared = [one.key for group in SHARED_GROUPS for one in list_group_settings(group)]
     assert len(set(shared)) == len(shared)
     for model in ABOUT_MODELS:
@@ -41,7 +41,7 @@ def test_settings_are_declared_once_for_each_model():
         assert len(set(own)) == len(own) and not set(own) & set(shared)
 
 
-def test_models_of_the_schema_are_ours():
+def test_schema__models_of_the_schema_are_ours():
     assert set(ABOUT_MODELS) == set(DEFAULTS_OF_MODELS) == {*MODELS, "S3Rec"}
     assert {model for group in MODEL_GROUPS for model in group.models} == set(ABOUT_MODELS)
     for model, defaults in DEFAULTS_OF_MODELS.items():
@@ -51,11 +51,11 @@ def test_models_of_the_schema_are_ours():
             assert one.default is None or is_accepted(one.annotation, one.default), (model, key)
 
 
-def test_variants_of_the_schema_are_those_of_optim():
+def test_schema__variants_of_the_schema_are_those_of_optim():
     assert set(list_choices(collect_model_settings()["sam_variant"].annotation)) == set(CLASSES)
 
 
-def test_settings_that_this_package_looks_up_are_declared():
+def test_schema__declares_the_settings_that_the_package_reads():
     known = set(INTERNAL).union(*(list_known_keys(model) for model in [None, *ABOUT_MODELS, "NCL"]))
     looked_up = {}
     for file in PACKAGE.rglob("*.py"):
@@ -68,7 +68,7 @@ def test_settings_that_this_package_looks_up_are_declared():
     assert len(looked_up) > 50
 
 
-def test_upgrade_settings_renames_and_keeps_the_rest():
+def test_upgrade_settings__renames_and_keeps_the_rest():
     earlier = {"a": 1, "sam_row_radius": "frequency", "b": 2}
     assert upgrade_settings(earlier) == {"a": 1, "sam_item_rho": "frequency", "b": 2}
     assert list(upgrade_settings(earlier)) == ["a", "sam_item_rho", "b"]
@@ -76,7 +76,7 @@ def test_upgrade_settings_renames_and_keeps_the_rest():
     assert set(RENAMED.values()) <= set(collect_model_settings()) and not set(RENAMED) & set(collect_model_settings())
 
 
-def test_schema_needs_neither_torch_nor_recbole():
+def test_schema__needs_neither_torch_nor_recbole():
     """The package's own ``__init__`` is left out, as this is about the modules of settings."""
     code = f"""
 import sys, types

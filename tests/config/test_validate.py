@@ -11,7 +11,7 @@ from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PROPERTIES
 
 
-def test_check_values_compares_with_types():
+def test_check_values__compares_with_types():
     types = {"a": int, "b": float, "c": bool}
     check_values({"a": 1, "b": 2, "c": True, "unknown": object()}, types)
     check_values({"a": None, "b": "None"}, types)
@@ -33,17 +33,17 @@ def test_check_values_compares_with_types():
         ("user_inter_num_interval", "[5", "give an interval"),
     ],
 )
-def test_check_values_says_what_a_value_may_be(key, value, words):
+def test_check_values__names_permitted_values(key, value, words):
     with pytest.raises(ConfigError, match=f"^{key}=.*: {words}"):
         check_values({key: value})
 
 
-def test_check_values_takes_the_level_of_the_log_in_any_case():
+def test_check_values__takes_the_level_of_the_log_in_any_case():
     check_values({"state": "INFO"})
     check_values({"state": "warning"})
 
 
-def test_check_values_accepts_the_defaults_of_every_model():
+def test_check_values__accepts_the_defaults_of_every_model():
     files = sorted((find_recbole_folder() / "properties" / "model").glob("*.yaml"))
     files += sorted((PROPERTIES / "model").glob("*.yaml"))
     assert len(files) > 90
@@ -61,20 +61,20 @@ def test_check_values_accepts_the_defaults_of_every_model():
                 check_values(read_yaml(base / name), collect_types("SAMRec", "ml-1m"))
 
 
-def test_check_values_knows_the_choices_of_a_model():
+def test_check_values__knows_the_choices_of_a_model():
     check_values({"loss_type": "SSM"}, collect_types("SAMRec"))
     for model, wrong in (("BSARec", "SSM"), ("gSASRec", "CE"), ("SASRec", "SSM"), ("CDAE", "BPR")):
         with pytest.raises(ConfigError, match=f"loss_type={wrong}: must be"):
             check_values({"loss_type": wrong}, collect_types(model))
 
 
-def test_check_own_values_leaves_other_settings_alone():
+def test_check_own_values__leaves_other_settings_alone():
     check_own_values({"learning_rate": "fast", "n_negatives": "many", "sam_rho": 0.1}, "BPR")
     with pytest.raises(ConfigError, match="n_negatives=many"):
         check_own_values({"n_negatives": "many"}, "SAMRec")
 
 
-def test_check_keys_suggests_the_right_one():
+def test_check_keys__suggests_the_right_one():
     known = {"learning_rate", "epochs", "sam_rho", "sam_item_rho", *(f"key_{n}" for n in range(20))}
     check_keys(["epochs"], known)
     with pytest.raises(ConfigError, match=r"^unknown setting --lr; did you mean learning_rate\?$"):
@@ -85,5 +85,5 @@ def test_check_keys_suggests_the_right_one():
         assert suggest(old, known) == f"it is now called {new}"
 
 
-def test_suggest_names_only_what_the_model_reads():
+def test_suggest__names_only_what_the_model_reads():
     assert suggest("lr", {"epochs", "seed"}) == "there are: epochs, seed"

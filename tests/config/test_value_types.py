@@ -32,13 +32,13 @@ TYPES = [  # a type, its words, values that it accepts, values that it does not
 
 
 @pytest.mark.parametrize(("annotation", "words", "right", "wrong"), TYPES, ids=[words for _, words, *_ in TYPES])
-def test_accepts_what_describe_says(annotation, words, right, wrong):
+def test_is_accepted__agrees_with_describe_type(annotation, words, right, wrong):
     assert describe_type(annotation) == words
     assert all(is_accepted(annotation, value) for value in right)
     assert not any(is_accepted(annotation, value) for value in wrong)
 
 
-def test_choices_and_base_types():
+def test_list_choices__and_list_base_types():
     assert list_choices(Literal["a", "b"] | None) == ("a", "b") and list_choices(Count) == ()
     assert list_base_types(Count | None) == (int,) and list_base_types(Literal["a"]) == (str,)
     assert list_base_types(Patterns) == (str, list, tuple)

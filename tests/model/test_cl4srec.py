@@ -86,7 +86,7 @@ def test_cl4srec__masks_by_a_vector_that_is_never_scored(data):
             assert any(kinds)
             seen.add(kinds.index(True))
     assert seen == {0, 1}
-    assert packed_forward.score_items(network, items, lengths).shape == (2, network.n_items)
+    assert packed_forward.score_all_items(network, items, lengths).shape == (2, network.n_items)
     network.encode_views(items.repeat(20, 1), lengths.repeat(20)).sum().backward()
     assert network.mask_vector.grad.abs().max() > 0
 

@@ -14,7 +14,7 @@ from recbole_samrec.model.packed_forward import (
     is_packable,
     make_prefix_loss,
     require_packable,
-    score_items,
+    score_all_items,
 )
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.tiny import make_config, random_events, write_events
@@ -129,8 +129,8 @@ def test_scores__are_recboles(name, make_model):
     items, lengths, _ = rows()
     batch = Interaction({model.ITEM_SEQ: items, model.ITEM_SEQ_LEN: lengths})
     recboles = get_model("SASRec") if name in OURS else type(model)
-    torch.testing.assert_close(score_items(model, items, lengths), recboles.full_sort_predict(model, batch))
-    torch.testing.assert_close(score_items(model, items, lengths), model.full_sort_predict(batch))
+    torch.testing.assert_close(score_all_items(model, items, lengths), recboles.full_sort_predict(model, batch))
+    torch.testing.assert_close(score_all_items(model, items, lengths), model.full_sort_predict(batch))
 
 
 @pytest.mark.parametrize(

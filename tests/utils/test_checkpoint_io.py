@@ -56,19 +56,19 @@ def round_trip(value):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool])
-def test_tensors_come_back(dtype):
+def test_checkpoint_io__tensors_come_back(dtype):
     tensor = torch.arange(6).reshape(2, 3).to(dtype)
     back = round_trip(tensor)
     assert back.dtype == dtype and torch.equal(back, tensor)
 
 
-def test_parameters_come_back_as_tensors():
+def test_checkpoint_io__parameters_come_back_as_tensors():
     back = round_trip(torch.nn.Parameter(torch.ones(2)))
     assert type(back) is torch.Tensor and torch.equal(back, torch.ones(2))
 
 
 @pytest.mark.parametrize("layout", ["coo", "csr"])
-def test_sparse_tensors_come_back(layout):
+def test_checkpoint_io__sparse_tensors_come_back(layout):
     tensor = torch.tensor([[0.0, 2.0], [3.0, 0.0]])
     tensor = tensor.to_sparse() if layout == "coo" else tensor.to_sparse_csr()
     back = round_trip(tensor)
@@ -91,28 +91,28 @@ def test_sparse_tensors_come_back(layout):
     ],
     ids=lambda array: f"{array.dtype}{array.shape}",
 )
-def test_arrays_come_back(array):
+def test_checkpoint_io__arrays_come_back(array):
     back = round_trip(array)
     assert type(back) is np.ndarray and back.shape == array.shape
     assert back.dtype == array.dtype.newbyteorder("=")
     assert back.tolist() == array.tolist()
 
 
-def test_lists_in_an_array_stay_lists():
+def test_checkpoint_io__lists_in_an_array_stay_lists():
     array = np.empty(2, dtype=object)
     array[:] = [[1, 2], [3, 4]]
     back = round_trip(array)
     assert back.shape == (2,) and back.tolist() == [[1, 2], [3, 4]]
 
 
-def test_a_matrix_stays_a_matrix():
+def test_checkpoint_io__matrix_stays_a_matrix():
     back = round_trip(np.matrix([[1.0, 2.0], [3.0, 4.0]]))
     assert isinstance(back, np.matrix) and back.tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"])
 @pytest.mark.parametrize("kind", ["matrix", "array"])
-def test_sparse_matrices_come_back(form, kind):
+def test_checkpoint_io__sparse_matrices_come_back(form, kind):
     dense = np.array([[0, 2, 0], [1, 0, 0]], dtype=np.float32)
     matrix = getattr(scipy.sparse, f"{form}_{kind}")(dense)
     back = round_trip(matrix)
@@ -120,14 +120,14 @@ def test_sparse_matrices_come_back(form, kind):
     assert back.toarray().tolist() == dense.tolist()
 
 
-def test_the_order_inside_a_sparse_matrix_is_kept():
+def test_checkpoint_io__order_inside_a_sparse_matrix_is_kept():
     parts = np.array([1.0, 2.0, 3.0]), np.array([2, 0, 1]), np.array([0, 2, 3])
     for build_matrix, shape in ((scipy.sparse.csr_matrix, (2, 3)), (scipy.sparse.csc_matrix, (3, 2))):
         back = round_trip(build_matrix(parts, shape=shape))
         assert back.indices.tolist() == [2, 0, 1] and back.data.tolist() == [1.0, 2.0, 3.0]
 
 
-def test_containers_and_scalars_come_back():
+def test_checkpoint_io__containers_and_scalars_come_back():
     value = OrderedDict(b=(1, [2.5, None]), a={"x": "text", 3: True, ("t", 1): b"\x00\xff"})
     back = round_trip(value)
     assert back == value and list(back) == ["b", "a"] and type(back) is OrderedDict
@@ -139,7 +139,7 @@ def test_containers_and_scalars_come_back():
     assert names == ["Colour.RED", "cpu", "torch.float16", "a/b"]
 
 
-def test_random_states_come_back():
+def test_checkpoint_io__random_states_come_back():
     state = np.random.get_state()
     drawn = np.random.random(5).tolist()
     np.random.set_state(round_trip(state))
@@ -151,7 +151,7 @@ def test_random_states_come_back():
     [lambda: 0, object(), np.longdouble(1), np.array([lambda: 0]), np.datetime64("2020-01-01")],
     ids=["function", "object", "long double", "array of functions", "date"],
 )
-def test_what_cannot_be_read_safely_is_not_written(value):
+def test_save__rejects_what_cannot_be_read_safely(value):
     with pytest.raises(TypeError, match="a checkpoint cannot hold"):
         checkpoint_io.save("file.pth", {"deep": [{"down": value}]})
     assert list(Path().iterdir()) == []
@@ -170,7 +170,7 @@ def recboles(state, file):
 
 @pytest.mark.filterwarnings("error:Detected pickle protocol")
 @pytest.mark.parametrize("write", [bare_pickle, recboles, torch.save])
-def test_a_bomb_is_refused_and_does_not_go_off(write):
+def test_checkpoint_io__bomb_is_refused_and_does_not_go_off(write):
     write({"config": {}, "state_dict": {}, "bomb": Bomb()}, "bomb.pth")
     with pytest.raises(CheckpointError, match=r"bomb\.pth: .*pickled.*could run code.*--trust_checkpoint=True"):
         checkpoint_io.load("bomb.pth")
@@ -179,7 +179,7 @@ def test_a_bomb_is_refused_and_does_not_go_off(write):
     assert not Path("pwned").exists()
 
 
-def test_a_bomb_goes_off_where_the_user_trusts_it():
+def test_checkpoint_io__bomb_goes_off_where_the_user_trusts_it():
     recboles({"bomb": Bomb()}, "bomb.pth")
     checkpoint_io.load("bomb.pth", trust=True)
     assert Path("pwned").exists()
@@ -199,7 +199,7 @@ def trained(tmp_path):
     return tmp_path, trainer, config, loaders
 
 
-def test_recboles_own_checkpoint_is_read_only_if_trusted(trained):
+def test_load__reads_recboles_checkpoint_only_if_trusted(trained):
     _, trainer, config, loaders = trained
     expected = trainer.evaluate(loaders[2])
     keys = ("epoch", "cur_step", "best_valid_score", "state_dict", "other_parameter", "optimizer")
@@ -235,7 +235,7 @@ def every_way_in(file: Path, trainer: Trainer, loaders) -> list:
 
 
 @pytest.mark.parametrize("key", ["model", "dataset", "teacher", "learner", "topk", "eval_args", "data_path", "made_up"])
-def test_settings_in_a_checkpoint_never_run(trained, key):
+def test_checkpoint_io__settings_in_a_checkpoint_never_run(trained, key):
     _, trainer, _, loaders = trained
     state = checkpoint_io.load(trainer.saved_model_file)
     for value in (COMMAND, [COMMAND], {"mode": COMMAND}):
@@ -248,7 +248,7 @@ def test_settings_in_a_checkpoint_never_run(trained, key):
             assert not Path("pwned").exists()
 
 
-def test_the_teacher_of_kd_dagfm_never_runs(trained):
+def test_checkpoint_io__teacher_of_kd_dagfm_never_runs(trained):
     _, trainer, _, _ = trained
     state = checkpoint_io.load(trainer.saved_model_file)
     config = {**state["config"], "model": "KD_DAGFM", "teacher": COMMAND, "phase": "teacher_training"}
@@ -260,7 +260,7 @@ def test_the_teacher_of_kd_dagfm_never_runs(trained):
 
 
 @pytest.mark.parametrize("key, name", [("dataset_save_path", "d.pth"), ("dataloaders_save_path", "l.pth")])
-def test_a_checkpoint_cannot_trust_its_own_companions(trained, key, name):
+def test_load__lets_no_checkpoint_trust_its_companions(trained, key, name):
     """A plain file that says "trust me, and read that pickle over there" is not believed."""
     _, trainer, _, _ = trained
     bare_pickle([Bomb()], name)
@@ -274,7 +274,7 @@ def test_a_checkpoint_cannot_trust_its_own_companions(trained, key, name):
     assert not Path("pwned").exists()
 
 
-def test_pickled_data_that_lie_about_are_not_opened(trained):
+def test_load__opens_no_pickled_data_by_chance(trained):
     _, _, config, _ = trained
     bare_pickle(Bomb(), "saved/tiny-Dataset.pth")
     bare_pickle([Bomb()], "saved/tiny-for-BPR-dataloader.pth")
@@ -284,7 +284,7 @@ def test_pickled_data_that_lie_about_are_not_opened(trained):
 
 
 @pytest.mark.parametrize("state", [{"a": 1}, {"state_dict": {}}, {"state_dict": None, "config": None}, [1, 2]])
-def test_plain_files_that_are_no_checkpoints(trained, state):
+def test_checkpoint_io__plain_files_that_are_no_checkpoints(trained, state):
     _, trainer, _, _ = trained
     torch.save(state, "other.pth")
     with pytest.raises(CheckpointError, match=r"other\.pth"):
@@ -334,7 +334,7 @@ def assert_refused_whole(name="file.pth"):
 
 
 @pytest.mark.parametrize("room", [0, 10, 1000, 200_000, 400_500])
-def test_a_full_disk_leaves_the_old_file(monkeypatch, room):
+def test_checkpoint_io__full_disk_leaves_the_old_file(monkeypatch, room):
     checkpoint_io.save("file.pth", OLD)
     opened = open
 
@@ -346,7 +346,7 @@ def test_a_full_disk_leaves_the_old_file(monkeypatch, room):
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_failing_calls_leave_the_old_file(monkeypatch, call):
+def test_checkpoint_io__failing_calls_leave_the_old_file(monkeypatch, call):
     checkpoint_io.save("file.pth", OLD)
 
     def fail(*arguments):
@@ -357,7 +357,7 @@ def test_failing_calls_leave_the_old_file(monkeypatch, call):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs a limit on the size of files")
-def test_a_real_limit_on_the_size_of_files():
+def test_checkpoint_io__real_limit_on_the_size_of_files():
     """The system itself cuts the file short, in a process of its own, whose every file is limited."""
     checkpoint_io.save("file.pth", OLD)
     program = """
@@ -379,7 +379,7 @@ except checkpoint_io.CheckpointError as error:
     assert os.listdir() == ["file.pth"]
 
 
-def test_an_interrupt_leaves_the_old_file(monkeypatch):
+def test_checkpoint_io__an_interrupt_leaves_the_old_file(monkeypatch):
     checkpoint_io.save("file.pth", OLD)
 
     def interrupted(*arguments):
@@ -391,7 +391,7 @@ def test_an_interrupt_leaves_the_old_file(monkeypatch):
     assert os.listdir() == ["file.pth"]
 
 
-def test_ctrl_c_waits_until_the_file_is_whole(monkeypatch):
+def test_checkpoint_io__ctrl_c_waits_until_the_file_is_whole(monkeypatch):
     """Stopped midway, torch's writer aborts the process: "terminate called ... write to closed file"."""
     checkpoint_io.save("file.pth", OLD)
     save, handler = torch.save, signal.getsignal(signal.SIGINT)
@@ -407,7 +407,7 @@ def test_ctrl_c_waits_until_the_file_is_whole(monkeypatch):
     assert os.listdir() == ["file.pth"] and signal.getsignal(signal.SIGINT) is handler
 
 
-def test_a_file_is_on_the_disk_before_it_takes_its_name(monkeypatch):
+def test_save__syncs_a_file_before_it_is_renamed(monkeypatch):
     calls = []
     for name in ("fsync", "link", "replace"):
         call = getattr(os, name)
@@ -421,7 +421,7 @@ def test_a_file_is_on_the_disk_before_it_takes_its_name(monkeypatch):
     assert torch.equal(checkpoint_io.load("file.pth")["weights"], NEW["weights"])
 
 
-def test_the_one_before_is_kept_without_hard_links(monkeypatch):
+def test_checkpoint_io__one_before_is_kept_without_hard_links(monkeypatch):
     def no_links(*arguments):
         raise OSError(errno.EPERM, "Operation not permitted")
 
@@ -433,7 +433,7 @@ def test_the_one_before_is_kept_without_hard_links(monkeypatch):
     assert sorted(os.listdir()) == ["before.pth", "file.pth"]
 
 
-def test_a_folder_that_is_not_there():
+def test_checkpoint_io__folder_that_is_not_there():
     with pytest.raises(CheckpointError, match="No such file or directory"):
         checkpoint_io.save("nowhere/file.pth", OLD)
 
@@ -442,7 +442,7 @@ def test_a_folder_that_is_not_there():
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.9, 0.999])
-def test_truncated_files(share):
+def test_checkpoint_io__truncated_files(share):
     checkpoint_io.save("file.pth", NEW)
     content = Path("file.pth").read_bytes()
     Path("file.pth").write_bytes(content[: int(len(content) * share)])
@@ -452,7 +452,7 @@ def test_truncated_files(share):
 
 
 @pytest.mark.parametrize("content", [b"garbage", b"\x80", b"\x00" * 1000, b"PK\x03\x04", bytes(range(256)) * 10])
-def test_garbage(content):
+def test_checkpoint_io__garbage(content):
     Path("file.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"^file\.pth: "):
         checkpoint_io.load("file.pth", trust=True)
@@ -460,14 +460,14 @@ def test_garbage(content):
         checkpoint_io.load("file.pth")
 
 
-def test_an_archive_of_something_else():
+def test_checkpoint_io__an_archive_of_something_else():
     with zipfile.ZipFile("file.pth", "w") as archive:
         archive.writestr("notes.txt", "nothing")
     with pytest.raises(CheckpointError, match=r"^file\.pth: not a checkpoint, or a damaged one"):
         checkpoint_io.load("file.pth")
 
 
-def test_files_that_are_not_there(trained):
+def test_checkpoint_io__files_that_are_not_there(trained):
     _, trainer, _, loaders = trained
     for name in ("missing.pth", "saved"):
         with pytest.raises(CheckpointError, match=f"^{name}: no such checkpoint file"):
@@ -477,7 +477,7 @@ def test_files_that_are_not_there(trained):
         trainer.evaluate(loaders[2])
 
 
-def test_weights_of_another_size(trained):
+def test_checkpoint_io__weights_of_another_size(trained):
     folder, trainer, _, _ = trained
     _, _, other = build(make_config("BPR", folder, embedding_size=8, checkpoint_dir="saved"))
     with pytest.raises(CheckpointError, match="its weights do not fit BPR"):
@@ -487,7 +487,7 @@ def test_weights_of_another_size(trained):
 # Names ----------------------------------------------------------------------------------------------------------------
 
 
-def test_no_two_trainers_share_a_file(trained, monkeypatch):
+def test_checkpoint_io__no_two_trainers_share_a_file(trained, monkeypatch):
     """RecBole names files by the second; here a second is as long as it likes."""
     monkeypatch.setattr("recbole_samrec.utils.naming.time", SimpleNamespace(strftime=lambda form: "20260101-000000"))
     folder, _, _, _ = trained
@@ -513,7 +513,7 @@ def first_rows(self, rows):
 
 
 @pytest.mark.parametrize("model", each_model(registry.model_names()))
-def test_every_model_comes_back(model, toy, monkeypatch):
+def test_checkpoint_io__every_model_comes_back(model, toy, monkeypatch):
     """What is trained, saved and loaded into a new model scores as before, to the last bit."""
     skip_without_package(model)
     monkeypatch.setattr("recbole.model.general_recommender.ncl.NCL.run_kmeans", first_rows)

@@ -63,7 +63,7 @@ SETTINGS = {
     "--valid_metric=Foo@10": "valid_metric=Foo@10 not among such as",
     "--valid_metric=NDCG": "valid_metric=NDCG not among",
     "--metrics=[Foo]": "metrics=[Foo] no metric",
-    "--metrics=['NDCG','Foo']": "no metric Foo there are hit",
+    "--metrics=['NDCG','Foo']": "no metric Foo choose from hit",
     "--metrics=[]": "metrics=[] name at least one",
     "--metrics=['NDCG','AUC']": "cannot be used together",
     "--metrics=AUC": "Full sort labeled",
@@ -74,7 +74,7 @@ SETTINGS = {
     "--eval_args={'split':{'RS':[0,0,0]},'order':'TO'}": "split RS [0.8, 0.1, 0.1]",
     "--eval_args={'split':{'RS':['a',1,1]},'order':'TO'}": "split RS [0.8, 0.1, 0.1]",
     "--eval_args={'order':'XX'}": "order=XX RO TO",
-    "--eval_args={'split':{'LS':'valid_and_test'}}": "SAMRec reads sequences 'order': 'TO'",
+    "--eval_args={'split':{'LS':'valid_and_test'}}": "SAMRec sequential 'order': 'TO'",
     "--eval_args={'order':'TO','mode':'uni'}": "mode=uni uni100",
     "--eval_args={'order':'TO','group_by':'item'}": "group_by=item user",
     "--gpu_id=abc": "gpu_id=abc 0,1",
@@ -108,7 +108,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("argument", SETTINGS)
-def test_settings(data, argument):
+def test_error_messages__settings(data, argument):
     key = argument.partition("=")[0] + "="
     others = [one for one in ["--dataset=tiny", *SMALL] if not one.startswith(key)]
     line = refused(data, "run", *others, argument)
@@ -117,12 +117,12 @@ def test_settings(data, argument):
 
 
 @pytest.mark.parametrize("model", ["XGBoost", "LightGBM"])
-def test_trees_refuse_sam_also_where_their_packages_are_missing(model, data):
+def test_error_messages__trees_reject_sam_without_packages(model, data):
     line = refused(data, "run", f"--model={model}", "--dataset=tiny", "--sam_rho=0.1")
     assert f"sam_rho cannot be used with {model}: it grows trees" in line
 
 
-def test_of_two_values_for_one_key_none_is_chosen(data):
+def test_error_messages__reject_two_values_for_one_key(data):
     assert "given twice, as 1 and 2" in refused(data, "run", "--dataset=tiny", "--seed=1", "--seed=2")
 
 
@@ -139,7 +139,7 @@ def test_of_two_values_for_one_key_none_is_chosen(data):
         (["data", "tiny", "nothing.csv", "--frob"], "--frob"),
     ],
 )
-def test_other_commands(data, arguments, words):
+def test_error_messages__other_commands(data, arguments, words):
     line = refused(data, *arguments)
     for word in words.split():
         assert word in line
@@ -158,7 +158,7 @@ def test_other_commands(data, arguments, words):
         (b"seed: \xff\n", "settings.yaml not a yaml file"),
     ],
 )
-def test_files_of_settings(data, text, words):
+def test_error_messages__files_of_settings(data, text, words):
     (data / "settings.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     line = refused(data, "run", "--dataset=tiny", "--config_files=settings.yaml")
     assert not (data / "pwned").exists()
@@ -195,7 +195,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_files_of_data(own_folder, name):
+def test_error_messages__files_of_data(own_folder, name):
     content, words = FILES[name]
     folder = own_folder / "dataset" / "odd"
     folder.mkdir(parents=True)
@@ -206,7 +206,7 @@ def test_files_of_data(own_folder, name):
         assert word in line
 
 
-def test_a_folder_without_interactions(data):
+def test_error_messages__folder_without_interactions(data):
     """As an interrupted download or conversion may leave it."""
     folder = data / "dataset" / "half"
     folder.mkdir()
@@ -215,26 +215,26 @@ def test_a_folder_without_interactions(data):
     assert "half is not in" in line and "recbole_samrec data half" in line
 
 
-def test_models_that_no_gradient_trains_refuse_sam(data):
+def test_error_messages__models_without_gradients_reject_sam(data):
     line = refused(data, "run", "--model=Pop", "--dataset=tiny", "--sam_rho=0.1")
     assert "sam_rho cannot be used with Pop" in line
 
 
-def test_labels_that_are_missing(data):
+def test_error_messages__labels_that_are_missing(data):
     line = refused(data, "run", "--model=FM", "--dataset=tiny")
     assert "label" in line and "--threshold" in line
 
 
-def test_packages_that_are_missing(data, monkeypatch):
+def test_error_messages__packages_that_are_missing(data, monkeypatch):
     """RecBole imports the package of either kind of trees to look for the other."""
     for name in ("lightgbm", "xgboost"):
         monkeypatch.setitem(sys.modules, name, None)
         monkeypatch.delitem(sys.modules, f"recbole.model.exlib_recommender.{name}", raising=False)
     line = refused(data, "run", "--model=XGBoost", "--dataset=tiny")
-    assert "--model=XGBoost" in line and "needs the package" in line and "pip install" in line
+    assert "--model=XGBoost" in line and "requires the package" in line and "pip install" in line
 
 
-def test_a_run_is_not_overwritten(data):
+def test_error_messages__run_is_not_overwritten(data):
     arguments = ["run", "--dataset=tiny", *SMALL[:-1], "--epochs=1", "--run_dir=one"]
     succeed(*arguments)
     line = refused(data, *arguments)
@@ -245,7 +245,7 @@ def test_a_run_is_not_overwritten(data):
     assert "tiny is not in dataset/tiny" in refused(data, "evaluate", "one")
 
 
-def test_debug_shows_the_traceback_before_the_line(data):
+def test_error_messages__follow_the_traceback_with_debug(data):
     said = main("run", "--dataset=tiny", "--epochs=0", "--debug")
     assert said.status == 2
     assert "Traceback" in said.err and said.err.strip().splitlines()[-1].startswith("error: epochs=0")

@@ -20,24 +20,24 @@ from tests.helpers.tiny import build, make_config, random_events, write_events
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has this setting")
-def test_glibc_takes_the_setting():
+def test_keep_freed_memory__glibc_takes_the_setting():
     assert keep_freed_memory()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no C library of this name")
-def test_another_c_library_is_left_alone(monkeypatch):
+def test_keep_freed_memory__another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     assert not keep_freed_memory()
     assert not release_freed_memory(0)
 
 
-def test_windows_is_not_asked_for_a_c_library(monkeypatch):
+def test_keep_freed_memory__windows_is_not_asked_for_a_c_library(monkeypatch):
     monkeypatch.setattr("ctypes.CDLL", lambda name: pytest.fail("Python raises a TypeError there"))
     monkeypatch.setattr(sys, "platform", "win32")
     assert not keep_freed_memory() and not release_freed_memory(0)
 
 
-def test_each_epoch_ends_by_giving_back_memory(own_folder, monkeypatch):
+def test_release_freed_memory__ends_each_epoch(own_folder, monkeypatch):
     calls = []
     monkeypatch.setattr(trainer, "release_freed_memory", lambda: calls.append(1))
     write_events("dataset", "tiny", random_events(users=20, items=15))
@@ -73,7 +73,7 @@ def test_trim__gives_back_much_memory_between_tensors_in_use(much):
 
 
 @pytest.mark.parametrize(("training", "fast", "kept"), [("prefix", True, 1), ("prefix", False, 0), ("packed", True, 0)])
-def test_only_rows_of_prefixes_need_it(own_folder, monkeypatch, training, fast, kept):
+def test_keep_freed_memory__is_for_prefixes_only(own_folder, monkeypatch, training, fast, kept):
     calls = []
     monkeypatch.setattr(trainer, "keep_freed_memory", lambda: calls.append(1))
     write_events("dataset", "tiny", random_events(users=20, items=15))
@@ -99,14 +99,14 @@ def megabytes_of_large_pages(*arguments: str, **variables: str) -> int:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has them by this name")
-def test_large_tensors_are_in_large_pages():
+def test_request_large_pages__large_tensors_are_in_large_pages():
     if megabytes_of_large_pages(**{LARGE_PAGES: "1"}) < 64 or megabytes_of_large_pages(**{LARGE_PAGES: "0"}) >= 64:
         pytest.skip("the system does not leave it to programs, or has none at the moment")
     assert megabytes_of_large_pages("ours") >= 64
 
 
 @pytest.mark.parametrize(("there", "given", "expected"), [(True, None, "1"), (True, "0", "0"), (False, None, None)])
-def test_large_pages_are_asked_for_where_there_are_any(own_folder, monkeypatch, there, given, expected):
+def test_request_large_pages__depends_on_the_system(own_folder, monkeypatch, there, given, expected):
     monkeypatch.setattr(malloc, "KERNELS", own_folder if there else own_folder / "none")
     environment = {LARGE_PAGES: given} if given else {}
     monkeypatch.setattr(os, "environ", environment)

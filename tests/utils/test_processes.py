@@ -13,11 +13,11 @@ from recbole_samrec.utils.processes import gather_values, is_first_process, shar
         ({"single_spec": False, "local_rank": 1}, False),
     ],
 )
-def test_is_first_process(config, first):
+def test_is_first_process__is_the_only_or_first_one(config, first):
     assert is_first_process(config) is first
 
 
-def test_one_process_shares_with_itself():
+def test_share_name__one_process_shares_with_itself():
     config = {"single_spec": True, "local_rank": 0}
     assert share_name(config, "name") == "name" and gather_values(config, 3) == [3]
     wait_for_all(config)

@@ -36,11 +36,11 @@ from tests.helpers.tiny import make_config, random_events, write_events
         ("(" * 5000, "(" * 5000),
     ],
 )
-def test_text_is_read_and_never_run(text, value):
+def test_parse_literal__text_is_read_and_never_run(text, value):
     assert parse_literal(text) == value and type(parse_literal(text)) is type(value)
 
 
-def test_nearest_names():
+def test_suggest_nearest__finds_names():
     assert suggest_nearest("learning_rte", ["learning_rate", "epochs"]) == "did you mean learning_rate?"
     assert suggest_nearest("SASREC", ["SASRec", "Pop"]) == "did you mean SASRec?"
     assert suggest_nearest("xyz", ["b", "a"]) == "there are: a, b"
@@ -57,7 +57,7 @@ def test_nearest_names():
         {"model": "FM", "threshold": {"timestamp": 5}},
     ],
 )
-def test_plain_settings_make_the_same_configuration_again(own_folder, settings):
+def test_serialize_config__restores_the_same_configuration(own_folder, settings):
     write_events(own_folder, "tiny", random_events())
     config = make_config(settings.pop("model"), own_folder, **settings)
     plain = serialize_config(config)

@@ -271,7 +271,7 @@ def test_exact_time_order__falls_back_on_unknown_rows_and_warns(tmp_path, caplog
     assert "EveryOtherRow does not make one sample for each event" in caplog.text
     dataset = RowsAfterFiltering(config(tmp_path, SECONDS, **SASREC))
     assert sum(len(part) for part in dataset.build()) == 14
-    assert "RowsAfterFiltering made new rows after filtering" in caplog.text
+    assert "RowsAfterFiltering added rows after filtering" in caplog.text
 
 
 def test_exact_time_order__takes_times_that_a_data_set_changes(tmp_path):

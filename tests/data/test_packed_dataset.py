@@ -327,7 +327,7 @@ def test_packed_loader__is_read_when_saved(own_folder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"benchmark_filename": ["train", "valid", "test"]}, "^benchmark_filename: .* cannot be packed.*prefix"),
+        ({"benchmark_filename": ["train", "valid", "test"]}, "^benchmark_filename: .* do not support packed.*prefix"),
         ({"transform": "crop_itemseq"}, "^transform=crop_itemseq: .*--training=prefix"),
         ({"model": "BERT4Rec"}, "BERT4Rec.*training=prefix"),
         ({"model": "BPR"}, "BPR.*training=prefix"),

@@ -73,5 +73,5 @@ class TestAmazon:
     def test_a_cut_gzip_file(self, tmp_path):
         path = self.source(tmp_path)
         path.write_bytes(path.read_bytes()[:-20])
-        with pytest.raises(DataError, match="damaged or cut short"):
+        with pytest.raises(DataError, match="damaged or incomplete"):
             convert("Amazon_X", path)

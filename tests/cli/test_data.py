@@ -70,7 +70,7 @@ class TestCommand:
             convert("films", ml_1m, "--meta", "m.json")
 
     def test_a_missing_source(self, tmp_path):
-        with pytest.raises(DataError, match=r"nowhere\.csv is not there"):
+        with pytest.raises(DataError, match=r"nowhere\.csv is missing"):
             convert("mine", tmp_path / "nowhere.csv")
 
     def test_format_overrides_what_is_detected(self, tmp_path):

@@ -136,7 +136,7 @@ def test_recommend__replaces_a_file_only_when_asked(trained):
         (["--users=u1", "--eval_memory=0"], "eval_memory=0"),
         ([], "one of the arguments --users --sequences is required"),
         (["--users=u1", "--sequences=new.csv"], "not allowed with argument"),
-        (["--sequences=new.csv"], "new.csv is not there"),
+        (["--sequences=new.csv"], "new.csv is missing"),
     ],
 )
 def test_recommend__errors(trained, arguments, words):
@@ -150,7 +150,7 @@ def test_recommend__a_damaged_run(trained):
     assert said.status == 2 and "run/best.pth: there is no such checkpoint" in said.err
     Path("run/best.pth").write_bytes((trained / "best.pth").read_bytes()[:1000])
     said = main("recommend", "run", "--users=u1")
-    assert said.status == 2 and "the checkpoint is damaged" in said.err
+    assert said.status == 2 and "run/best.pth: not a checkpoint, or a damaged one" in said.err
 
 
 # From Python --------------------------------------------------------------------------------------------------------

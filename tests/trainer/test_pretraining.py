@@ -474,7 +474,9 @@ def test_complete_settings__finds_the_attribute(name):
 
 def test_complete_settings__requires_an_unclear_attribute():
     several = [*COLUMNS, Column("class", "token_seq", ""), Column("genre", "token_seq", "")]
-    with pytest.raises(DataError, match=r"several columns .* movie_title, year, class, genre with --item_attribute="):
+    with pytest.raises(
+        DataError, match=r"several candidates for .* movie_title, year, class, genre with --item_attribute="
+    ):
         attributes.choose_attribute(several, Path("x.item"))
     assert attributes.choose_attribute(several, Path("x.item"), "genre") == "genre"
     with pytest.raises(DataError, match=r"no clear candidate .* choose one of movie_title, year"):

@@ -12,23 +12,7 @@ from recbole_samrec.sharpness.aggregate import (
 )
 from recbole_samrec.sharpness.measure import Measured
 from recbole_samrec.utils.errors import DataError
-from tests.helpers.sharpness_runs import NASTY, make_history, make_measured
-
-
-@pytest.fixture(scope="module")
-def runs():
-    """Two entries and three seeds each; one top eigenvalue has not converged, one corner is not finite."""
-    sharp = [
-        make_measured("SASRec", seed, value, metric=0.05, sharpness=make_history())
-        for seed, value in enumerate((1.0, 1.2, 1.4))
-    ]
-    flat = [
-        make_measured(NASTY, seed, value, converged=seed != 1, metric=0.06)
-        for seed, value in enumerate((0.4, 0.5, 0.6))
-    ]
-    sharp[0].parts["surface"]["loss"][0, 0] = np.inf
-    flat[0].record["sharpness"] = make_history(missed=(4,))
-    return sharp + flat
+from tests.helpers.sharpness_runs import NASTY, make_measured
 
 
 def line_of(runs, label, measure):

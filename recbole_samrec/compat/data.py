@@ -40,13 +40,13 @@ class AtomicFileReader:
     """Type that text columns are read as."""
 
     fill_sequences: bool = False
-    """Whether an empty cell of a sequence column is read as an empty text."""
+    """True to read an empty cell of a sequence column as an empty text."""
 
     use_c_engine: bool = False
-    """Whether plain files are read by pandas' C engine."""
+    """True to read plain files by pandas' C engine."""
 
     first_column_is_data: bool = False
-    """Whether to keep pandas from reading the first column as row labels when the first row has surplus cells."""
+    """True to read the first column as data, not as row labels, when the first line has surplus cells."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(pd, name)

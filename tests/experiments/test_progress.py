@@ -1,4 +1,4 @@
-"""What is shown of jobs and trials."""
+"""The progress display of jobs and trials."""
 
 import io
 

@@ -10,7 +10,7 @@ from recbole_samrec.utils import checkpoint_io
 
 
 def same(one, other) -> bool:
-    """Whether two values are equal to the last bit, in all that they hold."""
+    """Return True if two values are equal to the last bit, nested ones included."""
     if isinstance(one, torch.Tensor):
         if one.is_sparse:
             one, other = one.coalesce(), other.coalesce()
@@ -28,7 +28,7 @@ def same(one, other) -> bool:
 
 
 def state_in(file: Path) -> dict:
-    """What a checkpoint holds, without clocks and folders."""
+    """Return the content of a checkpoint without times and folders."""
     state = checkpoint_io.load(file)
     return {key: value for key, value in state.items() if key not in ("config", "elapsed", "seconds", "pretraining")}
 

@@ -14,7 +14,7 @@ SMALL = ["--hidden_size=8", "--inner_size=8", "--MAX_ITEM_LIST_LENGTH=6", "--tra
 
 @dataclass(frozen=True)
 class Said:
-    """What a command answered."""
+    """The status and output of a command."""
 
     status: int
     out: str

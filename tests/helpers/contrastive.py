@@ -1,4 +1,4 @@
-"""What the tests of CL4SRec and DuoRec share."""
+"""Helpers of the tests of CL4SRec and DuoRec."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""What RecBole's models need to be trained on a data set that has everything a model may ask for."""
+"""Settings and a data set with which each of RecBole's models can be trained."""
 
 import importlib.util
 import random
@@ -50,7 +50,7 @@ SETTINGS = {
     "ConvNCF": {"embedding_size": 64},
     **dict.fromkeys("GRU4RecKG KSR".split(), EMBEDDED),
 }
-"""What a model needs besides its own defaults, by its name or its type."""
+"""Settings that a model requires on top of its defaults, by its name or its type."""
 
 STAGES = {
     "KD_DAGFM": [{"phase": "teacher_training"}, {"phase": "distillation"}, {"phase": "finetuning"}],
@@ -71,7 +71,7 @@ def each_model(names: Iterable[str]) -> list:
 
 
 def settings_of(model: str) -> dict:
-    """What a model needs besides its own defaults."""
+    """Return the settings that a model requires on top of its defaults."""
     return SETTINGS.get(model, SETTINGS.get(get_model(model).type, {}))
 
 

@@ -1,4 +1,4 @@
-"""How well a model predicts events that go round a circle."""
+"""The hit rate of a model on cyclic sequences."""
 
 import random
 

@@ -114,7 +114,7 @@ def tensors(value):
 
 
 def carry_out(job):
-    """What a child does; it never returns."""
+    """Run a child; never returns."""
     silent = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(silent, 1)
     os.dup2(silent, 2)

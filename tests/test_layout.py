@@ -40,7 +40,6 @@ COVERED_BY = {
     "data/validate/layout.py": "data/validate/test_check.py",
     "data/validate/scan.py": "data/validate/test_check.py",
     "evaluator/marks.py": "sharpness/test_comparisons.py",
-    "experiments/ray_tuner.py": "experiments/test_runner.py",
     "experiments/trial_watcher.py": "tune/test_search_watcher.py",
     "integration/bootstrap.py": "test_import.py",
     "integration/event_tensors.py": "quick_start/test_recommend.py",

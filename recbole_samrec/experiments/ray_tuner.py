@@ -5,10 +5,13 @@ Each trial has its own process, so that one that dies takes no other with it and
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -129,7 +132,7 @@ def fit(tuner: tune.Tuner, watcher: TrialWatcher) -> None:
     logging.getLogger("ray").setLevel(logging.CRITICAL)  # the watcher reports in one line why a trial failed
     RelayCallback.watcher, RelayCallback.error = watcher, None
     try:
-        with warnings.catch_warnings():
+        with _keep_signal_handlers(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"ray\.")
             tuner.fit()
     except tune.TuneError:
@@ -138,3 +141,19 @@ def fit(tuner: tune.Tuner, watcher: TrialWatcher) -> None:
         raise
     finally:
         RelayCallback.watcher = TrialWatcher()
+
+
+@contextlib.contextmanager
+def _keep_signal_handlers() -> Iterator[None]:
+    """Restore the handlers of signals after the block: Ray Tune's stays, and the next Ctrl-C would do nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGUSR1") if hasattr(signal, name)]
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:  # not one of Python's
+                signal.signal(number, handler)

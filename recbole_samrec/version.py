@@ -29,6 +29,7 @@ REQUIRES = {
     "typing_extensions": "4.12",
     "scikit-learn": "1.5",
     "plotly": "5.20",
+    "pyarrow": "17.0",
     # RecBole's
     "colorlog": "4.7.2",
     "colorama": "0.4.4",

@@ -370,7 +370,7 @@ def load_data_and_model(model_file: str, trust_checkpoint: bool = False) -> tupl
 
     state = checkpoint_io.load(model_file, trust=trust_checkpoint)
     settings = checkpoint_io.extract_run_settings(state, model_file)
-    settings.update(trust_checkpoint=trust_checkpoint, run_dir=None)
+    settings.update(trust_checkpoint=trust_checkpoint, run_dir=None, known_data=str(Path(model_file).parent))
     config = build_config(settings)
     init_seed(config["seed"], config["reproducibility"])
     init_logger(config)

@@ -197,6 +197,10 @@ class Runs(Group):
         None, "Folder of the run: checkpoints, log, tensorboard; ~ lets our commands make a new one under runs/."
     )
     trust_checkpoint: bool = setting(False, "Read pickled checkpoints and data sets too, which may run code.")
+    changed_data: Literal["refuse", "drop"] = setting(
+        "refuse",
+        "Data with other users, items or events than a run was trained on: refuse, or drop what the run does not know.",
+    )
 
 
 # Settings of our models -----------------------------------------------------------------------------------------------
@@ -398,7 +402,7 @@ WHY = {
 COMMAND_DEFAULTS: dict[str, Any] = {"topk": [5, 10, 20], "valid_metric": "NDCG@10"}
 """Defaults of our commands, of RecBole's settings, for every model that is evaluated by ranking."""
 
-INTERNAL = frozenset({"quiet_terminal"})
+INTERNAL = frozenset({"quiet_terminal", "known_data"})
 """Settings that our commands pass to a run; they are not for users."""
 
 

@@ -12,10 +12,10 @@ from recbole.utils import get_model
 from recbole_samrec.config.build import configure, report_unread
 from recbole_samrec.config.keys import collect_defaults, list_known_keys
 from recbole_samrec.config.validate import check_keys
+from recbole_samrec.data.files import hash_attributes
 from recbole_samrec.experiments.entries import Entry, dataset_settings
 from recbole_samrec.experiments.job_folders import MADE_FOR, are_equal, find_folder, is_finished
 from recbole_samrec.integration import registry
-from recbole_samrec.quick_start.context import attributes_hash
 from recbole_samrec.quick_start.record import extract_settings
 from recbole_samrec.utils.error_messages import describe_error
 from recbole_samrec.utils.errors import ConfigError, DataError
@@ -170,7 +170,7 @@ def _make_pattern(
         source=entry.source,
         given=tuple(above),
         chosen=tuple(key for key in above if key not in defaults or not are_equal(above[key], defaults[key])),
-        attributes_sha256=attributes_hash(config),
+        attributes_sha256=hash_attributes(config),
         source_sha256=registry.source_hash(model_class(entry)),
     )
 

@@ -21,6 +21,7 @@ import recbole.data.dataset
 import recbole.trainer
 from recbole.config import Config
 from recbole.data import utils as recbole_data
+from recbole.data.dataset import Dataset
 from recbole.model.sequential_recommender.s3rec import S3Rec
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import utils as recbole_utils
@@ -33,6 +34,7 @@ from recbole_samrec.data.packed_loader import PackedLoader
 from recbole_samrec.data.s3rec_loader import PretrainingLoader
 from recbole_samrec.data.subsample import sample_users
 from recbole_samrec.evaluator.history_mask import remember_split
+from recbole_samrec.integration import known_data
 from recbole_samrec.integration.registry import MODELS, find_module, is_model, model_names
 from recbole_samrec.model.packed_forward import require_packable
 from recbole_samrec.trainer import pretraining
@@ -51,7 +53,10 @@ def install_hooks(patch: Patcher) -> None:
     patch(S3Rec, "__init__", pretraining.build_for_both_stages(S3Rec.__init__))
     patch(Config, "_load_internal_config_dict", load_our_defaults(Config._load_internal_config_dict))
     patch.replace_everywhere(recbole_utils.get_model, suggest_nearest_models(recbole_utils.get_model))
-    patch.replace_everywhere(recbole_data.create_dataset, choose_packed_data(recbole_data.create_dataset))
+    create = known_data.read_known_data(choose_packed_data(recbole_data.create_dataset))
+    patch.replace_everywhere(recbole_data.create_dataset, create)
+    patch(Dataset, "_remap_ID_all", known_data.remap_all_known(Dataset._remap_ID_all))
+    patch(Dataset, "_remap", known_data.remap_known(Dataset._remap))
     patch.replace_everywhere(recbole_data.get_dataloader, choose_packed_loader(recbole_data.get_dataloader))
     patch.replace_everywhere(recbole.data.data_preparation, connect_split(recbole.data.data_preparation))
 

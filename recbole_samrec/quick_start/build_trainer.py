@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
+from recbole_samrec.integration.read_fields import record_read_fields
 from recbole_samrec.quick_start.context import RunContext
 from recbole_samrec.trainer.trainer import SAMTrainer
 from recbole_samrec.utils.error_messages import raise_as_user_error
@@ -26,12 +27,15 @@ def build_trainer(context: RunContext) -> Any:
     config = context.config
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     with raise_as_user_error(f"{config['model']} cannot be built with these settings", config):
-        model = get_model(config["model"])(config, context.train_data._dataset).to(config["device"])
+        with record_read_fields() as read:
+            model = get_model(config["model"])(config, context.train_data._dataset).to(config["device"])
         getLogger().info(model)
         if config["train_fraction"] < 1:
             require_no_users(config, model, context.dataset.user_num)
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    if not isinstance(trainer, SAMTrainer):
+    if isinstance(trainer, SAMTrainer):
+        trainer.read_fields = frozenset(read)
+    else:
         _name_tree_files(trainer, config)
     return trainer
 

@@ -12,13 +12,13 @@ from typing import Any
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import EvaluatorType, init_logger, init_seed
 
-from recbole_samrec.data.validate.layout import Layout
+from recbole_samrec.data.files import hash_attributes, hash_interactions
+from recbole_samrec.data.row_order import RowOrder
 from recbole_samrec.evaluator.test_ranks import Events
 from recbole_samrec.quick_start.recbole_warnings import list_warnings
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError, DataError
-from recbole_samrec.utils.files import hash_files
 from recbole_samrec.utils.processes import is_first_process
 
 
@@ -36,6 +36,7 @@ class RunContext:
         events: Number of events of each user and each item before the split.
         attributes_sha256: Hash of the other files of the data set; None if there are none.
         callbacks: Callbacks of the run.
+        rows: Order of the rows before the split; None where no files of a run are written.
         known_sha256: Hash of the interactions, if somebody has computed it already.
     """
 
@@ -48,6 +49,7 @@ class RunContext:
     events: Events
     attributes_sha256: str | None
     callbacks: tuple[Callback, ...] = ()
+    rows: RowOrder | None = None
     known_sha256: str | None = None
 
     @property
@@ -63,7 +65,7 @@ class RunContext:
     @cached_property
     def sha256(self) -> str:
         """Hash of the interactions."""
-        return self.known_sha256 or data_hash(self.config)
+        return self.known_sha256 or hash_interactions(self.config)
 
     @property
     def is_first_process(self) -> bool:
@@ -110,9 +112,13 @@ def read_data(
 ) -> RunContext:
     """Load and split the data; arguments and errors are those of :func:`prepare_run`, which also sets the seeds."""
     dataset = _read_dataset(config, read)
-    attributes, interactions, events = attributes_hash(config), int(dataset.inter_num), Events.count(dataset)
+    attributes, interactions, events = hash_attributes(config), int(dataset.inter_num), Events.count(dataset)
+    rows = None
+    if config["run_dir"] and is_first_process(config):
+        sha256 = sha256 or hash_interactions(config)
+        rows = RowOrder.of(dataset, sha256)
     loaders = _split(config, dataset)
-    return RunContext(config, dataset, *loaders, interactions, events, attributes, tuple(callbacks), sha256)
+    return RunContext(config, dataset, *loaders, interactions, events, attributes, tuple(callbacks), rows, sha256)
 
 
 def _read_dataset(config: Any, read: Callable[[Any], Any] | None) -> Any:
@@ -137,19 +143,3 @@ def _split(config: Any, dataset: Any) -> tuple[Any, Any, Any]:
     if len(loaders[0]) == 0:
         raise DataError(f"{name}: the split leaves nothing for training; users need at least 3 events each")
     return loaders
-
-
-def data_hash(config: Any) -> str:
-    """Return the sha256 of the interaction file, or of all of them for benchmark files."""
-    folder, name = Path(config["data_path"]), config["dataset"]
-    parts = config["benchmark_filename"]
-    files = [f"{name}.{part}.inter" for part in parts] if parts else [f"{name}.inter"]
-    return hash_files(folder / file for file in files)
-
-
-def attributes_hash(config: Any) -> str | None:
-    """Return the sha256 of the other files of a data set that are loaded, such as ``.item``; None if there are none."""
-    folder, name, layout = Path(config["data_path"]), config["dataset"], Layout.from_settings(config.final_config_dict)
-    files = [folder / f"{name}.{suffix}" for suffix in ("user", "item", "kg", "link") if layout.is_any_loaded(suffix)]
-    there = [file for file in files if file.is_file()]
-    return hash_files(there) if there else None

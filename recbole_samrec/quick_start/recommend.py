@@ -23,6 +23,7 @@ from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.evaluator import full_ranking
 from recbole_samrec.evaluator.history_mask import mask_items
 from recbole_samrec.integration.event_tensors import convert_events_to_tensors
+from recbole_samrec.integration.known_data import DROP, find_changes, list_counts
 from recbole_samrec.quick_start.finished_run import load_finished_run
 from recbole_samrec.utils.console import print_note
 from recbole_samrec.utils.error_messages import raise_as_user_error
@@ -76,6 +77,7 @@ class Recommender:
             raise ConfigError(f"{name} scores feature vectors and ranks no items; choose a run of another model")
         self.mask_history = bool(config["mask_history"])
         config["mask_history"], config["training"] = False, "prefix"
+        config["known_data"], config["changed_data"] = str(weights.parent), DROP
         init_seed(config["seed"], config["reproducibility"])
         with raise_as_user_error(f"{config['dataset']} cannot be read with these settings", config):
             dataset = create_dataset(config)
@@ -89,6 +91,8 @@ class Recommender:
         trainer.tot_item_num = dataset.item_num
         trainer.item_tensor = dataset.get_item_feature().to(config["device"])
         self.dataset, self.trainer = dataset, trainer
+        for line in _describe_changes(dataset):
+            print_note(self.console, line)
 
     def __repr__(self) -> str:
         """Model and size of the data."""
@@ -245,6 +249,23 @@ class Recommender:
         if titles is not None:
             columns["title"] = [titles.get(token, "") for token in tokens]
         return pd.DataFrame(columns)
+
+
+def _describe_changes(dataset: Any) -> list[str]:
+    """Describe what the data have and the run does not know, and the reverse, a line each."""
+    name, changes = dataset.dataset_name, find_changes(dataset)
+    lines = []
+    if changes.new:
+        unknown = f"{name} has {list_counts(changes.new, dataset)} that the run does not know"
+        if changes.dropped:
+            unknown += f"; {changes.dropped:,} of {changes.events + changes.dropped:,} events were left out"
+        lines.append(f"{unknown}; train a new run to serve them")
+    if changes.gone:
+        lines.append(
+            f"{name} has no {list_counts(changes.gone, dataset)} any more that the run knows; such items may still be "
+            "recommended"
+        )
+    return lines
 
 
 def _find_places(tokens: list[str], names: np.ndarray, dataset: Any) -> np.ndarray:

@@ -17,7 +17,7 @@ from recbole_samrec.quick_start.build_trainer import BEST_TREES, build_trainer
 from recbole_samrec.quick_start.context import RunContext, prepare_run
 from recbole_samrec.quick_start.environment import device_name, peak_memory_mb, revision, versions
 from recbole_samrec.quick_start.record import DataRecord, RunRecord, extract_settings, make_label, rename_metrics
-from recbole_samrec.quick_start.writers import RankWriter, RecordWriter
+from recbole_samrec.quick_start.writers import DataWriter, RankWriter, RecordWriter
 from recbole_samrec.trainer.callbacks import Callback, CallbackList
 from recbole_samrec.trainer.trainer import SAMTrainer
 from recbole_samrec.utils.errors import ConfigError
@@ -49,13 +49,17 @@ def train(
         UserError: Settings, data or checkpoint cannot be used, or training failed for good.
     """
     started = time.perf_counter()
+    if resume is not None:
+        config["known_data"] = str(Path(resume).parent)
     context = prepare_run(config, callbacks, sha256, read=read)
     trainer = build_trainer(context)
     if resume is not None:
         if not isinstance(trainer, SAMTrainer):
             raise ConfigError(f"--resume={resume}: {config['model']} is not trained in epochs; start a new run")
         trainer.resume_checkpoint(resume)
-    called = CallbackList([RecordWriter(context, resume is not None), RankWriter(context), *context.callbacks])
+    resumed = resume is not None
+    writers = [RecordWriter(context, resumed), DataWriter(context, resumed), RankWriter(context)]
+    called = CallbackList([*writers, *context.callbacks])
     if isinstance(trainer, SAMTrainer):
         trainer.callbacks.add(*called)
         called = trainer.callbacks
@@ -140,6 +144,7 @@ def evaluate_weights(config: Any, weights: Path, masks: Sequence[bool] = (False,
     Returns:
         For each mask the ``valid`` and ``test`` metrics, unrounded.
     """
+    config["known_data"] = str(weights.parent)
     context = prepare_run(config, log=False)
     trainer = build_trainer(context)
     options: dict[str, Any] = {"load_best_model": False}

@@ -1,11 +1,14 @@
-"""Callbacks that write the files of a run: ``config.yaml``, ``ranks.npz`` and ``result.json``."""
+"""Callbacks that write the files of a run: settings, tokens and order of the data, ranks of test items, and record."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from recbole_samrec.data.row_order import ROWS
+from recbole_samrec.data.vocabulary import TOKENS, Vocabulary
 from recbole_samrec.evaluator.test_ranks import RANKS, RankRecorder
 from recbole_samrec.quick_start.context import RunContext
 from recbole_samrec.quick_start.record import RESULT, RunRecord, extract_settings
@@ -35,6 +38,29 @@ class RecordWriter(Callback):
         """Write ``result.json``."""
         if self._context.is_first_process:
             record.write(self._context.folder / RESULT)
+
+
+class DataWriter(Callback):
+    """Writes what the internal ids of a run mean, and the order of its rows, before its first epoch.
+
+    Args:
+        context: What the run is made of.
+        resumed: True for a resumed run; one that was made before tokens were stored has none to copy.
+    """
+
+    def __init__(self, context: RunContext, resumed: bool) -> None:
+        self._context, self._resumed = context, resumed
+
+    def on_train_start(self, trainer: Any) -> None:
+        """Write ``tokens.parquet`` and ``rows.npz``."""
+        context, known = self._context, self._context.config["known_data"]
+        if context.rows is None or (context.folder / TOKENS).exists():
+            return
+        if self._resumed and not (known and (Path(known) / TOKENS).exists()):
+            return
+        read = getattr(trainer, "read_fields", context.dataset.field2id_token)  # boosted trees read every field
+        context.rows.save(context.folder / ROWS)
+        Vocabulary.collect(context.dataset, read).save(context.folder / TOKENS)
 
 
 class RankWriter(Callback):

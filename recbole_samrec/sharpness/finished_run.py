@@ -118,9 +118,8 @@ def load_run(folder: Path, targets: int, source: str | None = None) -> Solution:
     settings |= {"train_batch_size": min(CHUNK_TARGETS, record["config"]["train_batch_size"])}
     settings |= {"enable_amp": False, "embedding_update": "dense", "quiet_terminal": True}
     config = configure(settings, {})
-    sha256 = check_data(config, lambda line: None).sha256
-    if sha256 != record["data"]["sha256"]:
-        raise ConfigError(f"{folder}: {config['dataset']} has changed since the run was trained; restore the data")
+    config["known_data"] = str(folder)
+    check_data(config, lambda line: None)
     trainer, loaders = _prepare(config)
     if not isinstance(trainer, SAMTrainer):
         raise ConfigError(f"{folder}: {config['model']} is not trained by gradients; there is no sharpness to measure")

@@ -69,6 +69,9 @@ class SAMTrainer(Resumable, Trainer):
         ConfigError: ``sam_rho`` is set for a model that is not trained by gradients, or a setting is wrong.
     """
 
+    read_fields: frozenset[str] = frozenset()
+    """Fields that the model has weights for."""
+
     def __init__(self, config: Any, model: nn.Module) -> None:
         settings = read_sam_settings(config)
         if settings.rho:

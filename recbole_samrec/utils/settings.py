@@ -18,7 +18,7 @@ DERIVED = frozenset(
 
 OF_ONE_RUN = frozenset(
     "run_dir resume checkpoint_dir show_progress state log_wandb wandb_project gpu_id use_gpu data_path "
-    "trust_checkpoint pretrained_dir".split()
+    "trust_checkpoint pretrained_dir known_data changed_data".split()
 )
 """Keys that determine where or how a run is executed, without effect on its result."""
 

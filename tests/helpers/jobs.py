@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from recbole_samrec.data.files import hash_interactions
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.jobs import plan_jobs
-from recbole_samrec.quick_start.context import data_hash
 
 SMALL = {
     "hidden_size": 8,
@@ -20,7 +20,7 @@ SMALL = {
 def make_jobs(names, seeds=(1,), out="out", fractions=(1.0,), base=SMALL, **given):
     """Plan the jobs of entries on the data set ``tiny`` in the working folder."""
     find_dataset("tiny", Path("dataset"))
-    sha256 = data_hash({"data_path": "dataset/tiny", "dataset": "tiny", "benchmark_filename": None})
+    sha256 = hash_interactions({"data_path": "dataset/tiny", "dataset": "tiny", "benchmark_filename": None})
     return plan_jobs(read_entries(names), {"tiny": sha256}, seeds, fractions, Path(out), given=base | given)
 
 

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from recbole_samrec.config.build import configure
-from recbole_samrec.quick_start.context import data_hash, prepare_run
+from recbole_samrec.quick_start.context import prepare_run
 from tests.helpers.tiny import SMALL, random_events, write_events
 
 
@@ -23,10 +23,3 @@ def test_run_context__counts_the_events_before_the_split(own_folder, model):
     assert context.loaders == (context.train_data, context.valid_data, context.test_data)
     assert context.sha256 == hashlib.sha256((folder / "tiny.inter").read_bytes()).hexdigest()
     assert context.attributes_sha256 is None and context.is_first_process
-
-
-def test_data_hash__covers_all_benchmark_files(own_folder):
-    for part, content in (("train", b"a"), ("test", b"b")):
-        (own_folder / f"x.{part}.inter").write_bytes(content)
-    config = {"data_path": str(own_folder), "dataset": "x", "benchmark_filename": ["train", "test"]}
-    assert data_hash(config) == hashlib.sha256(b"ab").hexdigest()

@@ -49,7 +49,8 @@ def test_train__writes_everything_to_one_folder(data):
     assert re.fullmatch(r"SAMRec-tiny-\d{8}-\d{6}-[0-9a-f]{6}", folder.name)
     assert {path for path in new if not path.startswith(str(folder))} == {"runs"}
     files = {path.removeprefix(f"{folder}/") for path in new if "tensorboard" not in path} - {"runs", str(folder)}
-    assert files == {"best.pth", "last.pth", "previous.pth", "config.yaml", "run.log", "result.json", "ranks.npz"}
+    checkpoints, ids = {"best.pth", "last.pth", "previous.pth"}, {"tokens.parquet", "rows.npz"}
+    assert files == {*checkpoints, *ids, "config.yaml", "run.log", "result.json", "ranks.npz"}
     assert list(folder.glob("tensorboard/**/events.*"))
     assert f"result in {folder}/result.json" in said.out
     assert len(said.out.splitlines()) < 20 and not said.err

@@ -4,6 +4,8 @@ PYTHON ?= python3
 ARGS ?=
 # Processes that test side by side; each computes with one thread.
 WORKERS ?= 2
+# Index of the build of torch; PyPI's is one for CUDA on Linux. For the CPU: https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
 
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 PYTEST := .venv/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
@@ -53,15 +55,17 @@ clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoin
 # Each stamp is written last. Without it .venv is made anew: an interrupted pip leaves halves of packages that it
 # takes for whole ones afterwards. The order of the steps matters: RecBole's own requirements cannot be installed.
 .venv/packages: requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo 'recbole_samrec needs Python 3.11 or later; name one: make PYTHON=python3.11 ...' >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' || \
+	    { echo 'recbole_samrec runs on Python 3.11 to 3.14; name one: make PYTHON=python3.11 ...' >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	    { echo 'This Python lacks venv; on Debian or Ubuntu: apt-get install python3-venv' >&2; exit 1; }
 	@test -e $@ && .venv/bin/python -c '' 2>/dev/null || \
 	    { echo 'Making .venv; the first set-up takes some minutes.'; $(PYTHON) -m venv --clear .venv; }
 	@rm -f $@
-	@echo '1/4 torch'
-	@$(PIP) --constraint requirements.lock "$$(head -n 1 requirements.lock)"
+	@echo '1/4 torch; a CUDA build, which PyPI has for Linux, is about 3 GB to download and 6 GB on the disk.'
+	@test -n '$(TORCH_INDEX)' || \
+	    echo '    For the CPU build of 200 MB instead: make TORCH_INDEX=https://download.pytorch.org/whl/cpu ...'
+	@$(PIP) --constraint requirements.lock $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(head -n 1 requirements.lock)"
 	@echo '2/4 the packages of requirements.lock'
 	@$(PIP) -r requirements.lock
 	@echo '3/4 RecBole 1.2.1, without the requirements of its day'

@@ -10,6 +10,12 @@ ROOT = Path(__file__).parent
 VERSION = run_path(str(ROOT / "recbole_samrec" / "version.py"))
 README = ROOT / "README.md"
 
+
+def _next_minor(python: str) -> str:
+    major, minor = python.split(".")
+    return f"{major}.{int(minor) + 1}"
+
+
 setup(
     name="recbole-samrec",
     version=VERSION["__version__"],
@@ -28,7 +34,7 @@ setup(
         "Programming Language :: Python :: 3.14",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
-    python_requires=f">={VERSION['PYTHON']}",
+    python_requires=f">={VERSION['PYTHON']},<{_next_minor(VERSION['NEWEST_PYTHON'])}",
     # The folder of settings lies at the top of a checkout and inside the package in a wheel.
     packages=[*find_packages(include=["recbole_samrec*"]), "recbole_samrec.properties"],
     package_dir={"recbole_samrec.properties": "properties"},

@@ -6,12 +6,13 @@ patched for today's Python (:mod:`recbole_samrec.compat`), and our models become
 own functions then work with ``model="SAMRec"``.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from recbole_samrec.integration import import_hooks
 from recbole_samrec.utils.malloc import request_large_pages
-from recbole_samrec.version import INSTALL_RECBOLE, RECBOLE, __version__
+from recbole_samrec.version import NEWEST_PYTHON, PYTHON, PYTHONS, RECBOLE, __version__
 
 if TYPE_CHECKING:
     from recbole_samrec.compare.api import compare_models
@@ -65,7 +66,10 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "recbole":
             raise
-        raise ImportError(f"recbole_samrec.{name} needs RecBole {RECBOLE}: {INSTALL_RECBOLE}", name="recbole") from None
+        from recbole_samrec.utils.installer import make_recbole_command
+
+        needs = f"recbole_samrec.{name} needs RecBole {RECBOLE}"
+        raise ImportError(f"{needs}: {make_recbole_command()}", name="recbole") from None
     globals()[name] = value
     return value
 
@@ -75,5 +79,18 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_MODULES})
 
 
+def _check_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
+    """Refuse a Python that this package is not made for.
+
+    Raises:
+        ImportError: It is too old or too new.
+    """
+    oldest, newest = (tuple(map(int, python.split("."))) for python in (PYTHON, NEWEST_PYTHON))
+    if not oldest <= version <= newest:
+        found = ".".join(map(str, version))
+        raise ImportError(f"{PYTHONS}, and this is Python {found}: make an environment with one of those")
+
+
+_check_python()
 request_large_pages()  # torch reads the variable once, before its first large tensor
 import_hooks.install()

@@ -1,12 +1,19 @@
-"""The version of this package, and the oldest version of each package that it works with."""
+"""The version of this package, the Pythons that it runs on, and the oldest version of each package it works with."""
 
 __version__ = "0.1.0"
 
+NAME = "recbole-samrec"
+
+# The oldest and the newest Python.
 PYTHON = "3.11"
+NEWEST_PYTHON = "3.14"
+PYTHONS = f"{NAME} {__version__} runs on Python {PYTHON} to {NEWEST_PYTHON}"
 
 # Exactly this one: the patches in `compat` are written against its lines.
 RECBOLE = "1.2.1"
-INSTALL_RECBOLE = f"pip install --no-deps recbole=={RECBOLE}"
+
+# RecBole asks for a Ray that no longer imports; uv is told to ignore that, pip by --no-deps.
+UV_OVERRIDES = ("ray[tune]>=2.50",)
 
 # Distribution -> oldest version. The first block is imported by our code, the second only by RecBole, whose own list
 # cannot be used. requirements.lock holds the versions that are tested.

@@ -12,6 +12,7 @@ import recbole_samrec
 from recbole_samrec import compat
 from recbole_samrec.cli import main as cli
 from recbole_samrec.integration.import_hooks import AFTER_PATCHES
+from recbole_samrec.utils.installer import make_recbole_command
 from tests.helpers.paths import ROOT
 
 HEAVY = {"torch", "recbole", "pandas", "numpy", "scipy", "ray", "matplotlib"}
@@ -207,12 +208,52 @@ assert float(sam.step(closure)) == 3 and float(weights[0].detach()) < 1
     run_python(code)
 
 
+@pytest.mark.parametrize("version", [(3, 10), (3, 15), (2, 7)])
+def test_check_python__refuses_others(version):
+    with pytest.raises(ImportError, match=r"runs on Python 3\.11 to 3\.14, and this is Python \d\.\d+: make"):
+        recbole_samrec._check_python(version)
+
+
+@pytest.mark.parametrize("version", [(3, 11), (3, 14)])
+def test_check_python__accepts_those_it_is_made_for(version):
+    recbole_samrec._check_python(version)
+
+
+ANOTHER_RECBOLE = """
+import sys, warnings
+from importlib import metadata
+version = metadata.version
+metadata.version = lambda name: "1.1.1" if name == "recbole" else version(name)
+warnings.simplefilter("always")
+"""
+
+
+def test_install__leaves_another_recbole_alone():
+    code = ANOTHER_RECBOLE + (
+        "import recbole_samrec\n"
+        "with warnings.catch_warnings(record=True) as caught:\n    import recbole\n"
+        "print(caught[-1].message)\n"
+        "recbole_samrec.SAM\n"
+        "try:\n    recbole_samrec.run\nexcept ImportError as error:\n    print(error)"
+    )
+    warned, refused = run_python(code).splitlines()
+    problem = "RecBole 1.1.1 is installed, and recbole-samrec needs 1.2.1: "
+    assert warned.startswith(f"RecBole is not patched: {problem}") and refused.startswith(problem)
+
+
+def test_main__names_the_command_that_repairs_recbole():
+    code = ANOTHER_RECBOLE + "from recbole_samrec.cli.main import main\nprint(main(['run']), 'torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.stdout == "2 False\n"
+    assert "error: RecBole 1.1.1 is installed" in result.stderr and f"{sys.executable} -m pip" in result.stderr
+
+
 def test_public_names__say_how_to_install_recbole():
     (line,) = run_python(
         "import sys\nsys.modules['recbole'] = None\nimport recbole_samrec\n"
         "try:\n    recbole_samrec.SAMRec\nexcept ImportError as error:\n    print(error)"
     ).splitlines()
-    assert line == "recbole_samrec.SAMRec needs RecBole 1.2.1: pip install --no-deps recbole==1.2.1"
+    assert line == f"recbole_samrec.SAMRec needs RecBole 1.2.1: {make_recbole_command()}"
 
 
 # Other processes ------------------------------------------------------------------------------------------------------

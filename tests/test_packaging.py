@@ -80,7 +80,7 @@ def test_wheel__says_what_it_is(wheel):
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
     metadata = wheel.read(f"{info}/METADATA").decode()
     assert "Name: recbole-samrec\n" in metadata
-    assert "Requires-Python: >=3.11\n" in metadata
+    assert "Requires-Python: >=3.11,<3.15\n" in metadata
     assert not re.search("^Requires-Dist: recbole", metadata, re.MULTILINE)
 
 

@@ -18,7 +18,8 @@ from importlib import metadata
 from typing import Any
 
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.version import INSTALL_RECBOLE, PYTHON, RECBOLE, REQUIRES, __version__
+from recbole_samrec.utils.installer import make_install_command, make_recbole_command
+from recbole_samrec.version import NEWEST_PYTHON, PYTHON, RECBOLE, REQUIRES, __version__
 
 HELP = """Lists the versions of packages, the device, the defects of RecBole that are patched, and the data sets, with
 the command that fixes each problem."""
@@ -88,11 +89,7 @@ def is_healthy(findings: Sequence[Finding]) -> bool:
 def check_versions() -> Iterator[Finding]:
     """Compare what is installed with what is required."""
     python = platform.python_version()
-    if _parse_release(python) < _parse_release(PYTHON):
-        remedy = f"install Python {PYTHON} or later, then: make PYTHON=python{PYTHON} test"
-        yield Finding("versions", "python", python, f">={PYTHON}", "too old", remedy, True)
-    else:
-        yield Finding("versions", "python", python, f">={PYTHON}", "ok")
+    yield Finding("versions", "python", python, f"{PYTHON} to {NEWEST_PYTHON}", "ok")  # others import nothing of ours
     yield Finding("versions", "recbole-samrec", __version__, state="ok")
     wanted = {"recbole": f"=={RECBOLE}"} | {name: f">={oldest}" for name, oldest in REQUIRES.items()}
     # All versions before any import: Ray puts its own copies of psutil and colorama in front of the installed ones.
@@ -121,7 +118,7 @@ def check_device() -> Iterator[Finding]:
         yield Finding("device", "cpu", f"{platform.machine()}, {torch.get_num_threads()} threads, {_find_memory()}")
         native = _cpu_has_bf16(torch)
         if shutil.which("nvidia-smi") and torch.version.cuda is None:
-            remedy = f"pip install --force-reinstall torch=={torch.__version__.split('+')[0]}"
+            remedy = make_install_command("--force-reinstall", f"torch=={torch.__version__.split('+')[0]}")
             yield Finding("device", "cuda", "an NVIDIA driver, but a torch without CUDA", state="unused", remedy=remedy)
     yield Finding("device", "bf16", "in hardware" if native else "emulated: works, and is slow")
 
@@ -198,7 +195,7 @@ def _cells(one: Finding) -> tuple[str, ...]:
 
 def _check_package(name: str, wanted: str, found: str | None) -> Finding:
     distribution = name.split("[")[0]
-    remedy = INSTALL_RECBOLE if name == "recbole" else f'pip install "{name}{wanted}"'
+    remedy = make_recbole_command() if name == "recbole" else make_install_command(f"{name}{wanted}")
     state = _compare_version(found, wanted)
     if state == "ok" and name == "recbole":
         remedy = ""  # its top module is empty; whether the rest can be imported is seen where it is patched
@@ -207,7 +204,8 @@ def _check_package(name: str, wanted: str, found: str | None) -> Finding:
             _import_quietly(MODULES.get(distribution, distribution.replace("-", "_")))
             remedy = ""
         except Exception as error:
-            remedy = f'pip install --force-reinstall --no-deps "{distribution}=={found.split("+")[0]}"'
+            exact = f"{distribution}=={found.split('+')[0]}"
+            remedy = make_install_command("--force-reinstall", "--no-deps", exact)
             state, found = "broken", f"{found}: {_first_line(error)}"
     return Finding("versions", distribution, found or "-", wanted, state, remedy, bad=state != "ok")
 

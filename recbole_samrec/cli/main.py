@@ -17,7 +17,7 @@ from logging import Handler, getLogger
 from typing import Any, NoReturn
 
 from recbole_samrec.utils.errors import ConfigError, UserError, flatten_message
-from recbole_samrec.version import INSTALL_RECBOLE
+from recbole_samrec.utils.installer import describe_recbole, make_recbole_command
 
 COMMANDS = {
     "run": "train and test a model",
@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         name = next((word for word in argv if not word.startswith("-")), "")
         arguments, rest = _build_parser(name).parse_known_args(argv)
+        if arguments.command != "doctor" and (problem := describe_recbole()):
+            raise ConfigError(problem)
         return import_module(f"recbole_samrec.cli.{arguments.command}").main(arguments, rest, _make_console())
     except UserError as error:
         return _report(flatten_message(error), 2, "--debug" in argv)
@@ -60,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", __package__.partition(".")[0]):
             return _report_unexpected(error, "--debug" in argv)
-        remedy = INSTALL_RECBOLE if missing == "recbole" else ENVIRONMENT
+        remedy = make_recbole_command() if missing == "recbole" else ENVIRONMENT
         return _report(f"{sys.executable} has no {error.name}: {remedy}", 2, "--debug" in argv)
     except Exception as error:
         return _report_unexpected(error, "--debug" in argv)

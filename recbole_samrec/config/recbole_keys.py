@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 
 from recbole_samrec.config.value_types import Count, NonNegative, NonNegativeInt, Positive, PositiveShare, Probability
+from recbole_samrec.utils.installer import describe_recbole
 
 TREES = {"XGBoost": "xgboost", "LightGBM": "lightgbm"}
 """Models whose yaml file RecBole finds only on a file system that ignores case."""
@@ -159,7 +160,7 @@ def find_recbole_folder() -> Path:
     """
     found = importlib.util.find_spec("recbole")
     if found is None or found.origin is None:
-        raise ModuleNotFoundError("No module named 'recbole'; pip install --no-deps recbole==1.2.1", name="recbole")
+        raise ModuleNotFoundError(describe_recbole(), name="recbole")
     return Path(found.origin).parent
 
 

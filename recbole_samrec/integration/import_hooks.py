@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -21,11 +22,13 @@ from types import ModuleType
 from typing import Any
 
 from recbole_samrec.integration import bootstrap
+from recbole_samrec.utils.installer import describe_recbole
 
 AFTER_PATCHES = frozenset(
     f"recbole_samrec.{name}"
     for name in (
         "integration.hooks",
+        "integration.known_data",
         "integration.registry",
         "compat",
         "trainer",
@@ -46,7 +49,7 @@ def install() -> None:
         return
     sys.meta_path.insert(0, _PatchingFinder())
     if sys.modules.get("recbole") is not None:
-        bootstrap.activate()
+        _activate_or_warn()
 
 
 class _PatchingFinder(MetaPathFinder):
@@ -59,6 +62,8 @@ class _PatchingFinder(MetaPathFinder):
     ) -> ModuleSpec | None:
         """Find RecBole with its patches, or a module of ours that is built on it."""
         if name in AFTER_PATCHES:
+            if problem := describe_recbole():
+                raise ImportError(problem, name="recbole")
             importlib.import_module("recbole")
             module = sys.modules.pop(name, None)  # one that is found there would be loaded a second time
             return spec_from_loader(name, _Loaded(module)) if module else None
@@ -80,9 +85,17 @@ def _patch_after_loading(loader: Any) -> None:
 
     def load_and_patch(module: ModuleType) -> None:
         load(module)
-        bootstrap.activate()
+        _activate_or_warn()
 
     loader.exec_module = load_and_patch  # of this one object, which loads nothing else
+
+
+def _activate_or_warn() -> None:
+    """Patch RecBole; one of another version is left as it is, for those who want only SAM of this package."""
+    if problem := describe_recbole():
+        warnings.warn(f"RecBole is not patched: {problem}", stacklevel=3)
+    else:
+        bootstrap.activate()
 
 
 class _Loaded(Loader):

@@ -9,6 +9,7 @@ from typing import Any
 
 from recbole_samrec.tune.spaces import Space
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.installer import make_install_command
 
 SEARCHES = ("random", "grid", "optuna", "hyperopt")
 SCHEDULERS = ("asha", "median", "pbt", "none")
@@ -56,8 +57,8 @@ class Strategy:
                 raise ConfigError(f"--{flag}={number}: give a number of at least {least}")
         if self.search in ("optuna", "hyperopt") and importlib.util.find_spec(self.search) is None:
             raise ConfigError(
-                f"--search={self.search}: the package {self.search} is not installed; pip install {self.search}, or "
-                "omit --search for random"
+                f"--search={self.search}: the package {self.search} is not installed; omit --search for random, or "
+                f"install it: {make_install_command(self.search)}"
             )
         if self.scheduler == "pbt":
             _check_pbt(space, seeds)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from recbole_samrec.utils.errors import ConfigError, UserError
+from recbole_samrec.utils.installer import make_install_command
 
 RECBOLE_ERRORS = (
     ValueError,
@@ -51,7 +52,7 @@ def describe_error(error: BaseException, settings: Mapping[str, Any]) -> str:
     if remedy:
         return f"{words.rstrip('.!')}; {remedy}"
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"requires the package {error.name}; install it with: pip install {error.name}"
+        return f"requires the package {error.name}; install it with: {make_install_command(error.name or '')}"
     if isinstance(error, KeyError):
         words = str(error.args[0]) if error.args else ""
         sources = [f"{key}={value}" for key, value in settings.items() if isinstance(value, str) and value == words]

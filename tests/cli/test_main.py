@@ -167,7 +167,7 @@ def test_main__logs_the_traceback_of_the_unexpected(data, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("missing", "remedy"), [("numpy", ". .venv/bin/activate), or see"), ("recbole", "pip install --no-deps recbole==")]
+    ("missing", "remedy"), [("numpy", ". .venv/bin/activate), or see"), ("recbole", "recbole==1.2.1")]
 )
 def test_main__names_a_missing_package_with_its_remedy(monkeypatch, missing, remedy):
     def fail(*arguments):

@@ -1,0 +1,69 @@
+"""The commands that install packages into the environment of the running interpreter, whoever made it.
+
+Nothing here imports more than the standard library, since it is asked when packages are missing.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from recbole_samrec.version import NAME, RECBOLE, UV_OVERRIDES
+
+
+def make_install_command(*words: str) -> str:
+    """Make the command that installs packages: pip's, or that of pipx or uv where the environment is theirs.
+
+    Args:
+        words: Options and requirements, as for ``pip install``.
+    """
+    arguments = shlex.join(words)
+    if find_installer() == "pipx":
+        return f"pipx runpip {NAME} install {arguments}"
+    if find_installer() == "uv":
+        return f"uv pip install --python {shlex.quote(sys.executable)} {arguments}"
+    return f"{shlex.quote(sys.executable)} -m pip install {arguments}"
+
+
+def find_installer() -> str:
+    """Find what made the environment of the running interpreter: ``pip``, ``pipx`` or ``uv``."""
+    prefix = Path(sys.prefix)
+    if prefix.parent.name == "venvs" and "pipx" in str(prefix):
+        return "pipx"
+    try:
+        made_by_uv = "uv = " in (prefix / "pyvenv.cfg").read_text(encoding="utf-8")
+    except OSError:
+        made_by_uv = False
+    return "uv" if made_by_uv or _read_installer() == "uv" else "pip"
+
+
+def _read_installer() -> str:
+    """Read who installed this package, as the installer noted it."""
+    try:
+        return (metadata.distribution(NAME).read_text("INSTALLER") or "").strip()
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def make_recbole_command() -> str:
+    """Make the command that installs the RecBole that is needed, without the requirements of its day."""
+    command = make_install_command("--no-deps", "--force-reinstall", f"recbole=={RECBOLE}")
+    if find_installer() != "uv":
+        return command
+    overrides = ", ".join(f'"{requirement}"' for requirement in UV_OVERRIDES)
+    project = f"override-dependencies = [{overrides}] under [tool.uv], then uv add recbole=={RECBOLE}"
+    return f"{command} (in a project of uv: {project})"
+
+
+def describe_recbole() -> str | None:
+    """Describe what is wrong with the installed RecBole, and the command that repairs it; None if it is right."""
+    try:
+        found = metadata.version("recbole")
+    except metadata.PackageNotFoundError:
+        found = None
+    if found == RECBOLE:
+        return None
+    state = "RecBole is not installed" if found is None else f"RecBole {found} is installed"
+    return f"{state}, and {NAME} needs {RECBOLE}: {make_recbole_command()}"

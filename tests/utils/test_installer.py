@@ -1,0 +1,57 @@
+"""The commands that install packages into the running environment."""
+
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from recbole_samrec.utils import installer
+from recbole_samrec.version import RECBOLE
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """An environment in a folder whose name needs quotes."""
+    prefix = tmp_path / "my venvs" / "äpfel"
+    (prefix / "bin").mkdir(parents=True)
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+    monkeypatch.setattr(sys, "executable", str(prefix / "bin" / "python"))
+    monkeypatch.setattr(installer, "_read_installer", lambda: "pip")
+    return prefix
+
+
+def test_make_install_command__names_the_running_interpreter(environment):
+    command = installer.make_install_command("--no-deps", "numpy>=2.0")
+    assert command == f"'{environment}/bin/python' -m pip install --no-deps 'numpy>=2.0'"
+
+
+def test_make_install_command__of_uv(environment):
+    (environment / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.9.1\n")
+    assert installer.make_install_command("x") == f"uv pip install --python '{environment}/bin/python' x"
+    assert installer.make_recbole_command().endswith(
+        'override-dependencies = ["ray[tune]>=2.50"] under [tool.uv], then uv add recbole==1.2.1)'
+    )
+
+
+def test_make_install_command__of_an_application_of_pipx(environment, monkeypatch):
+    monkeypatch.setattr(sys, "prefix", "/home/me/.local/share/pipx/venvs/recbole-samrec")
+    command = installer.make_recbole_command()
+    assert command == f"pipx runpip recbole-samrec install --no-deps --force-reinstall recbole=={RECBOLE}"
+
+
+@pytest.mark.parametrize("found", ["1.2.0", "1.1.1", "0.1.2", None])
+def test_describe_recbole__of_another_version(monkeypatch, found):
+    def version(name):
+        if found is None:
+            raise metadata.PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(installer.metadata, "version", version)
+    problem = installer.describe_recbole()
+    assert problem.startswith(f"RecBole {found or 'is not installed'}")
+    assert f"--no-deps --force-reinstall recbole=={RECBOLE}" in problem and str(Path(sys.executable)) in problem
+
+
+def test_describe_recbole__of_the_right_one():
+    assert installer.describe_recbole() is None

@@ -26,6 +26,7 @@ from recbole_samrec.experiments.worker import read_failure
 from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.files import require_writable
+from recbole_samrec.utils.locks import lock_folder
 
 MODELS = tuple(CompareOptions.model_fields["models"].default.split(","))
 
@@ -107,10 +108,11 @@ def compare_models(
     require_writable(out, "--out")
     if pages != out:
         require_writable(pages, "--pages")
-    costs = CostBook(plan.jobs, out)
-    if train and not all(job.finished for job in plan.jobs):
-        train_all(plan.jobs, costs, resources, console, limit_hours=limit_hours, command=command)
-    return _conclude(plan, costs, out, pages, mask_history, command, console)
+    with lock_folder(out):
+        costs = CostBook(plan.jobs, out)
+        if train and not all(job.finished for job in plan.jobs):
+            train_all(plan.jobs, costs, resources, console, limit_hours=limit_hours, command=command)
+        return _conclude(plan, costs, out, pages, mask_history, command, console)
 
 
 def _conclude(

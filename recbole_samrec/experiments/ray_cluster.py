@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import secrets
+import shlex
 import shutil
 import socket
 import sys
@@ -20,6 +22,7 @@ from recbole_samrec.utils.paths import PACKAGE, PROPERTIES
 
 MEGABYTE = 2**20
 LOOPBACK = "127.0.0.1"
+_TOKEN = secrets.token_hex(32)
 UNKNOWN_MB = 2000.0
 """Memory that is reserved for a run whose use is unknown, or an equal share of all memory if that is less."""
 
@@ -138,6 +141,8 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
     threads = {name: str(resources.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     options["runtime_env"] = {"env_vars": threads}
+    if (quoted := shlex.quote(sys.executable)) != sys.executable and not resources.address:
+        options["runtime_env"]["py_executable"] = quoted  # Ray puts it into a line for the shell as it is
     if resources.address:
         _require_listener(resources.address)
         with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as folder:
@@ -149,7 +154,7 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
     else:
         cores = os.cpu_count() or 1
         slots = resources.parallel * resources.threads if resources.parallel else max(cores, resources.threads)
-        with _listen_on(resources.host):
+        with _listen_on(resources.host), _own_token():
             ray.init(
                 "local",  # else it would join whatever Ray runs on this machine
                 num_cpus=slots,
@@ -163,6 +168,23 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_token() -> Iterator[None]:
+    """Let a Ray that starts here be opened by a token of this process; Ray would write one to the home directory.
+
+    A container may have none that can be written.
+    """
+    names = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
+    if not names.isdisjoint(os.environ):
+        yield
+        return
+    os.environ["RAY_AUTH_TOKEN"] = _TOKEN
+    try:
+        yield
+    finally:
+        del os.environ["RAY_AUTH_TOKEN"]
 
 
 @contextlib.contextmanager

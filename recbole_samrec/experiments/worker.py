@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from filelock import FileLock, Timeout
 from recbole.utils import get_model
 
 from recbole_samrec.config.build import configure
@@ -26,10 +25,10 @@ from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, best_score, 
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError, UserError, flatten_message
 from recbole_samrec.utils.files import write_atomically
+from recbole_samrec.utils.locks import lock_folder
 
 FAILURE = "failure.txt"
 """File with the reason why the last attempt at a run failed."""
-LOCK = ".lock"
 REPORT_SECONDS = 1.0
 """Time between two reports of a run."""
 
@@ -157,20 +156,6 @@ def process_settings(job: Job, folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} has changed since the comparison was started; give the same command again")
     places = {"run_dir": str(folder), "checkpoint_dir": str(folder)}
     return {**job.settings, **places, "quiet_terminal": True, "show_progress": False}
-
-
-@contextlib.contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes from the folder of a run or a search.
-
-    Raises:
-        UserError: Another process uses it.
-    """
-    try:
-        with FileLock(folder / LOCK, timeout=0):
-            yield
-    except Timeout as error:
-        raise UserError(f"{folder}: another process is at work there; wait for it, or stop it") from error
 
 
 @contextlib.contextmanager

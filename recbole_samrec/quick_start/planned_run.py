@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from recbole_samrec.quick_start.record import RunRecord, extract_settings, make_
 from recbole_samrec.quick_start.training_progress import make_progress
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, UserError
+from recbole_samrec.utils.locks import lock_folder
 from recbole_samrec.utils.naming import make_unique_name
 from recbole_samrec.utils.settings import OF_ONE_RUN, serialize_config
 
@@ -70,22 +72,21 @@ class PlannedRun:
             UserError: The data or the settings cannot be used, or training failed for good.
         """
         console = console or Console(quiet=True)
-        try:
-            if processes is not None and processes.several:
-                work = (
-                    serialize_config(self.config),
-                    self.resume,
-                    self.sha256,
-                    tuple(callbacks),
-                    processes,
-                    self.source,
-                )
-                return train_in_processes(*work, quiet=console.quiet)
-            progress = make_progress(console, f"{make_label(self.config)} on {self.config['dataset']}")
-            return train.train(self.config, self.resume, [progress, *callbacks], self.sha256)
-        except UserError:
-            run_folder.remove_unstarted(self.folder)
-            raise
+        with ExitStack() as stack:
+            stack.enter_context(lock_folder(self.folder))  # if it fails, the folder is another process's
+            try:
+                return self._train(tuple(callbacks), processes, console)
+            except UserError:
+                stack.close()
+                run_folder.remove_unstarted(self.folder)
+                raise
+
+    def _train(self, callbacks: tuple[Callback, ...], processes: Processes | None, console: Console) -> RunRecord:
+        if processes is not None and processes.several:
+            work = (serialize_config(self.config), self.resume, self.sha256, callbacks, processes, self.source)
+            return train_in_processes(*work, quiet=console.quiet)
+        progress = make_progress(console, f"{make_label(self.config)} on {self.config['dataset']}")
+        return train.train(self.config, self.resume, [progress, *callbacks], self.sha256)
 
 
 def plan_run(

@@ -19,6 +19,7 @@ from recbole_samrec.sharpness.aggregate import find_common_metric
 from recbole_samrec.sharpness.finished_run import BEST, name_run, read_finished_record
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.locks import lock_folder
 
 MOST_RUNS = 6
 
@@ -162,7 +163,8 @@ def prepare_folder(out: Path) -> Iterator[None]:
     except OSError as error:
         raise _explain_unwritable(out, error) from error
     try:
-        yield
+        with lock_folder(out):
+            yield
     except OSError as error:
         if error.filename is not None and not Path(error.filename).absolute().is_relative_to(out.absolute()):
             raise

@@ -13,7 +13,6 @@ from rich.console import Console
 
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.experiments.ray_cluster import MEGABYTE, Capacity, Resources, connect_ray, measure_capacity
-from recbole_samrec.experiments.worker import lock_folder
 from recbole_samrec.tune import strategies
 from recbole_samrec.tune.search_spec import LOG, RAY, SEARCH, TRIALS, SearchSpec, write_search
 from recbole_samrec.tune.search_watcher import SearchWatcher
@@ -22,6 +21,7 @@ from recbole_samrec.tune.trial_log import TrialLog
 from recbole_samrec.tune.trials import TrialTask, run_trial
 from recbole_samrec.utils.errors import CheckpointError, ConfigError
 from recbole_samrec.utils.files import require_writable, write_atomically
+from recbole_samrec.utils.locks import lock_folder
 
 DRAWN = "drawn.json"
 SNAPSHOT_SECONDS = "5"

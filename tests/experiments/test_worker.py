@@ -6,6 +6,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from recbole_samrec.experiments import worker
+from recbole_samrec.utils.locks import LOCK
 from tests.helpers.jobs import ignore, make_jobs
 
 
@@ -32,7 +33,7 @@ def test_train_job_returns_the_reason_of_a_failure(data):
 def test_train_job_locks_its_folder(data):
     (job,) = make_jobs(["SAMRec"])
     job.folder.mkdir(parents=True)
-    with FileLock(job.folder / worker.LOCK):
+    with FileLock(job.folder / LOCK):
         assert "another process is at work there" in worker.train_job(job, ignore)["failed"]
     assert worker.train_job(job, ignore)["test"]
     assert not (job.folder / worker.FAILURE).exists()

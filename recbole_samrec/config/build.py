@@ -83,7 +83,8 @@ def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:
     name, path = config["dataset"], Path(config["data_path"])
     folder = find_dataset(name, path.parent)
     needs_time = is_sequential(config) or config["eval_args"]["order"] == "TO"
-    summary = check_atomic_files(folder, name, needs_time=needs_time, fields=config.final_config_dict)
+    fields, sequential = config.final_config_dict, is_sequential(config)
+    summary = check_atomic_files(folder, name, needs_time=needs_time, fields=fields, sequential=sequential)
     for line in summary.warnings:
         note(line)
     return summary

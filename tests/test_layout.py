@@ -37,7 +37,6 @@ COVERED_BY = {
     "data/row_order.py": "integration/test_known_data.py",
     "data/s3rec_loader.py": "trainer/test_pretraining.py",
     "data/sequences.py": "quick_start/test_recommend.py",
-    "data/titles.py": "quick_start/test_recommend.py",
     "data/validate/filters.py": "data/validate/test_findings.py",
     "data/validate/layout.py": "data/validate/test_check.py",
     "data/validate/read.py": "data/validate/test_check.py",

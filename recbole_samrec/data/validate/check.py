@@ -48,6 +48,7 @@ def check_atomic_files(
     needs_time: bool = True,
     fields: Mapping[str, Any] | None = None,
     sequential: bool = True,
+    graph: bool = False,
 ) -> AtomicSummary:
     """Check every file of the set ``name`` that RecBole would load.
 
@@ -60,6 +61,7 @@ def check_atomic_files(
             ``additional_feat_suffix``, ``keep_na_tokens``, ``eval_args`` and the filters. Missing settings and None
             have RecBole's default, but all columns are then loaded, and no split is checked.
         sequential: Whether the model is sequential, so that a user's first event is no sample.
+        graph: Whether the model reads a knowledge graph, ``.kg`` and ``.link``.
 
     Returns:
         The size of the set, and warnings.
@@ -71,7 +73,7 @@ def check_atomic_files(
     files = _Files(folder, name, Layout.from_settings(fields), fields)
     events = files.read_interactions(needs_time)
     features = {suffix: frame for suffix in ("user", "item") if (frame := files.read_features(suffix)) is not None}
-    for suffix in files.layout.additional:
+    for suffix in (*files.layout.additional, *(("kg", "link") if graph else ())):
         files.check_additional(suffix)
     files.check_names()
     return _summarize(files, events, features, sequential)
@@ -141,10 +143,12 @@ class _Files:
         return frame
 
     def check_additional(self, suffix: str) -> None:
-        """Check an additional file, such as ``.itememb``."""
+        """Check an additional file, such as ``.itememb`` or ``.kg``."""
         path = self.folder / f"{self.name}.{suffix}"
         if not path.is_file():
-            raise DataError(f"{path} is missing: create it, or remove {suffix!r} from additional_feat_suffix")
+            remedy = "choose a model that does not read it"
+            remedy = f"remove {suffix!r} from additional_feat_suffix" if suffix in self.layout.additional else remedy
+            raise DataError(f"{path} is missing: create it, or {remedy}")
         if self.layout.is_any_loaded(suffix):
             self._read(path, suffix, [])
 
@@ -158,11 +162,14 @@ class _Files:
         return frame[[name for name in dict.fromkeys(keys) if name in frame and _is_single(columns, name)]]
 
     def check_names(self) -> None:
-        """Check that no two files have a column of one name; ids may be both in the interactions and in their file."""
+        """Check that no two files have a column of one name.
+
+        Ids may be both in the interactions and in their file, and in ``.link``, whose columns are no fields of RecBole.
+        """
         where: dict[str, str] = {}
         shared = {(self.layout.user, "user"), (self.layout.item, "item")}
         for suffix, columns in self.columns.items():
-            for column in columns:
+            for column in columns if suffix != "link" else ():
                 other = where.setdefault(column.name, suffix)
                 if other != suffix and not (other == "inter" and (column.name, suffix) in shared):
                     raise DataError(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -203,7 +204,7 @@ def _describe_empty_training(found: Findings, path: str, eval_args: Mapping[str,
 
 def _describe_mismatch(one: Coverage, path: str) -> str:
     base = path.removesuffix(".inter")
-    here, there = one.examples
+    here, there = (one.alike.here, one.alike.there) if one.alike else one.examples
     return (
         f"no {one.suffix} of {path} has a row in {base}.{one.suffix} (ids such as {here!r} there, {there!r} here): "
         f"write the ids alike, or leave .{one.suffix} out of load_col"
@@ -263,3 +264,10 @@ def _describe_coverage(one: Coverage, path: str, events: int) -> str:
 def count(number: int, noun: str) -> str:
     """Write a number with a noun, such as ``1 row`` and ``2 rows``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def format_span(first: float, last: float) -> str:
+    """Write the first and last time as dates where they can be Unix seconds since 1990, else as numbers."""
+    if first >= 631_152_000 and last < 4_102_444_800:
+        return " to ".join(datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d") for time in (first, last))
+    return f"{first:.15g} to {last:.15g}"

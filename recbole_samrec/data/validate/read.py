@@ -80,6 +80,8 @@ def read_values(path: Path, columns: Sequence[Column], layout: Layout, texts: Co
         DataError: A value is not a number.
     """
     wanted = {column.header: column for column in columns if column.name in texts or column.type.startswith("float")}
+    if not wanted:
+        return pd.DataFrame()
     kinds = {header: np.float64 if column.type == "float" else str for header, column in wanted.items()}
     try:
         frame = read_csv(path, layout, kinds)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.data.catalog import describe_source
+from recbole_samrec.data.validate.filters import WITHOUT_IDS
 from recbole_samrec.data.validate.findings import Findings, check_findings, collect_findings, count, list_notes
 from recbole_samrec.data.validate.layout import Column, Layout
 from recbole_samrec.data.validate.read import check_columns, find_line, read_values
@@ -204,10 +205,11 @@ def _summarize(
     found = collect_findings(events, features, layout, fields, sequential=sequential)
     check_findings(found, path, fields, sequential=sequential)
     notes = [*files.warnings, *list_notes(found, path, layout, fields.get("eval_args"))]
+    complete = next((step for step in found.steps if step.name == WITHOUT_IDS), found.steps[0])
     times = events[layout.time][whole] if layout.time in events else None
     return AtomicSummary(
-        users=int(events[layout.user][whole].nunique()),
-        items=int(events[layout.item][whole].nunique()),
+        users=complete.users,
+        items=complete.items,
         interactions=int(whole.sum()),
         sha256=files.digest.hexdigest(),
         span=None if times is None else (float(times.min()), float(times.max())),

@@ -12,6 +12,8 @@ import pandas as pd
 from recbole_samrec.data.validate.layout import Layout
 
 Interval = tuple[str, float, float, str]
+WITHOUT_IDS = "rows without user or item"
+"""Name of the first filter, which has no setting."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class IdTable:
 
     def __init__(self, name: str, column: pd.Series, features: pd.DataFrame | None) -> None:
         self.name = name
-        self.codes, self.ids = pd.factorize(column)
+        self.codes, ids = pd.factorize(column)
+        self.ids = np.asarray(ids, dtype=object)
         self.rows: pd.DataFrame | None = None
         self.numbers = np.zeros(0, np.intp)
         if features is not None:
@@ -127,7 +130,7 @@ class EventFilter:
         if not self.layout.benchmark:
             self.kept &= (self.users.codes >= 0) & (self.items.codes >= 0)
             if self.kept.sum() < len(self.kept):
-                self._record("rows without user or item")
+                self._record(WITHOUT_IDS)
         if filters.duplicates is not None:
             self._drop_duplicates(filters.duplicates)
             self._record(f"rm_dup_inter={filters.duplicates}")

@@ -21,6 +21,7 @@ from recbole_samrec.utils.errors import DataError
 
 FEW = 3
 """Number of events that a user needs for training, validation and test with leave-one-out."""
+_LARGEST = 2**62
 MANY_TIES = 0.5
 """Share of equal times of consecutive events from which the order of the lines matters."""
 
@@ -102,7 +103,8 @@ def collect_findings(
     listed = {suffix: table.listed for suffix, table in tables.items()}
     filtered = EventFilter(events, users, items, layout)
     filtered.apply(filters)
-    times = events[layout.time].to_numpy()[filtered.kept] if layout.time in events else None
+    moments = np.unique(events[layout.time], return_inverse=True)[1] if layout.time in events else None
+    times = None if moments is None else events[layout.time].to_numpy()[filtered.kept]
     left = users.codes[filtered.kept]
     coverage = [
         _compare(suffix, tables[suffix], listed[suffix], rows, filtered, filters)
@@ -113,9 +115,9 @@ def collect_findings(
     return Findings(
         steps=tuple(filtered.steps),
         coverage=tuple(coverage),
-        repeated=_count_repeated(events, users, items, layout),
+        repeated=_count_repeated(users, items, moments, layout),
         has_times=times is not None,
-        ties=_measure_ties(left, times),
+        ties=_measure_ties(left, None if moments is None else moments[filtered.kept]),
         span=(float(np.nanmin(times)), float(np.nanmax(times))) if times is not None and len(times) else None,
         few=int(((sizes > 0) & (sizes < FEW)).sum()),
         parts=_count_parts(left, times, layout, fields, sequential),
@@ -147,25 +149,34 @@ def _left(table: IdTable, filtered: EventFilter) -> np.ndarray:
     return codes[codes >= 0]
 
 
-def _count_repeated(events: pd.DataFrame, users: IdTable, items: IdTable, layout: Layout) -> int | None:
+def _count_repeated(users: IdTable, items: IdTable, times: np.ndarray | None, layout: Layout) -> int | None:
     """Count the rows that repeat an earlier row; samples of benchmark files may share a user, an item and a time."""
     if layout.benchmark:
         return None
-    rows = {"user": users.codes, "item": items.codes}
-    if layout.time in events:
-        rows["time"] = events[layout.time].to_numpy()
     whole = (users.codes >= 0) & (items.codes >= 0)
-    return int(pd.DataFrame(rows)[whole].duplicated().sum())
+    columns = [users.codes, items.codes, *([] if times is None else [times])]
+    return int(whole.sum()) - _count_distinct(*(column[whole] for column in columns))
 
 
 def _measure_ties(users: np.ndarray, times: np.ndarray | None) -> float | None:
     """Return the share of equal times among the pairs of consecutive events of a user."""
     if times is None:
         return None
-    order = np.lexsort((times, users))
-    same = users[order][1:] == users[order][:-1]
-    equal = same & (times[order][1:] == times[order][:-1])
-    return float(equal.sum() / same.sum()) if same.any() else 0.0
+    pairs = len(users) - _count_distinct(users)
+    return (len(users) - _count_distinct(users, times)) / pairs if pairs else 0.0
+
+
+def _count_distinct(*columns: np.ndarray) -> int:
+    """Count the different rows of columns of codes from -1, by sorting one number for each row."""
+    key, size = np.zeros(len(columns[0]), np.int64), 1
+    for column in columns:
+        width = int(column.max(initial=-1)) + 2
+        if size > _LARGEST // width:  # the numbers of all combinations do not fit, those of the present ones do
+            key = np.unique(key, return_inverse=True)[1]
+            size = len(key)
+        key, size = key * width + column + 1, size * width
+    key.sort()
+    return int((key[1:] != key[:-1]).sum()) + bool(len(key))
 
 
 def _count_parts(

@@ -83,10 +83,11 @@ def read_values(path: Path, columns: Sequence[Column], layout: Layout, texts: Co
     if not wanted:
         return pd.DataFrame()
     kinds = {header: np.float64 if column.type == "float" else str for header, column in wanted.items()}
+    texts = [header for header, column in wanted.items() if column.type != "float"]
     try:
-        frame = read_csv(path, layout, kinds)
+        frame = read_csv(path, layout, kinds, texts)
     except ValueError as error:
-        frame = read_csv(path, layout, dict.fromkeys(kinds, str), texts=[key for key in kinds if kinds[key] is str])
+        frame = read_csv(path, layout, dict.fromkeys(kinds, str), texts)
         for header, column in wanted.items():
             if column.type == "float":
                 _check_numbers(path, column, frame[header], layout)
@@ -97,18 +98,15 @@ def read_values(path: Path, columns: Sequence[Column], layout: Layout, texts: Co
     return frame.rename(columns={header: column.name for header, column in wanted.items()})
 
 
-def read_csv(
-    path: Path, layout: Layout, kinds: Mapping[str, Any], texts: Collection[str] | None = None
-) -> pd.DataFrame:
+def read_csv(path: Path, layout: Layout, kinds: Mapping[str, Any], texts: Collection[str]) -> pd.DataFrame:
     """Read columns by header with the words for missing values, and the treatment of quotes, that RecBole's reader has.
 
     Args:
         path: The file.
         layout: Its layout.
         kinds: Types of the columns to read, by header.
-        texts: The columns that contain text; by default those of type ``str``.
+        texts: The columns that contain text.
     """
-    texts = [header for header, kind in kinds.items() if kind is str] if texts is None else texts
     options: dict[str, Any] = {"engine": "c" if len(layout.separator) == 1 else "python", "index_col": False}
     if layout.keep_na_tokens:
         options |= {"keep_default_na": False, "na_values": list_missing_words(kinds, texts)}

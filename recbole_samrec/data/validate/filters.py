@@ -139,12 +139,11 @@ class EventFilter:
             self._record(f"val_interval of {name}")
         self._drop_unlisted(filters.drop_unlisted)
         counts = {"user": filters.user_count, "item": filters.item_count}
-        active = {name: count for name, count in counts.items() if count is not None}
+        active = {name: count for name, count in counts.items() if count is not None and str(count) != "[0,inf)"}
         if active:
             intervals = {name: parse_intervals(str(count)) for name, count in active.items()}
             self._keep_counts(intervals.get("user"), intervals.get("item"))
-            if any(str(count) != "[0,inf)" for count in active.values()):
-                self._record(", ".join(f"{name}_inter_num_interval={count}" for name, count in active.items()))
+            self._record(", ".join(f"{name}_inter_num_interval={count}" for name, count in active.items()))
 
     def _record(self, name: str) -> None:
         users, items = (np.bincount(self._codes(table) + 1, minlength=1) for table in (self.users, self.items))

@@ -328,4 +328,4 @@ class TestWarnings:
 def test_a_million_rows():
     summary = check_atomic_files(ROOT / "dataset" / "ml-1m", "ml-1m")
     assert (summary.users, summary.items, summary.interactions) == (6_040, 3_706, 1_000_209)
-    assert summary.warnings == ()
+    assert [warning for warning in summary.warnings if "have equal timestamps" not in warning] == []

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_samrec.data.validate.findings import format_span
 from recbole_samrec.utils.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -196,6 +195,8 @@ def _check(args: argparse.Namespace, stage: Path) -> AtomicSummary:
 
 
 def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -> str:
+    from recbole_samrec.data.validate.findings import format_span
+
     lines = {
         "users": f"{summary.users:,}",
         "items": f"{summary.items:,}",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.yaml_files import parse_settings, read_yaml_files
-from recbole_samrec.data.validate.findings import FEW, Coverage, Findings, format_span
+
+if TYPE_CHECKING:
+    from recbole_samrec.data.validate.findings import Coverage, Findings
 
 
 def report_dataset(name: str, settings: Sequence[str], config_files: Sequence[str] = ()) -> str:
@@ -65,6 +67,8 @@ def _format_rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def _list_findings(found: Findings, name: str) -> Iterator[tuple[str, str]]:
+    from recbole_samrec.data.validate.findings import FEW, format_span
+
     yield "first and last time", format_span(*found.span) if found.span else "not loaded"
     if found.ties is not None:
         yield "equal times", f"{found.ties:.1%} of consecutive events of a user"

@@ -89,7 +89,7 @@ def test_train__repeats_a_run_from_its_files_bit_for_bit(data):
     said = succeed("run", "--config_files=one/config.yaml", "--run_dir=two")
     two = json.loads(Path("two/result.json").read_text())
     assert figures(one) == figures(two) and one["config"] == two["config"]
-    assert said.out.count("note:") == 1 and "user_inter_num_interval=[5,10] drops" in said.out
+    assert "note" not in said.out
     three, _ = trained("--config_files=one/config.yaml", "--seed=1", folder="three")
     assert figures(three) != figures(one) and three["config"]["seed"] == 1
 

@@ -253,6 +253,10 @@ def list_notes(found: Findings, path: str, layout: Layout, eval_args: Mapping[st
             f"{path}: {found.ties:.0%} of consecutive events of a user have equal {layout.time}s; their order is that "
             f"of the lines"
         )
+    if found.parts and not found.parts.valid:
+        yield f"{path}: the split leaves no validation samples, so the last epoch is kept"
+    if found.parts and not found.parts.test:
+        yield f"{path}: the split leaves no test samples, so there are no test figures"
     if found.few and not layout.benchmark and (eval_args is None or "LS" in (eval_args.get("split") or {})):
         needs = f"leave-one-out needs at least {FEW} (to train, validate and test)"
         yield f"{path}: {found.few:,} of {count(last.users, 'user')} have fewer than {FEW} events; {needs}"

@@ -290,6 +290,11 @@ class TestWarnings:
         text = HEADER + "1\t1\t1\t1\n1\t2\t1\t2\n1\t3\t1\t3\n"
         assert "a single user in column user_id" in self.only(tmp_path, text)
 
+    @pytest.mark.parametrize(("ratios", "word"), [([8, 0, 2], "no validation samples"), ([8, 2, 0], "no test samples")])
+    def test_a_split_without_a_part(self, tmp_path, ratios, word):
+        fields = {"eval_args": {"split": {"RS": ratios}, "group_by": "none"}}
+        assert f"the split leaves {word}" in self.only(tmp_path, GOOD, fields=fields)
+
     def test_repeated_rows(self, tmp_path):
         text = GOOD + GOOD[len(HEADER) :].splitlines(True)[0].replace("\t5\t", "\t4\t")
         assert "1 of 7 rows repeat a row (same user, item, time); rm_dup_inter=first" in self.only(tmp_path, text)
@@ -304,7 +309,8 @@ class TestWarnings:
     )
     def test_a_file_of_items_that_covers_part(self, tmp_path, item, words):
         fields = {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "group_by": "none"}}
-        said = self.only(tmp_path, GOOD, item="item_id:token\tx:token\n" + item, fields=fields)
+        item = "item_id:token\tx:token\n" + item
+        said = self.only(tmp_path, GOOD, item=item, fields=fields, sequential=False)
         assert words in said and said.endswith("filter_inter_by_user_or_item=False keeps them")
 
     def test_some_users_with_few_events(self, tmp_path):

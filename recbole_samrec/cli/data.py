@@ -1,4 +1,4 @@
-"""``data``: makes RecBole's atomic files from a provider's file."""
+"""``data``: makes RecBole's atomic files from a provider's file, or reports what RecBole will make of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import re
 import zipfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from recbole_samrec.data.validate.check import AtomicSummary
 
 HELP = """Makes a data set in RecBole's form from the file that its provider publishes, checks it, and prints what it
-holds."""
+holds. With --check it reads a data set that is there and reports what RecBole will make of it."""
 FORMATS = ("movielens", "amazon", "s3rec", "table")
 _OPTIONS = {
     "amazon": ("meta",),
@@ -32,7 +31,11 @@ _OPTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``data``."""
     parser.add_argument("name", metavar="NAME", help="name of the data set to make, such as ml-1m or Amazon_Beauty")
-    parser.add_argument("source", metavar="SOURCE", type=Path, help="the provider's file, or unpacked MovieLens folder")
+    source = "the provider's file, or unpacked MovieLens folder"
+    parser.add_argument("source", metavar="SOURCE", type=Path, nargs="?", help=source)
+    check = "report what RecBole will make of the data set NAME with settings such as --model=FM; write nothing"
+    parser.add_argument("--check", action="store_true", help=check)
+    parser.add_argument("--config_files", metavar="FILES", help="with --check: yaml files with settings")
     parser.add_argument("--format", choices=FORMATS, help="kind of SOURCE (default: detected from name and content)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder to write (default: dataset/NAME)")
     parser.add_argument("--force", action="store_true", help="replace the files of the set if there are any")
@@ -71,8 +74,13 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
     """
     from recbole_samrec.data.convert.atomic import stage_dataset
 
-    if rest:
-        raise ConfigError(f"{rest[0]}: unknown argument; --help lists the arguments")
+    if args.check:
+        return _report_check(args, rest)
+    if rest or args.config_files:
+        what = rest[0] if rest else "--config_files"
+        raise ConfigError(f"{what}: unknown argument without --check; --help lists the arguments")
+    if args.source is None:
+        raise ConfigError(f"data {args.name}: give the provider's file as SOURCE, or --check for a set that is there")
     folder = _choose_folder(args)
     try:
         kind = args.format or detect(args.source)
@@ -84,6 +92,20 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
         raise DataError(f"{error.filename or folder} cannot be read or written: {error.strerror or error}") from error
     warnings = [warning.removeprefix(f"{stage}{os.sep}") for warning in summary.warnings]
     print(_report(args.name, folder, summary, [*notes, *warnings]))
+    return 0
+
+
+def _report_check(args: argparse.Namespace, rest: Sequence[str]) -> int:
+    """Print what RecBole will make of a data set."""
+    from recbole_samrec.cli.data_check import report_dataset
+
+    options = [option for names in _OPTIONS.values() for option in names if option != "encoding"]
+    given = [f"--{name.replace('_', '-')}" for name in (*options, "format", "out") if getattr(args, name) is not None]
+    given += ["SOURCE"] if args.source is not None else []
+    if given:
+        raise ConfigError(f"--check writes nothing and takes no {given[0]}: give NAME and settings of RecBole")
+    encoding = [] if args.encoding is None else [f"--encoding={args.encoding}"]
+    print(report_dataset(args.name, [*rest, *encoding], (args.config_files or "").split()))
     return 0
 
 
@@ -173,11 +195,13 @@ def _check(args: argparse.Namespace, stage: Path) -> AtomicSummary:
 
 
 def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -> str:
+    from recbole_samrec.data.validate.findings import format_span
+
     lines = {
         "users": f"{summary.users:,}",
         "items": f"{summary.items:,}",
         "interactions": f"{summary.interactions:,}",
-        "time span": _format_span(*summary.span) if summary.span else "unknown",
+        "time span": format_span(*summary.span) if summary.span else "unknown",
         "sha256": summary.sha256,
         "files": ", ".join(sorted(path.name for path in folder.glob(f"{name}.*"))),
         "folder": str(folder),
@@ -189,10 +213,3 @@ def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -
     remarks = [f"  note: {note}" for note in notes]
     command = f"  python run_recbole.py --model=SAMRec --dataset={name}{where}"
     return "\n".join([name, *table, *remarks, "next:", command])
-
-
-def _format_span(first: float, last: float) -> str:
-    """Write the first and last time as dates where they can be Unix seconds since 1990, else as numbers."""
-    if first >= 631_152_000 and last < 4_102_444_800:
-        return " to ".join(datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d") for time in (first, last))
-    return f"{first:.15g} to {last:.15g}"

@@ -21,11 +21,11 @@ import pandas as pd
 import recbole.data.dataset.dataset as dataset_module
 import recbole.data.dataset.kg_dataset as kg_module
 import recbole.data.dataset.sequential_dataset as sequential_module
-from pandas._libs.parsers import STR_NA_VALUES
 from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDataset
 from recbole.utils import FeatureType
 
 from recbole_samrec.compat import Patcher, recbole_patch
+from recbole_samrec.data.validate.read import list_missing_words
 
 _keep_na_tokens = contextvars.ContextVar("keep_na_tokens", default=False)
 
@@ -57,8 +57,7 @@ class AtomicFileReader:
         texts = [column for column, type_ in types.items() if type_ is str]
         options["dtype"] = types | dict.fromkeys(texts, self.text)
         if _keep_na_tokens.get():
-            missing = {column: [""] if column in texts else sorted(STR_NA_VALUES) for column in types}
-            options |= {"keep_default_na": False, "na_values": missing}
+            options |= {"keep_default_na": False, "na_values": list_missing_words(types, texts)}
         if self.first_column_is_data:
             options["index_col"] = False
         frame = self._read(path, options)

@@ -80,7 +80,8 @@ def _read_times(dataset: Dataset, path: Path) -> pd.Series:
         return times
     column = f"{dataset.time_field}:float"
     separator, encoding = dataset.config["field_separator"], dataset.config["encoding"]
-    text = pd.read_csv(path, sep=separator, usecols=[column], dtype=object, encoding=encoding, engine="python")[column]
+    reading = {"sep": separator, "usecols": [column], "index_col": False, "encoding": encoding, "engine": "python"}
+    text = pd.read_csv(path, dtype=object, **reading)[column]
     try:
         whole = pd.Series([pd.NA if pd.isna(cell) else _parse_integer(cell) for cell in text], dtype="Int64")
     except (InvalidOperation, ValueError, OverflowError):

@@ -9,7 +9,7 @@ from typing import Any
 from recbole.utils import get_model
 
 from recbole_samrec.config.keys import collect_types, list_known_keys
-from recbole_samrec.config.recbole_config import build_config, is_sequential
+from recbole_samrec.config.recbole_config import build_config, is_sequential, reads_graph
 from recbole_samrec.config.recbole_keys import TREES
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_evaluation, check_keys, check_values, suggest
@@ -83,7 +83,8 @@ def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:
     name, path = config["dataset"], Path(config["data_path"])
     folder = find_dataset(name, path.parent)
     needs_time = is_sequential(config) or config["eval_args"]["order"] == "TO"
-    summary = check_atomic_files(folder, name, needs_time=needs_time, fields=config.final_config_dict)
+    fields, model = config.final_config_dict, {"sequential": is_sequential(config), "graph": reads_graph(config)}
+    summary = check_atomic_files(folder, name, needs_time=needs_time, fields=fields, **model)
     for line in summary.warnings:
         note(line)
     return summary

@@ -46,3 +46,12 @@ def is_typed(config: Any) -> bool:
 def is_sequential(config: Any) -> bool:
     """Return True if the model of a configuration is sequential, so that it needs times."""
     return bool(config["MODEL_TYPE"].name == "SEQUENTIAL")
+
+
+def reads_graph(config: Any) -> bool:
+    """Return True if the model of a configuration reads a knowledge graph."""
+    from recbole.data import dataset
+
+    own = getattr(dataset, f"{config['model']}Dataset", None)
+    of_graph = own is not None and issubclass(own, dataset.KnowledgeBasedDataset)
+    return bool(of_graph or config["MODEL_TYPE"].name == "KNOWLEDGE")

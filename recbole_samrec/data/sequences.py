@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from recbole_samrec.data.convert.cells import check_cells
 from recbole_samrec.data.convert.source import first_line, open_text
+from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.utils.errors import DataError
 
 COLUMNS = {
@@ -125,15 +127,18 @@ def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences
     names = frame["user"].drop_duplicates().dropna().to_numpy(dtype=object)
     ids = frame["item"].map(dataset.field2token_id[dataset.iid_field]).fillna(0).astype(np.int64)
     known = (ids > 0) & frame["user"].notna()
-    notes = _describe_dropped(frame, known)
+    notes = _describe_dropped(frame, known, dataset)
+    if not known.any():
+        raise DataError(
+            f"{name}: none of its items is in {dataset.dataset_name}{_show_ids(frame['item'], dataset)}; use the item "
+            f"ids of the data set"
+        )
     frame = frame[known].assign(item=ids[known])
     if "time" in frame:
         frame = frame.sort_values("time", kind="stable")
     sequence = pd.Index(names).get_indexer(frame["user"])
     order = np.argsort(sequence, kind="stable")
     counts = np.bincount(sequence, minlength=len(names))
-    if not counts.any():
-        raise DataError(f"{name}: none of its items is in {dataset.dataset_name}; use the item ids of the data set")
     ends = np.cumsum(counts)
     items = torch.from_numpy(frame["item"].to_numpy()[order])
     sequences = Sequences(names, {dataset.iid_field: items}, ends - counts, ends)
@@ -142,13 +147,25 @@ def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences
     return sequences.select(np.flatnonzero(counts)), notes
 
 
-def _describe_dropped(frame: pd.DataFrame, known: pd.Series) -> list[str]:
+def _show_ids(items: pd.Series, dataset: Any) -> str:
+    """Show an id of a table and one of the data set, the same item if it is only spelled differently."""
+    tokens, items = dataset.field2id_token[dataset.iid_field][1:], items.dropna()
+    if not len(items) or not len(tokens):
+        return ""
+    alike = find_alike(items.unique(), tokens)
+    here, there = (alike.here, alike.there) if alike else (items.iloc[0], str(tokens[0]))
+    return f" ({here!r} here, {there!r} there)"
+
+
+def _describe_dropped(frame: pd.DataFrame, known: pd.Series, dataset: Any) -> list[str]:
     empty = frame["user"].isna() | frame["item"].isna()
     notes = [f"{int(empty.sum()):,} events without sequence or item were skipped"] if empty.any() else []
     unknown = frame.loc[~known & ~empty, "item"]
     if len(unknown):
         items = _list_some(unknown.unique())
-        notes.append(f"{len(unknown):,} events with items that are not in the data set were skipped: {items}")
+        alike = find_alike(unknown.unique(), dataset.field2id_token[dataset.iid_field][1:])
+        hint = f" (the data set has {alike.there!r} for {alike.here!r})" if alike else ""
+        notes.append(f"{len(unknown):,} events with items that are not in the data set were skipped: {items}{hint}")
     return notes
 
 
@@ -164,15 +181,9 @@ def _read_file(file: Path, dataset: Any) -> pd.DataFrame:
     separator = max("\t,;|", key=line.count)
     header = next(csv.reader([line], delimiter=separator), [])
     places = _find_columns(header, dataset, f"{file} line 1", line)
-    quoting = csv.QUOTE_NONE if all(":" in cell for cell in header) else csv.QUOTE_MINIMAL
-    reading: dict[str, Any] = {
-        "sep": separator,
-        "header": None,
-        "skiprows": 1,
-        "usecols": list(places.values()),
-        "dtype": str,
-    }
-    reading |= {"keep_default_na": False, "na_values": [""], "quoting": quoting}
+    check_cells(file, separator, "utf-8", header)
+    reading: dict[str, Any] = {"sep": separator, "header": None, "skiprows": 1, "index_col": False, "dtype": str}
+    reading |= {"usecols": list(places.values()), "keep_default_na": False, "na_values": [""]}
     try:
         with open_text(file) as text:
             frame = pd.read_csv(text, **reading)

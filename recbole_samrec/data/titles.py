@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
+from contextlib import suppress
 from pathlib import Path
-
-import pandas as pd
 
 from recbole_samrec.data.validate.layout import Column, Layout, read_header
 
@@ -41,8 +41,26 @@ def read_titles(file: Path, layout: Layout) -> dict[str, str] | None:
     title = find_title_column([column for column in columns if column is not item])
     if item is None or title is None:
         return None
-    wanted = [item.header, title.header]
-    reading = {"sep": layout.separator, "encoding": layout.encoding, "quoting": csv.QUOTE_NONE, "index_col": False}
-    reading |= {"engine": "c" if len(layout.separator) == 1 else "python"}
-    frame = pd.read_csv(file, usecols=wanted, dtype=str, keep_default_na=False, **reading)
-    return dict(zip(*(frame[column] for column in wanted), strict=True))
+    places = columns.index(item), columns.index(title)
+    rows = _read_rows(file, layout, len(columns))
+    return {row[places[0]]: row[places[1]] for row in reversed(rows)}  # the first of an item's rows counts
+
+
+def _read_rows(file: Path, layout: Layout, width: int) -> list[list[str]]:
+    """Read the rows below the header, quoted if the whole file is; else a title's quotation marks are text.
+
+    A file that is not loaded for training may contain titles such as ``"Great Performances" Cats``.
+    """
+    if len(layout.separator) == 1:
+        with file.open(encoding=layout.encoding, errors="replace", newline="") as lines, suppress(csv.Error):
+            rows = [row for row in csv.reader(lines, delimiter=layout.separator, strict=True) if "".join(row).strip()]
+            if all(len(row) == width for row in rows):
+                return rows[1:]
+    with file.open(encoding=layout.encoding, errors="replace") as lines:
+        cut = [re.split(_make_pattern(layout), line.rstrip("\n")) for line in lines]
+    return [row for row in cut[1:] if len(row) == width]
+
+
+def _make_pattern(layout: Layout) -> str:
+    """Return the pattern that separates cells; pandas reads a longer separator as a pattern, too."""
+    return re.escape(layout.separator) if len(layout.separator) == 1 else layout.separator

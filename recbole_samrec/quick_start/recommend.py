@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from recbole_samrec.data.sequences import Sequences, collect_sequences, read_sequences
+from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.data.titles import read_titles
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.evaluator import full_ranking
@@ -270,11 +271,14 @@ def _describe_changes(dataset: Any) -> list[str]:
 
 def _find_places(tokens: list[str], names: np.ndarray, dataset: Any) -> np.ndarray:
     places = pd.Index(names).get_indexer(tokens)
-    unknown = [repr(token) for token, place in zip(tokens, places, strict=True) if place < 0]
+    absent = [token for token, place in zip(tokens, places, strict=True) if place < 0]
+    unknown = list(map(repr, absent))
     if unknown:
+        alike = find_alike(absent, names)
+        shown = [alike.there] if alike else names[:3].tolist()
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise ConfigError(
             f"--users: {dataset.dataset_name} has no events of {', '.join(unknown[:3])}{more} (the run's filters may "
-            f"have removed them); its users have ids such as {', '.join(map(repr, names[:3].tolist()))}"
+            f"have removed them); its users have ids such as {', '.join(map(repr, shown))}"
         )
     return places

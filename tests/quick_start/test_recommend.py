@@ -208,6 +208,8 @@ def recommended(trained, text, name="new.csv"):
         ("new.csv", '"item","user"\r\n"i3","007"\r\n"i4","007"\r\n"i8","NA"\r\n'),
         ("new.tsv", "session\titem_id\ttime\n007\ti4\t2020-01-02T00:00:00\n007\ti3\t2020-01-01\nNA\ti8\t2021-01-01\n"),
         ("new.inter", "user_id:token\titem_id:token\ttimestamp:float\n007\ti4\t20.5\nNA\ti8\t0\n007\ti3\t9\n"),
+        ("new.csv", "user,item\n007,i3,\n007,i4\nNA,i8\n"),
+        ("new.csv", 'user:token,item:token\n"007","i3"\n"007","i4"\nNA,"i8"\n'),
         ("new.csv.gz", "sequence;rating;item\n007;5;i3\nNA;5;i8\n007;5;i4\n"),
     ],
 )
@@ -232,7 +234,10 @@ def test_read_sequences__counts_what_it_leaves_out(trained):
         ("user,item\na,x\n", "none of its items is in circle"),
         ("user,item\n", "new.csv: no events below its first line"),
         ("user,item,time\na,i1,1\na,i2,soon\n", "new.csv line 3: the time 'soon' is neither a number nor an ISO date"),
-        ('user,item\na,i1\n"b,i2\n', "new.csv cannot be read"),
+        ('user,item\na,i1\n"b,i2\n', "new.csv line 3 has 1 cells, the header has 2"),
+        ("user,item\na,the,i1\nb,i2\n", "new.csv line 2 has 3 cells, the header has 2"),
+        ("user,item,time\na,i1\nb,i2,3\n", "new.csv line 2 has 2 cells, the header has 3"),
+        ("user,item\na,I7\n", "none of its items is in circle ('I7' here, 'i7' there)"),
     ],
 )
 def test_read_sequences__errors(trained, text, words):

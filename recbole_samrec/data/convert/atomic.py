@@ -92,10 +92,14 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _clean(column: pd.Series) -> pd.Series:
-    """Replace tabs and line ends, which would break a line, and quotation marks, at which RecBole joins lines."""
     codes, values = pd.factorize(column)
-    cleaned = [_BREAKS.sub(" ", str(value)).replace('"', "'").strip() for value in values]
+    cleaned = [clean_text(str(value)) for value in values]
     return pd.Series(np.array([*cleaned, ""], dtype=object)[codes], index=column.index, dtype=object)
+
+
+def clean_text(text: str) -> str:
+    """Replace tabs and line ends, which would break a line, and quotation marks, at which RecBole joins lines."""
+    return _BREAKS.sub(" ", text).replace('"', "'").strip()
 
 
 def join_words(text: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from recbole_samrec.data.convert.atomic import join_words, write_frame
 from recbole_samrec.data.convert.source import open_text
+from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.utils.errors import DataError
 
 
@@ -31,17 +32,20 @@ def convert_s3rec(source: Path, stage: Path, name: str, attributes: Path | None 
         Notes for the user, one line each.
 
     Raises:
-        DataError: A line has no item, a user has two lines, or the attributes have another form.
+        DataError: A line has no item, a user has two lines, or the attributes have another form or none of the items.
     """
     sequences = _read_sequences(source)
     frame = pd.DataFrame({"user_id:token": sequences.keys(), "item_id:token": sequences.values()})
     frame = frame.explode("item_id:token", ignore_index=True)
     frame["timestamp:float"] = frame.groupby("user_id:token", sort=False).cumcount() + 1
     write_frame(frame, stage / f"{name}.inter")
+    notes = ["the source has no times: timestamp is the position in the user's sequence"]
     if attributes is not None:
         items = sorted(frame["item_id:token"].unique(), key=lambda item: (int(item) if item.isdecimal() else 0, item))
-        write_frame(_read_items(attributes, items), stage / f"{name}.item")
-    return ["the source has no times: timestamp is the position in the user's sequence"]
+        table = _read_attributes(attributes)
+        notes += _compare_items(items, table, source, attributes)
+        write_frame(_make_item_frame(table, items), stage / f"{name}.item")
+    return notes
 
 
 def _read_sequences(source: Path) -> dict[str, list[str]]:
@@ -58,7 +62,7 @@ def _read_sequences(source: Path) -> dict[str, list[str]]:
     return found
 
 
-def _read_items(attributes: Path, items: list[str]) -> pd.DataFrame:
+def _read_attributes(attributes: Path) -> dict[str, list[str]]:
     with open_text(attributes) as file:
         try:
             table = json.load(file)
@@ -66,5 +70,23 @@ def _read_items(attributes: Path, items: list[str]) -> pd.DataFrame:
             raise DataError(f"{attributes} is not a JSON file ({error}); use the file of S3Rec's data") from error
     if not isinstance(table, dict) or not all(isinstance(values, list) for values in table.values()):
         raise DataError(f"{attributes} must map each item to a list of attributes")
+    return table
+
+
+def _compare_items(items: list[str], table: dict[str, list[str]], source: Path, attributes: Path) -> list[str]:
+    """Return a note on the items without attributes; raise an error if no item has any."""
+    missing = [item for item in items if item not in table]
+    if not missing:
+        return []
+    alike = find_alike(missing, table.keys() - set(items))
+    if len(missing) == len(items):
+        here, there = (alike.here, alike.there) if alike else (items[0], next(iter(table), None))
+        shown = f"{here!r} in {source.name}, {there!r} in {attributes.name}"
+        raise DataError(f"{attributes} has none of the {len(items):,} items ({shown}): write the ids alike in both")
+    what = f" ({alike.number:,} spelled differently: {alike.here!r} and {alike.there!r})" if alike else ""
+    return [f"{len(missing):,} of {len(items):,} items have no attributes in {attributes.name}{what}"]
+
+
+def _make_item_frame(table: dict[str, list[str]], items: list[str]) -> pd.DataFrame:
     cells = [" ".join(map(join_words, table.get(item, []))) for item in items]
     return pd.DataFrame({"item_id:token": items, "class:token_seq": cells})

@@ -45,7 +45,7 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
     """
     with open_bytes(path) as raw:
         try:
-            yield io.TextIOWrapper(raw, encoding=_codec(encoding), newline="")
+            yield io.TextIOWrapper(raw, encoding=codec(encoding), newline="")
         except UnicodeDecodeError as error:
             raise DataError(f"{path} is not {error.encoding} text ({error.reason}): give its --encoding") from error
 
@@ -53,12 +53,16 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
 def first_line(path: Path, encoding: str = "utf-8") -> str:
     """Return the first line of a text file, without its line end; invalid bytes become replacement characters."""
     with open_bytes(path) as raw:
-        text = io.TextIOWrapper(raw, encoding=_codec(encoding), errors="replace", newline="")
+        text = io.TextIOWrapper(raw, encoding=codec(encoding), errors="replace", newline="")
         return text.readline(1_000_000).rstrip("\r\n")
 
 
-def _codec(encoding: str) -> str:
-    """Return the name of a codec; for UTF-8, of the one that skips a byte order mark."""
+def codec(encoding: str) -> str:
+    """Return the name of a codec; for UTF-8, of the one that skips a byte order mark.
+
+    Raises:
+        DataError: There is no such encoding.
+    """
     try:
         name = codecs.lookup(encoding).name
     except LookupError:

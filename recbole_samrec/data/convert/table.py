@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from recbole_samrec.data.catalog import find_close_names
-from recbole_samrec.data.convert.atomic import join_words, write_frame
+from recbole_samrec.data.convert.atomic import clean_text, join_words, write_frame
+from recbole_samrec.data.convert.cells import check_cells
 from recbole_samrec.data.convert.source import first_line, open_text
+from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.data.validate.layout import TYPES
+from recbole_samrec.data.validate.read import list_missing_words
 from recbole_samrec.utils.errors import DataError
 
 PARQUET = (".parquet", ".pq")
@@ -80,7 +85,8 @@ def convert_table(
         Notes for the user, one line each.
 
     Raises:
-        DataError: A column is missing, or a time or rating cannot be read.
+        DataError: A column is missing, a line has missing or surplus cells, a time or rating cannot be read, or the
+            table of items has none of the items.
     """
     ids = (columns.user, columns.item)
     table = _read(source, [name for name in columns if name], ids, delimiter, encoding)
@@ -95,9 +101,26 @@ def convert_table(
     frame = frame[whole]
     write_frame(frame, stage / f"{name}.inter")
     if items is not None:
-        wanted = frame["item_id:token"].unique()
-        write_frame(_read_item_frame(items, wanted, delimiter, encoding), stage / f"{name}.item")
+        table = _read_item_frame(items, delimiter, encoding)
+        notes += _compare_items(frame["item_id:token"], table["item_id:token"], source, items.path)
+        write_frame(table[table["item_id:token"].isin(frame["item_id:token"])], stage / f"{name}.item")
     return notes
+
+
+def _compare_items(events: pd.Series, rows: pd.Series, source: Path, path: Path) -> list[str]:
+    """Return a note on the items that have no row in the table of items; raise an error if none has one."""
+    ids = pd.Index(events.unique())
+    missing, unused = ids.difference(rows, sort=False), rows[~rows.isin(ids)]
+    if not len(missing):
+        return []
+    alike = find_alike(missing, unused)
+    if len(missing) == len(ids):
+        here, there = (alike.here, alike.there) if alike else (ids[0], next(iter(rows), None))
+        shown = f"{here!r} in {source.name}, {there!r} in {path.name}" if len(rows) else "it has no rows"
+        raise DataError(f"{path} has a row of none of the {len(ids):,} items ({shown}): write the ids alike in both")
+    what = f" ({alike.number:,} spelled differently: {alike.here!r} and {alike.there!r})" if alike else ""
+    dropped = f"RecBole drops their {int(events.isin(missing).sum()):,} events where .item is loaded"
+    return [f"{len(missing):,} of {len(ids):,} items have no row in {path.name}{what}; {dropped}"]
 
 
 def _read(
@@ -107,14 +130,17 @@ def _read(
     if path.suffix.lower() in PARQUET:
         return _read_parquet(path, wanted)
     delimiter = (delimiter or _find_delimiter(path, wanted, encoding)).replace("\\t", "\t")
-    line = first_line(path, encoding)
-    _check_columns(path, wanted, _split_cells(line, delimiter) if len(delimiter) == 1 else line.split(delimiter))
-    options: dict[str, Any] = {"usecols": list(dict.fromkeys(wanted)), "dtype": dict.fromkeys(texts, str)}
-    options |= {"keep_default_na": False, "na_values": [""]}
-    options |= {"engine": "c", "low_memory": False} if len(delimiter) == 1 else {"engine": "python"}
+    line, single = first_line(path, encoding), len(delimiter) == 1
+    header = _split_cells(line, delimiter) if single else line.split(delimiter)
+    _check_columns(path, wanted, header)
+    check_cells(path, delimiter, encoding, header)
+    columns = list(dict.fromkeys(wanted))
+    options: dict[str, Any] = {"usecols": columns, "dtype": dict.fromkeys(texts, str), "index_col": False}
+    options |= {"keep_default_na": False, "na_values": list_missing_words(columns, texts)}
+    options |= {"engine": "c", "low_memory": False} if single else {"engine": "python"}
     with open_text(path, encoding) as text:
         try:
-            return pd.read_csv(text, sep=delimiter, **options)
+            return pd.read_csv(text, sep=delimiter if single else re.escape(delimiter), **options)
         except pd.errors.ParserError as error:
             raise DataError(f"{path} cannot be read with delimiter {delimiter!r}: {error}") from error
 
@@ -156,12 +182,12 @@ def _check_columns(path: Path, wanted: Sequence[str], present: Sequence[str]) ->
 
 
 def _convert_ids(column: pd.Series) -> pd.Series:
-    """Return ids as text; integers that a Parquet file stores as floats, because of gaps, lose their ``.0``."""
+    """Return ids as they are written; integers that a Parquet file stores as floats, because of gaps, lose ``.0``."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
-    if isinstance(column.dtype, pd.StringDtype):
-        return column
-    return column.astype(object).where(column.notna(), None).map(str, na_action="ignore")
+    codes, values = pd.factorize(column)
+    texts = np.array([*(clean_text(str(value)) or None for value in values), None], dtype=object)
+    return pd.Series(texts[codes], index=column.index, dtype=object)
 
 
 def _convert_numbers(column: pd.Series, source: Path) -> pd.Series:
@@ -194,7 +220,7 @@ def _check_cells(column: pd.Series, bad: pd.Series, source: Path, wanted: str) -
         raise DataError(f"{source} row {row + 1} (after the header), column {column.name}: {value} is not {wanted}")
 
 
-def _read_item_frame(items: ItemTable, wanted: Sequence[str], delimiter: str | None, encoding: str) -> pd.DataFrame:
+def _read_item_frame(items: ItemTable, delimiter: str | None, encoding: str) -> pd.DataFrame:
     texts = [column for column, kind in items.columns.items() if kind != "float"]
     table = _read(items.path, [items.item, *items.columns], [items.item, *texts], delimiter, encoding)
     frame = pd.DataFrame({"item_id:token": _convert_ids(table[items.item])})
@@ -205,7 +231,7 @@ def _read_item_frame(items: ItemTable, wanted: Sequence[str], delimiter: str | N
         elif kind.endswith("_seq") and items.separator:
             values = values.map(lambda cell: _join_parts(cell, items.separator), na_action="ignore")
         frame[f"{column}:{kind}"] = values
-    return frame[frame["item_id:token"].isin(wanted)].drop_duplicates("item_id:token")
+    return frame.dropna(subset="item_id:token").drop_duplicates("item_id:token")
 
 
 def _join_parts(cell: object, separator: str) -> str:

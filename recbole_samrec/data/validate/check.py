@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.data.catalog import describe_source
-from recbole_samrec.data.validate.layout import Column, Layout, read_header, require_column
-from recbole_samrec.data.validate.scan import check_lines, read_records
+from recbole_samrec.data.validate.filters import WITHOUT_IDS
+from recbole_samrec.data.validate.findings import Findings, check_findings, collect_findings, count, list_notes
+from recbole_samrec.data.validate.layout import Column, Layout
+from recbole_samrec.data.validate.read import check_columns, find_line, read_values
 from recbole_samrec.utils.errors import DataError
-
-_EVENTS_NEEDED = 3
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,9 @@ class AtomicSummary:
         items: Number of different items with interactions.
         interactions: Number of lines with a user and an item.
         sha256: Hash of the ``.inter`` file, or of the benchmark files one after the other.
-        span: First and last timestamp; None if timestamps were not needed.
+        span: First and last timestamp; None if no timestamps are loaded.
         warnings: Irregularities that do not prevent reading, one line each.
+        findings: Counts after each filter, and what the warnings are about.
     """
 
     users: int
@@ -39,10 +39,17 @@ class AtomicSummary:
     sha256: str
     span: tuple[float, float] | None
     warnings: tuple[str, ...]
+    findings: Findings = field(compare=False, repr=False)
 
 
 def check_atomic_files(
-    folder: Path, name: str, *, needs_time: bool = True, fields: Mapping[str, Any] | None = None
+    folder: Path,
+    name: str,
+    *,
+    needs_time: bool = True,
+    fields: Mapping[str, Any] | None = None,
+    sequential: bool = True,
+    graph: bool = False,
 ) -> AtomicSummary:
     """Check every file of the set ``name`` that RecBole would load.
 
@@ -51,179 +58,161 @@ def check_atomic_files(
         name: Name of the set and of its files.
         needs_time: Whether a timestamp is needed to order each user's events.
         fields: RecBole's settings, with its names: ``USER_ID_FIELD``, ``ITEM_ID_FIELD``, ``TIME_FIELD``,
-            ``field_separator``, ``seq_separator``, ``encoding``, ``load_col``, ``unload_col``, ``benchmark_filename``.
-            Missing settings and None have RecBole's default, but all columns are then loaded.
+            ``field_separator``, ``seq_separator``, ``encoding``, ``load_col``, ``unload_col``, ``benchmark_filename``,
+            ``additional_feat_suffix``, ``keep_na_tokens``, ``eval_args`` and the filters. Missing settings and None
+            have RecBole's default, but all columns are then loaded, and no split is checked.
+        sequential: Whether the model is sequential, so that a user's first event is no sample.
+        graph: Whether the model reads a knowledge graph, ``.kg`` and ``.link``.
 
     Returns:
         The size of the set, and warnings.
 
     Raises:
-        DataError: A file cannot be read, or contains too few events for training and test.
+        DataError: A file cannot be read, or contains too few events for the split.
     """
-    layout = Layout.from_settings(fields or {})
-    parts = [f".{part}.inter" for part in layout.benchmark] or [".inter"]
-    digest = hashlib.sha256()
-    warnings: list[str] = []
-    frames = [
-        _read_interactions(folder / f"{name}{part}", name, layout, needs_time, digest, warnings) for part in parts
-    ]
-    frame = frames[0] if len(frames) == 1 else pd.concat(frames)
-    summary = _summarize(folder / f"{name}{parts[0]}", frame, layout, digest.hexdigest(), warnings)
-    for suffix, key in (("user", layout.user), ("item", layout.item)):
-        path = folder / f"{name}.{suffix}"
-        if path.exists() and layout.is_any_loaded(suffix):
-            _check_features(path, suffix, key, layout, warnings)
-    return AtomicSummary(**summary, warnings=tuple(warnings))
+    fields = fields or {}
+    files = _Files(folder, name, Layout.from_settings(fields), fields)
+    events = files.read_interactions(needs_time)
+    features = {suffix: frame for suffix in ("user", "item") if (frame := files.read_features(suffix)) is not None}
+    for suffix in (*files.layout.additional, *(("kg", "link") if graph else ())):
+        files.check_additional(suffix)
+    files.check_names()
+    return _summarize(files, events, features, sequential)
 
 
-def _read_interactions(
-    path: Path, name: str, layout: Layout, needs_time: bool, digest: Any, warnings: list[str]
-) -> pd.DataFrame:
-    """Read user, item and, if needed, time of an ``.inter`` file, as columns 0, 1 and 2."""
-    if not path.is_file():
-        raise DataError(f"{path} is missing: {describe_source(name)}")
-    ids = [(layout.user, "token"), (layout.item, "token"), *([(layout.time, "float")] if needs_time else [])]
-    columns = _check_columns(path, "inter", ids, layout, digest, warnings)
-    frame = _read(path, columns, layout, ids=(layout.user, layout.item))
-    if needs_time and len(frame):
-        _check_times(path, frame[layout.time].to_numpy(), layout, warnings)
-    frame = frame[[key for key, _ in ids]].set_axis(range(len(ids)), axis=1)
-    missing = frame[0].isna() | frame[1].isna()
-    if missing.any():
-        line = _find_line(path, layout, int(missing.to_numpy().argmax()))
-        count = _format_count(missing.sum(), "row")
-        warnings.append(f"{path}: {count} without user or item will be dropped (first: line {line})")
-    return frame[~missing]
+class _Files:
+    """The files of a data set: their columns are checked, and those that the findings need are read.
+
+    Args:
+        folder: Folder of the files.
+        name: Name of the set.
+        layout: Their layout.
+        fields: RecBole's settings.
+    """
+
+    def __init__(self, folder: Path, name: str, layout: Layout, fields: Mapping[str, Any]) -> None:
+        self.folder, self.name, self.layout, self.fields = folder, name, layout, fields
+        self.filtered = () if layout.benchmark else tuple(fields.get("val_interval") or ())
+        self.digest = hashlib.sha256()
+        self.warnings: list[str] = []
+        self.columns: dict[str, list[Column]] = {}
+
+    @property
+    def interactions(self) -> Path:
+        """The file of interactions, or the first of the benchmark files."""
+        part = f"{self.layout.benchmark[0]}." if self.layout.benchmark else ""
+        return self.folder / f"{self.name}.{part}inter"
+
+    def read_interactions(self, needs_time: bool) -> pd.DataFrame:
+        """Read user, item, time and filtered columns of the interactions."""
+        parts = [f"{part}.inter" for part in self.layout.benchmark] or ["inter"]
+        frames = [self._read_part(self.folder / f"{self.name}.{part}", needs_time) for part in parts]
+        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+    def _read_part(self, path: Path, needs_time: bool) -> pd.DataFrame:
+        if not path.is_file():
+            raise DataError(f"{path} is missing: {describe_source(self.name)}")
+        layout = self.layout
+        needed = [(layout.user, "token"), (layout.item, "token"), *([(layout.time, "float")] if needs_time else [])]
+        frame = self._read(path, "inter", needed, self.digest)
+        if needs_time and len(frame):
+            _check_times(path, frame[layout.time].to_numpy(), layout)
+        missing = (frame[layout.user].isna() | frame[layout.item].isna()).to_numpy()
+        if missing.any():
+            line = find_line(path, layout, int(missing.argmax()))
+            fate = "are read as if they had the same one" if layout.benchmark else "will be dropped"
+            rows = count(int(missing.sum()), "row")
+            self.warnings.append(f"{path}: {rows} without user or item {fate} (first: line {line})")
+        return frame
+
+    def read_features(self, suffix: str) -> pd.DataFrame | None:
+        """Read id and filtered columns of the file of users or items; None if there is none, or it is not loaded."""
+        path, key = self.folder / f"{self.name}.{suffix}", self.layout.user if suffix == "user" else self.layout.item
+        if not path.exists() or not self.layout.is_any_loaded(suffix):
+            return None
+        frame = self._read(path, suffix, [(key, "token")])
+        if frame.empty:
+            raise DataError(f"{path} has no rows: write them below the header, or leave {suffix} out of load_col")
+        ids = frame[key]
+        for number, what in (
+            (ids.isna().sum(), f"without {key}"),
+            (ids.dropna().duplicated().sum(), "with an earlier"),
+        ):
+            if number:
+                what = what if what.endswith(key) else f"{what} {key}"
+                self.warnings.append(f"{path}: {count(int(number), 'row')} {what} will be dropped")
+        return frame
+
+    def check_additional(self, suffix: str) -> None:
+        """Check an additional file, such as ``.itememb`` or ``.kg``."""
+        path = self.folder / f"{self.name}.{suffix}"
+        if not path.is_file():
+            remedy = "choose a model that does not read it"
+            remedy = f"remove {suffix!r} from additional_feat_suffix" if suffix in self.layout.additional else remedy
+            raise DataError(f"{path} is missing: create it, or {remedy}")
+        if self.layout.is_any_loaded(suffix):
+            self._read(path, suffix, [])
+
+    def _read(self, path: Path, suffix: str, needed: list[tuple[str, str]], digest: Any = None) -> pd.DataFrame:
+        columns = check_columns(path, suffix, needed, self.layout, digest, self.warnings)
+        self.columns.setdefault(suffix, columns)
+        texts = [key for key, kind in needed if kind == "token"]
+        texts += [column.name for column in columns if column.name in self.filtered and column.type == "token"]
+        frame = read_values(path, columns, self.layout, texts)
+        keys = [*texts, self.layout.time, *self.filtered]
+        return frame[[name for name in dict.fromkeys(keys) if name in frame and _is_single(columns, name)]]
+
+    def check_names(self) -> None:
+        """Check that no two files have a column of one name.
+
+        Ids may be both in the interactions and in their file, and in ``.link``, whose columns are no fields of RecBole.
+        """
+        where: dict[str, str] = {}
+        shared = {(self.layout.user, "user"), (self.layout.item, "item")}
+        for suffix, columns in self.columns.items():
+            for column in columns if suffix != "link" else ():
+                other = where.setdefault(column.name, suffix)
+                if other != suffix and not (other == "inter" and (column.name, suffix) in shared):
+                    raise DataError(
+                        f"{self.folder}: column {column.name} is in both {self.name}.{other} and {self.name}.{suffix}, "
+                        f"and RecBole has one place for it: rename one, or leave one out of load_col"
+                    )
 
 
-def _check_columns(
-    path: Path, suffix: str, needed: Sequence[tuple[str, str]], layout: Layout, digest: Any, warnings: list[str]
-) -> list[Column]:
-    """Check a file's header and lines, and return the columns that RecBole loads."""
-    if not path.stat().st_size:
-        raise DataError(f"{path} is empty: create it again; its first line names the columns")
-    columns = read_header(path, layout)
-    for name, kind in needed:
-        require_column(path, columns, name, kind)
-    loaded = [column for column in columns if layout.is_loaded(suffix, column.name)]
-    _check_duplicates(path, columns, loaded, warnings)
-    for name, _ in needed:
-        if name not in [column.name for column in loaded]:
-            raise DataError(f"{path}: column {name!r} is not loaded: add it to load_col under {suffix!r}")
-    check_lines(path, layout, len(columns), digest)
-    return loaded
+def _is_single(columns: list[Column], name: str) -> bool:
+    """Return True if a column holds single values, not sequences."""
+    return any(column.name == name and column.type in ("token", "float") for column in columns)
 
 
-def _check_duplicates(path: Path, columns: list[Column], loaded: list[Column], warnings: list[str]) -> None:
-    """Raise if two loaded columns have one name, on which RecBole fails or uses the last; warn of others."""
-    for name, count in Counter(column.name for column in columns).items():
-        if count > 1 and name in [column.name for column in loaded]:
-            raise DataError(f"{path} line 1 names column {name!r} {count} times: rename or remove all but one")
-        if count > 1:
-            warnings.append(f"{path} line 1 names column {name!r} {count} times; it is not loaded")
-
-
-def _read(path: Path, columns: Sequence[Column], layout: Layout, ids: Sequence[str]) -> pd.DataFrame:
-    """Read ids as text and numbers as numbers; other text columns cannot be wrong and are skipped."""
-    wanted = {column.header: column for column in columns if column.name in ids or column.type.startswith("float")}
-    kinds = {header: np.float64 if column.type == "float" else str for header, column in wanted.items()}
-    try:
-        frame = _read_csv(path, layout, kinds)
-    except ValueError as error:
-        frame = _read_csv(path, layout, dict.fromkeys(kinds, str))
-        for header, column in wanted.items():
-            if column.type == "float":
-                _check_numbers(path, column, frame[header], layout)
-        raise DataError(f"{path} cannot be read: {error}") from error
-    for header, column in wanted.items():
-        if column.type == "float_seq":
-            _check_sequences(path, column, frame[header], layout)
-    return frame.rename(columns={header: column.name for header, column in wanted.items()})
-
-
-def _read_csv(path: Path, layout: Layout, kinds: dict[str, Any]) -> pd.DataFrame:
-    engine = "c" if len(layout.separator) == 1 else "python"
-    return pd.read_csv(
-        path, sep=layout.separator, usecols=list(kinds), dtype=kinds, encoding=layout.encoding, engine=engine
-    )
-
-
-def _check_numbers(path: Path, column: Column, values: pd.Series, layout: Layout) -> None:
-    bad = values.notna() & pd.to_numeric(values, errors="coerce").isna()
-    if bad.any():
-        row = int(bad.to_numpy().argmax())
-        line = _find_line(path, layout, row)
-        raise DataError(f"{path} line {line}, column {column.name}: {values.iloc[row]!r} is not a number: correct it")
-
-
-def _check_sequences(path: Path, column: Column, values: pd.Series, layout: Layout) -> None:
-    parts = values.fillna("").str.split(layout.seq_separator, regex=False).explode()
-    parts = parts[parts != ""]
-    bad = pd.to_numeric(parts, errors="coerce").isna()
-    if bad.any():
-        first = parts[bad].index[0]
-        line = _find_line(path, layout, int(first))
-        raise DataError(
-            f"{path} line {line}, column {column.name}: {parts[bad].iloc[0]!r} is not a number: "
-            f"correct it, or set seq_separator"
-        )
-
-
-def _check_times(path: Path, times: np.ndarray, layout: Layout, warnings: list[str]) -> None:
+def _check_times(path: Path, times: np.ndarray, layout: Layout) -> None:
     bad = ~np.isfinite(times)
     if bad.any():
         row = int(bad.argmax())
         what = "is missing" if np.isnan(times[row]) else f"is {times[row]}"
         raise DataError(
-            f"{path} line {_find_line(path, layout, row)}, column {layout.time}: the time {what} "
-            f"({_format_count(bad.sum(), 'such row')}): every row needs a number, or remove the row"
+            f"{path} line {find_line(path, layout, row)}, column {layout.time}: the time {what} "
+            f"({count(int(bad.sum()), 'such row')}): every row needs a number, or remove the row"
         )
-    if len(times) > 1 and times.min() == times.max():
-        warnings.append(f"{path}: every {layout.time} is {times[0]:g}, so the order is that of the lines")
 
 
-def _find_line(path: Path, layout: Layout, row: int) -> int:
-    """Find the line number of a row counted from 0, as read by pandas, which skips blank lines."""
-    for index, (line, _) in enumerate(read_records(path, layout), -1):
-        if index == row:
-            return line
-    return -1
-
-
-def _summarize(path: Path, frame: pd.DataFrame, layout: Layout, sha256: str, warnings: list[str]) -> dict[str, Any]:
-    if frame.empty:
+def _summarize(
+    files: _Files, events: pd.DataFrame, features: Mapping[str, pd.DataFrame], sequential: bool
+) -> AtomicSummary:
+    path, layout, fields = str(files.interactions), files.layout, files.fields
+    whole = events[layout.user].notna() & events[layout.item].notna()
+    if not whole.any():
         raise DataError(f"{path} has no rows with a user and an item: write the interactions below the header")
-    events = frame[0].value_counts().to_numpy()
-    if len(events) == 1:
-        raise DataError(f"{path} has a single user in column {layout.user}: at least two are needed to compare")
-    if not layout.benchmark:
-        _check_lengths(path, events, warnings)
-    times = frame.get(2)
-    span = None if times is None else (float(times.min()), float(times.max()))
-    users, items = len(events), int(frame[1].nunique())
-    return {"users": users, "items": items, "interactions": len(frame), "sha256": sha256, "span": span}
-
-
-def _check_lengths(path: Path, events: np.ndarray, warnings: list[str]) -> None:
-    few = int((events < _EVENTS_NEEDED).sum())
-    needs = f"leave-one-out needs at least {_EVENTS_NEEDED} (to train, validate and test)"
-    if few == len(events):
-        raise DataError(
-            f"{path}: no user has enough events: {int((events == 1).sum()):,} have one and "
-            f"{int((events == 2).sum()):,} have two, {needs}: collect longer histories, or check the user column"
-        )
-    if few:
-        warnings.append(f"{path}: {few:,} of {_format_count(len(events), 'user')} have fewer than 3 events; {needs}")
-
-
-def _check_features(path: Path, suffix: str, key: str, layout: Layout, warnings: list[str]) -> None:
-    columns = _check_columns(path, suffix, [(key, "token")], layout, hashlib.sha256(), warnings)
-    ids = _read(path, columns, layout, ids=(key,))[key]
-    repeated = ids.dropna().duplicated().sum()
-    for count, what in ((ids.isna().sum(), f"without {key}"), (repeated, f"with an earlier {key}")):
-        if count:
-            warnings.append(f"{path}: {_format_count(count, 'row')} {what} will be dropped")
-
-
-def _format_count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    found = collect_findings(events, features, layout, fields, sequential=sequential)
+    check_findings(found, path, fields, sequential=sequential)
+    notes = [*files.warnings, *list_notes(found, path, layout, fields.get("eval_args"))]
+    complete = next((step for step in found.steps if step.name == WITHOUT_IDS), found.steps[0])
+    times = events[layout.time][whole] if layout.time in events else None
+    return AtomicSummary(
+        users=complete.users,
+        items=complete.items,
+        interactions=int(whole.sum()),
+        sha256=files.digest.hexdigest(),
+        span=None if times is None else (float(times.min()), float(times.max())),
+        warnings=tuple(notes),
+        findings=found,
+    )

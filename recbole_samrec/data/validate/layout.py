@@ -39,6 +39,8 @@ class Layout:
         load: Columns that RecBole loads, by suffix; None if it loads all.
         unload: Columns that RecBole skips, by suffix.
         benchmark: Names of the parts of benchmark files.
+        additional: Suffixes of additional files, such as ``itememb``.
+        keep_na_tokens: Whether ids such as "NA" and "null" are ids; if not, they are missing.
     """
 
     user: str = "user_id"
@@ -50,6 +52,8 @@ class Layout:
     load: Mapping[str, Any] | None = None
     unload: Mapping[str, Any] | None = None
     benchmark: tuple[str, ...] = ()
+    additional: tuple[str, ...] = ()
+    keep_na_tokens: bool = True
 
     @classmethod
     def from_settings(cls, fields: Any) -> Layout:
@@ -57,10 +61,12 @@ class Layout:
         keys = {
             "user": "USER_ID_FIELD", "item": "ITEM_ID_FIELD", "time": "TIME_FIELD", "separator": "field_separator",
             "seq_separator": "seq_separator", "encoding": "encoding", "load": "load_col", "unload": "unload_col",
-            "benchmark": "benchmark_filename",
+            "benchmark": "benchmark_filename", "additional": "additional_feat_suffix",
+            "keep_na_tokens": "keep_na_tokens",
         }  # fmt: skip
         given = {name: fields[key] for name, key in keys.items() if key in fields and fields[key] is not None}
-        given["benchmark"] = tuple(given.get("benchmark", ()))
+        for name in ("benchmark", "additional"):
+            given[name] = tuple(given.get(name, ()))
         return cls(**given)
 
     @property
@@ -129,6 +135,12 @@ def _parse_columns(path: Path, line: str, layout: Layout) -> Iterator[Column]:
             f"replace it, or convert the file with python -m recbole_samrec data"
         )
     for number, cell in enumerate(line.split(layout.separator), 1):
+        if cell.startswith('"'):
+            raise DataError(
+                f"{path} line 1, column {number}: RecBole does not read names in quotation marks: remove the marks"
+            )
+        if not cell.strip():
+            raise DataError(f"{path} line 1, column {number} has no name: name it, or remove the surplus separator")
         name, colon, kind = cell.partition(":")
         if not colon or not name:
             guess = "float" if name in (layout.time, "rating") else "token"

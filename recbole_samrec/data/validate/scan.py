@@ -15,6 +15,7 @@ from recbole_samrec.data.validate.layout import Layout, guess_separator, make_en
 from recbole_samrec.utils.errors import DataError
 
 _CHUNK = 1 << 24
+csv.field_size_limit(2**31 - 1)  # the default refuses long cells, which pandas reads
 
 
 def check_lines(path: Path, layout: Layout, width: int, digest: Any = None) -> None:
@@ -42,7 +43,7 @@ def check_lines(path: Path, layout: Layout, width: int, digest: Any = None) -> N
             if not plain:
                 continue
             _check_encoding(path, chunk, line, layout)
-            if _is_quoted(chunk, layout):
+            if is_quoted(chunk, layout.separator):
                 plain = False
                 continue
             _check_width(path, chunk, line, layout, width)
@@ -97,23 +98,43 @@ def _check_encoding(path: Path, chunk: bytes, line: int, layout: Layout) -> None
         raise make_encoding_error(path, line + chunk.count(b"\n", 0, error.start), inner) from error
 
 
-def _is_quoted(chunk: bytes, layout: Layout) -> bool:
-    return chunk.startswith(b'"') or b'\n"' in chunk or layout.separator.encode() + b'"' in chunk
+def is_quoted(chunk: bytes, separator: str) -> bool:
+    """Return True if a cell may begin with a quotation mark."""
+    return chunk.startswith(b'"') or b'\n"' in chunk or separator.encode() + b'"' in chunk
 
 
 def _check_width(path: Path, chunk: bytes, line: int, layout: Layout, width: int) -> None:
-    codes = np.frombuffer(chunk, dtype=np.uint8)
-    ends = np.flatnonzero(codes == ord("\n"))
-    if not len(ends) or ends[-1] != len(codes) - 1:
-        ends = np.append(ends, len(codes))
     if b"\r" in chunk:
-        _check_carriage_returns(path, codes, ends, line)
-    separators = np.flatnonzero(codes == ord(layout.separator))
+        codes = np.frombuffer(chunk, dtype=np.uint8)
+        _check_carriage_returns(path, codes, _find_line_ends(codes), line)
+    for index, found, cells in find_ragged_lines(chunk, layout.separator, width):
+        raise _make_width_error(path, line + index, found, width, cells.decode(layout.encoding), layout)
+
+
+def find_ragged_lines(chunk: bytes, separator: str, width: int) -> Iterator[tuple[int, int, bytes]]:
+    """Find the lines that have another number of cells than the header; blank lines are skipped.
+
+    Args:
+        chunk: Whole lines without quoted cells, in an encoding with ASCII line ends.
+        separator: Separator of one byte.
+        width: Number of cells of the header.
+
+    Yields:
+        The line's position in the chunk, from 0, its number of cells, and its bytes.
+    """
+    codes = np.frombuffer(chunk, dtype=np.uint8)
+    ends = _find_line_ends(codes)
+    separators = np.flatnonzero(codes == ord(separator))
     found = np.diff(np.searchsorted(separators, ends), prepend=0) + 1
     for index in np.flatnonzero(found != width):
-        text = chunk[ends[index - 1] + 1 if index else 0 : ends[index]].decode(layout.encoding)
-        if text.strip(" \r"):
-            raise _make_width_error(path, line + int(index), int(found[index]), width, text, layout)
+        line = chunk[ends[index - 1] + 1 if index else 0 : ends[index]]
+        if line.strip(b" \r"):
+            yield int(index), int(found[index]), line
+
+
+def _find_line_ends(codes: np.ndarray) -> np.ndarray:
+    ends = np.flatnonzero(codes == ord("\n"))
+    return ends if len(ends) and ends[-1] == len(codes) - 1 else np.append(ends, len(codes))
 
 
 def _check_carriage_returns(path: Path, codes: np.ndarray, ends: np.ndarray, line: int) -> None:

@@ -51,6 +51,19 @@ class TestS3Rec:
         with pytest.raises(DataError, match=words):
             convert("mine", tmp_path / "x.txt")
 
+    @pytest.mark.parametrize(("ids", "words"), [(["2", "3"], "1 of 3 items"), (["2", "3", "04"], "'4' and '04'")])
+    def test_items_without_attributes_are_noted(self, tmp_path, capsys, ids, words):
+        (tmp_path / "x.txt").write_text("1 2 3 4\n2 2 3 4\n")
+        (tmp_path / "a.json").write_text(json.dumps({one: [1] for one in ids}))
+        convert("mine", tmp_path / "x.txt", "--attributes", tmp_path / "a.json")
+        assert words in capsys.readouterr().out
+
+    def test_attributes_of_other_items_are_refused(self, tmp_path):
+        (tmp_path / "x.txt").write_text("1 2 3 4\n2 2 3 4\n")
+        (tmp_path / "a.json").write_text(json.dumps({"7.0": [1], "2.0": [1]}))
+        with pytest.raises(DataError, match=r"none of the 3 items \('2' in x.txt, '2.0' in a.json\)"):
+            convert("mine", tmp_path / "x.txt", "--attributes", tmp_path / "a.json")
+
     def test_bad_attributes(self, tmp_path):
         (tmp_path / "x.txt").write_text("1 2 3 4\n2 2 3 4\n")
         (tmp_path / "a.json").write_text("[1]")

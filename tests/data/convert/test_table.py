@@ -55,6 +55,46 @@ class TestTable:
         convert("mine", tmp_path / "a.csv", *COLUMNS, *arguments)
         assert lines(tmp_path / "dataset/mine/mine.item")[1] == "x\tnew_age pop"
 
+    def convert_items(self, folder, ids):
+        (folder / "items.csv").write_text("id,title\n" + "".join(f"{one},T\n" for one in ids))
+        arguments = ("--item-file", "items.csv", "--item-id", "id", "--item-columns", "title:token_seq", "--force")
+        convert("mine", ratings_csv(folder / "a.csv"), *COLUMNS, *arguments)
+
+    @pytest.mark.parametrize(
+        ("ids", "words"),
+        [
+            (["x", "y"], "1 of 3 items have no row in items.csv; RecBole drops their 2 events where .item is loaded"),
+            (["X", "y", "z"], "1 of 3 items have no row in items.csv (1 spelled differently: 'x' and 'X')"),
+        ],
+    )
+    def test_items_without_a_row_are_noted(self, tmp_path, capsys, ids, words):
+        self.convert_items(tmp_path, ids)
+        assert words in capsys.readouterr().out
+
+    @pytest.mark.parametrize("ids", [["x.0", "y.0", "z.0"], ["0x", "0y", "0z"], ["X", "Y", "Z"]], ids=str)
+    def test_items_that_have_no_row_at_all_are_refused(self, tmp_path, ids):
+        with pytest.raises(DataError, match=rf"a row of none of the 3 items \('x' in a.csv, '{ids[0]}' in items.csv\)"):
+            self.convert_items(tmp_path, ids)
+        assert not (tmp_path / "dataset/mine").exists()
+
+    def test_blanks_around_ids_do_not_matter(self, tmp_path, capsys):
+        self.convert_items(tmp_path, [" x", "y ", " z "])
+        assert "no row" not in capsys.readouterr().out
+        assert lines(tmp_path / "dataset/mine/mine.item")[1:] == ["x\tT", "y\tT", "z\tT"]
+
+    def test_ids_that_other_programs_read_as_missing(self, tmp_path, capsys):
+        text = "u,i,t,r\n" + "".join(
+            f"{user},{item},1,NA\n" for user in ("NA", "null") for item in ("None", "nan", "x")
+        )
+        convert("mine", ratings_csv(tmp_path / "a.csv", text), *COLUMNS, "--rating", "r")
+        out = capsys.readouterr().out
+        assert "users         2" in out and "items         3" in out and "interactions  6" in out
+        assert lines(tmp_path / "dataset/mine/mine.inter")[1] == "NA\tNone\t\t1"
+
+    def test_users_with_few_events_are_written(self, tmp_path, capsys):
+        convert("mine", ratings_csv(tmp_path / "a.csv", "u,i,t\na,x,1\nb,y,2\n"), *COLUMNS)
+        assert "2 of 2 users have fewer than 3 events" in capsys.readouterr().out
+
     def test_parquet(self, tmp_path):
         pytest.importorskip("pyarrow")
         times = pd.to_datetime(["1970-01-01 00:00:01", "1970-01-01 00:00:02", "1970-01-01 00:00:03"] * 2)

@@ -16,17 +16,20 @@ HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 GOOD = HEADER + "".join(f"{user}\t{item}\t5\t{item + 0.5}\n" for user in (1, 2) for item in (1, 2, 3))
 
 
-def check(folder: Path, inter: str | bytes = GOOD, *, fields=None, needs_time=True, **features: str) -> AtomicSummary:
+def check(
+    folder: Path, inter: str | bytes = GOOD, *, fields=None, needs_time=True, sequential=True, **features: str
+) -> AtomicSummary:
     for suffix, content in {"inter": inter, **features}.items():
         data = content if isinstance(content, bytes) else content.encode()
         (folder / f"toy.{suffix}").write_bytes(data)
-    return check_atomic_files(folder, "toy", needs_time=needs_time, fields=fields)
+    return check_atomic_files(folder, "toy", needs_time=needs_time, fields=fields, sequential=sequential)
 
 
 class TestGoodFiles:
     def test_the_summary(self, tmp_path):
         digest = hashlib.sha256(GOOD.encode()).hexdigest()
-        assert check(tmp_path) == AtomicSummary(2, 3, 6, digest, (1.5, 3.5), ())
+        found = check(tmp_path)
+        assert found == AtomicSummary(2, 3, 6, digest, (1.5, 3.5), (), found.findings)
 
     def test_ids_are_text(self, tmp_path):
         assert check(tmp_path, GOOD.replace("\n2\t", "\n01\t").replace("\t3\t", "\t2.0\t")).users == 2
@@ -194,12 +197,63 @@ class TestFaults:
     def test_a_loaded_column_named_twice(self, tmp_path):
         self.fails(tmp_path, GOOD.replace("rating:float", "item_id:token"), "names column 'item_id' 2 times")
 
-    def test_a_single_user(self, tmp_path):
-        self.fails(tmp_path, HEADER + "1\t1\t1\t1\n1\t2\t1\t2\n1\t3\t1\t3\n", "a single user")
+    def test_a_split_without_training_samples(self, tmp_path):
+        text = HEADER + "1\t1\t1\t1\n2\t1\t1\t1\n3\t1\t1\t1\n"
+        fields = {"eval_args": {"split": {"LS": "valid_and_test"}, "group_by": "user"}}
+        self.fails(tmp_path, text, "leaves no training samples of 3 events of 3 users; the first event", fields=fields)
+        assert check(tmp_path, text, fields=fields, sequential=False).findings.parts == (3, 0, 0)
 
-    def test_users_with_too_few_events(self, tmp_path):
-        text = HEADER + "1\t1\t1\t1\n2\t1\t1\t1\n3\t1\t1\t1\n3\t2\t1\t2\n"
-        self.fails(tmp_path, text, "no user has enough events: 2 have one and 1 have two", "at least 3")
+    def test_a_quoted_header(self, tmp_path):
+        self.fails(tmp_path, GOOD.replace("user_id:token", '"user_id:token"'), "line 1, column 1", "remove the marks")
+
+    def test_a_surplus_separator_on_every_line(self, tmp_path):
+        self.fails(tmp_path, GOOD.replace("\n", "\t\n"), "line 1, column 5 has no name", "remove the surplus")
+
+    @pytest.mark.parametrize("line", [2, 3])
+    def test_a_surplus_cell_in_an_additional_file(self, tmp_path, line):
+        rows = ["iid:token\tvector:float_seq", "1\t0.5 1", "2\t1 1"]
+        rows[line - 1] += "\t"
+        fields = {"additional_feat_suffix": ["itememb"]}
+        text = "\n".join(rows) + "\n"
+        self.fails(tmp_path, GOOD, f"toy.itememb line {line} has 3 columns", fields=fields, itememb=text)
+
+    def test_a_missing_additional_file(self, tmp_path):
+        self.fails(tmp_path, GOOD, "toy.emb is missing", fields={"additional_feat_suffix": ["emb"]})
+
+    @pytest.mark.parametrize(
+        ("files", "words"),
+        [
+            (
+                {"user": "user_id:token\tx:token\n1\ta\n", "item": "item_id:token\tx:float\n1\t2\n"},
+                ".user and toy.item",
+            ),
+            ({"item": "item_id:token\trating:float\n1\t2\n"}, "column rating is in both toy.inter and toy.item"),
+            ({"item": "item_id:token\tuser_id:token\n1\t2\n"}, "column user_id is in both toy.inter and toy.item"),
+            ({"emb": "item_id:token\tv:float_seq\n1\t2\n"}, "column item_id is in both toy.inter and toy.emb"),
+        ],
+    )
+    def test_a_column_name_in_two_files(self, tmp_path, files, words):
+        fields = {"additional_feat_suffix": ["emb"]} if "emb" in files else {}
+        self.fails(tmp_path, GOOD, words, "rename one, or leave one out of load_col", fields=fields, **files)
+
+    def test_a_column_name_in_a_file_that_is_not_loaded(self, tmp_path):
+        fields = {"load_col": {"inter": "*", "item": ["item_id"]}}
+        files = {"user": "user_id:token\trating:float\n1\t2\n", "item": "item_id:token\trating:float\n1\t2\n"}
+        assert check(tmp_path, fields=fields, **files).interactions == 6
+
+    def test_items_without_any_row(self, tmp_path):
+        item = "item_id:token\tx:token\n01\ta\n02\ta\n03\ta\n"
+        self.fails(tmp_path, GOOD, "no item of", "such as '1' there, '01' here", "write the ids alike", item=item)
+        fields = {"filter_inter_by_user_or_item": False}
+        (warning,) = check(tmp_path, item=item, fields=fields).warnings
+        assert "no item of" in warning and "'01' here" in warning
+
+    def test_a_file_of_items_without_rows(self, tmp_path):
+        self.fails(tmp_path, GOOD, "toy.item has no rows", item="item_id:token\tx:token\n")
+
+    def test_a_filter_that_leaves_nothing(self, tmp_path):
+        fields = {"user_inter_num_interval": "[9,inf)"}
+        self.fails(tmp_path, GOOD, "no events are left after the filter user_inter_num_interval=[9,inf)", fields=fields)
 
     @pytest.mark.parametrize(
         ("item", "words"),
@@ -221,9 +275,43 @@ class TestWarnings:
         return warning
 
     def test_rows_without_user_or_item(self, tmp_path):
-        text = GOOD + "\t1\t5\t1\nNA\t1\t5\t1\n"
+        text = GOOD + "\t1\t5\t1\n2\t\t5\t1\n"
         assert "2 rows without user or item will be dropped (first: line 8)" in self.only(tmp_path, text)
         assert check(tmp_path, text).interactions == 6
+
+    def test_ids_that_other_programs_read_as_missing(self, tmp_path):
+        text = GOOD.replace("\n1\t", "\nNA\t").replace("\t3\t", "\tnull\t")
+        summary = check(tmp_path, text)
+        assert (summary.users, summary.items, summary.interactions, summary.warnings) == (2, 3, 6, ())
+        summary = check(tmp_path, text, fields={"keep_na_tokens": False})
+        assert (summary.users, summary.items, summary.interactions) == (1, 2, 2)
+
+    def test_a_single_user(self, tmp_path):
+        text = HEADER + "1\t1\t1\t1\n1\t2\t1\t2\n1\t3\t1\t3\n"
+        assert "a single user in column user_id" in self.only(tmp_path, text)
+
+    @pytest.mark.parametrize(("ratios", "word"), [([8, 0, 2], "no validation samples"), ([8, 2, 0], "no test samples")])
+    def test_a_split_without_a_part(self, tmp_path, ratios, word):
+        fields = {"eval_args": {"split": {"RS": ratios}, "group_by": "none"}}
+        assert f"the split leaves {word}" in self.only(tmp_path, GOOD, fields=fields)
+
+    def test_repeated_rows(self, tmp_path):
+        text = GOOD + GOOD[len(HEADER) :].splitlines(True)[0].replace("\t5\t", "\t4\t")
+        assert "1 of 7 rows repeat a row (same user, item, time); rm_dup_inter=first" in self.only(tmp_path, text)
+        assert "1 of 7 events" in self.only(tmp_path, text, fields={"rm_dup_inter": "first"})
+
+    @pytest.mark.parametrize(
+        ("item", "words"),
+        [
+            ("1\ta\n2\ta\n", "1 of 3 items have no row in"),
+            ("1\ta\n2\ta\n3.0\ta\n", "(1 spelled differently: '3' in .inter, '3.0' in .item), so 2 of 6 events"),
+        ],
+    )
+    def test_a_file_of_items_that_covers_part(self, tmp_path, item, words):
+        fields = {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "group_by": "none"}}
+        item = "item_id:token\tx:token\n" + item
+        said = self.only(tmp_path, GOOD, item=item, fields=fields, sequential=False)
+        assert words in said and said.endswith("filter_inter_by_user_or_item=False keeps them")
 
     def test_some_users_with_few_events(self, tmp_path):
         assert "1 of 3 users have fewer than 3 events" in self.only(tmp_path, GOOD + "3\t1\t5\t1\n")
@@ -238,7 +326,7 @@ class TestWarnings:
         assert "every timestamp is 7" in self.only(tmp_path, text)
 
     def test_repeated_items_in_a_feature_file(self, tmp_path):
-        item = "item_id:token\tx:token\n1\ta\n1\tb\n"
+        item = "item_id:token\tx:token\n1\ta\n1\tb\n2\ta\n3\ta\n"
         assert "1 row with an earlier item_id will be dropped" in self.only(tmp_path, GOOD, item=item)
 
 
@@ -246,4 +334,4 @@ class TestWarnings:
 def test_a_million_rows():
     summary = check_atomic_files(ROOT / "dataset" / "ml-1m", "ml-1m")
     assert (summary.users, summary.items, summary.interactions) == (6_040, 3_706, 1_000_209)
-    assert summary.warnings == ()
+    assert [warning for warning in summary.warnings if "have equal timestamps" not in warning] == []

@@ -13,6 +13,7 @@ from recbole_samrec.config.recbole_config import build_config, is_sequential
 from recbole_samrec.config.recbole_keys import TREES
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_evaluation, check_keys, check_values, suggest
+from recbole_samrec.data.benchmark import check_parts
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.data.validate.check import AtomicSummary, check_atomic_files
 from recbole_samrec.trainer.trainer import GROWS_TREES, make_sam_error
@@ -60,6 +61,7 @@ def configure(
     except RECBOLE_ERRORS as error:
         raise ConfigError(describe_error(error, settings)) from error
     check_evaluation(config)
+    check_parts(config["benchmark_filename"])
     return config
 
 

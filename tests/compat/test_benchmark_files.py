@@ -137,6 +137,6 @@ def test_hold_out_for_validation__rejects_other_numbers(tmp_path):
         load(tmp_path, FILES, benchmark_filename=["train"], **BPR)
 
 
-def test_hold_out_for_validation__reads_no_two_files_without_the_patch(tmp_path):
+def test_hold_out_for_validation__is_missing_without_the_patch(tmp_path):
     with suspend("hold_out_for_validation"):
         assert len(load(tmp_path, FILES, **TWO).build()) == 2

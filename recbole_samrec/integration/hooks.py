@@ -29,6 +29,7 @@ from recbole.utils import utils as recbole_utils
 from recbole_samrec.compat import Patcher
 from recbole_samrec.config.defaults import add_our_defaults
 from recbole_samrec.data import attributes
+from recbole_samrec.data.features import check_features
 from recbole_samrec.data.packed_dataset import PackedDataset
 from recbole_samrec.data.packed_loader import PackedLoader
 from recbole_samrec.data.s3rec_loader import PretrainingLoader
@@ -114,6 +115,11 @@ def choose_packed_data(create: Callable) -> Callable:
             config.final_config_dict |= attributes.find_attribute_settings(
                 config.final_config_dict, Path(config["data_path"])
             )
+        dataset = create_chosen(config)
+        check_features(config, dataset)
+        return dataset
+
+    def create_chosen(config: Any) -> Any:
         if config["training"] != "packed":
             return create(config)
         require_packable(config.model_class, config)

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from recbole.utils import FeatureType, InputType
 
+from recbole_samrec.data.features import describe_unread_floats
 from recbole_samrec.data.packed_dataset import PackedDataset
 
 
@@ -25,6 +26,7 @@ def list_warnings(config: Any, dataset: Any, loaders: tuple) -> list[str]:
         *_label_warnings(config, dataset),
         *_split_warnings(config, dataset, loaders),
         *_training_warnings(config, dataset),
+        *filter(None, [describe_unread_floats(config, dataset)]),
     ]
 
 

@@ -16,6 +16,7 @@ from recbole_samrec.config.validate import check_evaluation, check_keys, check_v
 from recbole_samrec.data.benchmark import check_parts
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.data.validate.check import AtomicSummary, check_atomic_files
+from recbole_samrec.data.vectors import check_additional_files
 from recbole_samrec.trainer.trainer import GROWS_TREES, make_sam_error
 from recbole_samrec.utils.error_messages import RECBOLE_ERRORS, describe_error
 from recbole_samrec.utils.errors import ConfigError, UserError
@@ -86,6 +87,6 @@ def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:
     folder = find_dataset(name, path.parent)
     needs_time = is_sequential(config) or config["eval_args"]["order"] == "TO"
     summary = check_atomic_files(folder, name, needs_time=needs_time, fields=config.final_config_dict)
-    for line in summary.warnings:
+    for line in (*summary.warnings, *check_additional_files(folder, name, config.final_config_dict)):
         note(line)
     return summary

@@ -11,6 +11,7 @@ from recbole.utils import FeatureType, InputType
 
 from recbole_samrec.data.features import describe_unread_floats
 from recbole_samrec.data.packed_dataset import PackedDataset
+from recbole_samrec.data.vectors import describe_unread_vectors
 
 
 def list_warnings(config: Any, dataset: Any, loaders: tuple) -> list[str]:
@@ -26,7 +27,7 @@ def list_warnings(config: Any, dataset: Any, loaders: tuple) -> list[str]:
         *_label_warnings(config, dataset),
         *_split_warnings(config, dataset, loaders),
         *_training_warnings(config, dataset),
-        *filter(None, [describe_unread_floats(config, dataset)]),
+        *filter(None, [describe_unread_floats(config, dataset), describe_unread_vectors(config)]),
     ]
 
 
@@ -36,7 +37,10 @@ def _ranking_warnings(config: Any, dataset: Any) -> Iterator[str]:
     if _is_sequential(config) and full and not config["mask_history"]:
         yield "full ranking includes items that the user had before; papers that mask them are not comparable"
     if full and (unseen := _count_unseen_items(dataset)):
-        yield f"{unseen} items of the .item file occur in no interaction, and are candidates all the same"
+        files = ["item"] if dataset.item_feat is not None else []
+        files = " or ".join(f".{suffix}" for suffix in [*files, *(config["additional_feat_suffix"] or ())])
+        where = f"the {files} file" if files else "other files"
+        yield f"{unseen} items of {where} occur in no interaction, and are candidates all the same"
     if sampled:
         history = ", and may draw what the user had before" if config["repeatable"] else ""
         yield f"sampled evaluation draws with replacement, again at each evaluation{history}"
@@ -111,9 +115,7 @@ def _split(config: Any) -> str | None:
 
 
 def _count_unseen_items(dataset: Any) -> int:
-    """Count the items that occur only in the ``.item`` file."""
-    if dataset.item_feat is None:
-        return 0
+    """Count the items that occur only in other files, such as ``.item``."""
     held = dataset.events if isinstance(dataset, PackedDataset) else dataset.inter_feat
     seen = _mark_ids(dataset.item_num, held[dataset.iid_field])
     field = getattr(dataset, f"{dataset.iid_field}_list_field", None)

@@ -87,8 +87,8 @@ def _check_vectors(path: Path, name: str, cells: pd.Series, separator: str) -> l
     if odd.any():
         line = int(odd.argmax()) + 2
         remarks.append(
-            f"{path}: {odd.sum()} vectors of {name} do not have {usual} numbers as the others do (first: line {line}); all "
-            "are filled up with 0 to the longest"
+            f"{path}: {odd.sum()} vectors of {name} do not have {usual} numbers as the others do (first: line {line}); "
+            "all are filled up with 0 to the longest"
         )
     return remarks
 

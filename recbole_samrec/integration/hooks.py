@@ -111,12 +111,14 @@ def choose_packed_data(create: Callable) -> Callable:
 
     @functools.wraps(create)
     def create_dataset(config: Any) -> Any:
-        if config["model"] == "S3Rec" and config["item_attribute"] is None:  # its files were not there before
+        if config["model"] == "S3Rec" and not isinstance(config["item_attribute"], str):  # files may have been missing
             config.final_config_dict |= attributes.find_attribute_settings(
                 config.final_config_dict, Path(config["data_path"])
             )
         dataset = create_chosen(config)
         check_features(config, dataset)
+        if config["model"] == "S3Rec" and not isinstance(config["item_attribute"], str):
+            attributes.join_attributes(dataset, config["item_attribute"])
         return dataset
 
     def create_chosen(config: Any) -> Any:

@@ -37,8 +37,8 @@ def _ranking_warnings(config: Any, dataset: Any) -> Iterator[str]:
     if _is_sequential(config) and full and not config["mask_history"]:
         yield "full ranking includes items that the user had before; papers that mask them are not comparable"
     if full and (unseen := _count_unseen_items(dataset)):
-        files = ["item"] if dataset.item_feat is not None else []
-        files = " or ".join(f".{suffix}" for suffix in [*files, *(config["additional_feat_suffix"] or ())])
+        suffixes = ["item"] if dataset.item_feat is not None else []
+        files = " or ".join(f".{suffix}" for suffix in [*suffixes, *(config["additional_feat_suffix"] or ())])
         where = f"the {files} file" if files else "other files"
         yield f"{unseen} items of {where} occur in no interaction, and are candidates all the same"
     if sampled:

@@ -27,7 +27,6 @@ COVERED_BY = {
     "config/command_options.py": "cli/test_options.py",
     "config/defaults.py": "config/test_build.py",
     "config/yaml_files.py": "config/test_recbole_keys.py",
-    "data/attributes.py": "trainer/test_pretraining.py",
     "data/batches.py": "data/test_windows.py",
     "data/catalog.py": "quick_start/test_recommend.py",
     "data/convert/atomic.py": "data/convert/test_movielens.py",

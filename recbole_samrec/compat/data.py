@@ -25,6 +25,7 @@ from recbole.data.dataset import Dataset, KnowledgeBasedDataset, SequentialDatas
 from recbole.utils import FeatureType
 
 from recbole_samrec.compat import Patcher, recbole_patch
+from recbole_samrec.data.features import check_numbers
 from recbole_samrec.data.validate.read import list_missing_words
 
 _keep_na_tokens = contextvars.ContextVar("keep_na_tokens", default=False)
@@ -308,3 +309,15 @@ def number_rows_after_link_filter(patch: Patcher) -> None:
         self._reset_index()
 
     patch(KnowledgeBasedDataset, "_data_filtering", filter_and_number)
+
+
+@recbole_patch("data/dataset/dataset.py 741", "numerical_features of another type fail without naming the setting")
+def check_numerical_features(patch: Patcher) -> None:
+    discretize = Dataset._discretization
+
+    @functools.wraps(discretize)
+    def check_and_discretize(self: Dataset) -> None:
+        check_numbers(self.config, self)
+        discretize(self)
+
+    patch(Dataset, "_discretization", check_and_discretize)

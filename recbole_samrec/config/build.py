@@ -13,8 +13,10 @@ from recbole_samrec.config.recbole_config import build_config, is_sequential, re
 from recbole_samrec.config.recbole_keys import TREES
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_evaluation, check_keys, check_values, suggest
+from recbole_samrec.data.benchmark import check_parts
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.data.validate.check import AtomicSummary, check_atomic_files
+from recbole_samrec.data.vectors import check_additional_files
 from recbole_samrec.trainer.trainer import GROWS_TREES, make_sam_error
 from recbole_samrec.utils.error_messages import RECBOLE_ERRORS, describe_error
 from recbole_samrec.utils.errors import ConfigError, UserError
@@ -60,6 +62,7 @@ def configure(
     except RECBOLE_ERRORS as error:
         raise ConfigError(describe_error(error, settings)) from error
     check_evaluation(config)
+    check_parts(config["benchmark_filename"])
     return config
 
 
@@ -85,6 +88,6 @@ def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:
     needs_time = is_sequential(config) or config["eval_args"]["order"] == "TO"
     fields, model = config.final_config_dict, {"sequential": is_sequential(config), "graph": reads_graph(config)}
     summary = check_atomic_files(folder, name, needs_time=needs_time, fields=fields, **model)
-    for line in summary.warnings:
+    for line in (*summary.warnings, *check_additional_files(folder, name, fields)):
         note(line)
     return summary

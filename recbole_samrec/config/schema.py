@@ -341,7 +341,9 @@ class Pretraining(Group):
     )
     pre_model_path: str = setting("", "Pre-trained weights to start from.", reads="train_stage=finetune")
     save_step: Count = setting(50, "Epochs from one saving of weights to the next.", reads="train_stage=pretrain")
-    item_attribute: str | None = setting(None, "Column of the .item file with the items' attributes; ~ finds it.")
+    item_attribute: str | list[str] | None = setting(
+        None, "Column of the .item file with the items' attributes, or a list of columns; ~ finds one."
+    )
     mask_ratio: PositiveShare = setting(0.2, "Probability that an item is masked.")
     aap_weight: NonNegative = setting(0.2, "Weight of the prediction of an item's attributes.")
     mip_weight: NonNegative = setting(1.0, "Weight of the prediction of masked items.")

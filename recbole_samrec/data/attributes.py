@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from recbole.utils import FeatureSource, FeatureType
+
 from recbole_samrec.data.validate.layout import Column, Layout, read_header
 from recbole_samrec.utils.errors import DataError
 
@@ -16,10 +19,10 @@ NO_ATTRIBUTES = ("title", "name", "description")
 
 
 def find_attribute_settings(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Find the settings that name the attribute and make RecBole load it.
+    """Find the settings that name the attribute, or several, and make RecBole load them.
 
     Args:
-        settings: RecBole's settings; ``item_attribute`` is the user's choice, or None.
+        settings: RecBole's settings; ``item_attribute`` is the user's choice, a name or a list of names, or None.
         folder: Folder of the data set.
 
     Returns:
@@ -32,11 +35,14 @@ def find_attribute_settings(settings: Mapping[str, Any], folder: Path) -> dict[s
     if not file.is_file():
         needed = "S3Rec needs an attribute of the items, such as a column class:token_seq"
         raise DataError(f"{file} is missing: {needed}; create the file or choose another model")
-    name = choose_attribute(read_header(file, layout), file, settings.get("item_attribute"))
+    columns_of_file, wanted = read_header(file, layout), settings.get("item_attribute")
+    several = list(dict.fromkeys(wanted)) if isinstance(wanted, (list, tuple)) else [wanted]
+    names = [choose_attribute(columns_of_file, file, one) for one in several or [None]]
+    name = names[0] if len(names) == 1 else names
     loaded = settings.get("load_col")
     if loaded is None or loaded.get("item") == "*":  # RecBole loads every column then
         return {"item_attribute": name}
-    columns = list(dict.fromkeys([*(loaded.get("item") or ()), layout.item, name]))
+    columns = list(dict.fromkeys([*(loaded.get("item") or ()), layout.item, *names]))
     return {"item_attribute": name, "load_col": {**loaded, "item": columns}}
 
 
@@ -68,3 +74,29 @@ def choose_attribute(columns: Sequence[Column], file: Path, wanted: str | None =
         f"{file} has {number} for the attribute that S3Rec is pre-trained on; choose one of "
         f"{', '.join(possible) or 'its columns (it has no token columns)'} with --item_attribute="
     )
+
+
+def name_joined(attributes: str | Sequence[str]) -> str:
+    """Name the column that an attribute, or several that are joined, are read from."""
+    return attributes if isinstance(attributes, str) else "+".join(attributes)
+
+
+def join_attributes(dataset: Any, attributes: Sequence[str]) -> None:
+    """Add a column of items with all their attributes, whose ids are those of one column after the other.
+
+    Args:
+        dataset: RecBole's data set before its tables become tensors, which is changed.
+        attributes: Names of ``token`` and ``token_seq`` columns of the items.
+    """
+    table, name, offset, ids, tokens = dataset.item_feat, name_joined(attributes), 0, [], ["[PAD]"]
+    for attribute in attributes:
+        # Ids begin at 1; 0 stands for none.
+        cells = [np.atleast_1d(cell).astype(np.int64) for cell in table[attribute]]
+        ids.append([cell[cell > 0] + offset for cell in cells])
+        known = dataset.field2id_token[attribute][1:]
+        tokens += [f"{attribute}:{token}" for token in known]
+        offset += len(known)
+    table[name] = [np.concatenate(cells) for cells in zip(*ids, strict=True)]
+    dataset.set_field_property(name, FeatureType.TOKEN_SEQ, FeatureSource.ITEM, int(table[name].map(len).max()))
+    dataset.field2id_token[name] = np.array(tokens)
+    dataset.field2token_id[name] = {token: number for number, token in enumerate(tokens)}

@@ -35,7 +35,15 @@ def _apply_patches() -> None:
     lazy_ray = compat.PATCHES["import_ray_lazily"]
     lazy_ray.apply(lazy_ray.patcher)
 
-    from recbole_samrec.compat import caches, config, data, models, time_order, training  # noqa: F401
+    from recbole_samrec.compat import (  # noqa: F401
+        benchmark_files,
+        caches,
+        config,
+        data,
+        models,
+        time_order,
+        training,
+    )
 
     compat.apply_all()
     data.silence_pandas()

@@ -29,6 +29,7 @@ from recbole.utils import utils as recbole_utils
 from recbole_samrec.compat import Patcher
 from recbole_samrec.config.defaults import add_our_defaults
 from recbole_samrec.data import attributes
+from recbole_samrec.data.features import check_features
 from recbole_samrec.data.packed_dataset import PackedDataset
 from recbole_samrec.data.packed_loader import PackedLoader
 from recbole_samrec.data.s3rec_loader import PretrainingLoader
@@ -110,10 +111,17 @@ def choose_packed_data(create: Callable) -> Callable:
 
     @functools.wraps(create)
     def create_dataset(config: Any) -> Any:
-        if config["model"] == "S3Rec" and config["item_attribute"] is None:  # its files were not there before
+        if config["model"] == "S3Rec" and not isinstance(config["item_attribute"], str):  # files may have been missing
             config.final_config_dict |= attributes.find_attribute_settings(
                 config.final_config_dict, Path(config["data_path"])
             )
+        dataset = create_chosen(config)
+        check_features(config, dataset)
+        if config["model"] == "S3Rec" and not isinstance(config["item_attribute"], str):
+            attributes.join_attributes(dataset, config["item_attribute"])
+        return dataset
+
+    def create_chosen(config: Any) -> Any:
         if config["training"] != "packed":
             return create(config)
         require_packable(config.model_class, config)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import torch
+from recbole.utils import FeatureType, InputType
 
+from recbole_samrec.data.features import describe_unread_floats
 from recbole_samrec.data.packed_dataset import PackedDataset
+from recbole_samrec.data.vectors import describe_unread_vectors
 
 
 def list_warnings(config: Any, dataset: Any, loaders: tuple) -> list[str]:
@@ -20,8 +24,10 @@ def list_warnings(config: Any, dataset: Any, loaders: tuple) -> list[str]:
     """
     return [
         *_ranking_warnings(config, dataset),
+        *_label_warnings(config, dataset),
         *_split_warnings(config, dataset, loaders),
-        *_training_warnings(config),
+        *_training_warnings(config, dataset),
+        *filter(None, [describe_unread_floats(config, dataset), describe_unread_vectors(config)]),
     ]
 
 
@@ -31,7 +37,10 @@ def _ranking_warnings(config: Any, dataset: Any) -> Iterator[str]:
     if _is_sequential(config) and full and not config["mask_history"]:
         yield "full ranking includes items that the user had before; papers that mask them are not comparable"
     if full and (unseen := _count_unseen_items(dataset)):
-        yield f"{unseen} items of the .item file occur in no interaction, and are candidates all the same"
+        suffixes = ["item"] if dataset.item_feat is not None else []
+        files = " or ".join(f".{suffix}" for suffix in [*suffixes, *(config["additional_feat_suffix"] or ())])
+        where = f"the {files} file" if files else "other files"
+        yield f"{unseen} items of {where} occur in no interaction, and are candidates all the same"
     if sampled:
         history = ", and may draw what the user had before" if config["repeatable"] else ""
         yield f"sampled evaluation draws with replacement, again at each evaluation{history}"
@@ -39,6 +48,29 @@ def _ranking_warnings(config: Any, dataset: Any) -> Iterator[str]:
         yield "mask_history works on full rankings only; sampled evaluation passes it over"
     if sampled and _is_sequential(config) and _split(config) in ("RS", "TS"):
         yield "sampled evaluation merges a user's samples, of which this split has several, into one ranking"
+
+
+def _label_warnings(config: Any, dataset: Any) -> Iterator[str]:
+    field, threshold = config["LABEL_FIELD"], config["threshold"]
+    if set(config["eval_args"]["mode"].values()) == {"labeled"} or field not in dataset.inter_feat:
+        return
+    labels, kept = dataset.inter_feat[field], "(0,inf)"
+    if dataset.field2type[field] == FeatureType.TOKEN:
+        names = pd.to_numeric(pd.Series(dataset.field2id_token[field]), errors="coerce")
+        labels, kept = torch.from_numpy((~(names <= 0)).to_numpy())[labels], "['1']"
+    if not (negative := int((labels <= 0).sum())):
+        return
+    what, interval = (f"column {field}", {field: kept})
+    if threshold:
+        what = f"threshold={threshold}"
+        interval = {rating: f"[{value:g},inf)" for rating, value in threshold.items()}
+    remedy = f'--val_interval="{interval}" leaves them out'
+    if config["benchmark_filename"]:
+        remedy = "leave them out of the benchmark files"
+    yield (
+        f"{what} has no effect on a ranking, which takes every event as positive, also the {negative} of {len(labels)} "
+        f"with label 0; {remedy}"
+    )
 
 
 def _split_warnings(config: Any, dataset: Any, loaders: tuple) -> Iterator[str]:
@@ -52,11 +84,23 @@ def _split_warnings(config: Any, dataset: Any, loaders: tuple) -> Iterator[str]:
         )
 
 
-def _training_warnings(config: Any) -> Iterator[str]:
+def _training_warnings(config: Any, dataset: Any) -> Iterator[str]:
+    if _trains_on_labels(config) and config["LABEL_FIELD"] in dataset.inter_feat:
+        if (dataset.inter_feat[config["LABEL_FIELD"]] > 0).all():
+            yield (
+                f"every {config['LABEL_FIELD']} is positive and train_neg_sample_args=None samples nothing: "
+                f"{config['model']} is trained without negatives; raise the threshold or sample items"
+            )
     if config["model"] == "BERT4Rec":
         yield "RecBole's BERT4Rec leaves about one in seven masked positions without a label"
     if config["worker"]:
         yield "worker above 0 draws other negatives than worker: 0, and gives another loss"
+
+
+def _trains_on_labels(config: Any) -> bool:
+    """Return True if a model may read labels that are not replaced by those of sampled items."""
+    samples = (config["train_neg_sample_args"] or {}).get("distribution", "none") != "none"
+    return config["MODEL_INPUT_TYPE"] == InputType.POINTWISE and not samples and not _is_sequential(config)
 
 
 def _is_sequential(config: Any) -> bool:
@@ -71,9 +115,7 @@ def _split(config: Any) -> str | None:
 
 
 def _count_unseen_items(dataset: Any) -> int:
-    """Count the items that occur only in the ``.item`` file."""
-    if dataset.item_feat is None:
-        return 0
+    """Count the items that occur only in other files, such as ``.item``."""
     held = dataset.events if isinstance(dataset, PackedDataset) else dataset.inter_feat
     seen = _mark_ids(dataset.item_num, held[dataset.iid_field])
     field = getattr(dataset, f"{dataset.iid_field}_list_field", None)

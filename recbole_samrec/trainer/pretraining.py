@@ -21,7 +21,7 @@ import torch
 from filelock import FileLock
 from recbole.model.loss import BPRLoss
 
-from recbole_samrec.data.attributes import find_attribute_settings
+from recbole_samrec.data.attributes import find_attribute_settings, name_joined
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.optim.state_snapshot import RandomState, load_weights
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, CallbackList
@@ -72,19 +72,21 @@ def complete_settings(defaults: dict[str, Any], given: dict[str, Any], dataset: 
 def build_for_both_stages(init: Callable) -> Callable:
     """Wrap S3Rec's constructor so that ``train_stage: both`` builds a fine-tuning model without a file of weights.
 
-    The weights are loaded later, when :func:`pretrain_first` has computed them.
+    The weights are loaded later, when :func:`pretrain_first` has computed them. Several attributes are read from the
+    column in which they are joined.
     """
 
     @functools.wraps(init)
     def build(self: Any, config: Any, dataset: Any) -> None:
-        if config["train_stage"] != BOTH:
-            init(self, config, dataset)
-            return
-        config["train_stage"] = "pretrain"
+        stage, attributes = config["train_stage"], config["item_attribute"]
+        config["train_stage"] = "pretrain" if stage == BOTH else stage
+        config["item_attribute"] = name_joined(attributes)
         try:
             init(self, config, dataset)
         finally:
-            config["train_stage"] = BOTH
+            config["train_stage"], config["item_attribute"] = stage, attributes
+        if stage != BOTH:
+            return
         self.train_stage = "finetune"
         self.loss_fct = BPRLoss() if self.loss_type == "BPR" else torch.nn.CrossEntropyLoss()
 

@@ -38,6 +38,7 @@ from recbole_samrec.model.s3rec_objectives import make_pretraining_loss
 from recbole_samrec.optim.hook import SAMHook
 from recbole_samrec.optim.row_adam import RowAdam
 from recbole_samrec.trainer.callbacks import CallbackList, RankedBatch
+from recbole_samrec.trainer.missing_fields import report_missing_field
 from recbole_samrec.trainer.resume import Resumable, make_resumable
 from recbole_samrec.trainer.sam_settings import read_sam_settings
 from recbole_samrec.trainer.sharpness_tracker import SharpnessTracker
@@ -174,7 +175,8 @@ class SAMTrainer(Resumable, Trainer):
         try:
             if dtype is not None:
                 torch.set_autocast_dtype(device, dtype)
-            yield
+            with report_missing_field(self.config):
+                yield
         finally:
             self.sam_step.settle()
             SCALER.reset(token)

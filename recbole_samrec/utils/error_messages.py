@@ -25,6 +25,7 @@ RECBOLE_ERRORS = (
 REMEDIES = {
     "Full sort evaluation": "set 'mode': 'labeled' or 'uni100' in eval_args, or rank with metrics such as NDCG",
     "feat is empty": "the filters leave nothing; loosen user_inter_num_interval, item_inter_num_interval, val_interval",
+    "sampling distribution [none]": "the model is trained with sampled items; leave out train_neg_sample_args=None",
     "number of attention heads": "change n_heads or hidden_size",
 }
 """Remedies for messages of RecBole that do not name one."""

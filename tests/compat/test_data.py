@@ -103,10 +103,10 @@ BENCHMARK_SETTINGS = SASREC | {"benchmark_filename": ["train", "valid", "test"],
 
 def test_benchmark_lists__have_their_length(tmp_path):
     dataset = built(tmp_path, BENCHMARK, **BENCHMARK_SETTINGS)
-    assert dataset.inter_feat["item_length"].tolist() == [1, 2, 3, 2, 3, 0]
+    assert dataset.inter_feat["item_length"].tolist() == [1, 2, 3, 2, 3]  # the event without history is dropped
     # Ids in order of appearance: the item column i2 i3 i4 i1 first, then the lists.
     i1, i2, i3 = dataset.token2id("item_id", ["i1", "i2", "i3"])
-    lists = [[i1, 0, 0], [i1, i2, 0], [i1, i2, i3], [i3, i2, 0], [i3, i2, i1], [0, 0, 0]]
+    lists = [[i1, 0, 0], [i1, i2, 0], [i1, i2, i3], [i3, i2, 0], [i3, i2, i1]]
     assert dataset.inter_feat["item_id_list"].tolist() == lists
 
 
@@ -277,24 +277,24 @@ def test_rows_without_ids__take_others_along_without_the_patch(tmp_path):
 def test_benchmark_lists__are_cut_to_the_last_items(tmp_path):
     dataset = built(tmp_path, BENCHMARK, MAX_ITEM_LIST_LENGTH=2, **BENCHMARK_SETTINGS)
     i1, i2, i3 = dataset.token2id("item_id", ["i1", "i2", "i3"])
-    lists = [[i1, 0], [i1, i2], [i2, i3], [i3, i2], [i2, i1], [0, 0]]
+    lists = [[i1, 0], [i1, i2], [i2, i3], [i3, i2], [i2, i1]]
     assert dataset.inter_feat["item_id_list"].tolist() == lists
-    assert dataset.inter_feat["timestamp_list"].tolist() == [[1, 0], [1, 2], [2, 3], [7, 8], [8, 9], [0, 0]]
-    assert dataset.inter_feat["item_length"].tolist() == [1, 2, 2, 2, 2, 0]
+    assert dataset.inter_feat["timestamp_list"].tolist() == [[1, 0], [1, 2], [2, 3], [7, 8], [8, 9]]
+    assert dataset.inter_feat["item_length"].tolist() == [1, 2, 2, 2, 2]
     assert dataset.field2seqlen["item_id_list"] == dataset.field2seqlen["timestamp_list"] == 2
 
 
 def test_benchmark_lists__cut_numerical_pairs_too(tmp_path):
     settings = BENCHMARK_SETTINGS | {"numerical_features": ["timestamp_list"], "MAX_ITEM_LIST_LENGTH": 2}
     times = built(tmp_path, BENCHMARK, **settings).inter_feat["timestamp_list"]
-    assert times[..., 0].tolist() == [[1, 0], [1, 2], [2, 3], [7, 8], [8, 9], [0, 0]]
-    assert times[..., 1].tolist() == [[1, 0], [1, 1], [1, 1], [1, 1], [1, 1], [0, 0]]
+    assert times[..., 0].tolist() == [[1, 0], [1, 2], [2, 3], [7, 8], [8, 9]]
+    assert times[..., 1].tolist() == [[1, 0], [1, 1], [1, 1], [1, 1], [1, 1]]
 
 
 def test_benchmark_lists__are_too_long_without_the_patch(tmp_path):
     with suspend("cut_benchmark_lists"):
         dataset = built(tmp_path, BENCHMARK, MAX_ITEM_LIST_LENGTH=2, **BENCHMARK_SETTINGS)
-    assert dataset.inter_feat["item_id_list"].shape == (6, 3)
+    assert dataset.inter_feat["item_id_list"].shape == (5, 3)
 
 
 def test_filters__without_effect_are_named(tmp_path, caplog):

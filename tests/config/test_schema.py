@@ -56,7 +56,7 @@ def test_schema__variants_of_the_schema_are_those_of_optim():
 
 
 def test_schema__declares_the_settings_that_the_package_reads():
-    known = set(INTERNAL).union(*(list_known_keys(model) for model in [None, *ABOUT_MODELS, "NCL"]))
+    known = set(INTERNAL).union(*(list_known_keys(model) for model in [None, *ABOUT_MODELS, "FDSA", "NCL"]))
     looked_up = {}
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

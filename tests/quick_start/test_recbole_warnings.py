@@ -107,3 +107,49 @@ def test_list_warnings__sorts_no_interactions(own_folder, monkeypatch):
     unseen = dataset.item_num - 1 - 7
     told = f"{unseen} items of the .item file"
     assert any(line.startswith(told) for line in list_warnings(config, dataset, loaders))
+
+
+def rated(folder, model, label="rating:float", values=range(1, 6), **settings):
+    """The warnings for events with ratings, or another column, of the given values in turn."""
+    values = [str(value) for value in values]
+    steps = [(user, step) for user in range(10) for step in range(5)]
+    events = [(f"u{u}", f"i{(u + step) % 9}", values[(u + step) % len(values)], step) for u, step in steps]
+    path = folder / "tiny" / "tiny.inter"
+    path.parent.mkdir(exist_ok=True)
+    lines = [f"user_id:token\titem_id:token\t{label}\ttimestamp:float"]
+    path.write_text("\n".join([*lines, *("\t".join(map(str, event)) for event in events)]) + "\n")
+    columns = {"inter": ["user_id", "item_id", label.split(":")[0], "timestamp"]}
+    config = make_config(model, folder, load_col=columns, **settings)
+    dataset = create_dataset(config)
+    return "\n".join(list_warnings(config, dataset, data_preparation(config, dataset)))
+
+
+@pytest.mark.parametrize("model", ["SASRec", "SAMRec", "Pop", "BPR"])
+def test_list_warnings__names_thresholds_without_effect(own_folder, model):
+    text = rated(own_folder, model, threshold={"rating": 3})
+    count = "16 of 40" if model in ("SASRec", "SAMRec") else "20 of 50"  # samples leave out each user's first event
+    assert (
+        f"threshold={{'rating': 3}} has no effect on a ranking, which takes every event as positive, also the {count}"
+    )
+    assert "--val_interval=\"{'rating': '[3,inf)'}\"" in text
+    assert "no effect" not in rated(own_folder, model, threshold={"rating": 3}, val_interval={"rating": "[3,inf)"})
+    assert "no effect" not in rated(own_folder, model)
+
+
+@pytest.mark.parametrize(("label", "interval"), [("label:float", "'(0,inf)'"), ("label:token", "\"['1']\"")])
+def test_list_warnings__names_labels_without_effect(own_folder, label, interval):
+    text = rated(own_folder, "SASRec", label, (0, 1))
+    assert "column label has no effect on a ranking" in text and "val_interval" in text
+    assert "no effect" not in rated(own_folder, "SASRec", label, (1, 1))
+
+
+def test_list_warnings__accepts_labels_that_are_evaluated(own_folder):
+    labeled = {"metrics": ["AUC"], "valid_metric": "AUC", "eval_args": {"mode": "labeled"}}
+    assert "no effect" not in rated(own_folder, "FM", threshold={"rating": 3}, **labeled)
+
+
+def test_list_warnings__names_training_without_negatives(own_folder):
+    labeled = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC"], "valid_metric": "AUC"}
+    labeled |= {"train_neg_sample_args": None}
+    assert "trained without negatives" in rated(own_folder, "FM", threshold={"rating": 1}, **labeled)
+    assert "trained without negatives" not in rated(own_folder, "FM", threshold={"rating": 3}, **labeled)

@@ -8,6 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+ANY_WIDTH = 10_000
+"""Columns of a terminal that has room for every table."""
+
 
 def show_result(console: Console, result: Mapping[str, Any]) -> None:
     """Print a result's metrics for validation and test as a small table."""
@@ -43,17 +46,55 @@ def show_comparison(console: Console, title: str, scores: Mapping[bool, Mapping[
 
 
 def _print_table(console: Console, title: str, parts: Sequence[tuple[str, Mapping[str, float]]]) -> None:
-    """Print a name and its metrics for each part, one line per cut-off (metrics such as AUC have none)."""
-    names = list(dict.fromkeys(key.split("@")[0] for _, metrics in parts for key in metrics))
-    names.sort(key=lambda name: {"hr": 0, "ndcg": 1, "mrr": 2}.get(name, 3))
+    """Print the metrics of each part: one line per cut-off, or one line per metric where that is too wide."""
+    table = _lay_out_cut_offs(title, parts)
+    if _measure_width(console, table) > console.width:
+        table = _lay_out_metrics(title, parts)
+    if (width := _measure_width(console, table)) > console.width:
+        table.width = width  # the terminal breaks the lines then; no number is cut
+    console.print(table, crop=False)
+
+
+def _measure_width(console: Console, table: Table) -> int:
+    """Return the width of a table of which nothing is wrapped or cut."""
+    return console.measure(table, options=console.options.update(max_width=ANY_WIDTH)).maximum
+
+
+def _lay_out_cut_offs(title: str, parts: Sequence[tuple[str, Mapping[str, float]]]) -> Table:
+    """Make a table with a column per metric and a line per part and cut-off (metrics such as AUC have none)."""
+    names = list(dict.fromkeys(key.split("@")[0] for key in _list_keys(parts)))
     table = Table(title=title, title_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for name in names:
-        table.add_column(name.upper(), justify="right")
+        table.add_column(name.upper(), justify="right", no_wrap=True)
     for part, metrics in parts:
         cuts = list(dict.fromkeys(key.partition("@")[2] for key in metrics))
         for cut in cuts:
-            values = [metrics.get(f"{name}@{cut}" if cut else name) for name in names]
-            figures = ("" if value is None else f"{value:.4f}" for value in values)
+            figures = (_format(metrics, f"{name}@{cut}" if cut else name) for name in names)
             table.add_row(f"{part} K = {cut}" if cut else part, *figures, end_section=cut == cuts[-1])
-    console.print(table)
+    return table
+
+
+def _lay_out_metrics(title: str, parts: Sequence[tuple[str, Mapping[str, float]]]) -> Table:
+    """Make a table with a column per part and a line per metric and cut-off."""
+    keys = _list_keys(parts)
+    table = Table(title=title, title_justify="left")
+    table.add_column("", no_wrap=True)
+    for part, _ in parts:
+        table.add_column(part.replace(", ", ",\n"), justify="right", no_wrap=True)
+    for key, following in zip(keys, [*keys[1:], ""], strict=True):
+        ends = key.split("@")[0] != following.split("@")[0]
+        table.add_row(key.upper(), *(_format(metrics, key) for _, metrics in parts), end_section=ends)
+    return table
+
+
+def _list_keys(parts: Sequence[tuple[str, Mapping[str, float]]]) -> list[str]:
+    """List the keys of all metrics, such as ``ndcg@10``, those of one metric together, in their order."""
+    keys = list(dict.fromkeys(key for _, metrics in parts for key in metrics))
+    names = list(dict.fromkeys(key.split("@")[0] for key in keys))
+    names.sort(key=lambda name: {"hr": 0, "ndcg": 1, "mrr": 2}.get(name, 3))
+    return sorted(keys, key=lambda key: names.index(key.split("@")[0]))
+
+
+def _format(metrics: Mapping[str, float], key: str) -> str:
+    return f"{metrics[key]:.4f}" if metrics.get(key) is not None else ""

@@ -177,6 +177,11 @@ class Evaluation(Group):
         True,
         "Count ties as no improvement and stop after exactly stopping_step evaluations; False counts as RecBole does.",
     )
+    recbole_metrics: bool = setting(
+        False,
+        "Compute ItemCoverage, GiniIndex, ShannonEntropy, AveragePopularity and TailPercentage as RecBole does, which "
+        "counts the padding item and misses each user's first event.",
+    )
     mask_history: bool = setting(False, "Rank without the items that the user had before (history masked).")
     eval_memory: Positive = setting(
         256, "Megabytes that the scores of a full ranking may take at a time; fewer users are scored at once then."

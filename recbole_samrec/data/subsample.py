@@ -30,6 +30,8 @@ def sample_users(train: Any, share: float, seed: int) -> Any:
     drawn = np.random.default_rng(seed).permutation(known)[: max(1, math.ceil(round(share * len(known), 6)))]
     part = copy.copy(train)
     part.inter_feat = train.inter_feat[torch.from_numpy(np.isin(users, drawn))]
+    if (firsts := getattr(train, "first_items", None)) is not None:  # see data/item_counts.py
+        part.first_items = np.where(np.isin(np.arange(len(firsts)), drawn), firsts, 0)
     _FULL[part] = train
     return part
 

@@ -10,6 +10,8 @@ from recbole.evaluator.collector import Collector
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
+from recbole_samrec.evaluator.list_metrics import drop_excluded
+
 ALL_SCORES = ("rec.meanrank", "rec.score", "data.label")
 """Fields of RecBole's collector that need all scores of a sample, or labels, and not only its best items."""
 
@@ -57,7 +59,8 @@ class RankingCollector(Collector):
             return
         best = torch.topk(scores_tensor, max(self.topk), dim=-1).indices
         if self.register.need("rec.items"):
-            self.data_struct.update_tensor("rec.items", best)
+            items = best if self.config["recbole_metrics"] else drop_excluded(best, scores_tensor)
+            self.data_struct.update_tensor("rec.items", items)
         if self.register.need("rec.topk"):
             self.data_struct.update_tensor("rec.topk", mark_hits(best, positive_u, positive_i, scores_tensor.size(-1)))
 

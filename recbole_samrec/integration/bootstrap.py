@@ -38,8 +38,10 @@ def _apply_patches() -> None:
     from recbole_samrec.compat import (  # noqa: F401
         benchmark_files,
         caches,
+        case_study,
         config,
         data,
+        metrics,
         models,
         time_order,
         training,

@@ -12,6 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from recbole_samrec.config.yaml_files import read_yaml_files
+from recbole_samrec.evaluator.list_metrics import LIST_METRICS
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.finished_run import load_finished_run
 from recbole_samrec.quick_start.planned_run import plan_run
@@ -155,5 +156,12 @@ def evaluate(
     as_recorded = None
     if record.exists():
         stored = RunRecord.read(record)
+        if config["recbole_metrics"] and "recbole_metrics" not in stored["config"]:
+            if named := [name for name in LIST_METRICS if name in map(str.lower, config["metrics"])]:
+                print_note(
+                    console,
+                    f"{record}: an earlier version, with RecBole's values of {', '.join(named)}; these are computed "
+                    "here, too; --recbole_metrics=False corrects them",
+                )
         as_recorded = all(stored[part] == scores[masks[0]][part] for part in ("valid", "test"))
     return Evaluation(f"{make_label(config)} on {config['dataset']}", weights, scores, as_recorded)

@@ -40,8 +40,8 @@ RECBOLE_DEFAULTS = {"pretrain_epochs": 500}
 
 LATER = frozenset(
     "epochs stopping_step eval_step eval_batch_size eval_memory metrics topk valid_metric metric_decimal_place "
-    "mask_history exact_early_stopping repeatable pre_model_path pretrain_batch_size pretrain_learning_rate save_step "
-    "quiet_terminal max_bad_steps".split()
+    "mask_history recbole_metrics exact_early_stopping repeatable pre_model_path pretrain_batch_size "
+    "pretrain_learning_rate save_step quiet_terminal max_bad_steps".split()
 )
 """Settings that act after pre-training only, or that :func:`stage_config` has put under another name."""
 OF_SAM = ("sam_", "gsam_", "fsam_", "looksam_")

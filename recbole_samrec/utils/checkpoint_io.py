@@ -174,7 +174,8 @@ def extract_run_settings(state: dict[str, Any], path: str | os.PathLike[str]) ->
         stored = serialize_config(stored)
     if not isinstance(stored, dict) or not all(isinstance(stored.get(key), str) for key in ("model", "dataset")):
         raise CheckpointError(f"{path}: not a checkpoint of a run; it contains no settings")
-    return {key: value for key, value in stored.items() if isinstance(key, str) and key != "trust_checkpoint"}
+    known = {key: value for key, value in stored.items() if isinstance(key, str) and key != "trust_checkpoint"}
+    return {"recbole_metrics": True, **known}  # runs from before this setting had RecBole's values
 
 
 @contextlib.contextmanager

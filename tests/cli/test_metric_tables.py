@@ -3,6 +3,7 @@
 import io
 import re
 
+import pytest
 from rich.console import Console
 
 from recbole_samrec.cli.metric_tables import describe_end, show_comparison, show_result
@@ -46,3 +47,22 @@ def test_show_comparison__names_what_is_masked():
     scores = {False: {"valid": None, "test": METRICS}, True: {"valid": None, "test": METRICS}}
     cells = printed(show_comparison, "SAMRec on ml-1m, runs/x/best.pth", scores)
     assert [row[0] for row in cells[1:]] == [f"test{way} K = {k}" for way in ("", ", masked") for k in (5, 10, 20)]
+
+
+BEYOND = ("itemcoverage", "giniindex", "averagepopularity", "tailpercentage", "shannonentropy", "ndcg", "map")
+
+
+@pytest.mark.parametrize("width", [30, 60, 80, 100, 200])
+@pytest.mark.parametrize("masks", [[False], [False, True]], ids=["", "masked"])
+def test_show_comparison__cuts_no_number(width, masks):
+    metrics = {f"{name}@{k}": 12345.6789 + n for n, name in enumerate(BEYOND) for k in (5, 10)} | {"gauc": 0.98765}
+    console = Console(file=io.StringIO(), width=width)
+    show_comparison(console, "SAMRec", {mask: {"valid": metrics, "test": metrics} for mask in masks})
+    text = console.file.getvalue()
+    assert "…" not in text
+    for value in metrics.values():
+        assert text.count(f"{value:.4f}") == 2 * len(masks) * (1 if value < 1 else 2)
+    for name in [*BEYOND, "gauc"]:
+        assert name.upper() in text
+    if width >= 80:
+        assert max(map(len, text.splitlines())) <= width

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 import recbole_samrec
+from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.command import succeed
 from tests.helpers.tiny import cyclic, write_events
@@ -82,3 +83,21 @@ def test_evaluate__scores_a_run_again(data):
     assert repr(found).startswith("SAMRec on tiny, one/best.pth\n")
     Path("one/result.json").unlink()
     assert recbole_samrec.evaluate("one/best.pth", console=QUIET).as_recorded is None
+
+
+def test_evaluate__of_a_run_with_recboles_list_metrics(data):
+    """Runs of earlier versions, whose settings do not have recbole_metrics, are scored as they were."""
+    wanted = {"metrics": ["NDCG", "ItemCoverage"], "valid_metric": "NDCG@10", "recbole_metrics": True}
+    recbole_samrec.run("SAMRec", "tiny", run_dir="one", console=QUIET, **SMALL, **wanted)
+    record = json.loads(Path("one/result.json").read_text())
+    del record["config"]["recbole_metrics"]
+    Path("one/result.json").write_text(json.dumps(record))
+    state = checkpoint_io.load("one/best.pth")
+    del state["config"]["recbole_metrics"]
+    checkpoint_io.save("one/best.pth", state)
+    console = Console(file=io.StringIO(), width=300)
+    assert recbole_samrec.evaluate("one", console=console).as_recorded
+    assert "RecBole's values of itemcoverage;" in console.file.getvalue()
+    found = recbole_samrec.evaluate("one", console=QUIET, recbole_metrics=False)
+    items = found.metrics["itemcoverage@10"] / pd.Series(record["test"])["itemcoverage@10"]
+    assert not found.as_recorded and (items > 1).any()

@@ -1,0 +1,121 @@
+"""Patches of the metrics of recommended lists. ``recbole_metrics: True`` restores RecBole's values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.data.dataset import SequentialDataset
+from recbole.evaluator import metrics
+from recbole.evaluator.collector import Collector
+
+from recbole_samrec.compat import Patcher, recbole_patch
+from recbole_samrec.data.item_counts import count_training_events, find_first_items
+from recbole_samrec.evaluator import list_metrics
+
+Lists = np.ndarray
+"""The first K items of each list, 0 for places without one, shape ``[B, K]``."""
+
+
+@recbole_patch(
+    "evaluator/collector.py 150; metrics.py ItemCoverage, GiniIndex",
+    "the padding is counted as an item, and excluded items fill the lists of users with few candidates",
+    silent=True,
+)
+def count_candidates_only(patch: Patcher) -> None:
+    """Count neither the padding nor items that are no candidates."""
+    collect = Collector.eval_batch_collect
+
+    @wraps(collect)
+    def collect_candidates(self: Any, scores_tensor: torch.Tensor, *batch: Any) -> None:
+        collect(self, scores_tensor, *batch)
+        if self.register.need("rec.items") and not self.config["recbole_metrics"]:
+            added = self.data_struct["rec.items"][-len(scores_tensor) :]
+            added.copy_(list_metrics.drop_excluded(added, scores_tensor))
+
+    def coverage(self: Any, lists: Lists, data: Any) -> float:
+        return list_metrics.compute_coverage(lists, data.get("data.num_items") - 1)
+
+    def gini(self: Any, lists: Lists, data: Any) -> float:
+        return list_metrics.compute_gini(lists, data.get("data.num_items") - 1)
+
+    patch(Collector, "eval_batch_collect", collect_candidates)
+    _compute_by(patch, metrics.ItemCoverage, coverage)
+    _compute_by(patch, metrics.GiniIndex, gini)
+
+
+@recbole_patch(
+    "evaluator/collector.py 77; metrics.py AveragePopularity, TailPercentage",
+    "the popularity of a sequential model misses each user's first event, and no item without training event is a "
+    "tail item",
+    silent=True,
+)
+def count_all_training_events(patch: Patcher) -> None:
+    """Count every training event, also those that are no target, and give every item its count."""
+    build, collect = SequentialDataset.build, Collector.data_collect
+
+    @wraps(build)
+    def build_with_first_items(self: Any) -> list[Any]:
+        users, items = (np.asarray(self.inter_feat[field]) for field in (self.uid_field, self.iid_field))
+        parts = build(self)
+        if self.benchmark_filename_list is None:
+            parts[0].first_items = find_first_items(users, items, parts)
+        return parts
+
+    @wraps(collect)
+    def collect_counts(self: Any, train_data: Any) -> None:
+        collect(self, train_data)
+        if self.register.need("data.count_items") and not self.config["recbole_metrics"]:
+            counts = count_training_events(train_data.dataset).tolist()
+            self.data_struct.set("data.count_items", Counter(dict(enumerate(counts[1:], 1))))
+
+    def popularity(self: Any, lists: Lists, data: Any) -> float:
+        return list_metrics.average_over_lists(lists, _make_array(data.get("data.count_items"), lists))
+
+    def tail(self: Any, lists: Lists, data: Any) -> float:
+        in_tail = list_metrics.find_tail(_make_array(data.get("data.count_items"), lists), self.tail)
+        return list_metrics.average_over_lists(lists, in_tail)
+
+    patch(SequentialDataset, "build", build_with_first_items)
+    patch(Collector, "data_collect", collect_counts)
+    _compute_by(patch, metrics.AveragePopularity, popularity)
+    _compute_by(patch, metrics.TailPercentage, tail)
+
+
+@recbole_patch(
+    "evaluator/metrics.py ShannonEntropy", "the entropy is divided by the number of recommended items", silent=True
+)
+def sum_entropy(patch: Patcher) -> None:
+    """Return the entropy itself."""
+    _compute_by(patch, metrics.ShannonEntropy, lambda self, lists, data: list_metrics.compute_entropy(lists))
+
+
+def _compute_by(patch: Patcher, metric: Any, compute: Callable[[Any, Lists, Any], float]) -> None:
+    """Replace the values of a metric by those of a function, unless ``recbole_metrics`` is set."""
+    init, calculate = metric.__init__, metric.calculate_metric
+    name = metric.__name__.lower()
+
+    @wraps(init)
+    def init_with_setting(self: Any, config: Any) -> None:
+        init(self, config)
+        self.recbole_metrics = config["recbole_metrics"]
+
+    @wraps(calculate)
+    def calculate_by_setting(self: Any, dataobject: Any) -> dict[str, float]:
+        if self.recbole_metrics:
+            return calculate(self, dataobject)
+        lists = dataobject.get("rec.items").numpy()
+        return {f"{name}@{k}": compute(self, lists[:, :k], dataobject) for k in self.topk}
+
+    patch(metric, "__init__", init_with_setting)
+    patch(metric, "calculate_metric", calculate_by_setting)
+
+
+def _make_array(counts: Any, lists: Lists) -> np.ndarray:
+    """Turn a counter of items into an array by item id; without the patch it lacks items without events."""
+    last = max([*counts, lists.max(initial=0)])
+    return np.array([counts.get(item, 0) for item in range(last + 1)])

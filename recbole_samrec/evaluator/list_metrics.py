@@ -1,0 +1,98 @@
+"""Metrics of recommended lists as a whole: which items they contain, how evenly, and how popular these are.
+
+A list has one row per prediction; 0, the padding, marks a place for which there was no candidate left. Such a place is
+not an item: it is not counted, and the mean over a list is over its items. Lists without any item are skipped.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+LIST_METRICS = ("itemcoverage", "giniindex", "shannonentropy", "averagepopularity", "tailpercentage")
+"""Names of RecBole's metrics that this module computes."""
+
+
+def drop_excluded(items: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """Set items to 0 that are no candidates, because their score is minus infinity.
+
+    Args:
+        items: Items with the highest scores, shape ``[B, K]``.
+        scores: Scores of all items, shape ``[B, items]``.
+    """
+    return items.masked_fill(scores.gather(1, items) == -torch.inf, 0)
+
+
+def compute_coverage(lists: np.ndarray, n_items: int) -> float:
+    """Compute the share of all items that occur on at least one list.
+
+    Args:
+        lists: Recommended items, shape ``[B, K]``.
+        n_items: Number of items without the padding.
+    """
+    return np.count_nonzero(_count_places(lists, n_items)) / n_items
+
+
+def compute_gini(lists: np.ndarray, n_items: int) -> float:
+    """Compute the Gini index of how often each item is recommended: 0 if all are equally often.
+
+    Args:
+        lists: Recommended items, shape ``[B, K]``.
+        n_items: Number of items without the padding.
+    """
+    counts = np.sort(_count_places(lists, n_items))
+    weights = 2 * np.arange(1, n_items + 1) - n_items - 1
+    return float((weights * counts).sum() / max(1, n_items * counts.sum()))
+
+
+def compute_entropy(lists: np.ndarray) -> float:
+    """Compute Shannon's entropy in nats of the items on the lists: the sum of -p log p.
+
+    Args:
+        lists: Recommended items, shape ``[B, K]``.
+    """
+    counts = _count_places(lists, int(lists.max(initial=0)))
+    p = counts[counts > 0] / max(1, counts.sum())
+    return float(-(p * np.log(p)).sum())
+
+
+def average_over_lists(lists: np.ndarray, values: np.ndarray) -> float:
+    """Average a value of items over each list, and then over the lists.
+
+    Args:
+        lists: Recommended items, shape ``[B, K]``.
+        values: Value of each item by its id, shape ``[items]`` with the padding.
+    """
+    is_item = lists > 0
+    lengths = is_item.sum(axis=1)
+    sums = np.where(is_item, values[lists], 0).sum(axis=1)
+    return float((sums[lengths > 0] / lengths[lengths > 0]).mean()) if lengths.any() else 0.0
+
+
+def find_tail(counts: np.ndarray, tail: float) -> np.ndarray:
+    """Find the items of the long tail.
+
+    Args:
+        counts: Training events of each item by its id, shape ``[items]``; the entry of the padding is ignored.
+        tail: If above 1, items with at most so many training events are in the tail; else this share of all items, the
+            least popular ones (of equally popular ones those with the lower ids), but at least one. Items without a
+            training event always are.
+
+    Returns:
+        Booleans, shape ``[items]``.
+    """
+    if tail > 1:
+        in_tail = counts <= tail
+    else:
+        in_tail = counts == 0
+        least = 1 + np.argsort(counts[1:], kind="stable")
+        in_tail[least[: max(1, math.floor(round(tail * len(least), 6)))]] = True
+    in_tail[0] = False
+    return in_tail
+
+
+def _count_places(lists: np.ndarray, n_items: int) -> np.ndarray:
+    """Count the places of each item on the lists, shape ``[n_items]``."""
+    return np.bincount(lists.ravel(), minlength=n_items + 1)[1:]

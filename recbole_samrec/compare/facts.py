@@ -6,10 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from recbole_samrec.evaluator.statistics import choose_draws
+from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE, find_starts
 from recbole_samrec.experiments.results import Run, pretraining_within
 from recbole_samrec.quick_start.environment import DIRTY
 
 LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+AVERAGED = {
+    ONE_BY_ONE: "predicted one by one; metrics are averaged over a user's events, then over users",
+    AT_ONCE: "predicted at once; metrics are those of a user's events as a set, averaged over users",
+}
+"""Facts on users with several test events."""
 KINDS = {"": "", "-groups": " by group", "-fractions": " by share of training users"}
 """Ends of the names of a page's files, and of its title."""
 VERSIONS = ("python", "torch", "recbole", "recbole-samrec")
@@ -30,6 +36,8 @@ class PageSetting:
         tuned: Whether entries are tuned.
         share: Largest share of the users that were trained on.
         draws: Draws of the randomization test.
+        users: Number of users with test events.
+        prediction: Whether the test events of a user are predicted one by one or at once.
     """
 
     dataset: str
@@ -41,6 +49,8 @@ class PageSetting:
     tuned: bool = False
     share: float = 1.0
     draws: int = 0
+    users: int = 0
+    prediction: str = ONE_BY_ONE
 
     @classmethod
     def describe(
@@ -50,7 +60,7 @@ class PageSetting:
         of_entry: dict[tuple[str, float], set[int]] = {}
         for run in runs:
             of_entry.setdefault((run.entry, run.fraction), set()).add(run.seed)
-        events = len(runs[0].ranks)
+        events, users = len(runs[0].ranks), len(find_starts(runs[0].users))
         return cls(
             dataset=runs[0].dataset,
             data=dict(runs[0].result.get("data") or {}),
@@ -60,7 +70,9 @@ class PageSetting:
             masked=masked,
             tuned=tuned,
             share=max(run.fraction for run in runs),
-            draws=draws or choose_draws(events),
+            draws=draws or choose_draws(users),
+            users=users,
+            prediction=runs[0].prediction,
         )
 
     @property
@@ -71,12 +83,16 @@ class PageSetting:
             ("data set", self.dataset),
             *counts,
             ("test events", f"{self.events:,}"),
+            *(self._describe_users() if self.events > self.users > 0 else []),
             *([("users trained on", f"{100 * self.share:g} %")] if self.share < 1 else []),
             ("split", self._split()),
             ("history", "masked" if self.masked else "unmasked"),
             ("seeds", join_range(self.seeds)),
             ("draws of the randomization test", f"{self.draws:,}"),
         ]
+
+    def _describe_users(self) -> Facts:
+        return [("users tested", f"{self.users:,}"), ("events of a user", AVERAGED[self.prediction])]
 
     def _split(self) -> str:
         if all(self.split.get(key) == value for key, value in LEAVE_ONE_OUT.items()):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.compare.tables import average_seeds, rank_column
-from recbole_samrec.evaluator.statistics import compute_user_metric
+from recbole_samrec.evaluator.user_metrics import score_users
 
 if TYPE_CHECKING:
     from recbole_samrec.experiments.results import Run
@@ -70,6 +70,7 @@ def build_group_table(
 ) -> pd.DataFrame:
     """Build the table of the metrics of each entry in each group of users and of items of one data set.
 
+    A metric of a group is the mean over the users with events in it, of these events only.
     The groups are those of the first run's events, which are the events of all runs.
 
     Args:
@@ -91,10 +92,19 @@ def _tabulate_kind(runs: Sequence[Run], kind: str, masked: bool, metrics: Sequen
     lines = []
     for run in runs:
         ranks = run.ranks[rank_column(masked)].to_numpy()
-        sums = {one: np.bincount(groups.codes, weights=compute_user_metric(ranks, one)) for one in metrics}
         for code, ((low, high), size) in enumerate(zip(groups.bounds, groups.sizes, strict=True)):
             group = {"kind": kind, "group": code + 1, "low": low, "high": high, "events": size}
-            means = {metric: sums[metric][code] / size for metric in metrics}
+            inside = groups.codes == code
+            means = {
+                metric: _add_up(of_users := score_users(ranks[inside], metric, run.users[inside], run.prediction))
+                / len(of_users)
+                for metric in metrics
+            }
             lines.append({**group, "entry": run.entry, "seed": run.seed, **means})
     by = ["kind", "group", "low", "high", "events", "entry"]
     return average_seeds(pd.DataFrame(lines), by, metrics).reset_index()
+
+
+def _add_up(values: np.ndarray) -> float:
+    """Add up from first to last, so that the last digit does not depend on how many values there are."""
+    return float(np.bincount(np.zeros(len(values), dtype=int), weights=values)[0])

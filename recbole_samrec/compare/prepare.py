@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from recbole.utils import ModelType, get_model
 
 from recbole_samrec.compare.provenance import Origin, Tuning, read_origins
 from recbole_samrec.compare.tuned_settings import Tuned, describe_tuning, find_searches, tune_entries
@@ -99,7 +101,24 @@ def prepare_comparison(
         note=note,
         skip=skip,
     )
+    for line in _warn_of_mixed_predictions(jobs):
+        note(line)
     return ComparisonPlan(entries, jobs, incompatible, tuning, origins)
+
+
+def _warn_of_mixed_predictions(jobs: Sequence[Job]) -> Iterator[str]:
+    """Warn of entries on one data set that are not compared if a user has several test events."""
+    first: dict[str, dict[bool, str]] = {}
+    for job in jobs:
+        if "LS" not in ((job.settings.get("eval_args") or {}).get("split") or {}):
+            sequential = get_model(job.settings["model"]).type == ModelType.SEQUENTIAL
+            first.setdefault(job.dataset, {}).setdefault(sequential, job.entry)
+    for dataset, kinds in first.items():
+        if len(kinds) > 1:
+            yield (
+                f"{dataset}: {kinds[True]} predicts a user's test events one by one and {kinds[False]} at once; "
+                "there will be no table of both if a user has several; a leave-one-out split (LS) has one"
+            )
 
 
 def _check_fractions(fractions: Sequence[float]) -> list[float]:

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.evaluator.statistics import (
-    compute_user_metric,
     holm,
     interval_over_users,
     interval_over_users_and_seeds,
     randomization_test,
 )
+from recbole_samrec.evaluator.user_metrics import ONE_BY_ONE, score_users
 
 if TYPE_CHECKING:
     from recbole_samrec.experiments.results import Run
@@ -37,15 +37,17 @@ def rank_column(masked: bool) -> str:
 def check_ranks(run: Run) -> list[str]:
     """List test metrics of RecBole's evaluator that differ from those of the ranks, one line each.
 
-    They can differ where items have equal scores, whose order is undefined.
+    They can differ where items have equal scores, whose order is undefined. The evaluator averages over predictions:
+    over events that are predicted one by one, not over users.
     """
+    predictions = np.arange(len(run.ranks)) if run.prediction == ONE_BY_ONE else run.users
     config = run.result.get("config") or {}
     ranks = run.ranks[rank_column(bool(config.get("mask_history")))].to_numpy()
     rounding = 0.5 * 10.0 ** -int(config.get("metric_decimal_place") or 4)
     lines = []
     for name, written in (run.result.get("test") or {}).items():
         if name.partition("@")[0] in ("hr", "ndcg", "mrr"):
-            counted = compute_user_metric(ranks, name).mean()
+            counted = score_users(ranks, name, predictions, run.prediction).mean()
             if abs(counted - written) > rounding + 1e-6:  # the evaluator may add up in single precision
                 lines.append(
                     f"{run.entry}, seed {run.seed}: {name.upper()} is {counted:.4f} by its ranks and {written:.4f} by "
@@ -55,7 +57,7 @@ def check_ranks(run: Run) -> list[str]:
 
 
 def score_runs(runs: Sequence[Run], masked: bool = False, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
-    """Compute the metrics of each run from its ranks.
+    """Compute the metrics of each run from its ranks, as means over users.
 
     Args:
         runs: Runs with ranks.
@@ -68,7 +70,7 @@ def score_runs(runs: Sequence[Run], masked: bool = False, metrics: Sequence[str]
     lines = []
     for run in runs:
         ranks = run.ranks[rank_column(masked)].to_numpy()
-        means = {metric: compute_user_metric(ranks, metric).mean() for metric in metrics}
+        means = {metric: score_users(ranks, metric, run.users, run.prediction).mean() for metric in metrics}
         lines.append({"entry": run.entry, "seed": run.seed, "fraction": run.fraction, **means})
     return pd.DataFrame(lines, columns=["entry", "seed", "fraction", *metrics])
 
@@ -222,7 +224,8 @@ def compute_differences(
 def _users_and_seeds(runs: Sequence[Run], masked: bool, metrics: Sequence[str]) -> np.ndarray:
     """Return each user's metrics by each seed of an entry, shape ``[U, seeds, metrics]``."""
     ranks = np.stack([run.ranks[rank_column(masked)].to_numpy() for run in runs], axis=1)
-    return np.stack([compute_user_metric(ranks, metric) for metric in metrics], axis=2)
+    users, prediction = runs[0].users, runs[0].prediction
+    return np.stack([score_users(ranks, metric, users, prediction) for metric in metrics], axis=2)
 
 
 def average_costs(runs: Sequence[Run]) -> pd.DataFrame:

@@ -18,11 +18,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from recbole_samrec.evaluator.history_mask import count_earlier
+from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
 
 RANKS = "ranks.npz"
 COLUMNS = ("rank", "masked_rank", "history", "popularity")
+INDEX = ("user", "event")
+"""Columns that files of earlier versions do not have."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +36,24 @@ class Ranks:
     Args:
         frame: One line per event, in the order of the users' names. ``rank`` counts from 1; ``masked_rank`` is the
             rank with the items masked that the user had before; ``history`` is the number of events before it;
-            ``popularity`` is how often the item occurs before validation and test.
+            ``popularity`` is how often the item occurs before validation and test; ``user`` is the number of the user
+            and ``event`` that of the event among the user's test events in the order of their prediction, both from 0.
+            A file of an earlier version has no ``user`` and ``event``.
         test: Hash of the users and items that were ranked.
+        prediction: Whether the test events of a user were predicted one by one, each from the events before it, or at
+            once; see :mod:`recbole_samrec.evaluator.user_metrics`.
     """
 
     frame: pd.DataFrame
     test: str
+    prediction: str = ONE_BY_ONE
 
     def save(self, path: Path) -> None:
         """Write the ranks as a compressed ``.npz`` file."""
         with checkpoint_io.open_atomically(path) as file:
-            columns = {name: self.frame[name].to_numpy(np.int32) for name in COLUMNS}
-            np.savez_compressed(file, test=np.array(self.test), **columns)
+            columns = {name: self.frame[name].to_numpy(np.int32) for name in (*COLUMNS, *INDEX)}
+            texts = {"test": np.array(self.test), "prediction": np.array(self.prediction)}
+            np.savez_compressed(file, **texts, **columns)
 
 
 def load_ranks(path: Path) -> Ranks:
@@ -54,7 +64,9 @@ def load_ranks(path: Path) -> Ranks:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return Ranks(pd.DataFrame({name: arrays[name] for name in COLUMNS}), str(arrays["test"]))
+            names = COLUMNS + INDEX if "user" in arrays else COLUMNS
+            frame = pd.DataFrame({name: arrays[name] for name in names})
+            return Ranks(frame, str(arrays["test"]), str(arrays.get("prediction", ONE_BY_ONE)))
     except Exception as error:  # zip, zlib and numpy each raise their own for a damaged file
         raise DataError(
             f"{path}: these are no ranks of a run ({type(error).__name__}: {error}); remove it, and compare trains the "
@@ -73,6 +85,7 @@ class RankRecorder:
     def __init__(self, best: int) -> None:
         self._best = best
         self._columns: list[tuple[Tensor, ...]] = []
+        self._samples = 0
 
     def record(self, users: Tensor, scores: Tensor, masked: Tensor, rows: Tensor, items: Tensor) -> None:
         """Store the ranks of the items of a batch.
@@ -85,35 +98,48 @@ class RankRecorder:
             items: The items to be found, shape ``[T]``.
         """
         both = (find_ranks(kind, rows, items, self._best) for kind in (scores, masked))
-        self._columns.append(tuple(column.cpu() for column in (users.cpu()[rows.cpu()], items, *both)))
+        columns = (self._samples + rows.cpu(), users.cpu()[rows.cpu()], items, *both)
+        self._columns.append(tuple(column.cpu() for column in columns))
+        self._samples += len(users)
 
     def gather(self) -> None:
-        """Gather what the processes of a run have collected, each of its share of the samples."""
-        shares: list[Any] = [None] * torch.distributed.get_world_size()
+        """Gather what the processes of a run have collected, of ``n`` processes each of every ``n``-th sample."""
+        world = torch.distributed.get_world_size()
+        shares: list[Any] = [None] * world
         torch.distributed.all_gather_object(shares, self._columns)
-        self._columns = [columns for share in shares for columns in share]
+        self._columns = [
+            (sample * world + rank, *columns) for rank, share in enumerate(shares) for sample, *columns in share
+        ]
 
-    def ranks(self, dataset: Any, events: Events, held_out: list[Any]) -> Ranks:
+    def ranks(self, dataset: Any, events: Events, held_out: list[Any], prediction: str) -> Ranks:
         """Return the ranks that were collected.
 
         Args:
             dataset: RecBole's data set, with the names of users and items.
             events: All events of the data set.
             held_out: RecBole's data sets of validation and test.
+            prediction: Whether the test events of a user were predicted one by one or at once.
         """
-        users, items, rank, masked = (torch.cat(column).numpy() for column in zip(*self._columns, strict=True))
+        columns = (torch.cat(column).numpy() for column in zip(*self._columns, strict=True))
+        sample, users, items, rank, masked = columns
         names, titles = (dataset.field2id_token[field] for field in (dataset.uid_field, dataset.iid_field))
-        order = np.lexsort((titles[items].astype(str), names[users].astype(str)))
+        order = np.lexsort((sample, titles[items].astype(str), names[users].astype(str)))
+        sample, users, items, rank, masked = (column[order] for column in (sample, users, items, rank, masked))
+        event = np.empty(len(users), dtype=np.int64)
+        in_time = np.argsort(sample, kind="stable")
+        event[in_time] = count_earlier(users[in_time])
         test = [part.inter_feat[dataset.uid_field].numpy() for part in held_out[-1:]]
         held = [part.inter_feat[dataset.iid_field].numpy() for part in held_out]
         history = events.of_users - np.bincount(np.concatenate(test), minlength=len(events.of_users))
         popularity = events.of_items - np.bincount(np.concatenate(held), minlength=len(events.of_items))
-        columns = (rank, masked, history[users], popularity[items])
-        frame = pd.DataFrame({name: column[order] for name, column in zip(COLUMNS, columns, strict=True)})
+        before = history[users] + (0 if prediction == AT_ONCE else event)
+        number = np.cumsum(np.diff(users, prepend=users[:1]) != 0)
+        columns = (rank, masked, before, popularity[items], number, event)
+        frame = pd.DataFrame(dict(zip((*COLUMNS, *INDEX), columns, strict=True)))
         digest = hashlib.sha256()
-        for user, item in zip(names[users][order], titles[items][order], strict=True):
+        for user, item in zip(names[users], titles[items], strict=True):
             digest.update(f"{user}\t{item}\n".encode())
-        return Ranks(frame, digest.hexdigest())
+        return Ranks(frame, digest.hexdigest(), prediction)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recbole_samrec.evaluator import test_ranks
+from recbole_samrec.evaluator.user_metrics import ONE_BY_ONE, find_starts
 from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.quick_start.record import RESULT, RunRecord
 from recbole_samrec.utils.errors import DataError
@@ -29,6 +31,7 @@ class Run:
         ranks: Ranks of the test items, see :class:`recbole_samrec.evaluator.test_ranks.Ranks`.
         test: Hash of the users and items that were ranked.
         folder: Its folder.
+        prediction: Whether the test events of a user were predicted one by one or at once.
     """
 
     entry: str
@@ -39,6 +42,17 @@ class Run:
     ranks: pd.DataFrame
     test: str
     folder: Path = Path()
+    prediction: str = ONE_BY_ONE
+
+    @property
+    def users(self) -> np.ndarray:
+        """Number of the user of each test event, ascending; without a column ``user`` every event has another user."""
+        return self.ranks["user"].to_numpy() if "user" in self.ranks else np.arange(len(self.ranks))
+
+    @property
+    def has_several_events(self) -> bool:
+        """True if a user has more than one test event."""
+        return len(find_starts(self.users)) < len(self.ranks)
 
 
 def read_run(job: Job) -> Run:
@@ -48,7 +62,26 @@ def read_run(job: Job) -> Run:
         DataError: A file of it cannot be read.
     """
     kept, result = test_ranks.load_ranks(job.folder / test_ranks.RANKS), read_record(job.folder / RESULT)
-    return Run(job.entry, job.dataset, job.seed, job.fraction, result, kept.frame, kept.test, job.folder)
+    if "user" not in kept.frame:
+        _require_one_event_per_user(result, job.folder / test_ranks.RANKS)
+    where = (job.entry, job.dataset, job.seed, job.fraction)
+    return Run(*where, result, kept.frame, kept.test, job.folder, kept.prediction)
+
+
+def _require_one_event_per_user(result: Mapping[str, Any], file: Path) -> None:
+    """Check that the ranks of an earlier version, which did not store users, are of one test event each.
+
+    Raises:
+        DataError: Users may have several test events.
+    """
+    config = result.get("config") or {}
+    split, benchmark = (config.get("eval_args") or {}).get("split"), config.get("benchmark_filename")
+    if benchmark or "LS" not in (split or {}):
+        kind = "benchmark files" if benchmark else f"the split {split}"
+        raise DataError(
+            f"{file}: an earlier version did not store the users of the test events, and {kind} may have several per "
+            f"user; remove it, and compare trains the run again: rm {shlex.quote(str(file))}"
+        )
 
 
 def read_record(file: Path) -> RunRecord:
@@ -86,7 +119,7 @@ def read_finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:
         The runs, and for each job whose record is damaged, the error.
 
     Raises:
-        DataError: Runs of one data set ranked different items.
+        DataError: Runs of one data set ranked different items, or predicted a user's test events in different ways.
     """
     runs: list[Run] = []
     damaged: dict[Job, str] = {}
@@ -99,6 +132,7 @@ def read_finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:
     first: dict[str, Run] = {}
     for run in runs:
         other = first.setdefault(run.dataset, run)
+        _require_same_prediction(run, other)
         for part, one, two in (("test items", run.test, other.test), ("candidates", _items(run), _items(other))):
             if one != two:
                 raise DataError(
@@ -106,6 +140,25 @@ def read_finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:
                     "same filters, load_col and eval_args"
                 )
     return runs, damaged
+
+
+def _require_same_prediction(run: Run, other: Run) -> None:
+    """Check that two runs predicted the test events of a user in the same way, where a user has several.
+
+    Raises:
+        DataError: They did not.
+    """
+    if run.prediction != other.prediction and (run.has_several_events or other.has_several_events):
+        first, second = (run, other) if run.prediction == ONE_BY_ONE else (other, run)
+        raise make_mixture_error(first.entry, second.entry, run.dataset)
+
+
+def make_mixture_error(one_by_one: str, at_once: str, dataset: str) -> DataError:
+    """Return the error that two entries predict several test events of a user in different ways."""
+    return DataError(
+        f"{one_by_one} predicts a user's test events on {dataset} one by one and {at_once} predicts them at once, so "
+        "their metrics are not comparable; compare them separately, or use a leave-one-out split (LS)"
+    )
 
 
 def _items(run: Run) -> Any:

@@ -10,6 +10,7 @@ import yaml
 from recbole_samrec.data.row_order import ROWS
 from recbole_samrec.data.vocabulary import TOKENS, Vocabulary
 from recbole_samrec.evaluator.test_ranks import RANKS, RankRecorder
+from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
 from recbole_samrec.quick_start.context import RunContext
 from recbole_samrec.quick_start.record import RESULT, RunRecord, extract_settings
 from recbole_samrec.quick_start.run_folder import CONFIG
@@ -93,4 +94,6 @@ class RankWriter(Callback):
             self._recorder.gather()
         if context.is_first_process:
             held_out = [context.valid_data._dataset, context.test_data._dataset]
-            self._recorder.ranks(context.dataset, context.events, held_out).save(context.folder / RANKS)
+            prediction = ONE_BY_ONE if context.test_data.is_sequential else AT_ONCE
+            ranks = self._recorder.ranks(context.dataset, context.events, held_out, prediction)
+            ranks.save(context.folder / RANKS)

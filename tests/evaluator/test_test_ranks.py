@@ -101,7 +101,7 @@ def test_another_test_set_has_another_hash(data):
 @pytest.mark.parametrize("damage", ["none", "empty", "no zip", "cut", "flipped", "packed otherwise", "another array"])
 def test_a_damaged_file_is_an_error(tmp_path, damage):
     file = tmp_path / "ranks.npz"
-    columns = {name: np.arange(1, 400) for name in test_ranks.COLUMNS}
+    columns = {name: np.arange(1, 400) for name in test_ranks.COLUMNS + test_ranks.INDEX}
     test_ranks.Ranks(pd.DataFrame(columns), "hash").save(file)
     whole = file.read_bytes()
     if damage == "none":

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import arithmetic, cases, measure, speed
+from benchmarks import arithmetic, cases, cluster_coverage, measure, speed
 from benchmarks.arithmetic import Shape, Work, count_products
 from benchmarks.breakdown import find_group
 from benchmarks.interval_coverage import measure_coverage
@@ -261,3 +261,11 @@ def test_measure_coverage__covers_over_users_and_seeds():
     assert (found["users and seeds, %"] >= 80).all()
     large = found[found["seed effect"] == 1]
     assert (large["users, %"] < 50).all() and set(found["seeds"]) == {3, 5}
+
+
+def test_cluster_coverage__is_right_by_user_only():
+    found = cluster_coverage.measure_coverage(60, events=(1, 10), tastes=(1.0,)).set_index("events")
+    clustered = [column for column in cluster_coverage.COLUMNS if column.startswith("by user")]
+    assert (found[clustered] >= 85).all(axis=None)
+    assert (found.loc[10, ["by event", "by event, with seeds"]] < 70).all()
+    assert found.loc[1, "by event"] == found.loc[1, "by user, one by one"]

@@ -1,5 +1,8 @@
+import pytest
+
 from recbole_samrec.compare.facts import PageSetting, list_work, name_bars, name_page
-from tests.helpers.compared import make_run
+from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
+from tests.helpers.compared import make_clustered, make_run
 
 
 def test_setting_lists_data_and_protocol():
@@ -13,6 +16,13 @@ def test_setting_names_another_split_and_share():
     split = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO"}
     facts = dict(PageSetting.describe([make_run(fraction=0.2, config={"eval_args": split})]).facts)
     assert facts["split"] == "{'RS': [0.8, 0.1, 0.1]}, order RO" and facts["users trained on"] == "20 %"
+
+
+@pytest.mark.parametrize(("prediction", "words"), [(ONE_BY_ONE, "over a user's events"), (AT_ONCE, "as a set")])
+def test_setting_counts_users_with_several_events(prediction, words):
+    facts = dict(PageSetting.describe([make_clustered("SAMRec", prediction)]).facts)
+    assert (facts["test events"], facts["users tested"]) == ("6", "3") and words in facts["events of a user"]
+    assert "users tested" not in dict(PageSetting.describe([make_run()]).facts)
 
 
 def test_name_page():

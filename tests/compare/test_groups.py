@@ -3,7 +3,9 @@ import pandas as pd
 import pytest
 
 from recbole_samrec.compare.groups import build_group_table, divide_events, label_groups
+from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
 from recbole_samrec.experiments.results import Run
+from tests.helpers.compared import make_clustered
 
 
 def test_divide_events_makes_groups_of_equal_size():
@@ -67,3 +69,15 @@ def test_label_groups_names_bounds_and_size(table):
 def test_group_table_masks_the_history():
     table = build_group_table([run("Pop", 1, [99] * 8)], masked=True)
     assert (table["ndcg@10_mean"] == 1).all()
+
+
+def test_build_group_table__averages_events_within_users():
+    """Three users; the popularity of the events is 0 to 5, so that the second half has events of two users."""
+    table = build_group_table([make_clustered("A", ONE_BY_ONE)], metrics=["hr@2"], parts=2)
+    part = table[table["kind"] == "popularity"].set_index("group")
+    assert part["events"].tolist() == [3, 3]
+    assert part["hr@2_mean"].tolist() == pytest.approx([1 / 3, (1 + 0) / 2])
+    (whole,) = table[table["kind"] == "history"]["hr@2_mean"]
+    assert whole == pytest.approx((1 / 3 + 1 + 0) / 3)
+    at_once = build_group_table([make_clustered("A", AT_ONCE)], metrics=["hr@2"], parts=2)
+    assert at_once[at_once["kind"] == "history"]["hr@2_mean"].tolist() == pytest.approx([(1 + 1 + 0) / 3])

@@ -14,7 +14,8 @@ from recbole_samrec.compare.tables import (
     rank_means,
 )
 from recbole_samrec.evaluator import statistics
-from tests.helpers.compared import make_run, make_runs
+from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
+from tests.helpers.compared import make_clustered, make_run, make_runs
 
 DRAWS = 2000
 
@@ -140,3 +141,34 @@ def test_fraction_table_is_in_the_order_of_entries_and_shares():
     table = build_fraction_table(runs, ["SAMRec", "Pop"])
     expected = [[entry, share] for entry in ("SAMRec", "Pop") for share in (0.2, 1.0)]
     assert table[["entry", "fraction"]].to_numpy().tolist() == expected
+
+
+def test_differences__are_clustered_by_user():
+    """Intervals and tests are those of the three users' means, not of six events."""
+    runs = [
+        make_clustered("A", ONE_BY_ONE),
+        make_clustered("A", ONE_BY_ONE, (2, 4, 5, 1, 9, 3), seed=2),
+        make_clustered("B", ONE_BY_ONE, (4, 2, 1, 7, 1, 1)),
+        make_clustered("B", ONE_BY_ONE, (1, 1, 30, 6, 5, 2), seed=2),
+    ]
+    of_user = [np.mean([1 / rank for rank in ranks]) for ranks in ((4, 2, 1), (7, 1), (1,))]
+    of_user = np.array(of_user) + [np.mean([1 / rank for rank in ranks]) for ranks in ((1, 1, 30), (6, 5), (2,))]
+    of_user -= [np.mean([1 / rank for rank in ranks]) for ranks in ((1, 3, 11), (2, 2), (8,))]
+    of_user -= [np.mean([1 / rank for rank in ranks]) for ranks in ((2, 4, 5), (1, 9), (3,))]
+    table = compare_with_reference(runs, "A", metrics=["mrr"])
+    low, high = statistics.interval_over_users(of_user[:, None] / 2)
+    assert table["mrr_difference"]["B"] == pytest.approx(of_user.mean() / 2)
+    assert (table["mrr_low"]["B"], table["mrr_high"]["B"]) == pytest.approx((low[0], high[0]))
+    assert table["mrr_p"]["B"] == pytest.approx(statistics.randomization_test(of_user[:, None])[0])
+    assert build_main_table(runs, ["A", "B"])["mrr_mean"].diff()["B"] == pytest.approx(of_user.mean() / 2)
+
+
+def test_check_ranks__of_several_events():
+    """RecBole averages over events that are predicted one by one, and over users otherwise."""
+    ranks = np.array([1, 3, 11, 2, 2, 8])
+    by_event = (1 / ranks).mean()
+    at_once = np.mean([1, 1 / 2, 1 / 8])
+    config = {"metric_decimal_place": 4}
+    for prediction, right, wrong in ((ONE_BY_ONE, by_event, at_once), (AT_ONCE, at_once, by_event)):
+        assert check_ranks(make_clustered("A", prediction, test={"mrr@20": right}, config=config)) == []
+        assert check_ranks(make_clustered("A", prediction, test={"mrr@20": wrong}, config=config))

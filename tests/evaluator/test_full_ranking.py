@@ -1,9 +1,11 @@
 """A full ranking in parts gives what RecBole's in one piece gives, and keeps within its memory."""
 
+import math
+
 import pytest
 import torch
-from recbole.evaluator import metric_types
-from recbole.evaluator.collector import Collector
+from recbole.evaluator import Evaluator, metric_types
+from recbole.evaluator.collector import Collector, DataStruct
 from recbole.utils import EvaluatorType
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -184,3 +186,82 @@ def test_training_counts__are_made_once_where_metrics_need_them(tiny, monkeypatc
     assert len(counted) == 1
     evaluated(tiny, metrics=["ndcg", "itemcoverage"])
     assert len(counted) == 1
+
+
+# Metrics by hand: lists of up to four of six items; the first user has three positives, of which one is repeated, the
+# second has only two candidates, and the third's positive is behind the list.
+
+ACCURACY = ["Recall", "Precision", "Hit", "MRR", "MAP", "NDCG"]
+ORDERS = [[3, 1, 5, 2], [6, 2], [4, 5, 6, 1, 2, 3]]
+POSITIVES = [(0, 1), (0, 2), (0, 5), (0, 1), (1, 2), (2, 3)]
+SECOND, THIRD, FOURTH = 1 / math.log2(3), 1 / math.log2(4), 1 / math.log2(5)
+BY_HAND = {
+    "recall": (0, (1 / 3 + 1) / 3, (3 / 3 + 1) / 3),
+    "precision": (0, (1 / 2 + 1 / 2) / 3, (3 / 4 + 1 / 4) / 3),
+    "hit": (0, 2 / 3, 2 / 3),
+    "mrr": (0, (1 / 2 + 1 / 2) / 3, (1 / 2 + 1 / 2) / 3),
+    "map": (0, (1 / 2 / 2 + 1 / 2) / 3, ((1 / 2 + 2 / 3 + 3 / 4) / 3 + 1 / 2) / 3),
+    "ndcg": (
+        0,
+        (SECOND / (1 + SECOND) + SECOND) / 3,
+        ((SECOND + THIRD + FOURTH) / (1 + SECOND + THIRD) + SECOND) / 3,
+    ),
+}
+COLLECTORS = pytest.mark.parametrize("collector", [Collector, full_ranking.RankingCollector])
+
+
+def evaluate_scores(collector, metrics, scores, positives, topk=(1, 2, 4)):
+    """RecBole's metrics of scores, which reach the collector in two batches."""
+    config = {"metrics": metrics, "topk": list(topk), "device": torch.device("cpu"), "metric_decimal_place": 4}
+    config |= {"eval_args": {"mode": {"test": "full"}}, "recbole_metrics": False}
+    collected = collector(config)
+    for part in (slice(0, 2), slice(2, len(scores))):
+        inside = [(row - part.start, item) for row, item in positives if part.start <= row < part.stop]
+        collected.eval_batch_collect(scores[part], None, *torch.tensor(inside).T)
+    return dict(Evaluator(config).evaluate(collected.get_data_struct()))
+
+
+@COLLECTORS
+@pytest.mark.parametrize("more", [[], ["GAUC"]], ids=["", "with GAUC"])
+def test_metrics__worked_out_by_hand(collector, more):
+    scores = torch.full((3, 7), -torch.inf)
+    for row, order in enumerate(ORDERS):
+        scores[row, order] = torch.arange(len(order), 0, -1).float()
+    found = evaluate_scores(collector, ACCURACY + more, scores, POSITIVES)
+    for name, values in BY_HAND.items():
+        assert [found[f"{name}@{k}"] for k in (1, 2, 4)] == pytest.approx(values), name
+
+
+@COLLECTORS
+def test_gauc__worked_out_from_pairs(collector):
+    """Ties count half, users weigh as much as they have positives, and one without negatives does not count."""
+    inf = torch.inf
+    rows = [
+        ([-inf, 5.0, 9.0, 3.0, 3.0, 2.0, 1.0], [2, 3]),
+        ([-inf, 4.0, 3.0, -inf, -inf, 2.0, -inf], [2]),
+        ([-inf, 4.0, -inf, -inf, -inf, -inf, -inf], [1]),
+    ]
+    total = weight = 0
+    for scores, positives in rows:
+        others = [n for n, score in enumerate(scores) if score > -inf and n not in positives]
+        pairs = [
+            (scores[one] > scores[two]) + 0.5 * (scores[one] == scores[two]) for one in positives for two in others
+        ]
+        if pairs:
+            total, weight = total + len(positives) * sum(pairs) / len(pairs), weight + len(positives)
+    scores = torch.tensor([scores for scores, _ in rows])
+    positives = [(row, item) for row, (_, items) in enumerate(rows) for item in (*items, items[0])]
+    assert evaluate_scores(collector, ["GAUC"], scores, positives)["gauc"] == pytest.approx(total / weight)
+    assert total / weight == pytest.approx((2 * 6.5 / 8 + 1 / 2) / 3)
+
+
+def test_value_metrics__worked_out_by_hand():
+    struct = DataStruct()
+    struct.set("rec.score", torch.tensor([0.9, 0.8, 0.8, 0.3]))
+    struct.set("data.label", torch.tensor([1.0, 0.0, 1.0, 0.0]))
+    config = {"metrics": ["AUC", "LogLoss", "MAE", "RMSE"], "metric_decimal_place": 4}
+    found = Evaluator(config).evaluate(struct)
+    assert found["auc"] == pytest.approx(3.5 / 4)
+    assert found["logloss"] == pytest.approx(-math.log(0.9 * 0.2 * 0.8 * 0.7) / 4)
+    assert found["mae"] == pytest.approx((0.1 + 0.8 + 0.2 + 0.3) / 4)
+    assert found["rmse"] == pytest.approx(math.sqrt((0.01 + 0.64 + 0.04 + 0.09) / 4))

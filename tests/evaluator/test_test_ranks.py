@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_samrec.evaluator import test_ranks
+from recbole_samrec.evaluator import test_ranks, user_metrics
 from recbole_samrec.utils.errors import DataError
 from tests.helpers.command import SMALL, succeed
 from tests.helpers.tiny import cyclic, random_events, write_events
@@ -123,3 +123,34 @@ def test_a_damaged_file_is_an_error(tmp_path, damage):
         )
     with pytest.raises(DataError, match=r"no ranks of a run.*rm .*ranks\.npz"):
         test_ranks.load_ranks(file)
+
+
+RATIO = "--eval_args={'split':{'RS':[0.5,0.2,0.3]},'order':'TO','mode':'full','group_by':'user'}"
+
+
+@pytest.mark.parametrize("model", ["SASRec", "SAMRec", "BPR"])
+def test_several_events_of_a_user(data, model):
+    """Users, events and histories counted again from the file, and the metrics of RecBole's evaluator."""
+    result, kept = trained("one", f"--model={model}", *PROTOCOL[:2], RATIO, PROTOCOL[3])
+    frame = kept.frame
+    lines = [line.split("\t") for line in Path("dataset/tiny/tiny.inter").read_text().splitlines()[1:]]
+    users = {}
+    for user, item, _ in sorted(lines, key=lambda line: int(line[2])):
+        users.setdefault(user, []).append(item)
+    assert frame["user"].is_monotonic_increasing and frame["user"].nunique() == len(users)
+    for (_, part), user in zip(frame.groupby("user"), sorted(users), strict=True):
+        tested = part.sort_values("event")
+        assert tested["event"].tolist() == list(range(len(part)))
+        before = len(users[user]) - len(part)
+        if model == "BPR":
+            repeated = before - (len(part) - len(set(users[user][-len(part) :])))
+            assert repeated <= before and tested["history"].nunique() == 1
+        else:
+            assert tested["history"].tolist() == [before + n for n in range(len(part))]
+    assert frame["event"].max() > 0
+    alone = np.arange(len(frame)) if model != "BPR" else frame["user"].to_numpy()
+    assert kept.prediction == (user_metrics.AT_ONCE if model == "BPR" else user_metrics.ONE_BY_ONE)
+    for name in ("hr@5", "hr@10", "ndcg@5", "ndcg@10", "ndcg@20"):
+        assert user_metrics.score_users(frame["rank"], name, alone, kept.prediction).mean() == pytest.approx(
+            result["test"][name], abs=1e-6
+        )

@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from recbole_samrec.evaluator import test_ranks
+from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
 from recbole_samrec.experiments import worker
 from recbole_samrec.experiments.results import read_finished_runs, read_record
 from recbole_samrec.utils.errors import DataError
@@ -76,3 +79,49 @@ def test_read_record_checks_keys_and_types(data):
             read_record(file)
     with pytest.raises(DataError, match="no record of a run"):
         read_record(Path("missing.json"))
+
+
+RATIO = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user", "mode": "full"}
+COLUMNS = {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
+
+
+def store_as_earlier(file):
+    """Remove from the ranks of a run what an earlier version did not store."""
+    with np.load(file) as arrays:
+        kept = {name: arrays[name] for name in (*test_ranks.COLUMNS, "test")}
+    np.savez_compressed(file, **kept)
+
+
+def test_read_finished_runs__of_an_earlier_version(data):
+    """Without users: every event is of another user where one was left out; otherwise the run is refused."""
+    (job,), (several,) = make_jobs(["SASRec"]), make_jobs(["SASRec"], out="ratio", eval_args=RATIO)
+    for each in (job, several):
+        worker.train_job(each, ignore)
+    before, other = (read_finished_runs([each])[0][0] for each in (job, several))
+    assert other.has_several_events and not before.has_several_events
+    for each in (job, several):
+        store_as_earlier(each.folder / test_ranks.RANKS)
+    (after,), damaged = read_finished_runs([job])
+    assert after.users.tolist() == before.users.tolist() and not after.has_several_events and not damaged
+    runs, damaged = read_finished_runs([several])
+    (reason,) = damaged.values()
+    assert not runs and "the users of the test events, and the split {'RS': [0.6, 0.2, 0.2]} may have" in reason
+    assert reason.endswith(f"rm {several.folder / test_ranks.RANKS}")
+
+
+def test_read_finished_runs__do_not_mix_predictions(data):
+    """A sequential and a general model, both with several test events per user."""
+    jobs = [*make_jobs(["SASRec"], eval_args=RATIO), *make_jobs(["Pop"], base={}, eval_args=RATIO, **COLUMNS)]
+    for job in jobs:
+        worker.train_job(job, ignore)
+    with pytest.raises(DataError, match="SASRec predicts a user's test events on tiny one by one and Pop predicts"):
+        read_finished_runs(jobs)
+    assert read_finished_runs(jobs[1:])[0][0].prediction == AT_ONCE
+
+
+def test_read_finished_runs__mix_models_with_one_event_each(data):
+    jobs = [*make_jobs(["SASRec"]), *make_jobs(["Pop"], base={}, repeatable=True)]
+    for job in jobs:
+        worker.train_job(job, ignore)
+    runs, damaged = read_finished_runs(jobs)
+    assert [run.prediction for run in runs] == [ONE_BY_ONE, AT_ONCE] and not damaged

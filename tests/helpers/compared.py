@@ -1,5 +1,7 @@
 """Finished runs of a comparison that are made up, for tests of its tables."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -23,3 +25,11 @@ def make_runs(entry: str, better: int, users: int = 60, seeds=(1, 2)) -> list[Ru
 def make_shifted(entry: str, shifts) -> list[Run]:
     """Runs whose seeds place every item so many places lower."""
     return [make_run(entry, seed, 3 + np.arange(60) % 10 + shift) for seed, shift in enumerate(shifts)]
+
+
+def make_clustered(entry: str, prediction: str, rank=(1, 3, 11, 2, 2, 8), seed: int = 1, **result) -> Run:
+    """A run of three users with three, two and one test events."""
+    run = make_run(entry, seed, rank, **result)
+    return replace(
+        run, ranks=run.ranks.assign(user=[0, 0, 0, 1, 1, 2], event=[0, 1, 2, 0, 1, 0]), prediction=prediction
+    )

@@ -51,9 +51,10 @@ class Ranks:
     def save(self, path: Path) -> None:
         """Write the ranks as a compressed ``.npz`` file."""
         with checkpoint_io.open_atomically(path) as file:
-            columns = {name: self.frame[name].to_numpy(np.int32) for name in (*COLUMNS, *INDEX)}
             texts = {"test": np.array(self.test), "prediction": np.array(self.prediction)}
-            np.savez_compressed(file, **texts, **columns)
+            columns = {name: self.frame[name].to_numpy(np.int32) for name in (*COLUMNS, *INDEX)}
+            arrays: dict[str, Any] = texts | columns
+            np.savez_compressed(file, **arrays)
 
 
 def load_ranks(path: Path) -> Ranks:
@@ -120,8 +121,8 @@ class RankRecorder:
             held_out: RecBole's data sets of validation and test.
             prediction: Whether the test events of a user were predicted one by one or at once.
         """
-        columns = (torch.cat(column).numpy() for column in zip(*self._columns, strict=True))
-        sample, users, items, rank, masked = columns
+        collected = (torch.cat(column).numpy() for column in zip(*self._columns, strict=True))
+        sample, users, items, rank, masked = collected
         names, titles = (dataset.field2id_token[field] for field in (dataset.uid_field, dataset.iid_field))
         order = np.lexsort((sample, titles[items].astype(str), names[users].astype(str)))
         sample, users, items, rank, masked = (column[order] for column in (sample, users, items, rank, masked))

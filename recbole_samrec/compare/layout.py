@@ -181,7 +181,7 @@ def _lay_out_differences(table: pd.DataFrame, setting: PageSetting, title: str, 
             _format_intervals(table[f"{metric}_low"], table[f"{metric}_high"]),
             _format_intervals(*(table[f"{metric}_{end}"] for end in _ENDS)),
             *([Cell(_show_p(value)) for value in table[f"{metric}_{one}"]] for one in ("p", "p_holm")),
-            [Cell(f"{setting.events:,}")] * len(table),
+            [Cell(f"{setting.users:,}")] * len(table),
             [Cell(mark) for mark in _marks(table, metric)],
         ]
         body += [[Cell(entry), Cell(metric.upper()), *cells] for entry, *cells in zip(table.index, *shown, strict=True)]

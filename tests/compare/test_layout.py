@@ -4,7 +4,8 @@ from recbole_samrec.compare.facts import PageSetting
 from recbole_samrec.compare.layout import MINUS, NOTHING, lay_out_comparison
 from recbole_samrec.compare.tables import build_main_table
 from recbole_samrec.evaluator.marks import SIGNIFICANT, UNCORRECTED
-from tests.helpers.compared import make_run, make_runs, make_shifted
+from recbole_samrec.evaluator.user_metrics import ONE_BY_ONE
+from tests.helpers.compared import make_clustered, make_run, make_runs, make_shifted
 
 DRAWS = 2000
 
@@ -67,3 +68,10 @@ def test_comparison_needs_the_reference_for_differences():
 def test_comparison_names_the_draws_of_the_test():
     runs = [make_run(entry, seed, np.full(25_001, 3)) for entry in ("SAMRec", "Same") for seed in (1, 2)]
     assert ("draws of the randomization test", "10,000") in PageSetting.describe(runs).facts
+
+
+def test_differences__count_users_and_not_events():
+    runs = [make_clustered(entry, ONE_BY_ONE, seed=seed) for entry in ("A", "B") for seed in (1, 2)]
+    page = lay_out_comparison(build_main_table(runs, ["A", "B"]), PageSetting.describe(runs))
+    grid = next(grid for grid in page.grids if grid.name == "differences")
+    assert {line[grid.header.index("n")].text for line in grid.body} == {"3"}

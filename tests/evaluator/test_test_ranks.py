@@ -154,3 +154,26 @@ def test_several_events_of_a_user(data, model):
         assert user_metrics.score_users(frame["rank"], name, alone, kept.prediction).mean() == pytest.approx(
             result["test"][name], abs=1e-6
         )
+
+
+def test_gather__numbers_the_samples_of_all_processes(monkeypatch):
+    """Of two processes each scores every other sample; together they have what one process has."""
+    draw = torch.Generator().manual_seed(0)
+    scores, users, items = torch.rand((5, 7), generator=draw), torch.tensor([3, 1, 1, 2, 3]), torch.arange(1, 6)
+    recorders = {part: test_ranks.RankRecorder(3) for part in (slice(0, 5), slice(0, 5, 2), slice(1, 5, 2))}
+    for part, recorder in recorders.items():
+        rows = torch.arange(len(users[part]))
+        for half in (rows[:2], rows[2:]):
+            batch = (users[part][half], scores[part][half], scores[part][half])
+            recorder.record(*batch, torch.arange(len(half)), items[part][half])
+    alone, *shares = recorders.values()
+    monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
+    monkeypatch.setattr(
+        "torch.distributed.all_gather_object",
+        lambda found, mine: found.__setitem__(slice(None), [share._columns for share in shares]),
+    )
+    shares[0].gather()
+    whole, gathered = (
+        torch.stack([torch.cat(column) for column in zip(*one._columns, strict=True)]) for one in (alone, shares[0])
+    )
+    assert torch.equal(gathered[:, gathered[0].argsort()], whole)

@@ -160,13 +160,12 @@ def test_gather__numbers_the_samples_of_all_processes(monkeypatch):
     """Of two processes each scores every other sample; together they have what one process has."""
     draw = torch.Generator().manual_seed(0)
     scores, users, items = torch.rand((5, 7), generator=draw), torch.tensor([3, 1, 1, 2, 3]), torch.arange(1, 6)
-    recorders = {part: test_ranks.RankRecorder(3) for part in (slice(0, 5), slice(0, 5, 2), slice(1, 5, 2))}
-    for part, recorder in recorders.items():
+    alone, *shares = recorders = [test_ranks.RankRecorder(3) for _ in range(3)]
+    for part, recorder in zip((slice(0, 5), slice(0, 5, 2), slice(1, 5, 2)), recorders, strict=True):
         rows = torch.arange(len(users[part]))
         for half in (rows[:2], rows[2:]):
             batch = (users[part][half], scores[part][half], scores[part][half])
             recorder.record(*batch, torch.arange(len(half)), items[part][half])
-    alone, *shares = recorders.values()
     monkeypatch.setattr("torch.distributed.get_world_size", lambda: 2)
     monkeypatch.setattr(
         "torch.distributed.all_gather_object",

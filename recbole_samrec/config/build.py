@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole.utils import get_model
 
+from recbole_samrec.config.former_settings import OF_MODELS
 from recbole_samrec.config.keys import collect_types, list_known_keys
 from recbole_samrec.config.recbole_config import build_config, is_sequential, reads_graph
 from recbole_samrec.config.recbole_keys import TREES
@@ -67,9 +68,11 @@ def configure(
 
 
 def report_unread(keys: Iterable[str], known: Collection[str], note: Callable[[str], None]) -> None:
-    """Report the unknown keys of files whose names resemble a known one."""
+    """Report the unknown keys of files whose names resemble a known one, or that an earlier RecBole read."""
     for key in sorted(set(keys).difference(known)):
-        if (hint := suggest(key, known)).startswith("did you mean"):
+        if key in OF_MODELS:
+            note(f"{key} in the files has no effect: no model of RecBole 1.2.1 reads it")
+        elif (hint := suggest(key, known)).startswith("did you mean"):
             note(f"unknown setting {key} in the files; {hint}")
 
 

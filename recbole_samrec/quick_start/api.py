@@ -82,8 +82,9 @@ def run(
     """
     console = console or Console()
     named = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
-    base = read_yaml_files([str(file) for file in config_files])
-    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, note=partial(print_note, console))
+    note = partial(print_note, console)
+    base = read_yaml_files([str(file) for file in config_files], note)
+    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, note=note)
     return RunResult(planned.train(callbacks, processes, console), planned.folder)
 
 

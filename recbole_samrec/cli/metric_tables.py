@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from recbole_samrec.utils.console import print_line
+
 
 def show_result(console: Console, result: Mapping[str, Any]) -> None:
     """Print a result's metrics for validation and test as a small table."""
@@ -44,6 +46,10 @@ def show_comparison(console: Console, title: str, scores: Mapping[bool, Mapping[
 
 def _print_table(console: Console, title: str, parts: Sequence[tuple[str, Mapping[str, float]]]) -> None:
     """Print a name and its metrics for each part, one line per cut-off (metrics such as AUC have none)."""
+    if not parts:
+        line = f"{title}: nothing was left to validate or test on"
+        print_line(console, line)
+        return
     names = list(dict.fromkeys(key.split("@")[0] for _, metrics in parts for key in metrics))
     names.sort(key=lambda name: {"hr": 0, "ndcg": 1, "mrr": 2}.get(name, 3))
     table = Table(title=title, title_justify="left")

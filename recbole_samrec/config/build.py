@@ -28,6 +28,7 @@ def configure(
     given: dict[str, Any],
     note: Callable[[str], None] | None = None,
     read: Collection[str] = (),
+    trains: bool = True,
 ) -> Any:
     """Build RecBole's configuration from settings.
 
@@ -37,6 +38,7 @@ def configure(
         given: Settings that override those, whose keys must all be known.
         note: Receives notes on irregularities. Without it the settings are assumed to be checked.
         read: Keys for which no note is needed, whether they are known or not.
+        trains: Whether a model is trained; the evaluation of a finished run needs no validation metric.
 
     Raises:
         ConfigError: A key, value, model or data set is wrong.
@@ -62,7 +64,7 @@ def configure(
         raise
     except RECBOLE_ERRORS as error:
         raise ConfigError(describe_error(error, settings)) from error
-    check_evaluation(config)
+    check_evaluation(config, chooses=trains or "valid_metric" in given)
     check_parts(config["benchmark_filename"])
     return config
 

@@ -205,11 +205,12 @@ def _check_split(split: Any) -> None:
     )
 
 
-def check_evaluation(config: Any) -> None:
+def check_evaluation(config: Any, chooses: bool = True) -> None:
     """Check the evaluation settings that depend on one another.
 
     Args:
         config: RecBole's configuration.
+        chooses: Whether ``valid_metric`` is read, as in training, which chooses the best epoch by it.
 
     Raises:
         ConfigError: The validation metric is not computed, which RecBole would report after the first epoch, or a
@@ -218,7 +219,8 @@ def check_evaluation(config: Any) -> None:
     name, _, cut = str(config["valid_metric"]).partition("@")
     metrics = [str(metric).lower() for metric in config["metrics"]]
     at = config["eval_type"].name == "RANKING" and name.lower() != "gauc"  # all others are measured at each K
-    if name.lower() not in metrics or at != bool(cut) or (cut and cut not in map(str, config["topk"])):
+    computed = name.lower() in metrics and at == bool(cut) and (not cut or cut in map(str, config["topk"]))
+    if chooses and not computed:
         cuts = f" at topk={config['topk']}" if at else ""
         first = str(config["metrics"][0])
         example = first + (f"@{config['topk'][-1]}" if at and first.lower() != "gauc" else "")

@@ -97,7 +97,7 @@ class Evaluation:
         weights: Checkpoint that was scored.
         scores: For each way to rank (False: as RecBole does; True: history masked), the metrics of ``valid`` and
             ``test``, or None where there is no such part.
-        as_recorded: True if the metrics equal those in the run's ``result.json``; None if there is none.
+        as_recorded: True if the metrics equal those in the run's ``result.json``; None if it has none of them.
     """
 
     title: str
@@ -155,6 +155,17 @@ def evaluate(
     record = weights.parent / RESULT
     as_recorded = None
     if record.exists():
-        stored = RunRecord.read(record)
-        as_recorded = all(stored[part] == scores[masks[0]][part] for part in ("valid", "test"))
+        as_recorded = _equal_recorded(RunRecord.read(record), scores[masks[0]])
     return Evaluation(f"{make_label(config)} on {config['dataset']}", weights, scores, as_recorded)
+
+
+def _equal_recorded(record: RunRecord, scores: Mapping[str, Mapping[str, float] | None]) -> bool | None:
+    """Compare the metrics that a record has too; None if it has none of them."""
+    equal = [
+        recorded[name] == score
+        for part in ("valid", "test")
+        if (recorded := record[part])
+        for name, score in (scores[part] or {}).items()
+        if name in recorded
+    ]
+    return all(equal) if equal else None

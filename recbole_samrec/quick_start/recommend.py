@@ -115,8 +115,8 @@ class Recommender:
             users: Ids of users, as the data set has them; ``all`` for all of them. Their whole history is used,
                 validation and test events included.
             k: Number of items for each.
-            sequences: In place of ``users``, a CSV or TSV file or a data frame with columns ``user``, ``item`` and
-                perhaps ``timestamp``.
+            sequences: In place of ``users``, a CSV, TSV or Parquet file or a data frame with columns ``user``, ``item``
+                and perhaps ``timestamp``.
             mask_history: Whether to mask the items of each user's own history; None to follow the run's settings.
 
         Returns:
@@ -280,5 +280,12 @@ def _find_places(tokens: list[str], names: np.ndarray, dataset: Any) -> np.ndarr
         raise ConfigError(
             f"--users: {dataset.dataset_name} has no events of {', '.join(unknown[:3])}{more} (the run's filters may "
             f"have removed them); its users have ids such as {', '.join(map(repr, shown))}"
+            + _quoting_hint(names)
         )
     return places
+
+
+def _quoting_hint(names: np.ndarray) -> str:
+    """Describe how to write ids with commas, for data sets that have some."""
+    found = next((name for name in names if "," in str(name)), None)
+    return "" if found is None else f"; write ids with commas as --users='\"{found}\"', or use --users_file"

@@ -186,21 +186,39 @@ class Recommender:
         Raises:
             ConfigError: There are fewer items, or the model reads something that the sequences do not have.
         """
-        n_items, config = self.dataset.item_num, self.trainer.config
+        n_items = self.dataset.item_num
         if not 1 <= k < n_items:
             raise ConfigError(f"--k={k}: give a number from 1 to {n_items - 1}, the number of items")
         items, scores = np.zeros((len(sequences), k), np.int64), np.zeros((len(sequences), k), np.float32)
-        inputs = (self._batch(sequences.select(slice(1))), self.trainer.item_tensor)
-        size = full_ranking.fit_batch_size(config, self.trainer.model, n_items, inputs)
-        size = min(size, config["eval_batch_size"])
-        order = np.argsort(sequences.starts - sequences.ends, kind="stable")  # the longest first, which need most
-        self.trainer.model.eval()
-        for part in watch([order[start : start + size] for start in range(0, len(order), size)]):
-            best = self._scores(sequences.select(part), mask_history).topk(k)
+        for part, batch in watch(self.split(sequences)):
+            best = self.score(batch, mask_history).topk(k)
             items[part], scores[part] = best.indices.cpu().numpy(), best.values.float().cpu().numpy()
         return items, scores
 
-    def _scores(self, sequences: Sequences, mask_history: bool) -> torch.Tensor:
+    def split(self, sequences: Sequences) -> list[tuple[np.ndarray, Sequences]]:
+        """Split sequences into parts of similar length that fit ``eval_memory``: their numbers, and the sequences."""
+        config, inputs = self.trainer.config, (self._batch(sequences.select(slice(1))), self.trainer.item_tensor)
+        size = full_ranking.fit_batch_size(config, self.trainer.model, self.dataset.item_num, inputs)
+        size = min(size, config["eval_batch_size"])
+        order = np.argsort(sequences.starts - sequences.ends, kind="stable")  # the longest first, which need most
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        return [(part, sequences.select(part)) for part in parts]
+
+    @torch.no_grad()
+    def score(self, sequences: Sequences, mask_history: bool = False) -> torch.Tensor:
+        """Score all items for each of a few sequences.
+
+        Args:
+            sequences: A part of :meth:`split`.
+            mask_history: Whether a sequence's own items are masked.
+
+        Returns:
+            Scores, shape ``[S, items]``; those of padding and of masked items are -inf.
+
+        Raises:
+            ConfigError: The model reads something that the sequences do not have.
+        """
+        self.trainer.model.eval()
         batch = self._batch(sequences)
         try:
             scores = self.trainer.full_scores((batch, None, None, None))[1]

@@ -6,7 +6,6 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError, DataError, UserError, flatten_message
 
 if TYPE_CHECKING:
@@ -52,6 +51,8 @@ def write_table(frame: pd.DataFrame, file: Path) -> None:
     Raises:
         ConfigError: It cannot be written.
     """
+    from recbole_samrec.utils import checkpoint_io  # imports torch
+
     try:
         with checkpoint_io.open_atomically(file) as stream:
             if file.suffix == ".parquet":

@@ -297,8 +297,7 @@ def _find_places(tokens: list[str], names: np.ndarray, dataset: Any) -> np.ndarr
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise ConfigError(
             f"--users: {dataset.dataset_name} has no events of {', '.join(unknown[:3])}{more} (the run's filters may "
-            f"have removed them); its users have ids such as {', '.join(map(repr, shown))}"
-            + _quoting_hint(names)
+            f"have removed them); its users have ids such as {', '.join(map(repr, shown))}" + _quoting_hint(names)
         )
     return places
 

@@ -113,7 +113,7 @@ def test_shown__is_short():
     assert [shown(figure) for figure in figures] == ["-", "0.1235", "-0.5000", "12.3457", "651.6", "12345.6", "1.2e+06"]
 
 
-def test_training_progress__time_left_accounts_for_early_stopping(clock):
+def test_training_progress__early_stopping_shortens_time_left(clock):
     console = Console(file=io.StringIO(), width=200)
     lines, run = make_progress(console, "SASRec"), trainer(30, "NDCG@10")
     run.stopping_step, run.cur_step = 3, 0

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from recbole_samrec.model.samrec import SAMRec
     from recbole_samrec.optim.sam import SAM
     from recbole_samrec.quick_start.api import evaluate, run
+    from recbole_samrec.quick_start.export import export_vectors
     from recbole_samrec.quick_start.recommend import Recommender
     from recbole_samrec.sharpness.api import measure_sharpness
     from recbole_samrec.trainer.callbacks import Callback
@@ -35,6 +36,7 @@ _MODULES = {
     "run": "quick_start.api",
     "evaluate": "quick_start.api",
     "Recommender": "quick_start.recommend",
+    "export_vectors": "quick_start.export",
     "compare_models": "compare.api",
     "search": "tune.api",
     "measure_sharpness": "sharpness.api",
@@ -50,6 +52,7 @@ __all__ = [
     "__version__",
     "compare_models",
     "evaluate",
+    "export_vectors",
     "measure_sharpness",
     "register",
     "run",

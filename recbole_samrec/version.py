@@ -26,6 +26,7 @@ REQUIRES = {
     "pydantic": "2.7",
     "annotated-types": "0.6",
     "pyyaml": "6.0",
+    "safetensors": "0.4",
     "rich": "13.7",
     "jinja2": "3.1",
     "matplotlib": "3.9",

@@ -23,6 +23,7 @@ COMMANDS = {
     "run": "train and test a model",
     "evaluate": "score a finished run again",
     "recommend": "list the best items for users of a run's data set, or for new sequences",
+    "export": "write the vectors and weights of a finished run, for an index of nearest neighbors",
     "compare": "train models side by side, into one table",
     "tune": "search the best settings of a model",
     "sharpness": "show how sharp the minima of finished runs are",

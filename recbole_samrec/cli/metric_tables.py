@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from recbole_samrec.utils.console import print_line
+
 ANY_WIDTH = 10_000
 """Columns of a terminal that has room for every table."""
 
@@ -47,6 +49,9 @@ def show_comparison(console: Console, title: str, scores: Mapping[bool, Mapping[
 
 def _print_table(console: Console, title: str, parts: Sequence[tuple[str, Mapping[str, float]]]) -> None:
     """Print the metrics of each part: one line per cut-off, or one line per metric where that is too wide."""
+    if not parts:
+        print_line(console, f"{title}: nothing was left to validate or test on")
+        return
     table = _lay_out_cut_offs(title, parts)
     if _measure_width(console, table) > console.width:
         table = _lay_out_metrics(title, parts)

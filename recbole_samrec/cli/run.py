@@ -52,7 +52,8 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed for good.
     """
     named = {key: getattr(arguments, key) for key in ("model", "dataset") if getattr(arguments, key)}
-    given, base = parse_settings(rest) | named, read_yaml_files((arguments.config_files or "").split())
+    note = partial(print_note, console)
+    given, base = parse_settings(rest) | named, read_yaml_files((arguments.config_files or "").split(), note)
     settings = base | given
     if ":" not in str(settings.get("model")) and not arguments.resume:
         check_setting_names(given, settings.get("model", "SAMRec"), settings.get("dataset"), also=base)
@@ -63,7 +64,6 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     from recbole_samrec.quick_start.processes import Processes
     from recbole_samrec.quick_start.record import RESULT
 
-    note = partial(print_note, console)
     world = arguments.world_size if arguments.world_size > 0 else None
     where = (arguments.ip, arguments.port, arguments.group_offset)
     processes = Processes(arguments.nproc, world, *where, debug=arguments.debug)

@@ -72,7 +72,7 @@ def prepare_comparison(
     entries = read_entries(models, tables)
     origins = read_origins(tables)
     numbers, shares = choose_seeds(seeds), _check_fractions(fractions)
-    given, files = dict(settings or {}), read_yaml_files([str(file) for file in config_files])
+    given, files = dict(settings or {}), read_yaml_files([str(file) for file in config_files], note)
     best = _collect_tuned(tuned, entries, datasets, {**files, **given})
     found = {dataset: {entry: one.settings for entry, one in of.items()} for dataset, of in best.items()}
     incompatible: dict[str, dict[str, str]] = {}

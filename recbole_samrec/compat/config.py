@@ -12,9 +12,11 @@ from typing import Any
 import torch
 
 from recbole_samrec.compat import ModuleProxy, Patcher, recbole_patch
+from recbole_samrec.config.former_settings import describe_successor
 from recbole_samrec.config.keys import list_keys_of_all_models, list_known_keys
 from recbole_samrec.config.recbole_config import Typed, is_typed
 from recbole_samrec.config.recbole_keys import LEARNERS
+from recbole_samrec.config.texts import parse_value
 from recbole_samrec.config.validate import suggest
 from recbole_samrec.config.yaml_files import YamlLoader
 from recbole_samrec.utils import checkpoint_io
@@ -29,13 +31,13 @@ OTHER_PROGRAMS = re.compile(
 
 @recbole_patch("config/configurator.py 122-147", "every string of a configuration is passed to eval")
 def parse_strings_as_literals(patch: Patcher) -> None:
-    """Read strings as literals and simple arithmetic, without running them."""
+    """Read strings as literals and simple arithmetic, without running them; settings that are text stay text."""
     from recbole.config import Config
 
     def convert(self: Any, settings: dict[str, Any]) -> dict[str, Any]:
         if isinstance(settings, Typed):
             return settings
-        return {key: parse_literal(value) if isinstance(value, str) else value for key, value in settings.items()}
+        return {key: parse_value(key, value) if isinstance(value, str) else value for key, value in settings.items()}
 
     patch(Config, "_convert_config_dict", convert)
 
@@ -202,7 +204,7 @@ def list_misspelled(config: Any) -> list[str]:
     unread = {key for key in config.external_config_dict if key not in known}
     unread -= list_keys_of_all_models() if unread else set()
     hints = {key: suggest(key, read - DERIVED) for key in sorted(unread)}
-    hints = {key: hint for key, hint in hints.items() if hint.startswith("did you mean")}
+    hints = {key: hint for key, hint in hints.items() if hint.startswith("did you mean") or describe_successor(key)}
     return [f"unknown setting {key}; {hint}" for key, hint in hints.items()]
 
 

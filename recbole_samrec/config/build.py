@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole.utils import get_model
 
+from recbole_samrec.config.former_settings import OF_MODELS
 from recbole_samrec.config.keys import collect_types, list_known_keys
 from recbole_samrec.config.recbole_config import build_config, is_sequential, reads_graph
 from recbole_samrec.config.recbole_keys import TREES
@@ -27,6 +28,7 @@ def configure(
     given: dict[str, Any],
     note: Callable[[str], None] | None = None,
     read: Collection[str] = (),
+    trains: bool = True,
 ) -> Any:
     """Build RecBole's configuration from settings.
 
@@ -36,6 +38,7 @@ def configure(
         given: Settings that override those, whose keys must all be known.
         note: Receives notes on irregularities. Without it the settings are assumed to be checked.
         read: Keys for which no note is needed, whether they are known or not.
+        trains: Whether a model is trained; the evaluation of a finished run needs no validation metric.
 
     Raises:
         ConfigError: A key, value, model or data set is wrong.
@@ -61,15 +64,17 @@ def configure(
         raise
     except RECBOLE_ERRORS as error:
         raise ConfigError(describe_error(error, settings)) from error
-    check_evaluation(config)
+    check_evaluation(config, chooses=trains or "valid_metric" in given)
     check_parts(config["benchmark_filename"])
     return config
 
 
 def report_unread(keys: Iterable[str], known: Collection[str], note: Callable[[str], None]) -> None:
-    """Report the unknown keys of files whose names resemble a known one."""
+    """Report the unknown keys of files whose names resemble a known one, or that an earlier RecBole read."""
     for key in sorted(set(keys).difference(known)):
-        if (hint := suggest(key, known)).startswith("did you mean"):
+        if key in OF_MODELS:
+            note(f"{key} in the files has no effect: no model of RecBole 1.2.1 reads it")
+        elif (hint := suggest(key, known)).startswith("did you mean"):
             note(f"unknown setting {key} in the files; {hint}")
 
 

@@ -78,7 +78,7 @@ TYPES: dict[str, Any] = {
     ),
     **dict.fromkeys(
         "dataloaders_save_path dataset_save_path mf_pretrain_path mlp_pretrain_path pretrain_path transform "
-        "rm_dup_inter".split(),
+        "rm_dup_inter model dataset encoding".split(),
         str,
     ),
     **dict.fromkeys(("xgb_nthread", "xgb_early_stopping_rounds", "lgb_early_stopping_rounds"), int),
@@ -89,6 +89,32 @@ TYPES: dict[str, Any] = {
     "selected_features": list | tuple | str,
 }
 """Types of settings whose default is None, or has a narrower type."""
+
+TEXTS = frozenset(
+    "model dataset encoding data_path checkpoint_dir dataset_save_path dataloaders_save_path wandb_project state "
+    "learner valid_metric transform rm_dup_inter field_separator seq_separator "
+    # names of columns
+    "USER_ID_FIELD ITEM_ID_FIELD RATING_FIELD TIME_FIELD LABEL_FIELD ENTITY_ID_FIELD HEAD_ENTITY_ID_FIELD "
+    "TAIL_ENTITY_ID_FIELD RELATION_ID_FIELD ITEM_LIST_LENGTH_FIELD POSITION_FIELD LIST_SUFFIX NEG_PREFIX "
+    # of models
+    "accum ae_act_func aggregator aggregator_type algorithm dnn_type fredom_type gru_type hid_activation hidden_act "
+    "ind item_attribute inter_matrix_type knn_method loss_function loss_type mean_type mf_pretrain_path mlp_act_func "
+    "mlp_pretrain_path neigh_info_method noise_schedule out_activation partition_merging_mode phase pooling_mode "
+    "pooling_type pooling_type_layer_1 pooling_type_layer_2 pre_model_path pretrain_path reranker_merging_mode "
+    "structure teacher train_method train_stage type warm_up weight_mode xgb_model "
+    "user_inter_num_interval item_inter_num_interval entity_kg_num_interval relation_kg_num_interval".split()
+)
+"""Settings that are text; each keeps its spelling even if it looks like a number or a date."""
+
+TEXT_LISTS = frozenset(
+    "load_col unload_col unused_col additional_feat_suffix benchmark_filename alias_of_user_id alias_of_item_id "
+    "alias_of_entity_id alias_of_relation_id preload_weight val_interval normalize_field numerical_features "
+    "selected_features metrics".split()
+)
+"""Settings that are lists or dictionaries of texts, most of them names of columns or files."""
+
+FIELD_KEYED = frozenset(("threshold", "seq_len", "discretization", "fields", "datasets"))
+"""Dictionaries whose keys are names of columns or data sets, and whose values may be numbers."""
 
 CHECKED_APART = frozenset(
     "gpu_id clip_grad_norm metrics topk valid_metric_bigger eval_args val_interval additional_feat_suffix "

@@ -12,10 +12,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from recbole_samrec.config.former_settings import describe_successor
 from recbole_samrec.config.keys import collect_types
 from recbole_samrec.config.recbole_keys import LEARNERS, SYNONYMS
 from recbole_samrec.config.schema import RENAMED, collect_model_settings
-from recbole_samrec.config.value_types import describe_type, is_accepted, list_choices
+from recbole_samrec.config.value_types import describe_type, is_accepted, list_base_types, list_choices
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.settings import suggest_nearest
 
@@ -46,6 +47,8 @@ def suggest(key: str, known: Collection[str]) -> str:
     """
     if key in RENAMED:
         return f"it is now called {RENAMED[key]}"
+    if successor := describe_successor(key):
+        return successor
     meant = [name for name in SYNONYMS.get(key.lower(), ()) if name in known]
     return f"did you mean {' or '.join(meant)}?" if meant else suggest_nearest(key, known)
 
@@ -90,6 +93,8 @@ def check_value(key: str, value: Any, annotation: Any) -> None:
     if not is_accepted(annotation, word):
         near = suggest_nearest(str(value), map(str, list_choices(annotation))) if list_choices(annotation) else ""
         hint = f"; {near}" if near.startswith("did you mean") else ""
+        if list_base_types(annotation) == (str,) and not list_choices(annotation):
+            hint = f"; quoted twice it stays text, as in --{key}=\"'10'\""
         raise ConfigError(f"{key}={value}: must be {describe_type(annotation)}{hint}")
 
 
@@ -200,11 +205,12 @@ def _check_split(split: Any) -> None:
     )
 
 
-def check_evaluation(config: Any) -> None:
+def check_evaluation(config: Any, chooses: bool = True) -> None:
     """Check the evaluation settings that depend on one another.
 
     Args:
         config: RecBole's configuration.
+        chooses: Whether ``valid_metric`` is read, as in training, which chooses the best epoch by it.
 
     Raises:
         ConfigError: The validation metric is not computed, which RecBole would report after the first epoch, or a
@@ -213,7 +219,8 @@ def check_evaluation(config: Any) -> None:
     name, _, cut = str(config["valid_metric"]).partition("@")
     metrics = [str(metric).lower() for metric in config["metrics"]]
     at = config["eval_type"].name == "RANKING" and name.lower() != "gauc"  # all others are measured at each K
-    if name.lower() not in metrics or at != bool(cut) or (cut and cut not in map(str, config["topk"])):
+    computed = name.lower() in metrics and at == bool(cut) and (not cut or cut in map(str, config["topk"]))
+    if chooses and not computed:
         cuts = f" at topk={config['topk']}" if at else ""
         first = str(config["metrics"][0])
         example = first + (f"@{config['topk'][-1]}" if at and first.lower() != "gauc" else "")

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from recbole_samrec.config.former_settings import check_former_settings
 from recbole_samrec.config.schema import upgrade_settings
+from recbole_samrec.config.texts import keep_texts, parse_value
 from recbole_samrec.utils.errors import ConfigError, flatten_message
-from recbole_samrec.utils.settings import parse_literal
 
 
 class YamlLoader(yaml.SafeLoader):
-    """PyYAML's safe loader that also reads ``1e-3`` as a number, as RecBole's files need."""
+    """PyYAML's safe loader that reads ``1e-3`` as a number, as RecBole's files need, and keeps texts as written."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """Compose the document, with the values of settings that are text marked as text."""
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            keep_texts(node)
+        return node
 
 
 YamlLoader.add_implicit_resolver(
@@ -47,11 +55,21 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return settings or {}
 
 
-def read_yaml_files(files: Sequence[str]) -> dict[str, Any]:
-    """Read the settings of several yaml files; later files win, and names of earlier revisions are upgraded."""
+def read_yaml_files(files: Sequence[str], note: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Read the settings of several yaml files; later files win, and names of earlier revisions are upgraded.
+
+    Args:
+        files: The files.
+        note: Receives notes on settings that have no effect.
+
+    Raises:
+        ConfigError: A file cannot be read, or has settings of an earlier RecBole.
+    """
     settings: dict[str, Any] = {}
     for file in files:
-        settings |= upgrade_settings(read_yaml(Path(file)))
+        found = upgrade_settings(read_yaml(Path(file)))
+        check_former_settings(found, file, note)
+        settings |= found
     return settings
 
 
@@ -66,9 +84,7 @@ def parse_settings(rest: Sequence[str]) -> dict[str, Any]:
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not equals or not key.isidentifier():
             raise ConfigError(f"{argument}: give settings as --key=value, such as --learning_rate=0.001")
-        read = (
-            value if key.endswith("_num_interval") else parse_literal(value)
-        )  # "[5,10]" is an interval there, not a list
+        read = parse_value(key, value)
         if key in given and given[key] != read:
             raise ConfigError(f"--{key} is given twice, as {given[key]} and {value}")
         given[key] = read

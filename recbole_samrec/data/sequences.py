@@ -16,6 +16,7 @@ from recbole_samrec.data.convert.cells import check_cells
 from recbole_samrec.data.convert.source import first_line, open_text
 from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.tables import read_parquet
 
 COLUMNS = {
     "user": ("user", "user_id", "sequence", "sequence_id", "session", "session_id"),
@@ -113,7 +114,8 @@ def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences
     their types as in RecBole's atomic files. Without times the order of the lines is used.
 
     Args:
-        source: A CSV or TSV file, which may be gzipped, or a data frame.
+        source: A CSV or TSV file, which may be gzipped, a Parquet file, or a data frame. With times the events may be
+            in any order; equal times keep the order of the lines.
         dataset: RecBole's data set, which contains the items.
 
     Returns:
@@ -123,7 +125,11 @@ def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences
         DataError: The table cannot be read, or contains no item of the data set.
     """
     name = "sequences" if isinstance(source, pd.DataFrame) else str(source)
-    frame = _read_frame(source, dataset) if isinstance(source, pd.DataFrame) else _read_file(source, dataset)
+    table = read_parquet(source) if isinstance(source, Path) and source.suffix == ".parquet" else source
+    frame = _read_frame(table, dataset, name) if isinstance(table, pd.DataFrame) else _read_file(table, dataset)
+    for column in ("user", "item"):
+        if frame[column].isna().all():
+            raise DataError(f"{name}: no event has {'a user' if column == 'user' else 'an item'}; fill its column")
     names = frame["user"].drop_duplicates().dropna().to_numpy(dtype=object)
     ids = frame["item"].map(dataset.field2token_id[dataset.iid_field]).fillna(0).astype(np.int64)
     known = (ids > 0) & frame["user"].notna()
@@ -197,15 +203,15 @@ def _read_file(file: Path, dataset: Any) -> pd.DataFrame:
     return frame
 
 
-def _read_frame(table: pd.DataFrame, dataset: Any) -> pd.DataFrame:
+def _read_frame(table: pd.DataFrame, dataset: Any, name: str) -> pd.DataFrame:
     """Read the columns ``user``, ``item`` and, if there is one, ``time`` of a data frame; ids as text, as in a file."""
     header = list(map(str, table.columns))
-    places = _find_columns(header, dataset, "sequences", ", ".join(header))
+    places = _find_columns(header, dataset, name, ", ".join(header))
     frame = pd.DataFrame({name: table.iloc[:, place].to_numpy() for name, place in places.items()})
-    for name in ("user", "item"):
-        frame[name] = frame[name].map(str, na_action="ignore").astype(object)
+    for column in ("user", "item"):
+        frame[column] = frame[column].map(str, na_action="ignore").astype(object)
     if "time" in frame:
-        frame["time"] = _parse_times(frame["time"], "sequences row", 0)
+        frame["time"] = _parse_times(frame["time"], f"{name} row", 0)
     return frame
 
 

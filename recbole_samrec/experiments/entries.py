@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recbole_samrec.config.former_settings import check_former_settings
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.integration import registry
@@ -86,6 +87,7 @@ def _stored_entries(tables: Sequence[Mapping[str, Any]], files: Sequence[Path]) 
                 raise ConfigError(
                     f"{file}: the entry {name} needs a model, and may have variant_of, settings and fixed; nothing else"
                 )
+            check_former_settings({**(stored.get("settings") or {}), **(stored.get("fixed") or {})}, f"{file}: {name}")
             yield name, stored
 
 

@@ -83,8 +83,9 @@ def run(
     """
     console = console or Console()
     named = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
-    base = read_yaml_files([str(file) for file in config_files])
-    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, note=partial(print_note, console))
+    note = partial(print_note, console)
+    base = read_yaml_files([str(file) for file in config_files], note)
+    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, note=note)
     return RunResult(planned.train(callbacks, processes, console), planned.folder)
 
 
@@ -97,7 +98,7 @@ class Evaluation:
         weights: Checkpoint that was scored.
         scores: For each way to rank (False: as RecBole does; True: history masked), the metrics of ``valid`` and
             ``test``, or None where there is no such part.
-        as_recorded: True if the metrics equal those in the run's ``result.json``; None if there is none.
+        as_recorded: True if the metrics equal those in the run's ``result.json``; None if it has none of them.
     """
 
     title: str
@@ -163,5 +164,17 @@ def evaluate(
                     f"{record}: an earlier version, with RecBole's values of {', '.join(named)}; these are computed "
                     "here, too; --recbole_metrics=False corrects them",
                 )
-        as_recorded = all(stored[part] == scores[masks[0]][part] for part in ("valid", "test"))
+        as_recorded = _equal_recorded(stored, scores[masks[0]])
     return Evaluation(f"{make_label(config)} on {config['dataset']}", weights, scores, as_recorded)
+
+
+def _equal_recorded(record: RunRecord, scores: Mapping[str, Mapping[str, float] | None]) -> bool | None:
+    """Compare the metrics that a record has too; None if it has none of them."""
+    equal = [
+        recorded[name] == score
+        for part in ("valid", "test")
+        if (recorded := record[part])
+        for name, score in (scores[part] or {}).items()
+        if name in recorded
+    ]
+    return all(equal) if equal else None

@@ -41,7 +41,7 @@ def load_finished_run(
         raise CheckpointError(f"{file}: there is no such checkpoint; give the folder of a run; the runs are in runs/")
     stored = load_settings(file, trust=bool(given.get("trust_checkpoint")))
     stored |= {"run_dir": None, "checkpoint_dir": str(file.parent), "show_progress": False}
-    config = configure(stored, given, note)
+    config = configure(stored, given, note, trains=False)
     check_data(config, lambda line: None)
     return config, file
 

@@ -113,6 +113,10 @@ def plan_run(
     if ":" in str(given.get("model")):
         source = given["model"]
         given["model"] = registry.model_from(source)
+    if base.get("run_dir") and not run_dir:
+        run_dir = base["run_dir"]
+    if base.get("checkpoint_dir") or given.get("checkpoint_dir"):
+        note("checkpoint_dir has no effect: checkpoints are in the folder of the run; choose it by --run_dir")
     folder, checkpoint = Path(run_dir) if run_dir else None, None
     if resume and str(resume) != "auto":
         checkpoint = run_folder.newest_checkpoint(Path(resume), note)

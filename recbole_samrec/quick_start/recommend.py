@@ -115,8 +115,8 @@ class Recommender:
             users: Ids of users, as the data set has them; ``all`` for all of them. Their whole history is used,
                 validation and test events included.
             k: Number of items for each.
-            sequences: In place of ``users``, a CSV or TSV file or a data frame with columns ``user``, ``item`` and
-                perhaps ``timestamp``.
+            sequences: In place of ``users``, a CSV, TSV or Parquet file or a data frame with columns ``user``, ``item``
+                and perhaps ``timestamp``.
             mask_history: Whether to mask the items of each user's own history; None to follow the run's settings.
 
         Returns:
@@ -186,21 +186,39 @@ class Recommender:
         Raises:
             ConfigError: There are fewer items, or the model reads something that the sequences do not have.
         """
-        n_items, config = self.dataset.item_num, self.trainer.config
+        n_items = self.dataset.item_num
         if not 1 <= k < n_items:
             raise ConfigError(f"--k={k}: give a number from 1 to {n_items - 1}, the number of items")
         items, scores = np.zeros((len(sequences), k), np.int64), np.zeros((len(sequences), k), np.float32)
-        inputs = (self._batch(sequences.select(slice(1))), self.trainer.item_tensor)
-        size = full_ranking.fit_batch_size(config, self.trainer.model, n_items, inputs)
-        size = min(size, config["eval_batch_size"])
-        order = np.argsort(sequences.starts - sequences.ends, kind="stable")  # the longest first, which need most
-        self.trainer.model.eval()
-        for part in watch([order[start : start + size] for start in range(0, len(order), size)]):
-            best = self._scores(sequences.select(part), mask_history).topk(k)
+        for part, batch in watch(self.split(sequences)):
+            best = self.score(batch, mask_history).topk(k)
             items[part], scores[part] = best.indices.cpu().numpy(), best.values.float().cpu().numpy()
         return items, scores
 
-    def _scores(self, sequences: Sequences, mask_history: bool) -> torch.Tensor:
+    def split(self, sequences: Sequences) -> list[tuple[np.ndarray, Sequences]]:
+        """Split sequences into parts of similar length that fit ``eval_memory``: their numbers, and the sequences."""
+        config, inputs = self.trainer.config, (self._batch(sequences.select(slice(1))), self.trainer.item_tensor)
+        size = full_ranking.fit_batch_size(config, self.trainer.model, self.dataset.item_num, inputs)
+        size = min(size, config["eval_batch_size"])
+        order = np.argsort(sequences.starts - sequences.ends, kind="stable")  # the longest first, which need most
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        return [(part, sequences.select(part)) for part in parts]
+
+    @torch.no_grad()
+    def score(self, sequences: Sequences, mask_history: bool = False) -> torch.Tensor:
+        """Score all items for each of a few sequences.
+
+        Args:
+            sequences: A part of :meth:`split`.
+            mask_history: Whether a sequence's own items are masked.
+
+        Returns:
+            Scores, shape ``[S, items]``; those of padding and of masked items are -inf.
+
+        Raises:
+            ConfigError: The model reads something that the sequences do not have.
+        """
+        self.trainer.model.eval()
         batch = self._batch(sequences)
         try:
             scores = self.trainer.full_scores((batch, None, None, None))[1]
@@ -279,6 +297,12 @@ def _find_places(tokens: list[str], names: np.ndarray, dataset: Any) -> np.ndarr
         more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise ConfigError(
             f"--users: {dataset.dataset_name} has no events of {', '.join(unknown[:3])}{more} (the run's filters may "
-            f"have removed them); its users have ids such as {', '.join(map(repr, shown))}"
+            f"have removed them); its users have ids such as {', '.join(map(repr, shown))}" + _quoting_hint(names)
         )
     return places
+
+
+def _quoting_hint(names: np.ndarray) -> str:
+    """Describe how to write ids with commas, for data sets that have some."""
+    found = next((name for name in names if "," in str(name)), None)
+    return "" if found is None else f"; write ids with commas as --users='\"{found}\"', or use --users_file"

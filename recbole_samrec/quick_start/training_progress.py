@@ -24,6 +24,7 @@ class TrainingProgress(Callback):
         self.score: float | None = None
         self.epoch = self.done = 0.0
         self._steps = 1
+        self._earliest: int | None = None
         self._start: tuple[float, float] | None = None
 
     def on_train_start(self, trainer: Any) -> None:
@@ -34,7 +35,7 @@ class TrainingProgress(Callback):
 
     def on_stage_start(self, trainer: Any, stage: str, epochs: int) -> None:
         """Start counting from 0."""
-        self.epochs, self.loss, self.score, self._start = epochs, None, None, None
+        self.epochs, self.loss, self.score, self._start, self._earliest = epochs, None, None, None, None
         self.epoch = self.done = 0.0
 
     def on_train_epoch_start(self, trainer: Any, epoch: int, steps: int) -> None:
@@ -55,18 +56,52 @@ class TrainingProgress(Callback):
         self.score = score
         if best:
             self.best = score
+        self._earliest = find_earliest_end(trainer, epoch, best)
 
     @property
     def left(self) -> str:
-        """Time that the remaining epochs take at the pace so far, with validation; training may stop earlier."""
+        """Time left at the pace so far, with validation: ``0:01:00``, or ``0:01:00 to 0:05:00`` with early stopping."""
+        least, most = self._find_time_left()
+        return least if least == most else f"{least} to {most}"
+
+    @property
+    def least_left(self) -> str:
+        """Time that is left at least: ``0:01:00+`` if training may stop early but need not."""
+        least, most = self._find_time_left()
+        return least if least == most else f"{least}+"
+
+    def _find_time_left(self) -> tuple[str, str]:
+        """Find the time until early stopping can end training, and until all epochs are done."""
         if self._start is None or self.done <= self._start[1]:
-            return "-:--:--"
+            return "-:--:--", "-:--:--"
         pace = (time.monotonic() - self._start[0]) / (self.done - self._start[1])
-        return str(timedelta(seconds=round(pace * (self.epochs - self.done))))
+        earliest = self.epochs if self._earliest is None else max(min(self._earliest, self.epochs), self.done)
+        least, most = (timedelta(seconds=round(pace * (end - self.done))) for end in (earliest, self.epochs))
+        return str(least), str(most)
 
     def __str__(self) -> str:
         """Loss, score and best score."""
         return f"loss {shown(self.loss)}  {self.metric} {shown(self.score)}  best {shown(self.best)}"
+
+
+def find_earliest_end(trainer: Any, epoch: int, best: bool) -> int | None:
+    """Return the number of epochs after which early stopping can end training, if no later score is better.
+
+    Args:
+        trainer: The trainer, which counts the validations without improvement before this one.
+        epoch: Number of the epoch that was validated, from 0.
+        best: Whether its score is the best so far.
+
+    Returns:
+        The number of epochs; None for a trainer without early stopping.
+    """
+    patience = getattr(trainer, "stopping_step", None)
+    if patience is None:
+        return None
+    waited = 0 if best else trainer.cur_step + 1
+    exact = trainer.config["exact_early_stopping"] is not False
+    left = patience - waited + (not exact)
+    return epoch + 1 + max(left, 0) * max(int(trainer.config["eval_step"] or 1), 1)
 
 
 def shown(value: float | None) -> str:
@@ -97,7 +132,7 @@ class ProgressBar(TrainingProgress):
 
     def _fields(self) -> dict[str, Any]:
         number = min(int(self.epoch) + 1, self.epochs)
-        return {"epoch": f"epoch {number}/{self.epochs}", "figures": str(self), "left": self.left}
+        return {"epoch": f"epoch {number}/{self.epochs}", "figures": str(self), "left": self.least_left}
 
     def on_train_start(self, trainer: Any) -> None:
         """Start drawing."""

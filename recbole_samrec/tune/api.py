@@ -168,7 +168,7 @@ def prepare_search(
         Strategy(algorithm, scheduler, trials, grace, search_seed),
         choose_seeds(seeds),
         Path(out) if out is not None else None,
-        files=read_yaml_files([str(file) for file in config_files]),
+        files=read_yaml_files([str(file) for file in config_files], note),
         given=settings,
         retries=retries,
         note=note,

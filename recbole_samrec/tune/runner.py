@@ -165,6 +165,6 @@ def _make_tuner(trainable: Any, search: SearchSpec, state: Path, parallel: int) 
         metric=strategies.SCORE,
         mode=search.mode,
         num_samples=1 if strategy.search == "grid" else search.trials,
-        search_alg=strategies.searcher(strategy, at_once),
+        search_alg=strategies.searcher(strategy, at_once, search.space, search.trials),
         scheduler=strategies.scheduler(strategy, search.space, search.epochs),
     )

@@ -120,6 +120,9 @@ def plan_search(
     settings = {**choose_settings([entry], dataset, files, given)[entry.name], "dataset": dataset}
     settings = {key: value for key, value in settings.items() if key not in {*wanted.names, *wanted.follow}}
     out = out or Path("runs", "tune", f"{slug(entry.name)}-{dataset}")
+    trials = strategy.check(wanted, len(seeds))
+    if strategy.trials is not None and trials < strategy.trials:
+        note(f"the space has only {trials} settings, fewer than --trials={strategy.trials}: each is tried once")
     config = configure(settings, {}, note)
     sha256 = check_data(config, note).sha256
     return SearchSpec(
@@ -128,7 +131,7 @@ def plan_search(
         settings=settings,
         space=wanted,
         strategy=strategy,
-        trials=strategy.check(wanted, len(seeds)),
+        trials=trials,
         seeds=tuple(seeds),
         metric=str(config["valid_metric"]),
         bigger=bool(config["valid_metric_bigger"]),

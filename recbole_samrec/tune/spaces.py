@@ -83,6 +83,23 @@ class Parameter:
             raise ValueError(f"{self.name} is a choice and has no bounds")
         return self.low, self.high
 
+    @property
+    def size(self) -> float:
+        """Number of its values; infinite for a range of decimal numbers."""
+        if self.kind == "choice":
+            return len(self.values)
+        low, high = self.bounds
+        if self.kind == "int":
+            return int(high) - int(low) + 1
+        return math.inf if self.step is None else round((high - low) / self.step) + 1
+
+    def list_all(self) -> list[Any]:
+        """List the values of a parameter with a finite number of them."""
+        if self.kind == "choice":
+            return list(self.values)
+        low, step = self.bounds[0], 1 if self.kind == "int" else self.step or 0
+        return [self.plain(low + number * step) for number in range(int(self.size))]
+
     def domain(self) -> Any:
         """Ray Tune's domain, from which values are drawn."""
         from ray import tune  # takes a second to import
@@ -132,6 +149,16 @@ class Space:
     def names(self) -> list[str]:
         """Names of the parameters."""
         return [parameter.name for parameter in self.parameters]
+
+    @property
+    def size(self) -> float:
+        """Number of combinations of values; infinite if a parameter is a range of decimal numbers."""
+        return math.prod(parameter.size for parameter in self.parameters)
+
+    def list_all(self) -> list[dict[str, Any]]:
+        """List all combinations of values of a finite space."""
+        combinations = itertools.product(*(parameter.list_all() for parameter in self.parameters))
+        return [dict(zip(self.names, values, strict=True)) for values in combinations]
 
     def domains(self) -> dict[str, Any]:
         """Ray Tune's domain for each parameter."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,7 @@ class Strategy:
     seed: int = 2020
 
     def check(self, space: Space, seeds: int) -> int:
-        """Check the strategy, and return the number of trials.
+        """Check the strategy, and return the number of trials: at most one for each combination of a finite space.
 
         Raises:
             ConfigError: Search, scheduler and space do not go together, or a package is missing.
@@ -63,7 +64,8 @@ class Strategy:
         if self.scheduler == "pbt":
             _check_pbt(space, seeds)
         if self.search != "grid":
-            return USUAL_TRIALS if self.trials is None else self.trials
+            wanted = USUAL_TRIALS if self.trials is None else self.trials
+            return wanted if self.scheduler == "pbt" else int(min(wanted, space.size))
         size = len(space.grid())
         if self.trials is not None and size > self.trials:
             raise ConfigError(f"--search=grid: there are {size} combinations, more than --trials={self.trials}")
@@ -89,19 +91,26 @@ def param_space(strategy: Strategy, space: Space) -> dict[str, Any]:
     return {parameter.name: tune.grid_search(list(parameter.values)) for parameter in space.parameters}
 
 
-def searcher(strategy: Strategy, at_once: int) -> Any:
-    """Ray Tune's search algorithm, which draws the same trials for the same seed.
+def searcher(strategy: Strategy, at_once: int, space: Space, trials: int) -> Any:
+    """Ray Tune's search algorithm, which draws the same trials for the same seed, and no settings twice.
 
     Args:
         strategy: Search algorithm and scheduler.
         at_once: Most trials at a time.
+        space: What is searched.
+        trials: Number of trials.
     """
+    from ray.tune.search import ConcurrencyLimiter, Searcher
+
+    from recbole_samrec.tune.distinct import DistinctSearcher, DrawnSearcher, draw_distinct
+
+    if strategy.search == "random" and strategy.scheduler != "pbt" and math.isfinite(space.size):
+        drawn = DrawnSearcher(draw_distinct(space, trials, strategy.seed))
+        return ConcurrencyLimiter(drawn, max_concurrent=at_once)
     if strategy.search in ("random", "grid"):
         from ray.tune.search.basic_variant import BasicVariantGenerator
 
         return BasicVariantGenerator(random_state=strategy.seed, max_concurrent=at_once)
-    from ray.tune.search import ConcurrencyLimiter, Searcher
-
     found: Searcher
     if strategy.search == "optuna":
         from ray.tune.search.optuna import OptunaSearch
@@ -111,7 +120,7 @@ def searcher(strategy: Strategy, at_once: int) -> Any:
         from ray.tune.search.hyperopt import HyperOptSearch
 
         found = HyperOptSearch(random_state_seed=strategy.seed)
-    return ConcurrencyLimiter(found, max_concurrent=at_once)
+    return ConcurrencyLimiter(DistinctSearcher(found, space, strategy.seed), max_concurrent=at_once)
 
 
 def scheduler(strategy: Strategy, space: Space, epochs: int) -> Any:

@@ -33,7 +33,12 @@ def test_show_result__prints_all_metrics():
 def test_show_result__without_cut_offs_or_a_part():
     result = {**RUN, "best_epoch": None, "valid": None, "test": {"auc": 0.5, "logloss": 1}}
     assert printed(show_result, result) == [["", "AUC", "LOGLOSS"], ["test", "0.5000", "1.0000"]]
-    assert printed(show_result, {**result, "test": None}) == [[""]]
+
+
+def test_show_result__without_validation_and_test(capsys):
+    console = Console(file=io.StringIO(), width=30)
+    show_result(console, {**RUN, "best_epoch": None, "valid": None, "test": None})
+    assert console.file.getvalue() == "SAMRec on ml-1m: nothing was left to validate or test on\n"
 
 
 def test_how_it_ended__says_whether_training_converged():

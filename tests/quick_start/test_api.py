@@ -81,6 +81,12 @@ def test_evaluate__scores_a_run_again(data):
     pd.testing.assert_frame_equal(both.metrics.loc[[index[0], index[2]]], found.metrics)
     assert both.metrics["ndcg@10"][("test", "masked")] != record["test"]["ndcg@10"]
     assert repr(found).startswith("SAMRec on tiny, one/best.pth\n")
+    fewer = recbole_samrec.evaluate("one", console=QUIET, topk=[5])  # without the run's valid_metric, NDCG@10
+    assert fewer.as_recorded is True and fewer.scores[False]["test"].items() <= found.scores[False]["test"].items()
+    other = recbole_samrec.evaluate("one", console=QUIET, topk=[3])
+    assert other.as_recorded is None and set(other.scores[False]["test"]) >= {"ndcg@3", "hr@3"}
+    with pytest.raises(ConfigError, match="valid_metric=NDCG@7"):
+        recbole_samrec.evaluate("one", console=QUIET, topk=[3], valid_metric="NDCG@7")
     Path("one/result.json").unlink()
     assert recbole_samrec.evaluate("one/best.pth", console=QUIET).as_recorded is None
 
@@ -101,3 +107,11 @@ def test_evaluate__of_a_run_with_recboles_list_metrics(data):
     found = recbole_samrec.evaluate("one", console=QUIET, recbole_metrics=False)
     items = found.metrics["itemcoverage@10"] / pd.Series(record["test"])["itemcoverage@10"]
     assert not found.as_recorded and (items > 1).any()
+
+
+def test_run__folders_of_files(data):
+    Path("a.yaml").write_text("run_dir: 2024-10-11\ncheckpoint_dir: saved\n")
+    screen = io.StringIO()
+    result = recbole_samrec.run("SASRec", "tiny", config_files=["a.yaml"], console=Console(file=screen), **SMALL)
+    assert result.folder == Path("2024-10-11") and not Path("saved").exists()
+    assert screen.getvalue().count("note: checkpoint_dir has no effect: checkpoints are in the folder of the run") == 1

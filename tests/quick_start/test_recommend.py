@@ -106,13 +106,31 @@ def test_recommend__writes_parquet(trained):
     pd.testing.assert_frame_equal(one, other, check_dtype=False)
 
 
+def test_recommend__users_of_a_file(trained):
+    Path("users.txt").write_text("u3\nu1\n")
+    succeed("recommend", trained, "--users_file=users.txt", "--k=2", "--out=one.jsonl")
+    succeed("recommend", trained, "--users=u3,u1", "--k=2", "--out=other.csv")
+    one = pd.read_json("one.jsonl", lines=True)
+    pd.testing.assert_frame_equal(one, pd.read_csv("other.csv"), rtol=1e-6)
+    assert list(one["user"]) == ["u3", "u3", "u1", "u1"]
+
+
+def test_recommend__sequences_of_parquet_in_any_order(trained):
+    events = pd.DataFrame({"user": ["a"] * 4, "item": ["i5", "i3", "i4", "i6"], "timestamp": [2, 1, 2, 0]})
+    events.to_parquet("new.parquet")
+    succeed("recommend", trained, "--sequences=new.parquet", "--k=1", "--out=recs.csv")
+    events.iloc[[3, 1, 0, 2]].drop(columns="timestamp").to_csv("new.csv", index=False)  # equal times keep their order
+    succeed("recommend", trained, "--sequences=new.csv", "--k=1", "--out=other.csv")
+    pd.testing.assert_frame_equal(pd.read_csv("recs.csv"), pd.read_csv("other.csv"))
+
+
 def test_recommend__parquet_without_its_package(trained, monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name == "pyarrow" else find(name, *rest)
     )
     said = main("recommend", trained, "--users=u1", "--out=recs.parquet")
-    assert said.status == 2 and "Parquet needs pyarrow; pip install pyarrow, or name a .csv file" in said.err
+    assert said.status == 2 and "Parquet needs pyarrow; install it with pip install pyarrow" in said.err
 
 
 def test_recommend__replaces_a_file_only_when_asked(trained):
@@ -131,10 +149,10 @@ def test_recommend__replaces_a_file_only_when_asked(trained):
         (["--users=x"], "(the run's filters may have removed them); its users have ids such as 'u"),
         (["--users=u1", "--k=25"], "--k=25: give a number from 1 to 24, the number of items"),
         (["--users=u1", "--k=0"], "--k=0: give a number from 1 to 24"),
-        (["--users=u1", "--out=recs.txt"], "name a file that ends in .csv, .tsv, .parquet"),
+        (["--users=u1", "--out=recs.txt"], "name a file that ends in .csv, .tsv, .jsonl, .parquet"),
         (["--users=u1", "--out=away/recs.csv"], "there is no folder away"),
         (["--users=u1", "--eval_memory=0"], "eval_memory=0"),
-        ([], "one of the arguments --users --sequences is required"),
+        ([], "one of the arguments --users --users_file --sequences is required"),
         (["--users=u1", "--sequences=new.csv"], "not allowed with argument"),
         (["--sequences=new.csv"], "new.csv is missing"),
     ],
@@ -232,6 +250,8 @@ def test_read_sequences__counts_what_it_leaves_out(trained):
         ("", "new.csv line 1 has no column user"),
         ("user,thing\na,i1\n", "new.csv line 1 has no column item: it has 'user,thing'"),
         ("user,item\na,x\n", "none of its items is in circle"),
+        ("user,item\n,i3\n,i4\n", "new.csv: no event has a user; fill its column"),
+        ("user,item\na,\nb,\n", "new.csv: no event has an item; fill its column"),
         ("user,item\n", "new.csv: no events below its first line"),
         ("user,item,time\na,i1,1\na,i2,soon\n", "new.csv line 3: the time 'soon' is neither a number nor an ISO date"),
         ('user,item\na,i1\n"b,i2\n', "new.csv line 3 has 1 cells, the header has 2"),

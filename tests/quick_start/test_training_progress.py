@@ -9,7 +9,13 @@ import pytest
 from rich.console import Console
 
 from recbole_samrec.quick_start import training_progress
-from recbole_samrec.quick_start.training_progress import ProgressBar, ProgressLines, make_progress, shown
+from recbole_samrec.quick_start.training_progress import (
+    ProgressBar,
+    ProgressLines,
+    find_earliest_end,
+    make_progress,
+    shown,
+)
 
 
 def trainer(epochs, metric, best=-math.inf):
@@ -105,3 +111,35 @@ def test_best__of_no_run_is_none():
 def test_shown__is_short():
     figures = [None, 0.12345, -0.5, 12.34567, 651.558, 12345.6, 1234567.0]
     assert [shown(figure) for figure in figures] == ["-", "0.1235", "-0.5000", "12.3457", "651.6", "12345.6", "1.2e+06"]
+
+
+def test_training_progress__early_stopping_shortens_time_left(clock):
+    console = Console(file=io.StringIO(), width=200)
+    lines, run = make_progress(console, "SASRec"), trainer(30, "NDCG@10")
+    run.stopping_step, run.cur_step = 3, 0
+    run.config |= {"eval_step": 2, "exact_early_stopping": True}
+    lines.on_train_start(run)
+    for epoch in range(8):
+        lines.on_train_epoch_start(run, epoch, 1)
+        clock.now = 10.0 * (epoch + 1)
+        lines.on_train_epoch_end(run, epoch, 1.0, 10.0)
+        if epoch % 2:
+            lines.on_validation_end(run, epoch, 0.1, {}, best := epoch == 1)
+            run.cur_step = 0 if best else run.cur_step + 1
+    lines.on_train_end(run)
+    left = [line.split("  ")[-1] for line in console.file.getvalue().splitlines() if "NDCG@10 0" in line]
+    assert left == [
+        "0:01:00 to 0:04:40 left",  # the best so far: at least 3 validations in 6 epochs of 10 seconds, of 28
+        "0:00:40 to 0:04:20 left",
+        "0:00:20 to 0:04:00 left",
+        "0:00:00 to 0:03:40 left",
+    ]
+    assert lines.least_left == "0:00:00+"
+
+
+def test_find_earliest_end__counts_as_the_rule_of_stopping_does():
+    run = SimpleNamespace(stopping_step=3, cur_step=1, config={"eval_step": 1, "exact_early_stopping": True})
+    assert find_earliest_end(run, 4, best=True) == 8 and find_earliest_end(run, 4, best=False) == 6
+    run.config["exact_early_stopping"] = False  # RecBole stops one validation later
+    assert find_earliest_end(run, 4, best=False) == 7
+    assert find_earliest_end(SimpleNamespace(), 4, best=False) is None

@@ -13,9 +13,13 @@ from recbole_samrec.utils.errors import ConfigError
 def drawn(strategy, mapping):
     """What a search would try."""
     from ray.tune.experiment import Experiment
+    from ray.tune.search import Searcher, SearchGenerator
 
-    found, space = strategies.searcher(strategy, 10), make_space(mapping, "here")
-    size = strategy.trials if strategy.search != "grid" else 1
+    space = make_space(mapping, "here")
+    trials = strategy.check(space, 1)
+    found, size = strategies.searcher(strategy, 100, space, trials), trials if strategy.search != "grid" else 1
+    if isinstance(found, Searcher):
+        found = SearchGenerator(found)
     spec = {"config": strategies.param_space(strategy, space), "num_samples": size}
     found.add_configurations(Experiment("name", run=lambda config: None, **spec))
     return [space.complete(trial.config) for trial in iter(found.next_trial, None)]
@@ -29,6 +33,29 @@ def test_searcher_draws_the_same_trials_for_a_seed():
     grid = {"n_layers": [1, 2], "n_heads": [1, 2, 4]}
     every = drawn(Strategy(search="grid", trials=None), grid)
     assert sorted(map(str, every)) == sorted(map(str, make_space(grid, "here").grid()))
+
+
+def test_searcher__draws_no_settings_of_a_finite_space_twice():
+    space = {"n_layers": [1, 2], "n_heads": {"int": [1, 3]}, "dropout_prob": {"quniform": [0, 0.2, 0.1]}}
+    every = make_space(space, "here").list_all()
+    assert len(every) == 18 and len(set(map(str, every))) == 18
+    for trials in (5, 18, 40):
+        found = drawn(Strategy(trials=trials), space)
+        assert len(found) == len(set(map(str, found))) == min(trials, 18)
+        assert drawn(Strategy(trials=trials), space) == found != drawn(Strategy(trials=trials, seed=1), space)
+    assert {str(one) for one in found} == {str(one) for one in every}
+    lists = drawn(Strategy(trials=9), {"mlp_hidden_size": [[8], [8, 8]], "loss_type": ["CE", "BPR"]})
+    assert len(lists) == 4 and [8, 8] in [one["mlp_hidden_size"] for one in lists]
+
+
+def test_strategy_check__counts_the_settings_of_a_space():
+    for mapping, size in (
+        ({"n_layers": [1, 2], "n_heads": {"int": [1, 4]}}, 8),
+        ({"dropout_prob": {"quniform": [0, 0.3, 0.1]}}, 4),
+        ({"n_layers": [1, 2], "learning_rate": {"loguniform": [0.001, 0.1]}}, 20),
+        ({"n_layers": [1, 2], "inner_size": {"same_as": "n_layers"}}, 2),
+    ):
+        assert Strategy(trials=20).check(make_space(mapping, "here"), 1) == size
 
 
 def test_strategy_check_names_what_is_missing():

@@ -146,13 +146,15 @@ def _drop_events_without_history(dataset: SequentialDataset) -> None:
     "data/dataset/sequential_dataset.py 164", "benchmark lists must be called item_id_list, whatever the settings say"
 )
 def name_benchmark_lists(patch: Patcher) -> None:
-    presets = SequentialDataset._benchmark_presets
-    if "item_id_list_field" not in inspect.getsource(inspect.unwrap(presets)):
-        return
+    if "item_id_list_field" in inspect.getsource(inspect.unwrap(SequentialDataset._benchmark_presets)):
+        patch(SequentialDataset, "item_id_list_field", _ListName())
 
-    @functools.wraps(presets)
-    def name_and_preset(self: SequentialDataset) -> None:
-        self.item_id_list_field = _name_list(self, self.iid_field)
-        presets(self)
 
-    patch(SequentialDataset, "_benchmark_presets", name_and_preset)
+class _ListName:
+    """The attribute of a data set under which RecBole looks for the name of the lists of items.
+
+    RecBole sets it only where the field is called item_id; what it sets comes before this.
+    """
+
+    def __get__(self, dataset: SequentialDataset | None, owner: type) -> object:
+        return self if dataset is None else _name_list(dataset, dataset.iid_field)

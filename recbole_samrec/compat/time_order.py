@@ -30,7 +30,7 @@ _STORED = "stored_time_before_split"
     "data/dataset/dataset.py 1220, 1820", "timestamps are rounded to float32 before they are sorted", silent=True
 )
 def sort_by_exact_time(patch: Patcher) -> None:
-    load, reset_index = Dataset._load_inter_feat, Dataset._reset_index
+    load, reset_index = Dataset._load_data, Dataset._reset_index
     to_tensors, augment = Dataset._change_feat_format, SequentialDataset._change_feat_format
 
     @wraps(load)
@@ -56,7 +56,7 @@ def sort_by_exact_time(patch: Patcher) -> None:
         augment(self)
         _order_augmented(self)
 
-    patch(Dataset, "_load_inter_feat", load_and_keep_times)
+    patch(Dataset, "_load_data", load_and_keep_times)
     patch(Dataset, "_reset_index", reset_index_and_follow)
     patch(Dataset, "_change_feat_format", order_and_to_tensors)
     patch(SequentialDataset, "_change_feat_format", augment_and_order)

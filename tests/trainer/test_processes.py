@@ -329,7 +329,8 @@ def test_run__resumes_with_more_processes(folder, tmp_path, capfd):
     assert main.main(["run", f"--resume={place}", "--epochs=2", f"--nproc={WORLD}"]) == 0
     second = json.loads((place / "result.json").read_text())
     assert (first["epochs_run"], second["epochs_run"]) == (1, 2) and second["model"] == "SAMRec"
-    names = {"best.pth", "last.pth", "previous.pth", "config.yaml", "result.json", "ranks.npz", "run.log"}
+    checkpoints, ids = {"best.pth", "last.pth", "previous.pth"}, {"tokens.parquet", "rows.npz"}
+    names = {*checkpoints, *ids, "config.yaml", "result.json", "ranks.npz", "run.log"}
     assert {path.name for path in place.iterdir()} == names | {"tensorboard"}
     frame = test_ranks.load_ranks(place / "ranks.npz").frame  # of all users, whichever process scored them
     assert len(frame) == second["data"]["users"]

@@ -35,7 +35,7 @@ def test_make_install_command__of_uv(environment):
 
 
 def test_make_install_command__of_an_application_of_pipx(environment, monkeypatch):
-    monkeypatch.setattr(sys, "prefix", "/home/me/.local/share/pipx/venvs/recbole-samrec")
+    monkeypatch.setattr(sys, "prefix", "/srv/pipx/venvs/recbole-samrec")
     command = installer.make_recbole_command()
     assert command == f"pipx runpip recbole-samrec install --no-deps --force-reinstall recbole=={RECBOLE}"
 

@@ -32,7 +32,7 @@ def compute_coverage(lists: np.ndarray, n_items: int) -> float:
         lists: Recommended items, shape ``[B, K]``.
         n_items: Number of items without the padding.
     """
-    return np.count_nonzero(_count_places(lists, n_items)) / n_items
+    return float(np.count_nonzero(_count_places(lists, n_items)) / n_items)
 
 
 def compute_gini(lists: np.ndarray, n_items: int) -> float:

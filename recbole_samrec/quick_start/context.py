@@ -15,7 +15,7 @@ from recbole.utils import EvaluatorType, init_logger, init_seed
 from recbole_samrec.data.files import hash_attributes, hash_interactions
 from recbole_samrec.data.row_order import RowOrder
 from recbole_samrec.evaluator.test_ranks import Events
-from recbole_samrec.quick_start.recbole_warnings import list_warnings
+from recbole_samrec.quick_start.recbole_warnings import list_notes, list_warnings
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError, DataError
@@ -80,6 +80,7 @@ def prepare_run(
     *,
     read: Callable[[Any], Any] | None = None,
     log: bool = True,
+    note: Callable[[str], None] = lambda line: None,
 ) -> RunContext:
     """Load and split the data, with the same seeds as RecBole's ``run_recbole``.
 
@@ -89,6 +90,7 @@ def prepare_run(
         sha256: Hash of the interactions, if it is known already.
         read: Function that returns the data set for a configuration, in place of RecBole's ``create_dataset``.
         log: Start the log of the run.
+        note: Called with each remark on settings and data that the check of the files has not made.
 
     Raises:
         UserError: RecBole does not take the settings or the data, or there is not enough to train and rank.
@@ -100,6 +102,8 @@ def prepare_run(
     context = read_data(config, callbacks, sha256, read=read)
     for line in list_warnings(config, context.dataset, context.loaders):
         getLogger().warning(line)
+    for line in list_notes(config, context.dataset):
+        note(line)
     return context
 
 

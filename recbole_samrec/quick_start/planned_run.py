@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from recbole_samrec.quick_start.processes import Processes, train_in_processes
 from recbole_samrec.quick_start.record import RunRecord, extract_settings, make_label
 from recbole_samrec.quick_start.training_progress import make_progress
 from recbole_samrec.trainer.callbacks import Callback
+from recbole_samrec.utils.console import print_note
 from recbole_samrec.utils.errors import ConfigError, UserError
 from recbole_samrec.utils.locks import lock_folder
 from recbole_samrec.utils.naming import make_unique_name
@@ -86,7 +88,8 @@ class PlannedRun:
             work = (serialize_config(self.config), self.resume, self.sha256, callbacks, processes, self.source)
             return train_in_processes(*work, quiet=console.quiet)
         progress = make_progress(console, f"{make_label(self.config)} on {self.config['dataset']}")
-        return train.train(self.config, self.resume, [progress, *callbacks], self.sha256)
+        note = partial(print_note, console)
+        return train.train(self.config, self.resume, [progress, *callbacks], self.sha256, note=note)
 
 
 def plan_run(

@@ -22,10 +22,14 @@ def list_warnings(config: Any, dataset: Any, loaders: tuple) -> list[str]:
         dataset: RecBole's data set.
         loaders: Loaders for training, validation and test.
     """
+    return [*list_notes(config, dataset), *_split_warnings(config, dataset, loaders)]
+
+
+def list_notes(config: Any, dataset: Any) -> list[str]:
+    """Return the warnings that the check of the files does not report already; see :func:`list_warnings`."""
     return [
         *_ranking_warnings(config, dataset),
         *_label_warnings(config, dataset),
-        *_split_warnings(config, dataset, loaders),
         *_training_warnings(config, dataset),
         *filter(None, [describe_unread_floats(config, dataset), describe_unread_vectors(config)]),
     ]

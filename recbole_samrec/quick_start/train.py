@@ -31,6 +31,7 @@ def train(
     *,
     read: Callable[[Any], Any] | None = None,
     test: bool = True,
+    note: Callable[[str], None] = lambda line: None,
 ) -> RunRecord:
     """Train a model, score it, and write the files of the run.
 
@@ -41,6 +42,7 @@ def train(
         sha256: Hash of the interactions, if it is known already.
         read: Function that returns the data set for a configuration, in place of RecBole's ``create_dataset``.
         test: Score the test set at the end; a search does not, since it must not choose by it.
+        note: Called with each remark on settings and data.
 
     Returns:
         The content of ``result.json``.
@@ -51,7 +53,7 @@ def train(
     started = time.perf_counter()
     if resume is not None:
         config["known_data"] = str(Path(resume).parent)
-    context = prepare_run(config, callbacks, sha256, read=read)
+    context = prepare_run(config, callbacks, sha256, read=read, note=note)
     trainer = build_trainer(context)
     if resume is not None:
         if not isinstance(trainer, SAMTrainer):

@@ -8,13 +8,14 @@ WORKERS ?= 2
 TORCH_INDEX ?=
 
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
+OLDEST_PIP := .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check
 PYTEST := .venv/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
 
-.PHONY: help run test test-all tune bench lint format wheel clean
+.PHONY: help run test test-all test-oldest tune bench lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 	@echo 'PYTHON=python3.11 picks another Python for .venv; ARGS="--epochs=5" goes to the program that the target runs;'
 	@echo 'WORKERS=4 tests in four processes.'
 
@@ -26,6 +27,9 @@ test: .venv/ready-dev  ## Run the tests that a change should pass before it is p
 
 test-all: .venv/ready-dev  ## Run all tests, the slow ones too.
 	$(PYTEST) $(ARGS)
+
+test-oldest: .venv-oldest/ready  ## Run all tests with the oldest packages that setup.py allows, in .venv-oldest.
+	.venv-oldest/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
 
 tune: .venv/ready  ## Search SAMRec's settings on ml-100k for some five minutes, to see what a search is.
 	.venv/bin/python -m recbole_samrec tune --model=SAMRec --dataset=ml-100k --trials=6 --grace=2 --epochs=9 \
@@ -49,7 +53,7 @@ wheel: .venv/ready  ## Build the wheel in dist/.
 	.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 
 clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoints stay.
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find recbole_samrec tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 
 # Each stamp is written last. Without it .venv is made anew: an interrupted pip leaves halves of packages that it
@@ -81,4 +85,13 @@ clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoin
 .venv/ready-dev: .venv/ready requirements-dev.lock
 	@echo 'Tools for tests and style'
 	@$(PIP) --no-deps --force-reinstall -r requirements-dev.lock
+	@touch $@
+
+.venv-oldest/ready: requirements-oldest.lock requirements-dev.lock setup.py
+	@echo 'Making .venv-oldest: a CUDA build of torch 2.6, about 3 GB to download, and the oldest other packages.'
+	@$(PYTHON) -m venv --clear .venv-oldest
+	@$(OLDEST_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(head -n 1 requirements-oldest.lock)"
+	@$(OLDEST_PIP) -r requirements-oldest.lock
+	@$(OLDEST_PIP) --no-deps recbole==1.2.1 -r requirements-dev.lock
+	@$(OLDEST_PIP) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -24,9 +24,6 @@ COVERED_BY = {
     "compare/captions.py": "compare/test_tables.py",
     "compare/comparison.py": "compare/test_api.py",
     "compare/prepare.py": "compare/test_api.py",
-    "config/command_options.py": "cli/test_options.py",
-    "config/defaults.py": "config/test_build.py",
-    "config/yaml_files.py": "config/test_recbole_keys.py",
     "data/batches.py": "data/test_windows.py",
     "data/catalog.py": "quick_start/test_recommend.py",
     "data/convert/atomic.py": "data/convert/test_movielens.py",
@@ -77,13 +74,6 @@ COVERED_BY = {
     "tune/results.py": "tune/test_runner.py",
     "tune/shared_data.py": "tune/test_runner.py",
     "tune/trials.py": "tune/test_runner.py",
-    "utils/errors.py": "utils/test_error_messages.py",
-    "utils/naming.py": "experiments/test_jobs.py",
-    "utils/paths.py": "cli/test_main.py",
-    "utils/plot_style.py": "compare/test_plots.py",
-    "utils/random.py": "layers/test_augment.py",
-    "utils/templates.py": "compare/test_tables.py",
-    "version.py": "test_packaging.py",
 }
 """Modules without a test file of their own, and the file that tests them all the same."""
 

@@ -106,13 +106,6 @@ def test_locks__satisfy_what_setup_asks_for():
         assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), wanted
 
 
-def test_versions__agree():
-    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.search(r"^version: (\S+)$", citation, re.MULTILINE)[1] == __version__
-    assert re.search(r"^## \[([\d.]+)\]", changelog, re.MULTILINE)[1] == __version__
-
-
 def test_files__name_no_registry_and_no_place_on_a_machine():
     found = []
     for name in tracked():

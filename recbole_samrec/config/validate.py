@@ -6,7 +6,6 @@ with them and checks the settings with a special form.
 
 from __future__ import annotations
 
-import codecs
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -17,6 +16,7 @@ from recbole_samrec.config.keys import collect_types
 from recbole_samrec.config.recbole_keys import LEARNERS, SYNONYMS
 from recbole_samrec.config.schema import RENAMED, collect_model_settings
 from recbole_samrec.config.value_types import describe_type, is_accepted, list_base_types, list_choices
+from recbole_samrec.utils.encodings import is_text_encoding
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.settings import suggest_nearest
 
@@ -137,10 +137,8 @@ def _check_val_interval(value: Any) -> None:
 
 
 def _check_encoding(value: Any) -> None:
-    try:
-        codecs.lookup(str(value or "utf-8"))
-    except LookupError as error:
-        raise ConfigError(f"encoding={value}: there is no such encoding; use one such as utf-8 or latin-1") from error
+    if not is_text_encoding(str(value or "utf-8")):
+        raise ConfigError(f"encoding={value}: there is no such encoding; use one such as utf-8 or latin-1")
 
 
 def _check_gpu_id(value: Any) -> None:

@@ -43,7 +43,7 @@ class TableOrder:
             table: A table whose tokens are internal ids.
             keys: Columns that tell what a row is.
         """
-        numbers = [name for name in table if name not in keys and np.issubdtype(table[name].dtype, np.number)]
+        numbers = [name for name in table if name not in keys and pd.api.types.is_numeric_dtype(table[name])]
         columns = {name: table[name].to_numpy() for name in (*keys, *numbers)}
         order = np.lexsort(list(columns.values())[::-1]).astype(np.int32 if len(table) < 2**31 else np.int64)
         digest = hashlib.sha256()

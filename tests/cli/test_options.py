@@ -1,7 +1,6 @@
 """Arguments of commands come from declared options."""
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,10 +8,6 @@ import pytest
 from recbole_samrec.cli.options import add_options, describe_settings
 from recbole_samrec.config.command_options import CompareOptions, SharpnessOptions, TuneOptions
 from recbole_samrec.config.schema import MODEL_GROUPS, SHARED_GROUPS, list_group_settings
-from recbole_samrec.config.value_types import list_choices
-from recbole_samrec.sharpness.arguments import MOST_RUNS
-from recbole_samrec.sharpness.measure import FULL, QUICK
-from recbole_samrec.tune.strategies import SCHEDULERS, SEARCHES, USUAL_TRIALS, Strategy
 from recbole_samrec.utils.errors import UserError
 
 
@@ -56,21 +51,6 @@ def test_add_options_reads_values():
 def test_add_options_checks_values(options, argument, words):
     with pytest.raises(UserError, match=f"^{argument}: must be {words}$"):
         parse(options, argument)
-
-
-def test_options_agree_with_what_reads_them():
-    tune, usual = TuneOptions(), Strategy()
-    assert (tune.search, tune.scheduler, tune.grace, tune.search_seed) == (
-        *(getattr(usual, name) for name in ("search", "scheduler", "grace", "seed")),
-    )
-    assert {"search", "scheduler", "trials", "grace", "seed"} == {field.name for field in fields(Strategy)}
-    extra = {name: field.json_schema_extra for name, field in TuneOptions.model_fields.items()}
-    assert extra["trials"]["else_"].startswith(f"{USUAL_TRIALS},")
-    assert list_choices(TuneOptions.model_fields["search"].annotation) == SEARCHES
-    assert list_choices(TuneOptions.model_fields["scheduler"].annotation) == SCHEDULERS
-    sharpness = SharpnessOptions.model_fields
-    assert f"up to {MOST_RUNS} finished" in sharpness["runs"].description
-    assert sharpness["targets"].json_schema_extra["else_"] == f"{FULL.targets}, quick {QUICK.targets}"
 
 
 def test_describe_settings_lists_all_of_them():

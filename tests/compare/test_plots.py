@@ -1,4 +1,3 @@
-import re
 import subprocess
 import sys
 
@@ -10,7 +9,6 @@ from recbole_samrec.compare import plots
 from recbole_samrec.compare.groups import build_group_table
 from recbole_samrec.compare.tables import build_fraction_table, build_main_table
 from recbole_samrec.experiments.results import Run
-from recbole_samrec.utils.plot_style import render_figure
 from tests.helpers.paths import ROOT
 
 ENTRIES = ["SAMRec", "SASRec (RecBole's rows)", "GRU4Rec+SAM", "Pop"]
@@ -95,19 +93,6 @@ def test_draw_groups_shows_all_dots_of_shared_axes():
             y = np.asarray(line.get_ydata(), float)
             if line.get_transform() == axes.transData:
                 assert low <= y.min() and y.max() <= high
-
-
-def test_render_figure_gives_the_same_bytes_each_time(runs, figures):
-    whole = [run for run in runs if run.fraction == 1]
-    again = plots.draw_accuracy(build_main_table(whole, ENTRIES), "tiny")
-    png = render_figure(again, "png", plots.DPI)
-    assert png == render_figure(figures["accuracy"], "png", plots.DPI)
-    assert png.startswith(b"\x89PNG")
-    width, height = (int.from_bytes(png[start : start + 4], "big") for start in (16, 20))
-    assert (width, height) == tuple((150 * figures["accuracy"].get_size_inches()).astype(int))
-    pdf = render_figure(again, "pdf", plots.DPI)
-    assert pdf == render_figure(figures["accuracy"], "pdf", plots.DPI)
-    assert pdf.startswith(b"%PDF") and not re.search(rb"CreationDate", pdf)
 
 
 def test_plots_import_matplotlib_only_to_draw():

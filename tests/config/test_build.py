@@ -3,21 +3,17 @@
 import pytest
 
 from recbole_samrec.config.build import configure, report_unread
-from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.utils.errors import ConfigError
 
 BASE = {"model": "SAMRec", "dataset": "tiny"}
 
 
-def test_configure__takes_earlier_names_from_files_only(tmp_path):
+def test_configure__takes_earlier_names_from_files_only():
     notes = []
     config = configure({**BASE, "sam_row_radius": "frequency"}, {}, notes.append)
     assert config["sam_item_rho"] == "frequency" and notes == []
     with pytest.raises(ConfigError, match=r"^unknown setting --sam_row_radius; it is now called sam_item_rho$"):
         configure(BASE, {"sam_row_radius": "frequency"}, notes.append)
-    file = tmp_path / "config.yaml"
-    file.write_text("sam_leave_out: ['*norm*']\n")
-    assert read_yaml_files([str(file)]) == {"sam_exclude": ["*norm*"]}
 
 
 def test_configure__reports_a_misspelled_setting_and_its_value():

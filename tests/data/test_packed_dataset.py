@@ -1,22 +1,18 @@
 """Packed training reads the events once, and nobody who reads RecBole's rows can tell the difference."""
 
-import logging
-import random
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 import recbole
 import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.data.dataset import SequentialDataset
-from recbole.sampler import RepeatableSampler
 
-from recbole_samrec.config.validate import check_values
 from recbole_samrec.data.packed_dataset import EVENT, PackedDataset
-from recbole_samrec.data.packed_loader import BATCH_TARGETS, PackedLoader
+from recbole_samrec.data.packed_loader import PackedLoader
 from recbole_samrec.utils.errors import ConfigError
+from tests.helpers.packed import LENGTH, SPLITS, assert_same, predictions, prepared
 from tests.helpers.tiny import make_config
 from tests.helpers.toy_data import config as toy_config
 from tests.helpers.toy_data import table
@@ -25,16 +21,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.ChainedAssignmentError"),
     pytest.mark.filterwarnings("ignore:The given NumPy array is not writable"),
 ]
-LENGTH = 6
-SPLITS = {
-    "LS valid_and_test": {"split": {"LS": "valid_and_test"}},
-    "LS valid_only": {"split": {"LS": "valid_only"}},
-    "LS test_only": {"split": {"LS": "test_only"}},
-    "RS of each user": {"split": {"RS": [0.8, 0.1, 0.1]}, "group_by": "user"},
-    "RS of all": {"split": {"RS": [0.8, 0.1, 0.1]}, "group_by": None},
-    "TS": {"split": {"TS": [0.7, 0.1, 0.2]}},
-}
-HEAD = "user_id:token item_id:token timestamp:float rating:float tags:token_seq place:token point:float_seq"
 OPTIONS = {
     "plain": {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}},
     "all fields": {},
@@ -45,55 +31,11 @@ OPTIONS = {
 }
 
 
-def rows_of(seed):
-    """Users of 1 to 3 and of up to 20 events, whose times lie between each other's and are often equal."""
-    draw = random.Random(seed)
-    rows = ["u0|i1|1|1.0|t1 t2 t3|p1|0.5 0.25"]
-    for user in range(1, 14):
-        for _ in range(draw.choice([1, 2, 3, 4, 7, 20])):
-            tags = " ".join(f"t{draw.randrange(5)}" for _ in range(draw.randint(1, 3)))
-            time = 978300000 + draw.randrange(60)
-            item, place = draw.randrange(9), draw.randrange(3)
-            rows.append(f"u{user}|i{item}|{time}|{draw.randint(1, 5)}.0|{tags}|p{place}|{draw.random():.3f} 1.5")
-    return rows
-
-
-def prepared(folder, training, split="LS valid_and_test", seed=0, model="SASRec", **options):
-    """The data set and the three loaders of random users."""
-    settings = {
-        "eval_args": {"order": "TO", "mode": "full", **SPLITS[split]},
-        "MAX_ITEM_LIST_LENGTH": LENGTH,
-        "train_batch_size": 16,
-        "train_neg_sample_args": None,
-        "training": training,
-        **options,
-    }
-    config = toy_config(folder, {"inter": table(HEAD, *rows_of(seed))}, model, **settings)
-    dataset = create_dataset(config)
-    return dataset, data_preparation(config, dataset)
-
-
-def same(one, other):
-    """Whether two interactions have the same columns in the same order, with the same types and values."""
-    assert one.columns == other.columns
-    for field in one.columns:
-        assert one[field].dtype == other[field].dtype, field
-        assert torch.equal(one[field], other[field]), field
-
-
 def prefixes(rows):
     """RecBole's rows as triples of user, target and the items before it."""
     columns = (rows[field].tolist() for field in ("user_id", "item_id", "item_id_list", "item_length"))
     for user, target, items, length in zip(*columns, strict=True):
         yield user, target, tuple(items[:length])
-
-
-def predictions(batch):
-    """What a packed batch predicts, as triples of user, target and all items before it in the row."""
-    columns = (batch[field].tolist() for field in ("user_id", "item_id", "item_id_list", "item_length"))
-    for user, targets, items, length in zip(*columns, strict=True):
-        assert 0 not in items[:length] and not any(items[length:]) and not any(targets[length:])
-        yield from ((user, target, tuple(items[: place + 1])) for place, target in enumerate(targets) if target)
 
 
 def cut(triples, least):
@@ -109,10 +51,10 @@ def test_packed_dataset__has_recboles_parts(own_folder, split, options):
     packed, ours = prepared(own_folder, "packed", split, seed, **OPTIONS[options])
     assert type(packed) is PackedDataset and type(plain) is SequentialDataset and type(ours[0]) is PackedLoader
     for part in (1, 2):
-        same(ours[part]._dataset.inter_feat, theirs[part]._dataset.inter_feat)
+        assert_same(ours[part]._dataset.inter_feat, theirs[part]._dataset.inter_feat)
         assert len(ours[part]) == len(theirs[part])
         for mine, his in zip(ours[part], theirs[part], strict=True):
-            same(mine[0], his[0])
+            assert_same(mine[0], his[0])
     assert_training_is_recboles(ours[0], theirs[0])
     for field in ("user_id", "item_id", "item_length", "item_id_list"):  # RecBole counts operations with such a row
         assert torch.equal(packed[torch.tensor([1])][field], plain[torch.tensor([1])][field])
@@ -166,36 +108,11 @@ def test_packed_dataset__packs_ml_100k():
         loaders.append(data_preparation(config, create_dataset(config)))
     theirs, ours = loaders
     for part in (1, 2):
-        same(ours[part]._dataset.inter_feat, theirs[part]._dataset.inter_feat)
+        assert_same(ours[part]._dataset.inter_feat, theirs[part]._dataset.inter_feat)
     assert_training_is_recboles(ours[0], theirs[0], length=50)
 
 
 # What else RecBole asks of data and loaders ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("distribution", ["uniform", "popularity"])
-def test_packed_loader__draws_negatives_from_the_same_items(own_folder, distribution):
-    drawn = []
-    for training in ("prefix", "packed"):
-        dataset, _ = prepared(own_folder, training)
-        sampler = RepeatableSampler(["train", "valid", "test"], dataset, distribution)
-        np.random.seed(0)
-        users, items = np.array([2, 3, 4] * 5), np.array([1, 2, 3] * 5)
-        drawn.append(sampler.sample_by_user_ids(users, items, 4).tolist())
-    assert drawn[0] == drawn[1]
-
-
-def test_packed_loader__evaluates_the_same_samples(own_folder):
-    batches = []
-    for training in ("prefix", "packed"):
-        mode = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "uni3"}}
-        _, loaders = prepared(own_folder, training, metrics=["Hit"], valid_metric="Hit@10", **mode)
-        np.random.seed(0)
-        batches.append(list(loaders[2]))
-    for mine, his in zip(*batches, strict=True):
-        assert set(mine[0].columns) == set(his[0].columns)
-        for field in mine[0].columns:
-            assert torch.equal(mine[0][field], his[0][field])
 
 
 def test_packed_dataset__hides_the_same_histories(own_folder):
@@ -250,50 +167,6 @@ def test_packed_dataset__takes_other_names_of_fields(own_folder):
     assert valid._dataset.inter_feat["bought_s"].shape == (3, 4)
 
 
-def test_packed_loader__logs_both_numbers_of_steps(own_folder, caplog):
-    with caplog.at_level(logging.INFO):
-        _, loaders = prepared(own_folder, "packed")
-    (line,) = [record.getMessage() for record in caplog.records if "Packed training" in record.getMessage()]
-    train, windows = loaders[0], loaders[0].windows
-    steps = -(-len(train._dataset) // 16)
-    assert line == (
-        f"Packed training: {len(train)} steps per epoch ({steps} with training=prefix), {len(windows)} windows of "
-        f"{sum(windows.lengths)} items with {len(train._dataset)} targets"
-    )
-
-
-def test_packed_loader__has_a_seeded_order_that_resumes(own_folder):
-    def order(loader):
-        return [batch["item_id_list"].tolist() for batch in loader]
-
-    first, second = (prepared(own_folder, "packed")[1][0] for _ in range(2))
-    assert order(first) == order(second)
-    second.generator.set_state(first.generator.get_state())
-    assert order(first) == order(second) != order(prepared(own_folder, "packed", seed=1)[1][0])
-    fixed = prepared(own_folder, "packed", shuffle=False)[1][0]
-    assert order(fixed) == order(fixed)
-
-
-def test_packed_loader__divides_shares_by_half_of_the_batch(own_folder, monkeypatch):
-    _, (whole, *_) = prepared(own_folder, "packed")
-    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-    shares = []
-    for rank in (0, 1):
-        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
-        config = whole.config
-        config["single_spec"] = False
-        share = PackedLoader(config, whole._dataset, None, shuffle=True)
-        config["single_spec"] = True
-        share.sampler.set_epoch(0)
-        assert len(share) == len(whole)
-        shares.append(list(share))
-    for batch, *parts in zip(whole, *shares, strict=True):
-        assert BATCH_TARGETS not in batch
-        targets = torch.count_nonzero(batch["item_id"]).item()
-        assert all((part[BATCH_TARGETS] == targets / 2).all() and len(part) for part in parts)
-        assert Counter(predictions(batch)) == sum((Counter(predictions(part)) for part in parts), Counter())
-
-
 # Caches ---------------------------------------------------------------------------------------------------------------
 
 
@@ -304,21 +177,10 @@ def test_packed_dataset__is_read_when_saved(own_folder):
     dataset, second = prepared(own_folder, "packed", trust_checkpoint=True)
     assert type(dataset) is PackedDataset
     for one, other in zip(first[0], second[0], strict=True):
-        same(one, other)
-    same(first[2]._dataset.inter_feat, second[2]._dataset.inter_feat)
+        assert_same(one, other)
+    assert_same(first[2]._dataset.inter_feat, second[2]._dataset.inter_feat)
     named = {"dataset_save_path": str(own_folder / "saved" / "toy-PackedDataset.pth"), "trust_checkpoint": True}
     assert type(prepared(own_folder, "prefix", **named)[0]) is SequentialDataset
-
-
-def test_packed_loader__is_read_when_saved(own_folder):
-    _, first = prepared(own_folder, "packed", save_dataloaders=True)
-    _, second = prepared(own_folder, "packed", trust_checkpoint=True)
-    for one, other in zip(first[0], second[0], strict=True):
-        same(one, other)
-    _, third = prepared(own_folder, "packed", trust_checkpoint=True, train_batch_size=8)
-    assert third[0].batch_size == 8 and max(torch.count_nonzero(batch["item_id"]) for batch in third[0]) <= 8
-    _, plain = prepared(own_folder, "prefix", trust_checkpoint=True)
-    assert type(plain[0]) is not PackedLoader
 
 
 # Refusals -------------------------------------------------------------------------------------------------------------
@@ -344,15 +206,3 @@ def test_packed_loader__is_read_when_saved(own_folder):
 def test_packed_dataset__refuses_what_cannot_be_packed(own_folder, settings, message):
     with pytest.raises(ConfigError, match=message):
         prepared(own_folder, "packed", **settings)
-
-
-def test_packed_loader__refuses_a_stride_below_1():
-    with pytest.raises(ConfigError, match="window_stride=0: must be a whole number of at least 1"):
-        check_values({"window_stride": 0})
-
-
-def test_packed_loader__refuses_data_made_by_hand(own_folder):
-    _, loaders = prepared(own_folder, "prefix")
-    config = loaders[0].config
-    with pytest.raises(ConfigError, match=r"SequentialDataset is not a packed data set; .*training=prefix"):
-        PackedLoader(config, loaders[0]._dataset)

@@ -1,6 +1,5 @@
 """Recommendations are the best items by the model's own scores, for known users and for new sequences."""
 
-import gzip
 import importlib.util
 from pathlib import Path
 
@@ -209,60 +208,21 @@ def test_recommender__says_what_is_wrong_with_a_frame(trained):
 # Files of sequences ---------------------------------------------------------------------------------------------------
 
 
-def recommended(trained, text, name="new.csv"):
-    """What is said and what is recommended, as lists by sequence, for the text of a file."""
-    Path(name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
-    said = main("recommend", trained, f"--sequences={name}", "--k=1", "--out=recs.csv", "--overwrite")
-    if said.status:
-        return said.err, None
-    table = pd.read_csv("recs.csv", dtype=str, keep_default_na=False)
-    return said.out, dict(zip(table["user"], table["item"], strict=True))
-
-
-@pytest.mark.parametrize(
-    "name, text",
-    [
-        ("new.csv", "user,item\n007,i3\n007,i4\nNA,i8\n"),
-        ("new.csv", '"item","user"\r\n"i3","007"\r\n"i4","007"\r\n"i8","NA"\r\n'),
-        ("new.tsv", "session\titem_id\ttime\n007\ti4\t2020-01-02T00:00:00\n007\ti3\t2020-01-01\nNA\ti8\t2021-01-01\n"),
-        ("new.inter", "user_id:token\titem_id:token\ttimestamp:float\n007\ti4\t20.5\nNA\ti8\t0\n007\ti3\t9\n"),
-        ("new.csv", "user,item\n007,i3,\n007,i4\nNA,i8\n"),
-        ("new.csv", 'user:token,item:token\n"007","i3"\n"007","i4"\nNA,"i8"\n'),
-        ("new.csv.gz", "sequence;rating;item\n007;5;i3\nNA;5;i8\n007;5;i4\n"),
-    ],
-)
-def test_read_sequences__forms_of_files(trained, name, text):
-    assert recommended(trained, text, name)[1] == {"007": "i5", "NA": "i9"}
-
-
-def test_read_sequences__counts_what_it_leaves_out(trained):
-    text = "user,item\na,i3\na,x\na,i4\na,y\nb,x\nc,\n,i4\nd,i7\n"
-    said, found = recommended(trained, text)
-    assert found == {"a": "i5", "d": "i8"}
+def test_recommend__notes_which_sequences_it_leaves_out(trained):
+    Path("new.csv").write_text("user,item\na,i3\na,x\na,i4\na,y\nb,x\nc,\n,i4\nd,i7\n")
+    said = succeed("recommend", trained, "--sequences=new.csv", "--k=1", "--out=recs.csv").out
+    table = pd.read_csv("recs.csv", dtype=str)
+    assert dict(zip(table["user"], table["item"], strict=True)) == {"a": "i5", "d": "i8"}
     assert "note: 2 events without sequence or item were skipped" in said
     assert "note: 3 events with items that are not in the data set were skipped: x, y" in said
     assert "note: no recommendations for b, c, which have no known items" in said
 
 
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("", "new.csv line 1 has no column user"),
-        ("user,thing\na,i1\n", "new.csv line 1 has no column item: it has 'user,thing'"),
-        ("user,item\na,x\n", "none of its items is in circle"),
-        ("user,item\n,i3\n,i4\n", "new.csv: no event has a user; fill its column"),
-        ("user,item\na,\nb,\n", "new.csv: no event has an item; fill its column"),
-        ("user,item\n", "new.csv: no events below its first line"),
-        ("user,item,time\na,i1,1\na,i2,soon\n", "new.csv line 3: the time 'soon' is neither a number nor an ISO date"),
-        ('user,item\na,i1\n"b,i2\n', "new.csv line 3 has 1 cells, the header has 2"),
-        ("user,item\na,the,i1\nb,i2\n", "new.csv line 2 has 3 cells, the header has 2"),
-        ("user,item,time\na,i1\nb,i2,3\n", "new.csv line 2 has 2 cells, the header has 3"),
-        ("user,item\na,I7\n", "none of its items is in circle ('I7' here, 'i7' there)"),
-    ],
-)
-def test_read_sequences__errors(trained, text, words):
-    said, found = recommended(trained, text)
-    assert found is None and words in said and said.count("\n") == 1
+def test_recommend__reports_a_file_of_unknown_items(trained):
+    Path("new.csv").write_text("user,item\na,I7\n")
+    said = main("recommend", trained, "--sequences=new.csv")
+    assert said.status == 2 and said.err.count("\n") == 1
+    assert "new.csv: none of its items is in circle ('I7' here, 'i7' there)" in said.err
 
 
 # Scores ---------------------------------------------------------------------------------------------------------------

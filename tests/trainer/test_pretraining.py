@@ -1,4 +1,4 @@
-"""S3Rec in one go: pre-training on users' rows, its objectives, reuse and resume, and the items' attribute."""
+"""S3Rec in one go: pre-training on users' rows, its reuse and resume, and the items' attribute."""
 
 import json
 import re
@@ -9,18 +9,14 @@ import pytest
 import torch
 from recbole.data import create_dataset, data_preparation
 from recbole.utils import get_model, init_seed
-from torch import nn
 
 from recbole_samrec.cli.main import main as command
 from recbole_samrec.config.build import configure
 from recbole_samrec.data import attributes
-from recbole_samrec.data.s3rec_loader import corrupt, draw_unseen
 from recbole_samrec.data.validate.layout import Column
 from recbole_samrec.model.s3rec_objectives import (
     build_attribute_table,
     compute_masked_states,
-    compute_objectives,
-    make_pretraining_loss,
 )
 from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.record import RESULT, make_label
@@ -29,198 +25,13 @@ from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
 from tests.helpers.hit_rate import hit_rate_on_new_users
+from tests.helpers.pretraining import STAGES, stage_of, write_items_with_kinds
 from tests.helpers.tiny import SMALL, build, cyclic, make_config, random_events, write_events
-
-OFF = {"hidden_dropout_prob": 0.0, "attn_dropout_prob": 0.0}
-STAGES = {"pretrain_epochs": 3, "pretrain_batch_size": 8, "epochs": 3, "n_layers": 1}
 
 
 @pytest.fixture
 def data(tmp_path):
-    """A data set whose items have one to two kinds each, the last one none; item i99 occurs in no event."""
-    folder = write_events(tmp_path / "data", "tiny", random_events())
-    kinds = [f"i{i}\tk{i % 4} k{i % 3}\tThe Item" for i in (*range(19), 99)]
-    lines = ["item_id:token\tkind:token_seq\ttitle:token_seq", *kinds, "i19\t\tThe Item"]
-    (folder / "tiny.item").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return folder.parent
-
-
-def stage_of(data, **settings):
-    """The loader, model and trainer of pre-training."""
-    return build(
-        make_config("S3Rec", data, train_stage="pretrain", **{**STAGES, "checkpoint_dir": "saved", **settings})
-    )
-
-
-# Rows ---------------------------------------------------------------------------------------------------------------
-
-
-def test_pretraining_loader__has_only_training_events(data):
-    """Each user's events but the last two, left-aligned; longer histories in windows of which each is full."""
-    config = make_config("S3Rec", data, train_stage="pretrain", MAX_ITEM_LIST_LENGTH=5)
-    dataset = create_dataset(config)
-    loader = data_preparation(config, dataset)[0]
-    events, users = dataset.events, dataset.users
-    training = {
-        int(user): events["item_id"][first : last - 2].tolist()
-        for user, first, last in zip(users, dataset.offsets[:-1], dataset.offsets[1:], strict=True)
-    }
-    items, lengths = loader.take_sequences(torch.arange(len(loader.starts)))
-    seen = {user: set() for user in training}
-    for row, length, user in zip(items.tolist(), lengths.tolist(), loader.users.tolist(), strict=True):
-        assert all(row[:length]) and not any(row[length:])
-        places = [at for at in range(len(training[user])) if training[user][at : at + length] == row[:length]]
-        assert places and (length == 5 or places[0] == 0)
-        seen[user] |= {place for at in places for place in range(at, at + length)}
-    assert all(seen[user] == set(range(len(training[user]))) for user in training)
-
-
-def test_pretraining_loader__shuffles_all_sequences_each_epoch(data):
-    loader = stage_of(data)[0][0]
-    epochs = [torch.cat(loader._order()) for _ in range(2)]
-    assert all(sorted(order.tolist()) == list(range(len(loader.starts))) for order in epochs)
-    assert not torch.equal(*epochs)
-    assert len(list(loader)) == len(loader) == -(-len(loader.starts) // 8)
-
-
-# Corruption ---------------------------------------------------------------------------------------------------------
-
-
-def corrupted(seed=0, n_items=40, rows=64, length=9):
-    draw = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(2, length + 1, (rows,), generator=draw)
-    users = torch.arange(rows) // 2  # two rows of each user
-    items = torch.randint(1, n_items, (rows, length), generator=draw) * (torch.arange(length) < lengths[:, None])
-    return corrupt(items, lengths, users, n_items, 0.3, draw), users
-
-
-def test_corrupt__masks_items_and_draws_unseen_negatives():
-    batch, _ = corrupted()
-    items, masked, negatives = batch["items"], batch["masked"], batch["negatives"]
-    hidden = masked == 40
-    assert torch.equal(masked[~hidden], items[~hidden]) and (items[hidden] > 0).all()
-    assert 0.2 < hidden[items > 0].float().mean() < 0.4
-    assert torch.equal(negatives > 0, hidden) and negatives.max() < 40
-    for row, wrong in zip(items.tolist(), negatives.tolist(), strict=True):
-        assert not set(row) & (set(wrong) - {0})
-
-
-def test_draw_unseen__finds_none_for_a_sequence_of_all_items():
-    full, where = torch.arange(1, 6).unsqueeze(0), torch.ones(1, 5, dtype=torch.bool)
-    assert draw_unseen(full, where, 6, torch.Generator().manual_seed(0)).eq(0).all()
-
-
-def test_draw_segments__takes_the_other_from_another_user():
-    batch, users = corrupted()
-    items, lengths = batch["items"], batch["lengths"]
-    assert batch["usable"].all()
-    for row in range(len(items)):
-        n = int(lengths[row])
-        context, segment, other = (batch[name][row, :n].tolist() for name in ("context", "segment", "other"))
-        inside = [place for place in range(n) if context[place] == 40]
-        assert 1 <= len(inside) <= n // 2 and inside == list(range(inside[0], inside[-1] + 1))
-        whole = items[row, :n].tolist()
-        assert [s if p in inside else c for p, (s, c) in enumerate(zip(segment, context, strict=True))] == whole
-        assert all(segment[p] == other[p] == 40 for p in range(n) if p not in inside)
-        stretch = other[inside[0] : inside[-1] + 1]
-        others = [items[r, : lengths[r]].tolist() for r in range(len(items)) if users[r] != users[row]]
-        assert any(o[at : at + len(stretch)] == stretch for o in others for at in range(len(o)))
-        assert not batch["context"][row, n:].any() and not batch["other"][row, n:].any()
-
-
-def test_draw_segments__finds_none_without_another_user():
-    items = torch.tensor([[1, 2, 3], [4, 5, 6]])
-    batch = corrupt(items, torch.tensor([3, 3]), torch.tensor([7, 7]), 9, 0.2, torch.Generator().manual_seed(0))
-    assert not batch["usable"].any()
-
-
-# Objectives ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def case(data):
-    """A model with weights that matter, and a batch of two short rows that was written by hand."""
-    network = stage_of(data, **OFF)[1].double()
-    for parameter in network.parameters():
-        nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(parameter.numel()))
-    m = network.mask_token
-    batch = {
-        "items": torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0]]),
-        "masked": torch.tensor([[1, m, 3, 4], [m, 6, 0, 0]]),
-        "negatives": torch.tensor([[0, 9, 0, 0], [8, 0, 0, 0]]),
-        "context": torch.tensor([[1, 2, m, m], [5, m, 0, 0]]),
-        "segment": torch.tensor([[m, m, 3, 4], [m, 6, 0, 0]]),
-        "other": torch.tensor([[m, m, 5, 6], [m, 3, 0, 0]]),
-        "lengths": torch.tensor([4, 2]),
-        "usable": torch.tensor([True, True]),
-    }
-    return network, batch
-
-
-def test_s3rec_objectives__are_their_formulas_term_by_term(case):
-    network, batch = case
-    names = attributes_by_item(network)
-    sums = dict.fromkeys(("aap", "mip", "map", "sp"), 0.0)
-
-    def state(row, length, place):
-        return network.forward(row[None, :length], bidirectional=True)[0, place]
-
-    def f(norm, x, y):
-        return torch.sigmoid(norm(x) @ y)
-
-    def log_sigmoid(x):
-        return torch.log(1 / (1 + torch.exp(-x)))
-
-    for row, (items, masked) in enumerate(zip(batch["items"], batch["masked"], strict=True)):
-        length = int(batch["lengths"][row])
-        for place in range(length):
-            x, item, is_masked = state(masked, length, place), int(items[place]), masked[place] == network.mask_token
-            norm = network.map_norm if is_masked else network.aap_norm
-            for a, vector in enumerate(network.feature_embedding.weight):
-                p = f(norm, x, vector)
-                sums["map" if is_masked else "aap"] -= torch.log(p if a in names[item] else 1 - p)
-            if is_masked:
-                right, wrong = (network.item_embedding.weight[i] for i in (item, int(batch["negatives"][row, place])))
-                sums["mip"] -= log_sigmoid(f(network.mip_norm, x, right) - f(network.mip_norm, x, wrong))
-        context, mine, theirs = (state(batch[k][row], length, length - 1) for k in ("context", "segment", "other"))
-        sums["sp"] -= log_sigmoid(f(network.sp_norm, context, mine) - f(network.sp_norm, context, theirs))
-    parts = compute_objectives(network, batch, build_attribute_table(network))
-    for part, name in zip(parts, sums, strict=True):
-        torch.testing.assert_close(part, sums[name])
-    expected = (0.2 * sums["aap"] + sums["mip"] + sums["map"] + 0.5 * sums["sp"]) / 2
-    torch.testing.assert_close(make_pretraining_loss(network)(batch), expected)
-
-
-def attributes_by_item(network):
-    """Attributes from 0 of each item, read from the data cell by cell."""
-    return [{int(a) - 1 for a in row if a > 0} for row in network.item_feat["kind"]]
-
-
-def test_s3rec_objectives__skip_items_without_an_attribute(case):
-    network, _ = case
-    table = build_attribute_table(network)
-    assert table.shape == (network.n_items - 1, network.n_features) and not table[0].any()
-    assert [set(row.nonzero().flatten().tolist()) for row in table] == attributes_by_item(network)
-    assert (table.sum(1) == 0).sum() == 2  # the padding item and i19
-
-
-def test_attributes__may_be_one_token(case):
-    network, _ = case
-    network.item_feat["kind"] = torch.tensor([0, *range(1, network.n_features + 1)])
-    assert torch.equal(build_attribute_table(network)[1:], torch.eye(network.n_features, dtype=torch.uint8))
-
-
-def test_s3rec_objectives__use_recboles_states_from_position_0(case):
-    """The state at an item does not depend on how far a row is padded behind it."""
-    network, batch = case
-    rows = batch["masked"]
-    where = rows.flatten().nonzero().squeeze(1)
-    whole = network.forward(torch.nn.functional.pad(rows, (0, 3)), bidirectional=True)[:, :4].reshape(8, -1)
-    torch.testing.assert_close(compute_masked_states(network, rows, where), whole[where])
-    first = torch.tensor([0])
-    embedded = network.item_embedding.weight[5] + network.position_embedding.weight[0]  # as packed fine-tuning does
-    alone = network.trm_encoder.layer[0](network.LayerNorm(embedded)[None, None], torch.zeros(1, 1, 1, 1))
-    torch.testing.assert_close(compute_masked_states(network, torch.tensor([[5]]), first), alone[0])
+    return write_items_with_kinds(tmp_path / "data")
 
 
 def test_pretraining__does_not_depend_on_validation_and_test(tmp_path):

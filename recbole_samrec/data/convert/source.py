@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
+from recbole_samrec.utils.encodings import is_text_encoding
 from recbole_samrec.utils.errors import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -63,10 +64,9 @@ def codec(encoding: str) -> str:
     Raises:
         DataError: There is no such encoding.
     """
-    try:
-        name = codecs.lookup(encoding).name
-    except LookupError:
-        raise DataError(f"--encoding {encoding!r} is unknown: use a name such as utf-8 or latin-1") from None
+    if not is_text_encoding(encoding):
+        raise DataError(f"--encoding {encoding!r} is unknown: use a name such as utf-8 or latin-1")
+    name = codecs.lookup(encoding).name
     return "utf-8-sig" if name == "utf-8" else name
 
 
@@ -104,8 +104,19 @@ class Archive:
         return member in self._files or member in self._packed
 
     def open(self, member: str) -> IO[bytes]:
-        """Open a member by its file name alone, in any folder of the archive."""
-        return self._files[member].open("rb") if self._zip is None else self._zip.open(self._packed[member])
+        """Open a member by its file name alone, in any folder of the archive.
+
+        Raises:
+            DataError: The member is encrypted, or packed by a method that Python cannot unpack.
+        """
+        if self._zip is None:
+            return self._files[member].open("rb")
+        try:
+            return self._zip.open(self._packed[member])
+        except (RuntimeError, NotImplementedError) as error:
+            raise DataError(
+                f"{self.path}: {member} cannot be unpacked here ({error}): unpack the archive and give its folder"
+            ) from error
 
     def read_text(self, member: str) -> str:
         """Read a small member as text: UTF-8, or latin-1 if the bytes are not UTF-8."""

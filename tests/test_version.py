@@ -1,0 +1,27 @@
+"""The version and the oldest packages are the same wherever they are written down."""
+
+import re
+import tomllib
+
+from recbole_samrec.version import NEWEST_PYTHON, PYTHON, PYTHONS, REQUIRES, UV_OVERRIDES, __version__
+from tests.helpers.paths import ROOT
+
+
+def test_version__agrees_with_citation_and_changelog():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^version: (\S+)$", citation, re.MULTILINE)[1] == __version__
+    assert re.search(r"^## \[([\d.]+)\]", changelog, re.MULTILINE)[1] == __version__
+
+
+def test_python__is_the_same_in_the_makefile_and_for_mypy():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    oldest, newest = (tuple(map(int, python.split("."))) for python in (PYTHON, NEWEST_PYTHON))
+    assert f"{oldest} <= sys.version_info[:2] <= {newest}" in makefile
+    assert f"Python {PYTHON} to {NEWEST_PYTHON};" in makefile and f"Python {PYTHON} to {NEWEST_PYTHON}" in PYTHONS
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["mypy"]["python_version"] == PYTHON
+
+
+def test_requires__asks_for_the_ray_that_uv_is_told():
+    assert (f"ray[tune]>={REQUIRES['ray[tune]']}",) == UV_OVERRIDES

@@ -1,0 +1,16 @@
+"""Names of runs sort by time and are never given twice."""
+
+import re
+
+from recbole_samrec.utils import naming
+
+
+def test_make_unique_name__joins_parts_time_and_id(monkeypatch):
+    monkeypatch.setattr(naming.time, "strftime", lambda form: f"<{form}>")
+    assert re.fullmatch(r"SAMRec-ml-100k-<%Y%m%d-%H%M%S>-[0-9a-f]{6}", naming.make_unique_name("SAMRec", "ml-100k"))
+    assert re.fullmatch(r"<%Y%m%d-%H%M%S>-[0-9a-f]{6}", naming.make_unique_name())
+
+
+def test_make_unique_name__differs_each_time(monkeypatch):
+    monkeypatch.setattr(naming.time, "strftime", lambda form: "now")
+    assert len({naming.make_unique_name("a") for _ in range(20)}) == 20

@@ -109,7 +109,9 @@ def _compute_by(patch: Patcher, metric: Any, compute: Callable[[Any, Lists, Any]
         if self.recbole_metrics:
             return calculate(self, dataobject)
         lists = dataobject.get("rec.items").numpy()
-        return {f"{name}@{k}": compute(self, lists[:, :k], dataobject) for k in self.topk}
+        shown = getattr(metrics, "round", round)  # another patch keeps all digits there
+        values = {k: compute(self, lists[:, :k], dataobject) for k in self.topk}
+        return {f"{name}@{k}": shown(value, self.decimal_place) for k, value in values.items()}
 
     patch(metric, "__init__", init_with_setting)
     patch(metric, "calculate_metric", calculate_by_setting)

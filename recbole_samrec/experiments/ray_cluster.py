@@ -154,7 +154,8 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
     else:
         cores = os.cpu_count() or 1
         slots = resources.parallel * resources.threads if resources.parallel else max(cores, resources.threads)
-        with _listen_on(resources.host), _own_token():
+        _choose_token()
+        with _listen_on(resources.host):
             ray.init(
                 "local",  # else it would join whatever Ray runs on this machine
                 num_cpus=slots,
@@ -170,21 +171,13 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
         ray.shutdown()
 
 
-@contextlib.contextmanager
-def _own_token() -> Iterator[None]:
+def _choose_token() -> None:
     """Let a Ray that starts here be opened by a token of this process; Ray would write one to the home directory.
 
-    A container may have none that can be written.
+    A container may have none that can be written. The token stays, since Ray remembers it in this process.
     """
-    names = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
-    if not names.isdisjoint(os.environ):
-        yield
-        return
-    os.environ["RAY_AUTH_TOKEN"] = _TOKEN
-    try:
-        yield
-    finally:
-        del os.environ["RAY_AUTH_TOKEN"]
+    if {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}.isdisjoint(os.environ):
+        os.environ["RAY_AUTH_TOKEN"] = _TOKEN
 
 
 @contextlib.contextmanager

@@ -34,6 +34,8 @@ AFTER_PATCHES = frozenset(
         "trainer",
         "evaluator.full_ranking",
         "model",
+        "data.attributes",
+        "data.features",
         "data.packed_dataset",
         "data.packed_loader",
         "data.s3rec_loader",

@@ -235,7 +235,7 @@ def spoil(file):
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
-        (lambda: None, "has changed since the run was trained"),
+        (lambda: None, "is not the data that the run was trained on"),
         (lambda: Path("run/result.json").write_text("{"), "run/result.json: it is damaged"),
         (lambda: Path("run/result.json").unlink(), "it is no finished run"),
         (lambda: Path("run/best.pth").unlink(), "the run's best weights are not there"),
@@ -245,7 +245,7 @@ def spoil(file):
 )
 def test_runs_that_cannot_be_measured_are_one_line(break_it, words):
     trained("SAMRec")
-    if words == "has changed since the run was trained":
+    if words == "is not the data that the run was trained on":
         with open("dataset/tiny/tiny.inter", "a") as file:
             file.write("u1\ti1\t99999\n")
     break_it()

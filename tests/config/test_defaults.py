@@ -53,7 +53,7 @@ def test_add_our_defaults__load_the_time_where_order_matters(model, settings, ti
     assert ("timestamp" in config["load_col"]["inter"]) == timed
 
 
-def test_add_our_defaults__keep_recboles_metrics_for_predicted_values():
+def test_add_our_defaults__keep_metrics_of_predicted_values():
     ranked = configure({"model": "BPR", "dataset": "tiny"}, {}, print)
     valued = configure({"model": "FM", "dataset": "tiny"}, {"metrics": "AUC", "valid_metric": "AUC"}, print)
     assert ranked["valid_metric"] == "NDCG@10" and valued["topk"] != ranked["topk"]

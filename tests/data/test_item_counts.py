@@ -41,7 +41,7 @@ def test_find_first_items__are_the_events_that_are_no_targets():
     assert find_first_items(USERS, ITEMS, parts).tolist() == [0, 4, 3, 2]
 
 
-def test_find_first_items__is_none_if_other_events_are_no_targets_either():
+def test_find_first_items__is_none_if_others_are_no_targets():
     assert find_first_items(USERS, ITEMS, [part([1, 2], [1, 3])]) is None
     assert find_first_items(USERS, ITEMS, [part([1, 1, 2, 3], [1, 2, 3, 2])]) is None
 
@@ -52,12 +52,12 @@ def test_count_training_events__adds_each_users_first_item():
     assert count_training_events(data).tolist() == [0, 1, 1, 2, 1]  # item 0 adds nothing
 
 
-def test_count_training_events__after_a_time_split_of_users_with_targets():
+def test_count_training_events__after_a_time_split():
     data = part([1, 2], [1, 3], first_items=np.array([0, 4, 3, 2]))
     data.inter_feat["length"] = torch.tensor([1, 1])
     data.config["eval_args"]["split"] = {"TS": [0.8, 0.1, 0.1]}
     assert count_training_events(data).tolist() == [0, 1, 0, 2, 1]  # user 3, who has no target, is left out
 
 
-def test_count_training_events__of_data_with_a_line_for_each_event():
+def test_count_training_events__of_one_line_for_each_event():
     assert count_training_events(part([1, 1, 3], [4, 4, 1])).tolist() == [0, 1, 0, 0, 2]

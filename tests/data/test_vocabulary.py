@@ -17,7 +17,7 @@ STORED = {
 DATASET = SimpleNamespace(uid_field="user", iid_field="item", field2id_token=STORED)
 
 
-def test_vocabulary__collects_users_items_and_what_the_model_reads():
+def test_vocabulary__collects_what_the_model_reads():
     assert list(Vocabulary.collect(DATASET, {"item"}).tokens) == ["user", "item"]
     collected = Vocabulary.collect(DATASET, {"kind", "item", "price"})  # a price has no tokens
     assert list(collected.tokens) == ["user", "item", "kind"] and collected.read == {"kind", "item"}

@@ -10,6 +10,7 @@ import torch
 from recbole_samrec.experiments.job_folders import slug
 from recbole_samrec.sharpness.arguments import prepare_folder, read_fractions, read_runs
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
+from recbole_samrec.utils.locks import LOCK
 from tests.helpers.records import write_record
 
 
@@ -119,5 +120,5 @@ def test_prepare_folder_names_out():
 def test_prepare_folder_leaves_an_existing_folder():
     Path("old").mkdir()
     with prepare_folder(Path("old")):
-        assert not list(Path("old").iterdir())
-    assert Path("old").is_dir()
+        assert [file.name for file in Path("old").iterdir()] == [LOCK]
+    assert not list(Path("old").iterdir())

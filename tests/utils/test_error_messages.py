@@ -62,7 +62,7 @@ SETTINGS = {
     "--topk=[5]": "valid_metric=NDCG@10 topk=[5] such as",
     "--valid_metric=Foo@10": "valid_metric=Foo@10 not among such as",
     "--valid_metric=NDCG": "valid_metric=NDCG not among",
-    "--metrics=[Foo]": "metrics=[Foo] no metric",
+    "--metrics=[Foo]": "metrics=['Foo'] no metric",
     "--metrics=['NDCG','Foo']": "no metric Foo choose from hit",
     "--metrics=[]": "metrics=[] name at least one",
     "--metrics=['NDCG','AUC']": "cannot be used together",
@@ -85,7 +85,7 @@ SETTINGS = {
     "--load_col={'inter':['user_id','item_id']}": "tiny.inter timestamp not loaded load_col",
     "--USER_ID_FIELD=uid": "tiny.inter line 1 'uid' 'user_id' is meant",
     "--field_separator=,": "tiny.inter line 1 ',' is expected",
-    "--user_inter_num_interval=[1000,inf)": "feat is empty loosen user_inter_num_interval",
+    "--user_inter_num_interval=[1000,inf)": "no events are left after user_inter_num_interval",
     "--user_inter_num_interval=5": 'user_inter_num_interval=5 "[5,inf)"',
     "--user_inter_num_interval=[9,5]": "user_inter_num_interval=[9,5] interval",
     "--val_interval=foo": "val_interval=foo dictionary",
@@ -188,9 +188,10 @@ FILES = {
     "a word for a time": (HEADER + EVENTS + b"u1\ti1\tnoon\n", "line 202 timestamp 'noon' is not a number"),
     "a time left out": (HEADER + b"u1\ti1\t\n" + EVENTS, "line 2 timestamp missing"),
     "an endless time": (HEADER + b"u1\ti1\tinf\n" + EVENTS, "line 2 timestamp inf"),
-    "one user": (HEADER + b"".join(b"u\ti%d\t%d\n" % (i, i) for i in range(40)), "single user two are needed"),
-    "one event each": (HEADER + b"".join(b"u%d\ti%d\t1\n" % (i, i) for i in range(40)), "40 have one at least 3"),
-    "two events each": (HEADER + b"".join(b"u%d\ti%d\t1\n" % (i // 2, i) for i in range(80)), "40 have two at least 3"),
+    "one event each": (
+        HEADER + b"".join(b"u%d\ti%d\t1\n" % (i, i) for i in range(40)),
+        "no training samples of 40 events collect longer",
+    ),
 }
 
 

@@ -43,7 +43,7 @@ def test_stage_dataset__replaces_a_set_only_with_force(tmp_path):
     assert read(folder) == {"inter": "new", "item": "newer", "kg": "mine"}  # no users of another conversion
 
 
-def test_stage_dataset__keeps_the_old_set_if_a_file_cannot_be_moved(tmp_path, monkeypatch):
+def test_stage_dataset__keeps_the_old_set_if_a_move_fails(tmp_path, monkeypatch):
     folder = tmp_path / "toy"
     write(folder, inter="a", item="b")
     replace = os.replace

@@ -41,7 +41,7 @@ def test_filters__of_settings_and_of_benchmark_files():
     assert Filters.from_settings(fields | {"benchmark_filename": ["train"]}) == Filters(drop_unlisted=False)
 
 
-def test_event_filter__drops_rows_without_ids_except_of_benchmark_files():
+def test_event_filter__drops_rows_without_ids():
     steps, rows = left(Filters())
     assert steps == [Step("file", 3, 3, 7), Step("rows without user or item", 3, 3, 6)] and rows == [0, 1, 2, 3, 4, 5]
     assert left(Filters(), layout=Layout(benchmark=("train",)))[1] == [0, 1, 2, 3, 4, 5, 6]

@@ -46,7 +46,7 @@ def register(model_class: type[Any]) -> str:
     Raises:
         ConfigError: It is no RecBole recommender, or has the name of another model.
     """
-    name = model_class.__name__
+    name = str(getattr(model_class, "__name__", model_class))
     if not (isinstance(model_class, type) and issubclass(model_class, AbstractRecommender)):
         raise ConfigError(f"{name} is not a model: derive it from one of recbole.model.abstract_recommender")
     if name in model_names():
@@ -69,6 +69,8 @@ def model_from(source: str) -> str:
         ConfigError: The file, module or class is not there, or is no model.
     """
     where, _, name = source.rpartition(":")
+    if not where or not name:
+        raise ConfigError(f"--model={source}: give the file and the class of your model, as file.py:Name")
     try:
         if where.endswith(".py"):
             spec = spec_from_file_location(f"own_model.{Path(where).stem}", where)  # hides no module of that name

@@ -157,6 +157,7 @@ def test_activate__patches_alike_whatever_comes_first():
     assert found == dict.fromkeys(FIRST, sorted(one.name for one in compat.list_applied()))
 
 
+@pytest.mark.slow
 def test_after_patches__names_every_module_that_must_wait():
     """What is loaded with the patches either waits for them, or does not import RecBole at all."""
     code = "import recbole, recbole_samrec, sys\nprint(*(m for m in sys.modules if m.startswith('recbole_samrec.')))"
@@ -276,6 +277,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_activate__runs_in_spawned_processes(tmp_path):
     (tmp_path / "script.py").write_text(WORKER)
     done = subprocess.run(
@@ -284,6 +286,7 @@ def test_activate__runs_in_spawned_processes(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_activate__runs_in_workers_of_ray():
     pytest.importorskip("ray")

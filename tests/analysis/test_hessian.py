@@ -382,6 +382,7 @@ def test_estimate_density__has_the_moments_of_the_spectrum(problem):
         assert abs(samples.mean() - float(power.trace()) / n) <= 4 * error + 1e-9
 
 
+@pytest.mark.slow
 def test_estimate_density__equals_that_of_the_dense_eigenvalues():
     loss, parameters, hessian = tanh_network(hidden=3)
     eigenvalues = torch.linalg.eigvalsh(hessian).numpy()

@@ -131,6 +131,7 @@ def test_patches__reports_why_they_cannot_be_applied(monkeypatch):
     assert one.bad and one.found == "RecBole cannot be patched: torch is half there"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["recbole", "ray", "torch"])
 def test_doctor__works_although_a_package_is_missing(tmp_path, package):
     # A file in front of the package, which is what a missing module looks like.

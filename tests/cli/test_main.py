@@ -32,6 +32,7 @@ def data(own_folder):
     return own_folder
 
 
+@pytest.mark.slow
 def test_run__stopped_on_a_terminal_resumes_as_printed(data):
     arguments = ["--dataset=tiny", *SMALL[:-1], "--epochs=500", "--stopping_step=500", "--run_dir=runs/a run"]
     screen, process = on_a_terminal([str(ROOT / "run_recbole.py"), *arguments])

@@ -101,6 +101,7 @@ def unflat(vector, like):
     return [part.view_as(w) for part, w in zip(vector.split([w.numel() for w in like]), like, strict=True)]
 
 
+@pytest.mark.slow
 def test_sharpness_writes_stores_and_continues_a_report(monkeypatch):
     monkeypatch.setattr(api, "QUICK", TINY)
     runs = [str(trained("SAMRec", "flat")), str(trained("SAMRec", "sharp", "--sam_rho=0", "--track_sharpness=1"))]
@@ -133,6 +134,7 @@ def test_sharpness_writes_stores_and_continues_a_report(monkeypatch):
     assert all(file.stat().st_mtime_ns != stamps[file] for file in stamps if file.name == "curvature.npz")
 
 
+@pytest.mark.slow
 def test_seconds_are_those_of_all_calls(monkeypatch):
     monkeypatch.setattr(api, "QUICK", TINY)
     run = str(trained("SAMRec"))
@@ -162,6 +164,7 @@ def test_a_grid_that_goes_on_adds_its_time(tmp_path, monkeypatch):
     assert measure.Store(tmp_path, "another").read("grid") is None
 
 
+@pytest.mark.slow
 def test_sharpness_removes_what_a_larger_report_left(monkeypatch):
     monkeypatch.setattr(api, "QUICK", TINY)
     runs = [str(trained("SAMRec", "one", "--track_sharpness=1")), str(trained("SASRec", "two"))]
@@ -178,6 +181,7 @@ def test_sharpness_removes_what_a_larger_report_left(monkeypatch):
     assert {file.stem for file in Path("out/figures").iterdir()} == {*drawn, "mine"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["uni10", "pop10"])
 def test_sampled_items_are_the_same_at_all_levels(mode, monkeypatch):
     monkeypatch.setattr(api, "QUICK", TINY)
@@ -195,6 +199,7 @@ def test_sampled_items_are_the_same_at_all_levels(mode, monkeypatch):
     assert set(noise.loc[noise["level"] == 0, "ndcg@5"]) == set(histories.loc[histories["level"] == 0, "ndcg@5"])
 
 
+@pytest.mark.slow
 def test_runs_may_be_given_labels(monkeypatch):
     monkeypatch.setattr(api, "QUICK", TINY)
     for name, rate in {"much": 0.5, "little": 0.1}.items():

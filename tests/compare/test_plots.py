@@ -95,6 +95,7 @@ def test_draw_groups_shows_all_dots_of_shared_axes():
                 assert low <= y.min() and y.max() <= high
 
 
+@pytest.mark.slow
 def test_plots_import_matplotlib_only_to_draw():
     code = "import sys, recbole_samrec.compare.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -74,6 +74,7 @@ def test_write_tables_ends_pages_with_one_line_end(written):
         assert "\n\n\n" not in text, path
 
 
+@pytest.mark.slow
 def test_write_tables_links_related_pages(tmp_path):
     runs = [make_run(), make_run("Pop", rank=(9, 9, 9, 9)), make_run("Pop", fraction=0.5)]
     for masked in (False, True):
@@ -91,6 +92,7 @@ def test_write_tables_links_related_pages(tmp_path):
     assert re.findall(r"\]\((.+?\.md)\)", text) == ["tiny_set-groups.md"]
 
 
+@pytest.mark.slow
 def test_write_tables_of_a_share_leaves_those_of_all_users(tmp_path):
     write_tables([make_run(fraction=0.2), make_run()], tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}

@@ -146,6 +146,7 @@ assert "ray" in sys.modules and sys.modules["ray"].__file__, "the real one is lo
 """
 
 
+@pytest.mark.slow
 def test_import_ray_lazily__loads_it_on_first_use():
     pytest.importorskip("ray")
     root = ROOT

@@ -327,6 +327,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_plain_checkpoints__are_scored_again_in_a_fresh_process(events):
     result, file = trained(events, **NEEDS_TRAINING_DATA)
     (events / "again.py").write_text(FRESH)

@@ -98,6 +98,7 @@ def test_packed_dataset__leaves_short_sequences_whole(own_folder):
     assert len(batch["user_id"].unique()) == len(batch)  # one row for each user
 
 
+@pytest.mark.slow
 def test_packed_dataset__packs_ml_100k():
     folder = Path(recbole.__file__).parent / "dataset_example"
     settings = {"MAX_ITEM_LIST_LENGTH": 50, "train_batch_size": 2048, "train_neg_sample_args": None}

@@ -39,6 +39,7 @@ COMPARE = ["compare", "--datasets=tiny", "--models=SASRec,GRU4Rec", "--seeds=1,"
 COMPARE += [f"--{key}={value}" for key, value in SMALL.items()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "damage"),
     [

@@ -76,6 +76,7 @@ def test_run_jobs_rejects_jobs_that_need_more_memory(data):
     assert ended[job] == {"failed": "needs about 13.0 GB, and no computer has more than 10.0 GB"}
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_run_jobs_retries_a_lost_process_once(data, monkeypatch):
     """One process dies in its first attempt, one in both; an error of a run's own is not retried."""

@@ -11,6 +11,7 @@ OWN = {"CL4SRec": {"epochs": 30}, "gSASRec": {"epochs": 20, "n_negatives": 4}}
 ITEMS = 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", OURS)
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_our_models__learn_circles_and_nothing_of_shuffled(model, shuffled, tmp_path):

@@ -20,6 +20,7 @@ from tests.helpers.sharpness_runs import NASTY, NO_WAYS, make_measured
 ALL = ["eigenvalues", "density", "rises", "contours", "surfaces", "line", "between", "noise", "histories", "training"]
 
 
+@pytest.mark.slow
 def test_draw_figures_writes_each_twice(drawn, folder):
     assert list(drawn) == ALL
     for name, one in drawn.items():
@@ -28,6 +29,7 @@ def test_draw_figures_writes_each_twice(drawn, folder):
         assert one.caption == captions.FIGURES[name]
 
 
+@pytest.mark.slow
 def test_draw_surfaces_on_one_scale(runs, drawn):
     """The flattest bowl rises by 0.8, the highest point is 2.8; the corner that is not finite is cut off."""
     scale = Scale.fit([compute_rise(run.parts["surface"]) for run in runs])
@@ -52,6 +54,7 @@ def test_scale_cuts_off_far_steeper_surfaces():
     assert not Scale.fit([flat, 2 * flat]).cut
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_draw_figures_of_a_plain_without_warnings(tmp_path):
     runs = [make_measured("SASRec", 1), make_measured("SAMRec", 1, 0.01), make_measured("GRU4Rec", 1)]
@@ -114,6 +117,7 @@ def test_draw_figures_without_histories(tmp_path):
     assert [text.get_text() for text in drawn.figure.legends[0].get_texts()] == ["SASRec"]
 
 
+@pytest.mark.slow
 def test_draw_fractions_of_compares_table(tmp_path, runs):
     """The table is what ``compare`` writes; users have rank 1 with all of the data, half of them with half of it."""
     compared = [

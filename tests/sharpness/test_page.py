@@ -63,6 +63,7 @@ def cells(text, table, *first):
     return line[len(first) :]
 
 
+@pytest.mark.slow
 def test_page_has_measures_and_runs(text):
     assert cells(text, "measures", "trace")[0] == "120 70.32 to 169.7"
     assert "100 ± 2" in cells(text, "runs", "trace")
@@ -88,6 +89,7 @@ def test_page_of_one_entry_has_no_differences(tmp_path):
     assert captions.NOTES["single"].split()[0] in words(text)
 
 
+@pytest.mark.slow
 def test_page_shows_every_figure(text, drawn):
     found = re.findall(r' alt="([^"]*)"', text)
     assert [html.unescape(alt) for alt in found] == [one.caption.alt for one in drawn.values()]

@@ -16,6 +16,7 @@ def make_run(label, seed=1, sharp=1.0):
     return make_measured(label, seed, sharp, **DATA)
 
 
+@pytest.mark.slow
 def test_write_files_names_no_place(tmp_path, monkeypatch):
     work, other = tmp_path / "work", tmp_path / "checkout"
     (other / ".git").mkdir(parents=True)
@@ -52,6 +53,7 @@ def test_list_facts_has_the_devices_that_computed_it():
     assert (facts["training targets"], facts["training targets of the gradient"]) == ("64 of 640", "320 of 640")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", [("SAMRec", "SASRec"), ("SASRec",)])
 def test_sharpness_report_repr_has_the_measures(tmp_path, labels):
     report = write_files([make_run(label) for label in labels], NO_WAYS, QUICK, tmp_path)

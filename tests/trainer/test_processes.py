@@ -217,6 +217,7 @@ def by_one_process(shares, folder, sam_rho=0, sam_variant="sam", clip_grad_norm=
     return model.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAININGS)
 def test_processes__train_as_one_on_the_joined_batch(name, both, folder):
     shares = [found["trained"][name] for found in both]
@@ -310,6 +311,7 @@ def test_processes__start_our_function(monkeypatch):
         assert b"recbole_samrec" not in pickle.dumps(quick_start.run_recboles)
 
 
+@pytest.mark.slow
 def test_processes__of_recboles_run_know_our_models(both, folder, monkeypatch):
     monkeypatch.chdir(folder)
     given = {**SMALL, **WHOLE, "data_path": str(folder)}
@@ -321,6 +323,7 @@ def test_processes__of_recboles_run_know_our_models(both, folder, monkeypatch):
 ARGUMENTS = [f"--{key}={value}" for key, value in SMALL.items() if key not in ("epochs", "state", "show_progress")]
 
 
+@pytest.mark.slow
 def test_run__resumes_with_more_processes(folder, tmp_path, capfd):
     place = tmp_path / "run"
     command = ["run", "--dataset=tiny", f"--data_path={folder}", f"--run_dir={place}"]
@@ -355,6 +358,7 @@ class Failing(SASRec):
 """
 
 
+@pytest.mark.slow
 def test_processes__end_with_one_line_if_one_fails(folder, tmp_path, capfd):
     (tmp_path / "failing.py").write_text(FAILING)
     settings = ["--n_layers=1", "--n_heads=1", "--hidden_size=16", "--inner_size=16", "--hidden_act=gelu"]

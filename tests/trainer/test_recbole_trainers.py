@@ -26,6 +26,7 @@ def test_reject_sam__lets_trees_be_grown_without_it():
     assert built == [model]
 
 
+@pytest.mark.slow
 def test_train_ncl_with_sam__calls_callbacks_and_is_tracked(own_folder, monkeypatch):
     def clusters(self, rows):
         rows = torch.as_tensor(rows)

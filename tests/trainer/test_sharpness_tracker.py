@@ -25,6 +25,7 @@ def record(folder):
     return json.loads(Path(folder, "result.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["SAMRec", "GRU4Rec", "BPR", "CL4SRec"])
 def test_sharpness_tracker__does_not_change_training(model):
     arguments = [f"--model={model}", *OWN.get(model, SMALL)]
@@ -42,6 +43,7 @@ def test_sharpness_tracker__does_not_change_training(model):
     assert all(entry["converged"] for entry in tracked["sharpness"])
 
 
+@pytest.mark.slow
 def test_sharpness_tracker__keeps_measures_of_a_resumed_run():
     succeed("run", *SMALL, "--run_dir=whole", "--track_sharpness=2")
     arguments = [word for word in SMALL if not word.startswith("--epochs")]

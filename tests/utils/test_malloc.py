@@ -98,6 +98,7 @@ def megabytes_of_large_pages(*arguments: str, **variables: str) -> int:
     return int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has them by this name")
 def test_request_large_pages__large_tensors_are_in_large_pages():
     if megabytes_of_large_pages(**{LARGE_PAGES: "1"}) < 64 or megabytes_of_large_pages(**{LARGE_PAGES: "0"}) >= 64:

@@ -15,8 +15,6 @@ FOLDERS = sorted({file.parent for file in TESTS.rglob("*.py")})
 COVERED_BY = {
     "__init__.py": "test_import.py",
     "__main__.py": "cli/test_main.py",
-    "analysis/lanczos.py": "analysis/test_hessian.py",
-    "analysis/spectral_density.py": "analysis/test_hessian.py",
     "cli/evaluate.py": "cli/test_main.py",
     "cli/recommend.py": "quick_start/test_recommend.py",
     "cli/run.py": "cli/test_main.py",
@@ -46,12 +44,6 @@ COVERED_BY = {
     "trainer/sampled_loss.py": "cli/test_sharpness.py",
     "trainer/trainer.py": "trainer/test_packed_training.py",
     "tune/__init__.py": "tune/test_api.py",
-    "tune/figures.py": "tune/test_page.py",
-    "tune/importance.py": "tune/test_page.py",
-    "tune/recbole_space.py": "tune/test_spaces.py",
-    "tune/results.py": "tune/test_runner.py",
-    "tune/shared_data.py": "tune/test_runner.py",
-    "tune/trials.py": "tune/test_runner.py",
 }
 """Modules without a test file of their own, and the file that tests them all the same."""
 

@@ -374,10 +374,9 @@ def clip_arguments(value: Any) -> dict[str, Any] | None:
     """
     if value is None or value is False:
         return None
-    if isinstance(value, dict) and value.get("max_norm", 0) > 0:
-        return dict(value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-        return {"max_norm": float(value)}
+    largest = value.get("max_norm") if isinstance(value, dict) else value
+    if isinstance(largest, (int, float)) and not isinstance(largest, bool) and largest > 0:
+        return dict(value) if isinstance(value, dict) else {"max_norm": float(value)}
     raise ConfigError(f"clip_grad_norm={value}: give the largest norm as a number above 0, or {{'max_norm': 5.0}}")
 
 

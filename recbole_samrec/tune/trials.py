@@ -81,7 +81,7 @@ class TrialState:
         self.trial, self.file = trial, folder / STATE
         self.finished: dict[str, float] = {}
         self.epochs, self.seconds = 0, 0.0
-        with suppress(OSError, ValueError, KeyError):
+        with suppress(OSError, ValueError, KeyError, TypeError):
             stored = json.loads(self.file.read_text(encoding="utf-8"))
             self.finished = dict(stored["finished"])
             self.epochs, self.seconds = stored["epochs"], stored["seconds"]

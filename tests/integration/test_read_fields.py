@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 from recbole.data.dataset import Dataset
+from recbole.utils import FeatureType
 
 from recbole_samrec.integration.read_fields import record_read_fields
 
-DATA = SimpleNamespace(
-    field2type={"item": "token", "user": "token"}, field2id_token={"item": range(5), "user": range(3)}
-)
+TOKENS = {"item": range(5), "user": range(3)}
+DATA = SimpleNamespace(field2type=dict.fromkeys(TOKENS, FeatureType.TOKEN), field2id_token=TOKENS)
 
 
 def test_record_read_fields__records_within_the_block_alone():

@@ -4,52 +4,12 @@ import re
 import shutil
 import subprocess
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from recbole_samrec.tune import figures, importance
 from recbole_samrec.tune.page import render_page
-from recbole_samrec.tune.spaces import Parameter
+from tests.helpers.trials import NASTY, PARAMETERS, failed, trials
 
-NASTY = "<script>alert(1)</script>"
-RATE, DROPOUT = Parameter("learning_rate", "loguniform"), Parameter("hidden_dropout_prob", "uniform")
-LAYERS, ALWAYS = Parameter("n_layers", "choice", (1, 2)), Parameter("loss_type", "choice", ("CE",))
-ACT = Parameter("hidden_act", "choice", ("relu", "gelu"))
-LISTS = Parameter("augs", "choice", (["crop"], ["crop", "mask"]))
-PARAMETERS = [RATE, DROPOUT, LAYERS, ALWAYS, ACT, LISTS, Parameter(NASTY, "uniform")]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-def trials(number: int = 24, seed: int = 0) -> pd.DataFrame:
-    """Random trials whose score is the logarithm of the rate and nothing else."""
-    draw = np.random.default_rng(seed)
-    rate = 10 ** draw.uniform(-4, -2, number)
-    return pd.DataFrame(
-        {
-            "trial": range(number),
-            "status": ["stopped early" if one % 3 == 2 else "finished" for one in range(number)],
-            "score": 0.1 + np.log10(rate) / 100,
-            "epochs": 5,
-            "seconds": 30.0,
-            "ended": 30.0 * np.arange(1, number + 1),
-            "reason": "",
-            "learning_rate": rate,
-            "hidden_dropout_prob": draw.uniform(0, 0.5, number),
-            "n_layers": draw.integers(1, 3, number),
-            "loss_type": "CE",
-            "hidden_act": draw.choice(["relu", "gelu"], number),
-            "augs": [["crop"] if one else ["crop", "mask"] for one in draw.integers(0, 2, number)],
-            NASTY: draw.uniform(0, 1, number),
-        }
-    )
-
-
-def failed(table: pd.DataFrame, *numbers: int) -> pd.DataFrame:
-    table.loc[list(numbers), "status"] = "failed"
-    table.loc[list(numbers), "score"] = np.nan
-    table.loc[list(numbers), "reason"] = f"the loss is nan {NASTY}"
-    return table
 
 
 def write(file, table, parameters=PARAMETERS, bigger=True, **other):
@@ -80,12 +40,6 @@ def columns(text: str, number: int) -> list[str]:
     return [re.findall(r"<td[^>]*>(.*?)</td>", line)[number] for line in re.findall(r"<tr class=.*?</tr>", body)]
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """Split the trials into quarters once, where it does not matter how exact an estimate is."""
-    monkeypatch.setattr(importance, "REPEATS", 1)
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     return write(tmp_path_factory.mktemp("page") / "search.html", failed(trials(), 3, 7))
@@ -94,113 +48,6 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module")
 def text(page):
     return without_plotly(page.read_text(encoding="utf-8"))
-
-
-def test_importance__is_all_of_the_parameter_that_decides():
-    shares = importance.importance(trials(60), PARAMETERS).set_index("parameter")
-    assert shares.index[0] == "learning_rate"
-    assert 0.85 < shares.loc["learning_rate", "importance"] < 1.15
-    assert (shares["importance"].iloc[1:] < 0.02).all()
-    assert tuple(shares.loc["loss_type"]) == (0, 0)
-
-
-def test_importance__is_shared_by_parameters_that_add_up():
-    table = trials(200)
-    ranks = table[["learning_rate", "hidden_dropout_prob"]].rank()
-    table["score"] = 2 * ranks["learning_rate"] - ranks["hidden_dropout_prob"]  # variances 4 : 1
-    shares = importance.importance(table, [DROPOUT, RATE]).set_index("parameter")["importance"]
-    assert shares["learning_rate"] == pytest.approx(0.8, abs=0.15)
-    assert shares["hidden_dropout_prob"] == pytest.approx(0.2, abs=0.1)
-
-
-@pytest.mark.parametrize("name", ["hidden_act", "augs"])
-def test_importance__covers_categories_and_lists(quick, name):
-    table = trials()
-    table["score"] = table[name].map(str).rank() + np.linspace(0, 0.1, len(table))
-    assert importance.importance(table, PARAMETERS)["parameter"][0] == name
-
-
-def test_importance__depends_on_the_order_of_scores_and_the_seed(quick):
-    table = trials()
-    first = importance.importance(table, PARAMETERS, seed=3)
-    pd.testing.assert_frame_equal(first, importance.importance(table, PARAMETERS, seed=3))
-    assert not first.equals(importance.importance(table, PARAMETERS, seed=4))
-    collapsed = table.assign(score=table["score"].where(table["score"] > table["score"].min(), -1e6))
-    pd.testing.assert_frame_equal(first, importance.importance(collapsed, PARAMETERS, seed=3))
-
-
-def test_importance__counts_early_stopped_and_no_failed_trials(quick):
-    table = trials(10)
-    extra = failed(trials(3, seed=1), 0, 1, 2)
-    both = pd.concat([table, extra.assign(score=[99.0, np.nan, np.nan])], ignore_index=True)
-    pd.testing.assert_frame_equal(importance.importance(both, PARAMETERS), importance.importance(table, PARAMETERS))
-    assert len(importance.select_scored(both)) == 10
-
-
-@pytest.mark.parametrize("table", [trials(7), failed(trials(8), 0), trials(20).assign(score=0.1), trials(0)])
-def test_importance__needs_eight_trials_and_two_scores(table):
-    shares = importance.importance(table, PARAMETERS)
-    assert list(shares.columns) == ["parameter", "importance", "spread"]
-    assert shares.empty
-
-
-def test_even_ticks__are_round_and_enclose_the_values():
-    rates = np.array([0.00031622776, 0.0004, 0.0005, 0.0006, 0.0007, 0.0008, 0.009])
-    axis = figures._make_number_axis("learning_rate", np.log10(rates), logarithmic=True)
-    assert axis["ticktext"] == ["0.0002", "0.0005", "0.001", "0.002", "0.005", "0.01"]
-    np.testing.assert_allclose(axis["tickvals"], np.log10([2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2]))
-    assert figures._place_even_ticks(0.051, 0.0649) == pytest.approx([0.05, 0.055, 0.06, 0.065])
-    assert figures._make_number_axis("n", np.array([3.0, 3.0]), logarithmic=False)["range"] == [2.5, 3.5]
-
-
-@pytest.mark.parametrize("low", [1e-5, 0.0123, 0.3, 1.0, 7.7])
-@pytest.mark.parametrize("ratio", [1, 1.3, 1.99, 2, 7, 900, 3e4, 1e6])
-def test_logarithmic_ticks__enclose_any_values(low, ratio):
-    ends = np.log10([low, low * ratio])
-    ticks = np.log10(figures._place_logarithmic_ticks(*ends))
-    assert ticks[0] <= ends[0] + 1e-12 and ends[1] - 1e-12 <= ticks[-1]
-    assert len(ticks) <= 11
-
-
-def test_make_axis__spaces_choices_evenly_by_name():
-    axis = figures._make_axis(pd.Series([0.1, 0, 0.001, 0.1]), Parameter("weight_decay", "choice", (0, 0.001, 0.1)))
-    assert axis["ticktext"] == ["0", "0.001", "0.1"]
-    assert list(axis["values"]) == [2, 0, 1, 2]
-    axis = figures._make_axis(pd.Series([True, False]), Parameter("flag", "choice", (True, False)))
-    assert axis["ticktext"] == ["False", "True"]
-    axis = figures._make_axis(pd.Series([["b"], ["a", "b"], ["b"]]), Parameter("lists", "choice", (["b"], ["a", "b"])))
-    assert axis["ticktext"] == ["['a', 'b']", "['b']"]
-
-
-@pytest.mark.parametrize("bigger", [True, False])
-def test_draw_parallel__has_the_best_lines_dark_and_in_front(bigger):
-    table = trials(12)
-    line = figures.draw_parallel(table, [RATE], "ndcg@10", bigger).data[0].line
-    best = table["score"].idxmax() if bigger else table["score"].idxmin()
-    assert np.argmax(line.color) == best and line.cmax == line.color[best]  # plotly draws the greatest number last
-    brightness = [sum(int(shade[at : at + 2], 16) for at in (1, 3, 5)) for _, shade in line.colorscale]
-    assert brightness[-1] == min(brightness)
-    shown = [float(one) for one in line.colorbar.ticktext]
-    assert [abs(one) for one in line.colorbar.tickvals] == pytest.approx(np.abs(shown))
-
-
-@pytest.mark.parametrize("bigger, best", [(True, [0.2, 0.3, 0.3, 0.4]), (False, [0.2, 0.2, 0.1, 0.1])])
-def test_draw_history__steps_with_every_better_trial(bigger, best):
-    table = trials(4).assign(score=[0.3, 0.2, 0.4, 0.1], ended=[120.0, 60.0, 240.0, 180.0])
-    line, finished, early = figures.draw_history(table, "ndcg@10", bigger).data
-    assert line.line.shape == "hv"
-    assert list(line.x) == [1, 2, 3, 4]
-    assert list(line.y) == best
-    assert sorted(finished.y) == [0.1, 0.2, 0.3] and list(early.y) == [0.4]
-    assert finished.marker.symbol != early.marker.symbol
-
-
-def test_draw_bars__keeps_whiskers_on_the_axis():
-    shares = pd.DataFrame({"parameter": ["a", "b"], "importance": [0.5, 0.1], "spread": [0.2, 0.3]})
-    (bars,) = figures.draw_bars(shares).data
-    assert list(bars.y) == ["b", "a"]  # plotly counts from below
-    assert list(bars.error_x.array) == [0.3, 0.2]
-    assert list(bars.error_x.arrayminus) == [0.1, 0.2]
 
 
 def test_page__contains_everything(page, text):

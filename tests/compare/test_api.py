@@ -10,7 +10,6 @@ from rich.console import Console
 
 from recbole_samrec.compare import api
 from recbole_samrec.compare.api import compare_models
-from recbole_samrec.compare.prepare import prepare_comparison
 from recbole_samrec.experiments import worker
 from recbole_samrec.utils.errors import UserError
 from tests.helpers.jobs import SMALL, ignore
@@ -94,18 +93,3 @@ def test_compare_models_trains_no_finished_run_again(trained):
 def test_compare_models_rejects_wrong_arguments(trained, arguments, words):
     with pytest.raises(UserError, match=words):
         compare_models(**{"models": ["SASRec"], "datasets": "tiny", "console": Console(quiet=True), **arguments})
-
-
-def test_prepare_comparison__warns_of_mixed_predictions(own_folder):
-    write_events("dataset", "tiny", random_events(users=10))
-    ratio = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user", "mode": "full"}
-    for models, settings, warned in (
-        (["SASRec", "Pop"], {"eval_args": ratio}, True),
-        (["SASRec", "GRU4Rec"], {"eval_args": ratio}, False),
-        (["SASRec", "Pop"], {}, False),
-    ):
-        notes = []
-        entries = {"seeds": 1, "fractions": [1.0], "out": Path("out"), "settings": settings}
-        prepare_comparison(models, ["tiny"], note=notes.append, **entries)
-        line = "tiny: SASRec predicts a user's test events one by one and Pop at once; there will be no table of both"
-        assert any(note.startswith(line) for note in notes) is warned

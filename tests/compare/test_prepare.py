@@ -1,0 +1,31 @@
+"""Comparisons are prepared, and what cannot be compared is told."""
+
+from pathlib import Path
+
+import pytest
+
+from recbole_samrec.compare.prepare import prepare_comparison
+from recbole_samrec.utils.errors import ConfigError
+from tests.helpers.tiny import random_events, write_events
+
+
+def test_prepare_comparison__warns_of_mixed_predictions(own_folder):
+    write_events("dataset", "tiny", random_events(users=10))
+    ratio = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user", "mode": "full"}
+    for models, settings, warned in (
+        (["SASRec", "Pop"], {"eval_args": ratio}, True),
+        (["SASRec", "GRU4Rec"], {"eval_args": ratio}, False),
+        (["SASRec", "Pop"], {}, False),
+    ):
+        notes = []
+        entries = {"seeds": 1, "fractions": [1.0], "out": Path("out"), "settings": settings}
+        prepare_comparison(models, ["tiny"], note=notes.append, **entries)
+        line = "tiny: SASRec predicts a user's test events one by one and Pop at once; there will be no table of both"
+        assert any(note.startswith(line) for note in notes) is warned
+
+
+@pytest.mark.parametrize("fractions, named", [([], ""), ([0.0, 1.0], "0,1"), ([1.5], "1.5"), ([0.5, 0.5], "0.5,0.5")])
+def test_prepare_comparison__refuses_wrong_shares(fractions, named):
+    words = f"^--train_fraction={named}: give different numbers above 0 and at most 1$"
+    with pytest.raises(ConfigError, match=words):
+        prepare_comparison(["Pop"], ["tiny"], seeds=1, fractions=fractions, out=Path("out"), settings={})

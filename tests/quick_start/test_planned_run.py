@@ -1,0 +1,56 @@
+"""A run is planned in a folder of its own, and nothing is made for one that cannot start."""
+
+from pathlib import Path
+
+import pytest
+
+from recbole_samrec.quick_start.planned_run import PlannedRun, plan_run
+from recbole_samrec.utils.errors import CheckpointError, ConfigError
+from tests.helpers.tiny import random_events, write_events
+
+GIVEN = {"model": "BPR", "dataset": "tiny"}
+
+
+@pytest.fixture
+def data(own_folder):
+    return write_events("dataset", "tiny", random_events())
+
+
+@pytest.mark.parametrize("names, found", [([], False), (["last.pth"], True), (["best.pth"], True), (["x.pth"], False)])
+def test_planned_run__has_a_checkpoint_to_resume_from(tmp_path, names, found):
+    for name in names:
+        (tmp_path / name).touch()
+    assert PlannedRun(None, tmp_path, None, "").has_checkpoint is found
+
+
+def test_plan_run__makes_a_new_folder_for_each(data):
+    first, second = plan_run(GIVEN), plan_run(GIVEN)
+    assert first.folder != second.folder and first.folder.is_dir() and first.folder.parent == Path("runs")
+    assert first.folder.name.startswith("BPR-tiny-") and first.resume is None
+    assert first.sha256 == second.sha256 and len(first.sha256) == 64
+    assert first.config["checkpoint_dir"] == first.config["run_dir"] == str(first.folder)
+
+
+def test_plan_run__takes_the_folder_of_files_and_removes_leftovers(data):
+    Path("mine").mkdir()
+    Path("mine", ".best.pth.abc.tmp").touch()
+    notes = []
+    planned = plan_run(GIVEN, {"run_dir": "mine", "checkpoint_dir": "elsewhere", "epochs": 3}, note=notes.append)
+    assert planned.folder == Path("mine") and planned.config["epochs"] == 3
+    assert list(Path("mine").iterdir()) == []
+    assert "checkpoint_dir has no effect: checkpoints are in the folder of the run; choose it by --run_dir" in notes
+    assert plan_run(GIVEN, {"run_dir": "mine"}, run_dir="other").folder == Path("other")
+
+
+def test_plan_run__makes_no_folder_for_a_mistake(data):
+    with pytest.raises(ConfigError):
+        plan_run({**GIVEN, "learning_rte": 1})
+    with pytest.raises(CheckpointError):
+        plan_run(GIVEN, resume="nowhere")
+    assert not Path("runs").exists()
+
+
+def test_plan_run__starts_anew_if_there_is_nothing_to_resume(data):
+    notes = []
+    assert plan_run(GIVEN, resume="auto", note=notes.append).resume is None
+    assert "no earlier run with these settings; starting a new one" in notes

@@ -9,7 +9,7 @@ from recbole_samrec.analysis.lanczos import run_lanczos
 from tests.helpers.hessians import quadratic, wide
 
 
-def test_tridiagonal__residuals_bound_the_distance_to_eigenvalues():
+def test_tridiagonal__residuals_bound_the_errors_of_nodes():
     _, _, hessian = wide()
     _, matrix = run_lanczos(lambda v: hessian.numpy() @ v, np.ones(len(hessian)), 12, 1e-16)
     eigenvalues, nodes = torch.linalg.eigvalsh(hessian).numpy(), matrix.eigenvectors()[0]

@@ -57,7 +57,7 @@ def test_model_from__tells_what_is_wrong(own, source, words):
     assert str(caught.value).startswith(words)
 
 
-def test_register__refuses_other_classes_and_names_that_are_taken():
+def test_register__refuses_other_classes_and_taken_names():
     with pytest.raises(ConfigError, match=r"^Path is not a model: derive it from one of"):
         register(Path)
     with pytest.raises(ConfigError, match=r"^BPR: there is a model of this name already; choose another$"):

@@ -71,7 +71,7 @@ def test_item_loss__uses_the_frequencies_of_items(batch):
     assert values[0] != pytest.approx(values[1])
 
 
-def test_item_loss__refuses_sparse_updates_by_a_loss_of_all_items():
+def test_item_loss__of_all_items_refuses_sparse_updates():
     words = r"^embedding_update=sparse: loss_type=CE has a gradient for every item; choose one of BPR, SSM, gBCE$"
     with pytest.raises(ConfigError, match=words):
         make("CE", embedding_update="sparse")

@@ -19,7 +19,7 @@ def test_contrastive_base__weighs_the_loss_of_two_views(tmp_path):
 
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
-def test_contrastive_base__adds_the_loss_to_that_of_the_next_item(tmp_path, training):
+def test_contrastive_base__adds_a_loss_to_that_of_next_items(tmp_path, training):
     write_events(tmp_path, "tiny", random_events())
     loader, network, _ = make(tmp_path, training=training)
     items, lengths = network.take_samples(torch.arange(3))

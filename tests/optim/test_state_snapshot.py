@@ -56,7 +56,7 @@ def test_random_state__repeats_the_draws_of_all_generators():
     assert draws() == first
 
 
-def test_random_state__is_set_from_lists_as_a_checkpoint_has_them():
+def test_random_state__is_set_from_lists_of_a_checkpoint():
     state = RandomState.get()
     first = draws()
     version, numbers, gauss = state["python"]
@@ -116,7 +116,7 @@ def test_replay__restores_after_an_error_and_needs_a_record():
         pass
 
 
-def test_plain_attributes__are_neither_private_nor_in_the_state_dict():
+def test_plain_attributes__are_public_and_in_no_state_dict():
     model = Counting()
     model._hidden, model.names = 5, ["a list"]
     found = {name for module, name, _ in plain_attributes(model) if module is model}

@@ -67,7 +67,7 @@ def test_accept_gradients__checks_and_clips():
     assert not step.accept_gradients(check=True) and parameter.grad is None
 
 
-def test_require_dense_gradients__names_variants_that_keep_vectors():
+def test_require_dense_gradients__names_the_variant():
     step, parameter, backward = make(FriendlySAM, "fsam", key="sam_variant")
     step.require_dense_gradients()
     parameter.grad = parameter.detach().to_sparse()

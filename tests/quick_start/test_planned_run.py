@@ -31,7 +31,7 @@ def test_plan_run__makes_a_new_folder_for_each(data):
     assert first.config["checkpoint_dir"] == first.config["run_dir"] == str(first.folder)
 
 
-def test_plan_run__takes_the_folder_of_files_and_removes_leftovers(data):
+def test_plan_run__takes_a_given_folder_and_removes_leftovers(data):
     Path("mine").mkdir()
     Path("mine", ".best.pth.abc.tmp").touch()
     notes = []

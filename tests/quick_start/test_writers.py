@@ -40,7 +40,7 @@ def test_data_writer__stores_tokens_and_rows_once(tmp_path):
     assert (tmp_path / TOKENS).read_bytes() == before
 
 
-def test_data_writer__writes_none_for_a_resumed_run_without_tokens(tmp_path):
+def test_data_writer__writes_none_for_an_older_resumed_run(tmp_path):
     known = tmp_path / "known"
     known.mkdir()
     for settings in ({}, {"known_data": str(known)}):

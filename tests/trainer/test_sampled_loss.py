@@ -68,7 +68,7 @@ def test_require_second_derivative__refuses_one_that_is_wrong():
         check(Wrong.apply)
 
 
-def test_require_second_derivative__raises_other_errors_as_they_are():
+def test_require_second_derivative__raises_other_errors():
     def fail(weight):
         raise RuntimeError("out of memory")
 

@@ -36,7 +36,7 @@ def test_read_lines__reads_choices_and_numbers_with_their_places():
     ]
 
 
-def test_read_lines__reads_the_values_in_texts_but_not_of_intervals():
+def test_read_lines__reads_values_in_texts_but_no_intervals():
     (sizes,) = read("mlp_hidden_size choice ['[64,64]','[128]']")
     (interval,) = read("item_inter_num_interval choice ['[5,10]','[1,inf)']")
     assert sizes.values == [[64, 64], [128]] and interval.values == ["[5,10]", "[1,inf)"]

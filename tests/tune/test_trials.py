@@ -56,7 +56,7 @@ def reported(tmp_path, monkeypatch):
     return reporter, state, found, clock
 
 
-def test_validation_reporter__reports_the_best_score_when_it_is_saved(reported):
+def test_validation_reporter__reports_the_best_when_saved(reported):
     reporter, state, found, clock = reported
     for epoch, score, best in ((0, 0.2, True), (1, 0.1, False)):
         reporter.on_validation_end(None, epoch, score, {}, best)

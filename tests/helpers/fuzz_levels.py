@@ -19,13 +19,17 @@ from recbole_samrec.utils.errors import UserError
 from tests.helpers.paths import ROOT
 
 LONGEST = 20
-"""Seconds after which an example counts as hanging."""
+"""Seconds of computing after which an example counts as hanging."""
 _SHARED: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
 _REPEATED = _SHARED | {"derandomize": True, "database": None}
 
 settings.register_profile("quick", **_REPEATED)
 settings.register_profile("thorough", **_REPEATED)
 settings.register_profile("fuzz", **_SHARED, database=DirectoryBasedExampleDatabase(ROOT / ".hypothesis" / "examples"))
+
+
+class Hangs(BaseException):
+    """An example is still busy; derived from BaseException, so that nothing takes it for an error of RecBole."""
 
 
 class Refused(NamedTuple):
@@ -74,18 +78,18 @@ def outcome(function: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def limit_time(seconds: int) -> Iterator[None]:
-    """Raise AssertionError in this thread after some seconds."""
+    """Raise :class:`Hangs` in this thread after some seconds of computing."""
 
     def stop(number: int, frame: Any) -> None:
-        raise AssertionError(f"still busy after {seconds} seconds")
+        raise Hangs(f"still busy after {seconds} seconds")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def write_bytes(files: dict[str, bytes], folder: Path) -> None:

@@ -6,7 +6,6 @@ with them and checks the settings with a special form.
 
 from __future__ import annotations
 
-import codecs
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -77,6 +76,7 @@ def check_values(values: Mapping[str, Any], types: Mapping[str, Any] | None = No
         raise ConfigError(f"learner={learner}: there is no such optimizer; {suggest_nearest(learner, LEARNERS)}")
     _check_val_interval(values.get("val_interval"))
     _check_encoding(values.get("encoding"))
+    _check_separators(values)
     _check_gpu_id(values.get("gpu_id"))
     _check_topk(values.get("topk"))
     _check_metrics(values.get("metrics"))
@@ -138,9 +138,15 @@ def _check_val_interval(value: Any) -> None:
 
 def _check_encoding(value: Any) -> None:
     try:
-        codecs.lookup(str(value or "utf-8"))
-    except LookupError as error:
+        "".encode("utf-8" if value is None else str(value))  # also refuses codecs that are not of text, such as base64
+    except (LookupError, ValueError) as error:
         raise ConfigError(f"encoding={value}: there is no such encoding; use one such as utf-8 or latin-1") from error
+
+
+def _check_separators(values: Mapping[str, Any]) -> None:
+    for key, example in (("field_separator", ","), ("seq_separator", " ")):
+        if values.get(key) == "":
+            raise ConfigError(f"{key} is empty: give the text between the cells, such as --{key}={example!r}")
 
 
 def _check_gpu_id(value: Any) -> None:

@@ -15,7 +15,14 @@ from tests.helpers.fuzz_levels import Refused, levels, outcome, try_examples
 from tests.helpers.fuzz_settings import NAMES_OF_DATA, misspelled, typed, valued, yaml_of
 from tests.helpers.tiny import random_events, write_events
 
-BASE = {"model": "SAMRec", "dataset": "toy", "data_path": "data", "checkpoint_dir": "saved", "state": "ERROR", "use_gpu": False}
+BASE = {
+    "model": "SAMRec",
+    "dataset": "toy",
+    "data_path": "data",
+    "checkpoint_dir": "saved",
+    "state": "ERROR",
+    "use_gpu": False,
+}
 FILES = [
     "user_id:token\titem_id:token\ttimestamp:float\trating:float",
     "item_id:token\tkind:token\tprice:float\ttags:token_seq\tvector:float_seq",
@@ -54,8 +61,8 @@ def check_name(name: str) -> None:
 
 def write_toy() -> None:
     folder = write_events("data", "toy", [])
-    events = [f"{user}\t{item}\t{time}\t{time % 5}" for user, item, time in random_events(8, 12)]
-    items = [f"i{n}\tk{n % 3}\t{n}.5\tt{n} t1\t0.5 {n}" for n in range(12)]
+    events = [f"{user}\t{item}\t{time}\t{time % 5}" for user, item, time in random_events(12, 24)]
+    items = [f"i{n}\tk{n % 3}\t{n}.5\tt{n} t1\t0.5 {n}" for n in range(24)]
     for name, lines in (("inter", [FILES[0], *events]), ("item", [FILES[1], *items])):
         (folder / f"toy.{name}").write_text("\n".join(lines) + "\n")
 

@@ -14,7 +14,7 @@ from tests.helpers.fuzz_truth import Event, Feature, Rules, Truth, find_truth
 Draw = Callable[[st.SearchStrategy], Any]
 ENCODINGS = ["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252", "gb18030"]
 SEPARATORS = ["\t", "\t", "\t", ",", ";", "|", "::", " "]
-INTERVALS = ["[2,inf)", "[1,3]", "(1,inf)", "[0,inf)", "[2,3];[5,6]", "[1,inf)", "[3,inf)"]
+INTERVALS = ["[2,inf)", "[1,9]", "(1,inf)", "[0,inf)", "[2,3];[5,20]", "[1,inf)", "[3,inf)"]
 FAULTS = [
     "missing cell", "surplus cell", "broken byte", "bad time", "no time", "open quote", "unknown type", "no column",
     "empty", "header only", "other separator", "undeclared encoding", "lone carriage return", "text after quote",
@@ -96,13 +96,13 @@ def cases(draw: Draw, clean: bool = False) -> Case:
     )
     fault = None if clean else draw(st.one_of(st.none(), st.sampled_from(FAULTS)))
     writable = ids().filter(style.can_write)
-    users = draw(st.lists(writable, min_size=1, max_size=5, unique=True))
+    users = draw(st.lists(writable, min_size=1, max_size=4, unique=True))
     items = draw(st.lists(writable, min_size=1, max_size=8, unique=True))
     clock = draw(times())
-    rows = draw(st.lists(_events(users, items, clock), min_size=0 if fault else 1, max_size=40))
-    rules, settings = draw(_rules(users, items))
-    item = draw(st.none() | _features(items))
-    user = draw(st.none() | _features(users))
+    rows = draw(st.lists(_events(users, items, clock), min_size=draw(st.sampled_from([1, 15, 30])), max_size=45))
+    rules, settings = draw(_rules())
+    item = draw(_features(items)) if draw(st.sampled_from([False, True])) else None
+    user = draw(_features(users)) if draw(st.sampled_from([False, False, True])) else None
     if item is None and rules.number:  # a filter of a column that is not there is refused
         rules.number = None
         settings["val_interval"].pop("item_number")
@@ -125,15 +125,17 @@ def cases(draw: Draw, clean: bool = False) -> Case:
 
 def _events(users: list[str], items: list[str], clock: list[str]) -> st.SearchStrategy[Event]:
     some = [None] if len(users) + len(items) > 6 else []
-    ratings = st.one_of(st.none(), st.integers(0, 6).map(str), NUMBERS)
+    ratings = st.integers(0, 6).map(str) | st.one_of(st.none(), st.integers(2, 5).map(str), NUMBERS)
     user, item = st.sampled_from([*users, *some]), st.sampled_from([*items, *some])
     return st.builds(Event, user, item, st.sampled_from(clock), ratings)
 
 
 def _features(keys: list[str]) -> st.SearchStrategy[Feature]:
     """Rows for some of the ids, in any order, some twice, and for others."""
-    names = st.sampled_from([*keys, *keys, "other", None])
-    return st.builds(Feature, st.lists(st.tuples(names, st.none() | NUMBERS), max_size=12))
+    numbers = st.integers(0, 9).map(str) | st.none() | NUMBERS
+    some = st.lists(st.tuples(st.sampled_from([*keys, *keys, "other", None]), numbers), max_size=12)
+    every = st.tuples(*(st.tuples(st.just(key), numbers) for key in keys)).map(list)
+    return st.builds(Feature, st.one_of(some, st.builds(lambda first, more: first + more, every, some)))
 
 
 def _cells(row: Event, columns: list[str]) -> list[str]:
@@ -147,13 +149,18 @@ def _write_feature(style: Style, name: str, feature: Feature) -> list[str]:
         header = [header[0], header[2]]
     rows = []
     for place, (key, number) in enumerate(feature.rows):
-        cells = [key or "", " ".join(f"t{place % n}" for n in range(1, place % 4 + 1)), number or "", "0.5 -1e3" * (place % 2)]
+        cells = [
+            key or "",
+            " ".join(f"t{place % n}" for n in range(1, place % 4 + 1)),
+            number or "",
+            "0.5 -1e3" * (place % 2),
+        ]
         rows.append(cells if len(header) == 4 else [cells[0], cells[2]])
     return style.write(header, rows)
 
 
 @st.composite
-def _rules(draw: Draw, users: list[str], items: list[str]) -> tuple[Rules, dict[str, Any]]:
+def _rules(draw: Draw) -> tuple[Rules, dict[str, Any]]:
     """Draw filters, a split and a model."""
     model = draw(st.sampled_from(["SASRec", "SASRec", "SAMRec", "BPR"]))
     ratios = st.sampled_from([[0.8, 0.1, 0.1], [0.5, 0.25, 0.25], [8, 1, 1], [0.7, 0.0, 0.3], [1, 0, 0], [0.6, 0.4, 0]])
@@ -166,11 +173,11 @@ def _rules(draw: Draw, users: list[str], items: list[str]) -> tuple[Rules, dict[
     )
     rules = Rules(
         rm_dup_inter=draw(st.sampled_from([None, None, "first", "last"])),
-        rating=draw(st.sampled_from([None, None, None, "[2,inf)", "(1,5]", "[0,1];[3,4)", "[-1e3, 1e3]"])),
-        number=draw(st.sampled_from([None, None, None, "[0,10]", "(0,inf)"])),
+        rating=draw(st.sampled_from([None, None, None, None, "[2,inf)", "(1,5]", "[0,1];[3,4)", "[-1e3, 1e3]"])),
+        number=draw(st.sampled_from([None, None, None, None, "[0,10]", "(0,inf)"])),
         filter_inter_by_user_or_item=draw(st.booleans()),
-        user_inter_num_interval=draw(st.one_of(st.none(), st.sampled_from(INTERVALS))),
-        item_inter_num_interval=draw(st.one_of(st.none(), st.sampled_from(INTERVALS))),
+        user_inter_num_interval=draw(st.sampled_from([None, None, None, *INTERVALS])),
+        item_inter_num_interval=draw(st.sampled_from([None, None, None, *INTERVALS])),
         split=split,
         group_by=draw(st.sampled_from(["user", "user", "none"])),
         order=draw(st.sampled_from(["TO", "TO", "RO"])) if model == "BPR" else "TO",
@@ -210,7 +217,9 @@ def _apply_fault(
     elif fault == "no column":
         lines[0] = lines[0].replace("timestamp:", draw(st.sampled_from(["time:", "Timestamp:", "timestamp :"])))
     elif fault == "other separator":
-        settings["field_separator"] = draw(st.sampled_from([one for one in (*SEPARATORS, "\\s+", "||", "") if one != separator]))
+        settings["field_separator"] = draw(
+            st.sampled_from([one for one in (*SEPARATORS, "\\s+", "||", "") if one != separator])
+        )
         if settings["field_separator"] == "\t" and separator == " ":
             return False, True, style.encode(lines)
     elif fault == "undeclared encoding":

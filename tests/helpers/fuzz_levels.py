@@ -63,7 +63,9 @@ def try_examples(level: tuple[str, int], strategy: st.SearchStrategy, check: Cal
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), limit_time(LONGEST):
             check(example)
 
-    try_one.hypothesis.inner_test._hypothesis_internal_add_digest = check.__qualname__.encode()  # its place in the database
+    try_one.hypothesis.inner_test._hypothesis_internal_add_digest = (
+        check.__qualname__.encode()
+    )  # its place in the database
     try_one()
 
 

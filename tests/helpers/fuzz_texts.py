@@ -14,7 +14,9 @@ WORDS = [
 
 LETTERS = st.text("abcxyzABC0123456789._-", min_size=1, max_size=4)
 ODD = st.text(
-    st.characters(codec="utf-8", exclude_categories=("Cs", "Cc"), exclude_characters="\t\r\n\x00"), min_size=1, max_size=5
+    st.characters(codec="utf-8", exclude_categories=("Cs", "Cc"), exclude_characters="\t\r\n\x00"),
+    min_size=1,
+    max_size=5,
 )
 
 
@@ -27,14 +29,29 @@ NUMBERS = st.one_of(
     st.integers(0, 5).map(str),
     st.integers(-(10**20), 10**20).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
-    st.sampled_from(["5.", ".5", "+3", "-0", "1e3", "1E-3", "00012", "1e400", "-1e400", "inf", "-inf", "Infinity", "3.0"]),
+    st.sampled_from(
+        ["5.", ".5", "+3", "-0", "1e3", "1E-3", "00012", "1e400", "-1e400", "inf", "-inf", "Infinity", "3.0"]
+    ),
 )
 """Numbers as texts that both Python and RecBole read."""
 
 MISSING = ["", "nan", "NA", "NULL", "None", "N/A"]
 """Texts for a missing number."""
 
-NO_NUMBERS = ["soon", "1,5", "2020-01-01", "2020-01-01T00:00:00Z", "0x10", "1 2", "٣", "--1", "1.2.3", "$5", "12:30", "é"]
+NO_NUMBERS = [
+    "soon",
+    "1,5",
+    "2020-01-01",
+    "2020-01-01T00:00:00Z",
+    "0x10",
+    "1 2",
+    "٣",
+    "--1",
+    "1.2.3",
+    "$5",
+    "12:30",
+    "é",
+]
 """Texts that are no numbers."""
 
 

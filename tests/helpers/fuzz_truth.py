@@ -203,9 +203,8 @@ def _split(rows: list[Event], times: list[Any], rules: Rules) -> list[list[Sampl
         return None
     grouped: dict[str, list[int]] = {}
     for place, sample in enumerate(samples):
-        grouped.setdefault(sample.user if rules.group_by == "user" else "", []).append(place)
-    if kind in ("LS", "TS") and rules.group_by != "user":
-        return None
+        by_user = rules.group_by == "user" or kind in ("LS", "TS")
+        grouped.setdefault(sample.user if by_user else "", []).append(place)
     parts: list[list[Sample]] = [[], [], []]
     for places in grouped.values():
         for part, chosen in enumerate(_divide(places, kind, how, moments)):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 WORDS = [
     "NA", "nan", "NaN", "null", "None", "N/A", "n/a", "#N/A", "<NA>", "NULL", "-nan", "inf", "-inf", "True", "[PAD]",
     "0", "1", "01", "1.0", "1e3", "-1", "007", "1_0", "9007199254740993", "18446744073709551616", " a", "a ", "a b",
-    "a", "A", "é", "ß", "ｅ", "日本", "😀", "e\u0301", "a,b", "a;b", "a|b", "a::b", "a:token", 'a"b', '"a"', "'a'", "\\",
+    "a", "A", "é", "ß", "\uff45", "日本", "😀", "e\u0301", "a,b", "a;b", "a|b", "a::b", "a:token",
+    'a"b', '"a"', "'a'", "\\",
     "\\N", "#x", "%s", "{a}", "\u2028x", "x\x85y", "x\x0by", "x\x1cy", "\u00a0", "\ufeffx", "user_id:token", "-", ".",
 ]  # fmt: skip
 """Ids that programs misread."""

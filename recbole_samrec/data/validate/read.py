@@ -114,7 +114,7 @@ def read_csv(path: Path, layout: Layout, kinds: Mapping[str, Any], texts: Collec
     return pd.read_csv(path, **options) if options["engine"] == "c" else read_by_python(path, options)
 
 
-def read_by_python(path: Path | str, options: Mapping[str, Any]) -> pd.DataFrame:
+def read_by_python(path: Path | str, options: dict[str, Any]) -> pd.DataFrame:
     """Read a file by pandas' Python engine, which alone fails on integers from 2**63 beside missing numbers.
 
     Args:

@@ -6,8 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
 from recbole.data import create_dataset
 
 from recbole_samrec.config.build import check_data, configure
@@ -92,12 +90,12 @@ def compare(case: Case, truth: Truth, summary: Any, context: Any, events: list[t
             assert len(found) == numbers[number]
 
 
-@levels(quick=14, thorough=250)
+@levels(quick=10, thorough=150)
 def test_read_data__gives_the_rows_of_the_files(level):
     try_examples(level, cases(), check_case)
 
 
-@levels(quick=10, thorough=150)
+@levels(quick=8, thorough=100)
 def test_read_data__reads_whatever_is_written_well(level):
     try_examples(level, cases(clean=True), check_case)
 
@@ -115,12 +113,10 @@ def check_training(case: Case) -> None:
     said = main("run", *named, "--run_dir=run")
     assert said.status in (0, 2), said.err
     if said.status == 2:
-        assert case.truth is None or not np.isfinite(len(case.truth.parts[0])), said.err
+        assert case.truth is None, said.err
         assert said.err.count("\n") == 1
 
 
 @levels(quick=0, thorough=8, share=0.01)
 def test_run__trains_on_whatever_is_written_well(level):
-    if not level[1]:
-        pytest.skip("trains in make test-all")
     try_examples(level, cases(clean=True), check_training)

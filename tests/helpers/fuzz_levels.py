@@ -42,15 +42,16 @@ def levels(quick: int, thorough: int, share: float = 1.0) -> pytest.MarkDecorato
     """Parametrize a test by ``level``: the profile and the number of its examples.
 
     Args:
-        quick: Number of examples of ``make test``.
+        quick: Number of examples of ``make test``; with 0 the test is slow altogether.
         thorough: Number of examples of ``make test-all``.
         share: Share of the examples of ``make fuzz``, less than 1 for slow ones.
     """
     if asked := os.environ.get("FUZZ_EXAMPLES"):
         tried = [("fuzz", max(1, int(int(asked) * share)))]
         return pytest.mark.parametrize("level", tried, ids=["fuzz"])
-    slow = pytest.param(("thorough", thorough), marks=pytest.mark.slow)
-    return pytest.mark.parametrize("level", [("quick", quick), slow], ids=["quick", "thorough"])
+    slow = pytest.param(("thorough", thorough), marks=pytest.mark.slow, id="thorough")
+    fast = [pytest.param(("quick", quick), id="quick")] if quick else []
+    return pytest.mark.parametrize("level", [*fast, slow])
 
 
 def try_examples(level: tuple[str, int], strategy: st.SearchStrategy, check: Callable[[Any], None]) -> None:

@@ -4,6 +4,8 @@ PYTHON ?= python3
 ARGS ?=
 # Processes that test side by side; each computes with one thread.
 WORKERS ?= 2
+# Examples of each test of make fuzz.
+EXAMPLES ?= 2000
 # Index of the build of torch; PyPI's is one for CUDA on Linux. For the CPU: https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
@@ -11,13 +13,13 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 OLDEST_PIP := .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check
 PYTEST := .venv/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
 
-.PHONY: help run test test-all test-oldest tune bench lint format wheel clean
+.PHONY: help run test test-all test-oldest fuzz tune bench lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 	@echo 'PYTHON=python3.11 picks another Python for .venv; ARGS="--epochs=5" goes to the program that the target runs;'
-	@echo 'WORKERS=4 tests in four processes.'
+	@echo 'WORKERS=4 tests in four processes; EXAMPLES=5000 is the number of examples of each test of make fuzz.'
 
 run: .venv/ready  ## Train SAMRec on ml-100k until it converges, and evaluate it.
 	.venv/bin/python run_recbole.py --model=SAMRec --dataset=ml-100k $(ARGS)
@@ -30,6 +32,9 @@ test-all: .venv/ready-dev  ## Run all tests, the slow ones too.
 
 test-oldest: .venv-oldest/ready  ## Run all tests with the oldest packages that setup.py allows, in .venv-oldest.
 	.venv-oldest/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
+
+fuzz: .venv/ready-dev  ## Try thousands of generated files, tables and settings; failures are kept and tried first next time.
+	FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) tests/fuzz $(ARGS)
 
 tune: .venv/ready  ## Search SAMRec's settings on ml-100k for some five minutes, to see what a search is.
 	.venv/bin/python -m recbole_samrec tune --model=SAMRec --dataset=ml-100k --trials=6 --grace=2 --epochs=9 \
@@ -53,7 +58,7 @@ wheel: .venv/ready  ## Build the wheel in dist/.
 	.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 
 clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoints stay.
-	rm -rf .venv .venv-oldest build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf .venv .venv-oldest build dist *.egg-info .hypothesis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find recbole_samrec tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 
 # Each stamp is written last. Without it .venv is made anew: an interrupted pip leaves halves of packages that it

@@ -49,7 +49,9 @@ setup(
     # RecBole is required and yet not listed: recbole 1.2.1 asks for ray<=2.6.3, which no longer imports, so that a
     # resolver would refuse or install a broken stack. Install it with `pip install --no-deps recbole==1.2.1`.
     install_requires=[f"{name}>={oldest}" for name, oldest in VERSION["REQUIRES"].items()],
-    extras_require={"dev": ["import-linter>=2.1", "mypy>=1.15", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"]},
+    extras_require={
+        "dev": ["hypothesis>=6.100", "import-linter>=2.1", "mypy>=1.15", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"]
+    },
     entry_points={"console_scripts": ["recbole-samrec=recbole_samrec.cli.main:main"]},
     zip_safe=False,
 )

@@ -26,7 +26,7 @@ from recbole.utils import FeatureType
 
 from recbole_samrec.compat import Patcher, recbole_patch
 from recbole_samrec.data.features import check_numbers
-from recbole_samrec.data.validate.read import list_missing_words
+from recbole_samrec.data.validate.read import list_missing_words, read_by_python
 
 _keep_na_tokens = contextvars.ContextVar("keep_na_tokens", default=False)
 
@@ -45,6 +45,9 @@ class AtomicFileReader:
 
     use_c_engine: bool = False
     """True to read plain files by pandas' C engine."""
+
+    convert_large_numbers: bool = False
+    """True to read integers that pandas' Python engine does not convert."""
 
     first_column_is_data: bool = False
     """True to read the first column as data, not as row labels, when the first line has surplus cells."""
@@ -73,7 +76,7 @@ class AtomicFileReader:
                 return pd.read_csv(path, **options | {"engine": "c"} | _exact_floats())
             except ValueError:  # the engine that RecBole requests accepts the file or reports what is wrong with it
                 pass
-        return pd.read_csv(path, **options)
+        return read_by_python(path, options) if self.convert_large_numbers else pd.read_csv(path, **options)
 
 
 _READER = AtomicFileReader()
@@ -188,6 +191,14 @@ def read_text_as_object(patch: Patcher) -> None:
 def read_plain_files_fast(patch: Patcher) -> None:
     if 'engine="python"' in _read_source(Dataset._load_feat):
         patch(_install_reader(), "use_c_engine", True)
+
+
+@recbole_patch("data/dataset/dataset.py 486", "integers from 2**63 in a column of numbers with missing cells fail")
+def read_large_integers(patch: Patcher) -> None:
+    try:
+        pd.read_csv(io.StringIO("a,b\n9223372036854775808,x\n,y\n"), engine="python", dtype={"a": np.float64})
+    except ValueError:
+        patch(_install_reader(), "convert_large_numbers", True)
 
 
 @recbole_patch("data/dataset/dataset.py 486", "surplus cells in the first row shift all columns", silent=True)

@@ -77,6 +77,7 @@ def check_values(values: Mapping[str, Any], types: Mapping[str, Any] | None = No
         raise ConfigError(f"learner={learner}: there is no such optimizer; {suggest_nearest(learner, LEARNERS)}")
     _check_val_interval(values.get("val_interval"))
     _check_encoding(values.get("encoding"))
+    _check_separators(values)
     _check_gpu_id(values.get("gpu_id"))
     _check_topk(values.get("topk"))
     _check_metrics(values.get("metrics"))
@@ -139,6 +140,12 @@ def _check_val_interval(value: Any) -> None:
 def _check_encoding(value: Any) -> None:
     if not is_text_encoding(str(value or "utf-8")):
         raise ConfigError(f"encoding={value}: there is no such encoding; use one such as utf-8 or latin-1")
+
+
+def _check_separators(values: Mapping[str, Any]) -> None:
+    for key, example in (("field_separator", ","), ("seq_separator", " ")):
+        if values.get(key) == "":
+            raise ConfigError(f"{key} is empty: give the text between the cells, such as --{key}={example!r}")
 
 
 def _check_gpu_id(value: Any) -> None:

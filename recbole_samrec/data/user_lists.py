@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def read_users(file: Path, field: str) -> list[str]:
         users = _read_column(_read_cells(file, "\t" if kind == ".tsv" else ","), field, file)
     else:
         with open_text(file) as text:
-            users = [line for line in text.read().splitlines() if line.strip()]
+            users = [line for line in re.split(r"\r\n|\r|\n", text.read()) if line.strip()]
     if not users:
         raise DataError(f"{file}: it has no user; write one id in each line")
     return list(dict.fromkeys(users))

@@ -189,6 +189,13 @@ def test_csv_engine__shifts_no_column_for_surplus_cells(tmp_path):
         assert read(tmp_path, text, keep_na_tokens=False).to_numpy().tolist() == [["a", "2", 9], ["b", "4", 8]]
 
 
+def test_csv_engine__converts_large_integers(tmp_path):
+    text = HEAD + '"1"\ta\t9223372036854775808\n2\tb\t\n'
+    assert read(tmp_path, text)["timestamp"].tolist()[0] == 2.0**63
+    with suspend("read_large_integers"), pytest.raises(ValueError, match="Unable to convert column"):
+        read(tmp_path, text)
+
+
 def test_csv_engine__is_chosen_by_file(tmp_path, monkeypatch):
     engines = []
     read_csv = pd.read_csv

@@ -87,3 +87,15 @@ def test_check_keys__suggests_the_right_one():
 
 def test_suggest__names_only_what_the_model_reads():
     assert suggest("lr", {"epochs", "seed"}) == "there are: epochs, seed"
+
+
+@pytest.mark.parametrize("encoding", ["", "utf-9", "rot13", "base64", "a\x00b"])
+def test_check_values__refuses_what_is_no_encoding(encoding):
+    with pytest.raises(ConfigError, match="there is no such encoding"):
+        check_values({"encoding": encoding})
+
+
+@pytest.mark.parametrize("key", ["field_separator", "seq_separator"])
+def test_check_values__refuses_empty_separators(key):
+    with pytest.raises(ConfigError, match=f"^{key} is empty: give the text"):
+        check_values({key: ""})

@@ -57,3 +57,8 @@ def test_read_users__errors():
             read_users(Path(name), "user_id")
     with pytest.raises(DataError, match=r"b\.txt is missing"):
         read_users(Path("b.txt"), "user_id")
+
+
+def test_read_users__ends_lines_at_line_ends_only(tmp_path):
+    (tmp_path / "users.txt").write_bytes("a\u2028b\r\nc\x1cd\ne\x85\rf".encode())
+    assert read_users(tmp_path / "users.txt", "user_id") == ["a\u2028b", "c\x1cd", "e\x85", "f"]

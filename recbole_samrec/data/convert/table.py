@@ -206,8 +206,8 @@ def _convert_times(column: pd.Series, source: Path) -> tuple[pd.Series, str]:
     else:
         dates = pd.to_datetime(column, utc=True)
     _check_cells(column, dates.isna(), source, "a number or an ISO date such as 2020-12-31T23:59:59")
-    seconds = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-    return seconds.astype("int64") if (seconds % 1 == 0).all() else seconds, (
+    micros = dates.dt.as_unit("us").astype("int64")  # divided as floats they are exact, unlike nanoseconds
+    return micros // 10**6 if (micros % 10**6 == 0).all() else micros / 10**6, (
         f"{column.name} contains dates, which became Unix seconds (UTC if no zone is given)"
     )
 

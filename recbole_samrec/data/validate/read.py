@@ -110,9 +110,26 @@ def read_csv(path: Path, layout: Layout, kinds: Mapping[str, Any], texts: Collec
     options: dict[str, Any] = {"engine": "c" if len(layout.separator) == 1 else "python", "index_col": False}
     if layout.keep_na_tokens:
         options |= {"keep_default_na": False, "na_values": list_missing_words(kinds, texts)}
-    return pd.read_csv(
-        path, sep=layout.separator, usecols=list(kinds), dtype=dict(kinds), encoding=layout.encoding, **options
-    )
+    options |= {"sep": layout.separator, "usecols": list(kinds), "dtype": dict(kinds), "encoding": layout.encoding}
+    return pd.read_csv(path, **options) if options["engine"] == "c" else read_by_python(path, options)
+
+
+def read_by_python(path: Path | str, options: dict[str, Any]) -> pd.DataFrame:
+    """Read a file by pandas' Python engine, which alone fails on integers from 2**63 beside missing numbers.
+
+    Args:
+        path: The file.
+        options: Arguments of ``pandas.read_csv``, with the type of each column.
+
+    Raises:
+        ValueError: A value is not a number.
+    """
+    try:
+        return pd.read_csv(path, **options)
+    except ValueError:
+        numbers = [column for column, kind in options["dtype"].items() if kind is np.float64]
+        frame = pd.read_csv(path, **options | {"dtype": options["dtype"] | dict.fromkeys(numbers, object)})
+        return frame.astype(dict.fromkeys(numbers, np.float64))
 
 
 def _check_numbers(path: Path, column: Column, values: pd.Series, layout: Layout) -> None:

@@ -38,6 +38,13 @@ class TestTable:
         ]
         assert "t contains dates, which became Unix seconds" in capsys.readouterr().out
 
+    def test_dates_with_fractions_become_exact_seconds(self, tmp_path):
+        dates = ["2019-12-31T23:58:33.250", "2020-01-01T00:00:00.100001", "1969-12-31T23:59:59.5"]
+        source = ratings_csv(tmp_path / "x.csv", "u,i,t\n" + "".join(f"a,{n},{date}\n" for n, date in enumerate(dates)))
+        convert("toy", source, "--out", tmp_path / "toy", *COLUMNS)
+        times = [line.split("\t")[2] for line in lines(tmp_path / "toy" / "toy.inter")[1:]]
+        assert times == ["1577836713.25", "1577836800.100001", "-0.5"]
+
     def test_numbers_are_kept_and_told(self, tmp_path, capsys):
         convert("mine", ratings_csv(tmp_path / "a.csv"), *COLUMNS)
         assert "t contains numbers, which were kept unchanged" in capsys.readouterr().out

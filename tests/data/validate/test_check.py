@@ -67,6 +67,10 @@ class TestGoodFiles:
         fields = {"field_separator": separator if separator != "|" else "|"}
         assert check(tmp_path, text, fields=fields).interactions == 6
 
+    def test_large_integers_and_a_long_separator(self, tmp_path):
+        text = GOOD.replace("2\t5\t2.5", "2\t9223372036854775808\t2.5", 1).replace("3\t5\t", "3\t\t", 1)
+        assert check(tmp_path, text.replace("\t", "::"), fields={"field_separator": "::"}).interactions == 6
+
     @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-8-sig", "gb18030"])
     def test_the_encoding_of_the_settings(self, tmp_path, encoding):
         text = GOOD.replace("\n1\t", "\né\t")

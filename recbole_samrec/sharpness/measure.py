@@ -117,7 +117,7 @@ class Store:
         return self.folder / f"{part}.npz"
 
     def read(self, part: str) -> dict[str, np.ndarray] | None:
-        """Read a part that was computed before, perhaps not completely; None if there is no such file."""
+        """Read a part that was computed before, perhaps not completely; None if there is no such file, or half of it."""
         self._lap()
         try:
             with np.load(self.file(part), allow_pickle=False) as stored:
@@ -126,7 +126,7 @@ class Store:
                 return None
             self.seconds[part] = float(arrays.pop("seconds"))
             return arrays
-        except (OSError, ValueError, KeyError, EOFError):
+        except Exception:  # zip, zlib and numpy each raise their own for a damaged file, which is computed again
             return None
 
     def write(self, part: str, **arrays: Any) -> None:

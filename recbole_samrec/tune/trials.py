@@ -81,7 +81,7 @@ class TrialState:
         self.trial, self.file = trial, folder / STATE
         self.finished: dict[str, float] = {}
         self.epochs, self.seconds = 0, 0.0
-        with suppress(OSError, ValueError, KeyError):
+        with suppress(OSError, ValueError, KeyError, TypeError):
             stored = json.loads(self.file.read_text(encoding="utf-8"))
             self.finished = dict(stored["finished"])
             self.epochs, self.seconds = stored["epochs"], stored["seconds"]
@@ -198,8 +198,11 @@ def _restore(kept: Any, folder: Path, name: str, task: TrialTask) -> None:
         return
     with kept.as_directory() as place:
         place = Path(place)
-        theirs = json.loads((place / STATE).read_text(encoding="utf-8"))
-        other = theirs["trial"] != name
+        try:
+            theirs = json.loads((place / STATE).read_text(encoding="utf-8"))
+            other, _ = theirs["trial"] != name, theirs["finished"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return  # a damaged one; the trial's own folder has what it needs
         at = task.seed_folder(folder, task.seeds[len(theirs["finished"])])
         if not other and _read_epoch(at) >= _read_epoch(place):
             return

@@ -117,7 +117,7 @@ class Store:
         return self.folder / f"{part}.npz"
 
     def read(self, part: str) -> dict[str, np.ndarray] | None:
-        """Read a part that was computed before, perhaps not completely; None if there is no such file, or half of it."""
+        """Read a part that was computed before, perhaps not completely; None if it is missing or damaged."""
         self._lap()
         try:
             with np.load(self.file(part), allow_pickle=False) as stored:

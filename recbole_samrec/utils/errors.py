@@ -40,6 +40,8 @@ def explain_system_error(error: BaseException) -> str | None:
     Returns:
         None for any other error.
     """
+    if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error.strerror):
+        return "there is no folder for temporary files; set TMPDIR to one that can be written"
     if not isinstance(error, OSError) or error.errno not in (*_FULL, *_CLOSED, *_BROKEN):
         return None
     remedy = "free some space" if error.errno in _FULL else "check the disk"

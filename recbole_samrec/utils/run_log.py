@@ -25,7 +25,7 @@ class RunLog(logging.FileHandler):
             self.lost += lost - 1 if self.lost else 0
         super().emit(record)
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the name is logging's
+    def handleError(self, record: logging.LogRecord) -> None:
         """Count a line that could not be written."""
         if isinstance(sys.exc_info()[1], OSError):
             self.lost += 1

@@ -58,9 +58,21 @@ wheel: .venv/ready  ## Build the wheel in dist/.
 	.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 
 clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoints stay.
-	rm -rf .venv .venv-oldest build dist *.egg-info .hypothesis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf .venv .venv.lock .venv-oldest build dist *.egg-info .hypothesis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 	find recbole_samrec tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 
+# One make at a time sets .venv up, where there is flock; whoever waited finds the stamps of the other one then.
+ifndef HAS_LOCK
+.venv/ready: setup.py
+.venv/ready-dev: setup.py requirements-dev.lock
+.venv/ready .venv/ready-dev: requirements.lock $(if $(wildcard .venv/packages),,.venv/packages)
+	@exec 9>.venv.lock; \
+	if command -v flock >/dev/null && ! flock --nonblock 9; then \
+	    echo 'Another make is setting up .venv; waiting for it.'; flock 9; \
+	fi; \
+	$(MAKE) --silent --no-print-directory HAS_LOCK=yes $@
+.venv/packages: ;
+else
 # Each stamp is written last. Without it .venv is made anew: an interrupted pip leaves halves of packages that it
 # takes for whole ones afterwards. The order of the steps matters: RecBole's own requirements cannot be installed.
 .venv/packages: requirements.lock
@@ -91,6 +103,7 @@ clean:  ## Remove .venv, caches and whatever was built; data, runs and checkpoin
 	@echo 'Tools for tests and style'
 	@$(PIP) --no-deps --force-reinstall -r requirements-dev.lock
 	@touch $@
+endif
 
 .venv-oldest/ready: requirements-oldest.lock requirements-dev.lock setup.py
 	@echo 'Making .venv-oldest: a CUDA build of torch 2.6, about 3 GB to download, and the oldest other packages.'

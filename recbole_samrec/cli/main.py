@@ -16,7 +16,7 @@ from importlib import import_module
 from logging import Handler, getLogger
 from typing import Any, NoReturn
 
-from recbole_samrec.utils.errors import ConfigError, UserError, flatten_message
+from recbole_samrec.utils.errors import ConfigError, UserError, explain_system_error, flatten_message
 from recbole_samrec.utils.installer import describe_recbole, make_recbole_command
 
 COMMANDS = {
@@ -83,6 +83,8 @@ def _make_console() -> Any:
 
 
 def _report_unexpected(error: Exception, debug: bool) -> int:
+    if line := explain_system_error(error):
+        return _report(line, 2, debug)
     if _logs_of_runs():
         getLogger().exception("the run ended unexpectedly")
     reason = (str(error).strip().splitlines() or [""])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from recbole_samrec.config.value_types import Positive, describe_type, is_accept
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
 from recbole_samrec.experiments.ray_cluster import choose_resources
-from recbole_samrec.experiments.results import Run, read_finished_runs
+from recbole_samrec.experiments.results import Run, read_finished_runs, set_aside_damaged
 from recbole_samrec.experiments.runner import train_all
 from recbole_samrec.experiments.worker import read_failure
 from recbole_samrec.utils.console import print_line, print_note
@@ -109,6 +110,8 @@ def compare_models(
     if pages != out:
         require_writable(pages, "--pages")
     with lock_folder(out):
+        if train:
+            set_aside_damaged(plan.jobs, partial(print_note, console))
         costs = CostBook(plan.jobs, out)
         if train and not all(job.finished for job in plan.jobs):
             train_all(plan.jobs, costs, resources, console, limit_hours=limit_hours, command=command)

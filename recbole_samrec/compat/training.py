@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import logging
 import os
 import re
@@ -25,6 +26,7 @@ from recbole_samrec.trainer.trainer import EXACT_STOPPING
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.naming import make_unique_name
 from recbole_samrec.utils.processes import gather_values
+from recbole_samrec.utils.run_log import RunLog
 from recbole_samrec.utils.settings import serialize_config
 from recbole_samrec.version import __version__
 
@@ -119,7 +121,7 @@ def init_logger(config: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handlers: list[logging.Handler] = []
     if config["single_spec"] or config["local_rank"] == 0:
-        handlers.append(logging.FileHandler(path, encoding="utf-8"))
+        handlers.append(RunLog(path, encoding="utf-8"))
     if not config["quiet_terminal"]:
         handlers.append(logging.StreamHandler())
     for handler in handlers:
@@ -148,13 +150,14 @@ def get_tensorboard(logger: logging.Logger) -> Any:
     Args:
         logger: The logger that :func:`init_logger` set up.
     """
-    from torch.utils.tensorboard import SummaryWriter
+    from recbole_samrec.utils.curves import CurveWriter
 
     for handler in logger.handlers:
         if getattr(handler, "of_a_run", False) and isinstance(handler, logging.FileHandler):
             log = Path(handler.baseFilename)
             folder = log.parent / "tensorboard" if log.name == "run.log" else log.with_suffix("")
-            return SummaryWriter(str(folder))
+            with contextlib.suppress(OSError):
+                return CurveWriter(str(folder))
     return _NoTensorboard()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import shlex
 import shutil
 import socket
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from recbole_samrec.config.value_types import Count, NonNegative, describe_type, is_accepted
+from recbole_samrec.experiments.ray_environment import choose_token, use_own_home, use_temporary_folder
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PACKAGE, PROPERTIES
 
 MEGABYTE = 2**20
 LOOPBACK = "127.0.0.1"
-_TOKEN = secrets.token_hex(32)
 UNKNOWN_MB = 2000.0
 """Memory that is reserved for a run whose use is unknown, or an equal share of all memory if that is less."""
 
@@ -126,8 +125,13 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
         The module ``ray``.
 
     Raises:
-        ConfigError: There is no cluster at the address.
+        ConfigError: There is no cluster at the address, or no folder for temporary files.
     """
+    with use_own_home():
+        yield from _connect(resources, store_mb)
+
+
+def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets every other process go first
     import ray
@@ -154,8 +158,8 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
     else:
         cores = os.cpu_count() or 1
         slots = resources.parallel * resources.threads if resources.parallel else max(cores, resources.threads)
-        _choose_token()
-        with _listen_on(resources.host):
+        choose_token()
+        with _listen_on(resources.host), use_temporary_folder():
             ray.init(
                 "local",  # else it would join whatever Ray runs on this machine
                 num_cpus=slots,
@@ -169,15 +173,6 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-
-
-def _choose_token() -> None:
-    """Let a Ray that starts here be opened by a token of this process; Ray would write one to the home directory.
-
-    A container may have none that can be written. The token stays, since Ray remembers it in this process.
-    """
-    if {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}.isdisjoint(os.environ):
-        os.environ["RAY_AUTH_TOKEN"] = _TOKEN
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from ray.exceptions import RayTaskError
 
 from recbole_samrec.experiments.ray_cluster import MEGABYTE
 from recbole_samrec.experiments.trial_watcher import LOST, RETRIES, TrialWatcher
-from recbole_samrec.utils.errors import flatten_message
+from recbole_samrec.utils.errors import explain_failure, flatten_message
 
 
 class RelayCallback(tune.Callback):
@@ -69,10 +69,7 @@ def _explain(trial: Any) -> str:
     error = trial.get_pickled_error()
     if not isinstance(error, RayTaskError):
         return LOST
-    cause = error.cause
-    return (
-        f"unexpected {type(cause).__name__}: {flatten_message(cause)}" if cause is not None else flatten_message(error)
-    )
+    return explain_failure(error.cause) if error.cause is not None else flatten_message(error)
 
 
 def allot(function: Callable[..., None], request: Callable[[dict[str, Any]], dict[str, float]], **shared: Any) -> Any:

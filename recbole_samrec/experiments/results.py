@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,34 @@ def read_record(file: Path) -> RunRecord:
             f"rm {shlex.quote(str(file))}"
         ) from error
     return record
+
+
+def set_aside_damaged(jobs: Sequence[Job], note: Callable[[str], None]) -> None:
+    """Rename damaged files of finished runs, so that the runs are continued from their best checkpoints.
+
+    A whole record that this version cannot read stays as it is.
+
+    Args:
+        jobs: The jobs.
+        note: Function that is called with a line about each file.
+    """
+    for job in (job for job in jobs if job.finished):
+        for file in (job.folder / RESULT, job.folder / test_ranks.RANKS):
+            if _is_damaged(file):
+                kept = file.with_name(f"{file.name}.damaged")
+                file.replace(kept)
+                note(f"{file}: it is damaged, and now {kept.name}; the run continues from its best checkpoint")
+
+
+def _is_damaged(file: Path) -> bool:
+    try:
+        if file.name == RESULT:
+            json.loads(file.read_text(encoding="utf-8"))
+        else:
+            test_ranks.load_ranks(file)
+    except ValueError:  # also a DataError
+        return True
+    return False
 
 
 def pretraining_within(record: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.record import RESULT, RunRecord
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, best_score, planned_epochs
 from recbole_samrec.utils import checkpoint_io
-from recbole_samrec.utils.errors import ConfigError, UserError, flatten_message
+from recbole_samrec.utils.errors import ConfigError, UserError, explain_failure
 from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.locks import lock_folder
 
@@ -176,12 +176,6 @@ def read_failure(folder: Path) -> str:
         return (folder / FAILURE).read_text(encoding="utf-8").splitlines()[0]
     except (OSError, ValueError, IndexError):
         return ""
-
-
-def explain_failure(error: BaseException) -> str:
-    """Explain in one line why a run failed."""
-    reason = flatten_message(error)
-    return reason if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {reason}"
 
 
 def read_result_files(folder: Path) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,8 +22,8 @@ import numpy as np
 import pandas as pd
 from recbole.utils import FeatureType
 
-from recbole_samrec.data.files import hash_interactions
-from recbole_samrec.data.row_order import PART, ROWS, TableOrder, list_tables, load_row_order, number_parts
+from recbole_samrec.data.files import hash_attributes, hash_interactions
+from recbole_samrec.data.row_order import PART, ROWS, RowOrder, TableOrder, list_tables, load_row_order, number_parts
 from recbole_samrec.data.vocabulary import TOKENS, Vocabulary, load_vocabulary
 from recbole_samrec.utils.errors import CheckpointError, DataError
 
@@ -79,6 +80,7 @@ class _Known:
 
     folder: Path
     vocabulary: Vocabulary
+    rows: RowOrder
     drop: bool
     changes: DataChanges = field(default_factory=DataChanges)
 
@@ -104,7 +106,14 @@ def read_known_data(create: Callable[[Any], Any]) -> Callable[[Any], Any]:
         if not (folder / TOKENS).exists():
             _check_hash(config, folder)
             return create(config)
-        known = _Known(folder, load_vocabulary(folder / TOKENS), config["changed_data"] == DROP)
+        try:
+            stored = load_vocabulary(folder / TOKENS), load_row_order(folder / ROWS)
+        except CheckpointError as error:
+            if not _is_unchanged(config, folder):
+                raise
+            getLogger().warning(f"{error}; its data have not changed since (sha256), so it can be used all the same")
+            return create(config)
+        known = _Known(folder, *stored, config["changed_data"] == DROP)
         token = _known.set(known)
         try:
             dataset = create(config)
@@ -124,15 +133,28 @@ def _check_hash(config: Any, folder: Path) -> None:
     Raises:
         DataError: They differ.
     """
-    try:
-        trained_on = json.loads((folder / _RESULT).read_text(encoding="utf-8"))["data"]["sha256"]
-    except (OSError, ValueError, LookupError, TypeError):
+    trained_on = _read_hashes(folder)
+    if trained_on is None:
         return  # a run without a record, or one of RecBole's own
-    if hash_interactions(config) != trained_on:
+    if hash_interactions(config) != trained_on[0]:
         raise DataError(
             f"{folder}: {config['dataset']} has changed since the run was trained (sha256), and the run stores no "
             "tokens by which its ids could be found; name the data it was trained on by --data_path, or train it again"
         )
+
+
+def _is_unchanged(config: Any, folder: Path) -> bool:
+    """Return True if the record of a run has the hashes of the data, so that ids and rows are as they were."""
+    return _read_hashes(folder) == (hash_interactions(config), hash_attributes(config))
+
+
+def _read_hashes(folder: Path) -> tuple[str, str | None] | None:
+    """Read the hashes of interactions and attributes in the record of a run; None if there is none."""
+    try:
+        data = json.loads((folder / _RESULT).read_text(encoding="utf-8"))["data"]
+        return data["sha256"], data.get("attributes_sha256")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
 
 
 def _check_tokens(dataset: Any, known: _Known) -> None:
@@ -152,7 +174,7 @@ def _restore_rows(dataset: Any, known: _Known) -> None:
     Raises:
         DataError: There are other events.
     """
-    stored, changes = load_row_order(known.folder / ROWS), known.changes
+    stored, changes = known.rows, known.changes
     changes.events = len(dataset.inter_feat)
     if stored.sha256 == hash_interactions(dataset.config) and not changes.new and not changes.gone:
         return

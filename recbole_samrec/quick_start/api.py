@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -154,9 +154,8 @@ def evaluate(
     masks = (False, True) if mask_history else (bool(config["mask_history"]),)
     scores = train.evaluate_weights(config, weights, masks)
     record = weights.parent / RESULT
-    as_recorded = None
-    if record.exists():
-        stored = RunRecord.read(record)
+    as_recorded, stored = None, _read_record(record, partial(print_note, console))
+    if stored is not None:
         if config["recbole_metrics"] and "recbole_metrics" not in stored["config"]:
             if named := [name for name in LIST_METRICS if name in map(str.lower, config["metrics"])]:
                 print_note(
@@ -166,6 +165,17 @@ def evaluate(
                 )
         as_recorded = _equal_recorded(stored, scores[masks[0]])
     return Evaluation(f"{make_label(config)} on {config['dataset']}", weights, scores, as_recorded)
+
+
+def _read_record(file: Path, note: Callable[[str], None]) -> RunRecord | None:
+    """Read the record of a run; None if there is none, or a damaged one."""
+    try:
+        return RunRecord.read(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        note(f"{file}: it is damaged ({error}), so the metrics are not compared with it")
+        return None
 
 
 def _equal_recorded(record: RunRecord, scores: Mapping[str, Mapping[str, float] | None]) -> bool | None:

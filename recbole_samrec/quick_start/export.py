@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
+import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +33,8 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 NAMES = ("item_vectors.npy", "item_ids.npy", "item_biases.npy", "items.parquet", "user_vectors.npy", "user_ids.npy")
 FILES = (*NAMES, "users.parquet", WEIGHTS, CONFIG)
 """Files of an export."""
+STAGE = ".export-"
+"""Begin of the name of the folder in which they are written."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,7 +97,7 @@ def export_vectors(
         _write(export, recommender, console)
     except OSError as error:
         raise ConfigError(
-            f"--out={folder}: it cannot be written ({error.strerror or error}); choose another"
+            f"--out={folder}: it cannot be written ({error.strerror or error}); free some space or choose another"
         ) from error
     return export
 
@@ -151,24 +156,41 @@ def _as_text(ids: np.ndarray) -> np.ndarray:
 def _require_folder(folder: Path, overwrite: bool) -> None:
     """Check that an export can be written before anything is computed.
 
+    What is left of an export that ended early is no export: the same command makes it again.
+
     Raises:
         ConfigError: The folder has other files, has an export already, or cannot be written.
     """
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out={folder}: it is a file; name a folder")
-    if any(name not in FILES for name in there):
+    if any(name not in FILES and not name.startswith(STAGE) for name in there):
         raise ConfigError(f"--out={folder}: it has other files; name a new folder")
-    if there and not overwrite:
+    if CONFIG in there and not overwrite:
         raise ConfigError(f"--out={folder}: it has an export already; add --overwrite to replace it, or name another")
     require_writable(folder, "--out")
 
 
 def _write(export: Export, recommender: Recommender, console: Console) -> None:
-    """Write all files; ``config.json`` comes last, so that an export without it is incomplete."""
+    """Write all files beside those of an earlier export, and put them in their place when all are whole.
+
+    ``config.json`` goes first and comes last, so that an export without it is incomplete.
+    """
     folder = export.folder
-    (folder / CONFIG).unlink(missing_ok=True)
-    (folder / "item_biases.npy").unlink(missing_ok=True)
+    for left in folder.glob(f"{STAGE}*"):  # by a process that was killed
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=STAGE, dir=folder) as place:
+        stage = Path(place)
+        _write_files(export, recommender, console, stage)
+        for name in reversed(FILES):
+            if name == CONFIG or not (stage / name).exists():
+                (folder / name).unlink(missing_ok=True)
+        for name in FILES:
+            if (stage / name).exists():
+                os.replace(stage / name, folder / name)
+
+
+def _write_files(export: Export, recommender: Recommender, console: Console, folder: Path) -> None:
     for name in ("item_ids", "item_vectors", "item_biases", "user_ids", "user_vectors"):
         if (values := getattr(export, name)) is not None:
             with checkpoint_io.open_atomically(folder / f"{name}.npy") as file:

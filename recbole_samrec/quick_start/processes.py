@@ -17,7 +17,7 @@ from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.record import RESULT, RunRecord, make_label
 from recbole_samrec.quick_start.training_progress import make_progress
 from recbole_samrec.trainer.callbacks import Callback
-from recbole_samrec.utils.errors import ConfigError, UserError, flatten_message
+from recbole_samrec.utils.errors import ConfigError, UserError, explain_system_error, flatten_message
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,10 @@ def train_in_processes(
     except torch.multiprocessing.ProcessExitedException as error:
         if not last_words.empty():
             raise UserError(last_words.get()) from error
-        raise UserError(f"process {error.error_index} ended early with status {error.exit_code}") from error
+        reason = error.signal_name or f"status {error.exit_code}"
+        raise UserError(
+            f"process {error.error_index} ended early ({reason}); resume the run with --resume={settings['run_dir']}"
+        ) from error
     return RunRecord.read(Path(settings["run_dir"], RESULT))
 
 
@@ -126,7 +129,8 @@ def _train_as_one(
         os._exit(130)  # the parent was interrupted too, and reports it
     except Exception as error:
         last_words.put(
-            f"process {rank}: unexpected {type(error).__name__}: {flatten_message(error)}; --debug shows where"
+            explain_system_error(error)
+            or f"process {rank}: unexpected {type(error).__name__}: {flatten_message(error)}; --debug shows where"
         )
         if debug:
             traceback.print_exc()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -119,7 +117,7 @@ class Store:
         return self.folder / f"{part}.npz"
 
     def read(self, part: str) -> dict[str, np.ndarray] | None:
-        """Read a part that was computed before, perhaps not completely; None if there is no such file."""
+        """Read a part that was computed before, perhaps not completely; None if it is missing or damaged."""
         self._lap()
         try:
             with np.load(self.file(part), allow_pickle=False) as stored:
@@ -128,7 +126,7 @@ class Store:
                 return None
             self.seconds[part] = float(arrays.pop("seconds"))
             return arrays
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        except Exception:  # zip, zlib and numpy each raise their own for a damaged file, which is computed again
             return None
 
     def write(self, part: str, **arrays: Any) -> None:

@@ -48,9 +48,17 @@ class TrialNames:
                 drawn = {"id": trial.trial_id, "drawn": trial.config}
                 write_atomically(claim, json.dumps(drawn, default=str) + "\n")
                 return name
-            if json.loads(claim.read_text(encoding="utf-8"))["id"] == trial.trial_id:
+            if _read_id(claim) == trial.trial_id:
                 return name
         raise AssertionError
+
+
+def _read_id(claim: Path) -> str:
+    """Read Ray Tune's id of the trial that a folder belongs to; empty if the file is damaged."""
+    try:
+        return str(json.loads(claim.read_text(encoding="utf-8"))["id"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 def make_task(search: SearchSpec, threads: int) -> TrialTask:

@@ -198,8 +198,11 @@ def _restore(kept: Any, folder: Path, name: str, task: TrialTask) -> None:
         return
     with kept.as_directory() as place:
         place = Path(place)
-        theirs = json.loads((place / STATE).read_text(encoding="utf-8"))
-        other = theirs["trial"] != name
+        try:
+            theirs = json.loads((place / STATE).read_text(encoding="utf-8"))
+            other, _ = theirs["trial"] != name, theirs["finished"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return  # a damaged one; the trial's own folder has what it needs
         at = task.seed_folder(folder, task.seeds[len(theirs["finished"])])
         if not other and _read_epoch(at) >= _read_epoch(place):
             return

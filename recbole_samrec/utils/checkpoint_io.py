@@ -95,9 +95,11 @@ def open_atomically(path: Path, previous: str | os.PathLike[str] | None = None) 
         if previous is not None:
             _keep_previous(path, Path(previous))
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None  # the error of a write names no file
         raise
     _sync_folder(path.parent)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,17 @@ STYLE = {
     "legend.frameon": False,
     "pdf.fonttype": 42,  # letters stay text; many publishers refuse type 3
 }
+
+
+_OF_NO_INTEREST = ("temporary cache directory", "mkdir -p failed")
+
+
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    """Leave out that matplotlib keeps its fonts in a temporary folder where there is no home directory."""
+    return not any(words in str(record.msg) for words in _OF_NO_INTEREST)
+
+
+logging.getLogger("matplotlib").addFilter(_is_of_interest)  # before it is imported, when it says so
 
 
 def use_style() -> AbstractContextManager:

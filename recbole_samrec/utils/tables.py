@@ -63,7 +63,8 @@ def write_table(frame: pd.DataFrame, file: Path) -> None:
                 separator = "\t" if file.suffix == ".tsv" else ","
                 frame.to_csv(stream, sep=separator, index=False, mode="wb", encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"--out={file}: it cannot be written ({error.strerror or error}); name another") from error
+        reason = f"it cannot be written ({error.strerror or error})"
+        raise ConfigError(f"--out={file}: {reason}; free some space or name another") from error
 
 
 def read_parquet(file: Path) -> pd.DataFrame:

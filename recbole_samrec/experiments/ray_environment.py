@@ -1,0 +1,80 @@
+"""What a Ray that starts here needs of its surroundings, and finds neither in a container nor under an unknown user."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from recbole_samrec.utils.errors import ConfigError
+
+_TOKEN = secrets.token_hex(32)
+LONGEST = 38
+"""Length of the name of Ray's temporary folder: that of a socket has at most 107 bytes, of which a session takes 69."""
+
+
+@contextlib.contextmanager
+def _set_variable(name: str, value: str) -> Iterator[None]:
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def use_own_home() -> Iterator[None]:
+    """Provide a home directory where there is none; Ray asks for one when it is imported.
+
+    It is a folder that no other user can write, because Python would also import packages from it.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            Path.home()
+        except RuntimeError:
+            home = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="recbole-samrec-", ignore_cleanup_errors=True)
+            )
+            stack.enter_context(_set_variable("HOME", home))
+        yield
+
+
+def choose_token() -> None:
+    """Let Ray be opened by a token of this process; Ray would write one to the home directory.
+
+    A container may have none that can be written. The token stays, since Ray remembers it in this process.
+    """
+    if {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}.isdisjoint(os.environ):
+        os.environ["RAY_AUTH_TOKEN"] = _TOKEN
+
+
+@contextlib.contextmanager
+def use_temporary_folder() -> Iterator[None]:
+    """Let Ray write its sessions where it can; it takes TMPDIR even if there is no such folder.
+
+    Raises:
+        ConfigError: There is no folder that it can use.
+    """
+    if "RAY_TMPDIR" in os.environ:
+        yield
+        return
+    folders = [os.environ.get("TMPDIR", ""), tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"]
+    usable = next((folder for folder in folders if folder and _is_usable(folder)), None)
+    if usable is None:
+        raise ConfigError(
+            f"TMPDIR={tempfile.gettempdir()}: Ray cannot use it for its sockets; set TMPDIR to a folder that can be "
+            f"written, with a name of at most {LONGEST} plain letters"
+        )
+    with _set_variable("RAY_TMPDIR", usable):
+        yield
+
+
+def _is_usable(folder: str) -> bool:
+    """Check that Ray can make its sessions in a folder, in ``ray/``, with sockets whose names are not too long."""
+    sessions = os.path.join(folder, "ray")
+    place = sessions if os.path.isdir(sessions) else folder
+    plain = folder.isascii() and " " not in folder and len(folder) <= LONGEST
+    return plain and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)

@@ -47,15 +47,19 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
     with open_bytes(path) as raw:
         try:
             yield io.TextIOWrapper(raw, encoding=codec(encoding), newline="")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not {error.encoding} text ({error.reason}): give its --encoding") from error
+        except UnicodeError as error:  # that of a missing byte order mark has no reason
+            name, reason = getattr(error, "encoding", encoding), getattr(error, "reason", error)
+            raise DataError(f"{path} is not {name} text ({reason}): give its --encoding") from error
 
 
 def first_line(path: Path, encoding: str = "utf-8") -> str:
     """Return the first line of a text file, without its line end; invalid bytes become replacement characters."""
     with open_bytes(path) as raw:
         text = io.TextIOWrapper(raw, encoding=codec(encoding), errors="replace", newline="")
-        return text.readline(1_000_000).rstrip("\r\n")
+        try:
+            return text.readline(1_000_000).rstrip("\r\n")
+        except UnicodeError as error:  # a missing byte order mark cannot be replaced
+            raise DataError(f"{path} is not {encoding} text ({error}): give its --encoding") from error
 
 
 def codec(encoding: str) -> str:

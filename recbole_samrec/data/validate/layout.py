@@ -104,6 +104,8 @@ def read_header(path: Path, layout: Layout) -> list[Column]:
         line = raw.decode(layout.encoding) if layout.has_ascii_line_ends else _read_first_line(path, layout)
     except UnicodeDecodeError as error:
         raise make_encoding_error(path, 1, error) from error
+    except UnicodeError as error:  # of UTF-16 and UTF-32, which begin with a byte order mark
+        raise DataError(f"{path} is not {layout.encoding} text ({error}): name its encoding") from error
     return list(_parse_columns(path, line.rstrip("\r\n"), layout))
 
 

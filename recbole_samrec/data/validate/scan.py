@@ -72,8 +72,8 @@ def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
                 start = end + 1
         except csv.Error:
             raise _make_quotation_error(path, start, "does not close where the cell ends") from None
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not {error.encoding} text after line {start}: name its encoding") from error
+        except UnicodeError as error:  # that of a missing byte order mark is no UnicodeDecodeError
+            raise DataError(f"{path} is not {layout.encoding} text after line {start}: name its encoding") from error
 
 
 def _split_lines(file: Any, layout: Layout) -> Iterator[list[str]]:

@@ -147,6 +147,11 @@ class TestTable:
             with pytest.raises(DataError, match="must be column:type"):
                 convert("mine", ratings_csv(tmp_path / "a.csv"), *arguments, wanted)
 
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+    def test_a_missing_byte_order_mark(self, tmp_path, encoding):
+        with pytest.raises(DataError, match=f"is not {encoding} text"):
+            convert("mine", ratings_csv(tmp_path / "a.csv"), *COLUMNS, "--encoding", encoding)
+
     def test_latin_1_needs_its_name(self, tmp_path):
         source = tmp_path / "a.csv"
         rows = "".join(f"é{u},{i},1\n" for u in "ab" for i in "xyz")

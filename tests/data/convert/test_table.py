@@ -149,7 +149,7 @@ class TestTable:
 
     @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
     def test_a_missing_byte_order_mark(self, tmp_path, encoding):
-        with pytest.raises(DataError, match=f"is not {encoding} text"):
+        with pytest.raises(DataError, match=f"is not {encoding}"):
             convert("mine", ratings_csv(tmp_path / "a.csv"), *COLUMNS, "--encoding", encoding)
 
     def test_latin_1_needs_its_name(self, tmp_path):

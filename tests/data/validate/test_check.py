@@ -151,7 +151,7 @@ class TestFaults:
 
     @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
     def test_no_byte_order_mark_where_the_encoding_has_one(self, tmp_path, encoding):
-        self.fails(tmp_path, GOOD, f"is not {encoding} text", fields={"encoding": encoding})
+        self.fails(tmp_path, GOOD, f"is not {encoding}", fields={"encoding": encoding})
 
     @pytest.mark.parametrize(("line", "found"), [("2\t2\t5", 3), ("2\t2\t5\t2\t9", 5), ("2\t2\t5\t2\t", 5), ("2", 1)])
     def test_ragged_lines(self, tmp_path, line, found):

@@ -16,7 +16,7 @@ def disk(own_folder):
         yield disk
 
 
-def test_run_log__counts_the_lines_that_a_full_disk_does_not_take(disk, capfd):
+def test_run_log__counts_the_lines_of_a_full_disk(disk, capfd):
     log = logging.Logger("run")
     log.addHandler(RunLog(disk.folder / "run.log", encoding="utf-8"))
     log.info("first")

@@ -31,7 +31,7 @@ def test_choose_token__leaves_what_the_user_has_set(environment, name):
     assert os.environ[name] == "mine" and (name == "RAY_AUTH_TOKEN" or "RAY_AUTH_TOKEN" not in os.environ)
 
 
-def test_use_temporary_folder__takes_another_where_tmpdir_is_gone(environment):
+def test_use_temporary_folder__replaces_one_that_is_gone(environment):
     environment.setenv("TMPDIR", "/nowhere")
     with ray_environment.use_temporary_folder():
         assert os.path.isdir(os.environ["RAY_TMPDIR"])

@@ -1,0 +1,57 @@
+"""What Ray needs of its surroundings."""
+
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from recbole_samrec.experiments import ray_environment
+from recbole_samrec.experiments.ray_environment import use_own_home, use_own_token, use_temporary_folder
+from recbole_samrec.utils.errors import ConfigError
+
+
+def test_use_own_home__of_an_unknown_user(monkeypatch):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with use_own_home():
+        home = Path.home()
+        assert home.is_dir() and home.stat().st_mode & 0o777 == 0o700
+    assert "HOME" not in os.environ and not home.exists()
+
+
+def test_use_own_home__leaves_the_users_own(monkeypatch):
+    monkeypatch.setenv("HOME", "somewhere")
+    with use_own_home():
+        assert os.environ["HOME"] == "somewhere"
+    assert os.environ["HOME"] == "somewhere"
+
+
+def test_use_own_token__leaves_the_users_own(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "token")
+    with use_own_token():
+        assert "RAY_AUTH_TOKEN" not in os.environ
+    monkeypatch.delenv("RAY_AUTH_TOKEN_PATH")
+    with use_own_token():
+        assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+@pytest.mark.parametrize("name", ["missing", "my äpfel", "a" * 60, "file"])
+def test_use_temporary_folder__replaces_unusable_ones(own_folder, monkeypatch, name):
+    if name != "missing":
+        Path("file").touch() if name == "file" else Path(name).mkdir()
+    monkeypatch.setenv("TMPDIR", str(own_folder / name))
+    with use_temporary_folder():
+        assert os.environ["RAY_TMPDIR"] in (ray_environment.tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm")
+    assert "RAY_TMPDIR" not in os.environ
+
+
+def test_use_temporary_folder__that_is_not_there(monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setattr(ray_environment, "_is_usable", lambda folder: False)
+    with pytest.raises(ConfigError, match="set TMPDIR to a folder that can be written"), use_temporary_folder():
+        pass

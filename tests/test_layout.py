@@ -77,7 +77,6 @@ COVERED_BY = {
     "tune/results.py": "tune/test_runner.py",
     "tune/shared_data.py": "tune/test_runner.py",
     "tune/trials.py": "tune/test_runner.py",
-    "utils/errors.py": "utils/test_error_messages.py",
     "utils/naming.py": "experiments/test_jobs.py",
     "utils/paths.py": "cli/test_main.py",
     "utils/plot_style.py": "compare/test_plots.py",

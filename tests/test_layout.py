@@ -25,7 +25,6 @@ COVERED_BY = {
     "sharpness/api.py": "cli/test_sharpness.py",
     "sharpness/captions.py": "sharpness/test_page.py",
     "tune/__init__.py": "tune/test_api.py",
-    "utils/curves.py": "test_faults.py",
 }
 """Modules without a test file of their own, and the file that tests them all the same."""
 

@@ -162,7 +162,7 @@ def write_search(search: SearchSpec, more: Mapping[str, Any] | None = None) -> N
     fields = {key: value for key, value in vars(search).items() if key not in ("space", "strategy", "out")}
     fields |= {"space": asdict(search.space), "strategy": asdict(search.strategy), **(more or {})}
     search.out.mkdir(parents=True, exist_ok=True)
-    write_atomically(search.out / SEARCH, json.dumps(fields, indent=2, default=str) + "\n")
+    write_atomically(search.out / SEARCH, json.dumps(fields, indent=2, default=str) + "\n", folder="--out")
 
 
 def read_search(out: Path) -> SearchSpec:

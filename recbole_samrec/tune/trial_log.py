@@ -84,7 +84,7 @@ class TrialLog:
     def write(self) -> None:
         """Write it to the disk."""
         stored = {"seconds": self.now, "trials": {name: asdict(entry) for name, entry in self.trials.items()}}
-        write_atomically(self.file, json.dumps(stored, indent=1, default=str) + "\n")
+        write_atomically(self.file, json.dumps(stored, indent=1, default=str) + "\n", folder="--out")
 
     @property
     def now(self) -> float:

@@ -1,44 +1,58 @@
-"""Where Ray writes and by what it is opened."""
+"""What Ray needs of its surroundings."""
 
 import os
+import pwd
+from pathlib import Path
 
 import pytest
 
 from recbole_samrec.experiments import ray_environment
+from recbole_samrec.experiments.ray_environment import choose_token, use_own_home, use_temporary_folder
 from recbole_samrec.utils.errors import ConfigError
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    """No variable of Ray's is set."""
-    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_TMPDIR"):
-        monkeypatch.setenv(name, "x")  # so that it is as before afterwards
-        monkeypatch.delenv(name)
-    return monkeypatch
+def test_use_own_home__of_an_unknown_user(monkeypatch):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    with use_own_home():
+        home = Path.home()
+        assert home.is_dir() and home.stat().st_mode & 0o777 == 0o700
+    assert "HOME" not in os.environ and not home.exists()
 
 
-def test_choose_token__is_one_of_this_process():
-    ray_environment.choose_token()
-    chosen = os.environ["RAY_AUTH_TOKEN"]
-    ray_environment.choose_token()
-    assert len(chosen) == 64 and os.environ["RAY_AUTH_TOKEN"] == chosen
+def test_use_own_home__leaves_the_users_own(monkeypatch):
+    monkeypatch.setenv("HOME", "somewhere")
+    with use_own_home():
+        assert os.environ["HOME"] == "somewhere"
+    assert os.environ["HOME"] == "somewhere"
 
 
-@pytest.mark.parametrize("name", ["RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"])
-def test_choose_token__leaves_what_the_user_has_set(environment, name):
-    environment.setenv(name, "mine")
-    ray_environment.choose_token()
-    assert os.environ[name] == "mine" and (name == "RAY_AUTH_TOKEN" or "RAY_AUTH_TOKEN" not in os.environ)
+def test_choose_token__leaves_the_users_own(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "mine")
+    choose_token()
+    assert os.environ["RAY_AUTH_TOKEN"] == "mine"
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    choose_token()
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
 
 
-def test_use_temporary_folder__replaces_one_that_is_gone(environment):
-    environment.setenv("TMPDIR", "/nowhere")
-    with ray_environment.use_temporary_folder():
-        assert os.path.isdir(os.environ["RAY_TMPDIR"])
+@pytest.mark.parametrize("name", ["missing", "my äpfel", "a" * 60, "file"])
+def test_use_temporary_folder__replaces_unusable_ones(own_folder, monkeypatch, name):
+    if name != "missing":
+        Path("file").touch() if name == "file" else Path(name).mkdir()
+    monkeypatch.setenv("TMPDIR", str(own_folder / name))
+    with use_temporary_folder():
+        assert os.environ["RAY_TMPDIR"] in (ray_environment.tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm")
     assert "RAY_TMPDIR" not in os.environ
 
 
-def test_use_temporary_folder__says_if_there_is_none(environment):
-    environment.setattr(ray_environment, "_is_usable", lambda folder: False)
-    with pytest.raises(ConfigError, match="set TMPDIR to a folder"), ray_environment.use_temporary_folder():
+def test_use_temporary_folder__that_is_not_there(monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    monkeypatch.setattr(ray_environment, "_is_usable", lambda folder: False)
+    with pytest.raises(ConfigError, match="set TMPDIR to a folder that can be written"), use_temporary_folder():
         pass

@@ -9,7 +9,7 @@ import pytest
 from recbole_samrec.evaluator import test_ranks
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
 from recbole_samrec.experiments import worker
-from recbole_samrec.experiments.results import read_finished_runs, read_record
+from recbole_samrec.experiments.results import read_finished_runs, read_record, set_aside_damaged
 from recbole_samrec.utils.errors import DataError
 from tests.helpers.command import main
 from tests.helpers.jobs import SMALL, ignore, make_jobs, select_figures
@@ -65,6 +65,22 @@ def test_read_finished_runs_lists_damaged_runs(data, name, damage):
     (again,) = (job for job in make_jobs(["SASRec", "GRU4Rec"]) if not job.finished)
     assert again.folder == jobs[0].folder and select_figures(worker.train_job(again, ignore)) == wanted[0]
     assert main(*COMPARE, "--tables").status == 0
+
+
+@pytest.mark.parametrize("name", ["result.json", "ranks.npz"])
+def test_set_aside_damaged__lets_runs_continue(data, name):
+    jobs = make_jobs(["SASRec", "GRU4Rec"])
+    wanted = [select_figures(worker.train_job(job, ignore)) for job in jobs]
+    file, notes = jobs[0].folder / name, []
+    half = file.read_bytes()[: file.stat().st_size // 2]
+    file.write_bytes(half)
+    newer = json.loads((jobs[1].folder / "result.json").read_text()) | {"schema_version": 99}
+    (jobs[1].folder / "result.json").write_text(json.dumps(newer))
+    set_aside_damaged(jobs, notes.append)
+    assert notes == [f"{file}: it is damaged, and now {name}.damaged; the run continues from its best checkpoint"]
+    assert file.with_name(f"{name}.damaged").read_bytes() == half
+    assert [job.finished for job in make_jobs(["SASRec", "GRU4Rec"])] == [False, True]
+    assert select_figures(worker.train_job(jobs[0], ignore)) == wanted[0]
 
 
 def test_read_record_checks_keys_and_types(data):

@@ -86,7 +86,7 @@ else
 	@echo '1/4 torch; a CUDA build, which PyPI has for Linux, is about 3 GB to download and 6 GB on the disk.'
 	@test -n '$(TORCH_INDEX)' || \
 	    echo '    For the CPU build of 200 MB instead: make TORCH_INDEX=https://download.pytorch.org/whl/cpu ...'
-	@$(PIP) --constraint requirements.lock $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(head -n 1 requirements.lock)"
+	@$(PIP) --constraint requirements.lock $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$$(head -n 1 requirements.lock)"
 	@echo '2/4 the packages of requirements.lock'
 	@$(PIP) -r requirements.lock
 	@echo '3/4 RecBole 1.2.1, without the requirements of its day'
@@ -108,7 +108,7 @@ endif
 .venv-oldest/ready: requirements-oldest.lock requirements-dev.lock setup.py
 	@echo 'Making .venv-oldest: a CUDA build of torch 2.6, about 3 GB to download, and the oldest other packages.'
 	@$(PYTHON) -m venv --clear .venv-oldest
-	@$(OLDEST_PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(head -n 1 requirements-oldest.lock)"
+	@$(OLDEST_PIP) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$$(head -n 1 requirements-oldest.lock)"
 	@$(OLDEST_PIP) -r requirements-oldest.lock
 	@$(OLDEST_PIP) --no-deps recbole==1.2.1 -r requirements-dev.lock
 	@$(OLDEST_PIP) --no-deps --no-build-isolation --editable .

@@ -138,7 +138,7 @@ def _check_val_interval(value: Any) -> None:
 
 
 def _check_encoding(value: Any) -> None:
-    if not is_text_encoding(str(value or "utf-8")):
+    if not is_text_encoding("utf-8" if value is None else str(value)):
         raise ConfigError(f"encoding={value}: there is no such encoding; use one such as utf-8 or latin-1")
 
 

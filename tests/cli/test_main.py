@@ -43,6 +43,7 @@ def test_run__stopped_on_a_terminal_resumes_as_printed(data):
     assert set(os.listdir(data)) == {"dataset", "runs"}
 
     lines = [line for line in re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)) if line.strip()]
+    assert lines.pop(0).startswith("note: full ranking includes")
     assert lines[0] == "SAMRec on tiny"
     drawn = [line for line in lines if line.startswith("epoch ")]
     assert drawn and all(len(line) <= 80 for line in drawn)

@@ -9,14 +9,13 @@ on noise. Both entries have the same distribution of ranks, so that the true dif
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import format_markdown
+from benchmarks.simulation import run_simulation
 from recbole_samrec.evaluator.statistics import interval_over_users, interval_over_users_and_seeds
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE, score_users
 
@@ -30,13 +29,7 @@ COLUMNS = ("by user, one by one", "by user, at once", "by event", "by user, with
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.cluster_coverage", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("--simulations", metavar="N", type=int, default=SIMULATIONS, help="pairs of simulated entries")
-    simulations = parser.parse_args(arguments).simulations
-    print(format_markdown(measure_coverage(simulations).map(lambda value: f"{value:g}")))
-    return 0
+    return run_simulation("cluster_coverage", __doc__, measure_coverage, SIMULATIONS, arguments)
 
 
 def measure_coverage(

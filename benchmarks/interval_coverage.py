@@ -8,14 +8,13 @@ have the same mean, so that the true difference is 0.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.report import format_markdown
+from benchmarks.simulation import run_simulation
 from recbole_samrec.evaluator.statistics import interval_over_users, interval_over_users_and_seeds
 
 USERS, SEEDS, SIMULATIONS = 200, (3, 5), 2000
@@ -27,13 +26,7 @@ NOISE, SHARED = 0.5, 0.8
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.interval_coverage", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("--simulations", metavar="N", type=int, default=SIMULATIONS, help="pairs of simulated entries")
-    simulations = parser.parse_args(arguments).simulations
-    print(format_markdown(measure_coverage(simulations).map(lambda value: f"{value:g}")))
-    return 0
+    return run_simulation("interval_coverage", __doc__, measure_coverage, SIMULATIONS, arguments)
 
 
 def measure_coverage(simulations: int, seed: int = 0) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.utils import FeatureType
 
 from recbole_samrec.compat import Patcher, recbole_patch
-from recbole_samrec.data.benchmark import check_parts, hold_out_last, make_list_error, remove_padding
+from recbole_samrec.data.benchmark import check_parts, drop_events, hold_out_last, make_list_error, remove_padding
 from recbole_samrec.data.validate.layout import Layout, read_header
 from recbole_samrec.utils.errors import DataError
 
@@ -133,9 +133,7 @@ def _drop_events_without_history(dataset: SequentialDataset) -> None:
     empty = (dataset.inter_feat[_name_list(dataset, dataset.iid_field)].map(len) == 0).to_numpy()
     if not empty.any():
         return
-    part = np.repeat(np.arange(len(dataset.file_size_list)), dataset.file_size_list)
-    dataset.file_size_list = np.bincount(part[~empty], minlength=len(dataset.file_size_list)).tolist()
-    dataset.inter_feat = dataset.inter_feat[~empty].reset_index(drop=True)
+    drop_events(dataset, empty)
     dataset.logger.warning(
         f"{dataset.dataset_name}: dropped {empty.sum()} events without earlier items in "
         f"{_name_list(dataset, dataset.iid_field)}, from which nothing can be predicted"

@@ -166,3 +166,16 @@ def remove_padding(rows: pd.DataFrame, field: str, others: Sequence[str], items:
         lists = Lists(rows[field])
         remarks.append(f"removed {str(token)!r}, which fills up {number} lists of {field} and is no item")
     return remarks
+
+
+def drop_events(dataset: Any, dropped: np.ndarray) -> None:
+    """Drop events of a RecBole data set, and keep its sizes of the benchmark files, if it has some, in step.
+
+    Args:
+        dataset: The data set, whose events are a pandas frame.
+        dropped: Booleans, shape ``[N]``.
+    """
+    if dataset.benchmark_filename_list is not None:
+        part = np.repeat(np.arange(len(dataset.file_size_list)), dataset.file_size_list)
+        dataset.file_size_list = np.bincount(part[~dropped], minlength=len(dataset.file_size_list)).tolist()
+    dataset.inter_feat = dataset.inter_feat[~dropped].reset_index(drop=True)

@@ -1,7 +1,7 @@
 """Read a data set with the internal ids and the row order of the run that was trained on it.
 
-RecBole numbers tokens in the order in which the files name them. A file written anew with its rows in another order
-therefore gives every item another id, and weights read with it would belong to other items. A run stores its tokens
+RecBole numbers tokens by their first appearance in the files. If a file is rewritten with its rows in another order,
+every item gets a new id, and stored weights would be applied to the wrong items. A run stores its tokens
 and its order of rows; with ``known_data``, the folder of a run, in the configuration, ``create_dataset`` returns the
 data set as the run had it, or reports what has changed.
 """
@@ -22,8 +22,9 @@ import numpy as np
 import pandas as pd
 from recbole.utils import FeatureType
 
+from recbole_samrec.data.benchmark import drop_events
 from recbole_samrec.data.files import hash_attributes, hash_interactions
-from recbole_samrec.data.row_order import PART, ROWS, RowOrder, TableOrder, list_tables, load_row_order, number_parts
+from recbole_samrec.data.row_order import ROWS, RowOrder, TableOrder, list_tables, load_row_order, number_parts
 from recbole_samrec.data.vocabulary import TOKENS, Vocabulary, load_vocabulary
 from recbole_samrec.utils.errors import CheckpointError, DataError
 
@@ -35,7 +36,7 @@ _RESULT = "result.json"
 
 @dataclass
 class DataChanges:
-    """How a data set differs from the one that a run was trained on.
+    """Differences between a data set and the one that a run was trained on.
 
     Args:
         new: Number of tokens that the run does not know, by field; only fields with such tokens.
@@ -76,7 +77,7 @@ def list_counts(counts: dict[str, int], dataset: Any) -> str:
 
 @dataclass
 class _Known:
-    """What a run knows of its data, while RecBole reads the data again."""
+    """Stored knowledge of a run about its data, for use while RecBole reads the data again."""
 
     folder: Path
     vocabulary: Vocabulary
@@ -313,7 +314,7 @@ def _drop_unknown(dataset: Any, changes: DataChanges) -> None:
     """Leave out the rows of unknown users, items, entities and relations, and unknown tokens of sequences."""
     names = [dataset.uid_field, dataset.iid_field]
     names += [getattr(dataset, f"{part}_field", None) for part in ("head_entity", "tail_entity", "relation")]
-    before, parts = len(dataset.inter_feat), number_parts(dataset, "inter_feat")[PART]
+    before = len(dataset.inter_feat)
     for table_name in dataset.feat_name_list:
         table = getattr(dataset, table_name)
         unknown = np.zeros(len(table), dtype=bool)
@@ -322,9 +323,10 @@ def _drop_unknown(dataset: Any, changes: DataChanges) -> None:
                 unknown |= (table[name] == 0).to_numpy()
             elif dataset.field2type[name] == FeatureType.TOKEN_SEQ:
                 table[name] = [cell[cell != 0] for cell in table[name]]
-        setattr(dataset, table_name, table[~unknown].reset_index(drop=True))
-        if table_name == "inter_feat" and dataset.benchmark_filename_list is not None:
-            dataset.file_size_list = np.bincount(parts[~unknown], minlength=len(dataset.file_size_list)).tolist()
+        if table_name == "inter_feat":
+            drop_events(dataset, unknown)
+        else:
+            setattr(dataset, table_name, table[~unknown].reset_index(drop=True))
     changes.dropped = before - len(dataset.inter_feat)
     if dataset.inter_feat.empty:
         raise DataError(f"{dataset.dataset_name}: none of its events has a user and an item that the run knows")

@@ -68,7 +68,7 @@ def check_features(config: Any, dataset: Any) -> None:
 
 
 def describe_unread_floats(config: Any, dataset: Any) -> str | None:
-    """Describe the loaded columns of numbers that the model does not read; None if there are none.
+    """Describe the loaded columns of numbers that the model does not read, if there are any.
 
     Args:
         config: RecBole's configuration.

@@ -18,7 +18,7 @@ def hash_interactions(config: Any) -> str:
 
 
 def hash_attributes(config: Any) -> str | None:
-    """Return the sha256 of the other files of a data set that are loaded, such as ``.item``; None if there are none."""
+    """Return the sha256 of the other files of a data set that are loaded, such as ``.item``, or None."""
     folder, name, layout = Path(config["data_path"]), config["dataset"], Layout.from_settings(config.final_config_dict)
     files = [folder / f"{name}.{suffix}" for suffix in ("user", "item", "kg", "link") if layout.is_any_loaded(suffix)]
     there = [file for file in files if file.is_file()]

@@ -102,7 +102,7 @@ def _is_number(text: str) -> bool:
 
 
 def describe_unread_vectors(config: Any) -> str | None:
-    """Describe vectors of ``preload_weight`` that the model does not read; None if there are none.
+    """Describe vectors of ``preload_weight`` that the model does not read, if there are any.
 
     Args:
         config: RecBole's configuration.

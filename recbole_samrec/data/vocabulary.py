@@ -1,4 +1,4 @@
-"""What the internal ids of a run mean: the tokens of its users, items and other fields, in the order of their ids."""
+"""Tokens of the users, items and other fields of a run, in the order of their internal ids."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class _Products(TorchDispatchMode):
 
 @dataclass(frozen=True)
 class DotProduct:
-    """How scores come about as ``users @ items.T + biases``.
+    """Scores as a dot product, ``users @ items.T + biases``.
 
     Args:
         items: Vectors of all items, padding included, shape ``[items, D]``.

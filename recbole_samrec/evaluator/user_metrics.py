@@ -12,7 +12,7 @@ import numpy as np
 from recbole_samrec.evaluator.statistics import compute_user_metric
 
 ONE_BY_ONE, AT_ONCE = "one by one", "at once"
-"""How the test events of a user are predicted."""
+"""Two ways to predict the test events of a user."""
 
 
 def score_users(ranks: np.ndarray, metric: str, users: np.ndarray, prediction: str = ONE_BY_ONE) -> np.ndarray:

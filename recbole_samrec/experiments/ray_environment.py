@@ -1,4 +1,4 @@
-"""What a Ray that starts here needs of its surroundings, and finds neither in a container nor under an unknown user."""
+"""Home directory, token and temporary folder for a local Ray, which a container or an unknown user may lack."""
 
 from __future__ import annotations
 

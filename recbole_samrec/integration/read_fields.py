@@ -1,4 +1,4 @@
-"""Which fields a model has weights for."""
+"""Record the fields that a model has weights for."""
 
 from __future__ import annotations
 

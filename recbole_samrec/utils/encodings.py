@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def is_text_encoding(name: str) -> bool:
-    """Return True if Python can read text in an encoding; it also has codecs such as ``zip`` that are none."""
+    """Return True if Python can read text in an encoding; codecs such as ``zip`` are not text encodings."""
     try:
         "a".encode(name)
     except (LookupError, ValueError):

@@ -31,7 +31,7 @@ def seen(batch):
 
 
 def promised(items, offsets, windows):
-    """What the windows predict, written out event by event."""
+    """Predictions of the windows, written out event by event."""
     for user, start, _, predicted in predictions(windows):
         for target in predicted:
             yield user, items[target], tuple(items[start:target].tolist())

@@ -28,7 +28,7 @@ def count_samples(
         sequential: Whether each event but a user's first is a sample, with the earlier events as input.
 
     Returns:
-        The number of samples; None if the split is not known, or needs times and there are none.
+        The number of samples; None if the split is unknown, or needs times that the data lack.
     """
     kind, how = next(iter((eval_args.get("split") or {}).items()), (None, None))
     sizes = np.bincount(users)

@@ -28,7 +28,9 @@ def own_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["test"])
     root = logging.getLogger()
     root.setLevel(logging.WARNING)  # a run before may have set another
+    interrupt = signal.getsignal(signal.SIGINT)
     yield tmp_path
+    assert signal.getsignal(signal.SIGINT) is interrupt, "the test left another handler of Ctrl-C"
     for handler in [h for h in root.handlers if getattr(h, "of_a_run", False)]:
         root.removeHandler(handler)
         handler.close()

@@ -2,8 +2,14 @@
 
 import os
 
+GPUS = "RECBOLE_SAMREC_TEST_GPUS"
+"""Variable of the GPUs that tests with the mark ``gpu`` may use; ``all``, or a value of ``CUDA_VISIBLE_DEVICES``."""
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # many tests compare bits, which a GPU rounds in another order
+# Many tests compare bits, which a GPU rounds in another order, so these processes and all that they start compute on
+# the CPU. Those with the mark gpu compute in a process of their own, which sees what this one was given.
+os.environ.setdefault(GPUS, os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import logging
 import signal
@@ -46,7 +52,8 @@ def toy(tmp_path_factory):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Keep the tests of a file in one process, which then makes what they share once, and all that start Ray in one."""
+    """Keep the tests of a file in one process, and all that start Ray or need a device, which share what they start."""
     for item in items:
-        group = "ray" if item.get_closest_marker("ray") else item.nodeid.split("::")[0]
+        file = item.nodeid.split("::")[0]
+        group = "ray" if item.get_closest_marker("ray") else "gpu" if "/gpu/" in file else file
         item.add_marker(pytest.mark.xdist_group(group))

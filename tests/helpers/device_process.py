@@ -1,0 +1,72 @@
+"""A process that has a device, real or pretended, in which the checks of ``device_checks.py`` run.
+
+The tests' own process computes on the CPU: many tests compare bits, which a GPU rounds in another order.
+"""
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import torch
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+REAL, PRETENDED = "cuda", "pretended"
+_device: Any = None
+
+
+class DeviceProcess:
+    """A process with a device, which is started at the first call.
+
+    Args:
+        kind: ``cuda`` or ``pretended``.
+        visible: ``CUDA_VISIBLE_DEVICES`` of the process; ``all`` for all devices.
+    """
+
+    def __init__(self, kind, visible="all"):
+        self.kind = kind
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(1, context, _begin, (kind, visible))
+
+    def call(self, function, *arguments):
+        """Call a function with the device and the arguments, and return its result or raise its error."""
+        return self._pool.submit(_call, function, *arguments).result()
+
+    def close(self):
+        """End the process."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _begin(kind, visible):
+    """Prepare the process."""
+    global _device
+    os.environ.pop(VISIBLE, None)
+    if kind == PRETENDED:
+        os.environ[VISIBLE] = ""
+    elif visible != "all":
+        os.environ[VISIBLE] = visible
+    torch.set_num_threads(1)
+    import recbole_samrec  # noqa: F401  has RecBole patched when it is imported
+    import recbole  # noqa: F401  isort: skip
+    from tests.helpers.device_checks import Device
+
+    if kind == PRETENDED:
+        from tests.helpers import pretended_device
+
+        device = pretended_device.register()
+        device.__enter__()  # for as long as the process lives
+        _device = Device(pretended_device.NAME, device)
+    else:
+        _device = Device(kind)
+
+
+def _call(function, *arguments):
+    import sys
+
+    sys.argv = ["test"]
+    return function(_device, *arguments)
+
+
+def count_devices(device):
+    """Return the number of devices that torch can use in a :class:`DeviceProcess`."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0

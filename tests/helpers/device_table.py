@@ -1,0 +1,67 @@
+"""The table of what a training step costs a device, which the counts may go below but not above.
+
+``python -m tests.helpers.device_table`` measures all of it again and writes it; with names of cases, only those.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from tests.helpers.device_checks import CASES, check_training
+from tests.helpers.device_process import PRETENDED, DeviceProcess
+
+FILE = Path(__file__).parents[1] / "gpu" / "counts.csv"
+UNITS = ["waits", "copies", "launches"]
+TORCH = ".".join(torch.__version__.split(".")[:2])
+
+
+def read_counts() -> pd.DataFrame:
+    """Read the table: a line for each case, with the torch on which its launches were counted."""
+    return pd.read_csv(FILE, index_col="case", dtype={"torch": str})
+
+
+def compare_counts(case, found, launches=True) -> str | None:
+    """Compare the counts of a case with those of the table.
+
+    Args:
+        case: Name of the case.
+        found: Its counts, and the places where it waits and copies.
+        launches: Whether to compare the launches, if they were counted on this version of torch.
+
+    Returns:
+        What is wrong, and what to do about it; None if the counts are as recorded.
+    """
+    recorded = read_counts().loc[case]
+    units = UNITS if launches and recorded["torch"] == TORCH else UNITS[:2]
+    changes = [f"{unit} per step {recorded[unit]:g} -> {found[unit]:g}" for unit in units if found[unit] != recorded[unit]]
+    if not changes:
+        return None
+    if all(found[unit] <= recorded[unit] for unit in units):
+        remedy = f"fewer than recorded: run python -m tests.helpers.device_table '{case}' and commit {FILE.name}"
+    else:
+        remedy = "more than recorded; it waits and copies at:\n" + "\n".join(found["places"])
+    return f"{case}: {', '.join(changes)}; {remedy}"
+
+
+def main(names) -> None:
+    """Measure cases, all if none is named, and write the table."""
+    process, lines = DeviceProcess(PRETENDED), []
+    for name in names or CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            found = process.call(check_training, folder, CASES[name], False)
+        lines.append({"case": name, **{unit: found[unit] for unit in UNITS}, "torch": TORCH})
+        print(lines[-1], flush=True)
+    process.close()
+    table = pd.DataFrame(lines).set_index("case")
+    if FILE.exists():
+        old = read_counts()
+        table = pd.concat([old[~old.index.isin(table.index)], table])
+    table = table.loc[[name for name in CASES if name in table.index]]
+    table.to_csv(FILE, lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -13,7 +13,7 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 OLDEST_PIP := .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check
 PYTEST := .venv/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
 
-.PHONY: help run test test-all test-oldest fuzz tune bench lint format wheel clean
+.PHONY: help run test test-all test-oldest fuzz tune bench gpu-check lint format wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -42,6 +42,9 @@ tune: .venv/ready  ## Search SAMRec's settings on ml-100k for some five minutes,
 
 bench: .venv/ready  ## Measure speed and memory beside RecBole's; takes some forty minutes and can be resumed.
 	.venv/bin/python -m benchmarks.speed $(ARGS)
+
+gpu-check:  ## Check training on a GPU and measure its speed, in eight minutes, with the torch of PYTHON.
+	$(PYTHON) -m benchmarks.gpu_check $(ARGS)
 
 lint: .venv/ready-dev  ## Check style, format, the direction of imports and types.
 	.venv/bin/python -m ruff check .

@@ -2,13 +2,10 @@
 
 import os
 
-GPUS = "RECBOLE_SAMREC_TEST_GPUS"
-"""Variable of the GPUs that tests with the mark ``gpu`` may use; ``all``, or a value of ``CUDA_VISIBLE_DEVICES``."""
-
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Many tests compare bits, which a GPU rounds in another order, so these processes and all that they start compute on
 # the CPU. Those with the mark gpu compute in a process of their own, which sees what this one was given.
-os.environ.setdefault(GPUS, os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+os.environ.setdefault("RECBOLE_SAMREC_TEST_GPUS", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import logging

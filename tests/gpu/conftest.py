@@ -5,7 +5,6 @@ import os
 import pytest
 import torch
 
-from tests.conftest import GPUS
 from tests.helpers import pretended_device
 from tests.helpers.device_process import PRETENDED, REAL, DeviceProcess, count_devices
 
@@ -25,7 +24,7 @@ def real():
     """A process that sees the GPUs of this machine."""
     if torch.version.cuda is None and torch.version.hip is None:
         pytest.skip(f"torch {torch.__version__} is built for the CPU only")
-    process = DeviceProcess(REAL, os.environ[GPUS])
+    process = DeviceProcess(REAL, os.environ["RECBOLE_SAMREC_TEST_GPUS"])
     try:
         if not process.call(count_devices):
             pytest.skip("no GPU is visible")

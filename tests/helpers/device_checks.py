@@ -97,7 +97,9 @@ class Device:
 
     def generator_state(self):
         """Return the state of the device's generator."""
-        return self.pretended.get_state() if self.pretended is not None else torch.cuda.get_rng_state()
+        if self.pretended is not None:
+            return self.pretended.get_state()
+        return torch.cuda.get_rng_state() if self.kind == "cuda" else torch.get_rng_state()
 
     @contextlib.contextmanager
     def counting(self):
@@ -195,7 +197,8 @@ def check_training(device, folder, settings, resumed=True) -> dict:
     with device.counting() as counter:
         result = train(data, whole, device, own)
     assert counter.steps, "no training step was counted"
-    check_draws(counter, settings)
+    if device.kind != "cpu":
+        check_draws(counter, settings)
     if resumed:
         parts = Path(folder, "parts")
         train_until(data, parts, device, own, 1)
@@ -310,7 +313,9 @@ def check_cpu_beside_device(device, folder, settings) -> None:
 
 
 CHECKS = {
-    **{f"train {name}": (check_training, (settings, name in MODELS or name in AMP)) for name, settings in CASES.items()},
+    **{
+        f"train {name}": (check_training, (settings, name in MODELS or name in AMP)) for name, settings in CASES.items()
+    },
     "moves SAMRec": (check_moves, (MODELS["SAMRec packed"],)),
     "moves BPR": (check_moves, (MODELS["BPR"],)),
     "tracked sharpness SAMRec": (check_tracked_sharpness, (MODELS["SAMRec packed"],)),

@@ -116,8 +116,8 @@ class DeviceCounter(TorchDispatchMode):
         copies: Number of copies from host to device, by phase and place; those that block are not counted as waits.
         draws: For each operation of a training step that draws: phase, step, and the generator's state before it.
         steps: Number of training steps.
-        totals: Waits, copies and launches of training so far at the end of each step, with whether another step of
-            the same epoch came before.
+        costs: Waits, copies and launches of each training step but the last one of each epoch; a step ends where the
+            next one's forward pass begins.
     """
 
     def __init__(self, generator_state):
@@ -127,9 +127,9 @@ class DeviceCounter(TorchDispatchMode):
         self.operations = Counter()
         self.draws = []
         self.steps = 0
-        self.totals = [((0, 0, 0), False)]
+        self.costs = []
         self.phase = OTHER
-        self._begins = True
+        self._before: tuple[int, ...] | None = None
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -157,9 +157,9 @@ class DeviceCounter(TorchDispatchMode):
                 self.copy()
         elif name == "copy_" and 0 < len(host) < len(tensors):
             self.copy() if on_device(args[0]) else self.wait(name)
-        elif name in INDEXING and any(not on_device(i) for i in args[1] if i is not None):
+        elif name in INDEXING and host:  # an index, or a scalar to put in
             self.copy()
-        elif name in WAITING or indexed_by_mask(name, args):
+        if name in WAITING or indexed_by_mask(name, args):
             self.wait(name)
         elif name == "repeat_interleave" and kwargs.get("output_size") is None:
             self.wait(name)
@@ -197,28 +197,30 @@ class DeviceCounter(TorchDispatchMode):
             self.phase = before
 
     def begin_epoch(self):
-        """Note that the next step is the first one of an epoch, which may cost more."""
-        self._begins = True
+        """Note that an epoch begins."""
+        self._before = None
 
-    def end_step(self):
-        """Note that a step ends."""
-        counts = (self._sum(self.waits), self._sum(self.copies), sum(self.launches[phase] for phase in TRAINING))
-        self.totals.append((counts, not self._begins))
-        self._begins = False
+    def begin_step(self):
+        """Note that a step's forward pass begins."""
+        launches = sum(self.launches[phase] for phase in TRAINING)
+        now = self._sum(self.waits), self._sum(self.copies), launches
+        if self._before is not None:
+            self.costs.append([after - before for before, after in zip(self._before, now, strict=True)])
+        self._before = now
 
     def _sum(self, counts):
         return sum(number for key, number in counts.items() if key[0] in TRAINING)
 
     def per_step(self) -> dict[str, float]:
-        """Return the mean of waits, copies and launches over all training steps but the first ones of epochs."""
-        pairs = zip(self.totals, self.totals[1:], strict=False)
-        steps = [[b - a for a, b in zip(before, now, strict=True)] for (before, _), (now, within) in pairs if within]
-        means = [round(sum(column) / len(steps), 2) for column in zip(*steps, strict=True)]
+        """Return the mean costs of the steps, without the first one, in which the optimizer makes its state."""
+        means = [round(sum(column) / len(column), 2) for column in zip(*self.costs[1:], strict=True)]
         return dict(zip(("waits", "copies", "launches"), means, strict=True))
 
     def places(self) -> list[str]:
         """Describe where all training steps wait and copy, and how often in one, for a message."""
-        counts = [(f"{op} at {place} ({phase})", n) for (phase, op, place), n in self.waits.items() if phase in TRAINING]
+        counts = [
+            (f"{op} at {place} ({phase})", n) for (phase, op, place), n in self.waits.items() if phase in TRAINING
+        ]
         counts += [(f"copy at {place} ({phase})", n) for (phase, place), n in self.copies.items() if phase in TRAINING]
         return [f"{n / max(self.steps, 1):.2f} {what}" for what, n in sorted(counts)]
 
@@ -236,6 +238,7 @@ def watch_phases(counter: DeviceCounter):
         loss = recorded(self, loss_func, second)
 
         def loss_in_phase(batch):
+            counter.begin_step()
             with counter.during("forward"):
                 return loss(batch)
 
@@ -244,9 +247,7 @@ def watch_phases(counter: DeviceCounter):
     def before_step_in_phase(self, *args):
         counter.steps += 1
         with counter.during("sam"):
-            result = before_step(self, *args)
-        counter.end_step()
-        return result
+            return before_step(self, *args)
 
     def second_in_phase(self, *args):
         with counter.during("second forward"):

@@ -19,18 +19,32 @@ class DeviceProcess:
     """A process with a device, which is started at the first call.
 
     Args:
-        kind: ``cuda`` or ``pretended``.
+        kind: ``cuda`` or ``pretended``, or ``cpu`` to try a check out.
         visible: ``CUDA_VISIBLE_DEVICES`` of the process; ``all`` for all devices.
     """
 
     def __init__(self, kind, visible="all"):
-        self.kind = kind
+        self.kind, self.visible = kind, visible
+        self._pool = self._start()
+
+    def _start(self):
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, context, _begin, (kind, visible))
+        return ProcessPoolExecutor(1, context, _begin, (self.kind, self.visible))
 
     def call(self, function, *arguments):
         """Call a function with the device and the arguments, and return its result or raise its error."""
-        return self._pool.submit(_call, function, *arguments).result()
+        return self.call_within(None, function, *arguments)
+
+    def call_within(self, seconds, function, *arguments):
+        """Call a function as :meth:`call` does; raise ``TimeoutError`` if it takes longer."""
+        return self._pool.submit(_call, function, *arguments).result(seconds)
+
+    def restart(self):
+        """End the process, whatever it does, and start another."""
+        for process in list((self._pool._processes or {}).values()):
+            process.kill()
+        self.close()
+        self._pool = self._start()
 
     def close(self):
         """End the process."""

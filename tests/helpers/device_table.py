@@ -36,7 +36,9 @@ def compare_counts(case, found, launches=True) -> str | None:
     """
     recorded = read_counts().loc[case]
     units = UNITS if launches and recorded["torch"] == TORCH else UNITS[:2]
-    changes = [f"{unit} per step {recorded[unit]:g} -> {found[unit]:g}" for unit in units if found[unit] != recorded[unit]]
+    changes = [
+        f"{unit} per step {recorded[unit]:g} -> {found[unit]:g}" for unit in units if found[unit] != recorded[unit]
+    ]
     if not changes:
         return None
     if all(found[unit] <= recorded[unit] for unit in units):

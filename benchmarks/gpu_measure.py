@@ -1,7 +1,7 @@
 """Speed of one way to train on a GPU, in each precision: ``python -m benchmarks.gpu_measure REQUEST.json RESULT.json``.
 
-A step's time is that of many steps in a row, with one wait at their end. Launches, waits and copies are counted, and the
-time in which the GPU is busy is measured, by torch's profiler in steps of their own.
+A step's time is that of many steps in a row, with one wait at their end. torch's profiler counts launches, waits and
+copies, and measures the time in which the GPU is busy, in steps of their own.
 """
 
 from __future__ import annotations

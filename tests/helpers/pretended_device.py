@@ -66,6 +66,10 @@ class Wrapped(torch.Tensor):
     def new_tensor(self, data, **kwargs):
         return torch.tensor(data, **{"dtype": self.dtype, "device": self.device, **kwargs})
 
+    def __setitem__(self, index, value):
+        number = isinstance(value, (bool, int, float))
+        super().__setitem__(index, torch.tensor(value, dtype=self.dtype) if number else value)  # as CUDA's does
+
     def tolist(self):
         return self.cpu().tolist()
 

@@ -333,8 +333,11 @@ class SAM(torch.optim.Optimizer):
         self._variant.settle()
         if self._ascent:
             self._variant.combine()
+        good = self._two_pass.accept_gradients(self.skip_nonfinite)
+        if self._ascent:
+            self._variant.end(good)
         self._ascent = None
-        self._step_if(self._two_pass.accept_gradients(self.skip_nonfinite))
+        self._step_if(good)
         if zero_grad:
             self.zero_grad()
 

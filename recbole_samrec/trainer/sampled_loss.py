@@ -46,7 +46,7 @@ def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, i
         init_seed(SAMPLE_SEED, trainer.config["reproducibility"])
         for generator in find_generators(train):
             generator.manual_seed(SAMPLE_SEED)
-        for batch in train:
+        for batch in trainer.move_batches(train):
             batch = batch.to(trainer.device)
             chunks.append(_chunk(trainer, of_batch, batch, RandomState.get(trainer.device)))
             weights.append(count_targets(trainer, batch))
@@ -83,9 +83,7 @@ def count_targets(trainer: Any, batch: Any) -> int:
     return len(batch)
 
 
-def _chunk(
-    trainer: Any, of_batch: Callable[[Any], Any], batch: Any, draws: Mapping[str, Any]
-) -> Callable[[], Tensor]:
+def _chunk(trainer: Any, of_batch: Callable[[Any], Any], batch: Any, draws: Mapping[str, Any]) -> Callable[[], Tensor]:
     """The loss of one batch, which draws the same random numbers and leaves the model as it is at every call."""
 
     def loss() -> Tensor:

@@ -70,7 +70,7 @@ def test_accept_gradients__checks_and_clips():
 
 
 def test_finish__waits_for_the_device_once(monkeypatch):
-    step, parameter, backward = make(clip={"max_norm": 1.0})
+    step, _, backward = make(clip={"max_norm": 1.0})
     item, waits = torch.Tensor.item, []
     monkeypatch.setattr(torch.Tensor, "item", lambda tensor: waits.append(1) or item(tensor))
     assert step.finish(0.5, backward) and waits == [1]

@@ -28,6 +28,8 @@ class EpochPlan:
         bounds: Share ``i`` has the sequences ``bounds[i]`` to ``bounds[i + 1] - 1``; a batch has one share for each
             process, one after the other, shape ``[steps * world + 1]``.
         sizes: Number of targets of each batch, shape ``[steps]``.
+        positions: Positions of all targets in the flattened sequences ``[B * L]`` of their shares, shape ``[T]``.
+        cuts: Share ``i`` has the positions ``cuts[i]`` to ``cuts[i + 1] - 1``, shape ``[steps * world + 1]``.
         order: Order of the batches, shape ``[steps]``.
     """
 
@@ -37,6 +39,8 @@ class EpochPlan:
     skips: np.ndarray
     bounds: np.ndarray
     sizes: np.ndarray
+    positions: np.ndarray
+    cuts: np.ndarray
     order: np.ndarray
 
 
@@ -79,15 +83,39 @@ def plan_epoch(
     window = np.searchsorted(ends, edges[:-1], side="right") - 1
     first = windows.bounds[taken[window]] + edges[:-1] - ends[window]
     starts = windows.starts[taken[window]]
+    lengths, bounds = windows.targets[first + np.diff(edges) - 1] - starts, np.searchsorted(edges, cuts)
     return EpochPlan(
         users=windows.users[taken[window]],
         starts=starts,
-        lengths=windows.targets[first + np.diff(edges) - 1] - starts,
+        lengths=lengths,
         skips=windows.targets[first] - starts - 1,
-        bounds=np.searchsorted(edges, cuts),
+        bounds=bounds,
         sizes=np.diff(borders),
+        positions=_locate_targets(windows.targets, first, starts, lengths, edges, bounds),
+        cuts=cuts,
         order=_draw_order(steps, generator),
     )
+
+
+def _locate_targets(
+    targets: np.ndarray,
+    first: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    edges: np.ndarray,
+    bounds: np.ndarray,
+) -> np.ndarray:
+    """Locate the targets of an epoch in the sequences of their shares, flattened, in the order of the sequences.
+
+    Sequence ``s`` has the targets ``targets[first[s] : first[s] + edges[s + 1] - edges[s]]``.
+    """
+    share = np.searchsorted(bounds, np.arange(len(starts)), side="right") - 1
+    widths = np.zeros(len(bounds), dtype=np.int64)
+    np.maximum.at(widths, share, lengths)
+    begin = (np.arange(len(starts)) - bounds[share]) * widths[share] - starts - 1
+    number = np.arange(edges[-1])
+    counts = np.diff(edges)
+    return targets[number + np.repeat(first - edges[:-1], counts)] + np.repeat(begin, counts)
 
 
 def _draw_order(number: int, generator: torch.Generator | None) -> np.ndarray:
@@ -146,6 +174,8 @@ class Batch:
         items: Items that are encoded, shape ``[B, L]``, L being the longest sequence's length.
         lengths: Number of items of each sequence, shape ``[B]``.
         targets: The target at each position, 0 for none, shape ``[B, L]``.
+        positions: Positions of the targets in the flattened sequences, ascending, shape ``[n]``: those of the targets
+            that are not 0, which a GPU would have to be asked for.
         size: Number of targets of the whole batch, of which this may be one process's share.
     """
 
@@ -153,6 +183,7 @@ class Batch:
     items: torch.Tensor
     lengths: torch.Tensor
     targets: torch.Tensor
+    positions: torch.Tensor
     size: int
 
 
@@ -211,6 +242,7 @@ class PackedBatches:
     def _batches(self, plan: EpochPlan) -> Iterator[Batch]:
         columns = (plan.users, plan.starts, plan.lengths, plan.skips)
         sequences = [torch.from_numpy(column).to(self._items.device) for column in columns]
+        positions = torch.from_numpy(plan.positions.astype(np.int32)).to(self._items.device)
         for step in plan.order:
             share = step * self.world + self.rank
             first, last = plan.bounds[share], plan.bounds[share + 1]
@@ -221,7 +253,8 @@ class PackedBatches:
             users, starts, lengths, skips = (column[first:last] for column in sequences)
             width = int(plan.lengths[first:last].max())
             items, targets = self._gather(starts, lengths, lengths if idle else skips, width)
-            yield Batch(users, items, lengths, targets, int(plan.sizes[step]))
+            where = positions[plan.cuts[share] : plan.cuts[share + 1]].long()
+            yield Batch(users, items, lengths, targets, where, int(plan.sizes[step]))
 
     def _gather(
         self, starts: torch.Tensor, lengths: torch.Tensor, skips: torch.Tensor, width: int

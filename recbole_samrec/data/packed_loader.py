@@ -16,14 +16,17 @@ from recbole_samrec.utils.errors import ConfigError
 BATCH_TARGETS = "batch_targets"
 """Field by which each process divides the sum of its losses, so that DDP's mean is the mean over the batch."""
 
+TARGET_POSITIONS = "target_positions"
+"""Field with the positions of a batch's targets in its flattened sequences, as one row ``[1, n]``."""
+
 
 class PackedLoader(PackedBatches):
     """Loader of batches of whole sequences for RecBole's trainer.
 
     A batch contains the users ``[B]``, their items ``[B, L]``, left-aligned and 0 after the end, the number of items
-    ``[B]``, and under the name of the item field the target at each position ``[B, L]``, 0 for none. With several
-    processes each gets a share of the sequences, and :data:`BATCH_TARGETS` is the whole batch's number of targets
-    divided by the number of processes, ``[B]``.
+    ``[B]``, under the name of the item field the target at each position ``[B, L]``, 0 for none, and the positions of
+    the targets, :data:`TARGET_POSITIONS`. With several processes each gets a share of the sequences, and
+    :data:`BATCH_TARGETS` is the whole batch's number of targets divided by the number of processes, ``[B]``.
 
     Args:
         config: RecBole's configuration.
@@ -98,6 +101,7 @@ class PackedLoader(PackedBatches):
             data.sequence_field: batch.items,
             data.item_list_length_field: batch.lengths,
             data.iid_field: batch.targets,
+            TARGET_POSITIONS: batch.positions.unsqueeze(0),
         }
         if self.world > 1:
             fields[BATCH_TARGETS] = torch.full(batch.lengths.shape, batch.size / self.world, device=batch.items.device)

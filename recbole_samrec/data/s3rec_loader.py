@@ -46,6 +46,26 @@ def corrupt(
     }
 
 
+def find_positions(batch: dict[str, Tensor], mask_token: int) -> dict[str, Tensor]:
+    """Find the positions that the objectives read, which a GPU would have to be waited for to find.
+
+    Args:
+        batch: The fields of :func:`corrupt`.
+        mask_token: Number of the mask token.
+
+    Returns:
+        Each as one row ``[1, n]``: ``where``, the positions of events in the flattened sequences; among these
+        ``shown``, which are not masked, ``hidden``, which are, and ``tested``, which have a negative item as well; and
+        ``pairs``, the sequences with a segment.
+    """
+    masked = batch["masked"].flatten()
+    where = masked.nonzero().squeeze(1)
+    hidden = masked[where] == mask_token
+    tested = hidden & (batch["negatives"].flatten()[where] > 0)
+    marks = {"shown": ~hidden, "hidden": hidden, "tested": tested, "pairs": batch["usable"]}
+    return {"where": where.unsqueeze(0), **{name: mark.nonzero().T for name, mark in marks.items()}}
+
+
 def draw_unseen(items: Tensor, where: Tensor, n_items: int, generator: torch.Generator) -> Tensor:
     """Draw for some positions an item each, uniformly from those that are not in the sequence.
 
@@ -168,7 +188,8 @@ class PretrainingLoader:
             batch = corrupt(items, lengths, self.users[which], data.item_num, *rest)
             rank, world = self._share
             mine = slice(rank % len(which), None, world)
-            yield Interaction({name: values[mine] for name, values in batch.items()})
+            batch = {name: values[mine] for name, values in batch.items()}
+            yield Interaction({**batch, **find_positions(batch, data.item_num)})
 
     def take_sequences(self, which: Tensor) -> tuple[Tensor, Tensor]:
         """Return sequences of items ``[n, L]``, left-aligned and 0 after their ends, and their lengths ``[n]``."""

@@ -25,12 +25,15 @@ class TrainingSamples:
         starts: Start of each sequence, shape ``[S]``.
         ends: End of each sequence, one position after its last item, shape ``[S]``.
         targets: The item that follows each sequence, shape ``[S]``, where the sequences are prefixes.
+        longest: Length of the longest sequence, if it is known; on a GPU sequences are padded to it, because asking
+            for the longest of a few would wait for it.
     """
 
     items: Tensor
     starts: Tensor
     ends: Tensor
     targets: Tensor | None = None
+    longest: int | None = None
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -38,7 +41,8 @@ class TrainingSamples:
     def __getitem__(self, which: Tensor) -> tuple[Tensor, Tensor]:
         """Return sequences ``[n, L]``, left-aligned and 0 after their ends, and lengths ``[n]``."""
         starts, lengths = self.starts[which], self.ends[which] - self.starts[which]
-        place = torch.arange(int(lengths.max()), device=starts.device)
+        width = int(lengths.max()) if lengths.is_cpu or self.longest is None else self.longest
+        place = torch.arange(width, device=starts.device)
         inside = place < lengths.unsqueeze(1)
         return self.items[(starts.unsqueeze(1) + place) * inside] * inside, lengths
 
@@ -128,4 +132,4 @@ def _move(
 ) -> TrainingSamples:
     moved = None if targets is None else targets.to(device)
     bounds = (torch.from_numpy(starts).to(device), torch.from_numpy(ends).to(device))
-    return TrainingSamples(items.to(device), *bounds, moved)
+    return TrainingSamples(items.to(device), *bounds, moved, int((ends - starts).max(initial=1)))

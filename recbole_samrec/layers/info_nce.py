@@ -42,8 +42,7 @@ def info_nce(
     view = torch.arange(len(views), device=views.device)
     partner = view.roll(len(a))
     labels = view % len(a) if labels is None else labels.repeat(2)
-    excluded = labels == labels.unsqueeze(1)
-    excluded[view, partner] = False
+    excluded = (labels == labels.unsqueeze(1)) & (view != partner.unsqueeze(1))
     logits = (views @ views.T / temperature).masked_fill(excluded, -math.inf)
     return F.cross_entropy(logits, partner)
 

@@ -127,14 +127,41 @@ def sampled_softmax(
     if not len(negatives):
         raise ValueError("sampled_softmax needs at least one uniform negative")
     n, n_items = len(targets), len(table) - 1
-    candidates, place = torch.unique(torch.cat([targets, negatives]), return_inverse=True)
+    candidates, place = _find_distinct(torch.cat([targets, negatives]), n_items)
     drawn: Tensor = place[n:]
     expected: float | Tensor = len(negatives) / n_items
     if frequencies is not None:
         drawn, expected = place, expected + (n - 1) * frequencies[candidates]
-    log_weights = torch.log(torch.bincount(drawn, minlength=len(candidates)).double() / expected)
+    counts = torch.zeros(len(candidates), dtype=torch.float64, device=states.device)
+    log_weights = torch.log(counts.index_add_(0, drawn, torch.ones_like(drawn, dtype=counts.dtype)) / expected)
     rows = F.embedding(candidates, table, sparse=sparse)
     return _softmax_loss(states, rows, place[:n], log_weights, _scale(n, denominator), fused, chunk_elements)
+
+
+def _find_distinct(items: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Find the distinct ones of some items, ascending, and the place of each item among them.
+
+    Their number depends on the items, and a GPU would have to be waited for to know it. There the result is as long as
+    it can be: after the distinct items follows the first of them again, at places that no item has, so that each is
+    drawn 0 times and has the weight 0.
+
+    Args:
+        items: Items ``[n]``, at least one.
+        most: Number of items there are.
+
+    Returns:
+        Items ``[m]``, and places ``[n]`` from 0 to m - 1.
+    """
+    if items.is_cpu:
+        return torch.unique(items, return_inverse=True)
+    return _find_distinct_without_waiting(items, most)
+
+
+def _find_distinct_without_waiting(items: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    ordered, order = items.sort()
+    ranks = torch.cat([torch.zeros_like(ordered[:1]), (ordered[1:] != ordered[:-1]).cumsum(0)])
+    distinct = ordered[:1].repeat(min(len(items), most)).scatter_(0, ranks, ordered)
+    return distinct, torch.empty_like(ranks).scatter_(0, order, ranks)
 
 
 def gbce(

@@ -162,7 +162,7 @@ def make_padded_attention(padding: Tensor) -> Attention:
         batch, heads, length, size = query.shape
         query, key, value = (part.reshape(batch * heads, length, size) for part in (query, key, value))
         hidden = torch.zeros(padding.shape, dtype=query.dtype, device=query.device).masked_fill_(padding, -math.inf)
-        hidden = hidden.repeat_interleave(heads, 0).unsqueeze(1)
+        hidden = hidden.unsqueeze(1).expand(batch, heads, length).reshape(batch * heads, 1, length)
         scores = torch.baddbmm(hidden, query, key.transpose(1, 2), alpha=1 / math.sqrt(size))
         return torch.bmm(drop(scores.softmax(-1)), value).view(batch, heads, length, size)
 
@@ -291,13 +291,15 @@ def compute_by_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, 
 
     Args:
         states: Computes from left-aligned sequences ``[n, l]`` and their lengths ``[n]`` the states ``[n, d]``.
-        rows: Left-aligned sequences ``[B, L]``.
+        rows: Left-aligned sequences ``[B, L]``; on a GPU not wider than needed, as nobody waits for their lengths.
         lengths: Their lengths, shape ``[B]``, at least 1.
 
     Returns:
         Shape ``[B, d]``.
     """
-    if rows.device.type != "cpu" or len(rows) <= GROUP_ROWS:
+    if rows.device.type != "cpu":
+        return states(rows, lengths)
+    if len(rows) <= GROUP_ROWS:
         return states(rows[:, : max(lengths.tolist(), default=1)], lengths)
     order = lengths.argsort(stable=True)
     groups = [(rows[which, : int(lengths[which[-1]])], lengths[which]) for which in torch.split(order, GROUP_ROWS)]

@@ -16,7 +16,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 from torch import Tensor
 
-from recbole_samrec.data.packed_loader import BATCH_TARGETS
+from recbole_samrec.data.packed_loader import BATCH_TARGETS, TARGET_POSITIONS
 from recbole_samrec.layers import transformer as fast
 from recbole_samrec.layers.item_loss import ItemLoss
 from recbole_samrec.utils.errors import ConfigError
@@ -151,7 +151,8 @@ def compute_last_states(model: Any, item_seq: Tensor, lengths: Tensor) -> Tensor
     """
     if _find_packed_states(model) is compute_sasrec_states:
         return compute_sasrec_end_states(model, item_seq, lengths)
-    item_seq = item_seq[:, : int(lengths.max())]
+    if lengths.is_cpu:  # for a GPU they are cut before they are copied: asking for the longest would wait for it
+        item_seq = item_seq[:, : int(lengths.max())]
     return compute_packed_states(model, item_seq, find_ends(lengths, item_seq.size(1)))
 
 
@@ -189,14 +190,15 @@ def make_packed_loss(model: Any, config: Any, fused: bool = True) -> Callable[[A
         fused: False for the plain form of the loss, which can be differentiated twice.
 
     Returns:
-        A function of a batch with items ``[B, L]``, the target at each position ``[B, L]``, 0 for none, and, where
-        several processes share a batch, ``batch_targets``, by which each process divides its sum.
+        A function of a batch with items ``[B, L]``, the target at each position ``[B, L]``, 0 for none, perhaps the
+        positions of the targets, ``target_positions``, and, where several processes share a batch, ``batch_targets``,
+        by which each process divides its sum.
     """
     item_loss, add_auxiliary = _make_losses(model, config, fused)
 
     def compute_loss(batch: Any) -> Tensor | tuple[Tensor, Tensor]:
         targets = batch[model.POS_ITEM_ID].flatten()
-        where = targets.nonzero().squeeze(1)
+        where = batch[TARGET_POSITIONS][0] if TARGET_POSITIONS in batch else targets.nonzero().squeeze(1)
         states = compute_packed_states(model, batch[model.ITEM_SEQ], where)
         shared = batch[BATCH_TARGETS][0] if BATCH_TARGETS in batch else None
         loss = item_loss(states, model.item_embedding, targets[where], shared)
@@ -250,11 +252,13 @@ def make_prefix_loss(model: Any, config: Any, fused: bool = True) -> Callable[[A
 
 
 def cut_to_longest(model: Any, batch: Any) -> Any:
-    """Remove the columns of a batch of RecBole's samples that contain only padding.
+    """Remove the columns of a batch of RecBole's samples that contain only padding, unless it is on a GPU already.
 
     Args:
         model: A model that supports packed training, for which this saves time and changes nothing else.
         batch: RecBole's interaction.
     """
+    if not batch[model.ITEM_SEQ_LEN].is_cpu:
+        return batch
     longest = int(batch[model.ITEM_SEQ_LEN].max())
     return Interaction({**batch.interaction, model.ITEM_SEQ: batch[model.ITEM_SEQ][:, :longest]})

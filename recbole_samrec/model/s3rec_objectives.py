@@ -39,7 +39,8 @@ def make_pretraining_loss(model: Any) -> Callable[[Any], Tensor]:
         model: RecBole's S3Rec.
 
     Returns:
-        A function of a batch with the fields of :func:`~recbole_samrec.data.s3rec_loader.corrupt`.
+        A function of a batch with the fields of :func:`~recbole_samrec.data.s3rec_loader.corrupt` and of
+        :func:`~recbole_samrec.data.s3rec_loader.find_positions`.
     """
     attributes = build_attribute_table(model)
     weights = [getattr(model, f"{name}_weight") for name in OBJECTIVES]
@@ -79,19 +80,17 @@ def compute_objectives(model: Any, batch: Any, attributes: Tensor) -> tuple[Tens
 
     Args:
         model: RecBole's S3Rec.
-        batch: The fields of :func:`~recbole_samrec.data.s3rec_loader.corrupt`.
+        batch: The fields of :func:`~recbole_samrec.data.s3rec_loader.corrupt` and of
+            :func:`~recbole_samrec.data.s3rec_loader.find_positions`.
         attributes: The table of :func:`build_attribute_table`.
     """
-    masked = batch["masked"]
-    where = masked.flatten().nonzero().squeeze(1)
-    states = compute_masked_states(model, masked, where)
+    where, shown, hidden, tested = (batch[name][0] for name in ("where", "shown", "hidden", "tested"))
+    states = compute_masked_states(model, batch["masked"], where)
     items, negatives = (batch[name].flatten()[where] for name in ("items", "negatives"))
-    hidden = masked.flatten()[where] == model.mask_token
-    tested = hidden & (negatives > 0)
     guess = model.mip_norm(states[tested])
     right, wrong = ((guess * model.item_embedding(which[tested])).sum(-1).sigmoid() for which in (items, negatives))
     return (
-        _compare_attributes(model, model.aap_norm(states[~hidden]), attributes[items[~hidden]]),
+        _compare_attributes(model, model.aap_norm(states[shown]), attributes[items[shown]]),
         -F.logsigmoid(right - wrong).sum(),
         _compare_attributes(model, model.map_norm(states[hidden]), attributes[items[hidden]]),
         _compare_segments(model, batch),
@@ -99,9 +98,9 @@ def compute_objectives(model: Any, batch: Any, attributes: Tensor) -> tuple[Tens
 
 
 def _compare_segments(model: Any, batch: Any) -> Tensor:
-    usable = batch["usable"]
-    sequences = torch.cat([batch[name][usable] for name in ("context", "segment", "other")])
-    lengths = batch["lengths"][usable].repeat(3)
+    pairs = batch["pairs"][0]
+    sequences = torch.cat([batch[name][pairs] for name in ("context", "segment", "other")])
+    lengths = batch["lengths"][pairs].repeat(3)
     encode = functools.partial(compute_masked_end_states, model)
     context, segment, other = fast.compute_by_length(encode, sequences, lengths).chunk(3)
     context = model.sp_norm(context)

@@ -24,6 +24,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from recbole_samrec.optim import foreach
+
 
 def select_parameters(model: nn.Module, wanted: str | Sequence[str] = "all") -> dict[str, Tensor]:
     """Choose the parameters that SAM may move.
@@ -80,9 +82,7 @@ def compute_norm(tensors: Sequence[Tensor]) -> Tensor:
     Returns:
         A scalar tensor on the device of the first tensor; inf or nan if an element is.
     """
-    norms: list[Tensor] = [
-        torch.linalg.vector_norm(_widen(t.coalesce().values() if t.is_sparse else t)) for t in tensors
-    ]
+    norms = foreach.compute_norms(foreach.widen_all([t.coalesce().values() if t.is_sparse else t for t in tensors]))
     kind = functools.reduce(torch.promote_types, [norm.dtype for norm in norms])
     total: Tensor = torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device, kind) for norm in norms]))
     return total
@@ -116,16 +116,17 @@ def compute_ascent(
         gradient is zero, and where one of them holds an inf or a nan.
     """
     directions = [p.grad for p in parameters if p.grad is not None] if directions is None else directions
-    gradients = [_widen(g.coalesce() if g.is_sparse else g) for g in directions]
+    gradients = [g.coalesce() if g.is_sparse else g for g in directions]
+    values = foreach.widen_all([_values(g) for g in gradients])
     if adaptive:
-        units = [_weight_units(p.detach(), g, eta) for p, g in zip(parameters, gradients, strict=True)]
-        gradients = [_multiply(g, unit) for g, unit in zip(gradients, units, strict=True)]
-    norm = compute_norm(gradients)
+        units = _weight_units([p.detach() for p in parameters], gradients, eta)
+        values = foreach.multiply_all(values, units)
+    norm = compute_norm(values)
     if adaptive:
-        gradients = [_multiply(g, unit) for g, unit in zip(gradients, units, strict=True)]
-    usable = (norm > 0) & norm.isfinite()
-    factor = torch.where(usable, rho / norm, 0.0)
-    steps = [_scale(g, factor, usable) for g in gradients]
+        values = foreach.multiply_all(values, units)
+    factor, usable = rho / norm, (norm > 0) & (norm < torch.inf)
+    values = foreach.scale_or_clear_all(values, lambda flat: flat.mul_(factor.to(flat)), usable)
+    steps = [_replace_values(g, v) for g, v in zip(gradients, values, strict=True)]
     if not row_radius:
         return steps
     return [_scale_rows(s, row_radius[p]) if p in row_radius else s for p, s in zip(parameters, steps, strict=True)]
@@ -140,27 +141,30 @@ class SavedWeights:
     """
 
     def __init__(self, parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> None:
-        self._copies = [(p, _rows(s), _copy_rows(p.detach(), _rows(s))) for p, s in zip(parameters, steps, strict=True)]
+        pairs = list(zip(parameters, steps, strict=True))
+        self._dense = [p for p, step in pairs if not step.is_sparse]
+        self._copies = foreach.copy_all([p.detach() for p in self._dense])
+        moved_rows = [(p, _rows(step)) for p, step in pairs if step.is_sparse]
+        self._rows = [(p, rows, p.detach()[rows]) for p, rows in moved_rows]
 
+    @torch.no_grad()
     def restore(self) -> None:
         """Put the weights back, bit for bit."""
-        with torch.no_grad():
-            for parameter, rows, weights in self._copies:
-                if rows is None:
-                    parameter.copy_(weights)
-                else:
-                    parameter.index_put_(rows, weights)
+        foreach.overwrite_all(self._dense, self._copies)
+        for parameter, rows, weights in self._rows:
+            parameter.index_put_(rows, weights)
 
 
 @torch.no_grad()
 def shift(parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> None:
     """Add a step to each parameter; of a sparse step only its rows are read and written."""
-    for parameter, step in zip(parameters, steps, strict=True):
-        rows, values = _rows(step), _values(step).to(parameter.dtype)
-        if rows is None:
-            parameter.add_(values)
-        else:
-            parameter.index_put_(rows, parameter[rows] + values)
+    pairs = list(zip(parameters, steps, strict=True))
+    dense = [(p, step) for p, step in pairs if not step.is_sparse]
+    foreach.add_to_all([p for p, _ in dense], [step for _, step in dense])
+    for parameter, step in pairs:
+        if step.is_sparse:
+            rows = _rows(step)
+            parameter.index_put_(rows, parameter[rows] + step.values().to(parameter.dtype))
 
 
 @contextlib.contextmanager
@@ -217,25 +221,11 @@ def perturb(
         yield moved
 
 
-def _widen(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
-
-
-def _weight_units(weight: Tensor, gradient: Tensor, eta: float) -> Tensor:
-    """ASAM's unit of each weight, ``|w| + eta``; for a sparse gradient, of its rows only."""
-    rows = _rows(gradient)
-    return _widen(weight if rows is None else weight[rows]).abs() + eta
-
-
-def _multiply(gradient: Tensor, unit: Tensor) -> Tensor:
-    return _replace_values(gradient, _values(gradient) * unit)
-
-
-def _scale(gradient: Tensor, factor: Tensor, usable: Tensor) -> Tensor:
-    """Multiply a gradient by a factor, or by zero where the factor is not usable, without waiting for a GPU."""
-    values = _values(gradient)
-    factor, usable = factor.to(values), usable.to(values.device)
-    return _replace_values(gradient, torch.where(usable, values * factor, 0.0))
+def _weight_units(weights: Sequence[Tensor], gradients: Sequence[Tensor], eta: float) -> list[Tensor]:
+    """Compute ASAM's unit of each weight, ``|w| + eta``; for a sparse gradient, of its rows only."""
+    pairs = zip(weights, gradients, strict=True)
+    read = foreach.widen_all([w[_rows(g)] if g.is_sparse else w for w, g in pairs])
+    return foreach.apply_to_groups(lambda group: list(torch._foreach_add(torch._foreach_abs(group), eta)), read)
 
 
 def _scale_rows(step: Tensor, radius: Tensor) -> Tensor:
@@ -245,13 +235,9 @@ def _scale_rows(step: Tensor, radius: Tensor) -> Tensor:
     return _replace_values(step, values * factors.to(values.dtype).view(-1, *[1] * (values.dim() - 1)))
 
 
-def _rows(step: Tensor) -> tuple[Tensor, ...] | None:
-    """The index of the rows that a sparse step changes in its parameter; None if the step is dense."""
-    return tuple(step.indices()) if step.is_sparse else None
-
-
-def _copy_rows(weights: Tensor, rows: tuple[Tensor, ...] | None) -> Tensor:
-    return weights.clone() if rows is None else weights[rows]
+def _rows(step: Tensor) -> tuple[Tensor, ...]:
+    """Return the index of the rows that a sparse step changes in its parameter."""
+    return tuple(step.indices())
 
 
 def _values(gradient: Tensor) -> Tensor:

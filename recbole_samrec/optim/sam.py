@@ -148,7 +148,7 @@ class SAM(torch.optim.Optimizer):
         self._variant.copies_first = True
         replayed = model.module if isinstance(model, DistributedDataParallel) else model
         clip = None if max_norm is None else {"max_norm": max_norm}
-        self._two_pass = TwoPass(parameters, self._variant, Replay(replayed), clip)
+        self._two_pass = TwoPass(parameters, self._variant, Replay(replayed, parameters), clip)
         self._ascent: float | None = None  # the radius of a first_step() whose second_step() is to come
 
     # What is the optimizer's ------------------------------------------------------------------------------------------
@@ -333,8 +333,11 @@ class SAM(torch.optim.Optimizer):
         self._variant.settle()
         if self._ascent:
             self._variant.combine()
+        good = self._two_pass.accept_gradients(self.skip_nonfinite)
+        if self._ascent:
+            self._variant.end(good)
         self._ascent = None
-        self._step_if(self._two_pass.accept_gradients(self.skip_nonfinite))
+        self._step_if(good)
         if zero_grad:
             self.zero_grad()
 

@@ -6,6 +6,7 @@ and afterwards the weights are the optimizer's own again, bit for bit, and ``.gr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,17 +59,22 @@ class TwoPass:
         Args:
             rho: Radius, at least 0.
             second: Replaces all gradients by those at the weights as they are when it is called.
-            check: Check both gradients for inf and nan, which waits for the device.
+            check: Check both gradients for inf and nan, at the end, which waits for the device once. A bad first
+                gradient does not move the weights.
 
         Returns:
             Whether to step: False if a gradient held an inf or a nan; the gradients are then None.
         """
         self.settle()
-        good = self.has_finite_gradients() if check else True
-        if good and rho and self.variant is not None:
+        variant = self.variant if rho else None
+        norms = [self._compute_norm()] if check else []
+        if variant is not None:
             self.require_dense_gradients()
-            self.variant.replace(rho, lambda: self._repeat(second))
-            good = self.has_finite_gradients() if check else True
+            variant.replace(rho, lambda: self._repeat(second))
+            norms += [self._compute_norm()] if check else []
+        good = _are_finite(norms)
+        if variant is not None:
+            variant.end(good)
         self._clip_or_clear(good)
         return good
 
@@ -95,12 +101,16 @@ class TwoPass:
             self.variant.settle()
 
     def has_finite_gradients(self) -> bool:
-        """Report whether no gradient holds an inf or a nan; coalesce sparse ones, once for all that will read them."""
+        """Report whether no gradient holds an inf or a nan, which waits for the device."""
+        return _are_finite([self._compute_norm()])
+
+    def _compute_norm(self) -> Tensor | None:
+        """Compute the norm of all gradients; coalesce sparse ones, once for all that will read them."""
         for parameter in self.parameters:
             if parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = parameter.grad.coalesce()
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        return not gradients or bool(compute_norm(gradients).isfinite())
+        return compute_norm(gradients) if gradients else None
 
     def require_dense_gradients(self) -> None:
         """Check that no gradient is sparse, if the variant keeps vectors as long as all weights.
@@ -123,3 +133,9 @@ class TwoPass:
                 parameter.grad = None
         elif self.clip:
             nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], **self.clip)
+
+
+def _are_finite(norms: Sequence[Tensor | None]) -> bool:
+    """Report whether no norm is inf or nan, and wait for the device only once."""
+    known = [norm for norm in norms if norm is not None]
+    return not known or math.isfinite(sum(known[1:], known[0]).item())

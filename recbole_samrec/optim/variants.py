@@ -19,11 +19,12 @@ on the optimizer, sees no weight decay, no clipping and no bias correction.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from recbole_samrec.optim import foreach
 from recbole_samrec.optim.perturbation import SavedWeights, compute_ascent, compute_norm, shift
 from recbole_samrec.optim.schedule import SAMSettings
 
@@ -77,7 +78,7 @@ class SAMVariant:
 
     def _keep_gradients(self) -> list[Tensor | None]:
         gradients = [p.grad for p in self.parameters]
-        return [g.clone() if g is not None and self.copies_first else g for g in gradients]
+        return _clone_each(gradients) if self.copies_first else gradients
 
     def _move(self, moved: Sequence[Tensor], steps: Sequence[Tensor]) -> None:
         self.settle()
@@ -92,6 +93,16 @@ class SAMVariant:
 
     def combine(self) -> None:
         """Make the gradients those to step with, after the last gradient of a step."""
+
+    def end(self, good: bool) -> None:
+        """Keep in memory what the next steps need of this one.
+
+        Gradients are checked once, at the end of a step, so that the host waits for the device only once. Until then
+        a variant keeps what it remembered before.
+
+        Args:
+            good: False if a gradient of the step was inf or nan; the memory is then as before it.
+        """
 
     def replace(self, rho: float, second: Callable[[], object]) -> None:
         """Make the gradients those to step with, and take the second gradient where one is needed.
@@ -140,8 +151,9 @@ class GSAM(SAMVariant):
         both = _pair_gradients(self.parameters, self._first)
         self._first = []
         parts = compute_orthogonal_parts([g for _, g, _ in both], [h for _, _, h in both]) if both else []
-        for (parameter, _, second), part in zip(both, parts, strict=True):
-            parameter.grad = second - self.settings.gsam_alpha * part
+        steps = _add_scaled([h for _, _, h in both], parts, -self.settings.gsam_alpha)
+        for (parameter, _, _), step in zip(both, steps, strict=True):
+            parameter.grad = step
 
 
 class _AveragingSAM(SAMVariant):
@@ -157,6 +169,10 @@ class _AveragingSAM(SAMVariant):
         """Take in more parameters of the optimizer, which have no average yet."""
         super().extend(parameters, moved)
         self.average.extend(moved)
+
+    def end(self, good: bool) -> None:
+        """Keep the average of this step, or go back to the one before it."""
+        self.average.end(good)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the average."""
@@ -181,7 +197,7 @@ class FriendlySAM(_AveragingSAM):
 
     def _compute_ascent(self, moved: Sequence[Tensor], rho: float) -> list[Tensor]:
         pairs = [(p.grad, m) for p, m in self.average.known() if p.grad is not None]
-        noise = [g - self.settings.fsam_sigma * m for g, m in pairs]
+        noise = _add_scaled([g for g, _ in pairs], [m for _, m in pairs], -self.settings.fsam_sigma)
         return compute_ascent(moved, rho, directions=noise, row_radius=self.row_radius)
 
 
@@ -229,6 +245,7 @@ class LookSAM(SAMVariant):
         self._taken = 0
         self._first: list[Tensor | None] = []
         self._part: list[Tensor | None] = [None] * len(self.parameters)
+        self._new_part: list[Tensor | None] | None = None
 
     def extend(self, parameters: Sequence[Tensor], moved: Sequence[Tensor]) -> None:
         """Take in more parameters of the optimizer, which have no orthogonal part yet."""
@@ -246,34 +263,44 @@ class LookSAM(SAMVariant):
 
     def combine(self) -> None:
         """Step with SAM's gradient and keep its orthogonal part, or add that part to the gradient."""
-        if not self.needs_second():
+        if self.needs_second():
+            self._keep_part()
+        else:
             self._add_part()
-        elif not self._keep_part():
-            return
-        self._taken += 1
 
-    def _keep_part(self) -> bool:
-        """Keep the part of the second gradient that is orthogonal to the first, unless it is inf or nan."""
+    def _keep_part(self) -> None:
+        """Compute the part of the second gradient that is orthogonal to the first, scaled to unit length.
+
+        It is 0 if it is inf or nan.
+        """
         both = _pair_gradients(self.parameters, self._first)
         self._first = []
         if not both:
-            return False
+            return
         parts = compute_orthogonal_parts([h for _, _, h in both], [g for _, g, _ in both])
         norm = compute_norm(parts)
-        if not norm.isfinite():
-            return False
-        units = {id(p): torch.where(norm > 0, v / norm.to(v), 0.0) for (p, _, _), v in zip(both, parts, strict=True)}
-        self._part = [units.get(id(p)) for p in self.parameters]
-        return True
+        usable = (norm > 0) & (norm < torch.inf)
+        units = foreach.scale_or_clear_all(parts, lambda flat: flat.div_(norm.to(flat)), usable)
+        known = {id(p): unit for (p, _, _), unit in zip(both, units, strict=True)}
+        self._new_part = [known.get(id(p)) for p in self.parameters]
+
+    def end(self, good: bool) -> None:
+        """Count a good step, and keep the orthogonal part if it computed one."""
+        if good and (self._new_part is not None or not self.needs_second()):
+            self._part = self._part if self._new_part is None else self._new_part
+            self._taken += 1
+        self._new_part = None
 
     def _add_part(self) -> None:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         if not gradients:
             return
         length = self.settings.looksam_alpha * compute_norm(gradients)
-        for parameter, part in zip(self.parameters, self._part, strict=True):
-            if parameter.grad is not None and part is not None:
-                parameter.grad = parameter.grad + length.to(part) * part
+        pairs = zip(self.parameters, self._part, strict=True)
+        both = [(p, p.grad, part) for p, part in pairs if p.grad is not None and part is not None]
+        steps = _add_scaled([g for _, g, _ in both], [part for _, _, part in both], length)
+        for (parameter, _, _), step in zip(both, steps, strict=True):
+            parameter.grad = step
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of steps taken, and the part of SAM's gradient that is used again, of unit length."""
@@ -308,6 +335,7 @@ class GradientAverage:
     def __init__(self, parameters: Sequence[Tensor], factor: float) -> None:
         self._parameters, self._factor = list(parameters), factor
         self.values: list[Tensor | None] = [None] * len(self._parameters)
+        self._before: list[Tensor | None] | None = None
 
     def extend(self, parameters: Sequence[Tensor]) -> None:
         """Take in more parameters, which have no average yet."""
@@ -315,15 +343,20 @@ class GradientAverage:
         self.values += [None] * len(parameters)
 
     def update(self) -> None:
-        """Add the present gradients, in at least single precision."""
-        for i, parameter in enumerate(self._parameters):
-            if parameter.grad is None:
-                continue
-            gradient = parameter.grad.detach().to(torch.promote_types(parameter.grad.dtype, torch.float32))
-            average = self.values[i]
-            if average is None:
-                average = self.values[i] = torch.zeros_like(gradient)
-            average.lerp_(gradient, 1 - self._factor)
+        """Add the present gradients, in at least single precision, until :meth:`end` decides about them."""
+        self._before, self.values = self.values, list(self.values)
+        there = [i for i, p in enumerate(self._parameters) if p.grad is not None]
+        gradients = foreach.widen_all([cast(Tensor, self._parameters[i].grad) for i in there])
+        averages = [self.values[i] for i in there]
+        known = [torch.zeros_like(g) if m is None else m for g, m in zip(gradients, averages, strict=True)]
+        for i, average in zip(there, foreach.interpolate_all(known, gradients, 1 - self._factor), strict=True):
+            self.values[i] = average
+
+    def end(self, good: bool) -> None:
+        """Keep the last update, or take it back if its gradients were inf or nan."""
+        if not good and self._before is not None:
+            self.values = self._before
+        self._before = None
 
     def known(self) -> list[tuple[Tensor, Tensor]]:
         """Return each parameter that has an average, with its average."""
@@ -344,21 +377,43 @@ def compute_orthogonal_parts(vectors: Sequence[Tensor], others: Sequence[Tensor]
     """
     square = _compute_inner(others, others)
     share = torch.where(square == 0, 0.0, _compute_inner(vectors, others) / square)
-    return [a - share.to(a) * b for a, b in zip(vectors, others, strict=True)]
+    return _add_scaled(vectors, others, -share)
 
 
 def _compute_inner(vectors: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
     """Compute the inner product of two vectors in pieces, in at least single precision, on the first piece's device."""
-    products = [_multiply_pieces(a, b) for a, b in zip(vectors, others, strict=True)]
+    dense = [i for i, a in enumerate(vectors) if not a.is_sparse]
+    products = foreach.compute_inner_products([vectors[i] for i in dense], [others[i] for i in dense])
+    pairs = zip(vectors, others, strict=True)
+    products += [_multiply_sparse(a, b) for a, b in pairs if a.is_sparse]
     return torch.stack([product.to(products[0]) for product in products]).sum()
 
 
-def _multiply_pieces(a: Tensor, b: Tensor) -> Tensor:
-    if a.is_sparse:
-        product = (a.coalesce() * b.coalesce()).coalesce().values()
-        return product.sum(dtype=torch.promote_types(product.dtype, torch.float32))
-    kind = torch.promote_types(a.dtype, torch.float32)
-    return torch.dot(a.flatten().to(kind), b.flatten().to(kind))
+def _multiply_sparse(a: Tensor, b: Tensor) -> Tensor:
+    product = (a.coalesce() * b.coalesce()).coalesce().values()
+    return product.sum(dtype=torch.promote_types(product.dtype, torch.float32))
+
+
+def _add_scaled(tensors: Sequence[Tensor], others: Sequence[Tensor], factor: Tensor | float) -> list[Tensor]:
+    """Compute ``tensor + factor * other`` of each pair, in the type of the other tensor; a pair may be sparse."""
+    sums = list(tensors)
+    dense = [i for i, a in enumerate(tensors) if not a.is_sparse]
+    scaled = foreach.scale_all([others[i] for i in dense], factor)
+    foreach.add_to_all(scaled, [tensors[i] for i in dense])
+    for i, total in zip(dense, scaled, strict=True):
+        sums[i] = total
+    for i, (a, b) in enumerate(zip(tensors, others, strict=True)):
+        if a.is_sparse:
+            sums[i] = a + (factor.to(a) if isinstance(factor, Tensor) else factor) * b
+    return sums
+
+
+def _clone_each(gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+    clones = [g.clone() if g is not None and g.is_sparse else g for g in gradients]
+    dense = [(i, g) for i, g in enumerate(gradients) if g is not None and not g.is_sparse]
+    for (i, _), copy in zip(dense, foreach.copy_all([g for _, g in dense]), strict=True):
+        clones[i] = copy
+    return clones
 
 
 def _pair_gradients(

@@ -32,21 +32,21 @@ def show_nothing(done: int, total: int) -> None:
 
 def score_test_set(solution: Solution) -> dict[str, float]:
     """Score the test set with the current weights; where candidates are sampled, they are the same in each call."""
-    with use_seed(EVALUATION_SEED):
+    with use_seed(EVALUATION_SEED, solution.trainer.device):
         return rename_metrics(solution.trainer.evaluate(solution.loaders[2], load_best_model=False)) or {}
 
 
 @contextlib.contextmanager
-def use_seed(seed: int) -> Iterator[None]:
-    """Seed all random generators, and restore their states at the end."""
-    before = RandomState.get()
+def use_seed(seed: int, *devices: torch.device) -> Iterator[None]:
+    """Seed all random generators, and restore the states of those of the CPU and the devices at the end."""
+    before = RandomState.get(*devices)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     try:
         yield
     finally:
-        RandomState.set(before)
+        RandomState.set(before, *devices)
 
 
 def measure_under_noise(

@@ -111,11 +111,11 @@ def pretrain_first(fit: Callable) -> Callable:
         callback_fn: Callable | None = None,
     ) -> Any:
         if self.config["train_stage"] == BOTH and self.pretraining is None:
-            before = RandomState.get()
+            before = RandomState.get(self.device)
             if saved:
                 self.save_last(-1)
             self.pretraining = _pretrain(self, verbose)
-            RandomState.set(before)
+            RandomState.set(before, self.device)
             if saved:
                 self.save_last(-1)
             if self.run_dir and is_first_process(self.config):

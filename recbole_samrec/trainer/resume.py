@@ -166,7 +166,7 @@ class Resumable:
 
     def write_checkpoint(self, path: str | os.PathLike[str], epoch: int, previous: Path | None = None) -> None:
         """Write a checkpoint; all processes take part, since each draws its own random numbers, and find it written."""
-        everyones = gather_values(self.config, RandomState.get())
+        everyones = gather_values(self.config, RandomState.get(self.device))
         if is_first_process(self.config):
             checkpoint_io.save(path, {**self.state(epoch), "random": everyones}, previous)
         wait_for_all(self.config)
@@ -190,7 +190,7 @@ class Resumable:
             "scaler": self.scaler.state_dict(),
             "sam": self.sam_step.state_dict(),
             "attributes": changed,
-            "random": [RandomState.get()],
+            "random": [RandomState.get(self.device)],
             "generators": {name: generator.get_state() for name, generator in self._generators()},
             "train_loss": {int(k): float(v) for k, v in self.train_loss_dict.items() if v is not None},
             "seconds": dict(self.seconds),
@@ -279,10 +279,7 @@ class Resumable:
             self._follow(name, loader)
         rank = 0 if self.config["single_spec"] else torch.distributed.get_rank()
         if rank < len(state["random"]):  # a run may be resumed by more processes than started it
-            mine = state["random"][rank]
-            if not torch.cuda.is_available():  # and without the GPU on which it started
-                mine.pop("cuda", None)
-            RandomState.set(mine)
+            RandomState.set(state["random"][rank], self.device)
 
     def _load_optimizers(self, state: dict[str, Any]) -> None:
         states = state.get("optimizers") or {"optimizer": state["optimizer"]}

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from recbole.utils import init_seed
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
@@ -42,13 +42,13 @@ def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, i
     """
     of_batch = differentiable_loss(trainer)
     chunks, weights = [], []
-    with _restore_generators(train):
+    with _restore_generators(train, trainer.device):
         init_seed(SAMPLE_SEED, trainer.config["reproducibility"])
         for generator in find_generators(train):
             generator.manual_seed(SAMPLE_SEED)
-        for batch in train:
+        for batch in trainer.move_batches(train):
             batch = batch.to(trainer.device)
-            chunks.append(_chunk(trainer.model, of_batch, batch, RandomState.get()))
+            chunks.append(_chunk(trainer, of_batch, batch, RandomState.get(trainer.device)))
             weights.append(count_targets(trainer, batch))
             if sum(weights) >= targets:
                 break
@@ -57,13 +57,13 @@ def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, i
 
 
 @contextlib.contextmanager
-def _restore_generators(train: Any) -> Iterator[None]:
+def _restore_generators(train: Any, device: torch.device) -> Iterator[None]:
     """Restore all random generators after the block, so that training draws as if it had not been there."""
-    before, states = RandomState.get(), [generator.get_state() for generator in find_generators(train)]
+    before, states = RandomState.get(device), [generator.get_state() for generator in find_generators(train)]
     try:
         yield
     finally:
-        RandomState.set(before)
+        RandomState.set(before, device)
         for generator, state in zip(find_generators(train), states, strict=True):
             generator.set_state(state)
 
@@ -83,19 +83,17 @@ def count_targets(trainer: Any, batch: Any) -> int:
     return len(batch)
 
 
-def _chunk(
-    model: nn.Module, of_batch: Callable[[Any], Any], batch: Any, draws: Mapping[str, Any]
-) -> Callable[[], Tensor]:
+def _chunk(trainer: Any, of_batch: Callable[[Any], Any], batch: Any, draws: Mapping[str, Any]) -> Callable[[], Tensor]:
     """The loss of one batch, which draws the same random numbers and leaves the model as it is at every call."""
 
     def loss() -> Tensor:
-        kept, before = ModelState(model), RandomState.get()
-        RandomState.set(dict(draws))
+        kept, before = ModelState(trainer.model), RandomState.get(trainer.device)
+        RandomState.set(dict(draws), trainer.device)
         try:
             with allow_second_derivatives():
                 value = of_batch(batch)
         finally:
-            RandomState.set(before)
+            RandomState.set(before, trainer.device)
             kept.restore()
         total: Any = sum(value) if isinstance(value, tuple) else value
         return total

@@ -15,6 +15,7 @@ copied. The trainer consists of
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -28,6 +29,7 @@ from recbole.utils import ModelType
 from torch import nn
 from torch.utils.data import DataLoader
 
+from recbole_samrec.data.device_batches import DeviceBatches
 from recbole_samrec.data.item_counts import count_training_items
 from recbole_samrec.data.subsample import full_training_part
 from recbole_samrec.evaluator import full_ranking
@@ -85,6 +87,7 @@ class SAMTrainer(Resumable, Trainer):
         self.callbacks = CallbackList([self.tracker])
         self.train_data: DataLoader | None = None
         self._step_epoch = self._step = 0
+        self._fields_read: set[str] = set()
         self._shows_scores = False
         self.sam_step = SAMHook(
             model,
@@ -142,9 +145,16 @@ class SAMTrainer(Resumable, Trainer):
         """Train for an epoch with RecBole's own loop, whose loss and optimizer step go through SAM."""
         with self.epoch(train_data, epoch_idx):
             loss_func = self.sam_step.recorded(loss_func or self.training_loss())
-            losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+            losses = super()._train_epoch(self.move_batches(train_data), epoch_idx, loss_func, show_progress)
         self.report_epoch(epoch_idx, losses, len(train_data))
         return losses
+
+    def move_batches(self, train_data: Any) -> Any:
+        """Return a loader whose batches are copied to the device, cut and without unread fields; itself on a CPU."""
+        if self.device.type == "cpu":
+            return train_data
+        cut = functools.partial(cut_to_longest, self.model) if self.computes_last_positions else None
+        return DeviceBatches(train_data, self.device, self._fields_read, cut)
 
     def training_loss(self) -> Callable[[Any], Any]:
         """Return the loss of a batch: of packed sequences, of prefixes cut to the longest of them, or RecBole's."""

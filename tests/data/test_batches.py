@@ -49,6 +49,7 @@ def test_packed_batches__hold_what_the_windows_predict(shuffle):
         for batch in epoch:
             assert 0 < torch.count_nonzero(batch.targets) == batch.size <= size
             assert batch.items.shape[1] == batch.lengths.max()
+            assert batch.positions.tolist() == batch.targets.flatten().nonzero().flatten().tolist()
 
 
 @pytest.mark.parametrize("size", [1, 30, 256, 2048])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from recbole.data import create_dataset, data_preparation
 
-from recbole_samrec.data.s3rec_loader import PretrainingLoader, corrupt, draw_segments, draw_unseen
+from recbole_samrec.data.s3rec_loader import PretrainingLoader, corrupt, draw_segments, draw_unseen, find_positions
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.pretraining import stage_of, write_items_with_kinds
 from tests.helpers.tiny import make_config
@@ -49,6 +49,21 @@ def corrupted(seed=0, n_items=40, rows=64, length=9):
     users = torch.arange(rows) // 2  # two rows of each user
     items = torch.randint(1, n_items, (rows, length), generator=draw) * (torch.arange(length) < lengths[:, None])
     return corrupt(items, lengths, users, n_items, 0.3, draw), users
+
+
+def test_find_positions__are_those_of_the_masks():
+    batch, _ = corrupted()
+    batch["negatives"][0] = 0  # as if no item was found that the sequence does not have
+    batch["usable"][3] = False
+    places = {name: values[0] for name, values in find_positions(batch, 40).items()}
+    masked = batch["masked"].flatten()
+    events = [i for i, item in enumerate(masked.tolist()) if item]
+    assert places["where"].tolist() == events
+    hidden = [n for n, i in enumerate(events) if masked[i] == 40]
+    assert places["hidden"].tolist() == hidden
+    assert places["shown"].tolist() == [n for n in range(len(events)) if n not in hidden]
+    assert places["tested"].tolist() == [n for n in hidden if batch["negatives"].flatten()[events[n]] > 0]
+    assert places["pairs"].tolist() == [row for row, usable in enumerate(batch["usable"]) if usable]
 
 
 def test_corrupt__masks_items_and_draws_unseen_negatives():

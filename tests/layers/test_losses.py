@@ -238,6 +238,20 @@ class TestSampledSoftmax:
         scores = torch.exp(table @ state[0])
         torch.testing.assert_close(mean, scores[1:].sum() / scores[target])
 
+    @pytest.mark.parametrize("sparse", [False, True])
+    @pytest.mark.parametrize("fused", [False, True])
+    def test_without_waiting_for_a_gpu_is_the_same(self, fused, sparse, monkeypatch):
+        """There the list of candidates is as long as it can be, and the items that fill it have no weight."""
+        for negatives in (torch.tensor([1, 1, 4]), torch.arange(1, 11), torch.tensor([7] * 30)):
+            states, table, targets = problem()
+            make = functools.partial(sampled_softmax, states, table, targets, negatives, shares(11), sparse=sparse)
+            here = make(fused=fused)
+            with monkeypatch.context() as patch:
+                patch.setattr(loss, "_find_distinct", loss._find_distinct_without_waiting)
+                there = make(fused=fused)
+            torch.testing.assert_close(there, here)
+            torch.testing.assert_close(gradients(there, states, table), gradients(here, states, table))
+
     @pytest.mark.parametrize("k", [10, 20])
     def test_equally_frequent_negatives_give_the_softmax_over_items(self, k):
         states, table, targets = problem()

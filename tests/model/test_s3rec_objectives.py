@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from recbole_samrec.data.s3rec_loader import find_positions
 from recbole_samrec.model.s3rec_objectives import (
     build_attribute_table,
     compute_masked_states,
@@ -35,7 +36,7 @@ def case(data):
         "lengths": torch.tensor([4, 2]),
         "usable": torch.tensor([True, True]),
     }
-    return network, batch
+    return network, batch | find_positions(batch, m)
 
 
 def test_compute_objectives__are_their_formulas_term_by_term(case):

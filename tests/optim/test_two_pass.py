@@ -48,7 +48,9 @@ def test_finish__clips_the_gradient_to_step_with():
 def test_finish__clears_a_gradient_that_is_not_finite(bad):
     step, parameter, backward = make()
     parameter.grad[0] = bad
-    assert not step.finish(0.5, pytest.fail) and parameter.grad is None
+    seen = []
+    assert not step.finish(0.5, lambda: seen.append(parameter.tolist()) or backward()) and parameter.grad is None
+    assert seen == [[3, 4]]  # the second gradient was taken at the weights themselves, and is not used
 
     def spoil():
         backward()
@@ -65,6 +67,15 @@ def test_accept_gradients__checks_and_clips():
     torch.testing.assert_close(parameter.grad, torch.tensor([1.5, 2.0]))
     parameter.grad[0] = float("nan")
     assert not step.accept_gradients(check=True) and parameter.grad is None
+
+
+def test_finish__waits_for_the_device_once(monkeypatch):
+    step, _, backward = make(clip={"max_norm": 1.0})
+    item, waits = torch.Tensor.item, []
+    monkeypatch.setattr(torch.Tensor, "item", lambda tensor: waits.append(1) or item(tensor))
+    assert step.finish(0.5, backward) and waits == [1]
+    backward()
+    assert step.finish(0.5, backward, check=False) and waits == [1]
 
 
 def test_require_dense_gradients__names_the_variant():

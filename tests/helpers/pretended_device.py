@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
-from torch.optim.optimizer import _foreach_supported_types
-from torch.utils import backend_registration
+from torch.optim import optimizer
+from torch.utils import _foreach_utils, backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.helpers import pretended_autocast
@@ -330,7 +330,8 @@ def register() -> PretendedDevice:
     getattr(backend_registration, REGISTER)(NAME, backend_module=_Module())
     DEVICE.rules = pretended_autocast.register(NAME)
     torch.__future__.set_overwrite_module_params_on_conversion(True)
-    _foreach_supported_types.append(Wrapped)  # optimizers take all parameters at once there
+    for types in (optimizer._foreach_supported_types, _foreach_utils._foreach_supported_types):
+        types.append(Wrapped)  # optimizers and clipping take all parameters at once, as on CUDA
     _answer_for_cuda()
     torch.tensor, torch.as_tensor = _copy_over(torch.tensor), _copy_over(torch.as_tensor)
     F.scaled_dot_product_attention = torch.nn.functional.scaled_dot_product_attention = _attend

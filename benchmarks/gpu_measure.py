@@ -21,7 +21,7 @@ WARM_UP = 4
 MOST_STEPS = 300
 """Largest number of timed steps."""
 LAUNCH = ("cudaLaunchKernel", "cuLaunchKernel", "hipLaunchKernel", "hipExtModuleLaunchKernel")
-WAIT = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "hipStreamSynchronize")
+WAIT = ("cudaStreamSynchronize", "cudaEventSynchronize", "hipStreamSynchronize", "hipEventSynchronize")
 COPY = ("Memcpy HtoD",)
 """Beginnings of the names of the profiler's events."""
 
@@ -84,7 +84,7 @@ def measure(request: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]
         if cuda:
             result["peak_mb"] = torch.cuda.max_memory_allocated() / 2**20
             result["reserved_mb"] = torch.cuda.max_memory_reserved() / 2**20
-        result |= profile_steps(lambda: time_block(trainer, loader, PROFILED, wait), PROFILED, seconds, cuda)
+        result |= profile_steps(lambda: time_block(trainer, loader, PROFILED, lambda: None), PROFILED, seconds, cuda)
     if request["recbole"]:
         result["step_without_anomaly_detection"] = time_block(trainer, loader, wanted, wait)
     return result
@@ -137,7 +137,8 @@ def profile_steps(run: Callable[[], Any], steps: int, seconds: float, cuda: bool
 
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
         run()
-    found = [(event.name, str(event.device_type).endswith("CUDA"), event.time_range) for event in profiler.events()]
+    events = [event for event in profiler.events() if not getattr(event, "is_user_annotation", False)]
+    found = [(event.name, str(event.device_type).endswith("CUDA"), event.time_range) for event in events]
     return summarize_events([(name, gpu, (time.start, time.end)) for name, gpu, time in found], steps, seconds)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.helpers import device_checks as checks
-from tests.helpers.device_table import compare_counts, read_counts
+from tests.helpers.device_table import PAGE, compare_counts, fill_page, read_counts
 
 RESUMED = {"SAMRec packed", "SAMRec fp16", "CL4SRec packed", "LightGCN"}
 """Cases of which the quick tests also check that a resumed run equals an uninterrupted one."""
@@ -26,6 +26,21 @@ def test_training__resumes_exactly(device, tmp_path, name):
 
 def test_counts__are_recorded_for_all_cases_and_no_others():
     assert list(read_counts().index) == list(checks.CASES)
+
+
+def test_counts__are_those_of_the_documentation():
+    page = PAGE.read_text(encoding="utf-8")
+    assert fill_page(page, read_counts()) == page
+    assert fill_page(page, read_counts().assign(waits=99)) != page
+
+
+def test_compare_counts__says_what_to_do():
+    recorded = dict(read_counts().loc["SAMRec packed"], places=["2.00 wait at here"])
+    assert compare_counts("SAMRec packed", recorded) is None
+    more, fewer = {**recorded, "waits": recorded["waits"] + 1}, {**recorded, "waits": recorded["waits"] - 1}
+    assert "more than recorded; it waits and copies at:\n2.00 wait at here" in compare_counts("SAMRec packed", more)
+    assert "fewer than recorded: run python -m tests.helpers.device_table" in compare_counts("SAMRec packed", fewer)
+    assert compare_counts("SAMRec packed", {**recorded, "launches": 10**6}, launches=False) is None
 
 
 def test_training__on_the_cpu_leaves_the_device_alone(device, tmp_path):

@@ -102,6 +102,16 @@ class Device:
         return torch.cuda.get_rng_state() if self.kind == "cuda" else torch.get_rng_state()
 
     @contextlib.contextmanager
+    def repeatable(self):
+        """Use kernels that repeat their results to the last bit, where there are such."""
+        before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+    @contextlib.contextmanager
     def counting(self):
         """Count what the block costs the device."""
         counter = DeviceCounter(self.generator_state)
@@ -194,16 +204,17 @@ def check_training(device, folder, settings, resumed=True) -> dict:
         own["pre_model_path"] = str(Path(folder, "before", "last.pth"))
     if "pretrain_epochs" in settings:
         own["pretrain_epochs"] = own["epochs"]
-    with device.counting() as counter:
-        result = train(data, whole, device, own)
-    assert counter.steps, "no training step was counted"
-    if device.kind != "cpu":
-        check_draws(counter, settings)
-    if resumed:
-        parts = Path(folder, "parts")
-        train_until(data, parts, device, own, 1)
-        continued = train(data, parts, device, own, resume=parts / "last.pth")
-        check_same_end(whole, parts, result, continued)
+    with device.repeatable() if resumed else contextlib.nullcontext():
+        with device.counting() as counter:
+            result = train(data, whole, device, own)
+        assert counter.steps, "no training step was counted"
+        if device.kind != "cpu":
+            check_draws(counter, settings)
+        if resumed:
+            parts = Path(folder, "parts")
+            train_until(data, parts, device, own, 1)
+            continued = train(data, parts, device, own, resume=parts / "last.pth")
+            check_same_end(whole, parts, result, continued)
     return {**counter.per_step(), "places": counter.places()}
 
 

@@ -54,11 +54,10 @@ class DeviceProcess:
 def _begin(kind, visible):
     """Prepare the process."""
     global _device
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # for products that repeat
     os.environ.pop(VISIBLE, None)
-    if kind == PRETENDED:
-        os.environ[VISIBLE] = ""
-    elif visible != "all":
-        os.environ[VISIBLE] = visible
+    if kind != REAL or visible != "all":
+        os.environ[VISIBLE] = visible if kind == REAL else ""
     torch.set_num_threads(1)
     import recbole_samrec  # noqa: F401  has RecBole patched when it is imported
     import recbole  # noqa: F401  isort: skip

@@ -1,6 +1,7 @@
 """The table of what a training step costs a device, which the counts may go below but not above.
 
-``python -m tests.helpers.device_table`` measures all of it again and writes it; with names of cases, only those.
+``python -m tests.helpers.device_table`` measures all of it again and writes it, and the table of ``docs/gpu.md``; with
+names of cases, only those.
 """
 
 import sys
@@ -14,6 +15,7 @@ from tests.helpers.device_checks import CASES, check_training
 from tests.helpers.device_process import PRETENDED, DeviceProcess
 
 FILE = Path(__file__).parents[1] / "gpu" / "counts.csv"
+PAGE = Path(__file__).parents[2] / "docs" / "gpu.md"
 UNITS = ["waits", "copies", "launches"]
 TORCH = ".".join(torch.__version__.split(".")[:2])
 
@@ -63,6 +65,22 @@ def main(names) -> None:
         table = pd.concat([old[~old.index.isin(table.index)], table])
     table = table.loc[[name for name in CASES if name in table.index]]
     table.to_csv(FILE, lineterminator="\n")
+    PAGE.write_text(fill_page(PAGE.read_text(encoding="utf-8"), table), encoding="utf-8")
+
+
+def fill_page(page, table) -> str:
+    """Write the counts into the columns of the documentation's table that show those of today."""
+
+    def fill(line):
+        cells = line.split("|")
+        name = cells[1].strip() if len(cells) == 9 else None
+        if name not in table.index:
+            return line
+        for column, unit in zip((3, 5, 7), UNITS, strict=True):
+            cells[column] = f" {table.loc[name, unit]:g} "
+        return "|".join(cells)
+
+    return "\n".join(map(fill, page.split("\n")))
 
 
 if __name__ == "__main__":

@@ -28,9 +28,9 @@ def render_page(content: dict[str, Any]) -> str:
 
 EXPLANATION = (
     "A step's time is the mean of many steps with one wait at their end. Launches of kernels, waits of the host and",
-    "copies to the GPU are those of one step, by torch's profiler; a copy from pageable memory is a wait, too. `GPU busy`",
-    "is the share of the step's time in which a kernel or copy runs. RecBole's trainer runs with anomaly detection, which",
-    "importing its models turns on; the line `without it` is the same training with detection switched off.",
+    "copies to the GPU are those of one step, by torch's profiler; a copy from pageable memory is a wait, too.",
+    "`GPU busy` is the share of the step's time in which a kernel or copy runs. RecBole's trainer runs with anomaly",
+    "detection, which importing its models turns on; the line `without it` is the same training with it switched off.",
 )
 
 

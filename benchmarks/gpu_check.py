@@ -112,15 +112,25 @@ def find_problem(device: str) -> str | None:
 
 
 def describe_machine(device: str) -> dict[str, Any]:
-    """Describe the machine and the software that the results belong to."""
+    """Describe the machine and the software that the results belong to, in a process that then frees the GPU."""
+    from tests.helpers.device_process import DeviceProcess
+
+    process = DeviceProcess(device)
+    try:
+        return process.call(describe_here)
+    finally:
+        process.close()
+
+
+def describe_here(device: Any) -> dict[str, Any]:
+    """Describe the machine in the process that has the device."""
     import torch
 
-    import recbole_samrec  # noqa: F401  patches RecBole
     from benchmarks import machine
     from recbole_samrec.quick_start.environment import revision, versions
 
-    found: dict[str, Any] = {"device": device, "host": machine.describe_machine(torch.get_num_threads())}
-    if device == "cuda":
+    found: dict[str, Any] = {"device": device.kind, "host": machine.describe_machine(torch.get_num_threads())}
+    if device.kind == "cuda":
         properties = torch.cuda.get_device_properties(0)
         found |= {
             "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],

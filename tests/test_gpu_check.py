@@ -1,6 +1,9 @@
 """The check of a GPU machine: its parts run on the CPU, its results are kept, its page says what they are."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -118,12 +121,37 @@ def test_command__says_that_there_is_no_gpu(monkeypatch, capsys):
     assert "sees no GPU" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_module__keeps_what_was_known_when_time_ran_out(tmp_path, monkeypatch):
     module = tmp_path / "slow_module.py"
     module.write_text("import sys, time\nopen(sys.argv[2], 'w').write('{\"fp32\": {}}')\ntime.sleep(60)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    result = gpu_check.run_module("slow_module", {}, 3)
-    assert result == {"fp32": {}, "failed": "it took longer than 3 s"}
+    result = gpu_check.run_module("slow_module", {}, 6)
+    assert result == {"fp32": {}, "failed": "it took longer than 6 s"}
+
+
+UNNEEDED = ("pytest", "ray", "plotly", "matplotlib", "jinja2", "rich", "psutil")
+WITHOUT = """
+import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {unneeded}:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Finder())
+from benchmarks import gpu_check, gpu_measure, gpu_processes
+from tests.helpers import device_checks
+device_checks.check_training(device_checks.Device("cpu"), sys.argv[1], device_checks.MODELS["BPR"], False)
+print("trained", gpu_processes.main({{"device": "cpu"}}))
+"""
+
+
+@pytest.mark.slow
+def test_checks__need_no_other_packages(own_folder):
+    """What training needs no package for is not needed either; what needs rich is skipped."""
+    code = WITHOUT.format(unneeded=UNNEEDED)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", code, str(own_folder)], env=environment, capture_output=True, text=True)
+    assert run.stdout.splitlines()[-1:] == ["trained {'skipped': 'rich is not installed'}"], run.stderr
 
 
 @pytest.mark.slow

@@ -183,8 +183,10 @@ class Evaluation(Group):
         "counts the padding item and misses each user's first event.",
     )
     mask_history: bool = setting(False, "Rank without the items that the user had before (history masked).")
-    eval_memory: Positive = setting(
-        256, "Megabytes that the scores of a full ranking may take at a time; fewer users are scored at once then."
+    eval_memory: Positive | None = setting(
+        None,
+        "Megabytes that the scores of a full ranking may take at a time; fewer users are scored at once then. ~ is 256 "
+        "on a CPU and a 32nd of the memory of a GPU.",
     )
     track_sharpness: NonNegativeInt = setting(
         0,

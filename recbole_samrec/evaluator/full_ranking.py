@@ -11,11 +11,16 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
 from recbole_samrec.evaluator.list_metrics import drop_excluded
+from recbole_samrec.utils.device_memory import measure_budget
 
 ALL_SCORES = ("rec.meanrank", "rec.score", "data.label")
 """Fields of RecBole's collector that need all scores of a sample, or labels, and not only its best items."""
 
 MEGABYTE = 2**20
+CPU_BUDGET = 256
+"""Megabytes of a full ranking on a CPU, if ``eval_memory`` is not set."""
+GPU_SHARE = 1 / 32
+"""Share of a GPU's memory, likewise: 256 MB on one of 8 GB."""
 SCORE, SORTED = 4, 100
 """Bytes for each score: of the score itself, and of all that RecBole makes to rank every item of a sample."""
 ALIVE = 8
@@ -136,7 +141,14 @@ def fit_batch_size(
         sizes = [config[key] for key in ("hidden_size", "inner_size", "embedding_size")]
         widths = [size for size in sizes if isinstance(size, int)] + [length * (config["n_heads"] or 0)]
         size = max(size, ALIVE * 4 * length * max(widths))
-    return max(1, int(config["eval_memory"] * MEGABYTE / size))
+    return max(1, int(_find_budget(config) / size))
+
+
+def _find_budget(config: Any) -> float:
+    """Return the bytes that the scores of a full ranking may take at a time."""
+    if config["eval_memory"] is not None:
+        return float(config["eval_memory"] * MEGABYTE)
+    return measure_budget(torch.device(config["device"]), GPU_SHARE) or CPU_BUDGET * MEGABYTE
 
 
 def _sample_bytes(interaction: Any) -> int:

@@ -21,12 +21,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from recbole_samrec.layers.transformer import KERNEL_ROWS, pad_rows
+from recbole_samrec.utils.device_memory import measure_budget
 
 CACHED_ELEMENTS = 2**20
 """Number of logits of a chunk on a CPU, so that they stay in its cache between the three matrix products."""
 
 LARGEST_CHUNK = 2**25
-"""Number of logits of the largest chunk, 128 MB in single precision; a chunk on a GPU is that large."""
+"""Number of logits of the largest chunk on a CPU, 128 MB in single precision."""
+
+CHUNK_SHARE = 1 / 64
+"""Share of a GPU's memory for the logits of a chunk: 128 MB on one of 8 GB."""
 
 DENSE_ITEMS = 32
 """Number of items in the catalog for each score, up to which computing all scores takes less time."""
@@ -355,7 +359,7 @@ def _chunk_rows(n: int, width: int, chunk_elements: int | None, device: torch.de
     if chunk_elements is None and device.type == "cpu":
         rows = max(CACHED_ELEMENTS // width, min(FEWEST_ROWS, LARGEST_CHUNK // width))
     elif chunk_elements is None:
-        rows = LARGEST_CHUNK // width
+        rows = (measure_budget(device, CHUNK_SHARE) or 4 * LARGEST_CHUNK) // (4 * width)
     else:
         rows = chunk_elements // width
     return max(1, min(rows, n))

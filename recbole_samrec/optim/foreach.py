@@ -121,8 +121,8 @@ def interpolate_all(tensors: Sequence[Tensor], ends: Sequence[Tensor], weight: f
 def scale_or_clear_all(tensors: Sequence[Tensor], scale: Callable[[Tensor], object], usable: Tensor) -> list[Tensor]:
     """Scale dense tensors, or replace them by zeros where an inf or a nan makes the scale unusable.
 
-    The choice is made on the device, so that the host does not wait. Multiplying by 0 is not enough: 0 times inf is nan,
-    and with weights that are nan some models raise an error in the middle of a pass.
+    The choice is made on the device, so that the host does not wait. Multiplying by 0 is not enough: 0 times inf is
+    nan, and with weights that are nan some models raise an error in the middle of a pass.
 
     Args:
         tensors: The tensors.

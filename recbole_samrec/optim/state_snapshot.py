@@ -210,10 +210,6 @@ class Replay:
 
     def record(self) -> None:
         """Remember the state before the first pass."""
-        if self._places is not None:
-            self._places.update()
-        elif self._model is not None:
-            self._places = StatePlaces(self._model)
         self._devices = list({p.device for p in self._parameters or ()})
         self._before = (RandomState.get(*self._devices), self._copy_model())
 
@@ -245,7 +241,13 @@ class Replay:
                 model_after.restore()
 
     def _copy_model(self) -> ModelState | None:
-        return None if self._places is None else ModelState(self._places, self._volatile)
+        if self._model is None:
+            return None
+        if self._places is None:
+            self._places = StatePlaces(self._model)
+        else:
+            self._places.update()
+        return ModelState(self._places, self._volatile)
 
 
 def plain_attributes(model: nn.Module) -> Iterable[tuple[nn.Module, str, Any]]:

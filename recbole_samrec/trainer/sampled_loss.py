@@ -17,14 +17,21 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
 from recbole_samrec.analysis.hessian import ChunkedLoss, Loss, measure_product_error
-from recbole_samrec.model.packed_forward import make_packed_loss, make_prefix_loss
+from recbole_samrec.data.join_batches import join_batches
+from recbole_samrec.layers.item_loss import ItemLoss
+from recbole_samrec.model.packed_forward import count_items, make_packed_loss, make_prefix_loss
 from recbole_samrec.optim.state_snapshot import ModelState, RandomState
+from recbole_samrec.utils.device_memory import measure_budget
 from recbole_samrec.utils.errors import ConfigError, flatten_message
 
 NO_SECOND_DERIVATIVE = "derivative .*not implemented|differentiate twice|differentiated only once|double backward"
 """Messages of errors where there is no second derivative: torch's, and that of our fused loss."""
 WRONG = 0.1
 """Relative error, against differences of gradients, above which a Hessian-vector product is wrong, not inaccurate."""
+HESSIAN_SHARE = 1 / 8
+"""Share of a GPU's memory for a Hessian-vector product of some batches."""
+BYTES_PER_LOGIT = 64
+"""Memory of a Hessian-vector product for each target and item: some 16 tensors in single precision."""
 SAMPLE_SEED = 2020
 """Seed of the sample of training targets; the same for all runs, so that they are compared on the same targets."""
 
@@ -41,19 +48,51 @@ def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, i
         The loss, the number of its targets, and that of all training targets.
     """
     of_batch = differentiable_loss(trainer)
-    chunks, weights = [], []
+    batches, draws, weights = [], [], []
     with _restore_generators(train, trainer.device):
         init_seed(SAMPLE_SEED, trainer.config["reproducibility"])
         for generator in find_generators(train):
             generator.manual_seed(SAMPLE_SEED)
         for batch in trainer.move_batches(train):
             batch = batch.to(trainer.device)
-            chunks.append(_chunk(trainer, of_batch, batch, RandomState.get(trainer.device)))
+            batches.append(batch)
+            draws.append(RandomState.get(trainer.device))
             weights.append(count_targets(trainer, batch))
             if sum(weights) >= targets:
                 break
     everything = len(train.windows.targets) if trainer.config["training"] == "packed" else len(train._dataset)
-    return ChunkedLoss(chunks, weights), sum(weights), everything
+    chunks, shares = [], []
+    for group in _group_batches(weights, _count_targets_at_once(trainer)):
+        batch = batches[group[0]] if len(group) == 1 else join_batches([batches[i] for i in group])
+        chunks.append(_chunk(trainer, of_batch, batch, draws[group[0]]))
+        shares.append(sum(weights[i] for i in group))
+    return ChunkedLoss(chunks, shares), sum(weights), everything
+
+
+def _group_batches(sizes: Sequence[int], most: int) -> list[list[int]]:
+    """Group the numbers of consecutive batches that have at most so many targets together; at least one a group."""
+    groups: list[list[int]] = []
+    for number, size in enumerate(sizes):
+        if groups and sum(sizes[i] for i in groups[-1]) + size <= most:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return groups
+
+
+def _count_targets_at_once(trainer: Any) -> int:
+    """Return the number of targets whose loss a GPU differentiates twice at once; 0 if batches stay apart.
+
+    Only where the loss is a sum over targets, without random draws, is that of joined batches the same.
+    """
+    model, config = trainer.model, trainer.config
+    budget = measure_budget(trainer.device, HESSIAN_SHARE)
+    is_sum = config["loss_type"] == "CE" and isinstance(getattr(model, "item_loss", None), (ItemLoss, type(None)))
+    reads_targets = config["training"] == "packed" or trainer.computes_last_positions
+    ours = model.calculate_loss.__module__.startswith(("recbole.", "recbole_samrec."))
+    if budget is None or not (is_sum and reads_targets and ours) or hasattr(model, "auxiliary_loss"):
+        return 0
+    return budget // (BYTES_PER_LOGIT * count_items(model))
 
 
 @contextlib.contextmanager

@@ -108,6 +108,14 @@ def test_rows_at_once(tiny):
     assert full_ranking.fit_batch_size(config, model, 9) == 4
 
 
+def test_rows_at_once_without_a_setting(tiny, monkeypatch):
+    _, model, _ = build(config := make_config("SASRec", tiny))
+    assert full_ranking.fit_batch_size(config, model, 2**20) == 64  # 256 MB on a CPU
+    asked = []
+    monkeypatch.setattr(full_ranking, "measure_budget", lambda device, share: asked.append((device, share)) or 2**32)
+    assert full_ranking.fit_batch_size(config, model, 2**20) == 1024 and asked == [(config["device"], 1 / 32)]
+
+
 def test_hits_worked_out_by_hand():
     best = torch.tensor([[3, 1], [2, 4], [1, 2]])
     found = full_ranking.mark_hits(best, torch.tensor([0, 0, 0, 2, 2]), torch.tensor([1, 4, 4, 1, 2]), 5)

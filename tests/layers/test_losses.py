@@ -176,6 +176,12 @@ class TestCrossEntropy:
         assert 4 * rows * n_rows <= 128 * 2**20
         assert rows >= 128 or n_rows >= 10**6
 
+    def test_chunks_follow_the_memory_of_a_gpu(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(loss, "measure_budget", lambda device, share: asked.append(share) or 2**30)
+        assert _chunk_rows(2_048, 10**6, None, torch.device("cuda")) == 268 and asked == [1 / 64]
+        assert _chunk_rows(2_048, 10**6, 3 * 10**6, torch.device("cuda")) == 3
+
 
 def written_out_sampled(states, table, targets, negatives, frequencies):
     """The formula of the docstring, draw by draw."""

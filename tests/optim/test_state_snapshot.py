@@ -1,6 +1,7 @@
 """A second pass sees what the first one saw, and leaves what the first one left."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -99,6 +100,83 @@ def test_replay__gives_the_second_pass_the_state_of_the_first():
         expected = draws()
         RandomState.set(upcoming)
         assert draws() == expected
+
+
+class Growing(Counting):
+    """A model whose pass makes a cache out of nothing, drops another one, and gets a new attribute and a new layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.cache, self.old, self.seen = None, torch.ones(1), []
+
+    def forward(self):
+        super().forward()
+        self.cache = torch.full((2,), float(self.steps)) if self.cache is None else self.cache.add_(1)
+        self.old = None
+        self.extra = getattr(self, "extra", 0) + 1
+        if self.steps > 2:
+            self.seen = torch.zeros(1)  # a list before
+        if "late" not in dict(self.named_children()):
+            self.late = Counting()
+        self.late()
+
+    def state(self):
+        return *super().state(), self.cache.tolist(), self.old, self.extra, type(self.seen), self.late.steps
+
+
+def test_replay__follows_attributes_that_come_and_change():
+    model = Growing()
+    replay = Replay(model)
+    for _ in range(5):
+        replay.record()
+        model()
+        after = model.state()
+        with replay.second_pass():
+            model()
+        assert model.state() == after
+    model.old = torch.zeros(1)  # as an evaluation may set it
+    replay.record()
+    model()
+    with replay.second_pass():
+        assert model.old.tolist() == [0]
+        model()
+    assert model.old is None
+
+
+def test_random_state__repeats_normal_numbers_that_numpy_keeps():
+    np.random.seed(0)
+    for _ in range(4):
+        state = RandomState.get()
+        first = [np.random.randn() for _ in range(3)]  # an odd number leaves one for the next draw
+        RandomState.set(state)
+        assert [np.random.randn() for _ in range(3)] == first
+
+
+def test_random_state__sees_a_draw_between_two_states():
+    RandomState.set(before := RandomState.get())
+    one = np.random.rand()
+    RandomState.set(before)
+    assert np.random.rand() == one != np.random.rand()
+
+
+def test_random_state__has_the_generators_of_given_devices(monkeypatch):
+    states = {0: torch.tensor([5]), 1: torch.tensor([6])}
+    module = SimpleNamespace(
+        get_rng_state=lambda device: states[device.index].clone(),
+        set_rng_state=lambda state, device: states.update({device.index: state}),
+    )
+    monkeypatch.setattr(torch, "get_device_module", lambda device: module)
+    first, second, cpu = torch.device("cuda", 0), torch.device("cuda", 1), torch.device("cpu")
+    of_second = RandomState.get(cpu, second)
+    assert [state.tolist() for state in of_second["devices"]] == [[6]]
+    RandomState.set(of_second, cpu, first)  # two GPUs before, one now
+    assert states[0].tolist() == [6]
+    RandomState.set(RandomState.get(cpu), first)  # a state of the CPU leaves the GPU's generator
+    RandomState.set(of_second, cpu)  # and a state of a GPU is read on a CPU
+    old = {**RandomState.get(), "cuda": [torch.tensor([1]), torch.tensor([2])]}
+    del old["devices"]
+    RandomState.set(old, first)  # a checkpoint of an earlier version
+    assert states[0].tolist() == [1] and states[1].tolist() == [6]
 
 
 def test_replay__restores_after_an_error_and_needs_a_record():

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from recbole_samrec.analysis.hessian import ChunkedLoss
+from recbole_samrec.analysis.hessian import ChunkedLoss, compute_gradient, compute_hvp
+from recbole_samrec.trainer import sampled_loss
 from recbole_samrec.trainer.sampled_loss import count_targets, find_generators, require_second_derivative
 from recbole_samrec.utils.errors import ConfigError
+from tests.helpers.tiny import build, make_config, random_events, write_events
 
 
 def test_find_generators__of_a_loader_and_of_those_inside():
@@ -27,6 +29,33 @@ def test_count_targets__of_packed_batches_and_of_rows(training, count):
             return 2
 
     assert count_targets(trainer, Batch(item=torch.tensor([[1, 0, 5], [2, 0, 0]]))) == count
+
+
+@pytest.mark.parametrize("training", ["packed", "prefix"])
+def test_sampled_loss__of_joined_batches_is_the_same(training, own_folder, monkeypatch):
+    """A GPU with much memory takes the same sample in fewer chunks."""
+    write_events(own_folder, "tiny", random_events())
+    settings = {"training": training, "train_batch_size": 16, "train_neg_sample_args": None}
+    loaders, model, trainer = build(make_config("SAMRec", own_folder, **settings))
+    model.double().eval()
+    weights, found = list(model.parameters()), []
+    for budget in (None, 64 * model.n_items * 40, 2**40):
+        monkeypatch.setattr(sampled_loss, "measure_budget", lambda device, share, budget=budget: budget)
+        loss, targets, _ = sampled_loss.sampled_loss(trainer, loaders[0], 60)
+        vector = torch.linspace(-1, 1, sum(w.numel() for w in weights), dtype=torch.float64)
+        found.append((len(loss.chunks), targets, compute_gradient(loss, weights), compute_hvp(loss, weights, vector)))
+    assert found[0][0] > found[1][0] > found[2][0] == 1
+    for _, targets, *vectors in found[1:]:
+        assert targets == found[0][1]
+        torch.testing.assert_close(vectors, list(found[0][2:]), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("settings", "joined"), [({}, True), ({"loss_type": "SSM"}, False)])
+def test_sampled_loss__leaves_batches_with_draws_apart(settings, joined, own_folder, monkeypatch):
+    write_events(own_folder, "tiny", random_events())
+    loaders, _, trainer = build(make_config("SAMRec", own_folder, train_batch_size=16, training="packed", **settings))
+    monkeypatch.setattr(sampled_loss, "measure_budget", lambda device, share: 2**40)
+    assert (len(sampled_loss.sampled_loss(trainer, loaders[0], 60)[0].chunks) == 1) == joined
 
 
 class Wrong(torch.autograd.Function):

@@ -1,0 +1,32 @@
+"""Memory of a GPU that one calculation may take, so that it goes in as few parts as fit."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+LARGEST_FREE_SHARE = 0.25
+"""Share of the free memory that a calculation takes at most."""
+
+
+@functools.lru_cache
+def measure_budget(device: torch.device, share: float) -> int | None:
+    """Measure how many bytes a calculation may take on a device.
+
+    It is a share of all memory, rounded down to a power of two and measured once, so that a run goes through the same
+    parts whenever it is repeated on such a GPU: sums of parts of other sizes are rounded differently. Only where other
+    processes have taken so much that a quarter of what is free is less, it is that.
+
+    Args:
+        device: The device.
+        share: Share of all memory, from 0 to 1.
+
+    Returns:
+        The bytes, or None on a device other than a CUDA GPU.
+    """
+    if device.type != "cuda":
+        return None
+    free, total = torch.cuda.mem_get_info(device)
+    wanted = max(int(min(total * share, free * LARGEST_FREE_SHARE)), 1)
+    return 1 << (wanted.bit_length() - 1)

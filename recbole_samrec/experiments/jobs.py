@@ -155,7 +155,7 @@ def _make_pattern(
     note: Callable[[str], None],
 ) -> Job:
     """Make the job of an entry on a data set, without its seed and folder."""
-    config = configure({**above, "train_fraction": fraction, "dataset": dataset}, {}, note, read)
+    config = configure({**above, "train_fraction": fraction, "dataset": dataset}, {}, note, read, plans=True)
     if (mode := config["eval_args"]["mode"]["test"]) != "full":
         raise ConfigError(f"eval_args: a comparison ranks all items, not {mode}; leave mode out")
     defaults = collect_defaults(entry.model, dataset, model_class(entry))

@@ -61,11 +61,17 @@ def _read_id(claim: Path) -> str:
         return ""
 
 
-def make_task(search: SearchSpec, threads: int) -> TrialTask:
-    """Collect the settings and data that all trials of a search share."""
+def make_task(search: SearchSpec, threads: int, on_gpu: bool = True) -> TrialTask:
+    """Collect the settings and data that all trials of a search share.
+
+    Args:
+        search: The search.
+        threads: Threads of each trial.
+        on_gpu: False for trials that use no GPU, even if their processes see one.
+    """
     return TrialTask(
         entry=search.entry,
-        settings=search.settings,
+        settings=search.settings if on_gpu else {**search.settings, "use_gpu": False},
         space=search.space,
         seeds=search.seeds,
         sha256=search.sha256,
@@ -94,7 +100,7 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
     log = TrialLog.read(search.out / LOG, search.bigger, len(search.seeds) > 1)
     if len(log.ended) >= search.trials:
         return log
-    config = configure(dict(search.settings), {})
+    config = configure(dict(search.settings), {}, plans=True)
     if check_data(config, lambda line: None).sha256 != search.sha256:
         raise ConfigError(
             f"{search.dataset} has changed since the search in {search.out} started; restore the data or use a new "
@@ -128,8 +134,10 @@ def _fit_trials(
     if memory > capacity.largest_mb:
         most = f"{capacity.largest_mb / 1000:.1f} GB"
         raise ConfigError(f"--memory={memory / 1000:g}: no computer has that much memory; the most is {most}")
-    each = {"CPU": resources.threads, "GPU": resources.gpus, "memory": memory}
-    trainable = allot(run_trial, lambda drawn: each, task=make_task(search, resources.threads), data=data)
+    gpus = capacity.reserved_gpus(resources, search.settings, None)
+    each = {"CPU": resources.threads, "GPU": gpus, "memory": memory}
+    task = make_task(search, resources.threads, on_gpu=gpus > 0)
+    trainable = allot(run_trial, lambda drawn: each, task=task, data=data)
     state = (search.out / RAY).resolve()
     tuner = _restore_tuner(trainable, state, watcher)
     if tuner is None:

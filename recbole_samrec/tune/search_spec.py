@@ -123,7 +123,7 @@ def plan_search(
     trials = strategy.check(wanted, len(seeds))
     if strategy.trials is not None and trials < strategy.trials:
         note(f"the space has only {trials} settings, fewer than --trials={strategy.trials}: each is tried once")
-    config = configure(settings, {}, note)
+    config = configure(settings, {}, note, plans=True)
     sha256 = check_data(config, note).sha256
     return SearchSpec(
         entry=entry.name,

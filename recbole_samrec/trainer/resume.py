@@ -179,6 +179,7 @@ class Resumable:
             "format": FORMAT,
             "config": serialize_config(self.config),
             "epoch": epoch,
+            "device": _name_device(self.device),
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
             "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
@@ -279,10 +280,14 @@ class Resumable:
             self._follow(name, loader)
         rank = 0 if self.config["single_spec"] else torch.distributed.get_rank()
         if rank < len(state["random"]):  # a run may be resumed by more processes than started it
-            mine = state["random"][rank]
-            if not torch.cuda.is_available():  # and without the GPU on which it started
+            mine = dict(state["random"][rank])
+            if self.device.type != "cuda":  # and without the GPU on which it started
                 mine.pop("cuda", None)
             RandomState.set(mine)
+        here, before = _name_device(self.device), state.get("device")
+        if before not in (None, here):
+            words = "it continues up to rounding, not to the last bit"
+            self.logger.warning(f"resumed on {here}, trained on {before} before: {words}")
 
     def _load_optimizers(self, state: dict[str, Any]) -> None:
         states = state.get("optimizers") or {"optimizer": state["optimizer"]}
@@ -319,3 +324,8 @@ class Resumable:
         for name, loader in self._loaders.items():
             if isinstance(getattr(loader, "generator", None), torch.Generator):
                 yield name, loader.generator
+
+
+def _name_device(device: torch.device) -> str:
+    """Return the name of a GPU, or the type of another device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

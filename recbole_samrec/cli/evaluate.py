@@ -60,4 +60,3 @@ def _describe_agreement(agreement: Agreement, record: Path) -> str:
     words = "the same figures up to rounding as in" if agreement.is_same else "these figures differ from"
     about = f"largest difference {agreement.largest_difference:.1e}; recorded on {agreement.other_device}"
     return f"{words} {record} ({about})"
-

@@ -13,6 +13,7 @@ import torch
 from recbole_samrec.compat import Patcher, recbole_patch
 from recbole_samrec.config.recbole_config import is_plan
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.settings import NO_GPU
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """Variable by which CUDA is told which GPUs there are; it reads the variable once in a process."""
@@ -50,7 +51,8 @@ def init_device(self: Any) -> None:
     is_given = "gpu_id" in self.external_config_dict
     if several and not is_given:
         ids = config["gpu_id"] = ",".join(map(str, range(config["nproc"])))
-    cuda = config.get("use_gpu") is not False and ids != "" and _have_cuda(ids, is_given, config.get("deterministic"))
+    wanted = config.get("use_gpu") is not False and ids not in NO_GPU
+    cuda = wanted and _have_cuda(ids, is_given, config.get("deterministic"))
     if not several:
         config["single_spec"], config["local_rank"] = True, 0
         config["device"] = torch.device("cuda" if cuda else "cpu")

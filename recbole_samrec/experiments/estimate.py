@@ -94,9 +94,15 @@ class CostBook:
         if within := pretraining_within(result):
             whole -= within["seconds"]
         most = (result.get("config") or {}).get("epochs") or epochs
-        memory = [result.get(name) or 0.0 for name in ("peak_memory_mb", "peak_device_memory_mb", "device_memory_mb")]
-        of_before = before.get("epochs", 0), before.get("seconds_per_epoch", 0.0)
-        self._known[_key(job)] = Cost(whole / epochs, most, *memory, *of_before)
+        self._known[_key(job)] = Cost(
+            whole / epochs,
+            most,
+            memory_mb=result["peak_memory_mb"],
+            gpu_mb=result.get("peak_device_memory_mb") or 0.0,
+            gpu_total_mb=result.get("device_memory_mb") or 0.0,
+            pretrain_epochs=before.get("epochs", 0),
+            pretrain_seconds=before.get("seconds_per_epoch", 0.0),
+        )
 
     def find(self, job: Job) -> Cost | None:
         """Find the cost of a job's entry, or None if it is not known."""
@@ -110,9 +116,7 @@ class CostBook:
     def gpu_share(self, job: Job) -> float | None:
         """Part of a GPU to reserve for a job, at most all of it, in hundredths; None if it is not known."""
         cost = self.find(job)
-        if cost is None or not cost.gpu_total_mb:
-            return None
-        return min(1.0, math.ceil(100 * (cost.gpu_mb * MARGIN + CONTEXT_MB) / cost.gpu_total_mb) / 100)
+        return None if cost is None else compute_gpu_share(cost.gpu_mb, cost.gpu_total_mb)
 
     def expected_epochs(self, job: Job) -> float:
         """Expected number of epochs, without those of pre-training.
@@ -153,6 +157,19 @@ class CostBook:
             parallel: Number of jobs at once.
         """
         return seconds_left([self.expected_seconds(job) * max(1 - share(job), 0.05) for job in jobs], parallel)
+
+
+def compute_gpu_share(gpu_mb: float, total_mb: float) -> float | None:
+    """Compute the part of a GPU to reserve for a run, at most all of it, in hundredths.
+
+    Args:
+        gpu_mb: Peak memory of a probe or of a run on the GPU, without the CUDA context.
+        total_mb: Memory of the GPU; 0 if it was measured on a CPU.
+
+    Returns:
+        The part; None if it was measured on a CPU.
+    """
+    return min(1.0, math.ceil(100 * (gpu_mb * MARGIN + CONTEXT_MB) / total_mb) / 100) if total_mb else None
 
 
 def seconds_left(each: Sequence[float], parallel: int) -> float:

@@ -106,7 +106,7 @@ def probe_cost(job: Job) -> dict[str, Any]:
         if not first.pretrain_epochs:
             return asdict(Cost(seconds, first.epochs, **_peak_memory(device)))
         last, of_last, device = _begin_run(job, pretrain=False)
-        before = {"pretrain_epochs": first.pretrain_epochs, "pretrain_seconds": seconds}
+        before: dict[str, Any] = {"pretrain_epochs": first.pretrain_epochs, "pretrain_seconds": seconds}
         return asdict(Cost(of_last, last.epochs, **_peak_memory(device), **before))
     except Exception as error:
         return {"failed": flatten_message(error)}

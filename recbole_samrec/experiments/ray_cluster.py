@@ -19,6 +19,7 @@ from recbole_samrec.config.value_types import Count, NonNegative, describe_type,
 from recbole_samrec.experiments.ray_environment import choose_token, use_own_home, use_temporary_folder
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PACKAGE, PROPERTIES
+from recbole_samrec.utils.settings import NO_GPU
 
 MEGABYTE = 2**20
 LOOPBACK = "127.0.0.1"
@@ -98,10 +99,11 @@ class Capacity:
 
         Args:
             resources: Resources of each run.
-            settings: Settings of the run, of which ``use_gpu`` and an empty ``gpu_id`` may ask for the CPU.
+            settings: Settings of the run, of which ``use_gpu`` and ``gpu_id`` may ask for the CPU.
             share: Part of a GPU's memory that it needs; None if that is not known.
         """
-        if not self.gpus or resources.gpus == 0 or settings.get("use_gpu") is False or settings.get("gpu_id") == "":
+        on_cpu = settings.get("use_gpu") is False or str(settings.get("gpu_id", 0)) in NO_GPU
+        if on_cpu or not self.gpus or resources.gpus == 0:
             return 0.0
         if resources.gpus is None:
             return 1.0 if share is None else max(share, 1 / MOST_ON_A_GPU)

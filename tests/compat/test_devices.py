@@ -79,7 +79,7 @@ def test_gpu_choice__follows_gpu_id_where_nobody_else_chose():
 def test_gpu_choice__uses_gpus_that_are_there_and_wanted(gpus, monkeypatch):
     gpus(1)
     assert device(gpu_id="0") == torch.device("cuda")
-    for unwanted in ({"use_gpu": False}, {"use_gpu": "False"}, {"gpu_id": ""}):
+    for unwanted in ({"use_gpu": False}, {"use_gpu": "False"}, {"gpu_id": ""}, {"gpu_id": -1}):
         assert device(**unwanted) == torch.device("cpu"), unwanted
     with suspend("choose_device"):
         assert device(use_gpu=False) == torch.device("cuda")

@@ -33,9 +33,9 @@ def test_deterministic__refuses_operations_without_algorithm():
     words = r"^deterministic=True: SAMRec cannot be trained: put_ has no deterministic algorithm on this device; leave"
     with pytest.raises(ConfigError, match=words), use_deterministic_algorithms(WANTED):
         put()
-    with pytest.raises(ConfigError, match=r"set CUBLAS_WORKSPACE_CONFIG=:4096:8 before Python starts"):
-        with use_deterministic_algorithms(WANTED):
-            raise RuntimeError(f"Deterministic behavior was enabled ... set {determinism.CUBLAS}=:4096:8")
+    words = r"set CUBLAS_WORKSPACE_CONFIG=:4096:8 before Python starts"
+    with pytest.raises(ConfigError, match=words), use_deterministic_algorithms(WANTED):
+        raise RuntimeError(f"Deterministic behavior was enabled ... set {determinism.CUBLAS}=:4096:8")
     with pytest.raises(RuntimeError, match="another"), use_deterministic_algorithms(WANTED):
         raise RuntimeError("another error")
 

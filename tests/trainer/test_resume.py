@@ -209,7 +209,7 @@ def test_resume__moves_from_a_gpu_to_the_cpu(data, tmp_path, monkeypatch, gpu_el
     for setter in ("set_rng_state_all", "set_rng_state"):
         monkeypatch.setattr(torch.cuda, setter, lambda *given: pytest.fail("a run on the CPU touched a GPU"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu_elsewhere)
-    resumed = train(data, parts, {**SAMREC, "use_gpu": False}, file)
+    resumed = train(data, parts, {**SAMREC, "use_gpu": False, "state": "warning"}, file)
     words = "resumed on cpu, trained on NVIDIA A100 before: it continues up to rounding, not to the last bit"
     assert words in (parts / "run.log").read_text()
     assert_same_end(whole, parts, result, resumed)

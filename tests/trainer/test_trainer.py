@@ -1,7 +1,6 @@
 """The trainer's settings are read, and models without gradients are refused."""
 
 import pytest
-import torch
 from recbole.utils import ModelType
 from torch import nn
 

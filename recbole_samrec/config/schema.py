@@ -159,7 +159,7 @@ class Precision(Group):
     )
     deterministic: bool = setting(
         False,
-        "Use deterministic algorithms, with which a run on a GPU repeats bit for bit, and refuse models that have none.",
+        "Use deterministic algorithms, with which a run on a GPU repeats bit for bit; refuse models without them.",
     )
 
 

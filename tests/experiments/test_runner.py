@@ -19,7 +19,7 @@ from recbole_samrec.experiments import runner, worker
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.ray_cluster import Capacity, Resources, choose_resources, connect_ray, measure_capacity
 from recbole_samrec.experiments.trial_watcher import LOST
-from tests.helpers.jobs import SMALL, ignore, make_jobs, select_figures
+from tests.helpers.jobs import SEEING, SMALL, ignore, make_jobs, select_figures
 from tests.helpers.paths import ROOT
 
 CAPACITY = Capacity(parallel=2, largest_mb=10_000.0, total_mb=10_000.0, node="here")
@@ -41,27 +41,6 @@ class Dying(BPR):
             self.marks.write_text("x" * (attempts + 1))
             os.kill(os.getpid(), signal.SIGKILL)
         return super().calculate_loss(interaction)
-"""
-
-SEEING = """
-import json
-import os
-import time
-from pathlib import Path
-from recbole.model.general_recommender.bpr import BPR
-
-
-class Seeing(BPR):
-    def __init__(self, config, dataset):
-        super().__init__(config, dataset)
-        folder = Path(config["checkpoint_dir"])
-        folder.parent.joinpath(f"{folder.name}.started").touch()
-        seen = {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "use_gpu": config["use_gpu"]}
-        (folder / "seen.json").write_text(json.dumps(seen))
-        deadline = time.monotonic() + 100
-        while len(list(folder.parent.glob("*.started"))) < config["together"] and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert time.monotonic() < deadline, "the others did not start"
 """
 
 

@@ -1,14 +1,24 @@
 """The part of a GPU that the trials of a search need."""
 
+import json
+import os
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from recbole_samrec.experiments import probe
+from recbole_samrec.tune.api import search
 from recbole_samrec.tune.gpu_share import measure_gpu_share
+from recbole_samrec.tune.runner import make_task
+from recbole_samrec.tune.search_spec import plan_search
 from recbole_samrec.tune.spaces import make_space
+from recbole_samrec.tune.strategies import Strategy
 from recbole_samrec.tune.trials import TrialTask
+from tests.helpers.jobs import SEEING
+from tests.helpers.paths import ROOT
+from tests.helpers.searches import SMALL
 
 
 def make_fake_ray(asked):
@@ -54,3 +64,29 @@ def test_measure_gpu_share__is_unknown_in_a_wide_space(monkeypatch):
     space = {"sam_variant": ["sam", "asam", "gsam"], "hidden_act": ["gelu", "relu"]}
     share, probed, _ = measure(space, lambda settings: {}, monkeypatch)
     assert share is None and probed == []
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_search__gives_each_trial_a_gpu(data, monkeypatch):
+    """Two trials run on two GPUs, which Ray only believes to have; what they need is unknown, as no probe sees one."""
+    import ray
+
+    Path("own.py").write_text(SEEING)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(ray, "init", partial(ray.init, num_gpus=2))
+    given = {"epochs": 1, "topk": [5], "valid_metric": "NDCG@5", "embedding_size": 8, "together": 1}
+    space = {"learning_rate": [0.01, 0.02]}
+    result = search("own.py:Seeing", "tiny", space, algorithm="grid", out="out", parallel=2, **given)
+    assert result.complete and result.trial is not None, result
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+    seen = [json.loads(file.read_text()) for file in Path("out/trials").glob("*/seen.json")]
+    assert len(seen) == 2 and {one["gpus"] for one in seen} <= {"0", "1"} and all(one["use_gpu"] for one in seen)
+
+
+def test_make_task__moves_trials_to_the_cpu(data):
+    found = plan_search("SAMRec", "tiny", None, Strategy(trials=3), [1], None, given=SMALL)
+    for on_gpu in (True, False):
+        settings = make_task(found, 1, on_gpu).make_job({"sam_rho": 0.1}, 1, Path()).settings
+        assert settings.get("use_gpu", True) is on_gpu

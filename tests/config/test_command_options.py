@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from recbole_samrec.compare import compare_models
+from recbole_samrec.compare.api import compare_models
 from recbole_samrec.config.command_options import CompareOptions, SharpnessOptions, TuneOptions, option
 from recbole_samrec.config.value_types import list_choices
 from recbole_samrec.sharpness.arguments import MOST_RUNS

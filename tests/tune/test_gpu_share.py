@@ -81,12 +81,14 @@ def test_search__gives_each_trial_a_gpu(data, monkeypatch):
     result = search("own.py:Seeing", "tiny", space, algorithm="grid", out="out", parallel=2, **given)
     assert result.complete and result.trial is not None, result
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
-    seen = [json.loads(file.read_text()) for file in Path("out/trials").glob("*/seen.json")]
-    assert len(seen) == 2 and {one["gpus"] for one in seen} <= {"0", "1"} and all(one["use_gpu"] for one in seen)
+    seen = [json.loads(Path(f"out/trials/00{number}/seen.json").read_text()) for number in range(2)]
+    assert seen.pop(result.trial) == {"gpus": None, "use_gpu": False}  # where this process scored the best weights
+    assert seen[0]["gpus"] in ("0", "1") and seen[0]["use_gpu"]
 
 
 def test_make_task__moves_trials_to_the_cpu(data):
-    found = plan_search("SAMRec", "tiny", None, Strategy(trials=3), [1], None, given=SMALL)
+    space = {"sam_rho": [0.1, 0.2, 0.3]}
+    found = plan_search("SAMRec", "tiny", space, Strategy(trials=3), [1], None, given=SMALL)
     for on_gpu in (True, False):
         settings = make_task(found, 1, on_gpu).make_job({"sam_rho": 0.1}, 1, Path()).settings
         assert settings.get("use_gpu", True) is on_gpu

@@ -234,6 +234,10 @@ class Resumable:
         wait_for_all(self.config)
         self._epoch, self._last = None, state["epoch"]
         self._keeps_last = bool(self.run_dir) and resume_file.absolute() == Path(self.run_dir, "last.pth").absolute()
+        here, before = _name_device(self.device), state.get("device")
+        if before not in (None, here):
+            words = "it continues up to rounding, not to the last bit"
+            self.logger.warning(f"resumed on {here}, trained on {before} before: {words}")
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
 
     def _have_best(self, resume_file: Path, state: dict[str, Any]) -> None:
@@ -284,10 +288,6 @@ class Resumable:
             if self.device.type != "cuda":  # and without the GPU on which it started
                 mine.pop("cuda", None)
             RandomState.set(mine)
-        here, before = _name_device(self.device), state.get("device")
-        if before not in (None, here):
-            words = "it continues up to rounding, not to the last bit"
-            self.logger.warning(f"resumed on {here}, trained on {before} before: {words}")
 
     def _load_optimizers(self, state: dict[str, Any]) -> None:
         states = state.get("optimizers") or {"optimizer": state["optimizer"]}

@@ -55,8 +55,11 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
 
 def _describe_agreement(agreement: Agreement, record: Path) -> str:
     """Describe in one line whether the metrics are those of the record."""
-    if not agreement.other_device:
-        return f"{'the same figures as in' if agreement.is_same else 'these figures differ from'} {record}"
-    words = "the same figures up to rounding as in" if agreement.is_same else "these figures differ from"
-    about = f"largest difference {agreement.largest_difference:.1e}; recorded on {agreement.other_device}"
-    return f"{words} {record} ({about})"
+    if not agreement.is_same:
+        words = "these figures differ from"
+    elif agreement.largest_difference:
+        words = "the same figures up to rounding as in"
+    else:
+        return f"the same figures as in {record}"
+    about = f"largest difference {agreement.largest_difference:.1e}; recorded on {agreement.device}"
+    return f"{words} {record} ({about})" if agreement.is_rounded else f"{words} {record}"

@@ -110,7 +110,7 @@ class Evaluation:
 
     @property
     def as_recorded(self) -> bool | None:
-        """True if the metrics equal the recorded ones, on another device up to rounding; None if there are none."""
+        """True if the metrics equal the recorded ones, where they may be rounded up to that; None if there are none."""
         return None if self.agreement is None else self.agreement.is_same
 
     @property
@@ -170,7 +170,8 @@ def evaluate(
                     f"{record}: an earlier version, with RecBole's values of {', '.join(named)}; these are computed "
                     "here, too; --recbole_metrics=False corrects them",
                 )
-        agreement = compare_with_record(stored, scores[masks[0]], device_name(config["device"]))
+        device = config["device"]
+        agreement = compare_with_record(stored, scores[masks[0]], device_name(device), device.type == "cuda")
     return Evaluation(f"{make_label(config)} on {config['dataset']}", weights, scores, agreement)
 
 

@@ -27,12 +27,17 @@ def measure_gpu_share(ray: Any, task: TrialTask, threads: int) -> float | None:
     Returns:
         The share; None if it is not known, because there are too many kinds of trials or one could not be probed.
     """
+    from ray.exceptions import RayError
+
     assert task.space is not None, "a search has a space"
     if len(largest := task.space.largest()) > MOST_PROBED:
         return None
     probe = ray.remote(num_cpus=threads, num_gpus=1, max_calls=1)(_probe)
     jobs = [task.make_job(drawn, task.seeds[0], Path()) for drawn in largest]
-    costs = ray.get([probe.remote(job, str(task.start), threads) for job in jobs])
+    try:
+        costs = ray.get([probe.remote(job, str(task.start), threads) for job in jobs])
+    except RayError:  # a process died, as for want of memory
+        return None
     shares = [compute_gpu_share(cost.get("gpu_mb", 0.0), cost.get("gpu_total_mb", 0.0)) for cost in costs]
     return None if None in shares else max(share for share in shares if share is not None)
 

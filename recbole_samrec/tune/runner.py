@@ -119,7 +119,7 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
         write_search(search)
     with lock_folder(search.out), connect_ray(resources, store_mb=100 + 3 * len(data or b"") / MEGABYTE) as ray:
         capacity = measure_capacity(ray, resources)
-        gpus = _reserve_gpus(ray, search, resources, capacity)
+        gpus = _reserve_gpus(ray, search, resources, capacity, console)
         if gpus:
             capacity = replace(capacity, parallel=max(1, min(capacity.parallel, int(capacity.gpus / gpus))))
         with SearchWatcher(search, log, console, capacity.parallel) as watcher:
@@ -128,11 +128,12 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
     return log
 
 
-def _reserve_gpus(ray: Any, search: SearchSpec, resources: Resources, capacity: Capacity) -> float:
+def _reserve_gpus(ray: Any, search: SearchSpec, resources: Resources, capacity: Capacity, console: Console) -> float:
     """Choose the GPUs of each trial: those that the user gives, or the part of one that the largest trial needs."""
     gpus = capacity.reserved_gpus(resources, search.settings, None)
     if not gpus or resources.gpus is not None:
         return gpus
+    print_line(console, "estimating the GPU memory of the largest trials from some training steps")
     share = measure_gpu_share(ray, make_task(search, resources.threads), resources.threads)
     return capacity.reserved_gpus(resources, search.settings, share)
 

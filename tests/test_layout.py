@@ -15,7 +15,6 @@ FOLDERS = sorted({file.parent for file in TESTS.rglob("*.py")})
 COVERED_BY = {
     "__init__.py": "test_import.py",
     "__main__.py": "cli/test_main.py",
-    "cli/evaluate.py": "cli/test_main.py",
     "cli/recommend.py": "quick_start/test_recommend.py",
     "cli/run.py": "cli/test_main.py",
     "compare/captions.py": "compare/test_tables.py",

@@ -39,7 +39,7 @@ def report_dataset(name: str, settings: Sequence[str], config_files: Sequence[st
     if ":" in str(model):
         given["model"] = registry.model_from(str(model))
     notes: list[str] = []
-    config = configure(base, given, notes.append)
+    config = configure(base, given, notes.append, plans=True)
     summary = check_data(config, notes.append)
     if reads_graph(config):
         notes.append("the model also drops the events of items that .link does not connect; this is not counted here")

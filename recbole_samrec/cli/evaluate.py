@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.yaml_files import parse_settings
 from recbole_samrec.utils.console import print_line
+
+if TYPE_CHECKING:
+    from recbole_samrec.quick_start.agreement import Agreement
 
 HELP = """Scores the best weights of a finished run again and compares the metrics with those that the run recorded.
 Settings given as --key=value replace those of the run."""
@@ -44,8 +48,18 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
 
     found = evaluate(arguments.run, arguments.mask_history, model=arguments.model, console=console, **settings)
     show_comparison(console, f"{found.title}, {found.weights}", found.scores)
-    if found.as_recorded is not None:
-        words = "the same figures as in" if found.as_recorded else "these figures differ from"
-        line = f"{words} {found.weights.parent / RESULT}"
-        print_line(console, line)
+    if found.agreement is not None:
+        print_line(console, _describe_agreement(found.agreement, found.weights.parent / RESULT))
     return 0
+
+
+def _describe_agreement(agreement: Agreement, record: Path) -> str:
+    """Describe in one line whether the metrics are those of the record."""
+    if not agreement.is_same:
+        words = "these figures differ from"
+    elif agreement.largest_difference:
+        words = "the same figures up to rounding as in"
+    else:
+        return f"the same figures as in {record}"
+    about = f"largest difference {agreement.largest_difference:.1e}; recorded on {agreement.device}"
+    return f"{words} {record} ({about})" if agreement.is_rounded else f"{words} {record}"

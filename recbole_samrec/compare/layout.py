@@ -12,7 +12,7 @@ import pandas as pd
 from recbole_samrec.compare import captions, groups
 from recbole_samrec.compare.facts import Facts, PageSetting, name_page
 from recbole_samrec.compare.provenance import Tuning
-from recbole_samrec.compare.tables import DIGITS, METRICS, compute_gains, rank_means
+from recbole_samrec.compare.tables import DIGITS, METRICS, OF_GPU, compute_gains, rank_means
 from recbole_samrec.evaluator.marks import SIGNIFICANT, UNCORRECTED, explain_marks, mark_differences
 
 SHOWN = ("ndcg@10", "hr@10")
@@ -205,6 +205,8 @@ def _format_intervals(low: pd.Series, high: pd.Series) -> list[Cell]:
 def _lay_out_costs(table: pd.DataFrame) -> Grid:
     header = ["entry", "parameters", "seconds per epoch", "seconds to the best epoch", "peak memory, MB"]
     shown = {"parameters": ",.0f", "seconds_per_epoch": ",.2f", "seconds_to_best": ",.0f", "peak_memory_mb": ",.0f"}
+    if OF_GPU in table:
+        header, shown = [*header, "peak memory of the GPU, MB"], {**shown, OF_GPU: ",.0f"}
     columns = [_column(table[name], form) for name, form in shown.items()]
     body = [[Cell(entry), *cells] for entry, *cells in zip(table.index, *columns, strict=True)]
     return Grid("Cost", "cost", [captions.COST], header, body)

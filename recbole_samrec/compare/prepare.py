@@ -157,7 +157,7 @@ def _check_datasets(
     for name in names:
         for entry, settings in settings_on(name).items():
             try:
-                config = configure({**settings, "dataset": name}, {}, note, files)
+                config = configure({**settings, "dataset": name}, {}, note, files, plans=True)
             except DataError as error:
                 errors.append(error)
                 skip(entry, name, error)

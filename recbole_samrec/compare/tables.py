@@ -27,6 +27,8 @@ METRICS = ("hr@5", "hr@10", "hr@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr")
 DIGITS = 4
 """Decimals that are shown; figures that look equal share their place."""
 COSTS = ("parameters", "seconds_per_epoch", "seconds_to_best", "peak_memory_mb")
+OF_GPU = "peak_device_memory_mb"
+"""Cost of runs on a GPU; tables of other runs do not have it."""
 
 
 def rank_column(masked: bool) -> str:
@@ -232,18 +234,19 @@ def average_costs(runs: Sequence[Run]) -> pd.DataFrame:
     """Compute parameters, seconds and memory of each entry: means over seeds, and the maximum of memory.
 
     Returns:
-        One line per entry with the columns of ``COSTS``; NaN where a model has none, such as epochs of counts.
+        One line per entry with the columns of ``COSTS``, and ``OF_GPU`` if a run used a GPU; NaN where a model has
+        none, such as epochs of counts.
     """
-    lines = []
+    lines, names = [], [*COSTS, *[OF_GPU] * any(run.result.get(OF_GPU) for run in runs)]
     for run in runs:
         result, best = run.result, run.result.get("best_epoch")
         seconds = result.get("seconds_per_epoch")
         before = (result.get("pretraining") or {}).get("seconds", 0.0)
         to_best = None if seconds is None or best is None else before + seconds * (best + 1)
-        figures = (result.get("parameters"), seconds, to_best, result.get("peak_memory_mb"))
-        lines.append({"entry": run.entry, **dict(zip(COSTS, figures, strict=True))})
-    frame = pd.DataFrame(lines).astype(dict.fromkeys(COSTS, "float64"))
-    ways = dict.fromkeys(COSTS, "mean") | {"peak_memory_mb": "max"}
+        figures = {"entry": run.entry, **{name: result.get(name) for name in names}}
+        lines.append(figures | {"seconds_to_best": to_best})
+    frame = pd.DataFrame(lines).astype(dict.fromkeys(names, "float64"))
+    ways = dict.fromkeys(names, "mean") | {name: "max" for name in names if "memory" in name}
     return frame.groupby("entry", sort=False).agg(ways)
 
 

@@ -96,63 +96,6 @@ def ignore_foreign_command_lines(patch: Patcher) -> None:
 
 
 @recbole_patch(
-    "config/configurator.py _init_device", "CUDA_VISIBLE_DEVICES, use_gpu and a missing GPU are overruled", True
-)
-def choose_device(patch: Patcher) -> None:
-    """Choose the device that the settings name, and gloo for several processes without a GPU."""
-    from recbole.config import Config
-
-    patch(Config, "_init_device", init_device)
-
-
-_visible_by_us: str | None = None
-
-
-def init_device(self: Any) -> None:
-    """Set ``device``, ``single_spec`` and ``local_rank``, and join the process group of several processes.
-
-    Raises:
-        ConfigError: There are fewer GPUs than processes.
-    """
-    config = self.final_config_dict
-    ids = config["gpu_id"]
-    ids = ",".join(map(str, ids)) if isinstance(ids, (list, tuple)) else str("" if ids is None else ids)
-    config["gpu_id"] = ids
-    _show_gpus(ids)
-    cuda = config.get("use_gpu") is not False and ids != "" and torch.cuda.is_available()
-    if "local_rank" not in config:
-        config["single_spec"], config["local_rank"] = True, 0
-        config["device"] = torch.device("cuda" if cuda else "cpu")
-        return
-    rank = config["local_rank"]
-    config["single_spec"] = False
-    if cuda:
-        if torch.cuda.device_count() < config["nproc"]:
-            raise ConfigError(
-                f"nproc={config['nproc']}: only {torch.cuda.device_count()} GPUs are visible with gpu_id={ids}; "
-                "use fewer processes or name more GPUs"
-            )
-        torch.cuda.set_device(rank)
-    config["device"] = torch.device("cuda", rank) if cuda else torch.device("cpu")
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group(
-            backend="nccl" if cuda else "gloo",
-            rank=rank + config["offset"],
-            world_size=config["world_size"],
-            init_method=f"tcp://{config['ip']}:{config['port']}",
-        )
-    if rank != 0:
-        config.update(state="error", show_progress=False, verbose=False)
-
-
-def _show_gpus(ids: str) -> None:
-    """Set the GPUs that CUDA uses, unless the user or a scheduler such as Ray has already done so."""
-    global _visible_by_us
-    if os.environ.get("CUDA_VISIBLE_DEVICES", _visible_by_us) == _visible_by_us and ids:
-        os.environ["CUDA_VISIBLE_DEVICES"] = _visible_by_us = ids
-
-
-@recbole_patch(
     "config/configurator.py 307-321", "sequential models with cross-entropy fail on a default that requests negatives"
 )
 def drop_negatives_for_cross_entropy(patch: Patcher) -> None:

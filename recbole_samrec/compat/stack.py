@@ -59,10 +59,14 @@ def share_grad_scaler(patch: Patcher) -> None:
     from recbole.trainer import trainer
 
     def scaler(enabled: bool = True) -> torch.amp.GradScaler:
-        return SCALER.get() or torch.amp.GradScaler("cuda" if torch.cuda.is_available() else "cpu", enabled=enabled)
+        return SCALER.get() or torch.amp.GradScaler(device(), enabled=enabled)
 
     def autocast(enabled: bool = True) -> torch.autocast:
-        return torch.autocast("cuda" if torch.cuda.is_available() else "cpu", enabled=enabled)
+        return torch.autocast(device(), enabled=enabled)
+
+    def device() -> str:
+        running = SCALER.get()  # has its device in a private attribute
+        return getattr(running, "_device", "cuda" if torch.cuda.is_available() else "cpu")
 
     patch(trainer, "amp", SimpleNamespace(GradScaler=scaler, autocast=autocast))
 

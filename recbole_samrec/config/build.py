@@ -29,6 +29,7 @@ def configure(
     note: Callable[[str], None] | None = None,
     read: Collection[str] = (),
     trains: bool = True,
+    plans: bool = False,
 ) -> Any:
     """Build RecBole's configuration from settings.
 
@@ -39,6 +40,7 @@ def configure(
         note: Receives notes on irregularities. Without it the settings are assumed to be checked.
         read: Keys for which no note is needed, whether they are known or not.
         trains: Whether a model is trained; the evaluation of a finished run needs no validation metric.
+        plans: Whether another process will train it, so that this one leaves the GPUs alone.
 
     Raises:
         ConfigError: A key, value, model or data set is wrong.
@@ -59,7 +61,7 @@ def configure(
         report_unread(set(base).difference(read), known, note)
         check_values(settings, collect_types(model, dataset, model_class))
     try:
-        config = build_config(settings, of_command=True)
+        config = build_config(settings, of_command=True, plans=plans)
     except UserError:
         raise
     except RECBOLE_ERRORS as error:

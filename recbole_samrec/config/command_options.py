@@ -54,7 +54,7 @@ class CompareOptions(Options):
     mask_history: bool = option(False, "also write tables with history masked")
     threads: Count = option(1, "threads of each run", "N")
     parallel: Count | None = option(None, "runs at once", "N", else_="the number of cores")
-    gpus: NonNegative | None = option(None, "GPUs of each run, such as 0.5", "N", else_="1 where there is one")
+    gpus: NonNegative | None = option(None, "GPUs of each run, such as 0.5; 0: CPU", "N", else_="what it needs")
     address: str | None = option(None, "a Ray cluster to run on", "HOST:PORT|auto")
     limit_hours: Positive | None = option(None, "skip entries of which a run is expected to take longer", "H")
     tables: bool = option(False, "train nothing; write the tables of what is finished")
@@ -82,7 +82,9 @@ class TuneOptions(Options):
     resume: Path | Literal[True] | None = option(None, "resume a search (or --out=DIR --resume)", "DIR", const=True)
     threads: Count = option(1, "threads of each trial", "N")
     parallel: Count | None = option(None, "trials at once; a search keeps it", "N", else_="one a core")
-    gpus: NonNegative | None = option(None, "GPUs of each trial, such as 0.5", "N", else_="1 where there is one")
+    gpus: NonNegative | None = option(
+        None, "GPUs of each trial, such as 0.5; 0: CPU", "N", else_="1 where there is one"
+    )
     memory: Positive | None = option(None, "gigabytes to reserve for a trial", "GB", else_="2, or what is available")
     address: str | None = option(None, "a Ray cluster to run on", "HOST:PORT|auto")
     host: str = option("127.0.0.1", "address at which Ray listens", "HOST")

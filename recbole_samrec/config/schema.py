@@ -143,12 +143,23 @@ class Packed(Group):
 
 
 class Precision(Group):
-    """Number formats."""
+    """Number formats and reproducibility."""
 
-    heading: ClassVar[str] = "Precision"
+    heading: ClassVar[str] = "Precision and reproducibility"
 
     amp_dtype: Literal["bfloat16", "float16", "bf16", "fp16"] | None = setting(
-        None, "Type that autocast computes in; ~ is torch's choice for the device.", reads="enable_amp"
+        None,
+        "Type that autocast computes in; ~ is bfloat16 where the device computes in it natively, else float16.",
+        reads="enable_amp",
+    )
+    fp16_scaler: bool = setting(
+        True,
+        "Scale the loss under float16, so that small gradients do not become zero; False computes without and warns.",
+        reads="enable_amp",
+    )
+    deterministic: bool = setting(
+        False,
+        "Use deterministic algorithms, with which a run on a GPU repeats bit for bit; refuse models without them.",
     )
 
 

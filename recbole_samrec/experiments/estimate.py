@@ -27,6 +27,8 @@ BEST_EPOCH = 30
 """Best epoch that is assumed for a run until one of its entry has ended."""
 MARGIN = 1.3
 """Memory that is reserved for a run, as a multiple of its probe's: evaluation comes later than the probe."""
+CONTEXT_MB = 512.0
+"""Memory that the CUDA context of each process takes on a GPU; PyTorch does not count it."""
 
 
 class CostBook:
@@ -50,9 +52,15 @@ class CostBook:
                 with suppress(DataError):  # the tables report it
                     self.add_run(job, read_record(folder / RESULT))
 
-    def select_unknown(self, jobs: Sequence[Job]) -> list[Job]:
-        """Select the first job of each entry whose cost is not known."""
-        first = {_key(job): job for job in reversed(jobs) if _key(job) not in self._known}
+    def select_unknown(self, jobs: Sequence[Job], on_gpu: Callable[[Job], bool] = lambda job: False) -> list[Job]:
+        """Select the first job of each entry whose cost is not known on the kind of device on which it will run.
+
+        Args:
+            jobs: Jobs that have not ended.
+            on_gpu: True for a job that will run on a GPU.
+        """
+        known = {key: bool(cost.gpu_total_mb) for key, cost in self._known.items()}
+        first = {_key(job): job for job in reversed(jobs) if known.get(_key(job)) is not on_gpu(job)}
         return [job for job in jobs if first.get(_key(job)) is job]
 
     def add_probe(self, job: Job, cost: Mapping[str, Any]) -> None:
@@ -86,27 +94,29 @@ class CostBook:
         if within := pretraining_within(result):
             whole -= within["seconds"]
         most = (result.get("config") or {}).get("epochs") or epochs
-        probed = self._known.get(_key(job))
-        if probed and probed.gpu_share:  # then the record's memory is that of the GPU
-            memory = (probed.memory_mb, probed.gpu_share)
-        else:
-            memory = (result["peak_memory_mb"], 0.0)
-        of_before = before.get("epochs", 0), before.get("seconds_per_epoch", 0.0)
-        self._known[_key(job)] = Cost(whole / epochs, most, *memory, *of_before)
+        self._known[_key(job)] = Cost(
+            whole / epochs,
+            most,
+            memory_mb=result["peak_memory_mb"],
+            gpu_mb=result.get("peak_device_memory_mb") or 0.0,
+            gpu_total_mb=result.get("device_memory_mb") or 0.0,
+            pretrain_epochs=before.get("epochs", 0),
+            pretrain_seconds=before.get("seconds_per_epoch", 0.0),
+        )
 
     def find(self, job: Job) -> Cost | None:
         """Find the cost of a job's entry, or None if it is not known."""
         return self._known.get(_key(job))
 
     def memory_mb(self, job: Job) -> float | None:
-        """Memory to reserve for a job; None if it is not known."""
+        """Memory to reserve for a job on the host; None if it is not known."""
         cost = self.find(job)
         return None if cost is None else cost.memory_mb * MARGIN
 
-    def gpu_share(self, job: Job) -> float:
-        """Part of a GPU's memory to reserve for a job, at most all of it."""
+    def gpu_share(self, job: Job) -> float | None:
+        """Part of a GPU to reserve for a job, at most all of it, in hundredths; None if it is not known."""
         cost = self.find(job)
-        return 0.0 if cost is None else min(1.0, cost.gpu_share * MARGIN)
+        return None if cost is None else compute_gpu_share(cost.gpu_mb, cost.gpu_total_mb)
 
     def expected_epochs(self, job: Job) -> float:
         """Expected number of epochs, without those of pre-training.
@@ -147,6 +157,19 @@ class CostBook:
             parallel: Number of jobs at once.
         """
         return seconds_left([self.expected_seconds(job) * max(1 - share(job), 0.05) for job in jobs], parallel)
+
+
+def compute_gpu_share(gpu_mb: float, total_mb: float) -> float | None:
+    """Compute the part of a GPU to reserve for a run, at most all of it, in hundredths.
+
+    Args:
+        gpu_mb: Peak memory of a probe or of a run on the GPU, without the CUDA context.
+        total_mb: Memory of the GPU; 0 if it was measured on a CPU.
+
+    Returns:
+        The part; None if it was measured on a CPU.
+    """
+    return min(1.0, math.ceil(100 * (gpu_mb * MARGIN + CONTEXT_MB) / total_mb) / 100) if total_mb else None
 
 
 def seconds_left(each: Sequence[float], parallel: int) -> float:

@@ -19,6 +19,7 @@ from recbole_samrec.integration import registry
 from recbole_samrec.quick_start.record import extract_settings
 from recbole_samrec.utils.error_messages import describe_error
 from recbole_samrec.utils.errors import ConfigError, DataError
+from recbole_samrec.utils.settings import NO_GPU
 
 OWN_SETTINGS = {
     "seed": "--seeds",
@@ -117,6 +118,7 @@ def plan_jobs(
     for key, flag in OWN_SETTINGS.items():
         if key in given or key in files:
             raise ConfigError(f"{key} belongs to each run of a comparison; use {flag}")
+    check_gpu_id(files, given, note)
     known: set[str] = set()
     for dataset in datasets:
         of_set = set().union(*(list_known_keys(entry.model, dataset, model_class(entry)) for entry in entries))
@@ -145,6 +147,29 @@ def plan_jobs(
     return jobs
 
 
+def check_gpu_id(files: Mapping[str, Any], given: Mapping[str, Any], note: Callable[[str], None]) -> None:
+    """Check that nobody chooses the GPU of each run, which Ray does.
+
+    Args:
+        files: Settings of the user's files, such as those of a finished run, whose ``gpu_id`` has no effect.
+        given: Settings of the command line.
+        note: Function that is called with a warning of files that name another GPU than the first.
+
+    Raises:
+        ConfigError: The command line names one.
+    """
+    variable = "CUDA_VISIBLE_DEVICES"
+    if (ids := given.get("gpu_id")) is not None and str(ids) not in NO_GPU:
+        raise ConfigError(
+            f"--gpu_id={ids}: Ray gives each run its GPU; set {variable}={ids} to choose among them, or give --gpus=0 "
+            "for the CPU"
+        )
+    if str(ids := files.get("gpu_id") or 0) != "0":
+        note(
+            f"gpu_id={ids} in the files has no effect: Ray gives each run its GPU; set {variable} to choose among them"
+        )
+
+
 def _make_pattern(
     entry: Entry,
     dataset: str,
@@ -155,7 +180,7 @@ def _make_pattern(
     note: Callable[[str], None],
 ) -> Job:
     """Make the job of an entry on a data set, without its seed and folder."""
-    config = configure({**above, "train_fraction": fraction, "dataset": dataset}, {}, note, read)
+    config = configure({**above, "train_fraction": fraction, "dataset": dataset}, {}, note, read, plans=True)
     if (mode := config["eval_args"]["mode"]["test"]) != "full":
         raise ConfigError(f"eval_args: a comparison ranks all items, not {mode}; leave mode out")
     defaults = collect_defaults(entry.model, dataset, model_class(entry))

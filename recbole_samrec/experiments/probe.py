@@ -15,7 +15,7 @@ from recbole_samrec.config.build import configure
 from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.experiments.worker import process_settings
 from recbole_samrec.quick_start import train
-from recbole_samrec.quick_start.environment import peak_memory_mb
+from recbole_samrec.quick_start.environment import device_memory, peak_memory_mb
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, planned_epochs
 from recbole_samrec.utils.errors import flatten_message
 
@@ -30,8 +30,9 @@ class Cost:
     Args:
         seconds_per_epoch: Measured, or estimated from some steps.
         epochs: Largest number of epochs of a run.
-        memory_mb: Peak memory of the process.
-        gpu_share: Peak memory on a GPU, as a share of the GPU's.
+        memory_mb: Peak memory of the process on the host.
+        gpu_mb: Peak memory on a GPU, without the CUDA context; 0 if it was measured on a CPU.
+        gpu_total_mb: Memory of that GPU.
         pretrain_epochs: Epochs of pre-training, which come before.
         pretrain_seconds: Seconds of each of them.
     """
@@ -39,7 +40,8 @@ class Cost:
     seconds_per_epoch: float
     epochs: int
     memory_mb: float
-    gpu_share: float = 0.0
+    gpu_mb: float = 0.0
+    gpu_total_mb: float = 0.0
     pretrain_epochs: int = 0
     pretrain_seconds: float = 0.0
 
@@ -102,9 +104,10 @@ def probe_cost(job: Job) -> dict[str, Any]:
     try:
         first, seconds, device = _begin_run(job)
         if not first.pretrain_epochs:
-            return asdict(Cost(seconds, first.epochs, *_peak_memory(device)))
+            return asdict(Cost(seconds, first.epochs, **_peak_memory(device)))
         last, of_last, device = _begin_run(job, pretrain=False)
-        return asdict(Cost(of_last, last.epochs, *_peak_memory(device), first.pretrain_epochs, seconds))
+        before: dict[str, Any] = {"pretrain_epochs": first.pretrain_epochs, "pretrain_seconds": seconds}
+        return asdict(Cost(of_last, last.epochs, **_peak_memory(device), **before))
     except Exception as error:
         return {"failed": flatten_message(error)}
 
@@ -133,9 +136,8 @@ def _begin_run(job: Job, pretrain: bool = True) -> tuple[_StepTimer, float, torc
     return timer, seconds, config["device"]
 
 
-def _peak_memory(device: torch.device) -> tuple[float, float]:
-    """Peak memory of this process in megabytes, and the share of the GPU's memory that it had."""
-    share = 0.0
-    if device.type == "cuda":
-        share = torch.cuda.max_memory_reserved(device) / torch.cuda.get_device_properties(device).total_memory
-    return peak_memory_mb(torch.device("cpu")), share
+def _peak_memory(device: torch.device) -> dict[str, Any]:
+    """Return the fields of :class:`Cost` for the peak memory of this process, on the host and on its GPU."""
+    of_gpu = device_memory(device)
+    there = {} if of_gpu is None else {"gpu_mb": of_gpu.peak_mb, "gpu_total_mb": of_gpu.total_mb}
+    return {"memory_mb": peak_memory_mb(torch.device("cpu")), **there}

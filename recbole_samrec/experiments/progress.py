@@ -127,5 +127,5 @@ def _format_cost(job: Job, costs: CostBook) -> list[str]:
     if cost is None:
         return [""] * 4
     epochs = f"{ASSUMED * costs.is_assumed(job)}{costs.expected_epochs(job):.0f}/{cost.epochs}"
-    memory = f"{cost.memory_mb / 1000:.1f} GB"
+    memory = f"{cost.memory_mb / 1000:.1f} GB" + (f", GPU {cost.gpu_mb / 1000:.1f} GB" if cost.gpu_mb else "")
     return [f"{cost.seconds_per_epoch:.1f}", epochs, memory, format_duration(costs.expected_seconds(job))]

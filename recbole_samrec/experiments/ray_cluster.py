@@ -10,7 +10,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,14 @@ from recbole_samrec.config.value_types import Count, NonNegative, describe_type,
 from recbole_samrec.experiments.ray_environment import choose_token, use_own_home, use_temporary_folder
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PACKAGE, PROPERTIES
+from recbole_samrec.utils.settings import NO_GPU
 
 MEGABYTE = 2**20
 LOOPBACK = "127.0.0.1"
 UNKNOWN_MB = 2000.0
 """Memory that is reserved for a run whose use is unknown, or an equal share of all memory if that is less."""
+MOST_ON_A_GPU = 8
+"""Largest number of runs that share a GPU unless ``--gpus`` says otherwise; more mainly wait for one another."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Resources:
     Args:
         threads: Threads, and so cores, of each run.
         parallel: Largest number of runs at once; None for as many as there are cores.
-        gpus: GPUs of each run, which may be a part of one.
+        gpus: GPUs of each run, which may be a part of one; 0 for the CPU; None for what a run needs, where there are
+            GPUs.
         address: Address of a Ray cluster; None starts Ray on this machine for the time of the command.
         host: Address at which a Ray that is started here listens.
         dashboard: True to show its dashboard.
@@ -41,7 +45,7 @@ class Resources:
 
     threads: int = 1
     parallel: int | None = None
-    gpus: float = 0
+    gpus: float | None = None
     address: str | None = None
     host: str = LOOPBACK
     dashboard: bool = False
@@ -55,7 +59,7 @@ def choose_resources(
     host: str = LOOPBACK,
     dashboard: bool = False,
 ) -> Resources:
-    """Check the resources of each run; without ``gpus`` it gets a GPU where there is one.
+    """Check the resources of each run; see :class:`Resources` for the arguments.
 
     Raises:
         ConfigError: A number is out of its range.
@@ -63,11 +67,7 @@ def choose_resources(
     for name, number, kind in (("threads", threads, Count), ("parallel", parallel, Count), ("gpus", gpus, NonNegative)):
         if number is not None and not is_accepted(kind, number):
             raise ConfigError(f"--{name}={number}: must be {describe_type(kind)}")
-    if gpus is None:
-        import torch
-
-        gpus = 1.0 if torch.cuda.is_available() else 0.0
-    elif gpus > 1 and gpus != int(gpus):
+    if gpus is not None and gpus > 1 and gpus != int(gpus):
         raise ConfigError(f"--gpus={gpus}: give a part of a GPU, or a whole number of them")
     return Resources(threads, parallel, gpus, address, host, dashboard)
 
@@ -81,16 +81,33 @@ class Capacity:
         largest_mb: Memory of the computer that has the most.
         total_mb: Memory of all computers.
         node: Ray's name of this computer.
+        gpus: Number of GPUs.
     """
 
     parallel: int
     largest_mb: float
     total_mb: float
     node: str
+    gpus: float = 0
 
     def reserved_mb(self, wanted_mb: float | None) -> float:
         """Memory to reserve for a run: what is wanted, or the default if nothing is known."""
         return min(UNKNOWN_MB, 0.9 * self.total_mb / self.parallel) if wanted_mb is None else wanted_mb
+
+    def reserved_gpus(self, resources: Resources, settings: Mapping[str, Any], share: float | None) -> float:
+        """GPUs to reserve for a run, 0 if it is to use the CPU.
+
+        Args:
+            resources: Resources of each run.
+            settings: Settings of the run, of which ``use_gpu`` and ``gpu_id`` may ask for the CPU.
+            share: Part of a GPU's memory that it needs; None if that is not known.
+        """
+        on_cpu = settings.get("use_gpu") is False or str(settings.get("gpu_id", 0)) in NO_GPU
+        if on_cpu or not self.gpus or resources.gpus == 0:
+            return 0.0
+        if resources.gpus is None:
+            return 1.0 if share is None else max(share, 1 / MOST_ON_A_GPU)
+        return max(resources.gpus, share or 0.0) if resources.gpus < 1 else resources.gpus
 
 
 def measure_capacity(ray: Any, resources: Resources) -> Capacity:
@@ -100,9 +117,10 @@ def measure_capacity(ray: Any, resources: Resources) -> Capacity:
         ConfigError: Not even one run fits.
     """
     there = ray.cluster_resources()
+    gpus = there.get("GPU", 0)
     most = there.get("CPU", 1) / resources.threads
     if resources.gpus:
-        most = min(most, there.get("GPU", 0) / resources.gpus)
+        most = min(most, gpus / resources.gpus)
     if most < 1:
         flag, unit = f"--threads={resources.threads}", "cores"
         if there.get("CPU", 1) >= resources.threads:
@@ -110,7 +128,7 @@ def measure_capacity(ray: Any, resources: Resources) -> Capacity:
         raise ConfigError(f"{flag}: there are not enough {unit} for one run; use a smaller value")
     memory = [node["Resources"].get("memory", 0) / MEGABYTE for node in ray.nodes() if node["Alive"]]
     parallel = int(min(most, resources.parallel or most))
-    return Capacity(parallel, max(memory, default=0.0), sum(memory), ray.get_runtime_context().get_node_id())
+    return Capacity(parallel, max(memory, default=0.0), sum(memory), ray.get_runtime_context().get_node_id(), gpus)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from recbole_samrec.experiments.trial_watcher import LOST, TrialWatcher
 from recbole_samrec.experiments.worker import (
     FAILURE,
     JobProgress,
+    move_to_cpu,
     prepare_process,
     read_failure,
     read_result_files,
@@ -73,12 +74,13 @@ def _train_waiting(
 ) -> None:
     running: dict[Job, JobProgress] = {}
     left = dict.fromkeys(todo)
+    parallel = _count_parallel(todo, costs, resources, capacity)
 
     def share(job: Job) -> float:
         return costs.share_done(job, running[job]) if job in running else 0.0
 
     def seconds_left() -> float:
-        return costs.seconds_left(left, share, capacity.parallel)
+        return costs.seconds_left(left, share, parallel)
 
     with Display(console, "all runs", len(todo), seconds_left) as display:
 
@@ -104,11 +106,17 @@ def _train_waiting(
         run_jobs(todo, costs, resources, capacity, end, advance=advance, retry=retry)
 
 
+def _count_parallel(jobs: Sequence[Job], costs: CostBook, resources: Resources, capacity: Capacity) -> int:
+    """Count how many of these jobs run at once, if GPUs limit their number more than cores do."""
+    gpus = sum(capacity.reserved_gpus(resources, job.settings, costs.gpu_share(job)) for job in jobs)
+    return min(capacity.parallel, max(1, int(capacity.gpus * len(jobs) / gpus))) if gpus else capacity.parallel
+
+
 def _probe_unknown(
     costs: CostBook, waiting: Sequence[Job], resources: Resources, capacity: Capacity, console: Console
 ) -> None:
     """Estimate the costs of entries whose costs are not known."""
-    unknown = costs.select_unknown(waiting)
+    unknown = costs.select_unknown(waiting, lambda job: capacity.reserved_gpus(resources, job.settings, None) > 0)
     if not unknown:
         return
     entries = "one entry" if len(unknown) == 1 else f"{len(unknown)} entries"
@@ -171,15 +179,14 @@ def run_jobs(
             )
             end(job, {"failed": reason})
         else:
-            gpus = resources.gpus
-            if 0 < gpus < 1:
-                gpus = max(gpus, costs.gpu_share(job))
+            gpus = capacity.reserved_gpus(resources, job.settings, costs.gpu_share(job))
             requests[f"{number:04d}"] = {"CPU": resources.threads, "GPU": gpus, "memory": memory}
     if not requests:
         return
     names = {name: jobs[int(name)] for name in requests}
     watcher = _JobWatcher(names, end, advance, retry)
-    shared = {"jobs": names, "folder": str(Path.cwd()), "node": capacity.node, "threads": resources.threads}
+    sent = {name: job if requests[name]["GPU"] else move_to_cpu(job) for name, job in names.items()}
+    shared = {"jobs": sent, "folder": str(Path.cwd()), "node": capacity.node, "threads": resources.threads}
     trainable = allot(_run_job, lambda drawn: requests[drawn["job"]], probe=probe, **shared)
     with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as place:  # jobs are resumed from their own folders
         space = {"job": tune.grid_search(list(names))}

@@ -8,6 +8,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,6 +141,11 @@ def train_job(job: Job, report: Callable[[JobProgress], None]) -> Mapping[str, A
             return result
     except Exception as error:
         return {"failed": explain_failure(error)}
+
+
+def move_to_cpu(job: Job) -> Job:
+    """Return a job that uses no GPU, even if its process sees one."""
+    return replace(job, settings={**job.settings, "use_gpu": False})
 
 
 def process_settings(job: Job, folder: Path) -> dict[str, Any]:

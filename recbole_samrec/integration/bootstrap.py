@@ -41,6 +41,7 @@ def _apply_patches() -> None:
         case_study,
         config,
         data,
+        devices,
         metrics,
         models,
         time_order,

@@ -14,6 +14,8 @@ from rich.console import Console
 from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.evaluator.list_metrics import LIST_METRICS
 from recbole_samrec.quick_start import train
+from recbole_samrec.quick_start.agreement import Agreement, compare_with_record
+from recbole_samrec.quick_start.environment import device_name
 from recbole_samrec.quick_start.finished_run import load_finished_run
 from recbole_samrec.quick_start.planned_run import plan_run
 from recbole_samrec.quick_start.processes import Processes
@@ -98,13 +100,18 @@ class Evaluation:
         weights: Checkpoint that was scored.
         scores: For each way to rank (False: as RecBole does; True: history masked), the metrics of ``valid`` and
             ``test``, or None where there is no such part.
-        as_recorded: True if the metrics equal those in the run's ``result.json``; None if it has none of them.
+        agreement: Agreement with the metrics in the run's ``result.json``; None if it has none of them.
     """
 
     title: str
     weights: Path
     scores: Mapping[bool, Mapping[str, Mapping[str, float] | None]]
-    as_recorded: bool | None
+    agreement: Agreement | None
+
+    @property
+    def as_recorded(self) -> bool | None:
+        """True if the metrics equal the recorded ones, where they may be rounded up to that; None if there are none."""
+        return None if self.agreement is None else self.agreement.is_same
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -154,7 +161,7 @@ def evaluate(
     masks = (False, True) if mask_history else (bool(config["mask_history"]),)
     scores = train.evaluate_weights(config, weights, masks)
     record = weights.parent / RESULT
-    as_recorded, stored = None, _read_record(record, partial(print_note, console))
+    agreement, stored = None, _read_record(record, partial(print_note, console))
     if stored is not None:
         if config["recbole_metrics"] and "recbole_metrics" not in stored["config"]:
             if named := [name for name in LIST_METRICS if name in map(str.lower, config["metrics"])]:
@@ -163,8 +170,9 @@ def evaluate(
                     f"{record}: an earlier version, with RecBole's values of {', '.join(named)}; these are computed "
                     "here, too; --recbole_metrics=False corrects them",
                 )
-        as_recorded = _equal_recorded(stored, scores[masks[0]])
-    return Evaluation(f"{make_label(config)} on {config['dataset']}", weights, scores, as_recorded)
+        device = config["device"]
+        agreement = compare_with_record(stored, scores[masks[0]], device_name(device), device.type == "cuda")
+    return Evaluation(f"{make_label(config)} on {config['dataset']}", weights, scores, agreement)
 
 
 def _read_record(file: Path, note: Callable[[str], None]) -> RunRecord | None:
@@ -176,15 +184,3 @@ def _read_record(file: Path, note: Callable[[str], None]) -> RunRecord | None:
     except (OSError, ValueError) as error:
         note(f"{file}: it is damaged ({error}), so the metrics are not compared with it")
         return None
-
-
-def _equal_recorded(record: RunRecord, scores: Mapping[str, Mapping[str, float] | None]) -> bool | None:
-    """Compare the metrics that a record has too; None if it has none of them."""
-    equal = [
-        recorded[name] == score
-        for part in ("valid", "test")
-        if (recorded := record[part])
-        for name, score in (scores[part] or {}).items()
-        if name in recorded
-    ]
-    return all(equal) if equal else None

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -66,6 +67,26 @@ def cpu_name() -> str:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     return named or platform.processor() or platform.machine() or "cpu"
+
+
+class DeviceMemory(NamedTuple):
+    """Memory of a GPU in megabytes.
+
+    Args:
+        peak_mb: The most that PyTorch has reserved in this process; the CUDA context is not included.
+        total_mb: Memory of the GPU.
+    """
+
+    peak_mb: float
+    total_mb: float
+
+
+def device_memory(device: torch.device) -> DeviceMemory | None:
+    """Return the peak and the total memory of a GPU; None of a CPU."""
+    if device.type != "cuda":
+        return None
+    total = torch.cuda.get_device_properties(device).total_memory
+    return DeviceMemory(torch.cuda.max_memory_reserved(device) / 2**20, total / 2**20)
 
 
 def peak_memory_mb(device: torch.device) -> float:

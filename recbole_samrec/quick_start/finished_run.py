@@ -49,6 +49,8 @@ def load_finished_run(
 def load_settings(file: Path, trust: bool = False) -> dict[str, Any]:
     """Read the settings that a checkpoint was trained with.
 
+    ``gpu_id`` is left out: it numbers the GPUs of the machine on which the run was trained.
+
     Args:
         file: The checkpoint.
         trust: Also read a pickled one, which may run code.
@@ -59,4 +61,4 @@ def load_settings(file: Path, trust: bool = False) -> dict[str, Any]:
     stored = checkpoint_io.extract_run_settings(checkpoint_io.load(file, trust=trust), file)
     if not registry.is_model(stored["model"]):
         raise CheckpointError(f"{file}: custom model; pass its location with --model=file.py:{stored['model']}")
-    return upgrade_settings(stored)
+    return {key: value for key, value in upgrade_settings(stored).items() if key != "gpu_id"}

@@ -85,7 +85,10 @@ class PlannedRun:
 
     def _train(self, callbacks: tuple[Callback, ...], processes: Processes | None, console: Console) -> RunRecord:
         if processes is not None and processes.several:
-            work = (serialize_config(self.config), self.resume, self.sha256, callbacks, processes, self.source)
+            settings = serialize_config(self.config)
+            if "gpu_id" not in self.config.external_config_dict:
+                del settings["gpu_id"]
+            work = (settings, self.resume, self.sha256, callbacks, processes, self.source)
             return train_in_processes(*work, quiet=console.quiet)
         progress = make_progress(console, f"{make_label(self.config)} on {self.config['dataset']}")
         note = partial(print_note, console)

@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from recbole_samrec.compat.devices import withdraw_choice
 from recbole_samrec.config.build import configure
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import train
@@ -77,7 +78,7 @@ def train_in_processes(
     """Carry out one run on several processes.
 
     Args:
-        settings: All settings of the run.
+        settings: All settings of the run; without ``gpu_id`` the processes take the first GPUs.
         resume: Checkpoint to resume from.
         sha256: Hash of the interactions.
         callbacks: Callbacks of the run, which are pickled; only the first process calls them.
@@ -93,7 +94,8 @@ def train_in_processes(
     last_words = torch.multiprocessing.get_context("spawn").SimpleQueue()
     work = (settings | processes.settings, resume, sha256, callbacks, source, quiet, processes.debug, last_words)
     try:
-        torch.multiprocessing.spawn(_train_as_one, work, nprocs=processes.nproc, join=True)
+        with withdraw_choice():
+            torch.multiprocessing.spawn(_train_as_one, work, nprocs=processes.nproc, join=True)
     except torch.multiprocessing.ProcessExitedException as error:
         if not last_words.empty():
             raise UserError(last_words.get()) from error

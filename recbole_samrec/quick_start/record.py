@@ -22,7 +22,7 @@ SCHEMA_VERSION: Literal[1] = 1
 """Number of the present form of the record; raised when a field is renamed, removed or changes its meaning."""
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 """JSON Schema of the record, for programs in other languages; ``python -m tools.result_schema`` writes it."""
-OF_SOME_RUNS = ("source_sha256", "pretraining", "sharpness")
+OF_SOME_RUNS = ("source_sha256", "pretraining", "sharpness", "peak_device_memory_mb", "device_memory_mb")
 """Fields that are absent, rather than null, where a run has nothing of the kind."""
 
 
@@ -87,13 +87,17 @@ class RunRecord(Mapping):
     best_epoch: Annotated[int | None, Field(description="number of the best epoch, from 0")]
     seconds_per_epoch: Annotated[float | None, Field(description="median over the epochs, without validation")]
     seconds_total: Annotated[float, Field(description="time of the whole run, of its earlier parts too if resumed")]
-    peak_memory_mb: float
+    peak_memory_mb: Annotated[float, Field(description="of the process on the host")]
     skipped_steps: Annotated[int | None, Field(description="optimizer steps whose gradient was inf or nan")]
     valid: Annotated[Metrics | None, Field(description="validation metrics of the best epoch")]
     test: Annotated[Metrics | None, Field(description="test metrics of the best epoch")]
     source_sha256: Annotated[str | None, Field(description="hash of the source of a model of your own")] = None
     pretraining: PretrainingRecord | None = None
     sharpness: list[SharpnessRecord] | None = None
+    peak_device_memory_mb: Annotated[
+        float | None, Field(description="the most that PyTorch reserved on the GPU, without the CUDA context")
+    ] = None
+    device_memory_mb: Annotated[float | None, Field(description="memory of the GPU")] = None
     schema_version: Literal[1] = SCHEMA_VERSION
 
     @classmethod

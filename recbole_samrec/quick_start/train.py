@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from recbole_samrec.integration.registry import source_hash
 from recbole_samrec.quick_start.build_trainer import BEST_TREES, build_trainer
 from recbole_samrec.quick_start.context import RunContext, prepare_run
-from recbole_samrec.quick_start.environment import device_name, peak_memory_mb, revision, versions
+from recbole_samrec.quick_start.environment import device_memory, device_name, peak_memory_mb, revision, versions
 from recbole_samrec.quick_start.record import DataRecord, RunRecord, extract_settings, make_label, rename_metrics
 from recbole_samrec.quick_start.writers import DataWriter, RankWriter, RecordWriter
 from recbole_samrec.trainer.callbacks import Callback, CallbackList
@@ -92,6 +94,7 @@ def make_record(context: RunContext, trainer: Any, test: Mapping[str, float] | N
         seconds_total: Time that the whole run took.
     """
     config, dataset = context.config, context.dataset
+    of_gpu = device_memory(config["device"])
     data: DataRecord = {
         "users": dataset.user_num - 1,
         "items": dataset.item_num - 1,
@@ -112,7 +115,9 @@ def make_record(context: RunContext, trainer: Any, test: Mapping[str, float] | N
         revision=revision(),
         device=device_name(config["device"]),
         seconds_total=seconds_total,
-        peak_memory_mb=peak_memory_mb(config["device"]),
+        peak_memory_mb=peak_memory_mb(torch.device("cpu")),
+        peak_device_memory_mb=of_gpu.peak_mb if of_gpu else None,
+        device_memory_mb=of_gpu.total_mb if of_gpu else None,
         valid=rename_metrics(trainer.best_valid_result),
         test=rename_metrics(test),
         **_describe_training(trainer),

@@ -179,6 +179,7 @@ class Resumable:
             "format": FORMAT,
             "config": serialize_config(self.config),
             "epoch": epoch,
+            "device": _name_device(self.device),
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
             "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
@@ -233,6 +234,10 @@ class Resumable:
         wait_for_all(self.config)
         self._epoch, self._last = None, state["epoch"]
         self._keeps_last = bool(self.run_dir) and resume_file.absolute() == Path(self.run_dir, "last.pth").absolute()
+        here, before = _name_device(self.device), state.get("device")
+        if before not in (None, here):
+            words = "it continues up to rounding, not to the last bit"
+            self.logger.warning(f"resumed on {here}, trained on {before} before: {words}")
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
 
     def _have_best(self, resume_file: Path, state: dict[str, Any]) -> None:
@@ -316,3 +321,8 @@ class Resumable:
         for name, loader in self._loaders.items():
             if isinstance(getattr(loader, "generator", None), torch.Generator):
                 yield name, loader.generator
+
+
+def _name_device(device: torch.device) -> str:
+    """Return the name of a GPU, or the type of another device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

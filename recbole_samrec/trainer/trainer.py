@@ -19,6 +19,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from logging import INFO, WARNING
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,9 @@ from recbole_samrec.model.s3rec_objectives import make_pretraining_loss
 from recbole_samrec.optim.hook import SAMHook
 from recbole_samrec.optim.row_adam import RowAdam
 from recbole_samrec.trainer.callbacks import CallbackList, RankedBatch
+from recbole_samrec.trainer.determinism import use_deterministic_algorithms
 from recbole_samrec.trainer.missing_fields import report_missing_field
+from recbole_samrec.trainer.precision import choose_precision
 from recbole_samrec.trainer.resume import Resumable, make_resumable
 from recbole_samrec.trainer.sam_settings import read_sam_settings
 from recbole_samrec.trainer.sharpness_tracker import SharpnessTracker
@@ -101,7 +104,10 @@ class SAMTrainer(Resumable, Trainer):
         self._started = time.perf_counter()
         super().__init__(config, model)
         self.clip_grad_norm = None  # the step's hook clips: RecBole would clip the scaled gradient
-        self.enable_scaler = bool(config["enable_scaler"])  # RecBole's has none without CUDA
+        self.precision = choose_precision(config, self.device)
+        if self.precision.remark:
+            self.logger.log(WARNING if self.precision.is_risky else INFO, self.precision.remark)
+        self.enable_scaler = self.precision.is_scaled  # RecBole's has none without CUDA
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)
         self.sam_step.watch(self.scaler)
         self.sam_step.scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)
@@ -180,12 +186,12 @@ class SAMTrainer(Resumable, Trainer):
         self.callbacks.call("on_train_epoch_start", self, epoch_idx, len(train_data))
         self.sam_step.begin_epoch(epoch_idx, len(train_data), lambda: count_training_items(train_data._dataset))
         started = time.perf_counter()
-        device, dtype = self.device.type, amp_dtype(self.config["amp_dtype"])
+        device, dtype = self.device.type, self.precision.dtype
         before, token = torch.get_autocast_dtype(device), SCALER.set(self.scaler)
         try:
             if dtype is not None:
                 torch.set_autocast_dtype(device, dtype)
-            with report_missing_field(self.config):
+            with report_missing_field(self.config), use_deterministic_algorithms(self.config):
                 yield
         finally:
             self.sam_step.settle()
@@ -265,7 +271,8 @@ class SAMTrainer(Resumable, Trainer):
             self.eval_collector.data_collect(earlier[0])
         if self.config["mask_history"] or self._shows_scores:
             self._history = self._history_mask(eval_data)
-        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+        with use_deterministic_algorithms(self.config):
+            return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
 
     def test(self, test_data: DataLoader) -> dict[str, float] | None:
         """Score the test set with the best weights, and let the callbacks see the scores of a full ranking.
@@ -393,15 +400,3 @@ def clip_arguments(value: Any) -> dict[str, Any] | None:
     if isinstance(largest, (int, float)) and not isinstance(largest, bool) and largest > 0:
         return dict(value) if isinstance(value, dict) else {"max_norm": float(value)}
     raise ConfigError(f"clip_grad_norm={value}: give the largest norm as a number above 0, or {{'max_norm': 5.0}}")
-
-
-def amp_dtype(name: str | None) -> torch.dtype | None:
-    """Return the type in which autocast computes.
-
-    Raises:
-        ConfigError: It is not ``bfloat16`` or ``float16``.
-    """
-    kinds = {"bfloat16": torch.bfloat16, "bf16": torch.bfloat16, "float16": torch.float16, "fp16": torch.float16}
-    if name is not None and name not in kinds:
-        raise ConfigError(f"amp_dtype={name}: choose bfloat16 or float16")
-    return None if name is None else kinds[name]

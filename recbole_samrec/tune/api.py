@@ -230,7 +230,7 @@ def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) 
     known = list_known_keys(entry.model, dataset, model_class(entry))
     check_keys(settings, known)
     chosen = {**choose_settings([entry], dataset, {}, settings)[entry.name], "dataset": dataset}
-    sha256 = check_data(configure(chosen, {}, warnings.warn), warnings.warn).sha256
+    sha256 = check_data(configure(chosen, {}, warnings.warn, plans=True), warnings.warn).sha256
     task = TrialTask(entry.name, chosen, None, (FIRST_SEED,), sha256, start=Path.cwd(), source=entry.source)
 
     def train(drawn: dict[str, Any]) -> None:

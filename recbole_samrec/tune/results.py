@@ -8,18 +8,20 @@ import shutil
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 import yaml
 
 from recbole_samrec.config.build import configure
 from recbole_samrec.experiments.seeds import FIRST_SEED
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.environment import device_name, versions
-from recbole_samrec.quick_start.record import field_name
+from recbole_samrec.quick_start.record import RESULT, RunRecord, field_name
 from recbole_samrec.tune.page import render_page
 from recbole_samrec.tune.runner import make_task
 from recbole_samrec.tune.search_spec import RAY, TRIALS, SearchSpec, write_search
@@ -133,7 +135,9 @@ def _evaluate_trial(search: SearchSpec, name: str, drawn: Mapping[str, Any]) -> 
                 words = "the best trial's weights are gone; best.yaml trains them again"
                 raise CheckpointError(f"{place / 'best.pth'}: {words}")
             settings = {**search.settings, **drawn, "seed": seed, "run_dir": None, "checkpoint_dir": str(place)}
-            config = configure(settings | {"show_progress": False, "quiet_terminal": True}, {})
+            # on the CPU, so that this process holds no GPU when the next search begins
+            settings |= {"show_progress": False, "quiet_terminal": True, "use_gpu": False}
+            config = configure(settings, {})
             mask = bool(config["mask_history"])
             found.append(train.evaluate_weights(config, place / "best.pth", (mask,))[mask])
     finally:
@@ -177,7 +181,7 @@ def _format_score(scores: Mapping[str, Mapping[str, float]], part: str, metric: 
 def list_search_facts(search: SearchSpec, log: TrialLog) -> dict[str, str]:
     """List the facts about a search that its page shows."""
     strategy, ended = search.strategy, Counter(entry.status for entry in log.trials.values())
-    config = configure(dict(search.settings), {})
+    config = configure(dict(search.settings), {}, plans=True)
     packages = versions()
     facts = {
         "model": search.entry,
@@ -190,10 +194,18 @@ def list_search_facts(search: SearchSpec, log: TrialLog) -> dict[str, str]:
         "seeds of a trial": ", ".join(map(str, search.seeds)),
         "selected by": f"{search.metric} on validation",
         "time": format_duration(log.now),
-        "device": device_name(config["device"]).partition(" (")[0],
+        "device": _find_device(search).partition(" (")[0],
         "versions": ", ".join(f"{package} {version}" for package, version in packages.items() if version),
     }
     return facts | {parameter.name: parameter.describe() for parameter in search.space.parameters}
+
+
+def _find_device(search: SearchSpec) -> str:
+    """Name the device of the trials, as the record of one of them does; without one, this machine's CPU."""
+    for file in sorted((search.out / TRIALS).rglob(RESULT)):
+        with suppress(OSError, ValueError):
+            return RunRecord.read(file).device
+    return device_name(torch.device("cpu"))
 
 
 def _tidy(search: SearchSpec, log: TrialLog, best: str | None) -> None:

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.experiments.ray_cluster import MEGABYTE, Capacity, Resources, connect_ray, measure_capacity
 from recbole_samrec.tune import strategies
+from recbole_samrec.tune.gpu_share import measure_gpu_share
 from recbole_samrec.tune.ray_state import repair_state
 from recbole_samrec.tune.search_spec import LOG, RAY, SEARCH, TRIALS, SearchSpec, write_search
 from recbole_samrec.tune.search_watcher import SearchWatcher
@@ -63,11 +65,17 @@ def _read_id(claim: Path) -> str:
         return ""
 
 
-def make_task(search: SearchSpec, threads: int) -> TrialTask:
-    """Collect the settings and data that all trials of a search share."""
+def make_task(search: SearchSpec, threads: int, on_gpu: bool = True) -> TrialTask:
+    """Collect the settings and data that all trials of a search share.
+
+    Args:
+        search: The search.
+        threads: Threads of each trial.
+        on_gpu: False for trials that use no GPU, even if their processes see one.
+    """
     return TrialTask(
         entry=search.entry,
-        settings=search.settings,
+        settings=search.settings if on_gpu else {**search.settings, "use_gpu": False},
         space=search.space,
         seeds=search.seeds,
         sha256=search.sha256,
@@ -98,7 +106,7 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
         print_line(console, f"failed trials that are tried again: {failed}")
     if len(log.ended) >= search.trials:
         return log
-    config = configure(dict(search.settings), {})
+    config = configure(dict(search.settings), {}, plans=True)
     if check_data(config, lambda line: None).sha256 != search.sha256:
         raise ConfigError(
             f"{search.dataset} has changed since the search in {search.out} started; restore the data or use a new "
@@ -111,15 +119,29 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
         write_search(search)
     with lock_folder(search.out), connect_ray(resources, store_mb=100 + 3 * len(data or b"") / MEGABYTE) as ray:
         capacity = measure_capacity(ray, resources)
+        gpus = _reserve_gpus(ray, search, resources, capacity, console)
+        if gpus:
+            capacity = replace(capacity, parallel=max(1, min(capacity.parallel, int(capacity.gpus / gpus))))
         with SearchWatcher(search, log, console, capacity.parallel) as watcher:
-            _fit_trials(search, resources, watcher, data, capacity, memory_mb)
+            _fit_trials(search, resources, gpus, watcher, data, capacity, memory_mb)
         log.write()
     return log
+
+
+def _reserve_gpus(ray: Any, search: SearchSpec, resources: Resources, capacity: Capacity, console: Console) -> float:
+    """Choose the GPUs of each trial: those that the user gives, or the part of one that the largest trial needs."""
+    gpus = capacity.reserved_gpus(resources, search.settings, None)
+    if not gpus or resources.gpus is not None:
+        return gpus
+    print_line(console, "estimating the GPU memory of the largest trials from some training steps")
+    share = measure_gpu_share(ray, make_task(search, resources.threads), resources.threads)
+    return capacity.reserved_gpus(resources, search.settings, share)
 
 
 def _fit_trials(
     search: SearchSpec,
     resources: Resources,
+    gpus: float,
     watcher: SearchWatcher,
     data: bytes | None,
     capacity: Capacity,
@@ -132,8 +154,9 @@ def _fit_trials(
     if memory > capacity.largest_mb:
         most = f"{capacity.largest_mb / 1000:.1f} GB"
         raise ConfigError(f"--memory={memory / 1000:g}: no computer has that much memory; the most is {most}")
-    each = {"CPU": resources.threads, "GPU": resources.gpus, "memory": memory}
-    trainable = allot(run_trial, lambda drawn: each, task=make_task(search, resources.threads), data=data)
+    each = {"CPU": resources.threads, "GPU": gpus, "memory": memory}
+    task = make_task(search, resources.threads, on_gpu=gpus > 0)
+    trainable = allot(run_trial, lambda drawn: each, task=task, data=data)
     state = (search.out / RAY).resolve()
     tuner = _restore_tuner(trainable, state, watcher)
     if tuner is None:

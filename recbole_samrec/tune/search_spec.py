@@ -14,7 +14,7 @@ from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_keys
 from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.job_folders import slug
-from recbole_samrec.experiments.jobs import choose_settings, model_class
+from recbole_samrec.experiments.jobs import check_gpu_id, choose_settings, model_class
 from recbole_samrec.integration import registry
 from recbole_samrec.tune.spaces import Parameter, Space, check_space, make_space, read_default_space, read_space
 from recbole_samrec.tune.strategies import Strategy
@@ -112,6 +112,7 @@ def plan_search(
     for key, flag in {"seed": "--seeds", "model": "--model", "dataset": "--dataset", "run_dir": "--out"}.items():
         if key in given or key in files:
             raise ConfigError(f"{key} belongs to each trial of a search; use {flag}")
+    check_gpu_id(files, given, note)
     wanted, origin = _read_space(space, entry.name)
     known = list_known_keys(entry.model, dataset, model_class(entry))
     check_keys(given, known)
@@ -123,7 +124,7 @@ def plan_search(
     trials = strategy.check(wanted, len(seeds))
     if strategy.trials is not None and trials < strategy.trials:
         note(f"the space has only {trials} settings, fewer than --trials={strategy.trials}: each is tried once")
-    config = configure(settings, {}, note)
+    config = configure(settings, {}, note, plans=True)
     sha256 = check_data(config, note).sha256
     return SearchSpec(
         entry=entry.name,

@@ -160,6 +160,16 @@ class Space:
         combinations = itertools.product(*(parameter.list_all() for parameter in self.parameters))
         return [dict(zip(self.names, values, strict=True)) for values in combinations]
 
+    def largest(self) -> list[dict[str, Any]]:
+        """List the trials that may need the most memory: the largest numbers, with each combination of other values."""
+        columns = []
+        for parameter in self.parameters:
+            if parameter.kind != "choice":
+                columns.append([parameter.plain(parameter.bounds[1])])
+            else:
+                columns.append([max(parameter.values)] if parameter.numeric else list(parameter.values))
+        return [dict(zip(self.names, values, strict=True)) for values in itertools.product(*columns)]
+
     def domains(self) -> dict[str, Any]:
         """Ray Tune's domain for each parameter."""
         return {parameter.name: parameter.domain() for parameter in self.parameters}

@@ -22,6 +22,9 @@ OF_ONE_RUN = frozenset(
 )
 """Keys that determine where or how a run is executed, without effect on its result."""
 
+NO_GPU = ("", "-1")
+"""Values of ``gpu_id`` that stand for the CPU."""
+
 
 def suggest_nearest(word: str, known: Iterable[str], count: int = 3) -> str:
     """Suggest names, as in ``did you mean learning_rate?``, or list the nearest ones if none is similar."""

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from recbole_samrec.compare.tables import (
+    COSTS,
+    OF_GPU,
     average_costs,
     build_fraction_table,
     build_main_table,
@@ -126,7 +128,9 @@ def test_average_costs():
     other = make_run(seed=2, **(of | {"best_epoch": 6, "peak_memory_mb": 300.0}))
     table = average_costs([make_run(**of), other, make_run("Pop")])
     assert table.loc["SAMRec"].tolist() == [7, 2, 12, 300]
-    assert table.loc["Pop"].isna().all()
+    assert table.loc["Pop"].isna().all() and list(table.columns) == list(COSTS)
+    on_gpu = make_run(seed=3, **of, peak_device_memory_mb=900.0)
+    assert average_costs([make_run(**of), on_gpu, other]).loc["SAMRec", OF_GPU] == 900
 
 
 def test_check_ranks_reports_other_metrics_of_the_evaluator():

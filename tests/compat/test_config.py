@@ -196,69 +196,6 @@ def test_own_command_line__configures_a_script(command_line, monkeypatch):
         assert Config(model="BPR", dataset="tiny")["learning_rate"] == 7
 
 
-# Devices: `device`
-
-
-@pytest.fixture
-def no_choice_yet(monkeypatch):
-    """No GPU has been chosen, neither by a user nor by an earlier configuration."""
-    monkeypatch.setattr("recbole_samrec.compat.config._visible_by_us", None)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "to be restored")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-
-
-def visible(**values):
-    Config(model="BPR", dataset="tiny", config_dict=values)
-    return os.environ.get("CUDA_VISIBLE_DEVICES")
-
-
-def test_gpu_choice__leaves_that_of_user_or_scheduler_alone(no_choice_yet, monkeypatch):
-    for chosen in ("3", "", "GPU-1234"):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
-        assert visible(gpu_id="0") == chosen
-    with suspend("choose_device"):
-        assert visible(gpu_id="0") == "0"
-
-
-def test_gpu_choice__follows_gpu_id_where_nobody_else_chose(no_choice_yet):
-    assert visible(gpu_id=1) == "1"
-    assert visible(gpu_id="0,2") == "0,2"
-    assert visible(gpu_id=(1, 3)) == "1,3"
-
-
-def test_gpu_choice__uses_gpus_that_are_there_and_wanted(no_choice_yet, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert settings(device=None, gpu_id="0")["device"] == torch.device("cuda")
-    for unwanted in ({"use_gpu": False}, {"use_gpu": "False"}, {"gpu_id": ""}):
-        assert settings(device=None, **unwanted)["device"] == torch.device("cpu"), unwanted
-    with suspend("choose_device"):
-        assert settings(device=None, use_gpu=False)["device"] == torch.device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert settings(device=None, gpu_id="0")["device"] == torch.device("cpu")
-
-
-@pytest.mark.parametrize("gpus", [0, 2])
-def test_process_group__is_gloo_without_gpus_and_nccl_with(gpus, no_choice_yet, monkeypatch):
-    joined = {}
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr(torch.cuda, "set_device", lambda rank: joined.update(on=rank))
-    monkeypatch.setattr(torch.distributed, "init_process_group", lambda **how: joined.update(how))
-    processes = {"local_rank": 1, "nproc": 2, "world_size": 4, "offset": 2, "ip": "host", "port": 77, "gpu_id": "0,1"}
-    config = Config(model="BPR", dataset="tiny", config_dict=processes)
-    expected = {"rank": 3, "world_size": 4, "init_method": "tcp://host:77"}
-    if gpus:
-        assert joined == {**expected, "backend": "nccl", "on": 1} and config["device"] == torch.device("cuda", 1)
-        with pytest.raises(ConfigError, match="nproc=3: only 2 GPUs"):
-            Config(model="BPR", dataset="tiny", config_dict={**processes, "nproc": 3})
-    else:
-        assert joined == {**expected, "backend": "gloo"} and config["device"] == torch.device("cpu")
-    assert config["single_spec"] is False and config["state"] == "error"
-    with suspend("choose_device"):
-        Config(model="BPR", dataset="tiny", config_dict=processes)
-    assert joined["backend"] == "nccl"
-
-
 # Defaults: `no_negatives_for_cross_entropy`
 
 

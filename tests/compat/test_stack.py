@@ -86,10 +86,13 @@ def test_share_grad_scaler__lives_through_all_epochs(circle):
         assert steps_since_the_scale_grew(circle)[0] == 0  # RecBole's loop used scalers of its own
 
 
-def test_share_grad_scaler__is_new_each_epoch_without_the_patch():
+def test_share_grad_scaler__is_new_each_epoch_without_the_patch(monkeypatch):
     mine = torch.amp.GradScaler("cpu")
     token = SCALER.set(mine)
     assert recbole_trainer.amp.GradScaler(enabled=True) is mine
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: True)  # there is a GPU, which this run does not use
+        assert recbole_trainer.amp.autocast(enabled=True).device == "cpu"
     SCALER.reset(token)
     assert not recbole_trainer.amp.GradScaler(enabled=False).is_enabled()
     with recbole_trainer.amp.autocast(enabled=True):

@@ -1,15 +1,18 @@
 """Options of commands are checked, and their help agrees with what reads them."""
 
+import inspect
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from recbole_samrec.compare.api import compare_models
 from recbole_samrec.config.command_options import CompareOptions, SharpnessOptions, TuneOptions, option
 from recbole_samrec.config.value_types import list_choices
 from recbole_samrec.sharpness.arguments import MOST_RUNS
 from recbole_samrec.sharpness.measure import FULL, QUICK
+from recbole_samrec.tune import search
 from recbole_samrec.tune.strategies import SCHEDULERS, SEARCHES, USUAL_TRIALS, Strategy
 
 
@@ -62,3 +65,22 @@ def test_options__agree_with_what_reads_them():
     sharpness = SharpnessOptions.model_fields
     assert f"up to {MOST_RUNS} finished" in sharpness["runs"].description
     assert sharpness["targets"].json_schema_extra["else_"] == f"{FULL.targets}, quick {QUICK.targets}"
+
+
+@pytest.mark.parametrize(("function", "options"), [(compare_models, CompareOptions), (search, TuneOptions)])
+def test_options__have_the_defaults_of_the_function(function, options):
+    """A call from Python does what the command without arguments does."""
+    renamed, of_command = {"algorithm": "search"}, {name: one.default for name, one in options.model_fields.items()}
+    parameters = inspect.signature(function).parameters.values()
+    shared = {one.name: one.default for one in parameters if renamed.get(one.name, one.name) in of_command}
+    assert {"gpus", "threads", "parallel", "address", "seeds", "out"} <= set(shared)
+    for name, default in shared.items():
+        written = of_command[renamed.get(name, name)]
+        if name in ("config_files", "entries"):
+            assert (default, written) == ((), None)
+        elif name in ("models", "datasets"):
+            assert ([default] if isinstance(default, str) else list(default)) == written.split(",")
+        elif isinstance(written, str) and not isinstance(default, str):
+            assert default == float(written), name
+        else:
+            assert default == written, name

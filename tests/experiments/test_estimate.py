@@ -61,6 +61,28 @@ def test_expected_epochs_include_the_patience(data, settings, most, expected, sa
     assert costs.expected_epochs(job) == 17 and not costs.is_assumed(job)
 
 
+def test_cost_book_keeps_host_and_device_memory_apart(data):
+    jobs = make_jobs(["SAMRec"], seeds=(1, 2))
+    costs = CostBook(jobs, Path("out"))
+    costs.add_probe(jobs[0], {"seconds_per_epoch": 2.0, "epochs": 300, "memory_mb": 100.0})
+    assert costs.gpu_share(jobs[0]) is None
+    assert costs.select_unknown(jobs, lambda job: True) == jobs[:1]  # it was probed on a CPU
+    on_gpu = {"memory_mb": 3000.0, "gpu_mb": 1000.0, "gpu_total_mb": 8192.0}
+    costs.add_probe(jobs[0], {"seconds_per_epoch": 2.0, "epochs": 300, **on_gpu})
+    assert costs.select_unknown(jobs, lambda job: True) == [] and costs.select_unknown(jobs) == jobs[:1]
+    assert costs.gpu_share(jobs[1]) == 0.23  # (1.3 * 1000 + 512) / 8192 is 0.221
+    assert CostBook(jobs, Path("out")).gpu_share(jobs[0]) == 0.23
+    told = io.StringIO()
+    print_plan(Console(file=told, width=120), jobs, costs)
+    assert "3.0 GB, GPU 1.0 GB" in told.getvalue()
+
+    record = {"epochs_run": 10, "seconds_total": 50.0, "peak_memory_mb": 200.0, "config": {"epochs": 300}}
+    costs.add_run(jobs[0], record | {"peak_device_memory_mb": 10_000.0, "device_memory_mb": 16_384.0})
+    assert costs.memory_mb(jobs[1]) == 260.0 and costs.gpu_share(jobs[1]) == 0.83
+    costs.add_run(jobs[0], record | {"peak_device_memory_mb": 16_000.0, "device_memory_mb": 16_384.0})
+    assert costs.gpu_share(jobs[1]) == 1.0
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "7", '{"SAMRec | tiny | 1": %s}'])
 @pytest.mark.parametrize("entry", ["[]", '{"cost": {}}', '{"cost": [], "settings": {}}', '{"left_out": 3}'])
 def test_cost_book_ignores_a_damaged_file(data, content, entry):

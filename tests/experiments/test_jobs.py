@@ -1,6 +1,7 @@
 """Jobs of a comparison: their order, their settings, and what makes them be trained again."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +153,21 @@ def with_attributes(name, of="c"):
     """Give the items of a data set an attribute."""
     lines = ["item_id:token\tclass:token_seq", *(f"i{i}\t{of}{i % 3}" for i in range(25))]
     Path("dataset", name, f"{name}.item").write_text("\n".join(lines) + "\n")
+
+
+def test_plan_jobs_leaves_the_choice_of_gpus_to_ray(data, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    notes = []
+    entries, hashes = read_entries(["Pop"]), {"tiny": "hash"}
+    for ids, said in ((0, []), ("0", []), ("2", ["gpu_id=2 in the files has no effect: Ray gives each run its GPU; "])):
+        plan_jobs(entries, hashes, [1], [1.0], Path("out"), files={"gpu_id": ids}, note=notes.append)
+        assert [note[: len(said[0])] for note in notes] == said
+    plan_jobs(entries, hashes, [1], [1.0], Path("out"), given={"gpu_id": "-1"})  # the CPU
+    with pytest.raises(
+        ConfigError, match=r"^--gpu_id=0,1: Ray gives each run its GPU; set CUDA_VISIBLE_DEVICES=0,1 to"
+    ):
+        plan_jobs(entries, hashes, [1], [1.0], Path("out"), given={"gpu_id": "0,1"})
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
 def test_plan_jobs_counts_attributes_of_items(data):

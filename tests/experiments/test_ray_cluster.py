@@ -34,7 +34,7 @@ def test_choose_resources_rejects_wrong_numbers(resources, words):
 
 def test_measure_capacity_counts_cores_and_gpus():
     there = machines(1000, 3000, CPU=8.0, GPU=1.0)
-    assert measure_capacity(there, Resources(threads=2)) == Capacity(4, 3000, 4000, "here")
+    assert measure_capacity(there, Resources(threads=2)) == Capacity(4, 3000, 4000, "here", gpus=1)
     assert measure_capacity(there, Resources(threads=2, parallel=3)).parallel == 3
     assert measure_capacity(there, Resources(gpus=0.5)).parallel == 2
     with pytest.raises(ConfigError, match="--threads=9: there are not enough cores"):
@@ -47,3 +47,29 @@ def test_reserved_mb_of_an_unknown_run_is_a_share_of_all():
     assert Capacity(4, 16_000, 16_000, "here").reserved_mb(None) == 2000
     assert Capacity(4, 4000, 4000, "here").reserved_mb(None) == pytest.approx(900)
     assert Capacity(4, 4000, 4000, "here").reserved_mb(5000) == 5000
+
+
+@pytest.mark.parametrize(
+    ("gpus", "settings", "share", "reserved"),
+    [
+        (None, {}, None, 1),  # nothing is known
+        (None, {}, 0.4, 0.4),
+        (None, {}, 0.01, 1 / 8),
+        (0.25, {}, 0.1, 0.25),
+        (0.25, {}, 0.4, 0.4),  # it would not fit
+        (0.25, {}, None, 0.25),
+        (2, {}, 0.4, 2),
+        (0, {}, 0.4, 0),
+        (None, {"use_gpu": False}, 0.4, 0),
+        (1, {"gpu_id": ""}, 0.4, 0),
+    ],
+)
+def test_reserved_gpus_follow_need_and_wish(gpus, settings, share, reserved):
+    there = Capacity(4, 4000, 4000, "here", gpus=2)
+    assert there.reserved_gpus(choose_resources(gpus=gpus), settings, share) == reserved
+    assert Capacity(4, 4000, 4000, "here").reserved_gpus(Resources(), settings, share) == 0
+
+
+def test_choose_resources_does_not_ask_cuda(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: pytest.fail("the driver asked CUDA"))
+    assert choose_resources().gpus is None

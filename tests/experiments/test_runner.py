@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ from rich.console import Console
 
 from recbole_samrec.experiments import runner, worker
 from recbole_samrec.experiments.estimate import CostBook
-from recbole_samrec.experiments.ray_cluster import Capacity, Resources, connect_ray, measure_capacity
+from recbole_samrec.experiments.ray_cluster import Capacity, Resources, choose_resources, connect_ray, measure_capacity
 from recbole_samrec.experiments.trial_watcher import LOST
-from tests.helpers.jobs import SMALL, ignore, make_jobs, select_figures
+from tests.helpers.jobs import SEEING, SMALL, ignore, make_jobs, select_figures
 from tests.helpers.paths import ROOT
 
 CAPACITY = Capacity(parallel=2, largest_mb=10_000.0, total_mb=10_000.0, node="here")
@@ -106,6 +107,33 @@ def test_run_jobs_retries_a_lost_process_once(data, monkeypatch):
     assert ended[twice] == {"failed": runner.LOST_TWICE} and not twice.finished
     assert "sam_rho cannot be used with Pop" in ended[fails]["failed"]
     assert sorted(retried, key=lambda pair: jobs.index(pair[0])) == [(job, LOST) for job in jobs]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_run_jobs_shares_every_gpu(data, monkeypatch):
+    """Three runs that need half a GPU each run at once on two GPUs, which Ray only believes to have; one has none."""
+    import ray
+
+    Path("own.py").write_text(SEEING)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(ray, "init", partial(ray.init, num_gpus=2))
+    jobs = make_jobs(["own.py:Seeing"], seeds=(1, 2, 3, 4), base={"epochs": 1})
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ  # planning has chosen no GPU; Ray would not take more than that one
+    jobs = [replace(job, settings={**job.settings, "embedding_size": 8, "together": 3}) for job in jobs]
+    costs, ended = CostBook(jobs, Path("out")), {}
+    needed = {"memory_mb": 400.0, "gpu_mb": 2500.0, "gpu_total_mb": 8192.0}
+    costs.add_probe(jobs[0], {"seconds_per_epoch": 1.0, "epochs": 1, **needed})
+    with connect_ray(resources := choose_resources(parallel=3)) as ray:
+        capacity = measure_capacity(ray, resources)
+        assert (capacity.gpus, capacity.parallel) == (2, 3) and costs.gpu_share(jobs[0]) == 0.46
+        runner.run_jobs(jobs[:3], costs, resources, capacity, ended.__setitem__)
+        runner.run_jobs(jobs[3:], costs, choose_resources(gpus=0), capacity, ended.__setitem__)
+    assert all(job.finished for job in jobs), ended
+    seen = [json.loads((job.folder / "seen.json").read_text()) for job in jobs]
+    assert sorted(one["gpus"] for one in seen[:3]) in (["0", "0", "1"], ["0", "1", "1"])
+    assert [one["use_gpu"] for one in seen] == [True] * 3 + [False] and seen[3]["gpus"] is None
 
 
 # The command ---------------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 import pytest
 
 from recbole_samrec.integration.registry import is_model
-from recbole_samrec.quick_start.finished_run import load_finished_run
+from recbole_samrec.quick_start.finished_run import load_finished_run, load_settings
+from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, ConfigError
 
 
@@ -23,3 +24,11 @@ def test_load_finished_run__registers_the_model_first(tmp_path):
     assert is_model("SASRec")
     with pytest.raises(ConfigError, match=r"^--model=SASRec: give the file and the class of your model"):
         load_finished_run(tmp_path, "SASRec")
+
+
+def test_load_settings__leaves_out_the_gpu(own_folder):
+    """Its number is that of a GPU of the machine on which the run was trained."""
+    stored = {"config": {"model": "BPR", "dataset": "tiny", "gpu_id": "3", "use_gpu": False}, "state_dict": {}}
+    checkpoint_io.save(own_folder / "best.pth", stored)
+    found = load_settings(own_folder / "best.pth")
+    assert found.items() >= {"model": "BPR", "dataset": "tiny", "use_gpu": False}.items() and "gpu_id" not in found

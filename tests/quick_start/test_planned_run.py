@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from recbole_samrec.quick_start import planned_run
 from recbole_samrec.quick_start.planned_run import PlannedRun, plan_run
+from recbole_samrec.quick_start.processes import Processes
 from recbole_samrec.utils.errors import CheckpointError, ConfigError
 from tests.helpers.tiny import random_events, write_events
 
@@ -54,3 +56,12 @@ def test_plan_run__starts_anew_if_there_is_nothing_to_resume(data):
     notes = []
     assert plan_run(GIVEN, resume="auto", note=notes.append).resume is None
     assert "no earlier run with these settings; starting a new one" in notes
+
+
+@pytest.mark.parametrize(("given", "sent"), [({}, None), ({"gpu_id": "2,3"}, "2,3"), ({"gpu_id": 1}, "1")])
+def test_planned_run__names_gpus_to_processes_if_given(data, monkeypatch, given, sent):
+    """Otherwise each run on several processes takes the first ones, whatever RecBole's default of one GPU says."""
+    found = {}
+    monkeypatch.setattr(planned_run, "train_in_processes", lambda settings, *more, **how: found.update(settings))
+    plan_run(GIVEN | given).train(processes=Processes(nproc=2))
+    assert found.get("gpu_id") == sent

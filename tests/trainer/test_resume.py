@@ -194,6 +194,27 @@ def test_resume__extends_a_finished_run_by_more_epochs(data, tmp_path):
     assert_same_end(whole, parts, result, resumed)
 
 
+@pytest.mark.parametrize("gpu_elsewhere", [True, False])
+def test_resume__moves_from_a_gpu_to_the_cpu(data, tmp_path, monkeypatch, gpu_elsewhere):
+    """The states of the GPUs' generators are left out, also where there is a GPU that the run does not use."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    result = train(data, whole, SAMREC)
+    assert train(data, parts, SAMREC, stop_at=2) is None
+    file = run_folder.newest_checkpoint(parts)
+    state = checkpoint_io.load(file)
+    assert state["device"] == "cpu"
+    state["device"] = "NVIDIA A100"
+    state["random"][0]["cuda"] = [torch.zeros(16, dtype=torch.uint8)] * 2
+    checkpoint_io.save(file, state)
+    for setter in ("set_rng_state_all", "set_rng_state"):
+        monkeypatch.setattr(torch.cuda, setter, lambda *given: pytest.fail("a run on the CPU touched a GPU"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu_elsewhere)
+    resumed = train(data, parts, {**SAMREC, "use_gpu": False, "state": "warning"}, file)
+    words = "resumed on cpu, trained on NVIDIA A100 before: it continues up to rounding, not to the last bit"
+    assert words in (parts / "run.log").read_text()
+    assert_same_end(whole, parts, result, resumed)
+
+
 def test_resume__continues_pretraining(data, tmp_path):
     settings = {
         "model": "S3Rec",

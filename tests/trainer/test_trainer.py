@@ -1,11 +1,10 @@
 """The trainer's settings are read, and models without gradients are refused."""
 
 import pytest
-import torch
 from recbole.utils import ModelType
 from torch import nn
 
-from recbole_samrec.trainer.trainer import amp_dtype, clip_arguments, require_gradients
+from recbole_samrec.trainer.trainer import clip_arguments, require_gradients
 from recbole_samrec.utils.errors import ConfigError
 
 
@@ -27,14 +26,6 @@ def test_clip_arguments__of_numbers_and_dictionaries(value, arguments):
 def test_clip_arguments__refuse_other_values(value):
     with pytest.raises(ConfigError, match=r"^clip_grad_norm=.*: give the largest norm as a number above 0, or"):
         clip_arguments(value)
-
-
-def test_amp_dtype__of_both_spellings():
-    assert amp_dtype(None) is None
-    assert amp_dtype("bf16") is amp_dtype("bfloat16") is torch.bfloat16
-    assert amp_dtype("fp16") is amp_dtype("float16") is torch.float16
-    with pytest.raises(ConfigError, match=r"^amp_dtype=float8: choose bfloat16 or float16$"):
-        amp_dtype("float8")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def run_mixed(device, name):
 
 @pytest.mark.parametrize("name", ["sum", "product", "index", "values", "generator", "numpy", "cat", "in place"])
 def test_device__refuses_a_mix(device, name):
-    with pytest.raises((RuntimeError, TypeError), match=r"same device|device type|indices should be|Expected all"):
+    with pytest.raises((RuntimeError, TypeError), match="device"):
         device.call(run_mixed, name)
 
 

@@ -272,7 +272,8 @@ def run_processes(device: str, seconds: float) -> dict[str, Any]:
 def list_speed(device: str, size: gpu_data.Size, folder: Path) -> Iterator[Item]:
     """List the measurements of speed, one process each."""
     for name, request in gpu_data.make_requests(device, size, folder):
-        yield name, lambda seconds, request=request: run_module("benchmarks.gpu_measure", request, seconds)
+        if size.speeds is None or name in size.speeds:
+            yield name, lambda seconds, request=request: run_module("benchmarks.gpu_measure", request, seconds)
 
 
 def run_module(module: str, request: dict[str, Any], seconds: float) -> dict[str, Any]:

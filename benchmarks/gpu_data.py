@@ -30,6 +30,7 @@ class Size:
         large_events: Its events.
         batch: Targets of a batch.
         checks: Names of the checks that are run; None for all.
+        speeds: Names of the measurements of speed; None for all.
     """
 
     seconds: float
@@ -40,11 +41,18 @@ class Size:
     large_events: int
     batch: int
     checks: tuple[str, ...] | None = None
+    speeds: tuple[str, ...] | None = None
 
 
 FULL = Size(4.0, users=604, items=3706, length=200, large_items=10**6, large_events=10**6, batch=2048)
 """A tenth of ml-1m's users: a step costs the same, and RecBole prepares them in a tenth of the time."""
-TINY = Size(0.05, 12, 60, 10, 500, 2000, 128, ("train SAMRec packed", "CPU beside the device"))
+TINY = Size(
+    *(0.05, 12, 60, 10, 500, 2000, 128),
+    checks=("train BPR", "CPU beside the device"),
+    speeds=("RecBole's SASRec on ml-1m-shape", "SAMRec packed on ml-1m-shape", "SAMRec packed, SSM on 500 items"),
+)
+"""Enough to try the script out, on a CPU too."""
+
 
 WAYS: dict[str, tuple[str, dict[str, Any], bool]] = {
     "RecBole's SASRec": ("SASRec", {"training": "prefix", "fast_dropout": False}, True),

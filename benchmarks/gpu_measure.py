@@ -6,6 +6,7 @@ copies, and measures the time in which the GPU is busy, in steps of their own.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -60,6 +61,8 @@ def main(request: dict[str, Any], keep: Callable[[dict[str, Any]], None] = lambd
         except Exception as error:
             results[precision] = {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
         keep(results)
+        gc.collect()  # the trainer, which refers to itself, and the GPU memory that it holds
+        torch.cuda.empty_cache()
     return results
 
 

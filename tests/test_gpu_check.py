@@ -154,6 +154,15 @@ def test_checks__need_no_other_packages(own_folder):
     assert run.stdout.splitlines()[-1:] == ["trained {'skipped': 'rich is not installed'}"], run.stderr
 
 
+def test_requests__are_ten_in_all_precisions(tmp_path):
+    requests = dict(gpu_data.make_requests("cuda", gpu_data.TINY, tmp_path))
+    assert len(requests) == 10 and set(gpu_data.TINY.speeds) <= set(requests)
+    for name, request in requests.items():
+        assert request["recbole"] == name.startswith("RecBole") and request["device"] == "cuda"
+        assert request["precisions"] == (gpu_data.RECBOLES if request["recbole"] else gpu_data.OURS)
+        assert bool(request["settings"].get("sam_rho")) == name.startswith("SAMRec")
+
+
 @pytest.mark.slow
 def test_command__runs_on_the_cpu(own_folder, monkeypatch, capsys):
     """All parts, with tiny sizes; two processes use gloo."""
@@ -163,7 +172,7 @@ def test_command__runs_on_the_cpu(own_folder, monkeypatch, capsys):
     parts = json.loads((own_folder / "gpu.json").read_text())["parts"]
     assert set(parts["checks"]) == set(gpu_data.TINY.checks)
     assert set(parts["processes"]["two processes"]["ndcg@5"]) == {"one", "two"}
-    assert len(parts["speed"]) == 10
+    assert set(parts["speed"]) == set(gpu_data.TINY.speeds)
     for name, result in parts["speed"].items():
         precisions = gpu_data.RECBOLES if name.startswith("RecBole") else gpu_data.OURS
         assert [key for key in result if key != "seconds"] == list(precisions), result

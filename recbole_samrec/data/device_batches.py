@@ -108,7 +108,7 @@ def copy_together(fields: Mapping[str, Tensor], device: torch.device) -> dict[st
     Returns:
         The copies by name.
     """
-    copies = {}
+    copies: dict[str, Tensor] = {}
     for kind in dict.fromkeys(values.dtype for values in fields.values()):
         alike = {name: values for name, values in fields.items() if values.dtype == kind}
         sizes = [values.numel() for values in alike.values()]

@@ -157,7 +157,8 @@ def _find_distinct(items: Tensor, most: int) -> tuple[Tensor, Tensor]:
         Items ``[m]``, and places ``[n]`` from 0 to m - 1.
     """
     if items.is_cpu:
-        return torch.unique(items, return_inverse=True)
+        candidates, places = torch.unique(items, return_inverse=True)
+        return candidates, places
     return _find_distinct_without_waiting(items, most)
 
 

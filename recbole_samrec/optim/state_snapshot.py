@@ -108,7 +108,7 @@ class _NumpyState:
             self._memory, self._state = self._read_memory(), state
 
     def _read_memory(self) -> bytes:
-        generator = np.random.get_bit_generator()
+        generator = np.random.get_bit_generator()  # type: ignore[attr-defined]  # missing from numpy's own __all__
         if type(generator) is not np.random.MT19937:
             return b""
         return ctypes.string_at(generator.ctypes.state_address, self.BYTES)
@@ -164,7 +164,7 @@ class ModelState:
         self._buffers = places.buffers
         self._contents = foreach.copy_all([buffer.detach() for buffer in self._buffers])
         self._attributes = places.attributes
-        self._values = [table.get(name) for _, table, name in self._attributes]
+        self._values: list[Any] = [table.get(name) for _, table, name in self._attributes]
         self._arrays = [(self._values[i], self._values[i].copy()) for i in places.arrays]
         self._tensors = [(i, self._values[i]._version, self._copy(i, volatile)) for i in places.tensors]
 

@@ -229,5 +229,5 @@ def field_name(metric: str) -> str:
 
 def extract_settings(config: Any) -> dict[str, Any]:
     """Return the settings of a run without those of its folder, so that another run may use them."""
-    drop = ("run_dir", "resume", "quiet_terminal", "checkpoint_dir", "known_data", "changed_data")
+    drop = ("run_dir", "resume", "quiet_terminal", "checkpoint_dir", "known_data", "changed_data", "selects_epoch")
     return {key: value for key, value in serialize_config(config).items() if key not in drop}

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from recbole_samrec.data.event_loader import EventLoader
 from recbole_samrec.data.row_order import ROWS
 from recbole_samrec.data.vocabulary import TOKENS, Vocabulary
 from recbole_samrec.evaluator.test_ranks import RANKS, RankRecorder
@@ -94,6 +95,7 @@ class RankWriter(Callback):
             self._recorder.gather()
         if context.is_first_process:
             held_out = [context.valid_data._dataset, context.test_data._dataset]
-            prediction = ONE_BY_ONE if context.test_data.is_sequential else AT_ONCE
+            one_by_one = context.test_data.is_sequential or isinstance(context.test_data, EventLoader)
+            prediction = ONE_BY_ONE if one_by_one else AT_ONCE
             ranks = self._recorder.ranks(context.dataset, context.events, held_out, prediction)
             ranks.save(context.folder / RANKS)

@@ -104,6 +104,8 @@ def build_temporal_parts(dataset: Any) -> list[Any]:
         of_part = items[of_split.events]
         part.held = Held(of_part, of_split.starts, of_split.targets, of_split.candidates, counts)
     dataset.inter_feat = dataset.inter_feat[torch.from_numpy(split.train.events)]
+    if isinstance(dataset, PackedDataset):
+        dataset.events = dataset.inter_feat
     for one in (dataset, train, *parts):
         one.split_counts = split.counts
     return [train, *parts]
@@ -140,6 +142,11 @@ def _check_counts(dataset: Any, counts: SplitCounts, options: TemporalOptions) -
         raise DataError(
             f"{where}: there is nothing to validate on; choose another validation_quantile, or "
             "validation: last_train_item"
+        )
+    if (longest := max(dataset.config["topk"])) > counts.candidates:
+        raise ConfigError(
+            f"topk={dataset.config['topk']}: {name} has only {counts.candidates} candidates for K = {longest}; lower "
+            "--topk"
         )
     getLogger().info(f"Data set [{name}]: {options.describe()}; {counts}")
 

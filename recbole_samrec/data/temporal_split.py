@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -46,7 +46,8 @@ class SplitCounts:
     """Numbers of a global temporal split.
 
     Args:
-        cut: Time up to which (before which, of a given cut) events are early.
+        cut: Time up to which events are early; of a given cut, before which they are.
+        at_cut: True if the cut was given.
         validation_cut: Time up to which they are trained on; None where validation is not by time.
         early_events: Events before the test.
         train_events: Events that are trained on.
@@ -66,6 +67,7 @@ class SplitCounts:
     """
 
     cut: float
+    at_cut: bool
     validation_cut: float | None
     early_events: int
     train_events: int
@@ -82,6 +84,23 @@ class SplitCounts:
     late_users: int
     late_unseen_users: int
     candidates: int
+
+    def describe(self) -> list[str]:
+        """Describe the split, a line for each part."""
+        validated = "" if self.validation_cut is None else f"; what is up to {format_time(self.validation_cut)} is trained on"
+        trained = f"{self.train_events:,} events of {self.train_users:,} users and {self.train_items:,} items"
+        alone = f"{self.single_event_users:,} users with a single one are not trained on"
+        begins = f"{'at' if self.at_cut else 'after'} {format_time(self.cut)}"
+        return [
+            f"GTS: the test begins {begins}{validated}",
+            f"GTS: {self.early_events:,} events are earlier; {trained} are trained on; {alone}",
+            f"GTS: {self.valid_targets:,} validation targets, one for each user; {self.test_targets:,} test targets of "
+            f"{self.test_users:,} users, {self.unseen_test_users:,} of them without training events; "
+            f"{self.candidates:,} candidates",
+            f"GTS: {self.late_events:,} events are later, of {self.late_users:,} users, {self.late_unseen_users:,} of "
+            f"them without training events; {self.late_unseen_item_events:,} of these events have one of "
+            f"{self.late_unseen_items:,} items without training events",
+        ]
 
 
 @dataclass(frozen=True)
@@ -138,6 +157,7 @@ def split_events(
     late_users = np.unique(users[late])
     counts = SplitCounts(
         cut=cut,
+        at_cut=options.cut is not None,
         validation_cut=validation_cut,
         early_events=int(early.sum()),
         train_events=int(trained.sum()),
@@ -274,6 +294,12 @@ def convert_cut(cut: float | str, last: float) -> float:
     seconds = Fraction(moment.timestamp())
     value = seconds * units[-1]
     return int(value) if value.denominator == 1 else float(value)
+
+
+def format_time(time: float) -> str:
+    """Write a time as a date in UTC where it can be a Unix time, else as a number."""
+    units = [each for lowest, each in UNITS.values() if time >= lowest]
+    return datetime.fromtimestamp(time / units[-1], UTC).strftime("%Y-%m-%d %H:%M:%S") if units else f"{time:.15g}"
 
 
 def are_positions(users: np.ndarray, times: np.ndarray) -> bool:

@@ -33,6 +33,7 @@ class DataRecord(TypedDict):
     items: int
     interactions: int
     sha256: Annotated[str, Field(description="hash of the .inter files")]
+    split: NotRequired[Annotated[dict[str, Any], Field(description="numbers of a global temporal split")]]
     attributes_sha256: NotRequired[Annotated[str, Field(description="hash of the .user, .item, .kg and .link files")]]
 
 

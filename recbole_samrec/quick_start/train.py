@@ -9,9 +9,11 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from recbole_samrec.data.temporal_parts import find_counts
 from recbole_samrec.integration.registry import source_hash
 from recbole_samrec.quick_start.build_trainer import BEST_TREES, build_trainer
 from recbole_samrec.quick_start.context import RunContext, prepare_run
@@ -98,6 +100,8 @@ def make_record(context: RunContext, trainer: Any, test: Mapping[str, float] | N
         "interactions": context.interactions,
         "sha256": context.sha256,
     }
+    if counts := find_counts(dataset):
+        data["split"] = asdict(counts)
     if context.attributes_sha256:
         data["attributes_sha256"] = context.attributes_sha256
     return RunRecord(

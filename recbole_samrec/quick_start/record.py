@@ -22,7 +22,7 @@ SCHEMA_VERSION: Literal[1] = 1
 """Number of the present form of the record; raised when a field is renamed, removed or changes its meaning."""
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 """JSON Schema of the record, for programs in other languages; ``python -m tools.result_schema`` writes it."""
-OF_SOME_RUNS = ("source_sha256", "pretraining", "sharpness")
+OF_SOME_RUNS = ("source_sha256", "pretraining", "retraining", "sharpness")
 """Fields that are absent, rather than null, where a run has nothing of the kind."""
 
 
@@ -46,6 +46,14 @@ class PretrainingRecord(TypedDict):
     reused: Annotated[bool, Field(description="true if the weights were computed by an earlier run")]
     file: str
     sha256: Annotated[str, Field(description="hash of the file of weights")]
+
+
+class RetrainingRecord(TypedDict):
+    """The second training, on all events before the test; the other fields of costs are of the first one."""
+
+    epochs: int
+    seconds: Annotated[float, Field(description="time of the second training, which seconds_total contains")]
+    seconds_per_epoch: float | None
 
 
 class SharpnessRecord(TypedDict):
@@ -94,6 +102,7 @@ class RunRecord(Mapping):
     test: Annotated[Metrics | None, Field(description="test metrics of the best epoch")]
     source_sha256: Annotated[str | None, Field(description="hash of the source of a model of your own")] = None
     pretraining: PretrainingRecord | None = None
+    retraining: RetrainingRecord | None = None
     sharpness: list[SharpnessRecord] | None = None
     schema_version: Literal[1] = SCHEMA_VERSION
 

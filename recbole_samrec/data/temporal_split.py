@@ -16,6 +16,7 @@ import numpy as np
 
 from recbole_samrec.data.temporal_options import TemporalOptions, parse_cut
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.naming import count
 
 UNITS = {"seconds": (10**8, 1), "milliseconds": (10**11, 10**3), "microseconds": (10**14, 10**6)}
 UNITS |= {"nanoseconds": (10**17, 10**9)}
@@ -55,6 +56,7 @@ class SplitCounts:
         train_items: Their items.
         single_event_users: Users with a single early event, who are not trained on.
         valid_targets: Events to predict in the validation; each is another user's.
+        unseen_valid_users: Those of their users without training events.
         test_targets: Events to predict in the test.
         test_users: Their users.
         unseen_test_users: Those of them without training events.
@@ -75,6 +77,7 @@ class SplitCounts:
     train_items: int
     single_event_users: int
     valid_targets: int
+    unseen_valid_users: int
     test_targets: int
     test_users: int
     unseen_test_users: int
@@ -88,18 +91,19 @@ class SplitCounts:
     def describe(self) -> list[str]:
         """Describe the split, a line for each part."""
         validated = "" if self.validation_cut is None else f"; what is up to {format_time(self.validation_cut)} is trained on"
-        trained = f"{self.train_events:,} events of {self.train_users:,} users and {self.train_items:,} items"
-        alone = f"{self.single_event_users:,} users with a single one are not trained on"
+        trained = f"{count(self.train_events, 'event')} of {self.train_users:,} users and {self.train_items:,} items"
+        validated_on = f"{count(self.valid_targets, 'validation target')}, one for each user; "
         begins = f"{'at' if self.at_cut else 'after'} {format_time(self.cut)}"
         return [
             f"GTS: the test begins {begins}{validated}",
-            f"GTS: {self.early_events:,} events are earlier; {trained} are trained on; {alone}",
-            f"GTS: {self.valid_targets:,} validation targets, one for each user; {self.test_targets:,} test targets of "
-            f"{self.test_users:,} users, {self.unseen_test_users:,} of them without training events; "
-            f"{self.candidates:,} candidates",
-            f"GTS: {self.late_events:,} events are later, of {self.late_users:,} users, {self.late_unseen_users:,} of "
-            f"them without training events; {self.late_unseen_item_events:,} of these events have one of "
-            f"{self.late_unseen_items:,} items without training events",
+            f"GTS: {count(self.early_events, 'earlier event')}; trained on {trained}, without "
+            f"{count(self.single_event_users, 'user')} that had a single event before the test",
+            f"GTS: {validated_on if self.valid_targets else ''}{count(self.test_targets, 'test target')} of "
+            f"{count(self.test_users, 'user')}, {self.unseen_test_users:,} of them without training events; "
+            f"{count(self.candidates, 'candidate')}",
+            f"GTS: {count(self.late_events, 'later event')} of {count(self.late_users, 'user')}, "
+            f"{self.late_unseen_users:,} of them without training events; {self.late_unseen_item_events:,} of these "
+            f"events have {count(self.late_unseen_items, 'item')} without training events",
         ]
 
 
@@ -165,6 +169,7 @@ def split_events(
         train_items=int(seen_items.sum()),
         single_event_users=int((np.bincount(users[early], minlength=n_users) == 1).sum()),
         valid_targets=len(valid.targets),
+        unseen_valid_users=int((~seen_users[users[valid.events[valid.targets]]]).sum()),
         test_targets=len(test.targets),
         test_users=len(tested),
         unseen_test_users=int((~seen_users[tested]).sum()),

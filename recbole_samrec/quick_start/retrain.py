@@ -47,7 +47,8 @@ def train_twice(train_once: TrainOnce, config: Any, resume: Path | None, callbac
     wait_for_all(config)
     first = _read_finished(selection)
     if first is None:
-        first = train_once(_configure_selection(config, selection), find_own_checkpoint(selection), callbacks, test=False, ends=False)
+        chooses, own = _configure_selection(config, selection), find_own_checkpoint(selection)
+        first = train_once(chooses, own, callbacks, test=False, ends=False)
     if first.best_epoch is None:
         raise TrainingError(f"{config['model']}: retrain needs a best epoch, and the first training has none")
     own = resume if resume is not None and resume.parent != selection else None
@@ -64,8 +65,13 @@ def combine_records(first: RunRecord, second: RunRecord) -> RunRecord:
         "seconds_per_epoch": second.seconds_per_epoch,
     }
     skipped = [record.skipped_steps for record in (first, second) if record.skipped_steps is not None]
+    data = copy.copy(second.data)
+    if "split" in data and "split" in first.data:
+        of_first = ("validation_cut", "valid_targets", "unseen_valid_users")
+        data["split"] = data["split"] | {name: first.data["split"][name] for name in of_first}
     return replace(
         second,
+        data=data,
         epochs_run=first.epochs_run,
         best_epoch=first.best_epoch,
         seconds_per_epoch=first.seconds_per_epoch,

@@ -18,6 +18,7 @@ from recbole_samrec.data.validate.filters import EventFilter, Filters, IdTable, 
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.data.validate.splits import Parts, count_samples
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.naming import count
 
 FEW = 3
 """Number of events that a user needs for training, validation and test with leave-one-out."""
@@ -120,7 +121,7 @@ def collect_findings(
         ties=_measure_ties(left, None if moments is None else moments[filtered.kept]),
         span=(float(np.nanmin(times)), float(np.nanmax(times))) if times is not None and len(times) else None,
         few=int(((sizes > 0) & (sizes < FEW)).sum()),
-        parts=_count_parts(left, times, layout, fields, sequential),
+        parts=_count_parts(left, items.codes[filtered.kept], times, layout, fields, sequential),
         removes_repeated=filters.duplicates is not None,
     )
 
@@ -180,11 +181,16 @@ def _count_distinct(*columns: np.ndarray) -> int:
 
 
 def _count_parts(
-    users: np.ndarray, times: np.ndarray | None, layout: Layout, fields: Mapping[str, Any], sequential: bool
+    users: np.ndarray,
+    items: np.ndarray,
+    times: np.ndarray | None,
+    layout: Layout,
+    fields: Mapping[str, Any],
+    sequential: bool,
 ) -> Parts | None:
     if layout.benchmark or not fields.get("eval_args"):
         return None
-    return count_samples(users, times, fields["eval_args"], sequential=sequential)
+    return count_samples(users, times, fields["eval_args"], sequential=sequential, items=items)
 
 
 def check_findings(found: Findings, path: str, fields: Mapping[str, Any], *, sequential: bool) -> None:
@@ -274,11 +280,6 @@ def _describe_coverage(one: Coverage, path: str, events: int) -> str:
         drops = f"{one.events:,} of {count(events, 'event')} are dropped"
         return f"{who}, so {drops}; filter_inter_by_user_or_item=False keeps them"
     return f"{who}; their events are kept, their features are empty"
-
-
-def count(number: int, noun: str) -> str:
-    """Write a number with a noun, such as ``1 row`` and ``2 rows``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def format_span(first: float, last: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
 
@@ -14,57 +13,10 @@ from recbole.data.interaction import Interaction
 
 from recbole_samrec.data.packed_dataset import EVENT, PackedDataset
 from recbole_samrec.data.prefix_lists import add_lists, describe_lists
+from recbole_samrec.data.temporal_held import Held, trains_on_all
 from recbole_samrec.data.temporal_options import TemporalOptions, check_temporal, read_options
 from recbole_samrec.data.temporal_split import Part, SplitCounts, TemporalSplit, split_events
 from recbole_samrec.utils.errors import ConfigError, DataError
-
-SELECTS_EPOCH = "selects_epoch"
-"""Setting with which a run that is trained again is in its first training, which has a validation set."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """What a part for validation or test knows beside its samples.
-
-    Args:
-        items: Items of the sequences, one sequence after the other, shape ``[N]``.
-        starts: First event of each sample's history, shape ``[S]``.
-        ends: Each sample's target, one past the last event of its history, shape ``[S]``.
-        candidates: Whether an item may be recommended, by its id, shape ``[items]``.
-        training_counts: Number of training events of each item, shape ``[items]``.
-    """
-
-    items: np.ndarray
-    starts: np.ndarray
-    ends: np.ndarray
-    candidates: np.ndarray
-    training_counts: np.ndarray
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Number of events before each target, shape ``[S]``."""
-        return self.ends - self.starts
-
-    def find_history(self, sample: int) -> np.ndarray:
-        """Find the items before the target of a sample."""
-        return self.items[self.starts[sample] : self.ends[sample]]
-
-
-def find_held(dataset: Any) -> Held | None:
-    """Find what a part knows beside its samples; None for other splits and for training parts."""
-    return getattr(dataset, "held", None)
-
-
-def find_counts(dataset: Any) -> SplitCounts | None:
-    """Find the numbers of a data set's global temporal split; None for other splits, or before the split."""
-    return getattr(dataset, "split_counts", None)
-
-
-def trains_on_all(config: Any) -> bool:
-    """Return True if a run is trained again on all events before the test, and does so now."""
-    options = read_options(config["eval_args"])
-    return options is not None and options.retrain and not config[SELECTS_EPOCH]
-
 
 def build_temporal_parts(dataset: Any) -> list[Any]:
     """Split a data set that RecBole has read.

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from recbole_samrec.data.temporal_parts import find_held
+from recbole_samrec.data.temporal_held import find_held
 
 _EARLIER: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()
 """Loaders of the earlier parts of a split, by the loader of a later part.

@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from recbole_samrec.data.temporal_parts import find_held
+from recbole_samrec.data.temporal_held import find_held
 from recbole_samrec.evaluator.history_mask import count_earlier
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
 from recbole_samrec.utils import checkpoint_io

@@ -11,7 +11,7 @@ from typing import Any
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
-from recbole_samrec.data.temporal_parts import find_counts
+from recbole_samrec.data.temporal_held import find_counts
 from recbole_samrec.integration.read_fields import record_read_fields
 from recbole_samrec.quick_start.context import RunContext
 from recbole_samrec.trainer.trainer import SAMTrainer

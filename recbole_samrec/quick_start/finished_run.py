@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.schema import upgrade_settings
-from recbole_samrec.data.temporal_parts import SELECTS_EPOCH
+from recbole_samrec.data.temporal_held import SELECTS_EPOCH
 from recbole_samrec.integration import registry
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError

@@ -11,7 +11,7 @@ from recbole.utils import FeatureType, InputType
 
 from recbole_samrec.data.features import describe_unread_floats
 from recbole_samrec.data.packed_dataset import PackedDataset
-from recbole_samrec.data.temporal_parts import find_counts
+from recbole_samrec.data.temporal_held import find_counts
 from recbole_samrec.data.vectors import describe_unread_vectors
 
 
@@ -29,7 +29,6 @@ def list_warnings(config: Any, dataset: Any, loaders: tuple) -> list[str]:
 def list_notes(config: Any, dataset: Any) -> list[str]:
     """Return the warnings that the check of the files does not report already; see :func:`list_warnings`."""
     return [
-        *describe_split(dataset),
         *_ranking_warnings(config, dataset),
         *_label_warnings(config, dataset),
         *_training_warnings(config, dataset),

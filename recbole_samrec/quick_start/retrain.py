@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from recbole_samrec.data.temporal_parts import SELECTS_EPOCH
+from recbole_samrec.data.temporal_held import SELECTS_EPOCH
 from recbole_samrec.quick_start.record import RESULT, RetrainingRecord, RunRecord, extract_settings
 from recbole_samrec.quick_start.run_folder import CONFIG, SELECTION, find_own_checkpoint
 from recbole_samrec.trainer.callbacks import Callback

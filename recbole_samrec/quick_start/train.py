@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from recbole_samrec.data.temporal_parts import find_counts, trains_on_all
+from recbole_samrec.data.temporal_held import find_counts, trains_on_all
 from recbole_samrec.integration.registry import source_hash
 from recbole_samrec.quick_start.build_trainer import BEST_TREES, build_trainer
 from recbole_samrec.quick_start.context import RunContext, prepare_run

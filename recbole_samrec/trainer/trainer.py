@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader
 
 from recbole_samrec.data.item_counts import count_training_items
 from recbole_samrec.data.subsample import full_training_part
-from recbole_samrec.data.temporal_parts import find_held
+from recbole_samrec.data.temporal_held import find_held
 from recbole_samrec.evaluator import full_ranking
 from recbole_samrec.evaluator.history_mask import HistoryMask, earlier_loaders
 from recbole_samrec.layers.transformer import draw_dropout_in_bulk
@@ -87,7 +87,7 @@ class SAMTrainer(Resumable, Trainer):
         self.train_data: DataLoader | None = None
         self._step_epoch = self._step = 0
         self._shows_scores = False
-        self._excluded: torch.Tensor | None = None
+        self.excluded_items: torch.Tensor | None = None
         self.sam_step = SAMHook(
             model,
             settings,
@@ -254,7 +254,7 @@ class SAMTrainer(Resumable, Trainer):
         if earlier := earlier_loaders(eval_data):  # the collector of a model that was not trained here is empty
             self.eval_collector.data_collect(earlier[0])
         held = find_held(eval_data._dataset)
-        self._excluded = None if held is None else torch.from_numpy(~held.candidates).to(self.device)
+        self.excluded_items = None if held is None else torch.from_numpy(~held.candidates).to(self.device)
         if self.config["mask_history"] or self._shows_scores:
             self._history = self._history_mask(eval_data)
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
@@ -302,8 +302,8 @@ class SAMTrainer(Resumable, Trainer):
             batch = (cut_to_longest(self.model, batch[0]), *batch[1:])
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batch)
         self._reject_nan(scores)
-        if self._excluded is not None:
-            scores.masked_fill_(self._excluded, -torch.inf)
+        if self.excluded_items is not None:
+            scores.masked_fill_(self.excluded_items, -torch.inf)
         if self.config["mask_history"] or self._shows_scores:
             masked = scores.clone() if self._shows_scores else scores
             self._history.apply(masked, interaction, positive_u, positive_i)

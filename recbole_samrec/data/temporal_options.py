@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
@@ -81,6 +81,28 @@ def read_options(eval_args: Mapping[str, Any] | None) -> TemporalOptions | None:
     """Read the options of a global temporal split from RecBole's ``eval_args``; None for other splits."""
     split = (eval_args or {}).get("split")
     return TemporalOptions.from_settings(split[GTS]) if isinstance(split, Mapping) and GTS in split else None
+
+
+def complete_split(settings: Mapping[str, Any], with_target: bool = True) -> dict[str, Any]:
+    """Complete the options of a global temporal split in settings, so that equal splits are equal.
+
+    Args:
+        settings: Settings of a run; those of other splits are returned as they are.
+        with_target: False to leave out the options that decide the test targets only, without effect on the training.
+    """
+    evaluation = settings.get("eval_args")
+    options = read_options(evaluation) if isinstance(evaluation, Mapping) else None
+    if options is None:
+        return dict(settings)
+    dropped = () if with_target and options.target == "random" else ("split_seed",)
+    dropped += () if with_target else ("target",)
+    complete = {name: value for name, value in asdict(options).items() if name not in dropped}
+    return {**settings, "eval_args": {**evaluation, "split": {GTS: complete}}}
+
+
+def set_option(eval_args: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """Return ``eval_args`` of a global temporal split with an option set."""
+    return {**eval_args, "split": {GTS: {**(eval_args["split"][GTS] or {}), name: value}}}
 
 
 def parse_cut(cut: float | str | date) -> float | datetime:

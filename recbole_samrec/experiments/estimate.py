@@ -159,12 +159,12 @@ def seconds_left(each: Sequence[float], parallel: int) -> float:
     return max(sum(each) / max(parallel, 1), max(each, default=0.0))
 
 
-def _key(job: Job) -> tuple[str, str, float]:
-    return job.entry, job.dataset, job.fraction
+def _key(job: Job) -> tuple[str, str, float, str]:
+    return job.entry, job.dataset, job.fraction, job.protocol
 
 
 def _name(job: Job) -> str:
-    return f"{job.entry} | {job.dataset} | {job.fraction:g}"
+    return f"{job.entry} | {job.dataset} | {job.fraction:g}" + (f" | {job.protocol}" if job.protocol else "")
 
 
 def _patience(settings: Mapping[str, Any]) -> float:

@@ -79,16 +79,20 @@ def find_other_seeds(job: Job) -> Iterator[Path]:
             yield folder
 
 
-def find_same_training(job: Job) -> Path | None:
+def find_same_training(job: Job, *, with_weights: bool = True) -> Path | None:
     """Find the folder of a finished run whose training equals a job's and which tested other targets of the users.
 
-    Its weights have to be there. The validation of a global temporal split does not depend on the targets.
+    The validation of a global temporal split does not depend on the targets.
+
+    Args:
+        job: The job.
+        with_weights: Whether the weights have to be there; a run on another computer leaves only its results here.
     """
     if read_options(job.settings.get("eval_args")) is None:
         return None
     wanted = complete_split(job.settings, with_target=False)
     for folder in sorted(job.folder.parent.glob(f"{slug(job.entry)}*")):
-        if folder == job.folder or not (is_finished(folder) and (folder / WEIGHTS).exists()):
+        if folder == job.folder or not is_finished(folder) or with_weights > (folder / WEIGHTS).exists():
             continue
         made_for = read_made_for(folder)
         if made_for is not None:

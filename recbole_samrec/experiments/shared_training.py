@@ -39,9 +39,10 @@ def train_each_once(jobs: Sequence[Job], train: Callable[[Sequence[Job]], None],
     """
     sharing = select_sharing(jobs)
     train([job for job in jobs if job not in sharing])
-    alone = [job for job in sharing if not _test_shared(job, console)]
-    if alone:  # the others have failed, or left their weights on another computer
-        train(alone)
+    for job in sharing:
+        _test_shared(job, console)
+    if alone := [job for job in sharing if not find_same_training(job) and find_same_training(job, with_weights=False)]:
+        train(alone)  # the other runs left their weights on another computer
 
 
 def select_sharing(jobs: Sequence[Job]) -> list[Job]:
@@ -59,11 +60,11 @@ def select_sharing(jobs: Sequence[Job]) -> list[Job]:
     return sharing
 
 
-def _test_shared(job: Job, console: Console) -> bool:
-    """Test a job with the weights of another run; return False if there are none, or the test failed."""
+def _test_shared(job: Job, console: Console) -> None:
+    """Test a job with the weights of another run, if there are any; a failure is recorded and shown."""
     source = find_same_training(job)
     if source is None:
-        return False
+        return
     job.folder.mkdir(parents=True, exist_ok=True)
     try:
         with record_failure(job.folder), lock_folder(job.folder):
@@ -71,9 +72,8 @@ def _test_shared(job: Job, console: Console) -> bool:
                 test_again(job, source)
     except UserError as error:
         print_line(console, f"{job.title}: {explain_failure(error)}")
-        return False
-    print_line(console, f"{job.title}: tested with the weights of {source.name}")
-    return True
+    else:
+        print_line(console, f"{job.title}: tested with the weights of {source.name}")
 
 
 def test_again(job: Job, source: Path) -> RunRecord:

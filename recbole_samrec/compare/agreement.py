@@ -174,7 +174,10 @@ def _lay_out_means(dataset: Any, means: pd.DataFrame, entries: Sequence[str]) ->
     table = shown.pivot(index="entry", columns="protocol", values="mean")
     table = table.reindex([entry for entry in entries if entry in table.index])[list(dict.fromkeys(shown["protocol"]))]
     columns = [
-        [Cell(NOTHING if np.isnan(mean) else f"{mean:.{DIGITS}f}", place) for mean, place in zip(of, places, strict=True)]
+        [
+            Cell(NOTHING if np.isnan(mean) else f"{mean:.{DIGITS}f}", place)
+            for mean, place in zip(of, places, strict=True)
+        ]
         for of, places in ((table[name], rank_means(table[name])) for name in table)
     ]
     body = [[Cell(entry), *cells] for entry, *cells in zip(table.index, *columns, strict=True)]

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from recbole_samrec.compare.command_line import format_command
 from recbole_samrec.compare.agreement import write_agreement
+from recbole_samrec.compare.command_line import format_command
 from recbole_samrec.compare.comparison import Comparison
 from recbole_samrec.compare.facts import name_place
 from recbole_samrec.compare.formats import print_page
@@ -19,8 +19,8 @@ from recbole_samrec.compare.prepare import ComparisonPlan, prepare_comparison
 from recbole_samrec.compare.shown_settings import format_settings, select_settings
 from recbole_samrec.compare.write import join_stem, write_tables
 from recbole_samrec.config.command_options import CompareOptions
-from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.config.value_types import Positive, describe_type, is_accepted
+from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
 from recbole_samrec.experiments.protocols import check_protocols

@@ -120,7 +120,13 @@ class Comparison:
         table = self.table
         if table.empty:
             return table
-        columns = ["dataset", *(["protocol"] if "protocol" in table else []), *(["masked"] if len(self.masks) > 1 else []), "entry", "seeds"]
+        columns = [
+            "dataset",
+            *(["protocol"] if "protocol" in table else []),
+            *(["masked"] if len(self.masks) > 1 else []),
+            "entry",
+            "seeds",
+        ]
         means = {f"{metric}_mean": metric.upper() for metric in SHOWN if f"{metric}_mean" in table}
         return table[[*columns, *means]].rename(columns=means)
 

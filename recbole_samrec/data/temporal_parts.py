@@ -15,8 +15,9 @@ from recbole_samrec.data.packed_dataset import EVENT, PackedDataset
 from recbole_samrec.data.prefix_lists import add_lists, describe_lists
 from recbole_samrec.data.temporal_held import Held, trains_on_all
 from recbole_samrec.data.temporal_options import TemporalOptions, check_temporal, read_options
-from recbole_samrec.data.temporal_split import Part, SplitCounts, TemporalSplit, split_events
+from recbole_samrec.data.temporal_split import Part, SplitCounts, split_events
 from recbole_samrec.utils.errors import ConfigError, DataError
+
 
 def build_temporal_parts(dataset: Any) -> list[Any]:
     """Split a data set that RecBole has read.

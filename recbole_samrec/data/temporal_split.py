@@ -90,7 +90,9 @@ class SplitCounts:
 
     def describe(self) -> list[str]:
         """Describe the split, a line for each part."""
-        validated = "" if self.validation_cut is None else f"; what is up to {format_time(self.validation_cut)} is trained on"
+        validated = (
+            "" if self.validation_cut is None else f"; what is up to {format_time(self.validation_cut)} is trained on"
+        )
         trained = f"{count(self.train_events, 'event')} of {self.train_users:,} users and {self.train_items:,} items"
         validated_on = f"{count(self.valid_targets, 'validation target')}, one for each user; "
         begins = f"{'at' if self.at_cut else 'after'} {format_time(self.cut)}"

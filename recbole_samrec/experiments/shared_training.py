@@ -1,4 +1,4 @@
-"""Runs that differ in their test targets only: one of them is trained, and its weights are tested on the others' targets.
+"""Runs that differ in their test targets only: one is trained, and its weights are tested on the targets of the others.
 
 The validation of a global temporal split does not depend on the targets, so their trainings would be equal.
 """

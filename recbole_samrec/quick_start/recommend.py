@@ -20,8 +20,8 @@ from rich.progress import track
 
 from recbole_samrec.data.sequences import Sequences, collect_sequences, read_sequences
 from recbole_samrec.data.spelling import find_alike
-from recbole_samrec.data.temporal_options import read_options
 from recbole_samrec.data.temporal_held import CANDIDATES, load_candidates
+from recbole_samrec.data.temporal_options import read_options
 from recbole_samrec.data.titles import read_titles
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.evaluator import full_ranking
@@ -155,9 +155,7 @@ class Recommender:
             print_note(self.console, f"no recommendations for {names}, without items that were trained on")
         return kept.select(np.flatnonzero(some))
 
-    def _find_all(
-        self, users: Iterable[str] | str | None, sequences: str | Path | pd.DataFrame | None
-    ) -> Sequences:
+    def _find_all(self, users: Iterable[str] | str | None, sequences: str | Path | pd.DataFrame | None) -> Sequences:
         dataset = self.dataset
         sequential = dataset.config["MODEL_TYPE"] == ModelType.SEQUENTIAL
         if sequences is not None:

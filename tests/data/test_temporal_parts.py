@@ -90,7 +90,7 @@ def test_general_parts__have_the_events_of_pandas(target, own_folder):
     by_name = dict(zip(dataset.field2id_token[dataset.uid_field], drawn, strict=True))
     truth = split_by_pandas(frame, TemporalOptions.from_settings(options), by_name)
     for part, rows in ((train, truth["train"]), (valid, truth["valid"]), (test, truth["test"])):
-        expected = [one[:3] + (None,) for one in expect_samples(frame, {row: [0] for row in rows}, 1)]
+        expected = [(*one[:3], None) for one in expect_samples(frame, {row: [0] for row in rows}, 1)]
         assert read_samples(part, 1) == sorted(expected, key=str)
 
 

@@ -36,7 +36,9 @@ def assert_equal_to_pandas(frame, options):
     own = frame.loc[truth["train"]]
     histories = {row: rows for row, rows in find_histories(split.train).items() if rows}
     ordered = own.sort_values("time", kind="stable").groupby("user")
-    assert histories == {rows[n]: rows[:n] for _, one in ordered for rows in [list(one.index)] for n in range(1, len(rows))}
+    assert histories == {
+        rows[n]: rows[:n] for _, one in ordered for rows in [list(one.index)] for n in range(1, len(rows))
+    }
     return split, truth
 
 
@@ -60,7 +62,10 @@ def test_split_events__equals_pandas_on_ml_100k(validation, tmp_path):
     split, truth = assert_equal_to_pandas(raw, options)
     counts = split.counts
     assert counts.late_users == 166 and counts.early_events == 90_000 and counts.single_event_users == 1
-    assert counts.test_targets == len(truth["test"]) and counts.test_users == raw.loc[list(truth["test"]), "user"].nunique()
+    assert (
+        counts.test_targets == len(truth["test"])
+        and counts.test_users == raw.loc[list(truth["test"]), "user"].nunique()
+    )
     assert counts.train_events == len(truth["train"]) and counts.candidates == len(truth["candidates"])
 
 

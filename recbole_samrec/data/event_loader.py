@@ -34,6 +34,11 @@ class EventLoader(FullSortEvalDataLoader):
         self.sample_size = len(users)
         AbstractDataLoader.__init__(self, config, dataset, sampler, shuffle=False)
 
+    def _init_batch_size_and_step(self) -> None:
+        """Take ``eval_batch_size`` samples at once, which the trainer scores in parts that fit ``eval_memory``."""
+        self.step = self.config["eval_batch_size"]
+        self.set_batch_size(self.step)
+
     def collate_fn(self, index: Any) -> tuple[Interaction, None, torch.Tensor, torch.Tensor]:
         """Return users, no items to mask, the numbers of the samples and their targets."""
         chosen = torch.from_numpy(np.asarray(index))

@@ -91,11 +91,11 @@ def complete_split(settings: Mapping[str, Any], with_target: bool = True) -> dic
         with_target: False to leave out the options that decide the test targets only, without effect on the training.
     """
     evaluation = settings.get("eval_args")
-    options = read_options(evaluation) if isinstance(evaluation, Mapping) else None
-    if options is None:
+    if not isinstance(evaluation, Mapping) or (options := read_options(evaluation)) is None:
         return dict(settings)
-    dropped = () if with_target and options.target == "random" else ("split_seed",)
-    dropped += () if with_target else ("target",)
+    dropped = set() if with_target else {"target"}
+    if not (with_target and options.target == "random"):
+        dropped.add("split_seed")
     complete = {name: value for name, value in asdict(options).items() if name not in dropped}
     return {**settings, "eval_args": {**evaluation, "split": {GTS: complete}}}
 

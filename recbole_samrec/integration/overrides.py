@@ -48,6 +48,9 @@ OVERRIDES = (
         OVERRIDDEN, "FullSortEvalDataLoader.__init__", "data.event_loader", "ranks for each target of a user apart"
     ),
     Override(
+        OVERRIDDEN, "FullSortEvalDataLoader._init_batch_size_and_step", "data.event_loader", "counts samples, not items"
+    ),
+    Override(
         OVERRIDDEN, "FullSortEvalDataLoader.collate_fn", "data.event_loader", "ranks for each target of a user apart"
     ),
     Override(OVERRIDDEN, "SequentialDataset.__init__", "data.packed_dataset", "rejects data that cannot be packed"),

@@ -17,7 +17,7 @@ def test_add_lists__aligns_the_events_before_a_target():
 
 
 def test_describe_lists__has_the_shapes_of_recboles(tmp_path):
-    dataset, (train, *_) = prepared(tmp_path, "prefix")
+    _, (train, *_) = prepared(tmp_path, "prefix")
     part = train._dataset
     lists = describe_lists(part, [field for field in part.inter_feat if f"{field}_list" in part.inter_feat])
     assert {"item_id_list", "tags_list", "point_list"} <= lists.keys()

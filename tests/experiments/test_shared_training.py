@@ -27,7 +27,8 @@ def data(own_folder):
 def make(target, out="out", entry="SASRec"):
     base = SMALL if entry == "SASRec" else {}
     eval_args = {"split": {"GTS": {"quantile": 0.7, "target": target}}, "order": "TO", "mode": "full"}
-    (job,) = make_jobs([entry], out=out, base={**base, "epochs": 2}, eval_args=eval_args, topk=[2], valid_metric="NDCG@2")
+    given = {"eval_args": eval_args, "topk": [2], "valid_metric": "NDCG@2"}
+    (job,) = make_jobs([entry], out=out, base={**base, "epochs": 2}, **given)
     return replace(job, folder=job.folder.with_name(f"{job.folder.name}-{target}"))
 
 

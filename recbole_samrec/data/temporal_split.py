@@ -182,8 +182,8 @@ def split_events(
         late_unseen_users=int((~seen_users[late_users]).sum()),
         candidates=int(candidates.sum()),
     )
-    parts = (replace(part, events=order[part.events]) for part in (train, valid, test))
-    return TemporalSplit(*parts, counts)
+    train, valid, test = (replace(part, events=order[part.events]) for part in (train, valid, test))
+    return TemporalSplit(train, valid, test, counts)
 
 
 def _find_early(users: np.ndarray, times: np.ndarray, options: TemporalOptions) -> tuple[np.ndarray, float]:

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.compare import captions
-from recbole_samrec.compare.layout import MINUS, NOTHING, Cell, Grid, Made, Page
+from recbole_samrec.compare.layout import MINUS, NOTHING, Cell, Grid, Page
 from recbole_samrec.compare.tables import DIGITS, rank_column, rank_means
 from recbole_samrec.compare.write import MASKED, write_page
 from recbole_samrec.data.temporal_options import complete_split
 from recbole_samrec.evaluator.rank_agreement import DRAWS, bootstrap_means, kendall_tau
 from recbole_samrec.evaluator.user_metrics import score_users
+from recbole_samrec.experiments.protocols import LEAVE_ONE_OUT
 
 if TYPE_CHECKING:
     from recbole_samrec.experiments.results import Run
@@ -56,9 +57,10 @@ def write_agreement(
     taus = build_agreement_table(runs, entries, protocols, masked, draws)
     grids = [_lay_out_taus(taus)]
     grids += [_lay_out_means(dataset, of_set, entries) for dataset, of_set in means.groupby("dataset", sort=False)]
-    made = Made(command, "", [("draws of the bootstrap", f"{draws:,}")]) if command else None
+    facts = [("draws of the bootstrap", f"{draws:,}"), *([("command", command)] if command else [])]
+    leaks = [captions.LEAKS] if LEAVE_ONE_OUT in protocols else []
     title = f"Agreement of protocols{', history masked' if masked else ''}"
-    page = Page(title, remarks=[captions.PROTOCOL[masked], captions.LEAKS], grids=grids, made=made)
+    page = Page(title, facts=facts, remarks=[captions.PROTOCOL[masked], *leaks], grids=grids)
     path = folder / f"{STEM}{MASKED[masked]}"
     write_page(path, page, taus)
     return path.with_name(f"{path.name}.md")

@@ -11,7 +11,9 @@ TORCH_INDEX ?=
 
 PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check
 OLDEST_PIP := .venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check
-PYTEST := .venv/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
+# The tests of a file stay in one process, which then makes what they share once; files go out in the order of conftest.py.
+SHARE := --dist=loadfile --no-loadscope-reorder
+PYTEST := .venv/bin/python -m pytest --numprocesses=$(WORKERS) $(SHARE)
 
 .PHONY: help run test test-all test-oldest fuzz tune bench lint format wheel clean
 .DEFAULT_GOAL := help
@@ -31,7 +33,7 @@ test-all: .venv/ready-dev  ## Run all tests, the slow ones too.
 	$(PYTEST) $(ARGS)
 
 test-oldest: .venv-oldest/ready  ## Run all tests with the oldest packages that setup.py allows, in .venv-oldest.
-	.venv-oldest/bin/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
+	.venv-oldest/bin/python -m pytest --numprocesses=$(WORKERS) $(SHARE) $(ARGS)
 
 fuzz: .venv/ready-dev  ## Try thousands of generated files, tables and settings; failures are kept and tried first next time.
 	FUZZ_EXAMPLES=$(EXAMPLES) $(PYTEST) tests/fuzz $(ARGS)

@@ -1,6 +1,10 @@
 """Every command on a full disk, on a disk that becomes read-only, and with halves of files: one line, nothing lost."""
 
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ from recbole_samrec.utils.errors import CheckpointError
 from tests.helpers.checkpoints import assert_same_end
 from tests.helpers.command import main, succeed, tree
 from tests.helpers.disks import make_disk
+from tests.helpers.paths import ROOT
 from tests.helpers.tiny import random_events, write_events
 
 SETTINGS = (
@@ -110,6 +115,39 @@ def test_run__on_a_disk_that_is_full_in_its_second_epoch(finished, disk):
     record = recbole_samrec.run(resume="disk/run").record
     whole = RunRecord.read(finished / "whole" / "result.json")
     assert_same_end(finished / "whole", Path("disk/run"), whole, record)
+
+
+LONG = "--epochs=12 --stopping_step=12 --train_batch_size=8".split()
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.parametrize("command", ["tune", "compare"])
+def test_experiment__goes_on_after_a_full_disk(finished, disk, command):
+    """The disk is full when the first of two runs has ended."""
+    own = {
+        "tune": "--model=SASRec --trials=2 --search=grid --grace=12 --space=space.yaml --dataset=tiny",
+        "compare": "--models=SASRec,GRU4Rec --datasets=tiny --seeds=1",
+    }[command].split()
+    Path("space.yaml").write_text("learning_rate: [0.01, 0.001]\n")
+    small = [word for word in SETTINGS if not word.startswith(("--model", "--dataset", "--epochs", "--train_batch"))]
+    words = [command, *own, "--parallel=1", "--out=disk/out", f"--data_path={finished / 'dataset'}", *small, *LONG]
+    with subprocess.Popen(
+        [sys.executable, "-m", "recbole_samrec", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        while process.poll() is None and not list(disk.folder.glob("out/**/result.json")):
+            time.sleep(0.05)
+        disk.fill(0)
+        err = process.communicate()[1]
+    assert process.returncode == 2 and err.count("\n") == 1 and "No space left on device" in err, err
+    disk.repair()
+    (done,) = disk.folder.glob("out/**/result.json")
+    before = done.read_bytes()
+    said = succeed(*(["tune", "--resume=disk/out"] if command == "tune" else words))
+    assert done.read_bytes() == before
+    assert {"tune": "2 of 2: trial 001", "compare": "1 of 1: GRU4Rec"}[command] in said.out
+    assert len(list(disk.folder.glob("out/**/result.json"))) == 2
 
 
 def test_export__that_cannot_be_written_keeps_the_former_one(finished, disk):

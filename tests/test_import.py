@@ -21,7 +21,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "C
 
 FORKING = """
 import json, os, sys
-import pandas, torch  # which take long and are RecBole's, not ours
+import pandas, scipy.stats, sklearn.metrics, torch  # which take long and are RecBole's, not ours
 def run(code):
     read, write = os.pipe()
     if os.fork() == 0:

@@ -226,7 +226,9 @@ class SAMTrainer(Resumable, Trainer):
     def _valid_epoch(self, valid_data: DataLoader, show_progress: bool = False) -> tuple[float, dict[str, float]]:
         score, result = super()._valid_epoch(valid_data, show_progress)
         if not np.isfinite(score):
-            raise TrainingError(f"epoch {self._epoch}: the validation {self.valid_metric} is {score}")
+            raise TrainingError(
+                f"epoch {self._epoch}: the validation {self.valid_metric} is {score}; lower learning_rate or sam_rho"
+            )
         self._result_now = result
         EXACT_STOPPING.set(self.config["exact_early_stopping"] is not False)
         best = score > self.best_valid_score if self.valid_metric_bigger else score < self.best_valid_score
@@ -323,7 +325,10 @@ class SAMTrainer(Resumable, Trainer):
         """Reject scores that are nan, which RecBole would rank; masked items have the score -inf."""
         suspect = scores.amax(dim=-1).isnan()  # nan is the largest; looking at each score would take their memory again
         if suspect.any() and not scores[suspect].isfinite().any(dim=-1).all():
-            raise TrainingError(f"{self.config['model']}: all scores of a sample are nan; there is nothing to rank")
+            name = self.config["model"]
+            raise TrainingError(
+                f"{name}: all scores of a sample are nan, and cannot be ranked; lower learning_rate or sam_rho"
+            )
 
     def _history_mask(self, eval_data: Any) -> HistoryMask:
         earlier = earlier_loaders(eval_data)

@@ -23,7 +23,7 @@ from recbole_samrec.quick_start.record import field_name
 from recbole_samrec.tune.page import render_page
 from recbole_samrec.tune.runner import make_task
 from recbole_samrec.tune.search_spec import RAY, TRIALS, SearchSpec, write_search
-from recbole_samrec.tune.trial_log import RUNNING, TrialLog
+from recbole_samrec.tune.trial_log import FAILED, RUNNING, TrialLog
 from recbole_samrec.utils.durations import format_duration
 from recbole_samrec.utils.errors import CheckpointError
 from recbole_samrec.utils.files import write_atomically
@@ -116,7 +116,7 @@ def conclude_search(search: SearchSpec, log: TrialLog, note: Callable[[str], Non
         scores=scores,
     )
     write_atomically(search.out / PAGE, text)
-    _tidy(search, name)
+    _tidy(search, log, name)
     number = int(name) if name else None
     return SearchResult(search.title, search.metric, search.out, trials, number, settings, scores, True)
 
@@ -196,10 +196,17 @@ def list_search_facts(search: SearchSpec, log: TrialLog) -> dict[str, str]:
     return facts | {parameter.name: parameter.describe() for parameter in search.space.parameters}
 
 
-def _tidy(search: SearchSpec, best: str | None) -> None:
-    """Remove files that only a search that is resumed needs: Ray Tune's state, and all weights but the best trial's."""
-    shutil.rmtree(search.out / RAY, ignore_errors=True)
+def _tidy(search: SearchSpec, log: TrialLog, best: str | None) -> None:
+    """Remove files that only a search that is resumed needs: Ray Tune's state, and all weights but the best trial's.
+
+    Failed trials may be tried again, so that their files stay, and with them the state.
+    """
+    failed = {name for name, entry in log.trials.items() if entry.status == FAILED}
+    if not failed:
+        shutil.rmtree(search.out / RAY, ignore_errors=True)
     for folder in (search.out / TRIALS).iterdir():
+        if folder.name in failed:
+            continue
         names: Sequence[str] = ("last.pth", "previous.pth") if folder.name == best else ("*.pth",)
         for file in (file for name in names for file in folder.rglob(name)):
             file.unlink(missing_ok=True)

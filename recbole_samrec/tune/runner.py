@@ -14,11 +14,13 @@ from rich.console import Console
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.experiments.ray_cluster import MEGABYTE, Capacity, Resources, connect_ray, measure_capacity
 from recbole_samrec.tune import strategies
+from recbole_samrec.tune.ray_state import repair_state
 from recbole_samrec.tune.search_spec import LOG, RAY, SEARCH, TRIALS, SearchSpec, write_search
 from recbole_samrec.tune.search_watcher import SearchWatcher
 from recbole_samrec.tune.shared_data import pack, share_data_set
 from recbole_samrec.tune.trial_log import TrialLog
 from recbole_samrec.tune.trials import TrialTask, run_trial
+from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import CheckpointError, ConfigError
 from recbole_samrec.utils.files import require_writable, write_atomically
 from recbole_samrec.utils.locks import lock_folder
@@ -92,6 +94,8 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
         UserError: No trial could read the data or get its resources, or another process runs this search.
     """
     log = TrialLog.read(search.out / LOG, search.bigger, len(search.seeds) > 1)
+    if (search.out / RAY).exists() and (failed := log.reopen_failed()):
+        print_line(console, f"failed trials that are tried again: {failed}")
     if len(log.ended) >= search.trials:
         return log
     config = configure(dict(search.settings), {})
@@ -147,13 +151,13 @@ def _restore_tuner(trainable: Any, state: Path, watcher: SearchWatcher) -> Any:
     from ray import tune
 
     words = "start a new search in another --out; trials.csv and the folders of its trials stay"
-    if tune.Tuner.can_restore(str(state)):
+    if repair_state(state):
         try:
-            return tune.Tuner.restore(str(state), trainable, resume_unfinished=True)
+            return tune.Tuner.restore(str(state), trainable, resume_unfinished=True, resume_errored=True)
         except Exception as error:
             raise CheckpointError(f"{state}: Ray Tune's state cannot be read ({error}); {words}") from error
     if watcher.has_reports:
-        raise CheckpointError(f"{state}: Ray Tune's state of this search is gone; {words}")
+        raise CheckpointError(f"{state}: Ray Tune's state of this search is gone or damaged; {words}")
     return None
 
 

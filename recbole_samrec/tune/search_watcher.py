@@ -10,7 +10,8 @@ from recbole_samrec.experiments.estimate import seconds_left
 from recbole_samrec.experiments.progress import Display
 from recbole_samrec.experiments.trial_watcher import TrialWatcher
 from recbole_samrec.experiments.worker import read_failure
-from recbole_samrec.tune.search_spec import TRIALS, SearchSpec
+from recbole_samrec.tune.ray_state import copy_state
+from recbole_samrec.tune.search_spec import RAY, TRIALS, SearchSpec
 from recbole_samrec.tune.trial_log import FAILED, FINISHED, STOPPED, TrialLog, TrialRecord
 from recbole_samrec.utils.durations import format_duration
 
@@ -48,7 +49,7 @@ class SearchWatcher(TrialWatcher):
         """Record a trial that begins."""
         record = self._find(name)
         record.drawn = self._search.space.complete(drawn)
-        self._log.write()
+        self._write()
         self._show(name, record)
 
     def on_report(self, name: str, result: dict[str, Any]) -> None:
@@ -67,19 +68,26 @@ class SearchWatcher(TrialWatcher):
         """Record a trial that is retried."""
         reason = self._read_failure(name) or reason
         self._find(name).reason = f"retried: {reason}"
-        self._log.write()
+        self._write()
         self._display.print(f"trial {name}: {reason}; retrying from its last checkpoint")
 
     def on_complete(self, name: str) -> None:
         """Record a trial that ended, by itself or by the scheduler."""
         self._log.end(name, FINISHED if self._find(name).status == FINISHED else STOPPED)
+        self._write()
         self._end(name)
 
     def on_fail(self, name: str, reason: str) -> None:
         """Record a trial whose last attempt failed."""
         self._find(name)
         self._log.end(name, FAILED, self._read_failure(name) or reason)
+        self._write()
         self._end(name)
+
+    def _write(self) -> None:
+        """Write the log, and copy Ray Tune's state."""
+        self._log.write()
+        copy_state(self._search.out / RAY)
 
     def _find(self, name: str) -> TrialRecord:
         return self._log.trials.setdefault(name, TrialRecord({}))

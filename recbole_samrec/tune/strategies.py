@@ -68,7 +68,10 @@ class Strategy:
             return wanted if self.scheduler == "pbt" else int(min(wanted, space.size))
         size = len(space.grid())
         if self.trials is not None and size > self.trials:
-            raise ConfigError(f"--search=grid: there are {size} combinations, more than --trials={self.trials}")
+            raise ConfigError(
+                f"--search=grid: there are {size} combinations, more than --trials={self.trials}; raise --trials, or "
+                "choose --search=random"
+            )
         return size
 
 

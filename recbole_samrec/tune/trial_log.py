@@ -107,10 +107,16 @@ class TrialLog:
         return (max if self.bigger else min)(scored, key=lambda pair: pair[0])[1]
 
     def end(self, name: str, status: str, reason: str = "") -> None:
-        """Record the end of a trial."""
+        """Record the end of a trial; :meth:`write` puts it on the disk."""
         entry = self.trials[name]
         entry.status, entry.ended, entry.reason = status, self.now, reason or entry.reason
-        self.write()
+
+    def reopen_failed(self) -> int:
+        """Let the trials that failed run again, since a full disk may have been the reason; return their number."""
+        failed = [entry for entry in self.trials.values() if entry.status == FAILED]
+        for entry in failed:
+            entry.status, entry.ended = RUNNING, None
+        return len(failed)
 
     def table(self, parameters: Sequence[str]) -> pd.DataFrame:
         """Make a table with one line a trial, in the order of their names; its columns are those of the records."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_samrec.utils.errors import ConfigError, DataError, UserError, flatten_message
+from recbole_samrec.utils.installer import make_install_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,8 @@ def require_pyarrow(where: str, error: type[UserError] = ConfigError) -> None:
         UserError: pyarrow is not installed.
     """
     if importlib.util.find_spec("pyarrow") is None:
-        raise error(f"{where}: Parquet needs pyarrow; install it with pip install pyarrow, or use a .csv file")
+        install = make_install_command("pyarrow")
+        raise error(f"{where}: Parquet needs pyarrow; install it with {install}, or use a .csv file")
 
 
 def require_new_file(file: Path, overwrite: bool) -> None:

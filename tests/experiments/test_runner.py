@@ -135,7 +135,7 @@ def ended(process):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_compare_resumes_after_a_kill(data, how):
     """Stop the command when one run is finished; no finished run is touched again, and the end is the same."""
-    entries = "--models=SASRec,GRU4Rec,Pop+SAM"
+    entries = "--models=SASRec,Pop+SAM"
     process = compare(entries, "--seeds=1,2", "--parallel=1")
     finished = []
     deadline = time.monotonic() + 300
@@ -145,7 +145,7 @@ def test_compare_resumes_after_a_kill(data, how):
     process.send_signal(how)
     said = ended(process)
     assert how == signal.SIGKILL or (process.returncode == 130 and "stopped; resume with: python -m" in said), said
-    assert finished and len(list(Path("out/tiny").glob("*/result.json"))) < 4
+    assert finished and len(list(Path("out/tiny").glob("*/result.json"))) < 2
     before = {file: file.stat().st_mtime_ns for file in Path("out/tiny").glob("*/result.json")}
 
     process = compare(entries, "--seeds=1,2")
@@ -153,14 +153,14 @@ def test_compare_resumes_after_a_kill(data, how):
     assert process.returncode == 3, said  # an entry could not be trained
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert "sam_rho cannot be used with Pop" in said
-    jobs = make_jobs(["SASRec", "GRU4Rec"], seeds=(1, 2), epochs=6)
+    jobs = make_jobs(["SASRec"], seeds=(1, 2), epochs=6)
     assert all(job.finished for job in jobs)
     for suffix in ("md", "csv", "tex", "png", "pdf"):
         assert Path(f"out/tiny.{suffix}").stat().st_size > 0
     table = Path("out/tiny.md").read_text()
-    assert "| SASRec |" in table and "| GRU4Rec |" in table and "Pop+SAM" in table
+    assert "| SASRec |" in table and "Pop+SAM" in table
 
-    alone = make_jobs(["SASRec", "GRU4Rec"], seeds=(1, 2), epochs=6, out="alone")
+    alone = make_jobs(["SASRec"], seeds=(1, 2), epochs=6, out="alone")
     for job, single in zip(jobs, alone, strict=True):
         result = json.loads((job.folder / "result.json").read_text())
         assert select_figures(worker.train_job(single, ignore)) == select_figures(result)
@@ -175,9 +175,9 @@ def test_compare_runs_on_the_computers_of_a_cluster(data):
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
         cluster.add_node(num_cpus=1)
-        process = compare("--models=SASRec,GRU4Rec", "--seeds=1", f"--address={cluster.address}")
+        process = compare("--models=SASRec", "--seeds=1,2", f"--address={cluster.address}")
         said = ended(process)
     finally:
         cluster.shutdown()
     assert process.returncode == 0, said
-    assert all(job.finished for job in make_jobs(["SASRec", "GRU4Rec"], seeds=[2020], epochs=6))
+    assert all(job.finished for job in make_jobs(["SASRec"], seeds=(1, 2), epochs=6))

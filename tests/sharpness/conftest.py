@@ -8,7 +8,7 @@ from recbole_samrec.sharpness.figures import draw_figures
 from tests.helpers.sharpness_runs import NASTY, make_history, make_measured
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def runs():
     """Two entries and three seeds each; one top eigenvalue has not converged, one corner is not finite."""
     sharp = [
@@ -24,7 +24,7 @@ def runs():
     return sharp + flat
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def between(runs):
     way = {
         "first": runs[0].name,
@@ -35,11 +35,11 @@ def between(runs):
     return pd.DataFrame(way)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("report")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def drawn(runs, between, folder):
     return {one.name: one for one in draw_figures(runs, between, folder / "figures")}

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,9 @@ def test_objective_works_in_another_tuner(ray, data):
         run_config=tune.RunConfig(storage_path=str(Path("own").resolve()), verbose=0),
         tune_config=tune.TuneConfig(metric="score", mode="max"),
     )
+    before = signal.getsignal(signal.SIGINT)
     results = tuner.fit()
+    signal.signal(signal.SIGINT, before)  # Ray Tune leaves its own
     assert not results.errors and [result.metrics["epoch"] for result in results] == [4, 4]
     with results.get_best_result().checkpoint.as_directory() as folder:
         assert {"last.pth", "best.pth"} <= set(os.listdir(folder))

@@ -37,5 +37,5 @@ def test_read_parquet__errors(monkeypatch):
     with pytest.raises(DataError, match=r"^a.parquet cannot be read as Parquet: "):
         read_parquet(Path("a.parquet"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None)
-    with pytest.raises(DataError, match=r"^a.parquet: Parquet needs pyarrow; install it with pip install pyarrow"):
+    with pytest.raises(DataError, match=r"^a.parquet: Parquet needs pyarrow; install it with "):
         read_parquet(Path("a.parquet"))

@@ -146,11 +146,9 @@ def _read(
 
 
 def _read_parquet(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
-    try:
-        from pyarrow import ArrowException
-        from pyarrow.parquet import read_schema
-    except ImportError as error:
-        raise DataError(f"{path} needs pyarrow to be read: pip install pyarrow") from error
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_schema
+
     try:
         _check_columns(path, wanted, read_schema(path).names)
         return pd.read_parquet(path, columns=list(dict.fromkeys(wanted)), engine="pyarrow")

@@ -44,7 +44,7 @@ def test_suggest_nearest_models__names_them_for_an_unknown_one():
 )
 def test_choose_loader__only_where_training_is_packed(training, stage, phase, loader):
     choose = choose_loader(lambda config, phase: "RecBole's")
-    assert choose({"training": training, "train_stage": stage}, phase) == loader
+    assert choose({"training": training, "train_stage": stage, "eval_args": {}}, phase) == loader
 
 
 def test_sample_training_users__leaves_the_other_parts_alone(monkeypatch):

@@ -39,8 +39,8 @@ class CostBook:
 
     def __init__(self, jobs: Sequence[Job], out: Path) -> None:
         self._out = out
-        self._known: dict[tuple[str, str, float], Cost] = {}
-        self._epochs: dict[tuple[str, str, float], list[float]] = {}
+        self._known: dict[tuple[str, str, float, str], Cost] = {}
+        self._epochs: dict[tuple[str, str, float, str], list[float]] = {}
         self._stored = _read_costs(out / COSTS)
         for job in jobs:
             if cost := _read_probe(self._stored.get(_name(job), {}), job):

@@ -5,11 +5,11 @@ The validation of a global temporal split does not depend on the targets, so the
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -22,6 +22,7 @@ from recbole_samrec.experiments.worker import FAILURE, process_settings, record_
 from recbole_samrec.quick_start.build_trainer import build_trainer
 from recbole_samrec.quick_start.context import prepare_run
 from recbole_samrec.quick_start.record import RESULT, RunRecord, rename_metrics
+from recbole_samrec.quick_start.retrain import OF_VALIDATION
 from recbole_samrec.quick_start.writers import RankWriter
 from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import UserError, explain_failure
@@ -94,11 +95,9 @@ def test_again(job: Job, source: Path) -> RunRecord:
     trainer.callbacks.add(RankWriter(context))
     metrics = trainer.test(context.test_data)
     record = RunRecord.read(source / RESULT)
-    data: dict[str, Any] = dict(record.data)
-    counts, of_training = find_counts(context.dataset), data.get("split") or {}
+    data, counts = copy.copy(record.data), find_counts(context.dataset)
     if counts is not None:
-        kept = ("validation_cut", "valid_targets", "unseen_valid_users")
-        data["split"] = asdict(counts) | {name: of_training[name] for name in kept if name in of_training}
+        data["split"] = asdict(counts) | {name: data.get("split", {})[name] for name in OF_VALIDATION}
     tested = replace(record, config=dict(job.settings), data=data, test=rename_metrics(metrics))
     made_for = {"entry": job.entry, **job.made_for, "weights": source.name}
     write_atomically(job.folder / JOB, json.dumps(made_for, indent=2, default=str) + "\n")

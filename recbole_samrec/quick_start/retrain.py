@@ -18,6 +18,8 @@ from recbole_samrec.utils.errors import ConfigError, TrainingError
 from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.processes import is_first_process, wait_for_all
 
+OF_VALIDATION = ("validation_cut", "valid_targets", "unseen_valid_users")
+"""Numbers of a split that are those of the training with a validation."""
 TrainOnce = Callable[..., RunRecord]
 
 
@@ -67,8 +69,7 @@ def combine_records(first: RunRecord, second: RunRecord) -> RunRecord:
     skipped = [record.skipped_steps for record in (first, second) if record.skipped_steps is not None]
     data = copy.copy(second.data)
     if "split" in data and "split" in first.data:
-        of_first = ("validation_cut", "valid_targets", "unseen_valid_users")
-        data["split"] = data["split"] | {name: first.data["split"][name] for name in of_first}
+        data["split"] = data["split"] | {name: first.data["split"][name] for name in OF_VALIDATION}
     return replace(
         second,
         data=data,

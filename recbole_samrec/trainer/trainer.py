@@ -255,7 +255,7 @@ class SAMTrainer(Resumable, Trainer):
             self._load_weights(model_file or self.saved_model_file)
         if earlier := earlier_loaders(eval_data):  # the collector of a model that was not trained here is empty
             self.eval_collector.data_collect(earlier[0])
-        held = find_held(eval_data._dataset)
+        held = find_held(getattr(eval_data, "_dataset", None))
         self.excluded_items = None if held is None else torch.from_numpy(~held.candidates).to(self.device)
         if self.config["mask_history"] or self._shows_scores:
             self._history = self._history_mask(eval_data)

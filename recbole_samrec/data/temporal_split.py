@@ -193,11 +193,7 @@ def _find_early(users: np.ndarray, times: np.ndarray, options: TemporalOptions) 
     if options.cut is not None:
         cut = convert_cut(options.cut, times.max())
         return times < cut, float(cut)
-    if are_positions(users, times):
-        raise DataError(
-            "GTS: the times are positions in each user's order, not times that users share; use data with real times, "
-            "or give a position as cut"
-        )
+    require_shared_times(users, times, options)
     below, cut = find_quantile(times, options.quantile)
     return times <= below, cut
 
@@ -259,6 +255,24 @@ def _choose(users: np.ndarray, target: str, seed: int, n_users: int) -> np.ndarr
 
 def _occur(ids: np.ndarray, number: int) -> np.ndarray:
     return np.bincount(ids, minlength=number) > 0
+
+
+def require_shared_times(users: np.ndarray, times: np.ndarray, options: TemporalOptions) -> None:
+    """Check that a quantile is of times that users share.
+
+    Args:
+        users: User of each event, shape ``[N]``; best of all events, as filters leave gaps in positions.
+        times: Time of each event, shape ``[N]``.
+        options: The options.
+
+    Raises:
+        DataError: The times are positions in each user's order, and no cut is given.
+    """
+    if options.cut is None and are_positions(users, times):
+        raise DataError(
+            "GTS: the times are positions in each user's order, not times that users share; use data with real times, "
+            "or give a position as cut"
+        )
 
 
 def find_quantile(times: np.ndarray, share: float) -> tuple[Any, float]:

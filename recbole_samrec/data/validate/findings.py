@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.data.spelling import Alike, find_alike
+from recbole_samrec.data.temporal_options import read_options
+from recbole_samrec.data.temporal_split import require_shared_times
 from recbole_samrec.data.validate.filters import EventFilter, Filters, IdTable, Step
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.data.validate.splits import Parts, count_samples
@@ -95,6 +97,9 @@ def collect_findings(
         layout: Names of the columns.
         fields: RecBole's settings.
         sequential: Whether the model is sequential.
+
+    Raises:
+        DataError: The times do not allow a global temporal split.
     """
     filters = Filters.from_settings(fields)
     users = IdTable(layout.user, events[layout.user], features.get("user"))
@@ -102,6 +107,7 @@ def collect_findings(
     tables = {"user": users, "item": items}
     raw = {suffix: table.rows for suffix, table in tables.items()}
     listed = {suffix: table.listed for suffix, table in tables.items()}
+    _check_times(users, events, layout, fields)
     filtered = EventFilter(events, users, items, layout)
     filtered.apply(filters)
     moments = np.unique(events[layout.time], return_inverse=True)[1] if layout.time in events else None
@@ -124,6 +130,14 @@ def collect_findings(
         parts=_count_parts(left, items.codes[filtered.kept], times, layout, fields, sequential),
         removes_repeated=filters.duplicates is not None,
     )
+
+
+def _check_times(users: IdTable, events: pd.DataFrame, layout: Layout, fields: Mapping[str, Any]) -> None:
+    """Check the times of all events, before filters, for a global temporal split."""
+    options = read_options(fields.get("eval_args"))
+    if options is not None and layout.time in events and not layout.benchmark:
+        known = (users.codes >= 0) & events[layout.time].notna().to_numpy()
+        require_shared_times(users.codes[known], events[layout.time].to_numpy()[known], options)
 
 
 def _compare(

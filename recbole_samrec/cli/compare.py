@@ -49,6 +49,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any) -> in
         "seeds": parse_seeds(arguments.seeds),
         "train_fraction": _parse_fractions(arguments.train_fraction),
         "config_files": files,
+        "protocol": split_words(arguments.protocol, "--protocol") if arguments.protocol else [],
         "entries": (arguments.entries or "").split(),
         **{name: getattr(arguments, name) for name in PASSED_ON},
         **{"train": not arguments.tables, "console": console, "command": command},

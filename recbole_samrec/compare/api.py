@@ -10,19 +10,24 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from recbole_samrec.compare.agreement import write_agreement
 from recbole_samrec.compare.command_line import format_command
 from recbole_samrec.compare.comparison import Comparison
+from recbole_samrec.compare.facts import name_place
 from recbole_samrec.compare.formats import print_page
 from recbole_samrec.compare.prepare import ComparisonPlan, prepare_comparison
 from recbole_samrec.compare.shown_settings import format_settings, select_settings
-from recbole_samrec.compare.write import write_tables
+from recbole_samrec.compare.write import join_stem, write_tables
 from recbole_samrec.config.command_options import CompareOptions
 from recbole_samrec.config.value_types import Positive, describe_type, is_accepted
+from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
+from recbole_samrec.experiments.protocols import check_protocols
 from recbole_samrec.experiments.ray_cluster import choose_resources
 from recbole_samrec.experiments.results import Run, read_finished_runs, set_aside_damaged
 from recbole_samrec.experiments.runner import train_all
+from recbole_samrec.experiments.shared_training import train_each_once
 from recbole_samrec.experiments.worker import read_failure
 from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.errors import ConfigError
@@ -41,6 +46,7 @@ def compare_models(
     config_files: Sequence[str | Path] = (),
     entries: Sequence[str | Path] = (),
     tuned: str | Path | None = None,
+    protocol: str | Sequence[str] = (),
     out: str | Path = Path("runs", "compare"),
     pages: str | Path | None = None,
     mask_history: bool = False,
@@ -67,6 +73,8 @@ def compare_models(
         config_files: Yaml files of settings for all entries.
         entries: Yaml files of further entries, of the form of ``properties/compare.yaml``.
         tuned: Folder of searches whose best settings are used; None for the defaults.
+        protocol: Protocols, each with a table of its own, among ``loo``, ``gts-last``, ``gts-first``, ``gts-random``
+            and ``gts-successive``; a further page compares them. None for the protocol of the settings.
         out: Folder of the runs.
         pages: Folder of the tables and plots; None for ``out``.
         mask_history: True to write tables with the history masked, too.
@@ -100,43 +108,80 @@ def compare_models(
     chosen: dict[str, Any] = {"seeds": seeds, "fractions": fractions, "config_files": config_files}
     chosen |= {"entry_files": entries}
     chosen |= {"tuned": None if tuned is None else str(tuned), "settings": settings}
+    protocols = check_protocols(_make_list(protocol), {**read_yaml_files(list(map(str, config_files))), **settings})
     if command is None:
-        command = format_command(models, datasets, out=out, pages=pages, mask_history=mask_history, **chosen)
-    plan = prepare_comparison(models, datasets, out=out, note=_note_once(console), **chosen)
-    for dataset, reasons in plan.incompatible.items():
-        for entry, reason in reasons.items():
-            print_line(console, f"skipped: {entry} on {dataset}: {reason}")
+        places: dict[str, Any] = {"out": out, "pages": pages, "mask_history": mask_history, "protocols": protocols}
+        command = format_command(models, datasets, **places, **chosen)
+    plans = _prepare_each(models, datasets, protocols, out, console, chosen)
+    jobs = [job for plan in plans for job in plan.jobs]
     require_writable(out, "--out")
     if pages != out:
         require_writable(pages, "--pages")
     with lock_folder(out):
         if train:
-            set_aside_damaged(plan.jobs, partial(print_note, console))
-        costs = CostBook(plan.jobs, out)
-        if train and not all(job.finished for job in plan.jobs):
-            train_all(plan.jobs, costs, resources, console, limit_hours=limit_hours, command=command)
-        return _conclude(plan, costs, out, pages, mask_history, command, console)
+            set_aside_damaged(jobs, partial(print_note, console))
+        costs = CostBook(jobs, out)
+        if train and not all(job.finished for job in jobs):
+            limits: dict[str, Any] = {"limit_hours": limit_hours, "command": command}
+            train_each_once(jobs, lambda some: train_all(some, costs, resources, console, **limits), console)
+        return _conclude(plans, costs, out, pages, mask_history, command, console)
+
+
+def _prepare_each(
+    models: Sequence[str],
+    datasets: Sequence[str],
+    protocols: Sequence[str],
+    out: Path,
+    console: Console,
+    chosen: Mapping[str, Any],
+) -> list[ComparisonPlan]:
+    """Prepare the comparison under each protocol, and show which entries are skipped."""
+    plans, taken, note = [], set[Path](), _note_once(console)
+    for name in protocols or [""]:
+        plan = prepare_comparison(models, datasets, out=out, note=note, protocol=name, taken=taken, **chosen)
+        plans.append(plan)
+        for dataset, reasons in plan.incompatible.items():
+            for entry, reason in reasons.items():
+                print_line(console, f"skipped: {entry} on {name_place(dataset, name)}: {reason}")
+    return plans
 
 
 def _conclude(
-    plan: ComparisonPlan, costs: CostBook, out: Path, pages: Path, mask_history: bool, command: str, console: Console
+    plans: Sequence[ComparisonPlan],
+    costs: CostBook,
+    out: Path,
+    pages: Path,
+    mask_history: bool,
+    command: str,
+    console: Console,
 ) -> Comparison:
     """Write the tables, show the main ones and their places, and collect the result."""
-    runs, damaged = read_finished_runs(plan.jobs)
     masks = (False, True) if mask_history else (False,)
-    for masked in masks:
-        for page in _write_pages(plan, runs, _explain_missing(plan, costs, damaged), pages, masked, masks, command):
-            print_page(console, page)
-    for dataset in _list_datasets(plan):
-        stem = f"{dataset}-tuned" if plan.tuning else dataset
-        print_line(console, f"tables and plots: {pages / stem}*")
+    runs: list[Run] = []
+    damaged: dict[Job, str] = {}
+    for plan in plans:
+        of_plan, damaged_now = read_finished_runs(plan.jobs)
+        runs, damaged = [*runs, *of_plan], damaged | damaged_now
+        reasons = _explain_missing(plan, costs, damaged_now)
+        for masked in masks:
+            for page in _write_pages(plan, of_plan, reasons, pages, masked, masks, command):
+                print_page(console, page)
+        for dataset in _list_datasets(plan):
+            stem = join_stem(dataset, plan.protocol, bool(plan.tuning))
+            print_line(console, f"tables and plots: {pages / stem}*")
+    entries = [entry.name for entry in plans[0].entries]
+    if len(plans) > 1:
+        for masked in masks:
+            path = write_agreement(runs, entries, [plan.protocol for plan in plans], pages, masked, command)
+            print_line(console, f"agreement of the protocols: {path}")
+    failures = [_list_failures(plan, costs, damaged) for plan in plans]
     return Comparison(
         folder=out,
-        entries=[entry.name for entry in plan.entries],
+        entries=entries,
         finished=runs,
-        failures=_list_failures(plan, costs, damaged),
+        failures=pd.concat(failures, ignore_index=True) if len(failures) > 1 else failures[0],
         damaged=bool(damaged),
-        variant_of={entry.name: entry.variant_of for entry in plan.entries if entry.variant_of},
+        variant_of={entry.name: entry.variant_of for entry in plans[0].entries if entry.variant_of},
         masks=masks,
     )
 
@@ -167,6 +212,7 @@ def _write_pages(
         origins=plan.origins,
         command=command,
         settings=shown,
+        protocol=plan.protocol,
     )
     return list(pages.values())
 
@@ -201,8 +247,9 @@ def _explain_entry(members: Sequence[Job], costs: CostBook, damaged: Mapping[Job
 
 def _list_failures(plan: ComparisonPlan, costs: CostBook, damaged: Mapping[Job, str]) -> pd.DataFrame:
     """List the jobs without a usable record."""
+    named = {"protocol": plan.protocol} if plan.protocol else {}
     lines: list[dict[str, Any]] = [
-        {"dataset": dataset, "entry": entry, "seed": None, "fraction": None, "reason": reason}
+        {"dataset": dataset, **named, "entry": entry, "seed": None, "fraction": None, "reason": reason}
         for dataset, reasons in plan.incompatible.items()
         for entry, reason in reasons.items()
     ]
@@ -212,9 +259,9 @@ def _list_failures(plan: ComparisonPlan, costs: CostBook, damaged: Mapping[Job, 
             if job.finished and job not in damaged:
                 continue
             reason = damaged.get(job) or skipped or read_failure(job.folder) or "not trained yet"
-            place = {"dataset": job.dataset, "entry": job.entry, "seed": job.seed, "fraction": job.fraction}
+            place = {"dataset": job.dataset, **named, "entry": job.entry, "seed": job.seed, "fraction": job.fraction}
             lines.append({**place, "reason": reason})
-    columns = ["dataset", "entry", "seed", "fraction", "reason"]
+    columns = ["dataset", *named, "entry", "seed", "fraction", "reason"]
     return pd.DataFrame(lines, columns=columns).astype({"seed": "Int64", "fraction": "Float64"})
 
 

@@ -24,6 +24,7 @@ def format_command(
     out: Path,
     pages: Path,
     mask_history: bool,
+    protocols: Sequence[str] = (),
     settings: Mapping[str, Any],
 ) -> str:
     """Format the command that equals a call of :func:`compare_models`, without the settings of one computer."""
@@ -33,6 +34,7 @@ def format_command(
         words.append(f"--train_fraction={','.join(f'{share:g}' for share in fractions)}")
     for flag, files in (("config_files", config_files), ("entries", entry_files)):
         words += [f"--{flag}={' '.join(map(str, files))}"] * bool(files)
+    words += [f"--protocol={','.join(protocols)}"] * bool(protocols)
     words += [f"--tuned={tuned}"] * (tuned is not None) + [f"--out={out}"]
     words += [f"--pages={pages}"] * (pages != out) + ["--mask_history"] * mask_history
     words += [f"--{key}={value}" for key, value in settings.items()]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -88,35 +89,44 @@ class Comparison:
         lines = []
         for run in self.finished:
             figures = {key: run.result.get(key) for key in ("epochs_run", "seconds_total", "peak_memory_mb")}
-            place = {"dataset": run.dataset, "entry": run.entry, "seed": run.seed, "fraction": run.fraction}
+            place: dict[str, Any] = {"dataset": run.dataset, **({"protocol": run.protocol} if run.protocol else {})}
+            place |= {"entry": run.entry, "seed": run.seed, "fraction": run.fraction}
             lines.append({**place, **run.result["test"], **figures, "folder": str(run.folder)})
         return pd.DataFrame(lines)
 
     def _collect(self, make: Callable[[list[Run], bool], pd.DataFrame], index: bool = False) -> pd.DataFrame:
         """Join the frames of all data sets, each made of the runs with the largest share of training users."""
         frames = []
-        for dataset, runs in self._group_by_dataset():
+        for (dataset, protocol), runs in self._group_by_dataset():
             for masked in self.masks:
                 frame = make(runs, masked)
                 if index:
                     frame = frame.rename_axis("entry").reset_index()
                 frame.insert(0, "dataset", dataset)
-                frame.insert(1, "masked", masked)
+                if protocol:
+                    frame.insert(1, "protocol", protocol)
+                frame.insert(2 if protocol else 1, "masked", masked)
                 frames.append(frame)
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
-    def _group_by_dataset(self) -> Iterator[tuple[str, list[Run]]]:
-        for dataset in dict.fromkeys(run.dataset for run in self.finished):
-            of_set = [run for run in self.finished if run.dataset == dataset]
+    def _group_by_dataset(self) -> Iterator[tuple[tuple[str, str], list[Run]]]:
+        for place in dict.fromkeys((run.dataset, run.protocol) for run in self.finished):
+            of_set = [run for run in self.finished if (run.dataset, run.protocol) == place]
             largest = max(run.fraction for run in of_set)
-            yield dataset, [run for run in of_set if run.fraction == largest]
+            yield place, [run for run in of_set if run.fraction == largest]
 
     def _shorten(self) -> pd.DataFrame:
         """Shorten the table to the columns that fit on a screen."""
         table = self.table
         if table.empty:
             return table
-        columns = ["dataset", *(["masked"] if len(self.masks) > 1 else []), "entry", "seeds"]
+        columns = [
+            "dataset",
+            *(["protocol"] if "protocol" in table else []),
+            *(["masked"] if len(self.masks) > 1 else []),
+            "entry",
+            "seeds",
+        ]
         means = {f"{metric}_mean": metric.upper() for metric in SHOWN if f"{metric}_mean" in table}
         return table[[*columns, *means]].rename(columns=means)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from recbole_samrec.data.temporal_options import read_options
+from recbole_samrec.data.temporal_split import format_time
 from recbole_samrec.evaluator.statistics import choose_draws
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE, find_starts
 from recbole_samrec.experiments.results import Run, pretraining_within
@@ -16,6 +18,16 @@ AVERAGED = {
     AT_ONCE: "predicted at once; metrics are those of a user's events as a set, averaged over users",
 }
 """Facts on users with several test events."""
+PARTS = {
+    "events before the test / trained on": ("early_events", "train_events"),
+    "users trained on / with a single event before the test": ("train_users", "single_event_users"),
+    "candidates": ("candidates",),
+    "validation targets": ("valid_targets",),
+    "users tested / without training events": ("test_users", "unseen_test_users"),
+    "later events / with an item without training events": ("late_events", "late_unseen_item_events"),
+    "later users / without training events": ("late_users", "late_unseen_users"),
+}
+"""Facts on a global temporal split, and the numbers in ``result.json`` that they show."""
 KINDS = {"": "", "-groups": " by group", "-fractions": " by share of training users"}
 """Ends of the names of a page's files, and of its title."""
 VERSIONS = ("python", "torch", "recbole", "recbole-samrec")
@@ -38,6 +50,7 @@ class PageSetting:
         draws: Draws of the randomization test.
         users: Number of users with test events.
         prediction: Whether the test events of a user are predicted one by one or at once.
+        protocol: Name of the protocol, if the comparison has several.
     """
 
     dataset: str
@@ -51,6 +64,7 @@ class PageSetting:
     draws: int = 0
     users: int = 0
     prediction: str = ONE_BY_ONE
+    protocol: str = ""
 
     @classmethod
     def describe(
@@ -73,6 +87,7 @@ class PageSetting:
             draws=draws or choose_draws(users),
             users=users,
             prediction=runs[0].prediction,
+            protocol=runs[0].protocol,
         )
 
     @property
@@ -86,6 +101,7 @@ class PageSetting:
             *(self._describe_users() if self.events > self.users > 0 else []),
             *([("users trained on", f"{100 * self.share:g} %")] if self.share < 1 else []),
             ("split", self._split()),
+            *self._describe_parts(),
             ("history", "masked" if self.masked else "unmasked"),
             ("seeds", join_range(self.seeds)),
             ("draws of the randomization test", f"{self.draws:,}"),
@@ -94,16 +110,39 @@ class PageSetting:
     def _describe_users(self) -> Facts:
         return [("users tested", f"{self.users:,}"), ("events of a user", AVERAGED[self.prediction])]
 
+    def _describe_parts(self) -> Facts:
+        """Describe the numbers of a global temporal split."""
+        counts = self.data.get("split") or {}
+        facts = []
+        for name, keys in PARTS.items():
+            if all(key in counts for key in keys):
+                facts.append((name, " / ".join(f"{counts[key]:,}" for key in keys)))
+        if "cut" in counts:
+            facts.insert(0, ("test begins", format_time(counts["cut"])))
+        return facts
+
+    @property
+    def leaves_one_out(self) -> bool:
+        """True if each user's last event is tested, whenever it was."""
+        return "LS" in (self.split.get("split") or {})
+
     def _split(self) -> str:
+        if options := read_options(self.split):
+            return options.describe()
         if all(self.split.get(key) == value for key, value in LEAVE_ONE_OUT.items()):
             return "leave-one-out by time: each user's last event is tested, the one before it is for validation"
         return f"{self.split.get('split')}, order {self.split.get('order')}"
 
 
+def name_place(dataset: str, protocol: str = "") -> str:
+    """Return the name of a data set, with that of the protocol if there are several."""
+    return f"{dataset}, {protocol}" if protocol else dataset
+
+
 def name_page(setting: PageSetting, kind: str = "") -> str:
     """Return the title of a page; ``kind`` is one of :data:`KINDS`."""
     masked = ", history masked" if setting.masked else ""
-    return f"{setting.dataset}{', tuned' if setting.tuned else ''}{masked}{KINDS[kind]}"
+    return f"{name_place(setting.dataset, setting.protocol)}{', tuned' if setting.tuned else ''}{masked}{KINDS[kind]}"
 
 
 def name_bars(setting: PageSetting) -> str:

@@ -135,7 +135,8 @@ def lay_out_comparison(
 def list_remarks(setting: PageSetting) -> list[str]:
     """List the fixed sentences that apply to all tables of a page."""
     untuned = [] if setting.tuned else [captions.UNTUNED]
-    return [captions.PROTOCOL[setting.masked], *untuned, captions.COMPARABLE]
+    leaks = [captions.LEAKS] if setting.leaves_one_out else []
+    return [captions.PROTOCOL[setting.masked], *leaks, *untuned, captions.COMPARABLE]
 
 
 def _lay_out_accuracy(table: pd.DataFrame, compared: bool) -> Grid:

@@ -13,8 +13,10 @@ from recbole_samrec.compare.provenance import Origin, Tuning, read_origins
 from recbole_samrec.compare.tuned_settings import Tuned, describe_tuning, find_searches, tune_entries
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.yaml_files import read_yaml_files
+from recbole_samrec.data.temporal_options import GTS
 from recbole_samrec.experiments.entries import Entry, read_entries
 from recbole_samrec.experiments.jobs import Job, choose_settings, plan_jobs
+from recbole_samrec.experiments.protocols import PROTOCOLS
 from recbole_samrec.experiments.seeds import choose_seeds
 from recbole_samrec.utils.errors import ConfigError, DataError
 
@@ -29,6 +31,7 @@ class ComparisonPlan:
         incompatible: For each data set, the entries that are incompatible with it, and why.
         tuning: For each data set, how its entries were tuned.
         origins: Where settings come from that are no defaults.
+        protocol: Name of its protocol, if the comparison has several.
     """
 
     entries: Sequence[Entry]
@@ -36,6 +39,7 @@ class ComparisonPlan:
     incompatible: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     tuning: Mapping[str, Sequence[Tuning]] = field(default_factory=dict)
     origins: Sequence[Origin] = ()
+    protocol: str = ""
 
 
 def prepare_comparison(
@@ -50,6 +54,8 @@ def prepare_comparison(
     tuned: str | None = None,
     settings: Mapping[str, Any] | None = None,
     note: Callable[[str], None] = lambda line: None,
+    protocol: str = "",
+    taken: set[Path] | None = None,
 ) -> ComparisonPlan:
     """Prepare a comparison; see :func:`recbole_samrec.compare.api.compare_models` for the arguments.
 
@@ -64,6 +70,8 @@ def prepare_comparison(
         tuned: Folders of searches, separated by blanks; None to use defaults.
         settings: Settings for all entries that read them.
         note: Function that is called with warnings.
+        protocol: Name of a protocol; empty for the one of the settings.
+        taken: Folders of other jobs of the comparison, to which those of this plan are added.
 
     Raises:
         UserError: A setting is wrong, or no data set can be used.
@@ -73,6 +81,8 @@ def prepare_comparison(
     origins = read_origins(tables)
     numbers, shares = choose_seeds(seeds), _check_fractions(fractions)
     given, files = dict(settings or {}), read_yaml_files([str(file) for file in config_files], note)
+    if protocol:
+        given |= {"eval_args": PROTOCOLS[protocol]}
     best = _collect_tuned(tuned, entries, datasets, {**files, **given})
     found = {dataset: {entry: one.settings for entry, one in of.items()} for dataset, of in best.items()}
     incompatible: dict[str, dict[str, str]] = {}
@@ -81,7 +91,7 @@ def prepare_comparison(
         incompatible.setdefault(dataset, {})[entry] = str(error)
 
     def settings_on(dataset: str) -> dict[str, dict[str, Any]]:
-        return choose_settings(entries, dataset, files, given, tables, found.get(dataset))
+        return choose_settings(entries, dataset, files, given, tables, found.get(dataset), note)
 
     hashes = _check_datasets(datasets, settings_on, files, note, skip)
     tuning = {name: describe_tuning(best[name], sha256) for name, sha256 in hashes.items() if name in best}
@@ -100,17 +110,19 @@ def prepare_comparison(
         tuned=found,
         note=note,
         skip=skip,
+        protocol=protocol,
+        taken=taken,
     )
     for line in _warn_of_mixed_predictions(jobs):
         note(line)
-    return ComparisonPlan(entries, jobs, incompatible, tuning, origins)
+    return ComparisonPlan(entries, jobs, incompatible, tuning, origins, protocol)
 
 
 def _warn_of_mixed_predictions(jobs: Sequence[Job]) -> Iterator[str]:
     """Warn of entries on one data set that are not compared if a user has several test events."""
     first: dict[str, dict[bool, str]] = {}
     for job in jobs:
-        if "LS" not in ((job.settings.get("eval_args") or {}).get("split") or {}):
+        if {"LS", GTS}.isdisjoint((job.settings.get("eval_args") or {}).get("split") or {}):
             sequential = get_model(job.settings["model"]).type == ModelType.SEQUENTIAL
             first.setdefault(job.dataset, {}).setdefault(sequential, job.entry)
     for dataset, kinds in first.items():

@@ -242,7 +242,10 @@ def average_costs(runs: Sequence[Run]) -> pd.DataFrame:
         result, best = run.result, run.result.get("best_epoch")
         seconds = result.get("seconds_per_epoch")
         before = (result.get("pretraining") or {}).get("seconds", 0.0)
+        again = result.get("retraining")
         to_best = None if seconds is None or best is None else before + seconds * (best + 1)
+        if to_best is not None and again:  # the first training has to end before the second begins
+            to_best = before + seconds * result["epochs_run"] + (again["seconds_per_epoch"] or 0) * again["epochs"]
         figures = {"entry": run.entry, **{name: result.get(name) for name in names}}
         lines.append(figures | {"seconds_to_best": to_best})
     frame = pd.DataFrame(lines).astype(dict.fromkeys(names, "float64"))

@@ -28,6 +28,11 @@ MASKED = {False: "", True: "-masked"}
 NO_RUN = "No run has finished."
 
 
+def join_stem(name: str, protocol: str = "", tuned: bool = False) -> str:
+    """Join the begin of the names of a data set's files."""
+    return f"{name}{f'-{protocol}' if protocol else ''}{'-tuned' if tuned else ''}"
+
+
 def write_tables(
     runs: Sequence[Run],
     pages: str | Path,
@@ -42,6 +47,7 @@ def write_tables(
     command: str = "",
     settings: Mapping[str, str] | None = None,
     draws: int | None = None,
+    protocol: str = "",
 ) -> dict[str, Page]:
     """Write the tables and plots of each data set.
 
@@ -64,6 +70,7 @@ def write_tables(
         command: The command that makes the tables.
         settings: For each data set, the settings of its entries as yaml.
         draws: Draws of the randomization test; by default as many as the number of users allows.
+        protocol: Name of the protocol, which is then part of the names, as in ``<dataset>-gts-last``.
 
     Returns:
         The main page of each data set.
@@ -88,6 +95,7 @@ def write_tables(
             origins=list_origins(origins, of_set),
             made=work if command else None,
             draws=draws,
+            protocol=protocol,
         ).write()
     return written
 
@@ -107,6 +115,7 @@ class _DataSet:
     origins: str
     made: Made | None
     draws: int | None
+    protocol: str
     largest: list[Run] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,7 +127,7 @@ class _DataSet:
     def stem(self) -> str:
         """Begin of the names of its files."""
         share = f"-{self.largest[0].fraction:g}" if self.largest and self.largest[0].fraction < 1 else ""
-        return f"{self.name}{share}{'-tuned' if self.tuned else ''}"
+        return join_stem(f"{self.name}{share}", self.protocol, bool(self.tuned))
 
     def write(self) -> Page:
         """Write the pages for the first of the masks, and return the main one."""
@@ -127,7 +136,7 @@ class _DataSet:
             notes = [f"{entry}: {reason}" for entry, reason in self.why.items()]
             page = Page(stem, remarks=[NO_RUN], notes=[*notes, *map(str, self.tuned)])
             earlier = (self.pages / f"{stem}.md").exists()  # of other entries, and complete
-            return page if earlier else _write(self.pages / stem, page, None, None)
+            return page if earlier else write_page(self.pages / stem, page, None, None)
         parts: dict[str, Sequence[Run]] = {"": self.largest, "-groups": self.largest}
         if len(self.largest) < len(self.runs):
             parts["-fractions"] = self.runs
@@ -141,7 +150,7 @@ class _DataSet:
             path = self.pages / f"{stem}{kind}"
             page, table, draw = self._make(kind, part, f"{path.name}.png")
             links = tuple((title, f"{other}.md") for other, title in titles.items() if other != path.name)
-            written[kind] = _write(path, replace(page, links=links), table, draw)
+            written[kind] = write_page(path, replace(page, links=links), table, draw)
         return written[""]
 
     def _setting(self, runs: Sequence[Run], mask: bool) -> PageSetting:
@@ -168,7 +177,7 @@ class _DataSet:
         return lay_out(table, entries, setting, plot), table, lambda: draw(table, entries, above)
 
 
-def _write(path: Path, page: Page, table: pd.DataFrame | None, draw: Callable[[], Figure] | None) -> Page:
+def write_page(path: Path, page: Page, table: pd.DataFrame | None, draw: Callable[[], Figure] | None = None) -> Page:
     """Write a page, its numbers and its plot side by side; return the page."""
     files = {"md": formats.write_markdown(page).encode()}
     if table is not None:

@@ -62,7 +62,7 @@ def count_all_training_events(patch: Patcher) -> None:
     def build_with_first_items(self: Any) -> list[Any]:
         users, items = (np.asarray(self.inter_feat[field]) for field in (self.uid_field, self.iid_field))
         parts = build(self)
-        if self.benchmark_filename_list is None:
+        if self.benchmark_filename_list is None and not hasattr(parts[0], "first_items"):
             parts[0].first_items = find_first_items(users, items, parts)
         return parts
 

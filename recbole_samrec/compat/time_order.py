@@ -21,6 +21,7 @@ from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.utils import FeatureType
 
 from recbole_samrec.compat import Patcher, recbole_patch
+from recbole_samrec.data.temporal_options import GTS
 
 _LARGEST_EXACT_INTEGER = 2**53  # in float64
 _STORED = "stored_time_before_split"
@@ -142,7 +143,7 @@ def _order_frame(dataset: Dataset) -> None:
 
 
 def _splits_by_time(dataset: Dataset) -> bool:
-    return "TS" in (dataset.config["eval_args"]["split"] or {})
+    return not {"TS", GTS}.isdisjoint(dataset.config["eval_args"]["split"] or {})
 
 
 def _order_augmented(dataset: SequentialDataset) -> None:

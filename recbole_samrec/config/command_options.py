@@ -49,6 +49,9 @@ class CompareOptions(Options):
     tuned: str | None = option(
         None, "take the best settings that searches in DIR found (alone: runs/tune)", "DIR", const="runs/tune"
     )
+    protocol: str | None = option(
+        None, "a table for each protocol: loo, gts-last, gts-first, gts-random, gts-successive", "A,B"
+    )
     out: Path = option(Path("runs", "compare"), "folder", "DIR")
     pages: Path | None = option(None, "folder of the tables and plots", "DIR", else_="that of --out")
     mask_history: bool = option(False, "also write tables with history masked")

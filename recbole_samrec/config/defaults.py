@@ -9,7 +9,8 @@ from recbole_samrec.config.own_models import collect_own_defaults
 from recbole_samrec.config.recbole_config import is_typed
 from recbole_samrec.config.recbole_keys import TREES, find_recbole_folder
 from recbole_samrec.config.schema import upgrade_settings
-from recbole_samrec.config.validate import check_own_values
+from recbole_samrec.config.validate import check_eval_args, check_own_values
+from recbole_samrec.data.temporal_options import GTS
 from recbole_samrec.utils.paths import PROPERTIES
 
 
@@ -27,6 +28,7 @@ def add_our_defaults(config: Any, model: str, model_class: type, dataset: str) -
     """
     config.external_config_dict = given = upgrade_settings(config.external_config_dict)
     check_own_values(given, model)
+    _complete_temporal_split(config)
     ours = [find_recbole_folder() / "properties" / "model" / f"{TREES.get(model)}.yaml"]
     ours += [PROPERTIES / "overall.yaml", PROPERTIES / "model" / f"{model}.yaml"]
     ours.append(PROPERTIES / "dataset" / f"{dataset}.yaml")
@@ -36,6 +38,16 @@ def add_our_defaults(config: Any, model: str, model_class: type, dataset: str) -
     config.internal_config_dict |= collect_own_defaults(model_class)
     if is_typed(config) and config.variable_config_dict.of_command:
         _add_defaults_of_commands(config, model_class)
+
+
+def _complete_temporal_split(config: Any) -> None:
+    """Check the options of a global temporal split, and add what it implies where nothing else was given."""
+    given = config.external_config_dict
+    evaluation = given.get("eval_args")
+    if not isinstance(evaluation, Mapping) or GTS not in (evaluation.get("split") or {}):
+        return
+    check_eval_args(evaluation)
+    config.external_config_dict = {"repeatable": True} | given | {"eval_args": {"order": "TO", **evaluation}}
 
 
 def _add_defaults_of_commands(config: Any, model_class: Any) -> None:

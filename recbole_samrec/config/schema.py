@@ -422,7 +422,7 @@ WHY = {
 COMMAND_DEFAULTS: dict[str, Any] = {"topk": [5, 10, 20], "valid_metric": "NDCG@10"}
 """Defaults of our commands, of RecBole's settings, for every model that is evaluated by ranking."""
 
-INTERNAL = frozenset({"quiet_terminal", "known_data"})
+INTERNAL = frozenset({"quiet_terminal", "known_data", "selects_epoch"})
 """Settings that our commands pass to a run; they are not for users."""
 
 

@@ -13,6 +13,8 @@ from recbole_samrec.config.schema import MODEL_GROUPS, SHARED_GROUPS, list_group
 from recbole_samrec.config.value_types import list_base_types
 from recbole_samrec.utils.settings import parse_literal
 
+CUT = "cut"
+"""Option of a split in ``eval_args``, whose dates stay as written."""
 _STR, _NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 
 
@@ -47,6 +49,8 @@ def parse_value(key: str, text: str) -> Any:
         return value if value is None or isinstance(value, str) else text
     if key in list_text_lists():
         return value if value is None or _is_of_texts(value, text) else _read_texts(text)
+    if key == "eval_args" and isinstance(value, str):
+        return _read_yaml(text)
     if key in FIELD_KEYED and isinstance(value, dict):
         return {str(field): one for field, one in value.items()}
     return value
@@ -73,6 +77,18 @@ def _read_texts(text: str) -> Any:
         return text
 
 
+def _read_yaml(text: str) -> Any:
+    """Read a dictionary in the words of yaml, such as ``{split: {GTS: {cut: 2018-01-01}}}``; else the text itself."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if not isinstance(node, yaml.MappingNode):
+            return text
+        keep_texts(node)
+        return yaml.SafeLoader("").construct_document(node)
+    except yaml.YAMLError:
+        return text
+
+
 def keep_texts(node: yaml.Node) -> None:
     """Mark the values of settings that are text as text, in a yaml document before it is constructed.
 
@@ -89,7 +105,7 @@ def keep_texts(node: yaml.Node) -> None:
             continue
         if key.value.endswith("_num_interval") and isinstance(value, yaml.SequenceNode):
             node.value[index] = (key, _as_written(value))  # [5,10] is an interval there, not a list
-        elif key.value in list_texts() or key.value in list_text_lists():
+        elif key.value in list_texts() or key.value in list_text_lists() or key.value == CUT:
             keep_spelling(value)
         else:
             if key.value in FIELD_KEYED and isinstance(value, yaml.MappingNode):

@@ -9,13 +9,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from recbole_samrec.config.former_settings import describe_successor
 from recbole_samrec.config.keys import collect_types
 from recbole_samrec.config.recbole_keys import LEARNERS, SYNONYMS
 from recbole_samrec.config.schema import RENAMED, collect_model_settings
-from recbole_samrec.config.value_types import describe_type, is_accepted, list_base_types, list_choices
+from recbole_samrec.config.value_types import (
+    NonNegativeInt,
+    OpenShare,
+    describe_type,
+    is_accepted,
+    list_base_types,
+    list_choices,
+)
+from recbole_samrec.data.temporal_options import GTS, TemporalOptions, check_temporal, parse_cut, read_options
+from recbole_samrec.data.temporal_options import NAMES as TEMPORAL_NAMES
 from recbole_samrec.utils.encodings import is_text_encoding
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.settings import suggest_nearest
@@ -81,7 +90,7 @@ def check_values(values: Mapping[str, Any], types: Mapping[str, Any] | None = No
     _check_gpu_id(values.get("gpu_id"))
     _check_topk(values.get("topk"))
     _check_metrics(values.get("metrics"))
-    _check_eval_args(values.get("eval_args"))
+    check_eval_args(values.get("eval_args"))
 
 
 def check_value(key: str, value: Any, annotation: Any) -> None:
@@ -178,7 +187,12 @@ def _check_metrics(value: Any) -> None:
         )
 
 
-def _check_eval_args(value: Any) -> None:
+def check_eval_args(value: Any) -> None:
+    """Check ``eval_args``.
+
+    Raises:
+        ConfigError: A part of it is unknown or has a wrong value.
+    """
     if value is None:
         return
     parts = ("split", "order", "group_by", "mode")
@@ -200,14 +214,55 @@ def _check_split(split: Any) -> None:
     kind, how = next(iter(split.items())) if isinstance(split, dict) and len(split) == 1 else (None, None)
     if kind == "LS" and how in ("valid_and_test", "valid_only", "test_only"):
         return
+    if kind == GTS and how is not None:
+        _check_temporal_options(how)
+        return
     if kind in ("RS", "TS") and isinstance(how, (list, tuple)) and len(how) == 3:
         numbers = all(isinstance(share, (int, float)) and 0 <= share < math.inf for share in how)
         if numbers and how[0] > 0:
             return
     raise ConfigError(
         f"eval_args: split={split}: give {{'LS': 'valid_and_test'}} (or valid_only, test_only), or three shares "
-        "such as {'RS': [0.8, 0.1, 0.1]} or {'TS': [0.8, 0.1, 0.1]}"
+        "such as {'RS': [0.8, 0.1, 0.1]} or {'TS': [0.8, 0.1, 0.1]}, or the options of a global temporal split such as "
+        "{'GTS': {'quantile': 0.9}}"
     )
+
+
+_TEMPORAL_RANGES: dict[str, Any] = {
+    "quantile": OpenShare,
+    "validation_quantile": OpenShare,
+    "split_seed": NonNegativeInt,
+}
+
+
+def _check_temporal_options(given: Any) -> None:
+    """Check the options of a global temporal split.
+
+    Raises:
+        ConfigError: An option is unknown, has a wrong value or excludes another one.
+    """
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"eval_args: split GTS={given}: give a dictionary such as {{'quantile': 0.9}}")
+    for key in given:
+        if key not in TEMPORAL_NAMES:
+            raise ConfigError(f"eval_args: split GTS has no option {key}; {suggest_nearest(str(key), TEMPORAL_NAMES)}")
+    types = get_type_hints(TemporalOptions) | _TEMPORAL_RANGES
+    for key, value in given.items():
+        if key != "cut" and value is not None:
+            check_value(f"eval_args: split GTS: {key}", value, types[key])
+    if given.get("cut") is None:
+        return
+    if given.get("quantile") is not None:
+        raise ConfigError("eval_args: split GTS has both a quantile and a cut; give one of them")
+    try:
+        finite = not isinstance(cut := parse_cut(given["cut"]), float) or math.isfinite(cut)
+    except ValueError:
+        finite = False
+    if not finite or isinstance(given["cut"], bool):
+        raise ConfigError(
+            f"eval_args: split GTS: cut={given['cut']}: give a date such as 2018-01-01, in UTC, or a number as in the "
+            "data"
+        )
 
 
 def check_evaluation(config: Any, chooses: bool = True) -> None:
@@ -233,6 +288,8 @@ def check_evaluation(config: Any, chooses: bool = True) -> None:
             f"valid_metric={config['valid_metric']}: it is not among metrics={config['metrics']}{cuts}; "
             f"choose one of them, such as {example}"
         )
+    if read_options(config["eval_args"]):
+        check_temporal(config)
     if config["MODEL_TYPE"].name == "SEQUENTIAL" and config["eval_args"]["order"] != "TO":
         raise ConfigError(
             f"eval_args: {config['model']} is a sequential model and needs the time order; add 'order': 'TO'"

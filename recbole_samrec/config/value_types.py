@@ -18,6 +18,8 @@ Share = Annotated[float, Ge(0), Le(1)]
 PositiveShare = Annotated[float, Gt(0), Le(1)]
 Probability = Annotated[float, Ge(0), Lt(1)]
 """A dropout rate, or another share that is never all."""
+OpenShare = Annotated[float, Gt(0), Lt(1)]
+"""A share that is neither nothing nor all."""
 AtLeastTwo = Annotated[int, Ge(2)]
 ListOrTuple = list | tuple
 Patterns = str | list[str] | tuple[str, ...]

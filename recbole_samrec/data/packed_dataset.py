@@ -9,7 +9,8 @@ import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 
-from recbole_samrec.data.sequences import align_left
+from recbole_samrec.data.prefix_lists import Lists, add_lists, describe_lists
+from recbole_samrec.data.temporal_options import read_options
 from recbole_samrec.utils.errors import ConfigError
 
 EVENT = "event_of_row"
@@ -64,22 +65,9 @@ class PackedDataset(SequentialDataset):
         event = torch.from_numpy(targets)
         samples = {field: self.events[field][event] for field in self.events}
         samples[self.item_list_length_field] = torch.from_numpy(np.minimum(history, self.max_item_list_len))
-        self._lists = {}
-        for field in self.events:
-            if field != self.uid_field:
-                name = getattr(self, f"{field}_list_field")
-                self._lists[name] = (field, self._list_shape(field, name))
-                samples[name] = torch.empty((len(event), 0))
+        self._lists = describe_lists(self, self.events)
+        samples |= {name: torch.empty((len(event), 0)) for name in self._lists}
         self.inter_feat = Interaction({**samples, EVENT: event})
-
-    def _list_shape(self, field: str, name: str) -> tuple[int, ...]:
-        """Return the shape of one sample's list."""
-        length = self.field2seqlen[name]
-        shape = (length,) if isinstance(length, int) else tuple(length)
-        return (*shape, 2) if self._is_numerical(field) else shape
-
-    def _is_numerical(self, field: str) -> bool:
-        return self.field2type[field].value.startswith("float") and field in self.config["numerical_features"]
 
     def build(self) -> list[PackedDataset]:
         """Split as RecBole does; lists are made for validation and test only.
@@ -87,6 +75,8 @@ class PackedDataset(SequentialDataset):
         Returns:
             The parts for training, validation and test.
         """
+        if read_options(self.config["eval_args"]):
+            return super().build()  # by data/temporal_parts.py, whose parts are complete
         train, *others = super().build()
         lists = {name: made_of for name, made_of in self._lists.items() if name in self.inter_feat}
         for part in others:
@@ -117,11 +107,20 @@ class PackedDataset(SequentialDataset):
         """Make the lists of samples in place of their placeholders, or as last columns where there are none."""
         target, length = samples[EVENT], samples[self.item_list_length_field]
         del samples[EVENT]
-        inside, events = align_left(target - length, length, self.max_item_list_len)
-        for name, (field, shape) in self._lists.items():
-            values = self.events[field]
-            samples[name] = torch.zeros((*target.shape, *shape), dtype=values.dtype)
-            samples[name][inside] = values[events]
+        add_lists(samples, self.events, target, length, self._lists, self.max_item_list_len)
+
+    def hold_events(self, events: Interaction, owners: np.ndarray, samples: Interaction, lists: Lists) -> None:
+        """Let a training part hold events of its own.
+
+        Args:
+            events: The items of the events, users one after the other, each in time order.
+            owners: User of each event, shape ``[N]``.
+            samples: Samples with the columns user, target, length and :data:`EVENT`.
+            lists: The list of items.
+        """
+        first = np.flatnonzero(np.diff(owners, prepend=-1))
+        self.users, self.offsets = owners[first], np.append(first, len(owners))
+        self.events, self.inter_feat, self._lists = events, samples, dict(lists)
 
     def list_targets(self) -> np.ndarray:
         """List this part's targets, events in ascending order, shape ``[samples]``; only for parts without lists."""

@@ -52,6 +52,17 @@ class Sequences:
         users = None if self.users is None else self.users[which]
         return Sequences(self.names[which], self.fields, self.starts[which], self.ends[which], users)
 
+    def select_events(self, kept: np.ndarray) -> Sequences:
+        """Select events; sequences may have none left.
+
+        Args:
+            kept: Whether an event is selected, shape ``[N]``.
+        """
+        before = np.concatenate([[0], np.cumsum(kept)])
+        chosen = torch.from_numpy(np.flatnonzero(kept))
+        fields = {name: values[chosen] for name, values in self.fields.items()}
+        return Sequences(self.names, fields, before[self.starts], before[self.ends], self.users)
+
     def list_values(self, field: str) -> list[np.ndarray]:
         """List the values of a field, one array per sequence."""
         flat = self.fields[field].numpy()

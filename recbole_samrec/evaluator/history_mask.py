@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
+from recbole_samrec.data.temporal_held import find_held
+
 _EARLIER: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()
 """Loaders of the earlier parts of a split, by the loader of a later part.
 
@@ -91,6 +93,9 @@ class HistoryMask:
         self._sequential = length is not None and length in dataset.inter_feat
         self._steps = range(rank, len(dataset), world)
         self._met = 0
+        self._held = find_held(dataset)
+        if self._held is not None:
+            return
         if self._sequential and dataset.benchmark_filename_list is not None:
             self._histories = None  # samples of benchmark files are independent; each has its own history
             self._list = self._list_of(dataset)
@@ -130,15 +135,22 @@ class HistoryMask:
     def apply(self, scores: torch.Tensor, interaction: Any, positive_u: torch.Tensor, positive_i: torch.Tensor) -> None:
         """Mask the histories of the next batch in its scores, shape ``[B, items]``; targets always stay."""
         users = interaction[self._user].cpu().numpy()
-        if self._histories is None:
+        if self._held is not None:
+            hidden = [self._held.find_history(sample) for sample in self._next_samples(len(users))]
+        elif self._histories is None:
             hidden = [items[items > 0] for items in interaction[self._list].cpu().numpy()]
         elif self._sequential:
-            numbers = self._steps[self._met : self._met + len(users)]
+            numbers = self._next_samples(len(users))
             hidden = [self._histories.find(u, self._before[n]) for u, n in zip(users, numbers, strict=True)]
-            self._met = (self._met + len(users)) % len(self._steps)
         else:
             hidden = [self._histories.find(user) for user in users]
         mask_items(scores, hidden, positive_u.cpu().numpy(), positive_i.cpu().numpy())
+
+    def _next_samples(self, number: int) -> range:
+        """Return the numbers of the next samples."""
+        samples = self._steps[self._met : self._met + number]
+        self._met = (self._met + number) % len(self._steps)
+        return samples
 
 
 def count_earlier(values: np.ndarray) -> np.ndarray:

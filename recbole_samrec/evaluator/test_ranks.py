@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from recbole_samrec.data.temporal_held import find_held
 from recbole_samrec.evaluator.history_mask import count_earlier
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
 from recbole_samrec.utils import checkpoint_io
@@ -36,7 +37,8 @@ class Ranks:
     Args:
         frame: One line per event, in the order of the users' names. ``rank`` counts from 1; ``masked_rank`` is the
             rank with the items masked that the user had before; ``history`` is the number of events before it;
-            ``popularity`` is how often the item occurs before validation and test; ``user`` is the number of the user
+            ``popularity`` is how often the item occurs before validation and test, or, of a global temporal split,
+            among the training events; ``user`` is the number of the user
             and ``event`` that of the event among the user's test events in the order of their prediction, both from 0.
             A file of an earlier version has no ``user`` and ``event``.
         test: Hash of the users and items that were ranked.
@@ -129,11 +131,15 @@ class RankRecorder:
         event = np.empty(len(users), dtype=np.int64)
         in_time = np.argsort(sample, kind="stable")
         event[in_time] = count_earlier(users[in_time])
-        test = [part.inter_feat[dataset.uid_field].numpy() for part in held_out[-1:]]
-        held = [part.inter_feat[dataset.iid_field].numpy() for part in held_out]
-        history = events.of_users - np.bincount(np.concatenate(test), minlength=len(events.of_users))
-        popularity = events.of_items - np.bincount(np.concatenate(held), minlength=len(events.of_items))
-        before = history[users] + (0 if prediction == AT_ONCE else event)
+        held = find_held(held_out[-1])
+        if held is not None:
+            before, popularity = held.lengths[sample], held.training_counts
+        else:
+            test = [part.inter_feat[dataset.uid_field].numpy() for part in held_out[-1:]]
+            of_held = [part.inter_feat[dataset.iid_field].numpy() for part in held_out]
+            history = events.of_users - np.bincount(np.concatenate(test), minlength=len(events.of_users))
+            popularity = events.of_items - np.bincount(np.concatenate(of_held), minlength=len(events.of_items))
+            before = history[users] + (0 if prediction == AT_ONCE else event)
         number = np.cumsum(np.diff(users, prepend=users[:1]) != 0)
         columns = (rank, masked, before, popularity[items], number, event)
         frame = pd.DataFrame(dict(zip((*COLUMNS, *INDEX), columns, strict=True)))

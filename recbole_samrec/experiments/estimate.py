@@ -41,8 +41,8 @@ class CostBook:
 
     def __init__(self, jobs: Sequence[Job], out: Path) -> None:
         self._out = out
-        self._known: dict[tuple[str, str, float], Cost] = {}
-        self._epochs: dict[tuple[str, str, float], list[float]] = {}
+        self._known: dict[tuple[str, str, float, str], Cost] = {}
+        self._epochs: dict[tuple[str, str, float, str], list[float]] = {}
         self._stored = _read_costs(out / COSTS)
         for job in jobs:
             if cost := _read_probe(self._stored.get(_name(job), {}), job):
@@ -182,12 +182,12 @@ def seconds_left(each: Sequence[float], parallel: int) -> float:
     return max(sum(each) / max(parallel, 1), max(each, default=0.0))
 
 
-def _key(job: Job) -> tuple[str, str, float]:
-    return job.entry, job.dataset, job.fraction
+def _key(job: Job) -> tuple[str, str, float, str]:
+    return job.entry, job.dataset, job.fraction, job.protocol
 
 
 def _name(job: Job) -> str:
-    return f"{job.entry} | {job.dataset} | {job.fraction:g}"
+    return f"{job.entry} | {job.dataset} | {job.fraction:g}" + (f" | {job.protocol}" if job.protocol else "")
 
 
 def _patience(settings: Mapping[str, Any]) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbole_samrec.config.schema import upgrade_settings
+from recbole_samrec.data.temporal_options import complete_split, read_options
 from recbole_samrec.evaluator.test_ranks import RANKS
 from recbole_samrec.quick_start.record import RESULT
 from recbole_samrec.utils.errors import ConfigError
@@ -22,6 +23,8 @@ JOB = "job.json"
 """File with the settings and hashes that a run's folder was made for; written before the run starts."""
 NEUTRAL = OF_ONE_RUN | DERIVED | {"eval_memory", "eval_batch_size", "quiet_terminal", "pretrained_dir"}
 """Settings that do not change a result."""
+WEIGHTS = "best.pth"
+"""Weights of a finished run's best epoch."""
 HASHED = {
     "sha256": "the interactions",
     "attributes_sha256": "the attributes in the data set's other files",
@@ -76,6 +79,29 @@ def find_other_seeds(job: Job) -> Iterator[Path]:
             yield folder
 
 
+def find_same_training(job: Job, *, with_weights: bool = True) -> Path | None:
+    """Find the folder of a finished run whose training equals a job's and which tested other targets of the users.
+
+    The validation of a global temporal split does not depend on the targets.
+
+    Args:
+        job: The job.
+        with_weights: Whether the weights have to be there; a run on another computer leaves only its results here.
+    """
+    if read_options(job.settings.get("eval_args")) is None:
+        return None
+    wanted = complete_split(job.settings, with_target=False)
+    for folder in sorted(job.folder.parent.glob(f"{slug(job.entry)}*")):
+        if folder == job.folder or not is_finished(folder) or with_weights > (folder / WEIGHTS).exists():
+            continue
+        made_for = read_made_for(folder)
+        if made_for is not None:
+            settings = complete_split(made_for["settings"], with_target=False)
+            if _was_made_for({**made_for, "settings": settings}, replace(job, settings=wanted)):
+                return folder
+    return None
+
+
 def is_finished(folder: Path) -> bool:
     """Check whether the record of a run is complete."""
     return (folder / RESULT).exists() and (folder / RANKS).exists()
@@ -108,6 +134,7 @@ def have_equal_results(one: Mapping[str, Any], other: Mapping[str, Any], chosen:
         chosen: Settings that one of them was given in place of their defaults; these count even if the other run has
             none.
     """
+    one, other = complete_split(one), complete_split(other)
     keys = (one.keys() & other.keys()).union(chosen) - NEUTRAL
     return all(are_equal(one.get(key), other.get(key)) for key in keys)
 

@@ -15,6 +15,7 @@ from recbole_samrec.config.validate import check_keys
 from recbole_samrec.data.files import hash_attributes
 from recbole_samrec.experiments.entries import Entry, dataset_settings
 from recbole_samrec.experiments.job_folders import MADE_FOR, are_equal, find_folder, is_finished
+from recbole_samrec.experiments.protocols import align_unseen_users, describe_unable
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start.record import extract_settings
 from recbole_samrec.utils.error_messages import describe_error
@@ -48,6 +49,7 @@ class Job:
         chosen: Names of those among them that differ from the defaults.
         attributes_sha256: Hash of the other files of the data set that the entry reads, such as ``.item``, if any.
         source_sha256: Hash of the source of a user's own model.
+        protocol: Name of its protocol, if the comparison has several.
     """
 
     entry: str
@@ -62,6 +64,7 @@ class Job:
     chosen: tuple[str, ...] = ()
     attributes_sha256: str | None = None
     source_sha256: str | None = None
+    protocol: str = ""
 
     @property
     def made_for(self) -> dict[str, Any]:
@@ -72,7 +75,8 @@ class Job:
     def title(self) -> str:
         """Its name in messages."""
         share = "" if self.fraction == 1 else f", {self.fraction:.0%} of the users"
-        return f"{self.entry} on {self.dataset}, seed {self.seed}{share}"
+        protocol = f", {self.protocol}" if self.protocol else ""
+        return f"{self.entry} on {self.dataset}{protocol}, seed {self.seed}{share}"
 
     @property
     def finished(self) -> bool:
@@ -93,6 +97,8 @@ def plan_jobs(
     tuned: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     note: Callable[[str], None] = lambda line: None,
     skip: Callable[[str, str, DataError], None] | None = None,
+    protocol: str = "",
+    taken: set[Path] | None = None,
 ) -> list[Job]:
     """Plan all jobs of a comparison: the first seed of every entry comes before the second of any.
 
@@ -109,6 +115,8 @@ def plan_jobs(
         note: Function that is called with warnings.
         skip: Function that is called with an entry that is incompatible with a data set, the data set's name and the
             error.
+        protocol: Name of the protocol, for several of one comparison.
+        taken: Folders of other jobs of the comparison, to which those of these jobs are added.
 
     Raises:
         ConfigError: A setting is wrong, or no entry reads it.
@@ -126,7 +134,7 @@ def plan_jobs(
         known |= of_set
     report_unread(files, known, note)
     jobs: list[Job] = []
-    taken: set[Path] = set()
+    taken = set() if taken is None else taken
     for dataset, sha256 in datasets.items():
         above = choose_settings(entries, dataset, files, given, tables, (tuned or {}).get(dataset))
         patterns: list[Job] = []
@@ -141,7 +149,7 @@ def plan_jobs(
                 skip(entry.name, dataset, error)
         for seed in seeds:
             for pattern in patterns:
-                job = replace(pattern, seed=seed, settings={**pattern.settings, "seed": seed})
+                job = replace(pattern, seed=seed, settings={**pattern.settings, "seed": seed}, protocol=protocol)
                 jobs.append(replace(job, folder=find_folder(out / dataset, job, taken, note)))
                 taken.add(jobs[-1].folder)
     return jobs
@@ -219,6 +227,7 @@ def choose_settings(
     given: Mapping[str, Any],
     tables: Sequence[Path] = (),
     tuned: Mapping[str, Mapping[str, Any]] | None = None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, Any]]:
     """Choose each entry's settings on a data set, above RecBole's defaults; see :func:`plan_jobs` for the arguments.
 
@@ -234,12 +243,14 @@ def choose_settings(
         theirs = entry.model not in registry.model_names()
         of_files = {key: value for key, value in files.items() if theirs or key in known}
         settings[entry.name] = entry.settings(of_data, found, of_files, own, known=known)
+    if unable := align_unseen_users(settings):
+        note(describe_unable(unable, dataset))
     return settings
 
 
 def group_by_entry(jobs: Sequence[Job]) -> Iterator[list[Job]]:
-    """Group jobs by entry, data set and share of the users, in the order in which they come."""
-    groups: dict[tuple[str, str, float], list[Job]] = {}
+    """Group jobs by entry, data set, share of the users and protocol, in the order in which they come."""
+    groups: dict[tuple[str, str, float, str], list[Job]] = {}
     for job in jobs:
-        groups.setdefault((job.entry, job.dataset, job.fraction), []).append(job)
+        groups.setdefault((job.entry, job.dataset, job.fraction, job.protocol), []).append(job)
     yield from groups.values()

@@ -105,9 +105,10 @@ def print_plan(console: Console, jobs: Sequence[Job], costs: CostBook) -> None:
         finished = sum(job.finished for job in members)
         waiting = [job for job in members if not job.finished]
         share = "" if first.fraction == 1 else f", {first.fraction:.0%}"
-        place = f"{first.entry} on {first.dataset}{share}"
+        data = f"{first.dataset}{f', {first.protocol}' if first.protocol else ''}{share}"
+        place = f"{first.entry} on {data}"
         figures = _format_cost(first, costs)
-        table.add_row(escape(first.entry), escape(first.dataset + share), str(finished), str(len(waiting)), *figures)
+        table.add_row(escape(first.entry), escape(data), str(finished), str(len(waiting)), *figures)
         if waiting and (cost := costs.find(first)) and cost.pretrain_epochs:
             words = f"{cost.pretrain_epochs} epochs of pre-training, {cost.pretrain_seconds:.1f} s each"
             lines.append(f"{place}: each run begins with {words}")

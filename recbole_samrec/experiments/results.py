@@ -33,6 +33,7 @@ class Run:
         test: Hash of the users and items that were ranked.
         folder: Its folder.
         prediction: Whether the test events of a user were predicted one by one or at once.
+        protocol: Name of its protocol, if the comparison has several.
     """
 
     entry: str
@@ -44,6 +45,7 @@ class Run:
     test: str
     folder: Path = Path()
     prediction: str = ONE_BY_ONE
+    protocol: str = ""
 
     @property
     def users(self) -> np.ndarray:
@@ -66,7 +68,7 @@ def read_run(job: Job) -> Run:
     if "user" not in kept.frame:
         _require_one_event_per_user(result, job.folder / test_ranks.RANKS)
     where = (job.entry, job.dataset, job.seed, job.fraction)
-    return Run(*where, result, kept.frame, kept.test, job.folder, kept.prediction)
+    return Run(*where, result, kept.frame, kept.test, job.folder, kept.prediction, job.protocol)
 
 
 def _require_one_event_per_user(result: Mapping[str, Any], file: Path) -> None:

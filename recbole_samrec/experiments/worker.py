@@ -22,6 +22,7 @@ from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.record import RESULT, RunRecord
+from recbole_samrec.quick_start.run_folder import SELECTION
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, best_score, planned_epochs
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError, UserError, explain_failure
@@ -136,7 +137,7 @@ def train_job(job: Job, report: Callable[[JobProgress], None]) -> Mapping[str, A
             made_for = {"entry": job.entry, **job.made_for}
             write_atomically(job.folder / JOB, json.dumps(made_for, indent=2, default=str) + "\n")
             result = execute(job, [ProgressReporter(report)])
-            for name in ("last.pth", "previous.pth", FAILURE):
+            for name in ("last.pth", "previous.pth", FAILURE, f"{SELECTION}/last.pth", f"{SELECTION}/previous.pth"):
                 (job.folder / name).unlink(missing_ok=True)
             return result
     except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole.data.dataset import Dataset
+from recbole.data.dataset import Dataset, SequentialDataset
 
 
 def convert_events_to_tensors(dataset: Any) -> Any:
@@ -17,6 +17,6 @@ def convert_events_to_tensors(dataset: Any) -> Any:
         dataset: RecBole's data set, as ``create_dataset`` returns it; it is changed.
     """
     Dataset._change_feat_format(dataset)  # that of sequential data sets also makes the table of prefixes
-    if dataset.benchmark_filename_list is None:
+    if dataset.benchmark_filename_list is None and isinstance(dataset, SequentialDataset):
         dataset._aug_presets()
     return dataset

@@ -24,16 +24,20 @@ from recbole.data import utils as recbole_data
 from recbole.data.dataset import Dataset
 from recbole.model.sequential_recommender.s3rec import S3Rec
 from recbole.trainer import trainer as recbole_trainer
+from recbole.utils import ModelType
 from recbole.utils import utils as recbole_utils
 
 from recbole_samrec.compat import Patcher
 from recbole_samrec.config.defaults import add_our_defaults
 from recbole_samrec.data import attributes
+from recbole_samrec.data.event_loader import EventLoader
 from recbole_samrec.data.features import check_features
 from recbole_samrec.data.packed_dataset import PackedDataset
 from recbole_samrec.data.packed_loader import PackedLoader
 from recbole_samrec.data.s3rec_loader import PretrainingLoader
 from recbole_samrec.data.subsample import sample_users
+from recbole_samrec.data.temporal_options import read_options
+from recbole_samrec.data.temporal_parts import build_temporal_parts
 from recbole_samrec.evaluator.history_mask import remember_split
 from recbole_samrec.integration import known_data
 from recbole_samrec.integration.registry import MODELS, find_module, is_model, model_names
@@ -58,7 +62,8 @@ def install_hooks(patch: Patcher) -> None:
     patch.replace_everywhere(recbole_data.create_dataset, create)
     patch(Dataset, "_remap_ID_all", known_data.remap_all_known(Dataset._remap_ID_all))
     patch(Dataset, "_remap", known_data.remap_known(Dataset._remap))
-    patch.replace_everywhere(recbole_data.get_dataloader, choose_packed_loader(recbole_data.get_dataloader))
+    patch(Dataset, "build", split_globally(Dataset.build))
+    patch.replace_everywhere(recbole_data.get_dataloader, choose_loader(recbole_data.get_dataloader))
     patch.replace_everywhere(recbole.data.data_preparation, connect_split(recbole.data.data_preparation))
 
 
@@ -137,11 +142,23 @@ def choose_packed_data(create: Callable) -> Callable:
     return create_dataset
 
 
-def choose_packed_loader(choose: Callable) -> Callable:
-    """Return the loader of packed training where RecBole chooses the loader for training."""
+def split_globally(build: Callable) -> Callable:
+    """Let a data set split itself by a global temporal split, which RecBole does not have."""
+
+    @functools.wraps(build)
+    def build_parts(self: Any) -> list[Any]:
+        return build_temporal_parts(self) if read_options(self.config["eval_args"]) else build(self)
+
+    return build_parts
+
+
+def choose_loader(choose: Callable) -> Callable:
+    """Return the loaders of packed training, and of targets that are predicted one by one, where RecBole chooses."""
 
     @functools.wraps(choose)
     def get_dataloader(config: Any, phase: str) -> type:
+        if phase != "train" and read_options(config["eval_args"]) and config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
+            return EventLoader
         if config["training"] != "packed" or phase != "train":
             return choose(config, phase)
         return PretrainingLoader if config["train_stage"] == "pretrain" else PackedLoader

@@ -35,10 +35,12 @@ AFTER_PATCHES = frozenset(
         "evaluator.full_ranking",
         "model",
         "data.attributes",
+        "data.event_loader",
         "data.features",
         "data.packed_dataset",
         "data.packed_loader",
         "data.s3rec_loader",
+        "data.temporal_parts",
         "data.training_samples",
     )
 )

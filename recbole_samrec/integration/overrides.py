@@ -44,6 +44,15 @@ OVERRIDES = (
     Override(OVERRIDDEN, "Collector.__init__", "evaluator.full_ranking", "remembers the training data it has counted"),
     Override(OVERRIDDEN, "Collector.data_collect", "evaluator.full_ranking", "counts the training data once"),
     Override(OVERRIDDEN, "Collector.eval_batch_collect", "evaluator.full_ranking", "sorts the best items only"),
+    Override(
+        OVERRIDDEN, "FullSortEvalDataLoader.__init__", "data.event_loader", "ranks for each target of a user apart"
+    ),
+    Override(
+        OVERRIDDEN, "FullSortEvalDataLoader._init_batch_size_and_step", "data.event_loader", "counts samples, not items"
+    ),
+    Override(
+        OVERRIDDEN, "FullSortEvalDataLoader.collate_fn", "data.event_loader", "ranks for each target of a user apart"
+    ),
     Override(OVERRIDDEN, "SequentialDataset.__init__", "data.packed_dataset", "rejects data that cannot be packed"),
     Override(OVERRIDDEN, "SequentialDataset.build", "data.packed_dataset", "keeps sequences whole for packed training"),
     Override(OVERRIDDEN, "SequentialDataset.data_augmentation", "data.packed_dataset", "makes no table of prefixes"),
@@ -54,7 +63,8 @@ OVERRIDES = (
     Override(WRAPPED, "create_dataset", "integration.hooks", "chooses the data set of packed training; known ids"),
     Override(WRAPPED, "Dataset._remap_ID_all", "integration.known_data", "compares the data with those of a run"),
     Override(WRAPPED, "Dataset._remap", "integration.known_data", "gives tokens the ids that they have in a run"),
-    Override(WRAPPED, "get_dataloader", "integration.hooks", "chooses the loader of packed training"),
+    Override(WRAPPED, "Dataset.build", "integration.hooks", "splits by a global time, which RecBole cannot"),
+    Override(WRAPPED, "get_dataloader", "integration.hooks", "chooses the loaders of packed training and of GTS"),
     Override(WRAPPED, "data_preparation", "integration.hooks", "remembers the split, by which histories are masked"),
     Override(WRAPPED, "S3Rec.__init__", "trainer.pretraining", "builds one model for both stages"),
     Override(WRAPPED, "S3RecTrainer.fit", "trainer.pretraining", "pre-trains first; resumes exactly"),

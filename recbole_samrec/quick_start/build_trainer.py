@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
+from recbole_samrec.data.temporal_held import find_counts
 from recbole_samrec.integration.read_fields import record_read_fields
 from recbole_samrec.quick_start.context import RunContext
 from recbole_samrec.trainer.trainer import SAMTrainer
 from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError
 
+SERVE_ALL = ("Pop", "Random")
+"""Models that read no sequences and rank the same items for every user."""
+_TABLE_OF_USERS = re.compile(r"Embedding\(\s*[\w.]*(n_users?|user_num)\b")
 BEST_TREES = "best.ubj"
 """File of a model of boosted trees, whose checkpoints hold no tensors."""
 
@@ -32,6 +39,8 @@ def build_trainer(context: RunContext) -> Any:
         getLogger().info(model)
         if config["train_fraction"] < 1:
             require_no_users(config, model, context.dataset.user_num)
+        if (counts := find_counts(context.dataset)) and counts.unseen_valid_users + counts.unseen_test_users:
+            require_unseen_users(config, model, context.dataset.user_num)
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     if isinstance(trainer, SAMTrainer):
         trainer.read_fields = frozenset(read)
@@ -46,18 +55,51 @@ def require_no_users(config: Any, model: Any, users: int) -> None:
     Raises:
         ConfigError: It cannot; names the reason.
     """
+    if reason := explain_unserved(config, model, users):
+        raise ConfigError(
+            f"train_fraction cannot be used with {config['model']}: {reason}, and would know nothing of those left "
+            "out; use a model that reads sequences, or leave train_fraction out"
+        )
+
+
+def require_unseen_users(config: Any, model: Any, users: int) -> None:
+    """Check that a model can rank for the users without training events that a global temporal split keeps.
+
+    Raises:
+        ConfigError: It cannot; names the reason.
+    """
+    if reason := explain_unserved(config, model, users):
+        raise ConfigError(
+            f"eval_args: split GTS with unseen_users: keep cannot be used with {config['model']}: {reason}, and knows "
+            "nothing of users without training events; add unseen_users: drop"
+        )
+
+
+def explain_unserved(config: Any, model: Any, users: int) -> str | None:
+    """Explain why a model cannot rank for users without training data; None if it can."""
     known = [
         f"it learns a vector for each user ({name})"
         for name, parameter in model.named_parameters()
         if parameter.dim() > 1 and parameter.size(0) == users and "item" not in name
     ]
-    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL and config["model"] != "Pop":
+    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL and config["model"] not in SERVE_ALL:
         known.append("it represents users by their training data")
-    if known:
-        raise ConfigError(
-            f"train_fraction cannot be used with {config['model']}: {known[0]}, and would know nothing of those left "
-            "out; use a model that reads sequences, or leave train_fraction out"
-        )
+    return known[0] if known else None
+
+
+def serves_unseen_users(model_class: Any) -> bool:
+    """Guess from the source of a model, without building it, whether it can rank for users without training data."""
+    if model_class.type != ModelType.SEQUENTIAL:
+        return model_class.__name__ in SERVE_ALL
+    own = [base for base in model_class.__mro__ if issubclass(base, SequentialRecommender)]
+    return not any(_TABLE_OF_USERS.search(_read_source(base)) for base in own)
+
+
+def _read_source(own: type) -> str:
+    try:
+        return inspect.getsource(own)
+    except (OSError, TypeError):
+        return ""
 
 
 def _name_tree_files(trainer: Any, config: Any) -> None:

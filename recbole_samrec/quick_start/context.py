@@ -15,7 +15,7 @@ from recbole.utils import EvaluatorType, init_logger, init_seed
 from recbole_samrec.data.files import hash_attributes, hash_interactions
 from recbole_samrec.data.row_order import RowOrder
 from recbole_samrec.evaluator.test_ranks import Events
-from recbole_samrec.quick_start.recbole_warnings import list_notes, list_warnings
+from recbole_samrec.quick_start.recbole_warnings import describe_split, list_notes, list_warnings
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError, DataError
@@ -102,7 +102,7 @@ def prepare_run(
     context = read_data(config, callbacks, sha256, read=read)
     for line in list_warnings(config, context.dataset, context.loaders):
         getLogger().warning(line)
-    for line in list_notes(config, context.dataset):
+    for line in [*describe_split(context.dataset), *list_notes(config, context.dataset)]:
         note(line)
     return context
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.schema import upgrade_settings
+from recbole_samrec.data.temporal_held import SELECTS_EPOCH
 from recbole_samrec.integration import registry
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError
@@ -61,4 +62,6 @@ def load_settings(file: Path, trust: bool = False) -> dict[str, Any]:
     stored = checkpoint_io.extract_run_settings(checkpoint_io.load(file, trust=trust), file)
     if not registry.is_model(stored["model"]):
         raise CheckpointError(f"{file}: custom model; pass its location with --model=file.py:{stored['model']}")
-    return {key: value for key, value in upgrade_settings(stored).items() if key != "gpu_id"}
+    # gpu_id is of the machine; the other of the first of two trainings, which the second one's settings do not have
+    left_out = ("gpu_id", SELECTS_EPOCH)
+    return {key: value for key, value in upgrade_settings(stored).items() if key not in left_out}

@@ -52,7 +52,7 @@ class PlannedRun:
     @property
     def has_checkpoint(self) -> bool:
         """True if the run can be resumed."""
-        return (self.folder / "last.pth").exists() or (self.folder / "best.pth").exists()
+        return run_folder.has_checkpoint(self.folder)
 
     def train(
         self,
@@ -126,7 +126,7 @@ def plan_run(
     folder, checkpoint = Path(run_dir) if run_dir else None, None
     if resume and str(resume) != "auto":
         checkpoint = run_folder.newest_checkpoint(Path(resume), note)
-        base, folder = _stored_settings(checkpoint, base | given), folder or checkpoint.parent
+        base, folder = _stored_settings(checkpoint, base | given), folder or run_folder.find_run_folder(checkpoint)
     config = configure(base, given, note)
     if str(resume) == "auto":
         if like := run_folder.newest_run_like(Path("runs"), extract_settings(config)):

@@ -11,6 +11,7 @@ from recbole.utils import FeatureType, InputType
 
 from recbole_samrec.data.features import describe_unread_floats
 from recbole_samrec.data.packed_dataset import PackedDataset
+from recbole_samrec.data.temporal_held import find_counts
 from recbole_samrec.data.vectors import describe_unread_vectors
 
 
@@ -40,7 +41,7 @@ def _ranking_warnings(config: Any, dataset: Any) -> Iterator[str]:
     full, sampled = "full" in modes, any(mode.startswith(("uni", "pop")) for mode in modes)
     if _is_sequential(config) and full and not config["mask_history"]:
         yield "full ranking includes items that the user had before; papers that mask them are not comparable"
-    if full and (unseen := _count_unseen_items(dataset)):
+    if full and not find_counts(dataset) and (unseen := _count_unseen_items(dataset)):
         suffixes = ["item"] if dataset.item_feat is not None else []
         files = " or ".join(f".{suffix}" for suffix in [*suffixes, *(config["additional_feat_suffix"] or ())])
         where = f"the {files} file" if files else "other files"
@@ -52,6 +53,12 @@ def _ranking_warnings(config: Any, dataset: Any) -> Iterator[str]:
         yield "mask_history works on full rankings only; sampled evaluation passes it over"
     if sampled and _is_sequential(config) and _split(config) in ("RS", "TS"):
         yield "sampled evaluation merges a user's samples, of which this split has several, into one ranking"
+
+
+def describe_split(dataset: Any) -> list[str]:
+    """Describe the numbers of a global temporal split, a line each; nothing for other splits."""
+    counts = find_counts(dataset)
+    return counts.describe() if counts else []
 
 
 def _label_warnings(config: Any, dataset: Any) -> Iterator[str]:
@@ -80,6 +87,8 @@ def _label_warnings(config: Any, dataset: Any) -> Iterator[str]:
 def _split_warnings(config: Any, dataset: Any, loaders: tuple) -> Iterator[str]:
     if _split(config) == "TS" and config["eval_args"]["order"] == "RO":
         yield "a time split needs order: TO; with RO it takes the wrong samples"
+    if find_counts(dataset):
+        return
     missing = dataset.user_num - 1 - _count_users(loaders[2], dataset)
     if missing > 0:
         yield (

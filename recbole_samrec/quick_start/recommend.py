@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ from rich.progress import track
 
 from recbole_samrec.data.sequences import Sequences, collect_sequences, read_sequences
 from recbole_samrec.data.spelling import find_alike
+from recbole_samrec.data.temporal_held import CANDIDATES, load_candidates
+from recbole_samrec.data.temporal_options import read_options
 from recbole_samrec.data.titles import read_titles
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.evaluator import full_ranking
@@ -82,8 +85,7 @@ class Recommender:
         init_seed(config["seed"], config["reproducibility"])
         with raise_as_user_error(f"{config['dataset']} cannot be read with these settings", config):
             dataset = create_dataset(config)
-            sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-            part = convert_events_to_tensors(dataset) if sequential else dataset.build()[0]
+            part = _make_events_and_part(config, dataset)
         with raise_as_user_error(f"{name} cannot be built with these settings", config):
             construct_transform(config)  # names the fields that the model may read
             model = get_model(name)(config, part).to(config["device"])
@@ -92,6 +94,9 @@ class Recommender:
         trainer.tot_item_num = dataset.item_num
         trainer.item_tensor = dataset.get_item_feature().to(config["device"])
         self.dataset, self.trainer = dataset, trainer
+        self.candidates = load_candidates(weights.parent / CANDIDATES, dataset.item_num)
+        if self.candidates is not None:
+            trainer.excluded_items = torch.from_numpy(~self.candidates).to(config["device"])
         for line in _describe_changes(dataset):
             print_note(self.console, line)
 
@@ -135,6 +140,22 @@ class Recommender:
         """Find the histories of users, or read new sequences; arguments and errors are those of :meth:`recommend`."""
         if (users is None) == (sequences is None):
             raise ConfigError("recommend: give either users or sequences")
+        return self._drop_unseen(self._find_all(users, sequences))
+
+    def _drop_unseen(self, found: Sequences) -> Sequences:
+        """Leave out events of items that the model was not trained on, as its validation and test did."""
+        if self.candidates is None:
+            return found
+        kept = found.select_events(self.candidates[found.fields[self.dataset.iid_field].numpy()])
+        some = kept.ends > kept.starts
+        if not some.any():
+            raise DataError("recommend: none of the items in these histories was trained on")
+        if not some.all():
+            names = ", ".join(map(str, kept.names[~some][:3]))
+            print_note(self.console, f"no recommendations for {names}, without items that were trained on")
+        return kept.select(np.flatnonzero(some))
+
+    def _find_all(self, users: Iterable[str] | str | None, sequences: str | Path | pd.DataFrame | None) -> Sequences:
         dataset = self.dataset
         sequential = dataset.config["MODEL_TYPE"] == ModelType.SEQUENTIAL
         if sequences is not None:
@@ -186,9 +207,9 @@ class Recommender:
         Raises:
             ConfigError: There are fewer items, or the model reads something that the sequences do not have.
         """
-        n_items = self.dataset.item_num
-        if not 1 <= k < n_items:
-            raise ConfigError(f"--k={k}: give a number from 1 to {n_items - 1}, the number of items")
+        n_items = self.dataset.item_num - 1 if self.candidates is None else int(self.candidates.sum())
+        if not 1 <= k <= n_items:
+            raise ConfigError(f"--k={k}: give a number from 1 to {n_items}, the number of items")
         items, scores = np.zeros((len(sequences), k), np.int64), np.zeros((len(sequences), k), np.float32)
         for part, batch in watch(self.split(sequences)):
             best = self.score(batch, mask_history).topk(k)
@@ -268,6 +289,16 @@ class Recommender:
         if titles is not None:
             columns["title"] = [titles.get(token, "") for token in tokens]
         return pd.DataFrame(columns)
+
+
+def _make_events_and_part(config: Any, dataset: Any) -> Any:
+    """Turn the events of a data set into tensors, all of them, and return the data set that the model is built on."""
+    sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    if read_options(config["eval_args"]) and not sequential:
+        part = copy.copy(dataset).build()[0]
+        convert_events_to_tensors(dataset)
+        return part
+    return convert_events_to_tensors(dataset) if sequential else dataset.build()[0]
 
 
 def _describe_changes(dataset: Any) -> list[str]:

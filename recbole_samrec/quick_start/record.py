@@ -22,7 +22,9 @@ SCHEMA_VERSION: Literal[1] = 1
 """Number of the present form of the record; raised when a field is renamed, removed or changes its meaning."""
 SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 """JSON Schema of the record, for programs in other languages; ``python -m tools.result_schema`` writes it."""
-OF_SOME_RUNS = ("source_sha256", "pretraining", "sharpness", "peak_device_memory_mb", "device_memory_mb")
+OF_SOME_RUNS = (
+    "source_sha256", "pretraining", "retraining", "sharpness", "peak_device_memory_mb", "device_memory_mb",
+)  # fmt: skip
 """Fields that are absent, rather than null, where a run has nothing of the kind."""
 
 
@@ -33,6 +35,7 @@ class DataRecord(TypedDict):
     items: int
     interactions: int
     sha256: Annotated[str, Field(description="hash of the .inter files")]
+    split: NotRequired[Annotated[dict[str, Any], Field(description="numbers of a global temporal split")]]
     attributes_sha256: NotRequired[Annotated[str, Field(description="hash of the .user, .item, .kg and .link files")]]
 
 
@@ -45,6 +48,14 @@ class PretrainingRecord(TypedDict):
     reused: Annotated[bool, Field(description="true if the weights were computed by an earlier run")]
     file: str
     sha256: Annotated[str, Field(description="hash of the file of weights")]
+
+
+class RetrainingRecord(TypedDict):
+    """The second training, on all events before the test; the other fields of costs are of the first one."""
+
+    epochs: int
+    seconds: Annotated[float, Field(description="time of the second training, which seconds_total contains")]
+    seconds_per_epoch: float | None
 
 
 class SharpnessRecord(TypedDict):
@@ -93,6 +104,7 @@ class RunRecord(Mapping):
     test: Annotated[Metrics | None, Field(description="test metrics of the best epoch")]
     source_sha256: Annotated[str | None, Field(description="hash of the source of a model of your own")] = None
     pretraining: PretrainingRecord | None = None
+    retraining: RetrainingRecord | None = None
     sharpness: list[SharpnessRecord] | None = None
     peak_device_memory_mb: Annotated[
         float | None, Field(description="the most that PyTorch reserved on the GPU, without the CUDA context")
@@ -233,5 +245,5 @@ def field_name(metric: str) -> str:
 
 def extract_settings(config: Any) -> dict[str, Any]:
     """Return the settings of a run without those of its folder, so that another run may use them."""
-    drop = ("run_dir", "resume", "quiet_terminal", "checkpoint_dir", "known_data", "changed_data")
+    drop = ("run_dir", "resume", "quiet_terminal", "checkpoint_dir", "known_data", "changed_data", "selects_epoch")
     return {key: value for key, value in serialize_config(config).items() if key not in drop}

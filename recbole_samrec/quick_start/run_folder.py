@@ -22,6 +22,10 @@ CHECKPOINTS = ("last.pth", "previous.pth", "best.pth")
 """Files of checkpoints, in the order in which they are preferred among equally new ones."""
 
 
+SELECTION = "selection"
+"""Folder, inside that of a run that is trained twice, of the first training."""
+
+
 def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: None) -> Path:
     """Return the newest readable checkpoint, from which a run can be resumed.
 
@@ -36,6 +40,8 @@ def newest_checkpoint(folder: Path, warn: Callable[[str], None] = lambda line: N
         return folder
     if not folder.is_dir():
         raise CheckpointError(f"--resume={folder}: there is no such run; the runs are in runs/")
+    if not any((folder / name).exists() for name in CHECKPOINTS) and (folder / SELECTION).is_dir():
+        folder = folder / SELECTION
     states = [(file, _read_epoch(file, warn)) for file in map(folder.joinpath, CHECKPOINTS) if file.exists()]
     readable = [(epoch, file) for file, epoch in states if epoch is not None]
     if readable:
@@ -53,6 +59,22 @@ def find_checkpoint(folder: Path) -> Path | None:
         return newest_checkpoint(folder)
     except CheckpointError:
         return None
+
+
+def find_own_checkpoint(folder: Path) -> Path | None:
+    """Return the newest readable checkpoint of a training's own folder, or None."""
+    found = find_checkpoint(folder)
+    return found if found is not None and found.parent == folder else None
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Return True if a run's folder has a checkpoint, of the first training if it is trained twice."""
+    return any((place / name).exists() for place in (folder, folder / SELECTION) for name in CHECKPOINTS)
+
+
+def find_run_folder(checkpoint: Path) -> Path:
+    """Return the folder of the run that a checkpoint belongs to."""
+    return checkpoint.parent.parent if checkpoint.parent.name == SELECTION else checkpoint.parent
 
 
 def _read_epoch(file: Path, warn: Callable[[str], None]) -> int | None:
@@ -74,7 +96,7 @@ def newest_run_like(runs: Path, settings: Mapping[str, Any]) -> Path | None:
         except (OSError, yaml.YAMLError):
             continue
         if isinstance(stored, dict) and fingerprint(stored) == wanted:
-            if any((folder / name).exists() for name in CHECKPOINTS):
+            if has_checkpoint(folder):
                 return folder
     return None
 
@@ -85,7 +107,7 @@ def make_folder(path: Path) -> None:
     Raises:
         ConfigError: It has a run already, or cannot be written.
     """
-    taken = [name for name in (*CHECKPOINTS, RESULT) if (path / name).exists()]
+    taken = [name for name in (*CHECKPOINTS, RESULT, SELECTION) if (path / name).exists()]
     if taken:
         raise ConfigError(
             f"--run_dir={path}: the folder has a run already ({taken[0]}); resume it with --resume={path}, or choose "

@@ -9,16 +9,20 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from recbole_samrec.data.temporal_held import find_counts, trains_on_all
 from recbole_samrec.integration.registry import source_hash
 from recbole_samrec.quick_start.build_trainer import BEST_TREES, build_trainer
 from recbole_samrec.quick_start.context import RunContext, prepare_run
 from recbole_samrec.quick_start.environment import device_memory, device_name, peak_memory_mb, revision, versions
 from recbole_samrec.quick_start.record import DataRecord, RunRecord, extract_settings, make_label, rename_metrics
+from recbole_samrec.quick_start.retrain import train_twice
 from recbole_samrec.quick_start.writers import DataWriter, RankWriter, RecordWriter
 from recbole_samrec.trainer.callbacks import Callback, CallbackList
 from recbole_samrec.trainer.trainer import SAMTrainer
@@ -52,11 +56,48 @@ def train(
     Raises:
         UserError: Settings, data or checkpoint cannot be used, or training failed for good.
     """
+    once = partial(train_once, sha256=sha256, read=read, note=note)
+    if not trains_on_all(config):
+        return once(config, resume, callbacks, test=test)
+    if not test:
+        raise ConfigError("eval_args: split GTS: retrain is for runs that are tested; leave it out here")
+    return train_twice(once, config, resume, callbacks)
+
+
+def train_once(
+    config: Any,
+    resume: Path | None = None,
+    callbacks: Iterable[Callback] = (),
+    *,
+    sha256: str | None = None,
+    read: Callable[[Any], Any] | None = None,
+    test: bool = True,
+    note: Callable[[str], None] = lambda line: None,
+    epochs: int | None = None,
+    ends: bool = True,
+    complete: Callable[[RunRecord], RunRecord] = lambda record: record,
+) -> RunRecord:
+    """Train a model once; most arguments, result and errors are those of :func:`train`.
+
+    Args:
+        config: RecBole's configuration.
+        resume: Checkpoint from which the training is resumed.
+        callbacks: Callbacks.
+        sha256: Hash of the interactions, if it is known already.
+        read: Function that returns the data set for a configuration.
+        test: Score the test set at the end.
+        note: Called with each remark on settings and data.
+        epochs: Number of epochs, if not that of the configuration.
+        ends: Whether the run ends with this training, so that ``callbacks`` are told.
+        complete: Completes the record before it is written.
+    """
     started = time.perf_counter()
     if resume is not None:
         config["known_data"] = str(Path(resume).parent)
     context = prepare_run(config, callbacks, sha256, read=read, note=note)
     trainer = build_trainer(context)
+    if epochs is not None:
+        trainer.epochs = epochs
     if resume is not None:
         if not isinstance(trainer, SAMTrainer):
             raise ConfigError(f"--resume={resume}: {config['model']} is not trained in epochs; start a new run")
@@ -72,8 +113,8 @@ def train(
     scored = test and context.test_data and Path(trainer.saved_model_file).exists()  # pre-training may save nothing
     metrics = _score_test_set(trainer, context.test_data) if scored else None
     seconds = getattr(trainer, "elapsed", 0.0) + time.perf_counter() - started
-    record = make_record(context, trainer, metrics, seconds)
-    called.call("on_run_end", trainer, record)
+    record = complete(make_record(context, trainer, metrics, seconds))
+    (called if ends else CallbackList(writers)).call("on_run_end", trainer, record)
     return record
 
 
@@ -101,6 +142,8 @@ def make_record(context: RunContext, trainer: Any, test: Mapping[str, float] | N
         "interactions": context.interactions,
         "sha256": context.sha256,
     }
+    if counts := find_counts(dataset):
+        data["split"] = asdict(counts)
     if context.attributes_sha256:
         data["attributes_sha256"] = context.attributes_sha256
     return RunRecord(

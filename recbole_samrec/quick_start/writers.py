@@ -7,7 +7,9 @@ from typing import Any
 
 import yaml
 
+from recbole_samrec.data.event_loader import EventLoader
 from recbole_samrec.data.row_order import ROWS
+from recbole_samrec.data.temporal_held import CANDIDATES, find_held, save_candidates
 from recbole_samrec.data.vocabulary import TOKENS, Vocabulary
 from recbole_samrec.evaluator.test_ranks import RANKS, RankRecorder
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
@@ -53,7 +55,7 @@ class DataWriter(Callback):
         self._context, self._resumed = context, resumed
 
     def on_train_start(self, trainer: Any) -> None:
-        """Write ``tokens.parquet`` and ``rows.npz``."""
+        """Write ``tokens.parquet``, ``rows.npz`` and, of a global temporal split, ``candidates.npz``."""
         context, known = self._context, self._context.config["known_data"]
         if context.rows is None or (context.folder / TOKENS).exists():
             return
@@ -61,6 +63,8 @@ class DataWriter(Callback):
             return
         read = getattr(trainer, "read_fields", context.dataset.field2id_token)  # boosted trees read every field
         context.rows.save(context.folder / ROWS)
+        if (held := find_held(context.test_data._dataset)) is not None:
+            save_candidates(context.folder / CANDIDATES, held.candidates)
         Vocabulary.collect(context.dataset, read).save(context.folder / TOKENS)
 
 
@@ -94,6 +98,7 @@ class RankWriter(Callback):
             self._recorder.gather()
         if context.is_first_process:
             held_out = [context.valid_data._dataset, context.test_data._dataset]
-            prediction = ONE_BY_ONE if context.test_data.is_sequential else AT_ONCE
+            one_by_one = context.test_data.is_sequential or isinstance(context.test_data, EventLoader)
+            prediction = ONE_BY_ONE if one_by_one else AT_ONCE
             ranks = self._recorder.ranks(context.dataset, context.events, held_out, prediction)
             ranks.save(context.folder / RANKS)

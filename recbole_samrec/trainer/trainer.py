@@ -33,6 +33,7 @@ from torch.utils.data import DataLoader
 from recbole_samrec.data.device_batches import DeviceBatches
 from recbole_samrec.data.item_counts import count_training_items
 from recbole_samrec.data.subsample import full_training_part
+from recbole_samrec.data.temporal_held import find_held
 from recbole_samrec.evaluator import full_ranking
 from recbole_samrec.evaluator.history_mask import HistoryMask, earlier_loaders
 from recbole_samrec.layers.transformer import draw_dropout_in_bulk
@@ -92,6 +93,7 @@ class SAMTrainer(Resumable, Trainer):
         self._step_epoch = self._step = 0
         self._fields_read: set[str] = set()
         self._shows_scores = False
+        self.excluded_items: torch.Tensor | None = None
         self.sam_step = SAMHook(
             model,
             settings,
@@ -269,6 +271,8 @@ class SAMTrainer(Resumable, Trainer):
             self._load_weights(model_file or self.saved_model_file)
         if earlier := earlier_loaders(eval_data):  # the collector of a model that was not trained here is empty
             self.eval_collector.data_collect(earlier[0])
+        held = find_held(getattr(eval_data, "_dataset", None))
+        self.excluded_items = None if held is None else torch.from_numpy(~held.candidates).to(self.device)
         if self.config["mask_history"] or self._shows_scores:
             self._history = self._history_mask(eval_data)
         with use_deterministic_algorithms(self.config):
@@ -317,6 +321,8 @@ class SAMTrainer(Resumable, Trainer):
             batch = (cut_to_longest(self.model, batch[0]), *batch[1:])
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batch)
         self._reject_nan(scores)
+        if self.excluded_items is not None:
+            scores.masked_fill_(self.excluded_items, -torch.inf)
         if self.config["mask_history"] or self._shows_scores:
             masked = scores.clone() if self._shows_scores else scores
             self._history.apply(masked, interaction, positive_u, positive_i)

@@ -12,6 +12,7 @@ from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.keys import collect_types, list_known_keys
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_keys
+from recbole_samrec.data.temporal_held import trains_on_all
 from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.job_folders import slug
 from recbole_samrec.experiments.jobs import check_gpu_id, choose_settings, model_class
@@ -118,13 +119,15 @@ def plan_search(
     check_keys(given, known)
     declared = collect_types(entry.model, dataset, model_class(entry))
     check_space(wanted, origin, known, {**entry.fixed, **given}, declared)
-    settings = {**choose_settings([entry], dataset, files, given)[entry.name], "dataset": dataset}
+    settings = {**choose_settings([entry], dataset, files, given, note=note)[entry.name], "dataset": dataset}
     settings = {key: value for key, value in settings.items() if key not in {*wanted.names, *wanted.follow}}
     out = out or Path("runs", "tune", f"{slug(entry.name)}-{dataset}")
     trials = strategy.check(wanted, len(seeds))
     if strategy.trials is not None and trials < strategy.trials:
         note(f"the space has only {trials} settings, fewer than --trials={strategy.trials}: each is tried once")
     config = configure(settings, {}, note, plans=True)
+    if trains_on_all(config):
+        raise ConfigError("eval_args: split GTS: a search chooses by validation; give retrain to the runs that use it")
     sha256 = check_data(config, note).sha256
     return SearchSpec(
         entry=entry.name,

@@ -1,4 +1,4 @@
-"""Unique names for runs and files."""
+"""Unique names for runs and files, and numbers with their nouns."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def make_unique_name(*parts: str) -> str:
     Example: ``SAMRec-ml-100k-20260102-030405-1f2e3d``.
     """
     return "-".join([*parts, time.strftime("%Y%m%d-%H%M%S"), secrets.token_hex(3)])
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with a noun, such as ``1 row`` and ``2 rows``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -2,9 +2,12 @@
 
 import io
 import json
+import random
 import shutil
+from itertools import combinations
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -93,3 +96,30 @@ def test_compare_models_trains_no_finished_run_again(trained):
 def test_compare_models_rejects_wrong_arguments(trained, arguments, words):
     with pytest.raises(UserError, match=words):
         compare_models(**{"models": ["SASRec"], "datasets": "tiny", "console": Console(quiet=True), **arguments})
+
+
+def test_compare_models__under_several_protocols(trained, monkeypatch):
+    """Each protocol has a table, runs that differ in their targets are trained once, and a page compares them."""
+    draw = random.Random(0)
+    starts = [draw.randrange(300) for _ in range(40)]
+    events = [
+        (f"u{u}", f"i{draw.randrange(12)}", s + draw.randrange(200)) for u, s in enumerate(starts) for _ in range(7)
+    ]
+    write_events("dataset", "tiny", events)
+    names, train_all, protocols = ["loo", "gts-last", "gts-successive"], api.train_all, []
+
+    def train(jobs, *more, **options):
+        protocols.extend(job.protocol for job in jobs)
+        train_all(jobs, *more, **options)
+
+    monkeypatch.setattr(api, "train_all", train)
+    given = {"out": "out", "protocol": names, "console": Console(file=io.StringIO(), width=100)}
+    found = compare_models(["Pop", "BPR"], "tiny", seeds=[1], **given, epochs=1, topk=[2, 5], valid_metric="NDCG@5")
+    assert protocols == ["loo", "loo", "gts-last", "gts-last"] and found.complete and len(found.finished) == 6
+    assert list(found.table["protocol"]) == [name for name in names for _ in range(2)]
+    pages = {name: Path("out", f"tiny-{name}.md").read_text(encoding="utf-8") for name in names}
+    assert "Leave-one-out leaks across time" in pages["loo"] and "leaks" not in pages["gts-last"]
+    assert "every later event" in pages["gts-successive"] and "| candidates |" in pages["gts-last"]
+    assert "unseen users dropped" in pages["gts-last"] and "--protocol=loo,gts-last,gts-successive" in pages["loo"]
+    taus = pd.read_csv(Path("out", "protocols.csv"))
+    assert set(zip(taus["protocol"], taus["other"], strict=True)) == set(combinations(names, 2))

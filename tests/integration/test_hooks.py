@@ -11,7 +11,7 @@ from recbole.utils.enum_type import ModelType
 from recbole_samrec.data.packed_loader import PackedLoader
 from recbole_samrec.data.s3rec_loader import PretrainingLoader
 from recbole_samrec.integration import hooks
-from recbole_samrec.integration.hooks import choose_packed_loader, sample_training_users, suggest_nearest_models
+from recbole_samrec.integration.hooks import choose_loader, sample_training_users, suggest_nearest_models
 from recbole_samrec.model.samrec import SAMRec
 from recbole_samrec.trainer.trainer import SAMRecTrainer, SAMTrainer
 from recbole_samrec.utils.errors import ConfigError
@@ -42,9 +42,9 @@ def test_suggest_nearest_models__names_them_for_an_unknown_one():
         ("prefix", None, "train", "RecBole's"),
     ],
 )
-def test_choose_packed_loader__only_where_training_is_packed(training, stage, phase, loader):
-    choose = choose_packed_loader(lambda config, phase: "RecBole's")
-    assert choose({"training": training, "train_stage": stage}, phase) == loader
+def test_choose_loader__only_where_training_is_packed(training, stage, phase, loader):
+    choose = choose_loader(lambda config, phase: "RecBole's")
+    assert choose({"training": training, "train_stage": stage, "eval_args": {}}, phase) == loader
 
 
 def test_sample_training_users__leaves_the_other_parts_alone(monkeypatch):

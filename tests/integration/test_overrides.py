@@ -3,10 +3,12 @@
 import importlib
 
 import pytest
+from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.dataset import SequentialDataset
 from recbole.evaluator import Collector
 from recbole.trainer.trainer import AbstractTrainer
 
+from recbole_samrec.data.event_loader import EventLoader
 from recbole_samrec.data.packed_dataset import PackedDataset
 from recbole_samrec.evaluator.full_ranking import RankingCollector
 from recbole_samrec.integration import hooks
@@ -34,6 +36,7 @@ def test_overrides_lists_the_methods_of_our_classes():
     assert issubclass(trainer, AbstractTrainer) and trainer.__module__.startswith("recbole.")
     found = overridden(SAMRecTrainer, trainer)
     found |= overridden(RankingCollector, Collector) | overridden(PackedDataset, SequentialDataset)
+    found |= overridden(EventLoader, FullSortEvalDataLoader)
     assert sorted(listed(OVERRIDDEN)) == sorted(found)
 
 

@@ -19,7 +19,8 @@ TRAINER = SimpleNamespace(read_fields={"item"})
 def make_context(folder, first=True, **settings):
     config = {"known_data": None, "topk": [5], "eval_args": {"mode": {"test": "full"}}, **settings}
     rows = RowOrder({}, "f" * 64)
-    return SimpleNamespace(folder=folder, config=config, is_first_process=first, dataset=DATASET, rows=rows)
+    known = {"dataset": DATASET, "rows": rows, "test_data": SimpleNamespace(_dataset=None)}
+    return SimpleNamespace(folder=folder, config=config, is_first_process=first, **known)
 
 
 @pytest.mark.parametrize("first, resumed, written", [(True, False, True), (False, False, False), (True, True, False)])

@@ -13,10 +13,11 @@ import pandas as pd
 
 from recbole_samrec.data.catalog import describe_source
 from recbole_samrec.data.validate.filters import WITHOUT_IDS
-from recbole_samrec.data.validate.findings import Findings, check_findings, collect_findings, count, list_notes
+from recbole_samrec.data.validate.findings import Findings, check_findings, collect_findings, list_notes
 from recbole_samrec.data.validate.layout import Column, Layout
 from recbole_samrec.data.validate.read import check_columns, find_line, read_values
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.naming import count
 
 
 @dataclass(frozen=True)

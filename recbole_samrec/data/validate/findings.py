@@ -14,10 +14,13 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.data.spelling import Alike, find_alike
+from recbole_samrec.data.temporal_options import read_options
+from recbole_samrec.data.temporal_split import require_shared_times
 from recbole_samrec.data.validate.filters import EventFilter, Filters, IdTable, Step
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.data.validate.splits import Parts, count_samples
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.naming import count
 
 FEW = 3
 """Number of events that a user needs for training, validation and test with leave-one-out."""
@@ -94,6 +97,9 @@ def collect_findings(
         layout: Names of the columns.
         fields: RecBole's settings.
         sequential: Whether the model is sequential.
+
+    Raises:
+        DataError: The times do not allow a global temporal split.
     """
     filters = Filters.from_settings(fields)
     users = IdTable(layout.user, events[layout.user], features.get("user"))
@@ -101,6 +107,7 @@ def collect_findings(
     tables = {"user": users, "item": items}
     raw = {suffix: table.rows for suffix, table in tables.items()}
     listed = {suffix: table.listed for suffix, table in tables.items()}
+    _check_times(users, events, layout, fields)
     filtered = EventFilter(events, users, items, layout)
     filtered.apply(filters)
     moments = np.unique(events[layout.time], return_inverse=True)[1] if layout.time in events else None
@@ -120,9 +127,17 @@ def collect_findings(
         ties=_measure_ties(left, None if moments is None else moments[filtered.kept]),
         span=(float(np.nanmin(times)), float(np.nanmax(times))) if times is not None and len(times) else None,
         few=int(((sizes > 0) & (sizes < FEW)).sum()),
-        parts=_count_parts(left, times, layout, fields, sequential),
+        parts=_count_parts(left, items.codes[filtered.kept], times, layout, fields, sequential),
         removes_repeated=filters.duplicates is not None,
     )
+
+
+def _check_times(users: IdTable, events: pd.DataFrame, layout: Layout, fields: Mapping[str, Any]) -> None:
+    """Check the times of all events, before filters, for a global temporal split."""
+    options = read_options(fields.get("eval_args"))
+    if options is not None and layout.time in events and not layout.benchmark:
+        known = (users.codes >= 0) & events[layout.time].notna().to_numpy()
+        require_shared_times(users.codes[known], events[layout.time].to_numpy()[known], options)
 
 
 def _compare(
@@ -180,11 +195,16 @@ def _count_distinct(*columns: np.ndarray) -> int:
 
 
 def _count_parts(
-    users: np.ndarray, times: np.ndarray | None, layout: Layout, fields: Mapping[str, Any], sequential: bool
+    users: np.ndarray,
+    items: np.ndarray,
+    times: np.ndarray | None,
+    layout: Layout,
+    fields: Mapping[str, Any],
+    sequential: bool,
 ) -> Parts | None:
     if layout.benchmark or not fields.get("eval_args"):
         return None
-    return count_samples(users, times, fields["eval_args"], sequential=sequential)
+    return count_samples(users, times, fields["eval_args"], sequential=sequential, items=items)
 
 
 def check_findings(found: Findings, path: str, fields: Mapping[str, Any], *, sequential: bool) -> None:
@@ -274,11 +294,6 @@ def _describe_coverage(one: Coverage, path: str, events: int) -> str:
         drops = f"{one.events:,} of {count(events, 'event')} are dropped"
         return f"{who}, so {drops}; filter_inter_by_user_or_item=False keeps them"
     return f"{who}; their events are kept, their features are empty"
-
-
-def count(number: int, noun: str) -> str:
-    """Write a number with a noun, such as ``1 row`` and ``2 rows``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def format_span(first: float, last: float) -> str:

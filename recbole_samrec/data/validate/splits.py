@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recbole_samrec.data.temporal_options import TemporalOptions, read_options
+from recbole_samrec.data.temporal_split import split_events
+
 
 class Parts(NamedTuple):
     """Number of samples of each part."""
@@ -17,7 +20,12 @@ class Parts(NamedTuple):
 
 
 def count_samples(
-    users: np.ndarray, times: np.ndarray | None, eval_args: Mapping[str, Any], *, sequential: bool
+    users: np.ndarray,
+    times: np.ndarray | None,
+    eval_args: Mapping[str, Any],
+    *,
+    sequential: bool,
+    items: np.ndarray | None = None,
 ) -> Parts | None:
     """Count the samples of each part of a split.
 
@@ -26,10 +34,16 @@ def count_samples(
         times: Time of each event, shape ``[N]``; None where it is not loaded.
         eval_args: RecBole's ``eval_args`` with ``split`` and ``group_by``.
         sequential: Whether each event but a user's first is a sample, with the earlier events as input.
+        items: Number of each event's item, from 0, shape ``[N]``, for a global temporal split.
 
     Returns:
         The number of samples; None if the split is unknown, or needs times that the data lack.
+
+    Raises:
+        DataError: The times do not allow a global temporal split.
     """
+    if (options := read_options(eval_args)) is not None:
+        return None if times is None or items is None else _split_globally(users, items, times, options, sequential)
     kind, how = next(iter((eval_args.get("split") or {}).items()), (None, None))
     sizes = np.bincount(users)
     sizes = sizes[sizes > 0] - sequential
@@ -45,6 +59,14 @@ def count_samples(
     if kind == "TS" and how is not None and times is not None:
         return _split_by_time(users, times, how, sequential)
     return None
+
+
+def _split_globally(
+    users: np.ndarray, items: np.ndarray, times: np.ndarray, options: TemporalOptions, sequential: bool
+) -> Parts:
+    split = split_events(users, items, times, options)
+    train = len(split.train.targets) if sequential else split.counts.train_events
+    return Parts(train, split.counts.valid_targets, split.counts.test_targets)
 
 
 def _sum_parts(sizes: np.ndarray, split: Callable[[int], Parts]) -> Parts:

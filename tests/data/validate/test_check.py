@@ -343,3 +343,10 @@ def test_a_million_rows():
     summary = check_atomic_files(ROOT / "dataset" / "ml-1m", "ml-1m")
     assert (summary.users, summary.items, summary.interactions) == (6_040, 3_706, 1_000_209)
     assert [warning for warning in summary.warnings if "have equal timestamps" not in warning] == []
+
+
+def test_check_atomic_files__finds_positions_behind_filters(tmp_path):
+    lines = (f"{user}\t{(user + n * n) % 11}\t5\t{n}\n" for user in range(20) for n in range(6))
+    fields = {"eval_args": {"split": {"GTS": {}}}, "item_inter_num_interval": "[11,inf)"}
+    with pytest.raises(DataError, match="positions in each user's order"):
+        check(tmp_path, HEADER + "".join(lines), fields=fields)

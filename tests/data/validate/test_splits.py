@@ -35,3 +35,18 @@ def test_count_samples__equal_recboles(tmp_path, sizes, model):
         settings = {"model": model, "eval_args": eval_args, "train_neg_sample_args": None}
         parts = create_dataset(config(tmp_path, files, **settings)).build()
         assert counted == tuple(len(part) for part in parts), eval_args
+
+
+@pytest.mark.parametrize("model", ["Pop", "GRU4Rec"])
+@pytest.mark.parametrize("validation", ["by_time", "last_train_item"])
+def test_count_samples__of_a_global_temporal_split(tmp_path, model, validation):
+    users, times = draw_events([1, 2, 3, 4, 9, 10, 11])
+    items = np.arange(len(users)) % 7
+    triples = zip(users, items, times, strict=True)
+    files = {"inter": HEAD + "".join(f"u{user}\ti{item}\t{time:g}\n" for user, item, time in triples)}
+    options = {"quantile": 0.6, "validation": validation, "target": "successive", "unseen_items": "keep"}
+    eval_args = {"split": {"GTS": options}}
+    counted = count_samples(users, times, eval_args, sequential=model == "GRU4Rec", items=items)
+    settings = {"model": model, "eval_args": eval_args, "train_neg_sample_args": None, "topk": [2]}
+    parts = create_dataset(config(tmp_path, files, **settings, valid_metric="NDCG@2")).build()
+    assert counted == tuple(len(part) for part in parts)

@@ -1,0 +1,91 @@
+"""What the parts of a global temporal split know beside their samples: histories, candidates and numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_samrec.data.temporal_options import read_options
+from recbole_samrec.data.temporal_split import SplitCounts
+from recbole_samrec.utils.checkpoint_io import open_atomically
+from recbole_samrec.utils.errors import CheckpointError
+
+SELECTS_EPOCH = "selects_epoch"
+"""Setting with which a run that is trained again is in its first training, which has a validation set."""
+
+
+CANDIDATES = "candidates.npz"
+"""File of the items that may be recommended, by the internal ids of a run, in its folder."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a part for validation or test knows beside its samples.
+
+    Args:
+        items: Items of the sequences, one sequence after the other, shape ``[N]``.
+        starts: First event of each sample's history, shape ``[S]``.
+        ends: Each sample's target, one past the last event of its history, shape ``[S]``.
+        candidates: Whether an item may be recommended, by its id, shape ``[items]``.
+        training_counts: Number of training events of each item, shape ``[items]``.
+    """
+
+    items: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    candidates: np.ndarray
+    training_counts: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of events before each target, shape ``[S]``."""
+        return self.ends - self.starts
+
+    def find_history(self, sample: int) -> np.ndarray:
+        """Find the items before the target of a sample."""
+        return self.items[self.starts[sample] : self.ends[sample]]
+
+
+def find_held(dataset: Any) -> Held | None:
+    """Find what a part knows beside its samples; None for other splits and for training parts."""
+    return getattr(dataset, "held", None)
+
+
+def find_counts(dataset: Any) -> SplitCounts | None:
+    """Find the numbers of a data set's global temporal split; None for other splits, or before the split."""
+    return getattr(dataset, "split_counts", None)
+
+
+def trains_on_all(config: Any) -> bool:
+    """Return True if a run is trained again on all events before the test, and does so now."""
+    options = read_options(config["eval_args"])
+    return options is not None and options.retrain and not config[SELECTS_EPOCH]
+
+
+def save_candidates(file: Path, candidates: np.ndarray) -> None:
+    """Write the items that may be recommended."""
+    with open_atomically(file) as stream:
+        np.savez_compressed(stream, items=np.flatnonzero(candidates).astype(np.int32))
+
+
+def load_candidates(file: Path, n_items: int) -> np.ndarray | None:
+    """Read the items that may be recommended, shape ``[items]``; None for a run of another split, which has no file.
+
+    Raises:
+        CheckpointError: The file is damaged.
+    """
+    if not file.exists():
+        return None
+    candidates = np.zeros(n_items, dtype=bool)
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            candidates[arrays["items"]] = True
+    except Exception as error:  # zip, zlib and numpy each raise their own for a damaged file
+        raise CheckpointError(
+            f"{file}: the candidates of the run cannot be read ({type(error).__name__}: {error}); copy the file from "
+            "where the run was trained, or train the run again"
+        ) from error
+    return candidates

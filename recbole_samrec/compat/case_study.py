@@ -12,7 +12,8 @@ from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.utils import case_study
 
 from recbole_samrec.compat import Patcher, recbole_patch
-from recbole_samrec.utils.errors import DataError
+from recbole_samrec.data.known_history import scores_histories
+from recbole_samrec.utils.errors import ConfigError, DataError
 
 SHOWN = 5
 """Largest number of users that an error names."""
@@ -34,6 +35,9 @@ def score_each_user_once(score: Callable[..., torch.Tensor]) -> Callable[..., to
 
     @wraps(score)
     def full_sort_scores(uid_series: Any, model: Any, test_data: Any, device: Any = None) -> torch.Tensor:
+        if scores_histories(model):
+            name = type(model).__name__
+            raise ConfigError(f"full_sort_scores, full_sort_topk: {name} scores histories; use recommend for its runs")
         users = _read_users(uid_series, test_data)
         if len(users) == 0:
             return torch.empty((0, test_data.dataset.item_num), device=device)

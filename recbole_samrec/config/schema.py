@@ -243,6 +243,28 @@ class Transformer(Group):
     initializer_range: NonNegative = setting(0.02, "Standard deviation of the initial weights.")
 
 
+class CausalBody(Group):
+    """The body of the Transformers with layers of their own."""
+
+    heading: ClassVar[str] = "Transformer"
+    models: ClassVar[tuple[str, ...]] = ("SASRecOriginal", "eSASRec")
+
+    n_layers: Count = setting(2, "Number of Transformer layers.")
+    n_heads: Count = setting(2, "Number of attention heads, a divisor of hidden_size.")
+    hidden_size: Count = setting(64, "Size of the embeddings and hidden states.")
+    hidden_dropout_prob: Probability = setting(0.2, "Dropout of embeddings and hidden states.")
+    attn_dropout_prob: Probability = setting(0.2, "Dropout of attention weights.")
+
+
+class GatedForward(Group):
+    """The feed-forward layers of eSASRec."""
+
+    heading: ClassVar[str] = "Feed-forward layers"
+    models: ClassVar[tuple[str, ...]] = ("eSASRec",)
+
+    inner_size: Count = setting(256, "Size of the feed-forward layers (SwiGLU).")
+
+
 class Losses(Group):
     """The loss of the next item, also for large catalogs."""
 
@@ -274,6 +296,38 @@ class CalibratedLoss(Losses):
     models: ClassVar[tuple[str, ...]] = ("gSASRec",)
 
     loss_type: Literal["gBCE"] = setting("gBCE", "The loss; SAMRec has the others.")
+
+
+class BinaryLoss(Group):
+    """The loss of SASRecOriginal, which has one negative by definition."""
+
+    heading: ClassVar[str] = "Loss"
+    models: ClassVar[tuple[str, ...]] = ("SASRecOriginal",)
+
+    loss_type: Literal["BCE"] = setting("BCE", "Binary cross-entropy with one negative; SAMRec has other losses.")
+    embedding_update: Literal["dense", "sparse"] = setting(
+        "dense",
+        "Embedding rows of items that Adam and SAM update: all, or those with a gradient, which suits large catalogs.",
+    )
+
+
+class UncorrectedLoss(Group):
+    """The loss of eSASRec, a softmax over sampled items by definition."""
+
+    heading: ClassVar[str] = "Loss"
+    models: ClassVar[tuple[str, ...]] = ("eSASRec",)
+
+    loss_type: Literal["uSSM"] = setting(
+        "uSSM", "Softmax over the target and uniform negatives, uncorrected; SAMRec has other losses."
+    )
+    n_negatives: Count = setting(256, "Items that are drawn for each target.")
+    shared_negatives: bool = setting(
+        False, "Draw once for the whole batch, which is much cheaper than for each target."
+    )
+    embedding_update: Literal["dense", "sparse"] = setting(
+        "dense",
+        "Embedding rows of items that Adam and SAM update: all, or those with a gradient, which suits large catalogs.",
+    )
 
 
 class NextItemLoss(Group):
@@ -333,6 +387,38 @@ class Filter(Group):
     )
 
 
+class Recency(Group):
+    """The events that RecentPop counts."""
+
+    heading: ClassVar[str] = "Recent events"
+    models: ClassVar[tuple[str, ...]] = ("RecentPop",)
+
+    recency: Literal["window", "decay"] = setting(
+        "window", "Count the events of the last recent_days, or weight each event by a half for every recent_days."
+    )
+    recent_days: Positive = setting(30.0, "Days of the window, or half-life in days, before the last training event.")
+    time_unit: Literal["s", "ms", "us", "ns", "day"] = setting("s", "Unit of the data set's times.")
+
+
+class Neighbors(Group):
+    """The neighbors of items in HistoryItemKNN, with RecBole's names and defaults."""
+
+    heading: ClassVar[str] = "Neighbors"
+    models: ClassVar[tuple[str, ...]] = ("HistoryItemKNN",)
+
+    k: Count = setting(100, "Number of neighbors of an item.")
+    shrink: NonNegative = setting(0.0, "Constant that is added to the denominator of the cosine.")
+
+
+class Ridge(Group):
+    """The regularization of HistoryEASE, with RecBole's name and default."""
+
+    heading: ClassVar[str] = "Regularization"
+    models: ClassVar[tuple[str, ...]] = ("HistoryEASE",)
+
+    reg_weight: Positive = setting(250.0, "Weight of the squared weights (the paper's lambda).")
+
+
 class Pretraining(Group):
     """Pre-training of S3Rec."""
 
@@ -341,6 +427,9 @@ class Pretraining(Group):
 
     train_stage: Literal["both", "pretrain", "finetune"] = setting(
         "both", "Both stages in one run, or one of RecBole's stages."
+    )
+    sam_stage: Literal["finetuning", "pretraining", "both"] = setting(
+        "finetuning", "The stages in which SAM acts, if sam_rho is above 0.", reads="train_stage=both"
     )
     pretraining: Literal["users", "recbole"] = setting(
         "users", "Pre-train on users' sequences, aligned as in fine-tuning, or by RecBole's own loop on its samples."
@@ -376,13 +465,20 @@ SHARED_GROUPS: tuple[type[Group], ...] = (SAM, Packed, Precision, Data, Evaluati
 
 MODEL_GROUPS: tuple[type[Group], ...] = (
     Transformer,
+    CausalBody,
+    GatedForward,
     Losses,
     CalibratedLoss,
+    BinaryLoss,
+    UncorrectedLoss,
     NextItemLoss,
     Contrastive,
     Views,
     SameTarget,
     Filter,
+    Recency,
+    Neighbors,
+    Ridge,
     Pretraining,
 )
 """Settings of some models, in the order of ``properties/model/*.yaml``."""
@@ -393,6 +489,11 @@ ABOUT_MODELS = {
     "CL4SRec": "SASRec with a contrastive loss between two views of a sequence.",
     "DuoRec": "SASRec with a contrastive loss between sequences that are followed by the same item.",
     "BSARec": "SASRec whose layers mix attention with a rescaling of frequencies.",
+    "SASRecOriginal": "SASRec with the layers and the loss of its first implementation.",
+    "eSASRec": "SASRec with gated layers and a softmax over sampled items.",
+    "RecentPop": "The most popular items of the last days of the training data.",
+    "HistoryItemKNN": "ItemKNN that scores from the whole history before a target.",
+    "HistoryEASE": "EASE that scores from the whole history before a target.",
     "S3Rec": "RecBole's S3Rec, pre-trained and fine-tuned in one run.",
 }
 """Descriptions of the models that have a file of defaults."""
@@ -403,6 +504,11 @@ DEFAULTS_OF_MODELS: dict[str, dict[str, Any]] = {
     "CL4SRec": {"training": "packed"},
     "DuoRec": {"cl_similarity": "dot", "training": "packed"},
     "BSARec": {},
+    "SASRecOriginal": {"train_neg_sample_args": None, "training": "packed"},
+    "eSASRec": {"train_neg_sample_args": None, "training": "packed"},
+    "RecentPop": {},
+    "HistoryItemKNN": {},
+    "HistoryEASE": {},
     "S3Rec": {
         "training": "packed",
         "item_inter_num_interval": "[1,inf)",
@@ -414,6 +520,8 @@ DEFAULTS_OF_MODELS: dict[str, dict[str, Any]] = {
 WHY = {
     ("SAMRec", "sam_rho"): "Embedding tables need more than the 0.05 of vision models.",
     ("gSASRec", "train_neg_sample_args"): "RecBole draws no negatives: gBCE draws its own.",
+    ("SASRecOriginal", "train_neg_sample_args"): "RecBole draws no negatives: the loss draws its own.",
+    ("eSASRec", "train_neg_sample_args"): "RecBole draws no negatives: the loss draws its own.",
     ("S3Rec", "item_inter_num_interval"): "Items without interactions are dropped: the same are ranked as elsewhere.",
     ("S3Rec", "filter_inter_by_user_or_item"): "Events of items that the .item file lacks stay, as elsewhere.",
 }

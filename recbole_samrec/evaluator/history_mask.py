@@ -134,17 +134,19 @@ class HistoryMask:
 
     def apply(self, scores: torch.Tensor, interaction: Any, positive_u: torch.Tensor, positive_i: torch.Tensor) -> None:
         """Mask the histories of the next batch in its scores, shape ``[B, items]``; targets always stay."""
+        mask_items(scores, self.find(interaction), positive_u.cpu().numpy(), positive_i.cpu().numpy())
+
+    def find(self, interaction: Any) -> list[np.ndarray]:
+        """Find the items before the targets of each sample of the next batch."""
         users = interaction[self._user].cpu().numpy()
         if self._held is not None:
-            hidden = [self._held.find_history(sample) for sample in self._next_samples(len(users))]
-        elif self._histories is None:
-            hidden = [items[items > 0] for items in interaction[self._list].cpu().numpy()]
-        elif self._sequential:
+            return [self._held.find_history(sample) for sample in self._next_samples(len(users))]
+        if self._histories is None:
+            return [items[items > 0] for items in interaction[self._list].cpu().numpy()]
+        if self._sequential:
             numbers = self._next_samples(len(users))
-            hidden = [self._histories.find(u, self._before[n]) for u, n in zip(users, numbers, strict=True)]
-        else:
-            hidden = [self._histories.find(user) for user in users]
-        mask_items(scores, hidden, positive_u.cpu().numpy(), positive_i.cpu().numpy())
+            return [self._histories.find(u, self._before[n]) for u, n in zip(users, numbers, strict=True)]
+        return [self._histories.find(user) for user in users]
 
     def _next_samples(self, number: int) -> range:
         """Return the numbers of the next samples."""

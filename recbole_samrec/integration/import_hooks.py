@@ -37,6 +37,7 @@ AFTER_PATCHES = frozenset(
         "data.attributes",
         "data.event_loader",
         "data.features",
+        "data.known_history",
         "data.packed_dataset",
         "data.packed_loader",
         "data.s3rec_loader",

@@ -27,6 +27,11 @@ MODELS = {
     "gSASRec": "sequential_recommender",
     "CL4SRec": "sequential_recommender",
     "DuoRec": "sequential_recommender",
+    "SASRecOriginal": "sequential_recommender",
+    "eSASRec": "sequential_recommender",
+    "RecentPop": "general_recommender",
+    "HistoryItemKNN": "general_recommender",
+    "HistoryEASE": "general_recommender",
 }
 """Our models and the family of RecBole's that each belongs to; the module is ``recbole_samrec.model.<name>``."""
 

@@ -15,9 +15,12 @@ SAMPLED = ("SSM", "gBCE")
 SPARSE = ("BPR", *SAMPLED)
 """Losses whose gradient has only some rows of the item table."""
 
+OF_ONE_MODEL = ("BCE", "uSSM")
+"""Sparse losses that define a model and are no choice for others: those of SASRecOriginal and eSASRec."""
+
 
 class ItemLoss:
-    """One of the losses CE, BPR, SSM and gBCE, of states against the items' embeddings.
+    """One of the losses CE, BPR, SSM, gBCE, BCE and uSSM, of states against the items' embeddings.
 
     Args:
         config: RecBole's configuration: ``loss_type``, ``n_negatives``, ``gbce_t``, ``shared_negatives``.
@@ -36,7 +39,7 @@ class ItemLoss:
         self.shared = bool(config["shared_negatives"])
         self.fused = True  # False for the plain forms, which can be differentiated twice
         self.frequencies = None if counts is None else counts / counts.sum()
-        if config["embedding_update"] == "sparse" and self.loss_type not in SPARSE:
+        if config["embedding_update"] == "sparse" and self.loss_type not in (*SPARSE, *OF_ONE_MODEL):
             raise ConfigError(
                 f"embedding_update=sparse: loss_type={self.loss_type} has a gradient for every item; choose one of "
                 f"{', '.join(SPARSE)}"
@@ -62,8 +65,13 @@ class ItemLoss:
             negative = self._negative_scores(states, items, targets)
             base = losses.compute_gbce_base(self.n_negatives, self.n_items - 1, self.t)
             return losses.gbce(positive + base, negative + base, self.n_items - 1, self.t, denominator=denominator)
+        if self.loss_type == "uSSM":
+            negative = self._negative_scores(states, items, targets)
+            return losses.softmax_of_few(positive, negative, denominator=denominator)
         drawn = losses.draw_negatives(self.n_items, targets.shape, targets=targets)
         negative = losses.score_items(states, items.weight, drawn, sparse=items.sparse)
+        if self.loss_type == "BCE":
+            return losses.bce(positive, negative.unsqueeze(1), denominator=denominator)
         return losses.bpr(positive, negative, denominator=denominator)
 
     def _sampled_softmax(

@@ -3,7 +3,8 @@
 All of them compare states ``[n, d]`` with the embedding rows of an item table ``[N, d]``, whose row 0 is padding:
 
 * :func:`cross_entropy` over all rows, with the logits never whole in memory;
-* :func:`sampled_softmax`, :func:`gbce` and :func:`bpr` over a few rows, whose cost does not depend on ``N``.
+* :func:`sampled_softmax`, :func:`gbce`, :func:`bce`, :func:`softmax_of_few` and :func:`bpr` over a few rows, whose cost
+  does not depend on ``N``.
 
 The negatives are drawn by :func:`draw_negatives` and passed as an argument, so that every loss is a fixed function of
 its arguments. Each loss is a mean over the batch's targets; ``denominator`` replaces their number where several
@@ -237,6 +238,41 @@ def bpr(positive: Tensor, negative: Tensor, *, denominator: float | Tensor | Non
         The loss, a scalar.
     """
     terms = -torch.log(1e-10 + torch.sigmoid(_widen(positive) - _widen(negative)))
+    return terms.sum() * _scale(len(positive), denominator)
+
+
+def bce(positive: Tensor, negative: Tensor, *, denominator: float | Tensor | None = None) -> Tensor:
+    """Binary cross-entropy of a target and its negatives: ``-log sigmoid(s+) - sum of log(1 - sigmoid(s-))``.
+
+    Source: Kang and McAuley, arXiv 1808.09781, equation 6, where each target has one negative.
+
+    Args:
+        positive: Scores ``[n]`` of the targets.
+        negative: Scores ``[n, k]`` of their negatives.
+        denominator: As in :func:`cross_entropy`.
+
+    Returns:
+        The loss, a scalar.
+    """
+    terms = F.softplus(-_widen(positive)) + F.softplus(_widen(negative)).sum(1)
+    return terms.sum() * _scale(len(positive), denominator)
+
+
+def softmax_of_few(positive: Tensor, negative: Tensor, *, denominator: float | Tensor | None = None) -> Tensor:
+    """Cross-entropy of a target under a softmax over it and its negatives: ``-log(exp(s+) / (exp(s+) + sum exp(s-)))``.
+
+    The scores are not corrected by how often an item is drawn, unlike those of :func:`sampled_softmax`.
+
+    Args:
+        positive: Scores ``[n]`` of the targets.
+        negative: Scores ``[n, k]`` of their negatives; -inf for one that is to be left out.
+        denominator: As in :func:`cross_entropy`.
+
+    Returns:
+        The loss, a scalar.
+    """
+    scores = torch.cat([_widen(positive).unsqueeze(1), _widen(negative)], dim=1)
+    terms = scores.logsumexp(1) - scores[:, 0]
     return terms.sum() * _scale(len(positive), denominator)
 
 

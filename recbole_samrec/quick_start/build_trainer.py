@@ -11,6 +11,7 @@ from typing import Any
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
+from recbole_samrec.data.known_history import scores_histories
 from recbole_samrec.data.temporal_held import find_counts
 from recbole_samrec.integration.read_fields import record_read_fields
 from recbole_samrec.quick_start.context import RunContext
@@ -18,8 +19,8 @@ from recbole_samrec.trainer.trainer import SAMTrainer
 from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError
 
-SERVE_ALL = ("Pop", "Random")
-"""Models that read no sequences and rank the same items for every user."""
+SERVE_ALL = ("Pop", "Random", "RecentPop")
+"""Models that read no history and rank the same items for every user."""
 _TABLE_OF_USERS = re.compile(r"Embedding\(\s*[\w.]*(n_users?|user_num)\b")
 BEST_TREES = "best.ubj"
 """File of a model of boosted trees, whose checkpoints hold no tensors."""
@@ -82,7 +83,7 @@ def explain_unserved(config: Any, model: Any, users: int) -> str | None:
         for name, parameter in model.named_parameters()
         if parameter.dim() > 1 and parameter.size(0) == users and "item" not in name
     ]
-    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL and config["model"] not in SERVE_ALL:
+    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL and not serves_unseen_users(type(model)):
         known.append("it represents users by their training data")
     return known[0] if known else None
 
@@ -90,7 +91,7 @@ def explain_unserved(config: Any, model: Any, users: int) -> str | None:
 def serves_unseen_users(model_class: Any) -> bool:
     """Guess from the source of a model, without building it, whether it can rank for users without training data."""
     if model_class.type != ModelType.SEQUENTIAL:
-        return model_class.__name__ in SERVE_ALL
+        return model_class.__name__ in SERVE_ALL or scores_histories(model_class)
     own = [base for base in model_class.__mro__ if issubclass(base, SequentialRecommender)]
     return not any(_TABLE_OF_USERS.search(_read_source(base)) for base in own)
 

@@ -18,6 +18,7 @@ from recbole.utils import ModelType, get_model, get_trainer, init_seed
 from rich.console import Console
 from rich.progress import track
 
+from recbole_samrec.data.known_history import HISTORY, pad_histories, scores_histories
 from recbole_samrec.data.sequences import Sequences, collect_sequences, read_sequences
 from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.data.temporal_held import CANDIDATES, load_candidates
@@ -159,7 +160,7 @@ class Recommender:
         dataset = self.dataset
         sequential = dataset.config["MODEL_TYPE"] == ModelType.SEQUENTIAL
         if sequences is not None:
-            if not sequential:
+            if not sequential and not scores_histories(self.trainer.model):
                 raise ConfigError(f"--sequences: {dataset.config['model']} reads no sequences; recommend for --users")
             source = sequences if isinstance(sequences, pd.DataFrame) else Path(sequences)
             found, notes = read_sequences(source, dataset)
@@ -261,6 +262,8 @@ class Recommender:
             lists, lengths = sequences.take_last(config["MAX_ITEM_LIST_LENGTH"])
             columns = {f"{field}{config['LIST_SUFFIX']}": values for field, values in lists.items()}
             columns[config["ITEM_LIST_LENGTH_FIELD"]] = lengths
+        if scores_histories(self.trainer.model):
+            columns[HISTORY] = pad_histories(sequences.list_values(self.dataset.iid_field))
         if sequences.users is not None:
             columns[self.dataset.uid_field] = torch.from_numpy(sequences.users)
         batch = self.dataset.join(Interaction(columns))

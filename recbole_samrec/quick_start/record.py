@@ -210,11 +210,15 @@ def _describe_errors(error: ValidationError) -> str:
     return "; ".join([*lacks, *wrong])
 
 
+SAM_STAGES = {"pretraining": "pre-training", "both": "both stages"}
+"""Marks of the stages of S3Rec in which SAM acts, where it is not fine-tuning alone."""
+
+
 def make_label(config: Mapping[str, Any]) -> str:
     """Return the name under which tables show a run: what was trained, rather than by which class.
 
-    SAMRec without SAM is SASRec; other models with SAM are marked, and so are losses, variants of SAM, and RecBole's
-    own pre-training.
+    SAMRec without SAM is SASRec; other models with SAM are marked, and so are losses, variants of SAM, stages in which
+    it acts, and RecBole's own pre-training.
 
     Example: ``SAMRec``, ``SASRec (SSM)``, ``SAMRec (looksam)``, ``GRU4Rec+SAM``, ``S3Rec (RecBole)``.
     """
@@ -226,6 +230,8 @@ def make_label(config: Mapping[str, Any]) -> str:
     marks = [config["loss_type"]] if ours and config["loss_type"] != "CE" else []
     if name.startswith("S3Rec") and config["pretraining"] == "recbole":
         marks.append("RecBole")
+    if name.startswith("S3Rec") and with_sam and config["train_stage"] == "both":
+        marks += [mark for stage, mark in SAM_STAGES.items() if config["sam_stage"] == stage]
     if with_sam and config["sam_variant"] not in (None, "sam"):
         marks.append(config["sam_variant"])
     return f"{name} ({', '.join(marks)})" if marks else name

@@ -10,10 +10,17 @@ import pandas as pd
 if TYPE_CHECKING:
     from recbole_samrec.sharpness.measure import Measured
 
-NEXT_ITEM_LOSS = frozenset("SAMRec SASRec gSASRec GRU4Rec S3Rec BSARec LightSANs NARM STAMP".split())
+NEXT_ITEM_LOSS = frozenset(
+    "SAMRec SASRec gSASRec GRU4Rec S3Rec BSARec LightSANs NARM STAMP SASRecOriginal eSASRec".split()
+)
 """Models whose training loss is only that of the next item, which ``loss_type`` names."""
-LOSSES = {"CE": "cross-entropy over all items", "SSM": "sampled softmax"}
-SAMPLED = ("SSM", "gBCE")
+LOSSES = {
+    "CE": "cross-entropy over all items",
+    "SSM": "sampled softmax",
+    "uSSM": "uncorrected sampled softmax",
+    "BCE": "binary cross-entropy with one negative",
+}
+SAMPLED = ("SSM", "gBCE", "uSSM")
 SAMPLING = ("training", "window_stride", "MAX_ITEM_LIST_LENGTH", "train_fraction")
 """Settings that decide what training targets there are and how they are drawn."""
 IGNORED = frozenset(

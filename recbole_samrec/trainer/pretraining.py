@@ -220,7 +220,8 @@ def stage_config(config: Any) -> Any:
     """Return the configuration of a run's pre-training.
 
     Args:
-        config: RecBole's configuration of the run, whose own settings stay. SAM is left to fine-tuning.
+        config: RecBole's configuration of the run, whose own settings stay. SAM is left to fine-tuning unless
+            ``sam_stage`` says otherwise.
     """
     folder = str(_progress_folder(config)) if config["run_dir"] else None
     stage = copy.copy(config)
@@ -231,7 +232,7 @@ def stage_config(config: Any) -> Any:
         "loss_type": "CE",
         "train_neg_sample_args": {"distribution": "none", "sample_num": "none", "alpha": "none"}
         | {"dynamic": False, "candidate_num": 0},
-        "sam_rho": 0.0,
+        "sam_rho": config["sam_rho"] if config["sam_stage"] in ("pretraining", "both") else 0.0,
         "save_step": config["pretrain_epochs"] + 1,
         "run_dir": folder,
         "checkpoint_dir": folder or config["checkpoint_dir"],
@@ -270,8 +271,9 @@ def pretraining_key(stage: Any) -> str:
         stage: What :func:`stage_config` returns. A setting that is not known to act later counts.
     """
     settings = serialize_config(stage)
+    unread = ("sam_stage",) if settings.get("sam_rho") else OF_SAM
     for name in list(settings):
-        if name in LATER | OF_ONE_RUN | DERIVED or name.startswith(OF_SAM):
+        if name in LATER | OF_ONE_RUN | DERIVED or name.startswith(unread):
             del settings[name]
     evaluation = settings.get("eval_args") or {}
     settings["eval_args"] = {part: value for part, value in evaluation.items() if part != "mode"}

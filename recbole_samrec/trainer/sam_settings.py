@@ -43,6 +43,8 @@ def read_sam_settings(config: Any) -> SAMSettings:
             given[name] = (given[name],) if isinstance(given[name], str) else tuple(given[name])
     if given.get("params") in ((), ("all",), ("norm",), ("embedding",)):
         given["params"] = (*given["params"], "all")[0]
+    if config["train_stage"] == "both" and config["sam_stage"] == "pretraining":
+        given["rho"] = 0.0  # this is the fine-tuning: the pre-training has its own configuration
     given["start"] = _plain_epochs(config) if given.get("rho") else 0.0
     return SAMSettings(**given)
 

@@ -32,10 +32,11 @@ from torch.utils.data import DataLoader
 
 from recbole_samrec.data.device_batches import DeviceBatches
 from recbole_samrec.data.item_counts import count_training_items
+from recbole_samrec.data.known_history import HISTORY, add_histories, scores_histories
 from recbole_samrec.data.subsample import full_training_part
 from recbole_samrec.data.temporal_held import find_held
 from recbole_samrec.evaluator import full_ranking
-from recbole_samrec.evaluator.history_mask import HistoryMask, earlier_loaders
+from recbole_samrec.evaluator.history_mask import HistoryMask, earlier_loaders, mask_items
 from recbole_samrec.layers.transformer import draw_dropout_in_bulk
 from recbole_samrec.model.packed_forward import cut_to_longest, is_packable, make_packed_loss, make_prefix_loss
 from recbole_samrec.model.s3rec_objectives import make_pretraining_loss
@@ -273,7 +274,7 @@ class SAMTrainer(Resumable, Trainer):
             self.eval_collector.data_collect(earlier[0])
         held = find_held(getattr(eval_data, "_dataset", None))
         self.excluded_items = None if held is None else torch.from_numpy(~held.candidates).to(self.device)
-        if self.config["mask_history"] or self._shows_scores:
+        if self.config["mask_history"] or self._shows_scores or scores_histories(self.model):
             self._history = self._history_mask(eval_data)
         with use_deterministic_algorithms(self.config):
             return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
@@ -319,13 +320,18 @@ class SAMTrainer(Resumable, Trainer):
         """Score a batch of a full ranking at once; arguments and result are those of RecBole's method."""
         if is_packable(type(self.model)):
             batch = (cut_to_longest(self.model, batch[0]), *batch[1:])
+        masks = self.config["mask_history"] or self._shows_scores
+        needed = scores_histories(self.model) and HISTORY not in batch[0]
+        histories = self._history.find(batch[0]) if masks or needed else []
+        if needed:
+            batch = (add_histories(batch[0], histories), *batch[1:])
         interaction, scores, positive_u, positive_i = super()._full_sort_batch_eval(batch)
         self._reject_nan(scores)
         if self.excluded_items is not None:
             scores.masked_fill_(self.excluded_items, -torch.inf)
-        if self.config["mask_history"] or self._shows_scores:
+        if masks:
             masked = scores.clone() if self._shows_scores else scores
-            self._history.apply(masked, interaction, positive_u, positive_i)
+            mask_items(masked, histories, positive_u.cpu().numpy(), positive_i.cpu().numpy())
             if self._shows_scores:
                 users = interaction[self.model.USER_ID]
                 shown = RankedBatch(users, scores, masked, positive_u, positive_i)
@@ -350,7 +356,8 @@ class SAMTrainer(Resumable, Trainer):
     def _history_mask(self, eval_data: Any) -> HistoryMask:
         earlier = earlier_loaders(eval_data)
         if not earlier:
-            raise ConfigError("mask_history needs the data as data_preparation() of this run split it")
+            reason = self.config["model"] if scores_histories(self.model) else "mask_history"
+            raise ConfigError(f"{reason} needs the data as data_preparation() of this run split it")
         parts = [full_training_part(loader._dataset) for loader in earlier]
         rank, world = 0, 1
         if not self.config["single_spec"]:

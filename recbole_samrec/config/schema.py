@@ -506,9 +506,9 @@ DEFAULTS_OF_MODELS: dict[str, dict[str, Any]] = {
     "BSARec": {},
     "SASRecOriginal": {"train_neg_sample_args": None, "training": "packed"},
     "eSASRec": {"train_neg_sample_args": None, "training": "packed"},
-    "RecentPop": {},
-    "HistoryItemKNN": {},
-    "HistoryEASE": {},
+    "RecentPop": {"train_neg_sample_args": None},
+    "HistoryItemKNN": {"train_neg_sample_args": None},
+    "HistoryEASE": {"train_neg_sample_args": None},
     "S3Rec": {
         "training": "packed",
         "item_inter_num_interval": "[1,inf)",
@@ -522,6 +522,9 @@ WHY = {
     ("gSASRec", "train_neg_sample_args"): "RecBole draws no negatives: gBCE draws its own.",
     ("SASRecOriginal", "train_neg_sample_args"): "RecBole draws no negatives: the loss draws its own.",
     ("eSASRec", "train_neg_sample_args"): "RecBole draws no negatives: the loss draws its own.",
+    ("RecentPop", "train_neg_sample_args"): "RecBole draws no negatives: events are only counted.",
+    ("HistoryItemKNN", "train_neg_sample_args"): "RecBole draws no negatives: events are only counted.",
+    ("HistoryEASE", "train_neg_sample_args"): "RecBole draws no negatives: events are only counted.",
     ("S3Rec", "item_inter_num_interval"): "Items without interactions are dropped: the same are ranked as elsewhere.",
     ("S3Rec", "filter_inter_by_user_or_item"): "Events of items that the .item file lacks stay, as elsewhere.",
 }

@@ -30,6 +30,20 @@ def test_a_family_shares_body_dropout_rate_and_batch():
         assert {row[key] for row in rows.values()} == {rows["SAMRec"][key]}, key
 
 
+def test_baselines_are_entries_that_score_whole_histories():
+    names = ["ItemKNN", "EASE", "ItemKNN (RecBole)", "EASE (RecBole)", "RecentPop with decay", "S3Rec+SAM in both stages"]
+    entries = {entry.name: entry for entry in read_entries([*names, "RecentPop", "SASRecOriginal", "eSASRec"])}
+    assert [entries[name].model for name in names[:4]] == ["HistoryItemKNN", "HistoryEASE", "ItemKNN", "EASE"]
+    assert [entries[name].variant_of for name in names] == ["", "", "ItemKNN", "EASE", "RecentPop", "S3Rec"]
+    rows = settings_of([*names, "SASRecOriginal", "eSASRec", "SAMRec"])
+    assert rows["RecentPop with decay"]["recency"] == "decay" and rows["EASE"]["reg_weight"] == 250
+    assert (rows["S3Rec+SAM in both stages"]["sam_stage"], rows["S3Rec+SAM in both stages"]["sam_rho"]) == ("both", 0.3)
+    for name, own in (("SASRecOriginal", {"inner_size"}), ("eSASRec", set())):
+        for key in set(FAMILY) - own:
+            assert rows[name][key] == rows["SAMRec"][key], (name, key)
+        assert (rows[name]["sam_rho"], rows[name]["training"]) == (0, "packed")
+
+
 def test_every_entry_has_the_same_protocol():
     rows = settings_of(["SAMRec", "Pop", "BPR", "FPMC", "GRU4Rec", "Caser"])
     for key in ("eval_args", "repeatable", "topk", "valid_metric", "metrics", "epochs", "stopping_step"):

@@ -50,6 +50,35 @@ def test_item_loss__of_one_negative_each_is_bpr(batch, monkeypatch, sparse):
     assert items.weight.grad.is_sparse == sparse
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_item_loss__of_one_negative_each_is_bce(batch, monkeypatch, sparse):
+    states, items, targets = batch
+    items.sparse = sparse
+    negatives = torch.tensor([3, 3, 4, 1])
+    monkeypatch.setattr(losses, "draw_negatives", lambda *sizes, **more: negatives)
+    scores, row = states @ items.weight.T, torch.arange(4)
+    terms = F.binary_cross_entropy_with_logits(scores[row, targets], torch.ones(4), reduction="none")
+    terms = terms + F.binary_cross_entropy_with_logits(scores[row, negatives], torch.zeros(4), reduction="none")
+    loss = make("BCE", embedding_update="sparse" if sparse else "dense")
+    torch.testing.assert_close(loss(*batch), terms.mean())
+    torch.testing.assert_close(loss(*batch, denominator=torch.tensor(8.0)), terms.mean() / 2)
+    loss(*batch).backward()
+    assert items.weight.grad.is_sparse == sparse
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_item_loss__of_few_items_is_their_softmax(batch, monkeypatch, shared):
+    states, items, targets = batch
+    negatives = torch.tensor([3, 5, 4]) if shared else torch.tensor([[3, 3, 4], [1, 2, 4], [3, 1, 1], [5, 4, 3]])
+    monkeypatch.setattr(losses, "draw_negatives", lambda *sizes, **more: negatives)
+    scores, total = states @ items.weight.T, 0.0
+    for row, target in enumerate(targets.tolist()):
+        drawn = negatives if shared else negatives[row]
+        others = torch.stack([scores[row, item] for item in drawn.tolist() if item != target])
+        total -= scores[row, target] - torch.cat([scores[row, target : target + 1], others]).logsumexp(0)
+    torch.testing.assert_close(make("uSSM", n_negatives=3, shared_negatives=shared)(*batch), total / 4)
+
+
 @pytest.mark.parametrize("shared", [None, True])
 def test_item_loss__draws_as_many_negatives_as_are_set(batch, monkeypatch, shared):
     shapes, draw = [], losses.draw_negatives

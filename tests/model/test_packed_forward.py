@@ -95,7 +95,7 @@ def test_packed_states__are_those_of_recboles_samples(name, training, make_model
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
 def test_prefix_loss__is_the_models_own(name, loss_type, make_model):
     """Value and gradients, though the last layer computes the last positions only."""
-    settings = {} if name == "gSASRec" else {"loss_type": loss_type}
+    settings = {} if name in ("gSASRec", "SASRecOriginal", "eSASRec") else {"loss_type": loss_type}
     model = make_model(name, cl_weight=0.0, **settings).train()
     if name == "S3Rec":  # whose constructor made that of pre-training
         model.loss_fct = torch.nn.CrossEntropyLoss() if loss_type == "CE" else BPRLoss()
@@ -150,7 +150,7 @@ def test_require_packable__names_why_a_model_sees_all(name, reason):
 
 
 def test_require_packable__wants_a_model_to_say_so():
-    known = {"SASRec", "GRU4Rec", "S3Rec", "SAMRec", "gSASRec", "CL4SRec", "DuoRec"}
+    known = {"SASRec", "GRU4Rec", "S3Rec", "SAMRec", "gSASRec", "CL4SRec", "DuoRec", "SASRecOriginal", "eSASRec"}
     assert known & set(model_names()) == set(PACKABLE)
 
     class Mine(get_model("SAMRec")):

@@ -5,8 +5,9 @@ import pytest
 from tests.helpers.hit_rate import hit_rate_on_new_users
 from tests.helpers.tiny import build, cyclic, make_config, write_events
 
-OURS = ["SAMRec", "CL4SRec", "DuoRec", "BSARec", "gSASRec"]
-OWN = {"CL4SRec": {"epochs": 30}, "gSASRec": {"epochs": 20, "n_negatives": 4}}
+OURS = ["SAMRec", "CL4SRec", "DuoRec", "BSARec", "gSASRec", "SASRecOriginal", "eSASRec"]
+OWN = {"CL4SRec": {"epochs": 30}, "gSASRec": {"epochs": 20, "n_negatives": 4}, "SASRecOriginal": {"epochs": 20}}
+OWN["eSASRec"] = {"epochs": 20, "n_negatives": 4}
 """What a model needs here: CL4SRec's other loss keeps it from its aim for a while, and there are 12 items to draw."""
 ITEMS = 12
 

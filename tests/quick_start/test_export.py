@@ -13,6 +13,7 @@ from tests.helpers.tiny import random_events, write_events
 from tests.quick_start.test_recommend import made
 
 SEQUENTIAL = ["SASRec", "SAMRec", "GRU4Rec", "BSARec", "BERT4Rec", "CORE", "FPMC", "Caser", "NARM", "STAMP"]
+SEQUENTIAL += ["SASRecOriginal", "eSASRec"]
 GENERAL = ["BPR", "LightGCN", "MultiDAE", "SimpleX"]
 OTHERS = ["TransRec", "RepeatNet", "DIN", "NeuMF", "EASE"]
 SPLIT = {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user"}}

@@ -38,6 +38,8 @@ def test_choose_reference__is_sasrec_or_the_last(labels, reference):
         ("SASRec", {"loss_type": "SSM", "n_negatives": 64}, "sampled softmax with 64 negatives"),
         ("gSASRec", {"loss_type": "gBCE", "n_negatives": 8}, "gBCE with 8 negatives"),
         ("SASRec", {"loss_type": "BPR"}, "BPR"),
+        ("SASRecOriginal", {"loss_type": "BCE"}, "binary cross-entropy with one negative"),
+        ("eSASRec", {"loss_type": "uSSM", "n_negatives": 8}, "uncorrected sampled softmax with 8 negatives"),
         ("CL4SRec", {}, "the loss of CL4SRec"),
         ("SASRec", {"loss_type": None}, "the loss of SASRec"),
     ],

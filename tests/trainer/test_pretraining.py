@@ -22,6 +22,7 @@ from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.record import RESULT, make_label
 from recbole_samrec.trainer import pretraining as pretrain
 from recbole_samrec.trainer.callbacks import Callback
+from recbole_samrec.trainer.sam_settings import read_sam_settings
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
 from tests.helpers.hit_rate import hit_rate_on_new_users
@@ -225,6 +226,35 @@ def test_pretraining_key__is_shared_by_equal_pretraining(data):
     item = data / "tiny" / "tiny.item"
     item.write_text(item.read_text().replace("k0 k0", "k1 k0"))
     assert key_of(data) != changed
+
+
+def test_pretraining_key__differs_where_sam_acts(data):
+    """Pre-training without SAM has the key of earlier versions, whatever SAM does in fine-tuning."""
+    plain = key_of(data)
+    both = {"sam_stage": "both"}
+    assert key_of(data, sam_rho=0.5, sam_stage="finetuning") == key_of(data, **both) == plain
+    keys = [key_of(data, sam_rho=rho, sam_stage="both", sam_variant=name) for rho, name in ((0.5, "sam"), (0.1, "sam"))]
+    keys.append(key_of(data, sam_rho=0.5, sam_stage="both", sam_variant="asam"))
+    assert len({plain, *keys}) == 4
+    assert key_of(data, sam_rho=0.5, sam_stage="pretraining") == keys[0]
+
+
+@pytest.mark.parametrize(
+    ("stage", "label"),
+    [("finetuning", "S3Rec+SAM"), ("pretraining", "S3Rec+SAM (pre-training)"), ("both", "S3Rec+SAM (both stages)")],
+)
+def test_sam_stage__decides_where_sam_acts(data, tmp_path, stage, label):
+    """The weights of each stage are those without SAM exactly where it does not act."""
+    plain, with_sam = (tmp_path / name / "run" for name in ("plain", "sam"))
+    carry_out(data, plain)
+    assert carry_out(data, with_sam, sam_rho=0.5, sam_stage=stage)[0]["label"] == label
+    before = [next((folder.parent / "pretrained").glob("*.pth")) for folder in (plain, with_sam)]
+    states = [checkpoint_io.load(file)["state_dict"] for file in before]
+    assert same(*states) == (stage == "finetuning")
+    config = make_config("S3Rec", data, **STAGES, sam_rho=0.5, sam_stage=stage)
+    assert read_sam_settings(config).rho == (0.0 if stage == "pretraining" else 0.5)
+    assert pretrain.stage_config(config)["sam_rho"] == (0.0 if stage == "finetuning" else 0.5)
+    assert not same(weights(plain), weights(with_sam))
 
 
 def test_explicit_pretraining__keeps_recboles_length(data):

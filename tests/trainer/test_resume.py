@@ -49,6 +49,9 @@ RUNS = {
     "MKR": {**GENERAL, "model": "MKR"},
     "NCL": {**GENERAL, "model": "NCL", "num_clusters": 3, "m_step": 1, "warm_up_step": 1},
     "Pop": {**GENERAL, "model": "Pop", "epochs": 1},
+    "SASRecOriginal with SAM": {**GENERAL, "model": "SASRecOriginal", "sam_rho": 0.05},
+    "eSASRec": {**GENERAL, "model": "eSASRec", "n_negatives": 4},
+    "HistoryEASE": {**GENERAL, "model": "HistoryEASE", "epochs": 1},
 }
 
 
@@ -113,7 +116,7 @@ def clusters(monkeypatch):
     monkeypatch.setattr("recbole.model.general_recommender.ncl.NCL.run_kmeans", nearest_rows)
 
 
-@pytest.mark.parametrize("name", [name for name in RUNS if name != "Pop"])
+@pytest.mark.parametrize("name", [name for name in RUNS if name not in ("Pop", "HistoryEASE")])
 def test_resume__ends_in_the_same_bits(data, tmp_path, clusters, name):
     settings = RUNS[name]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
@@ -174,7 +177,7 @@ def test_resume__continues_to_count_for_early_stopping(data, tmp_path, exact):
     assert patient["epochs_run"] > epochs
 
 
-@pytest.mark.parametrize("name", ["SAMRec", "sampled evaluation", "scored every second epoch", "Pop"])
+@pytest.mark.parametrize("name", ["SAMRec", "sampled evaluation", "scored every second epoch", "Pop", "HistoryEASE"])
 def test_resume__changes_no_finished_run(data, tmp_path, name):
     result = train(data, tmp_path / "run", RUNS[name])
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").glob("*.pth")}

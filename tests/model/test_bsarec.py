@@ -7,10 +7,13 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import get_model
 
+from recbole_samrec.config.build import configure
+from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.model.bsarec import FrequencyRescaler, align_right, build_lowest_waves, make_hidden_mask
 from recbole_samrec.model.packed_forward import is_packable, require_packable
 from recbole_samrec.utils.errors import ConfigError
-from tests.helpers.tiny import make_config, random_events, write_events
+from tests.helpers.paths import ROOT
+from tests.helpers.tiny import SMALL, build, make_config, random_events, write_events
 
 DOUBLE = torch.float64
 LENGTH = 8
@@ -169,3 +172,17 @@ def test_bsarec__is_not_packed():
     assert not is_packable(get_model("BSARec"))
     with pytest.raises(ConfigError, match="packed does not support BSARec: its Fourier filter spans"):
         require_packable(get_model("BSARec"))
+
+
+def test_bsarec__accepts_the_published_settings(tmp_path):
+    """One head, dropout 0.5, learning rate 5e-4, batches of 256 and the masked history reach model and trainer."""
+    (entry,) = read_entries(["BSARec (published settings)"], [ROOT / "benchmarks" / "bsarec.yaml"])
+    write_events(tmp_path, "tiny", random_events())
+    settings = {**SMALL, **entry.settings(), "data_path": str(tmp_path), "dataset": "tiny", "state": "ERROR"}
+    config = configure({**settings, "topk": [5, 10], "show_progress": False}, {})
+    (train_data, *_), model, trainer = build(config)
+    attention = model.trm_encoder.layer[0].multi_head_attention
+    assert (attention.num_attention_heads, attention.attn_dropout.p, model.dropout.p) == (1, 0.5, 0.5)
+    assert model.filter_share == 0.7 and len(model.rescalers) == 2 and model.hidden_size == 64
+    assert (trainer.optimizer.param_groups[0]["lr"], train_data.step, config["mask_history"]) == (0.0005, 256, True)
+    assert (config["epochs"], config["stopping_step"], config["loss_type"], config["sam_rho"]) == (200, 10, "CE", 0)

@@ -25,7 +25,10 @@ from tests.helpers.tiny import make_config
 FEW = {"epochs": 1, "pretrain_epochs": 1, "train_batch_size": 32, "show_progress": False, "state": "ERROR"}
 
 NO_GRADIENTS = {
-    **dict.fromkeys("ADMMSLIM AsymKNN EASE ItemKNN NCEPLRec Pop SLIMElastic RecentPop HistoryItemKNN HistoryEASE".split(), "computed from counts"),
+    **dict.fromkeys(
+        "ADMMSLIM AsymKNN EASE ItemKNN NCEPLRec Pop SLIMElastic RecentPop HistoryItemKNN HistoryEASE".split(),
+        "computed from counts",
+    ),
     "Random": "nothing to learn",
 }
 """Models that SAM refuses, and the words with which it does."""

@@ -86,5 +86,5 @@ def attend_causally(query: Tensor, key: Tensor, value: Tensor, heads: int, drop:
 
 
 def select_positions(x: Tensor, where: Tensor | None) -> Tensor:
-    """Select positions ``[n]`` of flattened sequences ``[B, L, d]``, as ``[n, d]``; all of them where none are given."""
+    """Select positions ``[n]`` of flattened sequences ``[B, L, d]``, as ``[n, d]``; without them, return all."""
     return x if where is None else x.flatten(0, 1).index_select(0, where)

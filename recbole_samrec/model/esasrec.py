@@ -21,9 +21,9 @@ class eSASRec(CausalBase):
     Departures from the paper's code: positions are counted from the beginning of a sequence, as everywhere in RecBole;
     there they are counted from its end. Negatives are drawn from all items but the target; there they sometimes include
     it. Biases begin as zeros. Sizes, heads, dropout, batches and learning rate are those of the other Transformers
-    here, so that the entries of a table differ by the model; for Beauty under leave-one-out the authors' configuration
-    has one layer with one head and 256 numbers, dropout 0.2 and sequences of 50 items, and for ml-1m two layers with one
-    head and 64 numbers, dropout 0.1 and sequences of 200.
+    here, so that the entries of a table differ by the model. Under leave-one-out the authors' configuration for Beauty
+    has one layer with one head and 256 numbers, dropout 0.2 and sequences of 50 items; that for ml-1m has two layers
+    with one head and 64 numbers, dropout 0.1 and sequences of 200.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -59,7 +59,7 @@ class LiGRBlock(nn.Module):
         self.dropout = nn.Dropout(config["hidden_dropout_prob"])
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
-        """Compute the block on ``[B, L, d]``, at all positions or at those of ``where``, shape ``[n]``, as ``[n, d]``."""
+        """Compute the block on ``[B, L, d]``; at the positions ``where``, shape ``[n]``, if given, as ``[n, d]``."""
         normal = self.attention_norm(x)
         parts = (self.query(normal), self.key(normal), self.value(normal))
         context = select_positions(attend_causally(*parts, self.heads, self.attn_dropout), where)

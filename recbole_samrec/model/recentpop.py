@@ -27,8 +27,8 @@ class RecentPop(CountedBase):
     event. Each event counts, also repeated ones of a user.
 
     Departures from the paper: it measures popularity at the time of each test event; here the window ends with the
-    training data, so that no event of validation or test counts, and its decay is a half-life. Times are those that RecBole's data
-    set holds, which are rounded to single precision: to 128 seconds for Unix times of today.
+    training data, so that no event of validation or test counts, and the decay is a half-life. Times are those that
+    RecBole's data set holds, which are rounded to single precision: to 128 seconds for Unix times of today.
 
     Raises:
         ConfigError: The time is not loaded, or does not fit ``time_unit``.

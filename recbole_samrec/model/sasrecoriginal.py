@@ -69,7 +69,7 @@ class OriginalBlock(nn.Module):
         self.dropout = nn.Dropout(config["hidden_dropout_prob"])
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
-        """Compute the block on ``[B, L, d]``, at all positions or at those of ``where``, shape ``[n]``, as ``[n, d]``."""
+        """Compute the block on ``[B, L, d]``; at the positions ``where``, shape ``[n]``, if given, as ``[n, d]``."""
         normal = self.attention_norm(x)
         context = attend_causally(self.query(normal), self.key(x), self.value(x), self.heads, self.attn_dropout)
         normal = self.forward_norm(select_positions(context, where) + select_positions(normal, where))

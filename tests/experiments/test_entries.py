@@ -31,7 +31,14 @@ def test_a_family_shares_body_dropout_rate_and_batch():
 
 
 def test_baselines_are_entries_that_score_whole_histories():
-    names = ["ItemKNN", "EASE", "ItemKNN (RecBole)", "EASE (RecBole)", "RecentPop with decay", "S3Rec+SAM in both stages"]
+    names = [
+        "ItemKNN",
+        "EASE",
+        "ItemKNN (RecBole)",
+        "EASE (RecBole)",
+        "RecentPop with decay",
+        "S3Rec+SAM in both stages",
+    ]
     entries = {entry.name: entry for entry in read_entries([*names, "RecentPop", "SASRecOriginal", "eSASRec"])}
     assert [entries[name].model for name in names[:4]] == ["HistoryItemKNN", "HistoryEASE", "ItemKNN", "EASE"]
     assert [entries[name].variant_of for name in names] == ["", "", "ItemKNN", "EASE", "RecentPop", "S3Rec"]

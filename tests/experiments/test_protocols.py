@@ -44,6 +44,8 @@ def test_serves_unseen_users__finds_tables_of_users(model):
     assert not serves_unseen_users(get_model(model))
 
 
-@pytest.mark.parametrize("model", "SASRec SAMRec GRU4Rec S3Rec CL4SRec SINE STAMP Pop Random RecentPop HistoryEASE".split())
+@pytest.mark.parametrize(
+    "model", "SASRec SAMRec GRU4Rec S3Rec CL4SRec SINE STAMP Pop Random RecentPop HistoryEASE".split()
+)
 def test_serves_unseen_users__of_models_without_them(model):
     assert serves_unseen_users(get_model(model))

@@ -14,7 +14,6 @@ EVENTS = [
 """Events in time order, of which one is a repetition."""
 
 
-
 def known_before(part: str) -> dict[str, list[str]]:
     """The items of each user that are known before the target of validation or test."""
     users = dict.fromkeys(user for user, _, _ in EVENTS)

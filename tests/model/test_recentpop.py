@@ -59,7 +59,9 @@ def test_recentpop__ranks_all_users_alike(tmp_path):
 
 def test_compute_ages__rejects_wrong_units_and_missing_times():
     np.testing.assert_allclose(compute_ages(np.array([0, 86_400_000]), "ms", "x"), [1, 0])
-    with pytest.raises(ConfigError, match="time_unit=s: the training events of x would span 1,000 years; choose another"):
+    with pytest.raises(
+        ConfigError, match="time_unit=s: the training events of x would span 1,000 years; choose another"
+    ):
         compute_ages(np.array([0, 1000 * 365 * DAY]), "s", "x")
     with pytest.raises(DataError, match="some training events of x have no time"):
         compute_ages(np.array([0, np.nan]), "s", "x")

@@ -277,7 +277,9 @@ def test_check_space__accepts_what_fits_the_model():
 
 
 def test_read_default_space__has_one_for_each_compared_model():
-    assert set(MODELS) == set("SAMRec SASRec S3Rec CL4SRec BERT4Rec GRU4Rec BSARec DuoRec gSASRec SASRecOriginal eSASRec".split())
+    assert set(MODELS) == set(
+        "SAMRec SASRec S3Rec CL4SRec BERT4Rec GRU4Rec BSARec DuoRec gSASRec SASRecOriginal eSASRec".split()
+    )
     with pytest.raises(ConfigError, match=r"--model=Pop: it has no search space \(.*SAMRec.*--space=FILE"):
         read_default_space("Pop")
 

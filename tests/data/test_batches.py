@@ -154,7 +154,7 @@ def test_plan_epoch__of_two_users_by_hand():
 
 
 def test_packed_batches__are_pickled_from_the_cpu(monkeypatch):
-    items, offsets = flat([4, 3])
+    items, offsets, _ = flat([4, 3])
     batches = PackedBatches(items, offsets, length=3, batch_size=8, shuffle=False)
     expected = [list(seen(batch)) for batch in batches]
     moved = []

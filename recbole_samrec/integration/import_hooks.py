@@ -35,6 +35,7 @@ AFTER_PATCHES = frozenset(
         "evaluator.full_ranking",
         "model",
         "data.attributes",
+        "data.device_batches",
         "data.event_loader",
         "data.features",
         "data.packed_dataset",

@@ -38,6 +38,7 @@ AFTER_PATCHES = frozenset(
         "data.device_batches",
         "data.event_loader",
         "data.features",
+        "data.join_batches",
         "data.packed_dataset",
         "data.packed_loader",
         "data.s3rec_loader",

@@ -199,9 +199,8 @@ def _note_merged(column: pd.Series, ids: pd.Series, kind: str) -> list[str]:
     if several.empty:
         return []
     one, other = several.loc[several["id"] == several["id"].iloc[0], "here"].iloc[:2]
-    return [
-        f"{kind} written in several ways, such as {one!r} and {other!r}, each of which is one: {several['id'].nunique():,}"
-    ]
+    number = several["id"].nunique()
+    return [f"{kind} written in several ways, such as {one!r} and {other!r}, each of which is one: {number:,}"]
 
 
 def _convert_numbers(column: pd.Series, source: Path) -> pd.Series:

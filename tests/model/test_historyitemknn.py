@@ -23,12 +23,12 @@ def cosines(matrix, shrink=0.0):
 
 @pytest.mark.parametrize("shrink", [0.0, 0.5])
 def test_historyitemknn__sums_cosines_over_the_history(tmp_path, shrink):
-    (_, valid_data, test_data), network, trainer = build_model(tmp_path, "HistoryItemKNN", shrink=shrink)
-    similarities = cosines(make_matrix(network_data := valid_data.dataset), shrink)
+    (_, valid_data, test_data), _, trainer = build_model(tmp_path, "HistoryItemKNN", shrink=shrink)
+    similarities = cosines(make_matrix(dataset := valid_data.dataset), shrink)
     for part, loader in (("valid", valid_data), ("test", test_data)):
         found = scores_of(trainer, loader)
         for user, items in known_before(part).items():
-            history = network_data.token2id("item_id", sorted(set(items)))
+            history = dataset.token2id("item_id", sorted(set(items)))
             np.testing.assert_allclose(found[user], similarities[history].sum(0)[1:], atol=1e-6)
 
 

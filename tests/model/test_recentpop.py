@@ -50,7 +50,7 @@ def test_recentpop__ranks_all_users_alike(tmp_path):
     write_events(tmp_path, "tiny", [(user, item, day * DAY) for user, item, day in TIMES])
     settings = {"eval_args": LAST_TWO, "topk": [1, 2], "valid_metric": "Hit@1", "repeatable": True, "recent_days": 5.0}
     (train_data, valid_data, test_data), network, trainer = build(make_config("RecentPop", tmp_path, **settings))
-    best, result = trainer.fit(train_data, valid_data, saved=False, verbose=False)
+    best, _ = trainer.fit(train_data, valid_data, saved=False, verbose=False)
     assert best == pytest.approx(1 / 3)  # c's validation item i2 is the most popular one
     assert trainer.evaluate(test_data, load_best_model=False)["hit@1"] == pytest.approx(1 / 3)  # and b's test item
     batch = test_data.dataset.inter_feat

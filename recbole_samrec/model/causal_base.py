@@ -81,8 +81,8 @@ def apply_blocks(x: Tensor, blocks: Sequence[Any], where: Tensor) -> Tensor:
 
 def attend_causally(query: Tensor, key: Tensor, value: Tensor, heads: int, drop: nn.Dropout) -> Tensor:
     """Attend from each position to itself and those before it, with several heads; all tensors are ``[B, L, d]``."""
-    parts = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (query, key, value))
-    return fast.causal_attention(*parts, drop).transpose(1, 2).flatten(2)
+    query, key, value = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (query, key, value))
+    return fast.causal_attention(query, key, value, drop).transpose(1, 2).flatten(2)
 
 
 def select_positions(x: Tensor, where: Tensor | None) -> Tensor:

@@ -204,11 +204,10 @@ def compute_differences(
 def _list_figures(mine: Scores, other: Scores, metrics: Sequence[str]) -> dict[str, float]:
     """List the figures of one difference, see :func:`compute_differences`."""
     estimate = mine.subtract(other)
-    users = estimate_over_users(mine.values.mean(axis=1) - other.values.mean(axis=1))
-    ends = np.where(np.isnan(estimate.error), np.nan, users.interval())
-    uncorrected = np.full(len(metrics), np.nan)
-    figures = (estimate.difference, *ends, *estimate.interval(), estimate.minimal_detectable(), estimate.p())
-    named = dict(zip(DIFFERENCE, (*figures, uncorrected), strict=True))
+    of_users = mine.values.mean(axis=1) - other.values.mean(axis=1)
+    ends = np.where(np.isnan(estimate.error), np.nan, estimate_over_users(of_users).interval())
+    figures = ([column.mean() for column in of_users.T], *ends, *estimate.interval(), estimate.minimal_detectable())
+    named = dict(zip(DIFFERENCE, (*figures, estimate.p(), np.full(len(metrics), np.nan)), strict=True))
     return {f"{metric}_{name}": float(named[name][i]) for i, metric in enumerate(metrics) for name in DIFFERENCE}
 
 

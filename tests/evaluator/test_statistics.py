@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from recbole_samrec.evaluator.statistics import (
+    Estimate,
     compute_user_metric,
     holm,
     estimate_over_users,
@@ -98,3 +99,73 @@ def test_one_seed_says_nothing_of_others():
         assert np.isnan(estimate_over_users_and_seeds(mine, other).interval()).all()
     assert not np.isnan(estimate_over_users_and_seeds(values, values).interval()).any()
 
+
+def test_estimate__p_is_that_of_the_interval():
+    mine = np.array([[1.0, 3], [2, 6]])[:, :, None]  # the case that is worked by hand above
+    other = np.array([[0.0, 0], [1, 1]])[:, :, None]
+    freedom = (1 / 4 + 2) ** 2 / ((1 / 4) ** 2 + (9 / 4) ** 2)
+    p = estimate_over_users_and_seeds(mine, other).p()
+    assert p[0] == pytest.approx(2 * stats.t.sf(2.5 / math.sqrt(9 / 4), freedom))
+    generator = np.random.default_rng(10)
+    for _ in range(50):
+        estimate = estimate_over_users_and_seeds(*(crossed(generator, 3, 0.1, users=50) for _ in range(2)))
+        (low,), (high,) = estimate.interval()
+        assert (estimate.p()[0] < 0.05) == (not low <= 0 <= high)
+
+
+def test_estimate__gives_deterministic_entries_no_variance():
+    generator = np.random.default_rng(11)
+    once, other = crossed(generator, 1, 0.3, users=40), crossed(generator, 4, 0.3, users=40)
+    several = estimate_over_users_and_seeds(np.repeat(once, 3, axis=1), other)
+    estimate = estimate_over_users_and_seeds(once, other, (True, False))
+    assert np.ravel(estimate) == pytest.approx(np.ravel(several))
+    both = estimate_over_users_and_seeds(once, other[:, :1], (True, True))
+    assert both.p() == pytest.approx(stats.ttest_rel(once[:, 0], other[:, 0]).pvalue)
+
+
+def test_estimate__of_entries_that_do_not_vary():
+    same, shifted = np.full((5, 3, 1), 0.3), np.full((5, 2, 1), 0.1 + 0.2)  # equal but for rounding
+    estimate = estimate_over_users_and_seeds(same, shifted)
+    assert estimate.p() == 1 and estimate.equivalence_p(0.01) == 0 and estimate.minimal_detectable() < 1e-9
+    estimate = estimate_over_users_and_seeds(same, shifted + 0.1)
+    assert estimate.p() == 0 and estimate.equivalence_p(0.01) == 1
+
+
+def test_equivalence_p__is_the_larger_of_two_one_sided_tests():
+    values = np.random.default_rng(12).normal(0.1, 1, (60, 1))
+    for margin in (0.05, 0.3, 0.6):
+        above = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
+        below = stats.ttest_1samp(values, margin, alternative="less").pvalue
+        estimate = estimate_over_users(values)
+        assert estimate.equivalence_p(margin) == pytest.approx(np.maximum(above, below))
+        (low,), (high,) = estimate.interval(0.9)
+        assert (estimate.equivalence_p(margin)[0] < 0.05) == (-margin < low and high < margin)
+
+
+def test_equivalence_p__is_below_the_level_in_one_case_of_20():
+    """For entries whose true difference is just the margin."""
+    generator = np.random.default_rng(13)
+    found = []
+    for _ in range(400):
+        mine, other = (crossed(generator, 5, 0.1, users=100) for _ in range(2))
+        found.append(estimate_over_users_and_seeds(mine + 1, other).equivalence_p(1.0)[0] < 0.05)
+    assert 0.01 < np.mean(found) < 0.085
+
+
+@pytest.mark.parametrize("freedom", [1.5, 4.0, 50.0])
+def test_minimal_detectable__has_the_power_of_a_noncentral_t(freedom):
+    estimate = Estimate(np.zeros(1), np.array([0.02]), np.array([freedom]))
+    (effect,) = estimate.minimal_detectable()
+    assert stats.nct.sf(stats.t.ppf(0.975, freedom), freedom, effect / 0.02) == pytest.approx(0.8, abs=1e-5)
+    if freedom > 10:  # Bloom's multiplier (1995), which is close for many degrees of freedom
+        bloom = 0.02 * (stats.t.ppf(0.975, freedom) + stats.t.ppf(0.8, freedom))
+        assert effect == pytest.approx(bloom, rel=1e-3)
+
+
+def test_minimal_detectable__is_found_in_four_cases_of_five():
+    users = np.random.default_rng(14).normal(size=(4000, 12))
+    known = Estimate(np.zeros(1), np.array([1 / math.sqrt(12)]), np.array([11.0]))
+    (effect,) = known.minimal_detectable()
+    assert np.mean(estimate_over_users((users + effect).T).p() < 0.05) == pytest.approx(0.8, abs=0.02)
+    unknown = Estimate(np.zeros(1), np.array([np.nan]), np.array([np.nan]))
+    assert np.isnan([unknown.minimal_detectable()[0], unknown.p()[0], unknown.equivalence_p(1)[0]]).all()

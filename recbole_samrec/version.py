@@ -30,7 +30,7 @@ REQUIRES = {
     "rich": "13.7",
     "jinja2": "3.1",
     "matplotlib": "3.9",
-    "tensorboard": "2.17",
+    "tensorboard": "2.18",
     "tqdm": "4.66",
     "psutil": "5.9",
     "filelock": "3.13",

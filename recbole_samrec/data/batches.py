@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -231,6 +232,10 @@ class PackedBatches:
         self._labels = torch.zeros_like(self._items)
         self._labels[torch.from_numpy(targets)] = self._items[torch.from_numpy(targets)]
         self._items, self._labels = self._items.to(device), self._labels.to(device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes for a pickle, tensors on the CPU: the file may be read where there is no GPU."""
+        return {name: value.cpu() if isinstance(value, torch.Tensor) else value for name, value in vars(self).items()}
 
     def __len__(self) -> int:
         return count_steps(len(self.windows.targets), self.batch_size, int(self.windows.counts.max(initial=0)))

@@ -6,10 +6,11 @@ Where that takes a second gradient, the caller passes a function that computes i
     variant = GSAM(parameters, moved, settings)
     loss(w).backward()
     variant.replace(rho, second=lambda: (optimizer.zero_grad(), loss(w).backward()))
+    variant.end(good=True)                  # False where a gradient is inf or nan, and no step is taken
     optimizer.step()
 
 A caller that cannot pass a function calls :meth:`SAMVariant.ascend` after the first gradient, and after the second
-:meth:`SAMVariant.settle` and :meth:`SAMVariant.combine`.
+:meth:`SAMVariant.settle`, :meth:`SAMVariant.combine` and :meth:`SAMVariant.end`.
 
 Departures from the papers, the same for all: a parameter that SAM does not move still takes part in what is done to
 whole gradients; and the moving average of gradients is kept here with a factor of its own, so that it does not depend

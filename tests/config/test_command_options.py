@@ -76,7 +76,7 @@ def test_options__have_the_defaults_of_the_function(function, options):
     assert {"gpus", "threads", "parallel", "address", "seeds", "out"} <= set(shared)
     for name, default in shared.items():
         written = of_command[renamed.get(name, name)]
-        if name in ("config_files", "entries"):
+        if name in ("config_files", "entries", "protocol"):
             assert (default, written) == ((), None)
         elif name in ("models", "datasets"):
             assert ([default] if isinstance(default, str) else list(default)) == written.split(",")

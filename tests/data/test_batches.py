@@ -1,5 +1,6 @@
 """Every target is predicted exactly once in an epoch, in batches that fill up and that processes can share."""
 
+import pickle
 from collections import Counter
 
 import numpy as np
@@ -150,3 +151,15 @@ def test_plan_epoch__of_two_users_by_hand():
     assert plan.users.tolist() == [0, 1, 1] and plan.starts.tolist() == [0, 3, 3]
     assert plan.lengths.tolist() == [2, 1, 4] and plan.skips.tolist() == [0, 0, 1]
     assert plan.bounds.tolist() == [0, 2, 3] and plan.sizes.tolist() == [3, 3] and plan.order.tolist() == [0, 1]
+
+
+def test_packed_batches__are_pickled_from_the_cpu(monkeypatch):
+    items, offsets, _ = flat([4, 3])
+    batches = PackedBatches(items, offsets, length=3, batch_size=8, shuffle=False)
+    expected = [list(seen(batch)) for batch in batches]
+    moved = []
+    cpu = torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: moved.append(tensor.shape) or cpu(tensor))
+    again = pickle.loads(pickle.dumps(batches))
+    assert moved == [batches._items.shape, batches._labels.shape]
+    assert [list(seen(batch)) for batch in again] == expected

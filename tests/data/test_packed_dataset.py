@@ -10,7 +10,7 @@ from recbole.data import create_dataset, data_preparation
 from recbole.data.dataset import SequentialDataset
 
 from recbole_samrec.data.packed_dataset import EVENT, PackedDataset
-from recbole_samrec.data.packed_loader import PackedLoader
+from recbole_samrec.data.packed_loader import TARGET_POSITIONS, PackedLoader
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.packed import LENGTH, SPLITS, assert_same, predictions, prepared
 from tests.helpers.tiny import make_config
@@ -164,7 +164,7 @@ def test_packed_dataset__takes_other_names_of_fields(own_folder):
     settings = {"eval_args": evaluation, "train_neg_sample_args": None, "training": "packed", **names}
     config = toy_config(own_folder, {"inter": text}, "SASRec", **settings)
     train, valid, _ = data_preparation(config, create_dataset(config))
-    assert next(iter(train)).columns == ["client", "bought_s", "many", "bought"]
+    assert next(iter(train)).columns == ["client", "bought_s", "many", "bought", TARGET_POSITIONS]
     assert valid._dataset.inter_feat["bought_s"].shape == (3, 4)
 
 

@@ -211,6 +211,7 @@ def by_one_process(shares, folder, sam_rho=0, sam_variant="sam", clip_grad_norm=
         variant.settle()
         if sam_rho:
             variant.replace(sam_rho, second=lambda batch=batch: gradient(batch))
+            variant.end(good=True)
         if clip:
             torch.nn.utils.clip_grad_norm_(weights, clip)
         optimizer.step()

@@ -98,6 +98,8 @@ def convert_table(
     frame["timestamp:float"], note = _convert_times(table[columns.time], source)
     whole = frame["user_id:token"].notna() & frame["item_id:token"].notna()
     notes = [note] if whole.all() else [note, f"{int((~whole).sum()):,} rows without user or item were skipped"]
+    for kind, column in (("users", columns.user), ("items", columns.item)):
+        notes += _note_merged(table[column], frame[f"{kind[:-1]}_id:token"], kind)
     frame = frame[whole]
     write_frame(frame, stage / f"{name}.inter")
     if items is not None:
@@ -186,6 +188,19 @@ def _convert_ids(column: pd.Series) -> pd.Series:
     codes, values = pd.factorize(column)
     texts = np.array([*(clean_text(str(value)) or None for value in values), None], dtype=object)
     return pd.Series(texts[codes], index=column.index, dtype=object)
+
+
+def _note_merged(column: pd.Series, ids: pd.Series, kind: str) -> list[str]:
+    """Return a note on ids that are written in several ways, such as with blanks around them, and become one."""
+    if column.nunique() == ids.nunique():
+        return []
+    written = pd.DataFrame({"here": column.astype(str), "id": ids}).dropna().drop_duplicates()
+    several = written[written["id"].duplicated(keep=False)]
+    if several.empty:
+        return []
+    one, other = several.loc[several["id"] == several["id"].iloc[0], "here"].iloc[:2]
+    number = several["id"].nunique()
+    return [f"{kind} written in several ways, such as {one!r} and {other!r}, each of which is one: {number:,}"]
 
 
 def _convert_numbers(column: pd.Series, source: Path) -> pd.Series:

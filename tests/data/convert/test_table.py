@@ -119,6 +119,13 @@ class TestTable:
         assert "2 rows without user or item were skipped" in out and "partial" not in out
         assert len(lines(tmp_path / "dataset/mine/mine.inter")) == 7
 
+    def test_ids_that_become_one_are_told(self, tmp_path, capsys):
+        convert("mine", ratings_csv(tmp_path / "a.csv", "u,i,t\na,x,1\na ,x,2\n a,y,3\nb,z,4\nb,,5\n"), *COLUMNS)
+        out = " ".join(capsys.readouterr().out.split())
+        assert "users written in several ways, such as 'a' and 'a ', each of which is one: 1" in out
+        assert "items written" not in out
+        assert [line.split("\t")[0] for line in lines(tmp_path / "dataset/mine/mine.inter")[1:]] == ["a", "a", "a", "b"]
+
     def test_a_missing_column_lists_what_there_is(self, tmp_path):
         source = ratings_csv(tmp_path / "a.csv", "userId,movieId,stamp\n1,2,3\n")
         with pytest.raises(DataError, match=r"no column 'user_id': it has userId, movieId, stamp; .* 'userId'"):

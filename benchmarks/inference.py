@@ -72,7 +72,9 @@ def measure_inference(
     """
     generator = np.random.default_rng(seed)
     lines = []
-    for case in (Case(*one) for one in ((pair, mean, effect) for pair in seeds for mean in events for effect in effects)):
+    for case in (
+        Case(*one) for one in ((pair, mean, effect) for pair in seeds for mean in events for effect in effects)
+    ):
         truth = expect_metric(case.effect, BETTER) - expect_metric(case.effect)
         covered, false = [], []
         for _ in range(simulations):

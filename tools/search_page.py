@@ -212,8 +212,8 @@ GAIN = """\
 The best settings and the defaults were both trained again with several seeds. Mean ± sample standard deviation over
 seeds."""
 DIFFERENCES = """\
-Entry minus reference ({reference}) on test, each user's metric averaged over seeds. The 95 % CI and p are those of one t
-test over users and seeds; an entry with one seed has neither. MDE (minimal detectable effect) is the true difference
+Entry minus reference ({reference}) on test, each user's metric averaged over seeds. The 95 % CI and p are those of one
+t test over users and seeds; an entry with one seed has neither. MDE (minimal detectable effect) is the true difference
 that the test would find (p < 0.05) with 80 % power; n is the number of users. Exploratory: p is not corrected for the
 number of comparisons, and no difference is marked."""
 IMPORTANCE = """\

@@ -55,7 +55,9 @@ def read_declarations(files: Sequence[Path], entries: Sequence[Entry]) -> Declar
     tables = {file: _read(file) for file in files}
     declaring = [file for file, table in tables.items() if not table.keys().isdisjoint(KEYS)]
     if len(declaring) > 1:
-        raise ConfigError(f"--entries: {declaring[0]} and {declaring[1]} both declare comparisons; do so in one of them")
+        raise ConfigError(
+            f"--entries: {declaring[0]} and {declaring[1]} both declare comparisons; do so in one of them"
+        )
     names = [entry.name for entry in entries]
     return _parse(declaring[0], tables[declaring[0]], names) if declaring else Declarations()
 
@@ -98,7 +100,7 @@ def _parse_pairs(file: Path, key: str, value: Any, names: Sequence[str]) -> tupl
                 )
         if pair[0] == pair[1]:
             raise ConfigError(f"{place}: {pair[0]} is compared with itself; name two entries")
-        if (twice := {tuple(pair), tuple(reversed(pair))} & set(pairs)):
+        if twice := {tuple(pair), tuple(reversed(pair))} & set(pairs):
             raise ConfigError(f"{place}: {' and '.join(min(twice))} are declared twice; remove one of the pairs")
         pairs.append((pair[0], pair[1]))
     return tuple(pairs)
@@ -113,5 +115,7 @@ def _parse_metric(file: Path, value: Any) -> str:
 
 def _parse_margin(file: Path, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 100:
-        raise ConfigError(f"{file}: equivalence_margin: {value!r} is no percentage; write a number in (0, 100), such as 2")
+        raise ConfigError(
+            f"{file}: equivalence_margin: {value!r} is no percentage; write a number in (0, 100), such as 2"
+        )
     return float(value)

@@ -42,7 +42,7 @@ class ComparisonPlan:
     tuning: Mapping[str, Sequence[Tuning]] = field(default_factory=dict)
     origins: Sequence[Origin] = ()
     protocol: str = ""
-    declared: Declarations = Declarations()
+    declared: Declarations = field(default_factory=Declarations)
 
     @property
     def datasets(self) -> list[str]:

@@ -148,4 +148,3 @@ def _lay_out_line(line: dict[str, Any]) -> list[Cell]:
     texts = [f"{line['entry']} {MINUS} {line['reference']}", *place, line["metric"].upper()]
     texts += [show_number(line["difference"], f"+.{DIGITS}f"), *own, show_p(line["p"]), show_p(line["p_holm"])]
     return [Cell(text) for text in [*texts, f"{line['users']:,}", line["mark"]]]
-

@@ -224,9 +224,7 @@ class Scores(NamedTuple):
 
     def subtract(self, other: Scores) -> Estimate:
         """Estimate the differences from another entry, over users and seeds."""
-        return estimate_over_users_and_seeds(
-            self.values, other.values, (self.deterministic, other.deterministic)
-        )
+        return estimate_over_users_and_seeds(self.values, other.values, (self.deterministic, other.deterministic))
 
 
 def score_entries(runs: Sequence[Run], masked: bool, metrics: Sequence[str]) -> dict[str, Scores]:

@@ -9,7 +9,7 @@ DETERMINISTIC = ("Pop", "ItemKNN", "AsymKNN", "EASE", "ADMMSLIM")
 
 
 def is_deterministic(model: str) -> bool:
-    """Return whether a model is the same with every seed: one of RecBole's, or a class with ``deterministic = True``."""
+    """Return whether a model is the same with every seed; classes of users say so with ``deterministic = True``."""
     try:
         return model in DETERMINISTIC or bool(getattr(get_model(model), "deterministic", False))
     except (ImportError, ValueError):  # of a user's own file, or a package that it needs is missing

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from recbole_samrec.compare.declarations import Declarations
+from recbole_samrec.compare.layout import MINUS
 from recbole_samrec.compare.primary import Family, Place, build_primary_table
 from recbole_samrec.evaluator.marks import EQUIVALENT, SIGNIFICANT
 from tests.helpers.compared import make_run
@@ -134,5 +135,5 @@ def test_family__lays_out_a_table_for_each_test():
     assert [grid.title for grid in grids] == ["Primary comparisons", "Equivalence"]
     assert all(len(line) == len(grid.header) for grid in grids for line in grid.body)
     line = dict(zip(grids[0].header, (cell.text for cell in grids[0].body[0]), strict=True))
-    assert line["entry − reference"] == "B − A" and line["protocol"] == "loo" and line["n"] == "80"
+    assert line[f"entry {MINUS} reference"] == f"B {MINUS} A" and line["protocol"] == "loo" and line["n"] == "80"
     assert "Number of tests: 1." in grids[0].captions[0] and "Number of tests: 2." in grids[1].captions[0]

@@ -7,9 +7,9 @@ from scipy import stats
 from recbole_samrec.evaluator.statistics import (
     Estimate,
     compute_user_metric,
-    holm,
     estimate_over_users,
     estimate_over_users_and_seeds,
+    holm,
 )
 
 
@@ -86,7 +86,10 @@ def test_intervals_over_users_and_seeds_hold_the_truth(seeds):
     held = []
     for _ in range(400):
         mine, other = (crossed(generator, seeds, 0.1, users=200) for _ in range(2))
-        ends = estimate_over_users_and_seeds(mine, other).interval(), estimate_over_users((mine - other).mean(axis=1)).interval()
+        ends = (
+            estimate_over_users_and_seeds(mine, other).interval(),
+            estimate_over_users((mine - other).mean(axis=1)).interval(),
+        )
         held.append([low[0] < 0 < high[0] for low, high in ends])
     with_seeds, users = np.mean(held, axis=0)
     assert 0.92 < with_seeds <= 0.985

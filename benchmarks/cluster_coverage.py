@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.simulation import run_simulation
-from recbole_samrec.evaluator.statistics import interval_over_users, interval_over_users_and_seeds
+from recbole_samrec.evaluator.statistics import estimate_over_users, estimate_over_users_and_seeds
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE, score_users
 
 USERS, SEEDS, SIMULATIONS = 200, 3, 2000
@@ -65,10 +65,10 @@ def _contain(generator: np.random.Generator, mean: int, taste: float) -> list[bo
     found = []
     for index, prediction in ((users, ONE_BY_ONE), (users, AT_ONCE), (singles, ONE_BY_ONE)):
         one, two = (score_users(ranks[:, 0], METRIC, index, prediction)[:, None] for ranks in (mine, other))
-        found.append(interval_over_users(one - two))
+        found.append(estimate_over_users(one - two).interval())
     for index in (users, singles):
         scores = (score_users(ranks, METRIC, index)[..., None] for ranks in (mine, other))
-        found.append(interval_over_users_and_seeds(*scores))
+        found.append(estimate_over_users_and_seeds(*scores).interval())
     return [bool(low[0] <= 0 <= high[0]) for low, high in found]
 
 

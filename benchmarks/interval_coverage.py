@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.simulation import run_simulation
-from recbole_samrec.evaluator.statistics import interval_over_users, interval_over_users_and_seeds
+from recbole_samrec.evaluator.statistics import estimate_over_users, estimate_over_users_and_seeds
 
 USERS, SEEDS, SIMULATIONS = 200, (3, 5), 2000
 SEED_EFFECTS = (0.0, 0.02, 0.05, 0.1, 0.3, 1.0)
@@ -53,8 +53,8 @@ def _contain(generator: np.random.Generator, seeds: int, effect: float) -> tuple
     """Simulate two entries, and return whether each kind of interval contains their true difference."""
     shared = SHARED * generator.standard_normal((USERS, 1, 1))
     mine, other = (_simulate(generator, shared, seeds, effect) for _ in range(2))
-    ends = interval_over_users_and_seeds(mine, other), interval_over_users((mine - other).mean(axis=1))
-    crossed, users = (bool(low[0] <= 0 <= high[0]) for low, high in ends)
+    estimates = estimate_over_users_and_seeds(mine, other), estimate_over_users((mine - other).mean(axis=1))
+    crossed, users = (bool(low[0] <= 0 <= high[0]) for low, high in (one.interval() for one in estimates))
     return crossed, users
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import arithmetic, cases, cluster_coverage, measure, speed
+from benchmarks import arithmetic, cases, cluster_coverage, inference, measure, speed
 from benchmarks.arithmetic import Shape, Work, count_products
 from benchmarks.breakdown import find_group
 from benchmarks.interval_coverage import measure_coverage
@@ -269,3 +269,17 @@ def test_cluster_coverage__is_right_by_user_only():
     assert (found[clustered] >= 85).all(axis=None)
     assert (found.loc[10, ["by event", "by event, with seeds"]] < 70).all()
     assert found.loc[1, "by event"] == found.loc[1, "by user, one by one"]
+
+
+def test_measure_inference__of_unequal_numbers_of_seeds():
+    found = inference.measure_inference(60, seeds=((5, 2), (1, 5)), events=(3,), effects=(0.0, 0.3))
+    assert (found["coverage"] >= 85).all() and (found["false positives"] <= 13).all()
+    assert found.loc[1, "false positives, users alone"] > 20 + found.loc[1, "false positives"]
+
+
+def test_expect_metric__is_the_mean_of_simulated_ranks(monkeypatch):
+    monkeypatch.setattr(inference, "USERS", 20_000)
+    case = inference.Case((1, 3), 1, 0.0)
+    estimate = inference.simulate(np.random.default_rng(0), case, inference.BETTER)[0]
+    truth = inference.expect_metric(0.0, inference.BETTER) - inference.expect_metric(0.0)
+    assert abs(estimate.difference[0] - truth) < 4 * estimate.error[0] < truth

@@ -19,12 +19,11 @@ import pandas as pd
 
 from benchmarks.report import format_markdown
 from recbole_samrec.cli.arguments import parse_seeds
+from recbole_samrec.compare.layout import MINUS, NOTHING, format_interval, show_number, show_p
 from recbole_samrec.compare.provenance import SearchBudget
 from recbole_samrec.compare.tables import compare_with_reference
 from recbole_samrec.compare.tuned_settings import find_searches, tune_entries
 from recbole_samrec.config.yaml_files import read_yaml
-from recbole_samrec.evaluator.marks import SIGNIFICANT, UNCORRECTED, explain_marks, mark_differences
-from recbole_samrec.evaluator.statistics import holm
 from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.jobs import plan_jobs
 from recbole_samrec.experiments.results import Run, read_finished_runs
@@ -43,8 +42,7 @@ RHO_ENTRIES = Path(__file__).parents[1] / "benchmarks" / "entries" / "rho.yaml"
 METRICS = ("ndcg@10", "hr@10")
 TUNED, DEFAULT = "tuned", "default"
 PARTS = {"valid": "validation", "test": "test"}
-MINUS, NOTHING = "\N{MINUS SIGN}", "\N{EN DASH}"
-COLUMNS = ("difference", "95 % CI", "p", "p (Holm)", "n", "mark")
+COLUMNS = ("difference", "95 % CI", "MDE", "p", "n")
 
 
 @dataclass(frozen=True)
@@ -192,12 +190,12 @@ def render_page(found: Sequence[Found], radii: Sequence[Run], options: argparse.
         format_markdown(list_gains(found)),
         DIFFERENCES.format(reference="default"),
     ]
-    parts += [*MARKS, "## Importance of the settings", IMPORTANCE, format_markdown(list_importance(found))]
+    parts += ["## Importance of the settings", IMPORTANCE, format_markdown(list_importance(found))]
     if radii:
         scores = list_scores(radii)
         parts += ["## Effect of rho", f"![NDCG@10 against rho]({options.out.stem}-rho.png)", RADII]
         parts += [format_markdown(list_radii(scores)), format_markdown(list_radius_differences(radii))]
-        parts += [DIFFERENCES.format(reference="same dropout with rho 0"), *MARKS]
+        parts += [DIFFERENCES.format(reference="same dropout with rho 0")]
     parts += [
         "## Budgets",
         format_markdown(list_budgets(found)),
@@ -214,10 +212,10 @@ GAIN = """\
 The best settings and the defaults were both trained again with several seeds. Mean ± sample standard deviation over
 seeds."""
 DIFFERENCES = """\
-Entry minus reference ({reference}) on test, each user's metric averaged over seeds; the 95 % CI is over users and
-seeds, or over users where there is one seed. p is that of a two-sided paired randomization test over users; p (Holm) is
-corrected over the lines with one metric and one reference. n is the number of users."""
-MARKS = explain_marks(SIGNIFICANT, UNCORRECTED)
+Entry minus reference ({reference}) on test, each user's metric averaged over seeds. The 95 % CI and p are those of one
+t test over users and seeds; an entry with one seed has neither. MDE (minimal detectable effect) is the true difference
+that the test would find (p < 0.05) with 80 % power; n is the number of users. Exploratory: p is not corrected for the
+number of comparisons, and no difference is marked."""
 IMPORTANCE = """\
 The share of the order of the trials' scores that each setting explains, by a random forest on held-out trials; 0 where
 it does not matter or the trials are too few. Mean ± standard deviation over folds."""
@@ -289,8 +287,7 @@ def compute_tuning_gains(found: Sequence[Found]) -> pd.DataFrame:
 
     Returns:
         One line for each search and metric: ``entry``, ``reference``, ``metric``, ``difference`` (tuned minus default),
-        ``low`` and ``high`` (95 % interval over users and seeds, or over users where there is one seed), ``p``,
-        ``p_holm`` (over the searches), ``n`` (users) and ``mark``.
+        ``low`` and ``high`` (95 % interval over users and seeds), ``mde``, ``p`` and ``n`` (users).
     """
     lines = []
     for one in (one for one in found if {run.entry for run in one.runs} == {TUNED, DEFAULT}):
@@ -299,46 +296,28 @@ def compute_tuning_gains(found: Sequence[Found]) -> pd.DataFrame:
             {"entry": one.search.entry, "reference": DEFAULT, "metric": metric, **_difference(line, metric, one.runs)}
             for metric in METRICS
         ]
-    return _correct(pd.DataFrame(lines, columns=["entry", "reference", "metric", *NUMBERS]), "metric")
+    return pd.DataFrame(lines, columns=["entry", "reference", "metric", *NUMBERS])
 
 
-NUMBERS = ("difference", "low", "high", "p", "n")
+NUMBERS = ("difference", "low", "high", "mde", "p", "n")
 
 
 def _difference(line: pd.Series, metric: str, runs: Sequence[Run]) -> dict[str, Any]:
-    """Return a difference with its interval over users and seeds, or over users where there is one seed."""
-    seeds = "_with_seeds" if pd.notna(line[f"{metric}_low_with_seeds"]) else ""
-    names = ("difference", f"low{seeds}", f"high{seeds}", "p")
+    """Return a difference with its interval over users and seeds."""
+    names = ("difference", "low_with_seeds", "high_with_seeds", "mde", "p")
     return dict(zip(NUMBERS, [*(line[f"{metric}_{name}"] for name in names), len(runs[0].ranks)], strict=True))
 
 
-def _correct(table: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Add p-values after Holm's correction within each group of lines, and marks."""
-    p = table.groupby(by)["p"].transform(lambda values: holm(values.to_numpy()))
-    return table.assign(p_holm=p, mark=mark_differences(p, table["low"], table["high"]))
-
-
 def _show_difference(line: pd.Series) -> dict[str, str]:
-    difference, low, high = (f"{line[name]:+.4f}".replace("-", MINUS) for name in ("difference", "low", "high"))
-    cells = (
-        difference,
-        f"{low} to {high}",
-        _show_p(line["p"]),
-        _show_p(line["p_holm"]),
-        f"{line['n']:,}",
-        line["mark"],
-    )
-    return dict(zip(COLUMNS, cells, strict=True))
+    difference = show_number(line["difference"], "+.4f")
+    numbers = format_interval(line["low"], line["high"]), show_number(line["mde"], ".4f"), show_p(line["p"])
+    return dict(zip(COLUMNS, (difference, *numbers, f"{line['n']:,}"), strict=True))
 
 
 def _spread(scores: Sequence[float]) -> str:
     if len(scores) < 2:
         return f"{scores[0]:.4f}" if scores else "not trained"
     return f"{np.mean(scores):.4f} ± {np.std(scores, ddof=1):.4f}"
-
-
-def _show_p(value: float) -> str:
-    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def list_importance(found: Sequence[Found]) -> pd.DataFrame:
@@ -383,7 +362,6 @@ def list_radius_differences(radii: Sequence[Run]) -> pd.DataFrame:
             for entry, line in table.iterrows()
         ]
     table = pd.DataFrame(lines, columns=["entry", "metric", "dropout", *NUMBERS])
-    table = _correct(table.assign(family=table["metric"] + table["dropout"].map(str)), "family")
     return pd.DataFrame(
         {f"entry {MINUS} reference": line["entry"], "metric": line["metric"].upper(), **_show_difference(line)}
         for _, line in table.iterrows()

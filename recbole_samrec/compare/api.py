@@ -16,8 +16,9 @@ from recbole_samrec.compare.comparison import Comparison
 from recbole_samrec.compare.facts import name_place
 from recbole_samrec.compare.formats import print_page
 from recbole_samrec.compare.prepare import ComparisonPlan, prepare_comparison
+from recbole_samrec.compare.primary import Family, Place
 from recbole_samrec.compare.shown_settings import format_settings, select_settings
-from recbole_samrec.compare.write import join_stem, write_tables
+from recbole_samrec.compare.write import join_stem, write_declared, write_tables
 from recbole_samrec.config.command_options import CompareOptions
 from recbole_samrec.config.value_types import Positive, describe_type, is_accepted
 from recbole_samrec.config.yaml_files import read_yaml_files
@@ -71,7 +72,8 @@ def compare_models(
         seeds: Number of seeds from 2020 on, or the seeds.
         train_fraction: Shares of the users to train on.
         config_files: Yaml files of settings for all entries.
-        entries: Yaml files of further entries, of the form of ``properties/compare.yaml``.
+        entries: Yaml files of further entries, of the form of ``properties/compare.yaml``; one of them may declare
+            ``primary`` comparisons.
         tuned: Folder of searches whose best settings are used; None for the defaults.
         protocol: Protocols, each with a table of its own, among ``loo``, ``gts-last``, ``gts-first``, ``gts-random``
             and ``gts-successive``; a further page compares them. None for the protocol of the settings.
@@ -162,14 +164,20 @@ def _conclude(
     for plan in plans:
         of_plan, damaged_now = read_finished_runs(plan.jobs)
         runs, damaged = [*runs, *of_plan], damaged | damaged_now
-        reasons = _explain_missing(plan, costs, damaged_now)
+    declared = _test_declared(plans, runs)
+    for plan in plans:
+        of_plan = [run for run in runs if run.protocol == plan.protocol]
+        reasons = _explain_missing(plan, costs, damaged)
         for masked in masks:
-            for page in _write_pages(plan, of_plan, reasons, pages, masked, masks, command):
+            for page in _write_pages(plan, of_plan, reasons, pages, masked, masks, command, declared):
                 print_page(console, page)
-        for dataset in _list_datasets(plan):
+        for dataset in plan.datasets:
             stem = join_stem(dataset, plan.protocol, bool(plan.tuning))
             print_line(console, f"tables and plots: {pages / stem}*")
     entries = [entry.name for entry in plans[0].entries]
+    if declared:
+        path = write_declared(declared, pages, bool(plans[0].tuning), command)
+        print_line(console, f"declared comparisons: {path}")
     if len(plans) > 1:
         for masked in masks:
             path = write_agreement(runs, entries, [plan.protocol for plan in plans], pages, masked, command)
@@ -183,7 +191,16 @@ def _conclude(
         damaged=bool(damaged),
         variant_of={entry.name: entry.variant_of for entry in plans[0].entries if entry.variant_of},
         masks=masks,
+        declared=declared,
     )
+
+
+def _test_declared(plans: Sequence[ComparisonPlan], runs: Sequence[Run]) -> Family | None:
+    """Test the declared comparisons on all data sets and under all protocols; None if there are none."""
+    places = [
+        Place(dataset, plan.protocol, plan.incompatible.get(dataset, {})) for plan in plans for dataset in plan.datasets
+    ]
+    return Family.test(runs, plans[0].declared, places) if plans[0].declared else None
 
 
 def _write_pages(
@@ -194,11 +211,12 @@ def _write_pages(
     masked: bool,
     masks: Sequence[bool],
     command: str,
+    declared: Family | None,
 ) -> list[Any]:
     """Write the tables and plots of all data sets, and return their main pages."""
     shown = {
         dataset: format_settings(select_settings([job for job in plan.jobs if job.dataset == dataset]))
-        for dataset in _list_datasets(plan)
+        for dataset in plan.datasets
     }
     pages = write_tables(
         runs,
@@ -213,17 +231,14 @@ def _write_pages(
         command=command,
         settings=shown,
         protocol=plan.protocol,
+        declared=declared,
     )
     return list(pages.values())
 
 
-def _list_datasets(plan: ComparisonPlan) -> list[str]:
-    return list(dict.fromkeys([*(job.dataset for job in plan.jobs), *plan.incompatible]))
-
-
 def _explain_missing(plan: ComparisonPlan, costs: CostBook, damaged: Mapping[Job, str]) -> dict[str, dict[str, str]]:
     """Explain, for each data set and entry, why runs are missing in the table."""
-    reasons = {dataset: dict(plan.incompatible.get(dataset, {})) for dataset in _list_datasets(plan)}
+    reasons = {dataset: dict(plan.incompatible.get(dataset, {})) for dataset in plan.datasets}
     for members in group_by_entry(plan.jobs):
         first = members[0]
         if words := _explain_entry(members, costs, damaged):

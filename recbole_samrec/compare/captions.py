@@ -6,11 +6,28 @@ ACCURACY = """\
 Mean ± sample standard deviation over seeds. Best of each column bold, second underlined. MRR is not cut off. Gain: the
 reference, which is the first entry, relative to the best other entry trained without SAM."""
 DIFFERENCES = """\
-Entry minus reference, of each user's metric averaged over seeds; n is the number of users. The 95 % CI over users is
-for other users of the models as trained; the 95 % CI over users and seeds is also for models trained with other seeds,
-and is missing where an entry has one seed (Student's t, not corrected for several comparisons). p is that of a
-two-sided paired randomization test over users. p (Holm) is corrected for the comparisons of one metric in this table.
-The marks use the 95 % CI over users and seeds."""
+Entry minus reference, of each user's metric averaged over seeds; n is the number of users. The 95 % CI and p are those
+of one t test over users and seeds: they are for other users and for models trained with other seeds. Seeds of a
+deterministic entry, such as Pop, have no variance; any other entry with one seed has no interval. MDE (minimal
+detectable effect) is the true difference that the test would find (p < 0.05) with 80 % power."""
+EXPLORATORY = """\
+Exploratory: p is not corrected for the number of comparisons, and no difference is marked. Primary comparisons are
+declared in a file of entries."""
+DECLARED = {
+    "difference": DIFFERENCES
+    + """ These comparisons were declared, and p (Holm) is corrected for all of them, on all data sets and under all
+protocols of this comparison. One that has no interval yet counts with p = 1.""",
+    "equivalence": """\
+Entry minus reference. Two one-sided t tests over users and seeds: equivalent if the difference is above -margin and
+below the margin, which was declared in percent of the reference's mean. p is the larger of both; it is below 0.05 if
+the 90 % CI lies within the margins. p (Holm) is corrected for all declared equivalences on all data sets and under all
+protocols of this comparison. One that has no interval yet counts with p = 1.""",
+}
+OTHER_FORM = {
+    False: "The declared comparisons are made with the history unmasked, as in validation; this page is exploratory.",
+    True: "The declared comparisons are made with the history masked, as in validation; this page is exploratory.",
+}
+"""Sentences on pages whose rankings have the other form than the declared comparisons."""
 COST = """\
 Parameters, median seconds per epoch, and seconds to the best epoch including pre-training are means over seeds; memory
 is the maximum. Seconds count training only, without validation and start-up. Runs that share a machine are slower:

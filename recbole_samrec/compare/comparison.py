@@ -9,17 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recbole_samrec.compare.groups import build_group_table
-from recbole_samrec.compare.tables import METRICS, build_main_table, compare_with_reference
-from recbole_samrec.evaluator.marks import mark_differences
+from recbole_samrec.compare.primary import Family
+from recbole_samrec.compare.tables import DIFFERENCE, METRICS, build_main_table, compare_with_reference, fill_corrected
+from recbole_samrec.evaluator.marks import LEVEL, SIGNIFICANT
 from recbole_samrec.experiments.results import Run
 
 SHOWN = ("hr@10", "ndcg@10", "mrr")
 """Metrics of the short table."""
-DIFFERENCE = ("difference", "low", "high", "low_with_seeds", "high_with_seeds", "p", "p_holm")
-"""Figures of a difference, for each metric."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,6 +35,7 @@ class Comparison:
         damaged: True if the record of a run is damaged.
         variant_of: Base entry of each variant.
         masks: True for tables with the history masked, False for those without.
+        declared: The declared comparisons; None if there are none.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Comparison:
     damaged: bool = False
     variant_of: Mapping[str, str] | None = None
     masks: Sequence[bool] = (False,)
+    declared: Family | None = None
 
     @property
     def complete(self) -> bool:
@@ -56,27 +58,42 @@ class Comparison:
 
         def make(runs: list[Run], masked: bool) -> pd.DataFrame:
             order = [entry for entry in self.entries if any(run.entry == entry for run in runs)]
-            return build_main_table(runs, order, None, masked, self.variant_of or {}).drop(columns="note")
+            primary = self._select_declared(runs, masked)
+            return build_main_table(runs, order, None, masked, self.variant_of or {}, primary).drop(columns="note")
 
         return self._collect(make, index=True)
 
     @cached_property
     def differences(self) -> pd.DataFrame:
-        """One line for each data set, metric and entry but the reference: entry minus reference, interval, p-value."""
+        """One line for each data set, metric and entry but the reference: entry minus reference, interval, p-value.
+
+        Only primary comparisons have a corrected p-value and a mark.
+        """
 
         def make(runs: list[Run], masked: bool) -> pd.DataFrame:
             reference = next(entry for entry in self.entries if any(run.entry == entry for run in runs))
             wide = compare_with_reference(runs, reference, masked)
+            if (primary := self._select_declared(runs, masked)) is not None:
+                fill_corrected(wide, primary)
             parts = []
             for metric in METRICS if len(wide) else ():
                 columns = {f"{metric}_{name}": name for name in DIFFERENCE}
                 part = wide[["reference", *columns]].rename(columns=columns).rename_axis("entry").reset_index()
                 part.insert(2, "metric", metric)
-                part["mark"] = mark_differences(part["p_holm"], part["low_with_seeds"], part["high_with_seeds"])
+                part["mark"] = np.where(part["p_holm"] < LEVEL, SIGNIFICANT, "")
                 parts.append(part)
             return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
         return self._collect(make)
+
+    @property
+    def primary(self) -> pd.DataFrame:
+        """One line for each declared test of a difference or of equivalence, data set and protocol; may be empty."""
+        return pd.DataFrame() if self.declared is None else self.declared.table
+
+    def _select_declared(self, runs: Sequence[Run], masked: bool) -> pd.DataFrame | None:
+        declared = self.declared
+        return None if declared is None else declared.select(runs[0].dataset, runs[0].protocol, masked)
 
     @cached_property
     def groups(self) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from recbole_samrec.data.temporal_options import read_options
 from recbole_samrec.data.temporal_split import format_time
-from recbole_samrec.evaluator.statistics import choose_draws
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE, find_starts
 from recbole_samrec.experiments.results import Run, pretraining_within
 from recbole_samrec.quick_start.environment import DIRTY
@@ -47,7 +46,6 @@ class PageSetting:
         masked: Whether the history is masked in the rankings.
         tuned: Whether entries are tuned.
         share: Largest share of the users that were trained on.
-        draws: Draws of the randomization test.
         users: Number of users with test events.
         prediction: Whether the test events of a user are predicted one by one or at once.
         protocol: Name of the protocol, if the comparison has several.
@@ -61,15 +59,12 @@ class PageSetting:
     masked: bool = False
     tuned: bool = False
     share: float = 1.0
-    draws: int = 0
     users: int = 0
     prediction: str = ONE_BY_ONE
     protocol: str = ""
 
     @classmethod
-    def describe(
-        cls, runs: Sequence[Run], masked: bool = False, tuned: bool = False, draws: int | None = None
-    ) -> PageSetting:
+    def describe(cls, runs: Sequence[Run], masked: bool = False, tuned: bool = False) -> PageSetting:
         """Gather it from the runs of one data set."""
         of_entry: dict[tuple[str, float], set[int]] = {}
         for run in runs:
@@ -84,7 +79,6 @@ class PageSetting:
             masked=masked,
             tuned=tuned,
             share=max(run.fraction for run in runs),
-            draws=draws or choose_draws(users),
             users=users,
             prediction=runs[0].prediction,
             protocol=runs[0].protocol,
@@ -104,7 +98,6 @@ class PageSetting:
             *self._describe_parts(),
             ("history", "masked" if self.masked else "unmasked"),
             ("seeds", join_range(self.seeds)),
-            ("draws of the randomization test", f"{self.draws:,}"),
         ]
 
     def _describe_users(self) -> Facts:

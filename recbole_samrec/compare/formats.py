@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recbole_samrec.compare.layout import SPREAD, Cell, Page
-from recbole_samrec.evaluator.marks import SIGNIFICANT
+from recbole_samrec.evaluator.marks import EQUIVALENT, SIGNIFICANT
 from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.templates import load_template
 
@@ -32,6 +32,7 @@ _LATEX = str.maketrans(
         "\N{MINUS SIGN}": "$-$",
         "\N{EN DASH}": "--",
         SIGNIFICANT: r"$^{\dagger}$",
+        EQUIVALENT: r"$\approx$",
     }
 )
 

@@ -13,7 +13,7 @@ from recbole_samrec.compare import captions, groups
 from recbole_samrec.compare.facts import Facts, PageSetting, name_page
 from recbole_samrec.compare.provenance import Tuning
 from recbole_samrec.compare.tables import DIGITS, METRICS, OF_GPU, compute_gains, rank_means
-from recbole_samrec.evaluator.marks import SIGNIFICANT, UNCORRECTED, explain_marks, mark_differences
+from recbole_samrec.evaluator.marks import LEVEL, SIGNIFICANT
 
 SHOWN = ("ndcg@10", "hr@10")
 """Metrics of the tables that have no room for all."""
@@ -103,6 +103,8 @@ def lay_out_comparison(
     origins: str = "",
     plot: str = "",
     made: Made | None = None,
+    declared: Sequence[Grid] = (),
+    remarks: Sequence[str] = (),
 ) -> Page:
     """Lay out the page that compares the entries of one data set.
 
@@ -114,11 +116,13 @@ def lay_out_comparison(
         origins: Where settings come from that are no defaults, as yaml.
         plot: File name of the plot.
         made: How the table was made.
+        declared: Tables of the declared comparisons.
+        remarks: Fixed sentences to add to those of the page.
     """
     reference = table.index[0]
     others = table.index[(table["seeds"] > 0) & (table.index != reference)]
     compared = bool(len(others) and table["seeds"].iloc[0])
-    grids = [_lay_out_accuracy(table, compared)]
+    grids = [_lay_out_accuracy(table, compared), *declared]
     if compared:
         grids.append(_lay_out_differences(table.loc[others], setting, f"Differences from {reference}", "differences"))
     if "variant_of" in table:
@@ -128,8 +132,8 @@ def lay_out_comparison(
         grids.append(_lay_out_tuning(tuned))
     facts = [*setting.facts, ("reference", reference)]
     of_entries = [f"{entry}: {note}" for entry, note in table["note"].items() if note]
-    remarks = list_remarks(setting)
-    return Page(name_page(setting), facts, remarks, grids, [*of_entries, *notes], origins, plot, made)
+    sentences = [*list_remarks(setting), *remarks]
+    return Page(name_page(setting), facts, sentences, grids, [*of_entries, *notes], origins, plot, made)
 
 
 def list_remarks(setting: PageSetting) -> list[str]:
@@ -140,7 +144,7 @@ def list_remarks(setting: PageSetting) -> list[str]:
 
 
 def _lay_out_accuracy(table: pd.DataFrame, compared: bool) -> Grid:
-    columns = [_metric_cells(table, metric, _significant(table, metric)) for metric in METRICS]
+    columns = [_metric_cells(table, metric, _mark_significant(table, metric)) for metric in METRICS]
     body = [
         [Cell(entry), Cell(str(table["seeds"][entry])), *cells]
         for entry, *cells in zip(table.index, *columns, strict=True)
@@ -148,22 +152,17 @@ def _lay_out_accuracy(table: pd.DataFrame, compared: bool) -> Grid:
     marks = []
     if compared:
         percent = compute_gains(table, table.index[0])
-        signed = [Cell(_show(percent[metric], "+.1f", " %")) for metric in METRICS]
+        signed = [Cell(show_number(percent[metric], "+.1f", " %")) for metric in METRICS]
         body.append([Cell(f"gain of {table.index[0]}"), Cell(""), *signed])
-        marks = [f"{SIGNIFICANT}: differs significantly from {table.index[0]}; see the table of differences."]
+        if any(cell.mark for line in body for cell in line):
+            marks = [f"{SIGNIFICANT}: differs significantly from {table.index[0]}; see the primary comparisons."]
     return Grid("Accuracy", "accuracy", [captions.ACCURACY, *marks], ["entry", "seeds", *map(str.upper, METRICS)], body)
 
 
-def _significant(table: pd.DataFrame, metric: str) -> list[str]:
-    marks = _marks(table.reindex(columns=[f"{metric}_{name}" for name in ("p_holm", *_ENDS)]), metric)
-    return [mark if mark == SIGNIFICANT else "" for mark in marks]
-
-
-_ENDS = ("low_with_seeds", "high_with_seeds")
-
-
-def _marks(table: pd.DataFrame, metric: str) -> list[str]:
-    return mark_differences(*(table[f"{metric}_{name}"] for name in ("p_holm", *_ENDS)))
+def _mark_significant(table: pd.DataFrame, metric: str) -> list[str]:
+    """Mark the entries whose primary comparison with the reference is significant."""
+    column = f"{metric}_p_holm"
+    return [SIGNIFICANT if p < LEVEL else "" for p in (table[column] if column in table else [np.nan] * len(table))]
 
 
 def _metric_cells(table: pd.DataFrame, metric: str, marks: Sequence[str] | None = None) -> list[Cell]:
@@ -173,21 +172,19 @@ def _metric_cells(table: pd.DataFrame, metric: str, marks: Sequence[str] | None 
 
 
 def _lay_out_differences(table: pd.DataFrame, setting: PageSetting, title: str, name: str) -> Grid:
-    intervals = ["95 % CI, users", "95 % CI, users and seeds"]
-    header = ["entry", "metric", "difference", *intervals, "p", "p (Holm)", "n", "mark"]
+    header = ["entry", "metric", "difference", "95 % CI", "MDE", "p", "n"]
     body = []
     for metric in SHOWN:
+        ends = (table[f"{metric}_{end}_with_seeds"] for end in ("low", "high"))
         shown = [
             _column(table[f"{metric}_difference"], f"+.{DIGITS}f"),
-            _format_intervals(table[f"{metric}_low"], table[f"{metric}_high"]),
-            _format_intervals(*(table[f"{metric}_{end}"] for end in _ENDS)),
-            *([Cell(_show_p(value)) for value in table[f"{metric}_{one}"]] for one in ("p", "p_holm")),
+            [Cell(format_interval(*pair)) for pair in zip(*ends, strict=True)],
+            _column(table[f"{metric}_mde"], f".{DIGITS}f"),
+            [Cell(show_p(value)) for value in table[f"{metric}_p"]],
             [Cell(f"{setting.users:,}")] * len(table),
-            [Cell(mark) for mark in _marks(table, metric)],
         ]
         body += [[Cell(entry), Cell(metric.upper()), *cells] for entry, *cells in zip(table.index, *shown, strict=True)]
-    texts = [captions.DIFFERENCES, *explain_marks(SIGNIFICANT, UNCORRECTED)]
-    return Grid(title, name, texts, header, body)
+    return Grid(title, name, [captions.DIFFERENCES, captions.EXPLORATORY], header, body)
 
 
 def _lay_out_variants(table: pd.DataFrame, setting: PageSetting) -> Grid:
@@ -198,9 +195,9 @@ def _lay_out_variants(table: pd.DataFrame, setting: PageSetting) -> Grid:
     return Grid(grid.title, grid.name, grid.captions, [f"entry {MINUS} reference", *grid.header[1:]], grid.body)
 
 
-def _format_intervals(low: pd.Series, high: pd.Series) -> list[Cell]:
-    ends = zip(*(_column(one, f"+.{DIGITS}f") for one in (low, high)), strict=True)
-    return [Cell(NOTHING if one.text == NOTHING else f"{one.text} to {other.text}") for one, other in ends]
+def format_interval(low: float, high: float) -> str:
+    """Return the ends of an interval of differences as text."""
+    return NOTHING if np.isnan(low) else f"{show_number(low, f'+.{DIGITS}f')} to {show_number(high, f'+.{DIGITS}f')}"
 
 
 def _lay_out_costs(table: pd.DataFrame) -> Grid:
@@ -270,17 +267,19 @@ def _lay_out_pivot(
 
 
 def _column(values: pd.Series, form: str) -> list[Cell]:
-    return [Cell(_show(value, form)) for value in values]
+    return [Cell(show_number(value, form)) for value in values]
 
 
 def _show_spread(mean: float, std: float) -> str:
-    text = _show(mean, f".{DIGITS}f")
+    text = show_number(mean, f".{DIGITS}f")
     return text if np.isnan(std) else f"{text}{SPREAD}{std:.{DIGITS}f}"
 
 
-def _show(value: float, form: str, unit: str = "") -> str:
+def show_number(value: float, form: str, unit: str = "") -> str:
+    """Return a number as text, and a dash where there is none."""
     return f"{value:{form}}{unit}".replace("-", MINUS) if np.isfinite(value) else NOTHING
 
 
-def _show_p(value: float) -> str:
-    return "<0.0001" if value < 0.0001 else f"{value:.4f}"
+def show_p(value: float) -> str:
+    """Return a p-value as text."""
+    return NOTHING if np.isnan(value) else "<0.0001" if value < 0.0001 else f"{value:.4f}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from recbole.utils import ModelType, get_model
 
+from recbole_samrec.compare.declarations import Declarations, read_declarations
 from recbole_samrec.compare.provenance import Origin, Tuning, read_origins
 from recbole_samrec.compare.tuned_settings import Tuned, describe_tuning, find_searches, tune_entries
 from recbole_samrec.config.build import check_data, configure
@@ -32,6 +33,7 @@ class ComparisonPlan:
         tuning: For each data set, how its entries were tuned.
         origins: Where settings come from that are no defaults.
         protocol: Name of its protocol, if the comparison has several.
+        declared: The comparisons that the files of entries declare.
     """
 
     entries: Sequence[Entry]
@@ -40,6 +42,12 @@ class ComparisonPlan:
     tuning: Mapping[str, Sequence[Tuning]] = field(default_factory=dict)
     origins: Sequence[Origin] = ()
     protocol: str = ""
+    declared: Declarations = field(default_factory=Declarations)
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the data sets, also of those that all entries are incompatible with."""
+        return list(dict.fromkeys([*(job.dataset for job in self.jobs), *self.incompatible]))
 
 
 def prepare_comparison(
@@ -78,6 +86,7 @@ def prepare_comparison(
     """
     tables = [Path(file) for file in entry_files]
     entries = read_entries(models, tables)
+    declared = read_declarations(tables, entries)
     origins = read_origins(tables)
     numbers, shares = choose_seeds(seeds), _check_fractions(fractions)
     given, files = dict(settings or {}), read_yaml_files([str(file) for file in config_files], note)
@@ -115,7 +124,7 @@ def prepare_comparison(
     )
     for line in _warn_of_mixed_predictions(jobs):
         note(line)
-    return ComparisonPlan(entries, jobs, incompatible, tuning, origins, protocol)
+    return ComparisonPlan(entries, jobs, incompatible, tuning, origins, protocol, declared)
 
 
 def _warn_of_mixed_predictions(jobs: Sequence[Job]) -> Iterator[str]:

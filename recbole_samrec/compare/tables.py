@@ -7,17 +7,12 @@ entry minus reference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.evaluator.statistics import (
-    holm,
-    interval_over_users,
-    interval_over_users_and_seeds,
-    randomization_test,
-)
+from recbole_samrec.evaluator.statistics import Estimate, estimate_over_users, estimate_over_users_and_seeds
 from recbole_samrec.evaluator.user_metrics import ONE_BY_ONE, score_users
 
 if TYPE_CHECKING:
@@ -27,6 +22,8 @@ METRICS = ("hr@5", "hr@10", "hr@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr")
 DIGITS = 4
 """Decimals that are shown; figures that look equal share their place."""
 COSTS = ("parameters", "seconds_per_epoch", "seconds_to_best", "peak_memory_mb")
+DIFFERENCE = ("difference", "low", "high", "low_with_seeds", "high_with_seeds", "mde", "p", "p_holm")
+"""Figures of a difference, for each metric; see :func:`compute_differences`."""
 OF_GPU = "peak_device_memory_mb"
 """Cost of runs on a GPU; tables of other runs do not have it."""
 
@@ -136,7 +133,6 @@ def compare_with_reference(
     reference: str,
     masked: bool = False,
     metrics: Sequence[str] = METRICS,
-    draws: int | None = None,
 ) -> pd.DataFrame:
     """Compute how each other entry differs from the reference; see :func:`compute_differences` for the arguments.
 
@@ -145,7 +141,7 @@ def compare_with_reference(
         entry minus the reference.
     """
     others = dict.fromkeys(run.entry for run in runs if run.entry != reference)
-    table = compute_differences(runs, [(entry, reference) for entry in others], masked, metrics, draws)
+    table = compute_differences(runs, [(entry, reference) for entry in others], masked, metrics)
     return table.reset_index("reference")
 
 
@@ -155,7 +151,6 @@ def compare_variants(
     variant_of: Mapping[str, str],
     masked: bool = False,
     metrics: Sequence[str] = METRICS,
-    draws: int | None = None,
 ) -> pd.DataFrame:
     """Compute how each variant differs from its base entry, except where :func:`compare_with_reference` does.
 
@@ -165,7 +160,6 @@ def compare_variants(
         variant_of: The base entry of each variant.
         masked: Whether the history is masked in the rankings.
         metrics: See :func:`~recbole_samrec.evaluator.statistics.compute_user_metric`.
-        draws: Draws of the randomization test.
 
     Returns:
         One line for each variant: ``variant_of``, and the columns of :func:`compute_differences`, which are of the
@@ -173,7 +167,7 @@ def compare_variants(
     """
     entries = dict.fromkeys(run.entry for run in runs)
     pairs = [(entry, variant_of[entry]) for entry in entries if entry in variant_of]
-    table = compute_differences(runs, [pair for pair in pairs if reference not in pair], masked, metrics, draws)
+    table = compute_differences(runs, [pair for pair in pairs if reference not in pair], masked, metrics)
     return table.add_prefix("variant_").rename_axis(["entry", "variant_of"]).reset_index("variant_of")
 
 
@@ -182,7 +176,6 @@ def compute_differences(
     pairs: Sequence[tuple[str, str]],
     masked: bool = False,
     metrics: Sequence[str] = METRICS,
-    draws: int | None = None,
 ) -> pd.DataFrame:
     """Compute how entries differ from references, over users whose metrics are averaged over seeds.
 
@@ -191,40 +184,61 @@ def compute_differences(
         pairs: Entries and their references; pairs of which one has no runs are skipped.
         masked: Whether the history is masked in the rankings.
         metrics: See :func:`~recbole_samrec.evaluator.statistics.compute_user_metric`.
-        draws: Draws of the randomization test; by default
-            :func:`~recbole_samrec.evaluator.statistics.choose_draws`.
 
     Returns:
         One line for each pair with the index ``entry`` and ``reference``, with these columns for each metric:
-        ``_difference`` (entry minus reference), ``_low`` and ``_high`` (95 % interval over users),
-        ``_low_with_seeds`` and ``_high_with_seeds`` (over users and seeds, NaN where an entry has one seed), ``_p``
-        (randomization test) and ``_p_holm`` (corrected over the pairs).
+        ``_difference`` (entry minus reference); ``_low`` and ``_high`` (95 % interval over users, of the models as
+        trained); ``_low_with_seeds`` and ``_high_with_seeds`` (over users and seeds), ``_mde`` (minimal detectable
+        effect) and ``_p`` (two-sided) of the same t test; ``_p_holm``, which only primary comparisons have. All but the
+        difference are NaN where an entry has one seed and is not deterministic.
     """
-    of_entry: dict[str, list[Run]] = {}
-    for run in runs:
-        of_entry.setdefault(run.entry, []).append(run)
-    pairs = [pair for pair in pairs if all(entry in of_entry for entry in pair)]
+    scores = score_entries(runs, masked, metrics)
+    pairs = [pair for pair in pairs if all(entry in scores for entry in pair)]
     index = pd.MultiIndex.from_tuples(pairs, names=["entry", "reference"])
     if not pairs:
         return pd.DataFrame(index=index)
-    named = {entry for pair in pairs for entry in pair}
-    values = {entry: _users_and_seeds(of_entry[entry], masked, metrics) for entry in named}
-    of_users, intervals = [], []
-    for mine, other in ((values[entry], values[reference]) for entry, reference in pairs):
-        of_users.append(mine.mean(axis=1) - other.mean(axis=1))
-        intervals.append([*interval_over_users(of_users[-1]), *interval_over_users_and_seeds(mine, other)])
-    p = randomization_test(np.concatenate(of_users, axis=1), draws).reshape(len(pairs), -1)
-    columns: dict[str, Any] = {}
-    for i, metric in enumerate(metrics):
-        columns[f"{metric}_difference"] = [one[:, i].mean() for one in of_users]
-        for j, end in enumerate(("low", "high", "low_with_seeds", "high_with_seeds")):
-            columns[f"{metric}_{end}"] = [one[j][i] for one in intervals]
-        columns[f"{metric}_p"], columns[f"{metric}_p_holm"] = p[:, i], holm(p[:, i])
-    return pd.DataFrame(columns, index=index)
+    lines = [_list_figures(scores[entry], scores[reference], metrics) for entry, reference in pairs]
+    return pd.DataFrame(lines, index=index)
 
 
-def _users_and_seeds(runs: Sequence[Run], masked: bool, metrics: Sequence[str]) -> np.ndarray:
-    """Return each user's metrics by each seed of an entry, shape ``[U, seeds, metrics]``."""
+def _list_figures(mine: Scores, other: Scores, metrics: Sequence[str]) -> dict[str, float]:
+    """List the figures of one difference, see :func:`compute_differences`."""
+    estimate = mine.subtract(other)
+    of_users = mine.values.mean(axis=1) - other.values.mean(axis=1)
+    ends = np.where(np.isnan(estimate.error), np.nan, estimate_over_users(of_users).interval())
+    figures = ([column.mean() for column in of_users.T], *ends, *estimate.interval(), estimate.minimal_detectable())
+    named = dict(zip(DIFFERENCE, (*figures, estimate.p(), np.full(len(metrics), np.nan)), strict=True))
+    return {f"{metric}_{name}": float(named[name][i]) for i, metric in enumerate(metrics) for name in DIFFERENCE}
+
+
+class Scores(NamedTuple):
+    """The metrics of an entry.
+
+    Attributes:
+        values: Each user's metrics by each seed, shape ``[U, seeds, metrics]``.
+        deterministic: Whether they are the same with every seed.
+    """
+
+    values: np.ndarray
+    deterministic: bool
+
+    def subtract(self, other: Scores) -> Estimate:
+        """Estimate the differences from another entry, over users and seeds."""
+        return estimate_over_users_and_seeds(self.values, other.values, (self.deterministic, other.deterministic))
+
+
+def score_entries(runs: Sequence[Run], masked: bool, metrics: Sequence[str]) -> dict[str, Scores]:
+    """Compute the metrics of each entry from the ranks of its runs, which are of one data set."""
+    of_entry: dict[str, list[Run]] = {}
+    for run in runs:
+        of_entry.setdefault(run.entry, []).append(run)
+    return {
+        entry: Scores(_score_seeds(own, masked, metrics), all(run.is_deterministic for run in own))
+        for entry, own in of_entry.items()
+    }
+
+
+def _score_seeds(runs: Sequence[Run], masked: bool, metrics: Sequence[str]) -> np.ndarray:
     ranks = np.stack([run.ranks[rank_column(masked)].to_numpy() for run in runs], axis=1)
     users, prediction = runs[0].users, runs[0].prediction
     return np.stack([score_users(ranks, metric, users, prediction) for metric in metrics], axis=2)
@@ -259,7 +273,7 @@ def build_main_table(
     reasons: Mapping[str, str] | None = None,
     masked: bool = False,
     variant_of: Mapping[str, str] | None = None,
-    draws: int | None = None,
+    primary: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Build the table of all numbers of the entries of one data set.
 
@@ -269,7 +283,8 @@ def build_main_table(
         reasons: Why entries have no runs, or fewer than requested.
         masked: Whether the history is masked in the rankings.
         variant_of: The base entry of each variant.
-        draws: Draws of the randomization test.
+        primary: Lines of :func:`~recbole_samrec.compare.primary.build_primary_table` on the data set, with the
+            corrected p-values.
 
     Returns:
         One line per entry, also of those without runs: ``seeds``; ``with_sam``; mean and standard deviation of each
@@ -278,12 +293,14 @@ def build_main_table(
     """
     table = average_seeds(score_runs(runs, masked), ["entry"])
     for part in (
-        compare_with_reference(runs, entries[0], masked, draws=draws),
+        compare_with_reference(runs, entries[0], masked),
         average_costs(runs),
-        compare_variants(runs, entries[0], variant_of or {}, masked, draws=draws),
+        compare_variants(runs, entries[0], variant_of or {}, masked),
     ):
         table = table.join(part) if len(part) else table
     table = table.reindex(pd.Index(entries, name="entry"))
+    if primary is not None:
+        fill_corrected(table, primary)
     with_sam = {run.entry for run in runs if (run.result.get("config") or {}).get("sam_rho")}
     table["with_sam"] = table.index.isin(with_sam)
     table["seeds"] = table["seeds"].fillna(0).astype(int)
@@ -291,6 +308,20 @@ def build_main_table(
         table[f"{metric}_gain_percent"] = np.where(table.index == entries[0], percent, np.nan)
     table["note"] = [(reasons or {}).get(entry, "") for entry in entries]
     return table
+
+
+def fill_corrected(table: pd.DataFrame, primary: pd.DataFrame) -> None:
+    """Fill in the corrected p-values of the primary comparisons, in whichever direction they were declared.
+
+    Args:
+        table: Made of :func:`compare_with_reference` and :func:`compare_variants`, with the entries as index; changed.
+        primary: Made by :func:`~recbole_samrec.compare.primary.build_primary_table`, of the same data set.
+    """
+    for line in primary[primary["test"] == DIFFERENCE[0]].itertuples():
+        for entry, other in ((line.entry, line.reference), (line.reference, line.entry)):
+            for of, prefix in (("reference", ""), ("variant_of", "variant_")):
+                if entry in table.index and of in table and table.loc[entry, of] == other:
+                    table.loc[entry, f"{prefix}{line.metric}_p_holm"] = line.p_holm
 
 
 def build_fraction_table(

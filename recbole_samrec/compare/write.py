@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from recbole_samrec.compare import formats, plots
+from recbole_samrec.compare import captions, formats, plots
 from recbole_samrec.compare.facts import PageSetting, has_uncommitted, list_work, name_bars, name_page
 from recbole_samrec.compare.groups import build_group_table
 from recbole_samrec.compare.layout import Made, Page, lay_out_comparison, lay_out_fractions, lay_out_groups
+from recbole_samrec.compare.primary import Family
 from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
 from recbole_samrec.compare.tables import build_fraction_table, build_main_table, check_ranks
 from recbole_samrec.utils import checkpoint_io
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MASKED = {False: "", True: "-masked"}
 NO_RUN = "No run has finished."
+DECLARED = "primary"
+"""Begin of the names of the files of the declared comparisons."""
 
 
 def join_stem(name: str, protocol: str = "", tuned: bool = False) -> str:
@@ -46,8 +49,8 @@ def write_tables(
     origins: Sequence[Origin] = (),
     command: str = "",
     settings: Mapping[str, str] | None = None,
-    draws: int | None = None,
     protocol: str = "",
+    declared: Family | None = None,
 ) -> dict[str, Page]:
     """Write the tables and plots of each data set.
 
@@ -69,8 +72,8 @@ def write_tables(
         origins: Where settings come from that are no defaults.
         command: The command that makes the tables.
         settings: For each data set, the settings of its entries as yaml.
-        draws: Draws of the randomization test; by default as many as the number of users allows.
         protocol: Name of the protocol, which is then part of the names, as in ``<dataset>-gts-last``.
+        declared: The declared comparisons on all data sets and under all protocols; None if there are none.
 
     Returns:
         The main page of each data set.
@@ -94,8 +97,8 @@ def write_tables(
             tuned=(tuned or {}).get(dataset, ()),
             origins=list_origins(origins, of_set),
             made=work if command else None,
-            draws=draws,
             protocol=protocol,
+            declared=declared,
         ).write()
     return written
 
@@ -114,8 +117,8 @@ class _DataSet:
     tuned: Sequence[Tuning]
     origins: str
     made: Made | None
-    draws: int | None
     protocol: str
+    declared: Family | None
     largest: list[Run] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -154,20 +157,14 @@ class _DataSet:
         return written[""]
 
     def _setting(self, runs: Sequence[Run], mask: bool) -> PageSetting:
-        return PageSetting.describe(runs, mask, bool(self.tuned), self.draws)
+        return PageSetting.describe(runs, mask, bool(self.tuned))
 
     def _make(self, kind: str, runs: Sequence[Run], plot: str) -> tuple[Page, pd.DataFrame, Callable[[], Figure]]:
         """Make a page of one kind, its numbers and the function that draws its plot."""
         setting = self._setting(runs, self.masks[0])
         above = f"{name_page(setting)}, {name_bars(setting)}"
         if not kind:
-            table = build_main_table(runs, self.entries, self.why, setting.masked, self.variant_of, self.draws)
-            tuning = [f"{one.entry}: {remark}" for one in self.tuned for remark in one.remarks]
-            notes = [*tuning, *(line for run in self.runs for line in check_ranks(run))]
-            page = lay_out_comparison(
-                table, setting, notes=notes, tuned=self.tuned, origins=self.origins, plot=plot, made=self.made
-            )
-            return page, table, lambda: plots.draw_accuracy(table, above)
+            return self._make_main(runs, setting, plot, above)
         if kind == "-groups":
             table, lay_out, draw = build_group_table(runs, setting.masked), lay_out_groups, plots.draw_groups
         else:
@@ -175,6 +172,45 @@ class _DataSet:
             lay_out, draw = lay_out_fractions, plots.draw_fractions
         entries = [entry for entry in self.entries if entry in set(table["entry"])]
         return lay_out(table, entries, setting, plot), table, lambda: draw(table, entries, above)
+
+    def _make_main(
+        self, runs: Sequence[Run], setting: PageSetting, plot: str, above: str
+    ) -> tuple[Page, pd.DataFrame, Callable[[], Figure]]:
+        """Make the page of all numbers of the entries."""
+        declared = self.declared
+        own = None if declared is None else declared.select(self.name, self.protocol, setting.masked)
+        table = build_main_table(runs, self.entries, self.why, setting.masked, self.variant_of, own)
+        tuning = [f"{one.entry}: {remark}" for one in self.tuned for remark in one.remarks]
+        page = lay_out_comparison(
+            table,
+            setting,
+            notes=[*tuning, *(line for run in self.runs for line in check_ranks(run))],
+            tuned=self.tuned,
+            origins=self.origins,
+            plot=plot,
+            made=self.made,
+            declared=[] if declared is None or own is None else declared.lay_out(own),
+            remarks=[] if declared is None else declared.remark(setting.masked),
+        )
+        return page, table, lambda: plots.draw_accuracy(table, above)
+
+
+def write_declared(declared: Family, folder: Path, tuned: bool = False, command: str = "") -> Path:
+    """Write the page of the declared comparisons on all data sets, and its numbers; return its place.
+
+    Raises:
+        DataError: The folder cannot be written.
+    """
+    masked = ", history masked" if declared.masked else ""
+    page = Page(
+        f"Declared comparisons{', tuned' if tuned else ''}{masked}",
+        facts=[("command", command)] if command else [],
+        remarks=[captions.PROTOCOL[declared.masked]],
+        grids=declared.lay_out(declared.table),
+    )
+    path = folder / f"{join_stem(DECLARED, tuned=tuned)}{MASKED[declared.masked]}"
+    write_page(path, page, declared.table)
+    return path.with_name(f"{path.name}.md")
 
 
 def write_page(path: Path, page: Page, table: pd.DataFrame | None, draw: Callable[[], Figure] | None = None) -> Page:

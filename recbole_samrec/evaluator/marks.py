@@ -8,11 +8,12 @@ import numpy as np
 
 LEVEL = 0.05
 """P-values below it are significant."""
-SIGNIFICANT, UNCORRECTED = "†", "(†)"
+SIGNIFICANT, UNCORRECTED, EQUIVALENT = "†", "(†)", "≈"
 NOT_CONVERGED, NOT_COMPARABLE = "‡", "§"
 MEANINGS = {
     SIGNIFICANT: "significant: p (Holm) < 0.05, and the 95 % CI excludes 0.",
     UNCORRECTED: "the 95 % CI excludes 0, but p (Holm) is not below 0.05.",
+    EQUIVALENT: "equivalent: p (Holm) of the two one-sided tests < 0.05.",
     NOT_CONVERGED: "the estimate did not converge in all runs; it is approximate and is not compared.",
     NOT_COMPARABLE: "not compared: the entries minimize different losses, and sharpness is in units of the loss.",
 }

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
-DRAWS, FEWER_DRAWS = 100_000, 10_000
-"""Draws of a randomization test: p-values near 0.05 are then exact to about 0.0014; with fewer to 0.0044."""
-MANY_USERS = 25_000
-"""With more users than this a test takes the fewer draws, so that it lasts seconds."""
-EXACT = 16
-"""Largest number of differing users for which all assignments of signs, 2^16, are counted."""
-
-_CELLS = 2**22
-"""Numbers of a block of draws, which take 32 MB."""
+POWER, LEVEL = 0.8, 0.05
+"""Power for which a minimal detectable effect is computed, and the level of the test that has it."""
+_ROUNDING = 1e-12
+"""Standard errors and differences below it are rounding: metrics lie between 0 and 1."""
 
 
 def compute_user_metric(ranks: np.ndarray, metric: str) -> np.ndarray:
@@ -49,62 +44,6 @@ def compute_user_metric(ranks: np.ndarray, metric: str) -> np.ndarray:
     return np.where(ranks <= (int(cut) if cut else math.inf), gain, 0.0)
 
 
-def choose_draws(users: int) -> int:
-    """Choose the number of draws of a randomization test by the number of users."""
-    return DRAWS if users <= MANY_USERS else FEWER_DRAWS
-
-
-def randomization_test(differences: np.ndarray, draws: int | None = None, seed: int = 0) -> np.ndarray:
-    """Test whether mean differences are zero by two-sided paired randomization, for several comparisons.
-
-    If two models were interchangeable, each user's difference could as well have the other sign. The p-value is the
-    share of all assignments of signs whose sum is at least as far from zero as the observed one. It is counted where
-    few users differ, and else estimated from draws as (1 + reached) / (1 + draws), which is never zero (Phipson and
-    Smyth 2010). The comparisons share the draws, which leaves each p-value valid and saves most of the work.
-
-    Args:
-        differences: Of each user's metric between two models, shape ``[U, C]`` for C comparisons.
-        draws: Assignments of signs that are drawn; by default :func:`choose_draws`.
-        seed: Seed of the draws.
-
-    Returns:
-        P-values, shape ``[C]``; 1 where no user differs.
-    """
-    differences = np.asarray(differences, dtype=np.float64)
-    differing = np.count_nonzero(differences, axis=0)
-    p = np.ones(differences.shape[1])
-    for column in np.flatnonzero((differing > 0) & (differing <= EXACT)):
-        values = differences[:, column]
-        p[column] = _count_all_signs(values[values != 0])
-    many = differing > EXACT
-    if many.any():
-        p[many] = _draw_signs(differences[:, many], draws or choose_draws(len(differences)), seed)
-    return p
-
-
-def _count_all_signs(values: np.ndarray) -> float:
-    signs = 1 - 2 * ((np.arange(2 ** len(values))[:, None] >> np.arange(len(values))) & 1)
-    return float(_is_as_far(signs @ values[:, None], values[:, None]).mean())
-
-
-def _draw_signs(differences: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    users, total = len(differences), differences.sum(axis=0)
-    reached = np.zeros(differences.shape[1])
-    for size in _split_draws(draws, users):
-        width = -(-users // 8)
-        bits = np.frombuffer(generator.bytes(size * width), dtype=np.uint8).reshape(size, width)
-        flipped = np.unpackbits(bits, axis=1, count=users).astype(np.float64)
-        reached += _is_as_far(total - 2 * (flipped @ differences), differences).sum(axis=0)
-    return (1 + reached) / (1 + draws)
-
-
-def _is_as_far(sums: np.ndarray, differences: np.ndarray) -> np.ndarray:
-    """Check whether sums are as far from zero as the observed one; equal sums stay equal despite rounding."""
-    rounding = 1e-10 * np.abs(differences).sum(axis=0)
-    return np.abs(sums) >= np.abs(differences.sum(axis=0)) - rounding
-
-
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """Correct p-values for the number of comparisons (Holm 1979); their order stays.
 
@@ -117,43 +56,96 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     return corrected
 
 
-def interval_over_users(differences: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-    """Compute Student's t intervals of mean differences over other users, with the same trained models.
+class Estimate(NamedTuple):
+    """Mean differences between two models, one for each metric; NaN where an error is unknown.
+
+    Attributes:
+        difference: The differences, shape ``[C]``.
+        error: Their standard errors.
+        freedom: Degrees of freedom of the t distribution of difference / error.
+    """
+
+    difference: np.ndarray
+    error: np.ndarray
+    freedom: np.ndarray
+
+    def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Compute Student's t intervals, of which ``level`` contain the truth; return lower and upper ends."""
+        half = stats.t.ppf((1 + level) / 2, self.freedom) * self.error
+        return self.difference - half, self.difference + half
+
+    def p(self) -> np.ndarray:
+        """Compute the p-values of the two-sided tests that these intervals invert: below 0.05 if 0 is outside."""
+        certain = np.where(np.abs(self.difference) > _ROUNDING, 0.0, 1.0)
+        return self._test(lambda: 2 * stats.t.sf(np.abs(self.difference) / self.error, self.freedom), certain)
+
+    def equivalence_p(self, margin: np.ndarray | float) -> np.ndarray:
+        """Compute the p-values of equivalence, each the larger of two one-sided t tests (Schuirmann 1987).
+
+        Args:
+            margin: The largest differences, in either direction, that count as none. It is below 0.05 exactly if the
+                90 % interval lies between -margin and margin.
+        """
+        certain = np.where(np.abs(self.difference) < margin, 0.0, 1.0)
+        return self._test(
+            lambda: np.maximum(
+                stats.t.sf((self.difference + margin) / self.error, self.freedom),
+                stats.t.cdf((self.difference - margin) / self.error, self.freedom),
+            ),
+            certain,
+        )
+
+    def minimal_detectable(self, power: float = POWER, level: float = LEVEL) -> np.ndarray:
+        """Compute the true differences that the two-sided t test finds with some power.
+
+        They are the standard errors times the noncentrality at which the noncentral t distribution exceeds the
+        critical value with this probability (Cohen 1988).
+        """
+        critical = stats.t.ppf(1 - level / 2, self.freedom)
+        return np.where(self.error > 0, special.nctdtrinc(self.freedom, 1 - power, critical), 0) * self.error
+
+    def _test(self, compute: Callable[[], np.ndarray], certain: np.ndarray) -> np.ndarray:
+        """Compute p-values, which are ``certain`` where nothing varies."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.error < _ROUNDING, certain, compute())
+
+
+def estimate_over_users(differences: np.ndarray) -> Estimate:
+    """Estimate mean differences over other users, with the same trained models.
 
     Args:
         differences: Of each user's metric between two models, shape ``[U, C]`` for C comparisons.
-        level: Share of such intervals that contain the truth.
 
     Returns:
-        Lower and upper ends, each of shape ``[C]``; NaN for a single user.
+        The estimates, whose errors are NaN for a single user.
     """
-    return _interval(differences.mean(axis=0), [_user_part(differences)], level)
+    return _estimate(differences.mean(axis=0), [_user_part(differences)])
 
 
-def interval_over_users_and_seeds(
-    mine: np.ndarray, other: np.ndarray, level: float = 0.95
-) -> tuple[np.ndarray, np.ndarray]:
-    """Compute intervals of mean differences over other users and over models trained with other seeds.
+def estimate_over_users_and_seeds(
+    mine: np.ndarray, other: np.ndarray, deterministic: tuple[bool, bool] = (False, False)
+) -> Estimate:
+    """Estimate mean differences over other users and over models trained with other seeds.
 
     Users and seeds are crossed random effects: every seed's model ranks for every user, both entries have the same
     users, and the seeds of two entries count as independent even if they are the same numbers. The variance of the
     difference is that of the users' seed-averaged differences over U, and for each entry with n seeds
     (s^2 - MS / U) / n, at least 0: s^2 is the variance of the seeds' means, and MS, the interaction's mean square, is
-    subtracted because the users' term already contains it. The quantile is Student's t with Satterthwaite's degrees of
-    freedom for these mean squares (1946): those of s^2 count fully, since the subtracted term is well known. Such 95 %
-    intervals contain the truth in 94.6 to 96.6 % of the cases that ``benchmarks/interval_coverage.py`` simulates.
+    subtracted because the users' term already contains it. For a deterministic entry it is 0, with one seed too. The
+    degrees of freedom are Satterthwaite's for these mean squares (1946): those of s^2 count fully, since the subtracted
+    term is well known. ``benchmarks/inference.py`` simulates how often the 95 % intervals contain the truth.
 
     Args:
         mine: Metrics of each user by each seed, shape ``[U, n, C]`` for C metrics.
         other: Metrics of the same users by the other entry, shape ``[U, m, C]``.
-        level: Share of such intervals that contain the truth.
+        deterministic: Whether each of the two gives the same metrics with every seed.
 
     Returns:
-        Lower and upper ends, each of shape ``[C]``; NaN where an entry has one seed.
+        The estimates, whose errors are NaN where an entry has one seed and is not deterministic.
     """
     differences = mine.mean(axis=1) - other.mean(axis=1)
-    parts = [_user_part(differences), *(_seed_part(values) for values in (mine, other))]
-    return _interval(differences.mean(axis=0), parts, level)
+    seeds = [_seed_part(values, known) for values, known in zip((mine, other), deterministic, strict=True)]
+    return _estimate(differences.mean(axis=0), [_user_part(differences), *seeds])
 
 
 class _Part(NamedTuple):
@@ -167,15 +159,17 @@ class _Part(NamedTuple):
 def _user_part(differences: np.ndarray) -> _Part:
     users = len(differences)
     if users < 2:
-        return _unknown_part(differences.shape[1])
+        return _constant_part(differences.shape[1], np.nan)
     variance = differences.var(axis=0, ddof=1) / users
     return _Part(variance, variance, users - 1)
 
 
-def _seed_part(values: np.ndarray) -> _Part:
+def _seed_part(values: np.ndarray, deterministic: bool) -> _Part:
     users, seeds, metrics = values.shape
+    if deterministic:
+        return _constant_part(metrics, 0.0)
     if users < 2 or seeds < 2:
-        return _unknown_part(metrics)
+        return _constant_part(metrics, np.nan)
     of_user, of_seed = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
     residuals = values - of_user - of_seed + values.mean(axis=(0, 1))
     interaction = (residuals**2).sum(axis=(0, 1)) / ((users - 1) * (seeds - 1))
@@ -183,21 +177,12 @@ def _seed_part(values: np.ndarray) -> _Part:
     return _Part(np.maximum(0, between - interaction / users) / seeds, between / seeds, seeds - 1)
 
 
-def _unknown_part(columns: int) -> _Part:
-    nothing = np.full(columns, np.nan)
-    return _Part(nothing, nothing, 1)
+def _constant_part(columns: int, value: float) -> _Part:
+    return _Part(np.full(columns, value), np.full(columns, value), 1)
 
 
-def _interval(means: np.ndarray, parts: Sequence[_Part], level: float) -> tuple[np.ndarray, np.ndarray]:
+def _estimate(means: np.ndarray, parts: Sequence[_Part]) -> Estimate:
     variance = sum(part.variance for part in parts)
     spread = sum(part.known_by**2 / part.freedom for part in parts)
     freedom = np.divide(variance**2, spread, out=np.ones_like(variance), where=variance != 0)
-    half = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(variance)
-    return means - half, means + half
-
-
-def _split_draws(draws: int, users: int) -> Iterator[int]:
-    """Split draws into blocks that fit the memory, and yield their sizes."""
-    size = max(1, _CELLS // users)
-    for start in range(0, draws, size):
-        yield min(size, draws - start)
+    return Estimate(means, np.sqrt(variance), freedom)

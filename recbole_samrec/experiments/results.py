@@ -14,6 +14,7 @@ import pandas as pd
 
 from recbole_samrec.evaluator import test_ranks
 from recbole_samrec.evaluator.user_metrics import ONE_BY_ONE, find_starts
+from recbole_samrec.experiments.determinism import is_deterministic
 from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.quick_start.record import RESULT, RunRecord
 from recbole_samrec.utils.errors import DataError
@@ -51,6 +52,11 @@ class Run:
     def users(self) -> np.ndarray:
         """Number of the user of each test event, ascending; without a column ``user`` every event has another user."""
         return self.ranks["user"].to_numpy() if "user" in self.ranks else np.arange(len(self.ranks))
+
+    @property
+    def is_deterministic(self) -> bool:
+        """True if it would be the same with another seed; a share of the users is drawn by the seed."""
+        return self.fraction == 1 and is_deterministic(self.result.get("model") or "")
 
     @property
     def has_several_events(self) -> bool:

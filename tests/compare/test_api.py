@@ -57,7 +57,8 @@ def test_compare_models_returns_tables(trained):
     one = found.differences.query("metric == 'ndcg@10' and not masked").iloc[0]
     assert (one["dataset"], one["entry"], one["reference"]) == ("tiny", "Pop", "SASRec")
     assert one["difference"] == pytest.approx(means["Pop"] - means["SASRec"], abs=1e-4)
-    assert one["low"] <= one["difference"] <= one["high"] and 0 < one["p"] <= one["p_holm"]
+    assert one["low"] <= one["difference"] <= one["high"] and 0 < one["p"] <= 1
+    assert pd.isna(one["p_holm"]) and one["mark"] == "" and found.primary.empty
     assert set(found.groups["entry"]) == {"SASRec", "Pop"} and set(found.groups["kind"]) == {"history", "popularity"}
     assert "2 entries, 4 runs in out" in repr(found) and "NDCG@10" in repr(found)
     assert found._repr_html_().count("<tr") == 5
@@ -96,6 +97,24 @@ def test_compare_models_trains_no_finished_run_again(trained):
 def test_compare_models_rejects_wrong_arguments(trained, arguments, words):
     with pytest.raises(UserError, match=words):
         compare_models(**{"models": ["SASRec"], "datasets": "tiny", "console": Console(quiet=True), **arguments})
+
+
+def test_compare_models__tests_what_a_file_declares(trained):
+    Path("mine.yaml").write_text("primary: [[SASRec, Pop]]\nequivalence: [[Pop, SASRec]]\nequivalence_margin: 5\n")
+    found = compare(["SASRec", "Pop"], mask_history=True, entries=["mine.yaml"])
+    assert list(found.primary["test"]) == ["difference", "equivalence"]
+    line = found.primary.iloc[0]
+    difference = found.differences.query("metric == 'ndcg@10' and not masked").iloc[0]
+    assert (line["entry"], line["reference"]) == ("SASRec", "Pop")
+    assert line["difference"] == pytest.approx(-difference["difference"])
+    assert [line["p_holm"], difference["p"], difference["p_holm"]] == pytest.approx([line["p"]] * 3)
+    assert pd.isna(found.differences.query("masked or metric != 'ndcg@10'")["p_holm"]).all()
+    page = Path("out", "primary.md").read_text(encoding="utf-8")
+    assert "SASRec \N{MINUS SIGN} Pop" in page and "--entries=mine.yaml" in page
+    masked, plain = (Path("out", f"tiny{end}.md").read_text(encoding="utf-8") for end in ("-masked", ""))
+    assert "## Primary comparisons" in plain and "this page is exploratory" in masked
+    with pytest.raises(UserError, match=r"mine.yaml: primary, pair 1: SASRec is not compared; .* add it to --models"):
+        compare(["Pop"], entries=["mine.yaml"], train=False)
 
 
 def test_compare_models__under_several_protocols(trained, monkeypatch):

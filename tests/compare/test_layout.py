@@ -1,18 +1,21 @@
-import numpy as np
+from dataclasses import replace
 
+import pytest
+
+from recbole_samrec.compare.declarations import Declarations
 from recbole_samrec.compare.facts import PageSetting
 from recbole_samrec.compare.layout import MINUS, NOTHING, lay_out_comparison
+from recbole_samrec.compare.primary import Family, Place
 from recbole_samrec.compare.tables import build_main_table
-from recbole_samrec.evaluator.marks import SIGNIFICANT, UNCORRECTED
+from recbole_samrec.evaluator.marks import SIGNIFICANT
 from recbole_samrec.evaluator.user_metrics import ONE_BY_ONE
 from tests.helpers.compared import make_clustered, make_run, make_runs, make_shifted
 
-DRAWS = 2000
 
-
-def lay_out(runs, entries, **more):
-    table = build_main_table(runs, entries, draws=DRAWS, **more)
-    page = lay_out_comparison(table, PageSetting.describe(runs, draws=DRAWS))
+def lay_out(runs, entries, primary=(), **more):
+    family = Family.test(runs, Declarations(tuple(primary), metric="mrr"), [Place("tiny_set")])
+    table = build_main_table(runs, entries, primary=family.table, **more)
+    page = lay_out_comparison(table, PageSetting.describe(runs), declared=family.lay_out(family.table))
     return table, {grid.title: grid for grid in page.grids}
 
 
@@ -36,26 +39,42 @@ def test_comparison_has_a_table_of_variants():
     assert grids["Variants"].body[0][2].text == shown and shown.startswith("+")
 
 
-def test_comparison_marks_no_difference_that_seeds_could_undo():
+def test_comparison_marks_primary_differences_only():
     runs = [*make_shifted("SAMRec", (0, 0, 0)), *make_shifted("Luck", (0, 0, 4)), *make_shifted("Worse", (5, 5, 5))]
-    table, grids = lay_out(runs, ["SAMRec", "Luck", "Worse"])
-    marks = {line[0].text: line[-1].mark for line in grids["Accuracy"].body}
-    assert table["mrr_p_holm"]["Luck"] < 0.05  # over users alone it would be
-    assert (marks["Luck"], marks["Worse"]) == ("", SIGNIFICANT)
-    marks = [line[-1].text for line in grids["Differences from SAMRec"].body]
-    assert set(marks) <= {"", SIGNIFICANT, UNCORRECTED} and SIGNIFICANT in marks
-
-
-def test_comparison_marks_no_entry_with_one_seed():
-    runs = [*make_shifted("SAMRec", (0, 0)), *make_shifted("Worse", (5, 5)), *make_shifted("Once", (5,))]
-    _, grids = lay_out(runs, ["SAMRec", "Worse", "Once"])
-    assert [line[-1].mark for line in grids["Accuracy"].body[:3]] == ["", SIGNIFICANT, ""]
-    differences = grids["Differences from SAMRec"].body
-    assert [line[4].text == NOTHING for line in differences] == [False, True] * 2
-    assert all(line[3].text != NOTHING for line in differences)
-    runs = [one for one in runs if one.entry != "SAMRec"] + make_shifted("SAMRec", (0,))
-    _, grids = lay_out(runs, ["SAMRec", "Worse", "Once"])
+    entries = ["SAMRec", "Luck", "Worse"]
+    table, grids = lay_out(runs, entries, [("SAMRec", "Luck"), ("Worse", "SAMRec")])
+    marks = {line[0].text: [cell.mark for cell in line[2:]] for line in grids["Accuracy"].body}
+    assert marks["Worse"] == [""] * 6 + [SIGNIFICANT]  # in the primary metric, MRR
+    assert set(marks["Luck"]) == {""}  # one odd seed
+    assert [line[-1].text for line in grids["Primary comparisons"].body] == ["", SIGNIFICANT]
+    assert table["mrr_p_holm"]["Worse"] == pytest.approx(2 * table["mrr_p"]["Worse"])
+    assert table["mrr_p_holm"]["Luck"] == pytest.approx(table["mrr_p"]["Luck"])  # declared in the other direction
+    assert table["ndcg@10_p_holm"].isna().all()
+    differences = grids["Differences from SAMRec"]
+    assert "mark" not in differences.header and "p (Holm)" not in differences.header
+    table, grids = lay_out(runs, entries)
     assert not any(cell.mark for line in grids["Accuracy"].body for cell in line)
+    assert list(grids) == ["Accuracy", "Differences from SAMRec", "Cost"] and table["mrr_p_holm"].isna().all()
+    assert any("Exploratory" in text for text in grids["Differences from SAMRec"].captions)
+
+
+def test_comparison_has_a_detectable_effect_for_each():
+    runs = [*make_shifted("SAMRec", (0, 1, 2)), *make_shifted("Worse", (5, 5, 6)), *make_shifted("Once", (5,))]
+    table, grids = lay_out(runs, ["SAMRec", "Worse", "Once"])
+    grid = grids["Differences from SAMRec"]
+    shown = [line[grid.header.index("MDE")].text for line in grid.body]
+    assert shown[:2] == [f"{table['ndcg@10_mde']['Worse']:.4f}", NOTHING] and table["ndcg@10_mde"]["Worse"] > 0
+
+
+def test_comparison_has_no_interval_of_one_seed_but_of_pop():
+    runs = [*make_shifted("SAMRec", (0, 0)), *make_shifted("Once", (5,))]
+    runs.append(replace(make_shifted("Pop", (5,))[0], result={**runs[0].result, "model": "Pop"}))
+    _, grids = lay_out(runs, ["SAMRec", "Once", "Pop"], [("Once", "SAMRec"), ("Pop", "SAMRec")])
+    marks = {line[0].text: line[-1].mark for line in grids["Accuracy"].body}
+    assert (marks["Once"], marks["Pop"]) == ("", SIGNIFICANT)
+    for line in grids["Differences from SAMRec"].body:
+        cells = [cell.text for cell in line[3:6]]
+        assert (cells == [NOTHING] * 3) is (line[0].text == "Once") and line[2].text != NOTHING
 
 
 def test_comparison_needs_the_reference_for_differences():
@@ -63,11 +82,6 @@ def test_comparison_needs_the_reference_for_differences():
     assert list(grids) == ["Accuracy", "Cost"]
     assert [line[0].text for line in grids["Accuracy"].body] == ["SAMRec", "SASRec", "Pop"]
     assert [cell.text for cell in grids["Accuracy"].body[0][1:4]] == ["0", NOTHING, NOTHING]
-
-
-def test_comparison_names_the_draws_of_the_test():
-    runs = [make_run(entry, seed, np.full(25_001, 3)) for entry in ("SAMRec", "Same") for seed in (1, 2)]
-    assert ("draws of the randomization test", "10,000") in PageSetting.describe(runs).facts
 
 
 def test_differences__count_users_and_not_events():

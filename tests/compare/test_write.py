@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from recbole_samrec.compare import captions
+from recbole_samrec.compare.declarations import Declarations
 from recbole_samrec.compare.layout import NOTHING
-from recbole_samrec.compare.write import write_tables
+from recbole_samrec.compare.primary import Family, Place
+from recbole_samrec.compare.write import write_declared, write_tables
 from recbole_samrec.evaluator.statistics import compute_user_metric
 from tests.helpers.compared import make_run, make_runs
 
@@ -16,22 +18,26 @@ def written(tmp_path_factory):
     """A folder with all files of a comparison."""
     runs = [*make_runs("SAMRec", 25), *make_runs("A_b|c", 22), *make_runs("Pop & <co>", 0, seeds=(1,))]
     runs += [make_run("SAMRec", rank=list(range(1, 61)), fraction=0.5)]
+    declared = Declarations((("A_b|c", "SAMRec"),), (("A_b|c", "Pop & <co>"),), 5.0)
+    family = Family.test(runs, declared, [Place("tiny_set")])
     out = tmp_path_factory.mktemp("out") / "new"
-    options = {"command": "compare --seeds 2", "settings": {"tiny_set": "all entries: {}\n"}, "draws": 2000}
+    options = {"command": "compare --seeds 2", "settings": {"tiny_set": "all entries: {}\n"}}
     reasons = {"tiny_set": {"S3Rec": "100 % out of_memory"}}
-    write_tables(runs, out, entries=["SAMRec"], reasons=reasons, **options)
+    write_tables(runs, out, entries=["SAMRec"], reasons=reasons, declared=family, **options)
+    write_declared(family, out, command="compare --seeds 2")
     return out
 
 
 def test_write_tables_writes_every_table_in_every_form(written):
     stems = ("tiny_set", "tiny_set-groups", "tiny_set-fractions")
     wanted = {f"{stem}.{form}" for stem in stems for form in ("md", "csv", "tex", "png", "pdf")}
-    assert {path.name for path in written.iterdir()} == wanted
+    assert {path.name for path in written.iterdir()} == wanted | {f"primary.{form}" for form in ("md", "csv", "tex")}
 
 
 def test_write_tables_markdown_has_marks_reasons_and_escapes(written):
     page = (written / "tiny_set.md").read_text(encoding="utf-8")
     accuracy = page.partition("## Accuracy")[2].partition("\n## ")[0]
+    accuracy = accuracy.partition("## Primary")[0]
     lines = [line for line in accuracy.splitlines() if line.startswith("| ")]
     assert {line.replace(r"\|", "").count("|") for line in lines} == {10}
     assert re.search(r"^\| SAMRec \| 2 \| .*\*\*0\.\d{4}\*\* ± 0\.\d{4}", page, re.MULTILINE)
@@ -64,7 +70,7 @@ def test_write_tables_latex_is_balanced_and_escaped(written):
     assert text.replace(r"\$", "").count("$") % 2 == 0
     for line in text.splitlines():
         if line.endswith(r"\\") and "SAMRec &" in line:
-            assert line.count(" & ") in (8, 4)
+            assert line.count(" & ") in (8, 4, 9)
 
 
 def test_write_tables_ends_pages_with_one_line_end(written):
@@ -117,3 +123,22 @@ def test_write_tables_names_the_protocol(tmp_path, masked):
         text = " ".join((tmp_path / f"{stem}.{form}").read_text(encoding="utf-8").split())
         assert " ".join(captions.PROTOCOL[masked].split()) in text.replace("\\&", "&")
         assert "Differences" not in text  # there is nothing to compare with
+
+
+def test_write_declared__has_all_lines_and_their_numbers(written):
+    page = (written / "primary.md").read_text(encoding="utf-8")
+    assert page.startswith("# Declared comparisons\n") and "## Primary comparisons" in page and "## Equivalence" in page
+    assert r"| A\_b\|c" in page and "compare --seeds 2" in page
+    table = pd.read_csv(written / "primary.csv")
+    assert table["test"].tolist() == ["difference", "equivalence"]
+    main = pd.read_csv(written / "tiny_set.csv", index_col="entry").loc["A_b|c"]
+    assert [main["ndcg@10_p_holm"], main["ndcg@10_p"]] == pytest.approx([table["p_holm"][0]] * 2)
+    assert "## Primary comparisons" in (written / "tiny_set.md").read_text(encoding="utf-8")
+
+
+def test_write_tables_says_which_form_is_exploratory(tmp_path):
+    runs = [*make_runs("SAMRec", 25), *make_runs("A", 22)]
+    family = Family.test(runs, Declarations((("A", "SAMRec"),)), [Place("tiny_set")])
+    write_tables(runs, tmp_path, masked=True, declared=family)
+    page = (tmp_path / "tiny_set-masked.md").read_text(encoding="utf-8")
+    assert captions.OTHER_FORM[False] in page and "Primary comparisons\n" not in page and "\u2020" not in page

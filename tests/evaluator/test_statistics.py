@@ -1,4 +1,3 @@
-import itertools
 import math
 
 import numpy as np
@@ -6,12 +5,11 @@ import pytest
 from scipy import stats
 
 from recbole_samrec.evaluator.statistics import (
-    choose_draws,
+    Estimate,
     compute_user_metric,
+    estimate_over_users,
+    estimate_over_users_and_seeds,
     holm,
-    interval_over_users,
-    interval_over_users_and_seeds,
-    randomization_test,
 )
 
 
@@ -29,56 +27,6 @@ def test_other_metrics_are_refused(name):
         compute_user_metric(np.array([1]), name)
 
 
-def test_few_differences_are_counted_to_the_last_assignment():
-    values = np.array([0.5, -0.2, 0.3, 0.9, 0.0, -0.1])
-    sums = [abs(np.dot(signs, values)) for signs in itertools.product((1, -1), repeat=len(values))]
-    share = np.mean([one >= abs(values.sum()) - 1e-12 for one in sums])
-    assert randomization_test(values[:, None])[0] == pytest.approx(share)
-
-
-def test_all_users_better_gives_the_smallest_p_value():
-    assert randomization_test(np.ones((10, 1)))[0] == 2 / 2**10
-    assert randomization_test(np.ones((200, 1)), draws=999)[0] == 1 / 1000
-
-
-def test_equal_models_do_not_differ():
-    balanced = np.tile([0.1, -0.1], 50)
-    assert randomization_test(np.stack([np.zeros(100), balanced], axis=1), draws=100).tolist() == [1, 1]
-
-
-def test_scipy_finds_the_same_p_values():
-    generator = np.random.default_rng(0)
-    small, large = generator.normal(0.4, 1, 12), generator.normal(0.15, 1, 300)
-
-    def scipys(values):
-        options = {"permutation_type": "samples", "vectorized": True, "n_resamples": 100_000, "batch": 10_000}
-        return stats.permutation_test((values,), lambda x, axis: x.mean(axis=axis), rng=1, **options).pvalue
-
-    assert randomization_test(small[:, None])[0] == pytest.approx(scipys(small))
-    assert randomization_test(large[:, None])[0] == pytest.approx(scipys(large), abs=0.006)
-
-
-def test_ties_of_whole_numbers_count_as_reached():
-    generator = np.random.default_rng(1)
-    values = generator.choice([-1, 0, 1], 60) / 5  # as HR averaged over five seeds
-    changed, total = np.count_nonzero(values), round(abs(values.sum()) * 5)
-    tail = stats.binom.sf((changed + total) / 2 - 1, changed, 0.5)
-    assert randomization_test(values[:, None])[0] == pytest.approx(min(1, 2 * tail), abs=0.01)
-
-
-def test_comparisons_do_not_disturb_each_other():
-    generator = np.random.default_rng(2)
-    values = generator.normal(0.1, 1, (80, 3))
-    together = randomization_test(values, draws=2000)
-    assert together.tolist() == [randomization_test(values[:, [i]], draws=2000)[0] for i in range(3)]
-
-
-def test_p_values_are_uniform_where_there_is_no_difference():
-    p = randomization_test(np.random.default_rng(3).normal(size=(50, 1000)), draws=1000)
-    assert stats.kstest(p, "uniform").pvalue > 0.01
-    assert np.mean(p < 0.05) == pytest.approx(0.05, abs=0.025)
-
-
 def test_holms_correction():
     # Worked by hand: 4 x 0.005, 3 x 0.01, 2 x 0.03, and 0.04, which may not be below the 0.06 before it.
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
@@ -87,15 +35,9 @@ def test_holms_correction():
     assert holm([]).tolist() == []
 
 
-def test_many_users_have_fewer_draws():
-    assert [choose_draws(users) for users in (2, 25_000, 25_001)] == [100_000, 100_000, 10_000]
-    values = np.full((25_001, 1), 0.5)
-    assert randomization_test(values)[0] == 1 / 10_001
-
-
 def test_the_interval_over_users_is_that_of_the_t_test():
     values = np.random.default_rng(4).normal([0.2, -1], [1, 3], (30, 2))
-    low, high = interval_over_users(values)
+    low, high = estimate_over_users(values).interval()
     theirs = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (low, high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
 
@@ -107,7 +49,7 @@ def test_interval_over_users_and_seeds__equals_one_by_hand():
     # of each number is 1/2 or -1/2, so the interaction's mean square is 1; (9/2 - 1/2) / 2 is 2. The other's have none.
     freedom = (1 / 4 + 2) ** 2 / ((1 / 4) ** 2 / 1 + (9 / 2 / 2) ** 2 / 1)
     half = stats.t.ppf(0.975, freedom) * math.sqrt(1 / 4 + 2)
-    low, high = interval_over_users_and_seeds(mine, other)
+    low, high = estimate_over_users_and_seeds(mine, other).interval()
     assert (low[0], high[0]) == (pytest.approx(2.5 - half), pytest.approx(2.5 + half))
 
 
@@ -120,20 +62,20 @@ def crossed(generator, seeds, effect, users=2000, interaction=0.5):
 def test_seeds_without_an_effect_leave_the_interval_over_users():
     generator = np.random.default_rng(6)
     mine, other = crossed(generator, 5, 0), crossed(generator, 5, 0)
-    users = np.subtract(*interval_over_users((mine - other).mean(axis=1)))
-    both = np.subtract(*interval_over_users_and_seeds(mine, other))
+    users = np.subtract(*estimate_over_users((mine - other).mean(axis=1)).interval())
+    both = np.subtract(*estimate_over_users_and_seeds(mine, other).interval())
     assert both == pytest.approx(users, rel=0.05)
     same = np.repeat(mine[:, :1], 3, axis=1)  # a model without chance, such as Pop
-    ends = interval_over_users_and_seeds(same, np.zeros((2000, 2, 1)))
-    assert np.array(ends) == pytest.approx(np.array(interval_over_users(same[:, 0])))
+    ends = estimate_over_users_and_seeds(same, np.zeros((2000, 2, 1))).interval()
+    assert np.array(ends) == pytest.approx(np.array(estimate_over_users(same[:, 0]).interval()))
 
 
 def test_an_effect_of_seeds_widens_the_interval_to_what_it_is():
     generator = np.random.default_rng(7)
     mine, other = crossed(generator, 40, 0.5), crossed(generator, 40, 0.5)
-    (low,), (high,) = interval_over_users_and_seeds(mine, other)
+    (low,), (high,) = estimate_over_users_and_seeds(mine, other).interval()
     assert (high - low) / 2 == pytest.approx(1.96 * math.sqrt((2 + 2 * 0.5**2 / 40) / 2000 + 2 * 0.5**2 / 40), rel=0.2)
-    (narrow,), (wide,) = interval_over_users((mine - other).mean(axis=1))
+    (narrow,), (wide,) = estimate_over_users((mine - other).mean(axis=1)).interval()
     assert wide - narrow < 0.5 * (high - low)
 
 
@@ -144,7 +86,10 @@ def test_intervals_over_users_and_seeds_hold_the_truth(seeds):
     held = []
     for _ in range(400):
         mine, other = (crossed(generator, seeds, 0.1, users=200) for _ in range(2))
-        ends = interval_over_users_and_seeds(mine, other), interval_over_users((mine - other).mean(axis=1))
+        ends = (
+            estimate_over_users_and_seeds(mine, other).interval(),
+            estimate_over_users((mine - other).mean(axis=1)).interval(),
+        )
         held.append([low[0] < 0 < high[0] for low, high in ends])
     with_seeds, users = np.mean(held, axis=0)
     assert 0.92 < with_seeds <= 0.985
@@ -154,11 +99,76 @@ def test_intervals_over_users_and_seeds_hold_the_truth(seeds):
 def test_one_seed_says_nothing_of_others():
     values = np.random.default_rng(9).normal(size=(20, 3, 1))
     for mine, other in ((values, values[:, :1]), (values[:, :1], values)):
-        assert np.isnan(interval_over_users_and_seeds(mine, other)).all()
-    assert not np.isnan(interval_over_users_and_seeds(values, values)).any()
+        assert np.isnan(estimate_over_users_and_seeds(mine, other).interval()).all()
+    assert not np.isnan(estimate_over_users_and_seeds(values, values).interval()).any()
 
 
-def test_the_same_seed_gives_the_same_figures():
-    values = np.random.default_rng(5).normal(size=(40, 2))
-    assert randomization_test(values, 500, seed=7).tolist() == randomization_test(values, 500, seed=7).tolist()
-    assert randomization_test(values, 500, seed=7).tolist() != randomization_test(values, 500, seed=8).tolist()
+def test_estimate__p_is_that_of_the_interval():
+    mine = np.array([[1.0, 3], [2, 6]])[:, :, None]  # the case that is worked by hand above
+    other = np.array([[0.0, 0], [1, 1]])[:, :, None]
+    freedom = (1 / 4 + 2) ** 2 / ((1 / 4) ** 2 + (9 / 4) ** 2)
+    p = estimate_over_users_and_seeds(mine, other).p()
+    assert p[0] == pytest.approx(2 * stats.t.sf(2.5 / math.sqrt(9 / 4), freedom))
+    generator = np.random.default_rng(10)
+    for _ in range(50):
+        estimate = estimate_over_users_and_seeds(*(crossed(generator, 3, 0.1, users=50) for _ in range(2)))
+        (low,), (high,) = estimate.interval()
+        assert (estimate.p()[0] < 0.05) == (not low <= 0 <= high)
+
+
+def test_estimate__gives_deterministic_entries_no_variance():
+    generator = np.random.default_rng(11)
+    once, other = crossed(generator, 1, 0.3, users=40), crossed(generator, 4, 0.3, users=40)
+    several = estimate_over_users_and_seeds(np.repeat(once, 3, axis=1), other)
+    estimate = estimate_over_users_and_seeds(once, other, (True, False))
+    assert np.ravel(estimate) == pytest.approx(np.ravel(several))
+    both = estimate_over_users_and_seeds(once, other[:, :1], (True, True))
+    assert both.p() == pytest.approx(stats.ttest_rel(once[:, 0], other[:, 0]).pvalue)
+
+
+def test_estimate__of_entries_that_do_not_vary():
+    same, shifted = np.full((5, 3, 1), 0.3), np.full((5, 2, 1), 0.1 + 0.2)  # equal but for rounding
+    estimate = estimate_over_users_and_seeds(same, shifted)
+    assert estimate.p() == 1 and estimate.equivalence_p(0.01) == 0 and estimate.minimal_detectable() < 1e-9
+    estimate = estimate_over_users_and_seeds(same, shifted + 0.1)
+    assert estimate.p() == 0 and estimate.equivalence_p(0.01) == 1
+
+
+def test_equivalence_p__is_the_larger_of_two_one_sided_tests():
+    values = np.random.default_rng(12).normal(0.1, 1, (60, 1))
+    for margin in (0.05, 0.3, 0.6):
+        above = stats.ttest_1samp(values, -margin, alternative="greater").pvalue
+        below = stats.ttest_1samp(values, margin, alternative="less").pvalue
+        estimate = estimate_over_users(values)
+        assert estimate.equivalence_p(margin) == pytest.approx(np.maximum(above, below))
+        (low,), (high,) = estimate.interval(0.9)
+        assert (estimate.equivalence_p(margin)[0] < 0.05) == (-margin < low and high < margin)
+
+
+def test_equivalence_p__is_below_the_level_in_one_case_of_20():
+    """For entries whose true difference is just the margin."""
+    generator = np.random.default_rng(13)
+    found = []
+    for _ in range(400):
+        mine, other = (crossed(generator, 5, 0.1, users=100) for _ in range(2))
+        found.append(estimate_over_users_and_seeds(mine + 1, other).equivalence_p(1.0)[0] < 0.05)
+    assert 0.01 < np.mean(found) < 0.085
+
+
+@pytest.mark.parametrize("freedom", [1.5, 4.0, 50.0])
+def test_minimal_detectable__has_the_power_of_a_noncentral_t(freedom):
+    estimate = Estimate(np.zeros(1), np.array([0.02]), np.array([freedom]))
+    (effect,) = estimate.minimal_detectable()
+    assert stats.nct.sf(stats.t.ppf(0.975, freedom), freedom, effect / 0.02) == pytest.approx(0.8, abs=1e-5)
+    if freedom > 10:  # Bloom's multiplier (1995), which is close for many degrees of freedom
+        bloom = 0.02 * (stats.t.ppf(0.975, freedom) + stats.t.ppf(0.8, freedom))
+        assert effect == pytest.approx(bloom, rel=1e-3)
+
+
+def test_minimal_detectable__is_found_in_four_cases_of_five():
+    users = np.random.default_rng(14).normal(size=(4000, 12))
+    known = Estimate(np.zeros(1), np.array([1 / math.sqrt(12)]), np.array([11.0]))
+    (effect,) = known.minimal_detectable()
+    assert np.mean(estimate_over_users((users + effect).T).p() < 0.05) == pytest.approx(0.8, abs=0.02)
+    unknown = Estimate(np.zeros(1), np.array([np.nan]), np.array([np.nan]))
+    assert np.isnan([unknown.minimal_detectable()[0], unknown.p()[0], unknown.equivalence_p(1)[0]]).all()

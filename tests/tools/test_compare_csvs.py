@@ -45,3 +45,19 @@ def test_main_fails_on_any_other_change(folders, line):
 def test_main_fails_on_missing_files(folders):
     (folders[1] / "ml-100k.csv").unlink()
     assert main(list(map(str, folders))) == 1
+
+
+@pytest.mark.parametrize(
+    "line, status",
+    [
+        ("B,0.4,A,0.1,0.05,0.2,0.04,,0.15\n", 0),  # p and Holm's p may change, and the detectable effect is new
+        ("B,0.4,A,0.1,0.05,0.21,0.03,,0.15\n", 1),
+        ("B,0.41,A,0.1,0.05,0.2,0.03,0.03,0.15\n", 1),
+    ],
+)
+def test_main_lets_nothing_but_p_change(tmp_path, line, status):
+    head = "entry,mrr_mean,reference,mrr_difference,mrr_low_with_seeds,mrr_high_with_seeds,mrr_p,mrr_p_holm"
+    for name, text in (("old", f"{head}\nB,0.4,A,0.1,0.05,0.2,0.03,0.03\n"), ("new", f"{head},mrr_mde\n{line}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ml-100k.csv").write_text(text)
+    assert main(["--change=p", str(tmp_path / "old"), str(tmp_path / "new")]) == status

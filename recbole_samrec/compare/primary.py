@@ -1,0 +1,150 @@
+"""Declared comparisons: tests of differences and of equivalence, corrected over data sets and protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from recbole_samrec.compare import captions
+from recbole_samrec.compare.layout import MINUS, Cell, Grid, format_interval, show_number, show_p
+from recbole_samrec.compare.tables import DIGITS, Scores, score_entries
+from recbole_samrec.evaluator.marks import EQUIVALENT, LEVEL, SIGNIFICANT, explain_marks
+from recbole_samrec.evaluator.statistics import holm
+from recbole_samrec.evaluator.user_metrics import find_starts
+
+if TYPE_CHECKING:
+    from recbole_samrec.compare.declarations import Declarations
+    from recbole_samrec.experiments.results import Run
+
+DIFFERENCE, EQUIVALENCE = TESTS = ("difference", "equivalence")
+OWN_COLUMNS = {DIFFERENCE: ("95 % CI", "MDE"), EQUIVALENCE: ("90 % CI", "margin")}
+MARKS = {DIFFERENCE: SIGNIFICANT, EQUIVALENCE: EQUIVALENT}
+COLUMNS = (
+    "dataset", "protocol", "test", "metric", "entry", "reference", "users", "difference", "low", "high", "mde",
+    "margin", "low_90", "high_90", "p", "p_holm", "mark",
+)  # fmt: skip
+
+
+class Place(NamedTuple):
+    """A data set under a protocol.
+
+    Attributes:
+        dataset: Name of the data set.
+        protocol: Name of the protocol; empty if there is one only.
+        incompatible: Entries that are incompatible with the data set, whose comparisons do not exist.
+    """
+
+    dataset: str
+    protocol: str = ""
+    incompatible: Collection[str] = ()
+
+
+def build_primary_table(
+    runs: Sequence[Run], declared: Declarations, places: Sequence[Place], masked: bool = False
+) -> pd.DataFrame:
+    """Build the table of the declared comparisons on all data sets and under all protocols.
+
+    Args:
+        runs: The finished runs, with ranks; those with the largest share of training users count.
+        declared: The declared comparisons.
+        places: The data sets and protocols, also those without runs.
+        masked: Whether the history is masked in the rankings.
+
+    Returns:
+        One line for each test, data set, protocol and pair: ``dataset``, ``protocol``, ``test`` (one of
+        :data:`TESTS`), ``metric``, ``entry``, ``reference``, ``users`` (their number), ``difference`` (entry minus
+        reference), ``low`` and ``high`` (95 % interval over users and seeds), ``mde`` of a test of a difference,
+        ``margin``, ``low_90`` and ``high_90`` (90 % interval) of a test of equivalence, ``p``, ``p_holm`` (corrected
+        over the lines of one test) and ``mark``. Lines of pairs without an interval have no p and count as p = 1.
+    """
+    lines = [line for place in places for line in _test_pairs(place, runs, declared, masked)]
+    table = pd.DataFrame(lines, columns=list(COLUMNS))
+    for test in TESTS:
+        of_test = table["test"] == test
+        corrected = pd.Series(holm(table.loc[of_test, "p"].fillna(1)), table.index[of_test], dtype=float)
+        table.loc[of_test, "p_holm"] = corrected.where(table.loc[of_test, "p"].notna())
+    small = table["p_holm"] < LEVEL
+    return table.assign(mark=[MARKS[test] if one else "" for test, one in zip(table["test"], small, strict=True)])
+
+
+def _test_pairs(place: Place, runs: Sequence[Run], declared: Declarations, masked: bool) -> Iterator[dict[str, Any]]:
+    own = [run for run in runs if (run.dataset, run.protocol) == (place.dataset, place.protocol)]
+    largest = max((run.fraction for run in own), default=1.0)
+    own = [run for run in own if run.fraction == largest]
+    scores = score_entries(own, masked, [declared.metric])
+    users = len(find_starts(own[0].users)) if own else 0
+    for test, pairs in zip(TESTS, (declared.primary, declared.equivalence), strict=True):
+        for entry, reference in pairs:
+            if {entry, reference}.isdisjoint(place.incompatible):
+                line = {"dataset": place.dataset, "protocol": place.protocol, "test": test, "metric": declared.metric}
+                line |= {"entry": entry, "reference": reference, "users": users, "p": np.nan, "p_holm": np.nan}
+                there = entry in scores and reference in scores
+                yield line | (_test(test, scores[entry], scores[reference], declared.margin) if there else {})
+
+
+def _test(test: str, mine: Scores, other: Scores, percent: float) -> dict[str, float]:
+    """Test a difference or equivalence; the margin is in percent of the other entry's mean."""
+    estimate = mine.subtract(other)
+    (low,), (high,) = estimate.interval()
+    line = {"difference": estimate.difference[0], "low": low, "high": high}
+    if test == DIFFERENCE:
+        return line | {"mde": estimate.minimal_detectable()[0], "p": estimate.p()[0]}
+    margin = percent / 100 * other.values.mean()
+    (low,), (high,) = estimate.interval(0.9)
+    return line | {"margin": margin, "low_90": low, "high_90": high, "p": estimate.equivalence_p(margin)[0]}
+
+
+@dataclass(frozen=True)
+class Family:
+    """The declared comparisons of one comparison, over which p-values are corrected.
+
+    Attributes:
+        table: Made by :func:`build_primary_table`.
+        masked: Whether the history is masked in their rankings; pages of the other form are exploratory.
+    """
+
+    table: pd.DataFrame
+    masked: bool = False
+
+    @classmethod
+    def test(cls, runs: Sequence[Run], declared: Declarations, places: Sequence[Place]) -> Family:
+        """Test declared comparisons, with the history masked if all runs were validated so, and else unmasked."""
+        masked = bool(runs) and all((run.result.get("config") or {}).get("mask_history") for run in runs)
+        return cls(build_primary_table(runs, declared, places, masked), masked)
+
+    def select(self, dataset: str, protocol: str, masked: bool) -> pd.DataFrame:
+        """Select the lines of a page; none if its rankings have the other form."""
+        own = (self.table["dataset"] == dataset) & (self.table["protocol"] == protocol)
+        return self.table[own & (masked == self.masked)]
+
+    def remark(self, masked: bool) -> list[str]:
+        """Return the remark on a page whose rankings have the other form."""
+        return [] if masked == self.masked else [captions.OTHER_FORM[self.masked]]
+
+    def lay_out(self, lines: pd.DataFrame) -> list[Grid]:
+        """Lay out some lines of the table, a table for each test."""
+        grids = []
+        for test, title in zip(TESTS, ("Primary comparisons", "Equivalence"), strict=True):
+            shown = lines[lines["test"] == test]
+            if len(shown):
+                number = (self.table["test"] == test).sum()
+                texts = [f"{captions.DECLARED[test]} Number of tests: {number}.", *explain_marks(MARKS[test])]
+                place = ["data set", *["protocol"] * bool((shown["protocol"] != "").any())]
+                columns = [*place, "metric", "difference", *OWN_COLUMNS[test], "p", "p (Holm)", "n", "mark"]
+                body = [_lay_out_line(line) for line in shown.to_dict("records")]
+                name = title.split()[0].lower()
+                grids.append(Grid(title, name, texts, [f"entry {MINUS} reference", *columns], body))
+        return grids
+
+
+def _lay_out_line(line: dict[str, Any]) -> list[Cell]:
+    place = [line["dataset"], *[line["protocol"]] * bool(line["protocol"])]
+    interval, bound = (("low", "high"), "mde") if line["test"] == DIFFERENCE else (("low_90", "high_90"), "margin")
+    own = [format_interval(*(line[end] for end in interval)), show_number(line[bound], f".{DIGITS}f")]
+    texts = [f"{line['entry']} {MINUS} {line['reference']}", *place, line["metric"].upper()]
+    texts += [show_number(line["difference"], f"+.{DIGITS}f"), *own, show_p(line["p"]), show_p(line["p_holm"])]
+    return [Cell(text) for text in [*texts, f"{line['users']:,}", line["mark"]]]

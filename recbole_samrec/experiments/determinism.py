@@ -1,0 +1,16 @@
+"""Models that chance has no part in: the same with every seed."""
+
+from __future__ import annotations
+
+from recbole.utils import get_model
+
+DETERMINISTIC = ("Pop", "ItemKNN", "AsymKNN", "EASE", "ADMMSLIM")
+"""RecBole's models that draw nothing, neither weights nor samples. SLIMElastic and NCEPLRec do draw."""
+
+
+def is_deterministic(model: str) -> bool:
+    """Return whether a model is the same with every seed; classes of users say so with ``deterministic = True``."""
+    try:
+        return model in DETERMINISTIC or bool(getattr(get_model(model), "deterministic", False))
+    except (ImportError, ValueError):  # of a user's own file, or a package that it needs is missing
+        return False

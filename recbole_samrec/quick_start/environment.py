@@ -16,7 +16,7 @@ from recbole_samrec.version import __version__
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of Python and of the packages that a result depends on."""
+    """Return the versions of Python and of the packages that a result depends on, without suffixes such as ``+cu130``."""
     names = ("recbole-samrec", "recbole", "torch", "numpy", "pandas", "scipy", "ray")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
@@ -25,7 +25,7 @@ def _version(package: str) -> str | None:
     if package == "recbole-samrec":
         return __version__
     try:
-        return metadata.version(package)
+        return metadata.version(package).partition("+")[0]
     except metadata.PackageNotFoundError:
         return None
 

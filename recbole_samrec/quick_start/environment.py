@@ -16,7 +16,7 @@ from recbole_samrec.version import __version__
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of Python and of the packages that a result depends on, without suffixes such as ``+cu130``."""
+    """Return the versions of Python and of the packages that a result depends on, without suffixes of builds."""
     names = ("recbole-samrec", "recbole", "torch", "numpy", "pandas", "scipy", "ray")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 

@@ -48,7 +48,7 @@ def test_full_sort_predict__scores_sets_of_items(tmp_path, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_history_models__know_what_precedes_each_target_of_gts(tmp_path, model):
+def test_history_models__know_what_precedes_targets_of_gts(tmp_path, model):
     """User a and the unseen user e have several targets, each predicted from all events before it."""
     late = [("a", "i5", 101), ("a", "i1", 102), ("e", "i2", 103), ("e", "i1", 104), ("e", "i3", 105), ("d", "i2", 106)]
     write_events(tmp_path, "tiny", [*EVENTS, *late])

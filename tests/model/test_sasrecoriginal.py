@@ -56,7 +56,7 @@ def states_of(network, items):
     return normalize(x, network.norm)
 
 
-def test_sasrecoriginal__has_the_layers_of_the_first_implementation(built):
+def test_sasrecoriginal__has_the_first_implementations_layers(built):
     _, network, _ = built
     items = torch.tensor([[3, 7, 1, 7, 0, 0]])
     states = network.packed_states(items, torch.arange(4)).detach().numpy()
@@ -66,7 +66,7 @@ def test_sasrecoriginal__has_the_layers_of_the_first_implementation(built):
     np.testing.assert_allclose(network.full_sort_predict(batch)[0].detach(), states[-1] @ table.T, rtol=1e-4, atol=1e-5)
 
 
-def test_sasrecoriginal__has_binary_cross_entropy_of_one_negative(built, monkeypatch):
+def test_sasrecoriginal__has_the_loss_of_one_negative(built, monkeypatch):
     train_data, network, trainer = built
     drawn, draw = [], losses.draw_negatives
     monkeypatch.setattr(losses, "draw_negatives", lambda *a, **k: drawn.append(draw(*a, **k)) or drawn[-1])

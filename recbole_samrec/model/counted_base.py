@@ -20,6 +20,8 @@ class CountedBase(GeneralRecommender):
 
     input_type = InputType.POINTWISE
     type = ModelType.TRADITIONAL
+    deterministic = True
+    """Read by compare: no seed changes the model."""
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

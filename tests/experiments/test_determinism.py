@@ -7,8 +7,11 @@ from recbole_samrec.experiments.determinism import DETERMINISTIC, is_determinist
 from tests.helpers.compared import make_run
 
 
-@pytest.mark.parametrize("model, expected", [("Pop", True), ("ItemKNN", True), ("Random", False), ("SAMRec", False)])
-def test_is_deterministic__knows_recboles_models(model, expected):
+EXPECTED = {"Pop": True, "ItemKNN": True, "Random": False, "SAMRec": False, "RecentPop": True, "HistoryEASE": True}
+
+
+@pytest.mark.parametrize("model, expected", EXPECTED.items())
+def test_is_deterministic__knows_such_models(model, expected):
     assert is_deterministic(model) is expected
     assert make_run(model=model).is_deterministic is expected
     assert not make_run(model=model, fraction=0.5).is_deterministic  # the seed draws the users

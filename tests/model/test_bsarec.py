@@ -176,7 +176,7 @@ def test_bsarec__is_not_packed():
 
 def test_bsarec__accepts_the_published_settings(tmp_path):
     """One head, dropout 0.5, learning rate 5e-4, batches of 256 and the masked history reach model and trainer."""
-    (entry,) = read_entries(["BSARec (published settings)"], [ROOT / "benchmarks" / "bsarec.yaml"])
+    (entry,) = read_entries(["BSARec (published settings)"], [ROOT / "benchmarks" / "entries" / "bsarec.yaml"])
     write_events(tmp_path, "tiny", random_events())
     settings = {**SMALL, **entry.settings(), "data_path": str(tmp_path), "dataset": "tiny", "state": "ERROR"}
     config = configure({**settings, "topk": [5, 10], "show_progress": False}, {})

@@ -6,7 +6,6 @@ from recbole.utils import get_model
 from recbole_samrec.experiments.determinism import DETERMINISTIC, is_deterministic
 from tests.helpers.compared import make_run
 
-
 EXPECTED = {"Pop": True, "ItemKNN": True, "Random": False, "SAMRec": False, "RecentPop": True, "HistoryEASE": True}
 
 

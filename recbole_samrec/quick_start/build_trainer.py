@@ -83,7 +83,8 @@ def explain_unserved(config: Any, model: Any, users: int) -> str | None:
         for name, parameter in model.named_parameters()
         if parameter.dim() > 1 and parameter.size(0) == users and "item" not in name
     ]
-    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL and not serves_unseen_users(type(model)):
+    serves_all = config["model"] in SERVE_ALL or scores_histories(type(model))
+    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL and not serves_all:
         known.append("it represents users by their training data")
     return known[0] if known else None
 

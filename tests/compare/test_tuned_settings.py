@@ -245,11 +245,11 @@ def run(row, fraction=1.0):
 def test_write_tables_puts_tuned_pages_beside_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(write, "render_figure", lambda figure, form, dpi: form.encode())
     runs = [run("SAMRec"), run("Pop"), run("SAMRec", fraction=0.5)]
-    write_tables(runs, tmp_path, draws=200)
+    write_tables(runs, tmp_path)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     how = [Tuning("SAMRec", BUDGET, 12, "found"), Tuning("Pop", remarks=("a remark",))]
     for masked in (False, True):
-        write_tables(runs, tmp_path, masked=masked, tuned={"tiny_set": how}, draws=200)
+        write_tables(runs, tmp_path, masked=masked, tuned={"tiny_set": how})
     assert all(file.read_bytes() == content for file, content in before.items())
     new = {file.stem for file in tmp_path.iterdir()} - {file.stem for file in before}
     parts = ("", "-groups", "-fractions")

@@ -80,8 +80,15 @@ def _test_pairs(place: Place, runs: Sequence[Run], declared: Declarations, maske
     for test, pairs in zip(TESTS, (declared.primary, declared.equivalence), strict=True):
         for entry, reference in pairs:
             if {entry, reference}.isdisjoint(place.incompatible):
-                line = {"dataset": place.dataset, "protocol": place.protocol, "test": test, "metric": declared.metric}
-                line |= {"entry": entry, "reference": reference, "users": users, "p": np.nan, "p_holm": np.nan}
+                line: dict[str, Any] = {"dataset": place.dataset, "protocol": place.protocol, "test": test}
+                line |= {
+                    "metric": declared.metric,
+                    "entry": entry,
+                    "reference": reference,
+                    "users": users,
+                    "p": np.nan,
+                    "p_holm": np.nan,
+                }
                 there = entry in scores and reference in scores
                 yield line | (_test(test, scores[entry], scores[reference], declared.margin) if there else {})
 

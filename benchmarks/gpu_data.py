@@ -19,7 +19,7 @@ SHAPE = "ml-1m-shape"
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured.
+    """Amount of work that is measured.
 
     Args:
         seconds: Time of the timed steps of each precision.

@@ -34,7 +34,7 @@ EVENTS, EFFECTS = (1, 3), (0.0, 0.3)
 METRIC, MIDDLE, TASTE, ITEMS = "ndcg@10", 2.5, 0.5, 3000
 """Metric, mean logarithm of a rank, standard deviation of how well an entry suits a user, and number of items."""
 BETTER = 0.15
-"""How much lower the mean logarithm of the better entry is, where two entries differ."""
+"""Distance of the better entry's mean logarithm below the other's, where two entries differ."""
 
 
 class Case(NamedTuple):

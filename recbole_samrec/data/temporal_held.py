@@ -1,4 +1,4 @@
-"""What the parts of a global temporal split know beside their samples: histories, candidates and numbers."""
+"""Histories, candidates and numbers that the parts of a global temporal split have beside their samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CANDIDATES = "candidates.npz"
 
 @dataclass(frozen=True)
 class Held:
-    """What a part for validation or test knows beside its samples.
+    """Knowledge that a part for validation or test has beside its samples.
 
     Args:
         items: Items of the sequences, one sequence after the other, shape ``[N]``.

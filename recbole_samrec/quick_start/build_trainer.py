@@ -83,16 +83,20 @@ def explain_unserved(config: Any, model: Any, users: int) -> str | None:
         for name, parameter in model.named_parameters()
         if parameter.dim() > 1 and parameter.size(0) == users and "item" not in name
     ]
-    serves_all = config["model"] in SERVE_ALL or scores_histories(type(model))
-    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL and not serves_all:
+    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL and not _serves_all(config["model"], type(model)):
         known.append("it represents users by their training data")
     return known[0] if known else None
+
+
+def _serves_all(name: str, model_class: Any) -> bool:
+    """Report whether a general model needs no training data of a user to rank for them."""
+    return name in SERVE_ALL or scores_histories(model_class)
 
 
 def serves_unseen_users(model_class: Any) -> bool:
     """Guess from the source of a model, without building it, whether it can rank for users without training data."""
     if model_class.type != ModelType.SEQUENTIAL:
-        return model_class.__name__ in SERVE_ALL or scores_histories(model_class)
+        return _serves_all(model_class.__name__, model_class)
     own = [base for base in model_class.__mro__ if issubclass(base, SequentialRecommender)]
     return not any(_TABLE_OF_USERS.search(_read_source(base)) for base in own)
 

@@ -45,7 +45,7 @@ def gpus(monkeypatch):
 
 @pytest.fixture
 def joined(monkeypatch):
-    """How the process group was joined, and the GPU that was taken."""
+    """Record the call that joins the process group, and the GPU that is taken."""
     found = {}
     monkeypatch.setattr(torch.cuda, "set_device", lambda rank: found.update(on=rank))
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda **how: found.update(how))

@@ -19,7 +19,7 @@ def test_prepare_comparison__warns_of_mixed_predictions(own_folder):
     ):
         notes = []
         entries = {"seeds": 1, "fractions": [1.0], "out": Path("out"), "settings": settings}
-        prepare_comparison(models, ["tiny"], note=notes.append, **entries)
+        prepare_comparison(models, ["tiny"], note=notes.append, **entries).plan()
         line = "tiny: SASRec predicts a user's test events one by one and Pop at once; there will be no table of both"
         assert any(note.startswith(line) for note in notes) is warned
 

@@ -109,7 +109,10 @@ def test_run_record__rejects_missing_fields(content):
         ({"model": "SAMRec", "sam_rho": 0.3, "loss_type": "gBCE", "sam_variant": "looksam"}, "SAMRec (gBCE, looksam)"),
         ({"model": "GRU4Rec", "sam_rho": 0.1, "loss_type": "BPR"}, "GRU4Rec+SAM"),
         ({"model": "BPR", "sam_rho": None, "loss_type": None}, "BPR"),
+        ({"model": "SAMRec", "sam_rho": 0.3, "sam_variant": "random"}, "SAMRec (random)"),
+        ({"model": "GRU4Rec", "sam_rho": 0.0, "weight_average": "ema 0.999"}, "GRU4Rec (ema 0.999)"),
     ],
 )
 def test_make_label__names_what_was_trained(settings, expected):
-    assert make_label({"loss_type": "CE", "sam_variant": "sam", **settings}) == expected
+    unset = {"loss_type": "CE", "sam_variant": "sam", "weight_average": None}
+    assert make_label(unset | settings) == expected

@@ -200,9 +200,22 @@ def prepare_comparison(
     if protocol:
         given |= {"eval_args": PROTOCOLS[protocol]}
     best = _collect_tuned(tuned, entries, datasets, {**files, **given})
-    place = (files, given, tables, best)
-    rest = ({}, origins, protocol, declared, note)
-    before = Preparation(entries, dict.fromkeys(datasets, ""), numbers, shares, out, *place, *rest)
+    before = Preparation(
+        entries=entries,
+        hashes=dict.fromkeys(datasets, ""),
+        seeds=numbers,
+        fractions=shares,
+        out=out,
+        files=files,
+        given=given,
+        tables=tables,
+        tuned=best,
+        incompatible={},
+        origins=origins,
+        protocol=protocol,
+        declared=declared,
+        note=note,
+    )
 
     def settings_on(dataset: str) -> dict[str, dict[str, Any]]:
         return choose_settings(entries, dataset, files, given, tables, before.found.get(dataset), note=note)

@@ -12,14 +12,16 @@ import numpy as np
 
 from recbole_samrec.compare.one_standard_error import Decision, choose_candidate
 from recbole_samrec.compare.prepare import Preparation
+from recbole_samrec.config.keys import list_known_keys
+from recbole_samrec.config.validate import check_values, suggest
 from recbole_samrec.experiments.candidates import list_candidates, name_candidate
 from recbole_samrec.experiments.entries import Entry
 from recbole_samrec.experiments.estimate import CostBook
-from recbole_samrec.experiments.jobs import Job
+from recbole_samrec.experiments.jobs import Job, model_class
 from recbole_samrec.experiments.results import read_record
 from recbole_samrec.experiments.worker import read_failure
 from recbole_samrec.quick_start.record import RESULT, field_name
-from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.errors import ConfigError, DataError
 
 FOLDER = "selection"
 """Folder of the runs that choose settings, in that of the comparison."""
@@ -73,10 +75,13 @@ class Choice:
     def make(cls, entry: Entry, seeds: Sequence[int], jobs: Sequence[Job], candidates: Sequence[Candidate]) -> Choice:
         """Choose among candidates; ``jobs`` are some of their runs."""
         settings = jobs[0].settings
-        scores = np.array([candidate.scores for candidate in candidates])
-        decision = choose_candidate([candidate.settings for candidate in candidates], scores)
         form = (field_name(str(settings["valid_metric"])), bool(settings.get("mask_history")))
-        return cls(entry.name, tuple(seeds), *form, tuple(candidates), decision, entry.tuned_as)
+        return cls(entry.name, tuple(seeds), *form, tuple(candidates), _decide(candidates), entry.tuned_as)
+
+    def extend(self, entry: Entry, added: Sequence[Candidate]) -> Choice:
+        """Choose among these candidates and further ones for another entry."""
+        candidates = (*self.candidates, *added)
+        return replace(self, entry=entry.name, tuned_as="", candidates=candidates, decision=_decide(candidates))
 
     @property
     def chosen(self) -> Candidate | None:
@@ -87,6 +92,11 @@ class Choice:
     def passes(self) -> float:
         """Gradient passes of all its runs."""
         return sum(candidate.passes for candidate in self.candidates)
+
+
+def _decide(candidates: Sequence[Candidate]) -> Decision:
+    scores = np.array([candidate.scores for candidate in candidates])
+    return choose_candidate([candidate.settings for candidate in candidates], scores)
 
 
 @dataclass
@@ -110,8 +120,9 @@ class Choices:
         if isinstance(choice, str):
             self.waiting.setdefault(dataset, {})[entry] = choice
         elif choice.chosen is None:
-            failures = "; ".join(dict.fromkeys(one for each in choice.candidates for one in each.failures))
-            self.waiting.setdefault(dataset, {})[entry] = f"no candidate has a validation score of each seed: {failures}"
+            failures = [one for each in choice.candidates for one in each.failures]
+            reason = f"no candidate has a validation score of each seed; {failures[0]}"
+            self.waiting.setdefault(dataset, {})[entry] = reason
         else:
             self.made.setdefault(dataset, {})[entry] = choice
 
@@ -225,6 +236,43 @@ class Selector:
         return {entry: [of_name[name] for name in names[entry] if name in of_name] for entry in wanted}
 
 
+def check_choices(entries: Sequence[Entry], given: Settings, select: bool) -> None:
+    """Check that settings are chosen exactly if entries declare candidates, and that nothing else chooses them.
+
+    Args:
+        entries: The entries of the comparison.
+        given: Settings of the user for all entries.
+        select: Whether settings are to be chosen.
+
+    Raises:
+        ConfigError: Something does not go together.
+    """
+    declaring = {entry.name: "choose" if entry.choose else "tuned_as" for entry in entries if _has_choices(entry)}
+    if declaring and not select:
+        name, key = next(iter(declaring.items()))
+        raise ConfigError(f"{key} of {name}: settings are chosen by --select only; add --select, or remove {key}")
+    if select and not any(entry.choose for entry in entries):
+        raise ConfigError(
+            "--select: no entry declares candidates; add choose: {sam_rho: [0, 0.1, 0.3]} to an entry of --entries"
+        )
+    for entry in entries:
+        known = list_known_keys(entry.model, None, model_class(entry))
+        for key in (*entry.choose, *entry.choose_more):
+            if key not in known:
+                raise ConfigError(f"choose of {entry.name}: unknown setting {key}; {suggest(key, known)}")
+            if key in given:
+                raise ConfigError(f"choose of {entry.name}: {key} is given as {given[key]}, too; remove one of them")
+            for value in (*entry.choose.get(key, ()), *entry.choose_more.get(key, ())):
+                try:
+                    check_values({key: value})
+                except ConfigError as error:
+                    raise ConfigError(f"choose of {entry.name}: {error}") from error
+
+
+def _has_choices(entry: Entry) -> bool:
+    return bool(entry.choose or entry.tuned_as)
+
+
 def read_candidate(settings: Settings, jobs: Sequence[Job], costs: CostBook) -> Candidate | str:
     """Read the runs of a candidate; the reason if some have neither ended nor failed."""
     scores, passes, failures = [], [], []
@@ -233,11 +281,12 @@ def read_candidate(settings: Settings, jobs: Sequence[Job], costs: CostBook) -> 
         if job.finished:
             try:
                 record = read_record(job.folder / RESULT, tested=False)
-                score, spent = record.valid[field_name(str(job.settings["valid_metric"]))], _read_passes(record)
+                score = (record.valid or {})[field_name(str(job.settings["valid_metric"]))]
+                spent = read_passes(record)
             except (DataError, KeyError) as error:
-                failures.append(str(error))
+                failures.append(f"seed {job.seed}: {error}")
         elif reason := read_failure(job.folder):
-            failures.append(f"{job.title}: {reason}")
+            failures.append(f"seed {job.seed}: {reason}")
         else:
             return costs.skip_reason(job) or "start the command again without --tables"
         scores.append(score)
@@ -245,7 +294,8 @@ def read_candidate(settings: Settings, jobs: Sequence[Job], costs: CostBook) -> 
     return Candidate(settings, tuple(scores), sum(passes), tuple(job.folder for job in jobs), tuple(failures))
 
 
-def _read_passes(record: Mapping[str, Any]) -> float:
+def read_passes(record: Mapping[str, Any]) -> float:
+    """Read the gradient passes of a record; NaN if an earlier version wrote none."""
     passes = record.get("gradient_passes")
     return math.nan if passes is None else float(passes)
 

@@ -52,9 +52,14 @@ class CompareOptions(Options):
     protocol: str | None = option(
         None, "a table for each protocol: loo, gts-last, gts-first, gts-random, gts-successive", "A,B"
     )
+    select: bool = option(False, "choose settings by validation among those that entries declare under choose")
+    select_seeds: str = option("2015,2016,2017", "seeds that choose; other ones than --seeds", "A,B")
+    equal: Literal["passes"] | None = option(
+        None, "passes: continue the search of a plain entry until it has taken the passes of its entry with SAM", "WHAT"
+    )
     out: Path = option(Path("runs", "compare"), "folder", "DIR")
     pages: Path | None = option(None, "folder of the tables and plots", "DIR", else_="that of --out")
-    mask_history: bool = option(False, "also write tables with history masked")
+    mask_history: bool = option(False, "also write tables with history masked; --select then validates so")
     threads: Count = option(1, "threads of each run", "N")
     parallel: Count | None = option(None, "runs at once", "N", else_="the number of cores")
     gpus: NonNegative | None = option(None, "GPUs of each run, such as 0.5; 0: CPU", "N", else_="what it needs")

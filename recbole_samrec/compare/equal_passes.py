@@ -10,11 +10,8 @@ import numpy as np
 
 from recbole_samrec.compare.control_groups import find_groups
 from recbole_samrec.compare.selection import Candidate, Choice
-from recbole_samrec.experiments.entries import Entry
+from recbole_samrec.experiments.entries import EQUAL_PASSES, Entry
 from recbole_samrec.utils.errors import ConfigError
-
-MARK = " (equal passes)"
-"""End of the names of entries whose search has continued."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def add_equal_entries(entries: Sequence[Entry], given: Mapping[str, Any]) -> lis
         if entry.name in plain:
             if entry.tuned_as:
                 raise ConfigError(f"--equal=passes: {entry.name} is tuned as {entry.tuned_as}; let it choose by itself")
-            name = f"{entry.name}{MARK}"
+            name = f"{entry.name}{EQUAL_PASSES}"
             own = replace(entry, name=name, variant_of=entry.name, tuned_as=entry.name, continues=entry.name)
             extended.append(replace(own, choose={}, choose_more={}))
         elif entry.choose_more:

@@ -37,8 +37,8 @@ def read_choices(given: Any, place: str, fixed: Collection[str] = ()) -> dict[st
     for key, values in given.items():
         if not isinstance(values, list) or not values:
             raise ConfigError(f"{place}: {key}: {values!r} is no list of values; write {key}: [first, second]")
-        if twice := next((one for number, one in enumerate(values) if _contains(values[:number], one)), None):
-            raise ConfigError(f"{place}: {key}: {twice} is listed twice; keep one of them")
+        if twice := [one for number, one in enumerate(values) if _contains(values[:number], one)]:
+            raise ConfigError(f"{place}: {key}: {twice[0]} is listed twice; keep one of them")
         if key in NOT_SEARCHED:
             raise ConfigError(
                 f"{place}: {key} decides what is measured or for how long, so that candidates that differ in it cannot "

@@ -18,6 +18,8 @@ from recbole_samrec.utils.paths import PROPERTIES
 from recbole_samrec.utils.settings import suggest_nearest
 
 WITH_SAM = "+SAM"
+EQUAL_PASSES = " (equal passes)"
+"""End of the names of entries whose search continues that of another one."""
 KEYS = {"model", "variant_of", "settings", "fixed", "choose", "choose_more", "tuned_as"}
 LISTED_UNDER = ("entries", "rows")
 """Keys of a file under which its entries are; files of revision 6de9c71 have the second one."""

@@ -80,6 +80,8 @@ def test_options__have_the_defaults_of_the_function(function, options):
             assert (default, written) == ((), None)
         elif name in ("models", "datasets"):
             assert ([default] if isinstance(default, str) else list(default)) == written.split(",")
+        elif name == "select_seeds":
+            assert list(default) == [int(seed) for seed in written.split(",")]
         elif isinstance(written, str) and not isinstance(default, str):
             assert default == float(written), name
         else:

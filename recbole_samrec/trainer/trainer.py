@@ -49,6 +49,7 @@ from recbole_samrec.trainer.precision import choose_precision
 from recbole_samrec.trainer.resume import Resumable, make_resumable
 from recbole_samrec.trainer.sam_settings import read_sam_settings
 from recbole_samrec.trainer.sharpness_tracker import SharpnessTracker
+from recbole_samrec.utils.cpu_time import read_cpu_seconds
 from recbole_samrec.utils.errors import ConfigError, TrainingError
 from recbole_samrec.utils.malloc import keep_freed_memory, release_freed_memory
 
@@ -104,7 +105,7 @@ class SAMTrainer(Resumable, Trainer):
             patience=config["max_bad_steps"] or 20,
             on_step=self._end_step,
         )
-        self._started = time.perf_counter()
+        self._started, self._cpu_started = time.perf_counter(), read_cpu_seconds()
         super().__init__(config, model)
         self.clip_grad_norm = None  # the step's hook clips: RecBole would clip the scaled gradient
         self.precision = choose_precision(config, self.device)
@@ -202,6 +203,7 @@ class SAMTrainer(Resumable, Trainer):
             torch.set_autocast_dtype(device, before)
             release_freed_memory()
             self.seconds[epoch_idx] = self.seconds.get(epoch_idx, 0.0) + time.perf_counter() - started
+        self.sam_step.passes.end_epoch()
 
     def report_epoch(self, epoch_idx: int, losses: Any, steps: int) -> None:
         """Log skipped steps, and call the callbacks after the training part of an epoch.
@@ -382,6 +384,12 @@ def require_gradients(model: nn.Module) -> None:
     Raises:
         ConfigError: Names the model and the reason.
     """
+    if reason := find_lack_of_gradients(model):
+        raise make_sam_error(type(model).__name__, reason)
+
+
+def find_lack_of_gradients(model: nn.Module) -> str:
+    """Return the reason why a model is not trained by gradients; empty if it is."""
     name, counted = type(model).__name__, "it is computed from counts, not trained by gradients"
     reasons = {
         "Random": "it has nothing to learn",
@@ -392,8 +400,7 @@ def require_gradients(model: nn.Module) -> None:
     reason = reasons.get(name) or reasons.get(getattr(model, "type", None))
     if reason is None and not any(p.requires_grad for p in model.parameters()):
         reason = "it has no trainable parameters"
-    if reason:
-        raise make_sam_error(name, reason)
+    return reason or ""
 
 
 def make_sam_error(name: str, reason: str) -> ConfigError:

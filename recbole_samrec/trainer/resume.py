@@ -82,6 +82,7 @@ class Resumable:
     model: Any
     optimizer: Any
     sam_step: Any
+    average: Any
     scaler: Any
     stopping_step: int
     tracker: Any
@@ -172,7 +173,8 @@ class Resumable:
         everyones = gather_values(self.config, RandomState.get(self.device))
         of_all = {"random": everyones, "cpu_elapsed": self.sum_cpu_seconds(self._cpu_started)}
         if is_first_process(self.config):
-            checkpoint_io.save(path, {**self.state(epoch), **of_all}, previous)
+            with self.average.applied():
+                checkpoint_io.save(path, {**self.state(epoch), **of_all}, previous)
         wait_for_all(self.config)
 
     def sum_cpu_seconds(self, started: float) -> float | None:
@@ -201,6 +203,7 @@ class Resumable:
             "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
             "best_epoch": self.best_epoch,
             "state_dict": self.model.state_dict(),
+            "average": self.average.state_dict(),
             "other_parameter": {k: pack_hidden(v) for k, v in self.model.other_parameter().items()},
             "optimizer": self.optimizer.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
@@ -228,6 +231,7 @@ class Resumable:
         resume_file = Path(resume_file)
         state = checkpoint_io.load(resume_file, trust=bool(self.config["trust_checkpoint"]))
         load_weights(self.model, state, resume_file)
+        self._load_average(state, resume_file)
         try:
             self.start_epoch = state["epoch"] + 1
             self.cur_step = state["cur_step"]
@@ -256,6 +260,14 @@ class Resumable:
             words = "it continues up to rounding, not to the last bit"
             self.logger.warning(f"resumed on {here}, trained on {before} before: {words}")
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
+
+    def _load_average(self, state: dict[str, Any], file: Path) -> None:
+        """Restore the average of weights of a checkpoint, and the weights that train."""
+        try:
+            self.average.load_state_dict(state.get("average") or {})
+        except ValueError as error:
+            wanted = self.config["weight_average"]
+            raise CheckpointError(f"{file}: {error}, and weight_average={wanted} is set; start a new run") from error
 
     def _have_best(self, resume_file: Path, state: dict[str, Any]) -> None:
         """Make sure that the best weights so far are in ``saved_model_file``, in case no later epoch is better."""

@@ -112,7 +112,7 @@ class Selected:
         budget = self.budgets[entry]
         search = budget.searched + sum(one.passes for one in self.choices[entry].candidates[-budget.added :])
         runs = self.runs.get(entry, math.nan)
-        numbers = [show_number(one, ",.0f") for one in (budget.passes, search, runs, search + runs)]
+        numbers = [show_number(one, ",.1f") for one in (budget.passes, search, runs, search + runs)]
         return [budget.sam, *numbers, f"{budget.added}{', no more to try' if budget.ran_out else ''}"]
 
     def list_notes(self) -> list[str]:
@@ -129,9 +129,11 @@ class Selected:
                 for each in choice.candidates
                 if each.failures
             ]
+            if choice.chosen is not None and choice.chosen.settings.get(RADIUS) == 0:
+                notes.append(f"{entry}: validation chose {RADIUS} 0, so that it is trained without a perturbation")
             if (budget := self.budgets.get(entry)) and budget.ran_out:
                 notes.append(
-                    f"{entry}: its search ran out of candidates before it had taken the {budget.passes:,.0f} passes of "
+                    f"{entry}: its search ran out of candidates before it had taken the {budget.passes:,.1f} passes of "
                     f"{budget.sam}; add values to choose_more"
                 )
         return notes
@@ -168,7 +170,7 @@ def _summarize(choice: Choice) -> list[str]:
     numbers = [choice.tuned_as or NOTHING, str(len(choice.candidates)), ", ".join(map(str, choice.seeds))]
     return [
         *numbers, validation, best, chosen, explain(choice), ", ".join(decision.edges) or NOTHING,
-        show_number(choice.passes, ",.0f"),
+        show_number(choice.passes, ",.1f"),
     ]  # fmt: skip
 
 

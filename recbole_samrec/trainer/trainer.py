@@ -89,7 +89,9 @@ class SAMTrainer(Resumable, Trainer):
         if config["weight_average"]:
             require_gradients(model, "weight_average")
             if config["train_stage"] == "pretrain":
-                raise ConfigError("weight_average: pre-training is not averaged; leave it out with train_stage=pretrain")
+                raise ConfigError(
+                    "weight_average: pre-training is not averaged; leave it out with train_stage=pretrain"
+                )
         if config["fast_dropout"] is not False:
             draw_dropout_in_bulk(model)
             if config["training"] != "packed" and config["device"].type == "cpu":

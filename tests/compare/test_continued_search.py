@@ -56,7 +56,9 @@ def test_continue_searches__takes_the_passes_of_sam(begin):
     assert (budget.sam, budget.passes, budget.searched) == ("SAM", 9 + 9 + 18 + 18 + 6, 9)
     # the doubled one takes 18, each further one 9, and two runs of the best 6: 9 + 18 + 3 * 9 + 6 = 60
     assert (budget.added, budget.runs, budget.ran_out) == (4, 6, False) and len(log) == 3 * 4
-    assert {job.settings["epochs"] for job in log[:3]} == {6} and {job.settings["stopping_step"] for job in log[:3]} == {20}
+    assert {job.settings["epochs"] for job in log[:3]} == {6} and {
+        job.settings["stopping_step"] for job in log[:3]
+    } == {20}
     assert {job.settings["learning_rate"] for job in log[:3]} == {0.01} and not any(job.tested for job in log)
     tried = [job.settings["learning_rate"] for job in log[3:]]
     assert choice.chosen.settings == {"learning_rate": max(tried)} and len(choice.candidates) == 5

@@ -5,10 +5,14 @@ import re
 import pytest
 import yaml
 
+from recbole_samrec.compare.control_groups import check_controls, find_groups
+from recbole_samrec.compare.declarations import read_declarations
 from recbole_samrec.compare.equal_passes import Continuation, add_equal_entries, count_needed
-from recbole_samrec.compare.selection import Candidate, Choice
+from recbole_samrec.compare.selection import Candidate, Choice, check_choices
+from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.experiments.entries import Entry, read_entries
 from recbole_samrec.utils.errors import ConfigError
+from tests.helpers.paths import ROOT
 
 
 def test_count_needed__takes_the_fewest():
@@ -103,3 +107,20 @@ def test_add_equal_entries__refuses_what_has_no_pair(tmp_path):
     table = {"SASRec": {"model": "SAMRec", "fixed": {"sam_rho": 0}, "tuned_as": "GRU4Rec"}}
     with pytest.raises(ConfigError, match=r"^--equal=passes: SASRec is tuned as GRU4Rec; let it choose by itself$"):
         add_equal_entries(read(tmp_path, ["SAMRec", "SASRec", "GRU4Rec"], table), {})
+
+
+def test_add_equal_entries__reads_the_example():
+    """The example has SAM at SASRec's settings and tuned again, with controls of as many candidates."""
+    file = ROOT / "benchmarks" / "entries" / "controls.yaml"
+    entries = read_entries(list(read_yaml(file)["entries"]), [file])
+    check_choices(entries, {}, select=True)
+    check_controls(entries, {})
+    extended = add_equal_entries(entries, {})
+    declared = read_declarations([file], extended)
+    groups = find_groups(extended, {})
+    assert [(group.sam.name, group.sam.tuned_as, group.sam.candidates) for group in groups] == [
+        ("SAMRec", "SASRec", 5), ("SAMRec tuned again", "", 15)
+    ]  # fmt: skip
+    for group in groups:
+        opponents = {one.name for own in group.opponents.values() for one in own}
+        assert len(opponents) == 4 and {(group.sam.name, name) for name in opponents} <= set(declared.primary)

@@ -322,3 +322,15 @@ def test_compare_rejects_wrong_folders_of_searches(tuned_is, words):
     said = main("compare", "--models=SAMRec", "--datasets=tiny", tuned_is)
     assert said.status == 2 and words in " ".join(said.err.split()) and said.err.count("error:") == 1
     assert not Path("runs").exists()
+
+
+def test_find_searches__sums_gradient_passes(tmp_path):
+    folder = search(tmp_path / "one")
+    (one,) = find_searches([tmp_path])
+    assert np.isnan(one.passes)  # an earlier version wrote no table of passes
+    (folder / "trials.csv").write_text("trial,passes\n0,12.5\n1,7.5\n")
+    (one,) = find_searches([tmp_path])
+    assert one.passes == 20
+    (folder / "trials.csv").write_text("trial,passes\n0,12.5\n1,\n")
+    (one,) = find_searches([tmp_path])
+    assert np.isnan(one.passes)

@@ -23,13 +23,16 @@ def write_run(job, score, passes):
     data = {"users": 9, "items": 25, "interactions": 99, "sha256": job.sha256}
     test = {"ndcg@10": 0.5} if job.tested else None
     valid = {"ndcg@10": score}
-    write_record(job.folder / RESULT, **of, data=data, valid=valid, test=test, gradient_passes=passes, peak_memory_mb=3.0)
+    write_record(
+        job.folder / RESULT, **of, data=data, valid=valid, test=test, gradient_passes=passes, peak_memory_mb=3.0
+    )
     if job.tested:
         (job.folder / RANKS).touch()
 
 
 def make_selector(score, passes=lambda job: 1.0, seeds=SEEDS, out="out", log=None):
     """A selector whose runs have a score and passes that are functions of the job; no score means that it failed."""
+
     def train(jobs, folder):
         for job in jobs:
             if not job.finished:

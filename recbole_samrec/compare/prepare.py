@@ -99,9 +99,19 @@ class Preparation:
         }
 
     def list_tuned(self, dataset: str) -> dict[str, Tuned]:
-        """List what each entry takes from a search on a data set: its own, or that of the entry it is tuned as."""
+        """List what each entry takes from a search on a data set: its own, or that of the entry it is tuned as.
+
+        Of another entry it takes what was searched; the rest may be what it differs in. An entry that continues the
+        search of another one takes all.
+        """
         of = self.tuned.get(dataset, {})
-        return {entry.name: of[entry.tuned_as or entry.name] for entry in self.entries if of}
+        listed = {}
+        for entry in self.entries if of else ():
+            one = of[entry.tuned_as or entry.name]
+            if entry.tuned_as and not entry.continues and one.search is not None:
+                one = replace(one, settings={key: one.settings[key] for key in one.search.searched})
+            listed[entry.name] = one
+        return listed
 
     def plan(self, chosen: Chosen | None = None, waiting: Waiting | None = None, **options: Any) -> ComparisonPlan:
         """Plan the jobs of the comparison.

@@ -8,7 +8,6 @@ import torch
 
 from recbole_samrec.utils import checkpoint_io
 
-
 TIMES = ("config", "elapsed", "cpu_elapsed", "seconds", "pretraining")
 
 

@@ -51,7 +51,7 @@ def test_require_gradients__names_model_and_reason(name, kind, layer, reason):
 
 
 def test_require_gradients__names_the_setting():
-    with pytest.raises(ConfigError, match="^weight_average cannot be used with .* leave weight_average out$"):
+    with pytest.raises(ConfigError, match=r"^weight_average cannot be used with .* leave weight_average out$"):
         require_gradients(nn.Identity(), "weight_average")
 
 
@@ -157,7 +157,11 @@ def test_trainer__saves_modules_with_averaged_weights(tmp_path, monkeypatch):
     ("model", "more", "message"),
     [
         ("Pop", {}, "weight_average cannot be used with Pop: it is computed from counts"),
-        ("S3Rec", {"train_stage": "pretrain", "item_attribute": "kind"}, "weight_average: pre-training is not averaged"),
+        (
+            "S3Rec",
+            {"train_stage": "pretrain", "item_attribute": "kind"},
+            "weight_average: pre-training is not averaged",
+        ),
     ],
 )
 def test_trainer__refuses_averages_of_nothing(tmp_path, model, more, message):

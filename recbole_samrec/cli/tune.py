@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HELP = """Searches the settings of a model: trains trials whose settings are drawn from a space, chooses by the
 validation metric, and scores the test set with the best configuration only. A search that was stopped is resumed with
 --resume. Settings given as --key=value go to all trials."""
-OF_THE_SEARCH = "model dataset space trials search scheduler grace seeds search_seed retries".split()
+OF_THE_SEARCH = "model dataset space trials passes search scheduler grace seeds search_seed retries".split()
 """Arguments that a search keeps when it is resumed."""
 
 
@@ -82,7 +82,7 @@ def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Conso
     files = (arguments.config_files or "").split()
     if ":" not in model:
         check_setting_names(settings, model.removesuffix("+SAM"), arguments.dataset, also=read_yaml_files(files))
-    names = {name: name for name in ("space", "trials", "scheduler", "grace", "search_seed", "retries", "out")}
+    names = {name: name for name in "space trials passes scheduler grace search_seed retries out".split()}
     names["algorithm"] = "search"
     given = {key: getattr(arguments, name) for key, name in names.items() if getattr(arguments, name) is not None}
     from recbole_samrec.tune.api import prepare_search

@@ -234,7 +234,7 @@ def _lay_out_tuning(tuned: Sequence[Tuning]) -> Grid:
         if (budget := one.budget) is not None:
             seeds = ", ".join(map(str, budget.seeds))
             numbers = (str(budget.grace), str(budget.epochs), seeds, budget.metric, str(one.trial), one.folder)
-            cells = [str(budget.trials), budget.search, budget.scheduler, *numbers]
+            cells = [str(budget), budget.search, budget.scheduler, *numbers]
         body.append([Cell(one.entry), *map(Cell, cells)])
     return Grid("Tuning", "tuning", [captions.TUNING], header, body)
 

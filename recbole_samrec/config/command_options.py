@@ -77,6 +77,9 @@ class TuneOptions(Options):
         None, "file with the settings to search", "FILE", else_="properties/search/<Model>.yaml", kept=True
     )
     trials: Count | None = option(None, "number of trials", "N", else_="20, or the size of the grid", kept=True)
+    passes: Positive | None = option(
+        None, "gradient passes of all trials, in place of --trials: no trial starts once they are used", "P", kept=True
+    )
     search: Literal["random", "grid", "optuna", "hyperopt"] = option(
         "random", "how trials are drawn", "NAME", kept=True
     )

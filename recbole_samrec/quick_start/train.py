@@ -26,7 +26,7 @@ from recbole_samrec.quick_start.retrain import train_twice
 from recbole_samrec.quick_start.writers import DataWriter, RankWriter, RecordWriter
 from recbole_samrec.trainer.callbacks import Callback, CallbackList
 from recbole_samrec.trainer.resume import add_known
-from recbole_samrec.trainer.trainer import SAMTrainer, find_lack_of_gradients
+from recbole_samrec.trainer.trainer import SAMTrainer
 from recbole_samrec.utils.cpu_time import read_cpu_seconds
 from recbole_samrec.utils.errors import ConfigError
 
@@ -191,16 +191,8 @@ def _describe_training(trainer: Any) -> dict[str, Any]:
         "skipped_steps": trainer.sam_step.skipped,
         "pretraining": trainer.pretraining or None,
         "sharpness": trainer.tracker.history or None,
-        "gradient_passes": _count_passes(trainer),
+        "gradient_passes": trainer.gradient_passes,
     }
-
-
-def _count_passes(trainer: SAMTrainer) -> float | None:
-    """Return the gradient passes of all stages; None if those of an earlier part of the run are unknown."""
-    if find_lack_of_gradients(trainer.model):
-        return 0.0
-    before = [trainer.pretraining.get("gradient_passes")] if trainer.pretraining else []
-    return add_known([*before, trainer.sam_step.passes.total])
 
 
 def _add_reused(cpu_seconds: float | None, trainer: Any) -> float | None:

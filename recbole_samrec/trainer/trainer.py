@@ -47,7 +47,7 @@ from recbole_samrec.trainer.callbacks import CallbackList, RankedBatch
 from recbole_samrec.trainer.determinism import use_deterministic_algorithms
 from recbole_samrec.trainer.missing_fields import report_missing_field
 from recbole_samrec.trainer.precision import choose_precision
-from recbole_samrec.trainer.resume import Resumable, make_resumable
+from recbole_samrec.trainer.resume import Resumable, add_known, make_resumable
 from recbole_samrec.trainer.sam_settings import read_sam_settings
 from recbole_samrec.trainer.sharpness_tracker import SharpnessTracker
 from recbole_samrec.utils.cpu_time import read_cpu_seconds
@@ -89,9 +89,7 @@ class SAMTrainer(Resumable, Trainer):
         if config["weight_average"]:
             require_gradients(model, "weight_average")
             if config["train_stage"] == "pretrain":
-                raise ConfigError(
-                    "weight_average: pre-training is not averaged; leave it out with train_stage=pretrain"
-                )
+                raise ConfigError("weight_average: pre-training is not averaged; leave it out for train_stage=pretrain")
         if config["fast_dropout"] is not False:
             draw_dropout_in_bulk(model)
             if config["training"] != "packed" and config["device"].type == "cpu":
@@ -232,6 +230,14 @@ class SAMTrainer(Resumable, Trainer):
         if total is not None:
             loss, seconds = total / max(steps, 1), self.seconds[epoch_idx]
             self.callbacks.call("on_train_epoch_end", self, epoch_idx, loss, seconds)
+
+    @property
+    def gradient_passes(self) -> float | None:
+        """Gradient passes of all stages and epochs so far; None if those of an earlier part of the run are unknown."""
+        if find_lack_of_gradients(self.model):
+            return 0.0
+        before = [self.pretraining.get("gradient_passes")] if self.pretraining else []
+        return add_known([*before, self.sam_step.passes.total])
 
     def _end_step(self) -> None:
         self._step += 1
@@ -405,17 +411,22 @@ def require_gradients(model: nn.Module, key: str = "sam_rho") -> None:
 
 def find_lack_of_gradients(model: nn.Module) -> str:
     """Return the reason why a model is not trained by gradients; empty if it is."""
-    name, counted = type(model).__name__, "it is computed from counts, not trained by gradients"
+    reason = explain_model_kind(type(model))
+    if not reason and not any(p.requires_grad for p in model.parameters()):
+        reason = "it has no trainable parameters"
+    return reason
+
+
+def explain_model_kind(model_class: type) -> str:
+    """Return the reason why models of a class are not trained by gradients; empty for other classes."""
+    counted = "it is computed from counts, not trained by gradients"
     reasons = {
         "Random": "it has nothing to learn",
         "NCEPLRec": counted,  # RecBole has it among the models that are trained
         ModelType.TRADITIONAL: counted,
         ModelType.DECISIONTREE: GROWS_TREES,
     }
-    reason = reasons.get(name) or reasons.get(getattr(model, "type", None))
-    if reason is None and not any(p.requires_grad for p in model.parameters()):
-        reason = "it has no trainable parameters"
-    return reason or ""
+    return reasons.get(model_class.__name__) or reasons.get(getattr(model_class, "type", None)) or ""
 
 
 def make_gradient_error(name: str, reason: str, key: str = "sam_rho") -> ConfigError:

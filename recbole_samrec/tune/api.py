@@ -33,6 +33,7 @@ def search(
     space: str | Path | Mapping[str, Any] | None = None,
     *,
     trials: int | None = None,
+    passes: float | None = None,
     algorithm: str = "random",
     scheduler: str = "asha",
     grace: int = 10,
@@ -56,7 +57,9 @@ def search(
         dataset: Name of the data set.
         space: Settings that are searched: a file, or a mapping of its form; None for
             ``properties/search/<Model>.yaml``.
-        trials: Number of trials; None for 20, or all combinations of a grid.
+        trials: Number of trials; None for 20, or all combinations of a grid, unless ``passes`` is given.
+        passes: Gradient passes of all trials, as ``result.json`` counts them: no new trial starts once those that have
+            started have used them, and those that run go on to their end. For random search and search algorithms.
         algorithm: ``random``, ``grid``, ``optuna`` or ``hyperopt``.
         scheduler: Rule that stops bad trials: ``asha``, ``median``, ``pbt`` or ``none``.
         grace: Epochs before which no trial is stopped.
@@ -91,6 +94,7 @@ def search(
         dataset,
         space,
         trials=trials,
+        passes=passes,
         algorithm=algorithm,
         scheduler=scheduler,
         grace=grace,
@@ -140,6 +144,7 @@ def prepare_search(
     space: str | Path | Mapping[str, Any] | None = None,
     *,
     trials: int | None = None,
+    passes: float | None = None,
     algorithm: str = "random",
     scheduler: str = "asha",
     grace: int = 10,
@@ -159,13 +164,13 @@ def prepare_search(
     given = Path(space) if isinstance(space, str) else space
     if isinstance(given, Path) and not given.is_file():
         raise ConfigError(f"--space={given}: there is no such file")
-    if trials is None and algorithm != "grid":
+    if trials is None and passes is None and algorithm != "grid":
         trials = USUAL_TRIALS
     found = plan_search(
         model,
         dataset,
         given,
-        Strategy(algorithm, scheduler, trials, grace, search_seed),
+        Strategy(algorithm, scheduler, trials, grace, search_seed, passes),
         choose_seeds(seeds),
         Path(out) if out is not None else None,
         files=read_yaml_files([str(file) for file in config_files], note),
@@ -198,9 +203,8 @@ def finish_search(
     if memory is not None and not is_accepted(Positive, memory):
         raise ConfigError(f"--memory={memory}: must be {describe_type(Positive)}")
     strategy = found.strategy
-    print_line(
-        console, f"{found.trials} trials of {found.title} in {found.out} ({strategy.search}, {strategy.scheduler})"
-    )
+    how = f"({strategy.search}, {strategy.scheduler})"
+    print_line(console, f"{found.budget} for {found.title} in {found.out} {how}")
     for parameter in found.space.parameters:
         print_line(console, f"  {parameter.name}: {parameter.describe()}")
     log = run_search(found, resources, console, memory and 1000 * memory)
@@ -211,7 +215,8 @@ def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) 
     """Make a trainable for your own ``ray.tune.Tuner``.
 
     Every validation is reported, with a checkpoint: ``score``, the best value of ``valid_metric`` so far; ``valid``,
-    that of the epoch; ``epoch``; ``seconds``. Nothing is scored on the test set.
+    that of the epoch; ``epoch``; ``seconds``; ``passes``, the gradient passes so far. Nothing is scored on the test
+    set.
 
     Args:
         model: Name of a model or an entry of ``compare``, or ``file.py:Name``.

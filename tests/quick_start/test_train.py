@@ -75,7 +75,7 @@ def test_train__makes_the_record_of_a_run(data):
     assert not {"run_dir", "resume", "device"} & set(result["config"])
     assert result["epochs_run"] == 2 and result["best_epoch"] in (0, 1)
     assert 0 < result["seconds_per_epoch"] < result["seconds_total"] and result["peak_memory_mb"] > 1
-    assert result["gradient_passes"] == 2 * 2 and 0 < result["cpu_seconds"]
+    assert result["gradient_passes"] == 2 * 2 and result["cpu_seconds"] > 0
     names = {f"{name}@{k}" for name in ("recall", "mrr", "ndcg", "hr", "precision") for k in (5, 10, 20)}
     for part in figures(result):
         assert set(part) == names and all(isinstance(figure, float) for figure in part.values())

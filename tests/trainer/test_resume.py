@@ -198,7 +198,7 @@ def test_resume__changes_no_finished_run(data, tmp_path, name):
 
 def test_resume__requires_the_average_that_the_run_had(data, tmp_path):
     train(data, tmp_path / "run", SAMREC)
-    with pytest.raises(CheckpointError, match="no moving average .* weight_average=ema 0.9 is set; start a new run"):
+    with pytest.raises(CheckpointError, match=r"no moving average .* weight_average=ema 0\.9 is set; start a new run"):
         train(data, tmp_path / "run", {**SAMREC, "epochs": 5, "weight_average": "ema 0.9"}, tmp_path / "run/last.pth")
 
 

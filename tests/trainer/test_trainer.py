@@ -51,7 +51,7 @@ def test_require_gradients__names_model_and_reason(name, kind, layer, reason):
 
 
 def test_require_gradients__names_the_setting():
-    with pytest.raises(ConfigError, match="^weight_average cannot be used with .* leave weight_average out$"):
+    with pytest.raises(ConfigError, match=r"^weight_average cannot be used with .* leave weight_average out$"):
         require_gradients(nn.Identity(), "weight_average")
 
 

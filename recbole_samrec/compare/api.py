@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from recbole_samrec.compare.choices import Choices, check_choices
 from recbole_samrec.compare.command_line import format_command
 from recbole_samrec.compare.comparison import Comparison
 from recbole_samrec.compare.conclusion import Conclusion
@@ -17,7 +19,7 @@ from recbole_samrec.compare.control_groups import check_controls
 from recbole_samrec.compare.equal_passes import Budget, add_equal_entries
 from recbole_samrec.compare.facts import name_place
 from recbole_samrec.compare.prepare import ComparisonPlan, Preparation, prepare_comparison
-from recbole_samrec.compare.selection import Choices, Selector, check_choices, select_settings
+from recbole_samrec.compare.selection import Selector, select_settings
 from recbole_samrec.config.command_options import CompareOptions
 from recbole_samrec.config.value_types import Positive, describe_type, is_accepted
 from recbole_samrec.config.yaml_files import read_yaml_files
@@ -143,30 +145,47 @@ def compare_models(
     if pages != out:
         require_writable(pages, "--pages")
 
-    def train_jobs(jobs: Sequence[Job], folder: Path) -> CostBook:
-        if train:
-            set_aside_damaged(jobs, partial(print_note, console))
-        costs = CostBook(jobs, folder)
-        if train and not all(job.finished for job in jobs):
-            limits: dict[str, Any] = {"limit_hours": limit_hours, "command": command}
-            train_each_once(jobs, lambda some: train_all(some, costs, resources, console, **limits), console)
-        return costs
-
+    limits: dict[str, Any] = {"limit_hours": limit_hours, "command": command}
+    trainer = _Trainer(train, console, lambda some, costs: train_all(some, costs, resources, console, **limits))
     with lock_folder(out):
         choices: list[Choices] = []
-        budgets: list[dict[str, dict[str, Budget]]] = []
+        budgets: list[Mapping[str, Mapping[str, Budget]]] = []
         if select:
-            selector = Selector(tuple(selects), out, train_jobs)
+            selector = Selector(tuple(selects), out, trainer.train)
             choices = select_settings(preparations, selector)
             plans = _plan_each(preparations, choices)
-        costs = train_jobs(_join_jobs(plans), out)
+        costs = trainer.train(_join_jobs(plans), out)
         if equal:
             for preparation, plan, made in zip(preparations, plans, choices, strict=True):
                 budgets.append(continue_searches(preparation, made, plan.jobs, selector))
             plans = _plan_each(preparations, choices)
-            costs = train_jobs(_join_jobs(plans), out)
+            costs = trainer.train(_join_jobs(plans), out)
         masks = (validates_masked, not validates_masked) if select else (False, True) if mask_history else (False,)
         return Conclusion(plans, costs, out, pages, masks, command, given, choices, budgets).write(console)
+
+
+@dataclass(frozen=True)
+class _Trainer:
+    """Trains the jobs of a comparison that are not finished.
+
+    Attributes:
+        trains: False to train nothing.
+        console: Where progress is shown.
+        train_all: Function that trains jobs whose costs it is given.
+    """
+
+    trains: bool
+    console: Console
+    train_all: Callable[[Sequence[Job], CostBook], None]
+
+    def train(self, jobs: Sequence[Job], folder: Path) -> CostBook:
+        """Train jobs whose folders are in a folder, and return their costs."""
+        if self.trains:
+            set_aside_damaged(jobs, partial(print_note, self.console))
+        costs = CostBook(jobs, folder)
+        if self.trains and not all(job.finished for job in jobs):
+            train_each_once(jobs, lambda some: self.train_all(some, costs), self.console)
+        return costs
 
 
 def _choose_selection(

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 
 from recbole_samrec.compare import captions
+from recbole_samrec.compare.choices import Choice
 from recbole_samrec.compare.equal_passes import Budget
 from recbole_samrec.compare.layout import NOTHING, Cell, Grid, show_number
 from recbole_samrec.compare.one_standard_error import RADIUS
-from recbole_samrec.compare.selection import Choice
 from recbole_samrec.compare.tables import DIGITS
 from recbole_samrec.utils.files import write_atomically
 

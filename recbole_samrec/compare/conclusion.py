@@ -11,6 +11,7 @@ import pandas as pd
 from rich.console import Console
 
 from recbole_samrec.compare.agreement import write_agreement
+from recbole_samrec.compare.choices import Choices
 from recbole_samrec.compare.chosen import Selected, tabulate
 from recbole_samrec.compare.comparison import Comparison
 from recbole_samrec.compare.continued_search import sum_run_passes
@@ -20,7 +21,6 @@ from recbole_samrec.compare.formats import print_page
 from recbole_samrec.compare.layout import Page
 from recbole_samrec.compare.prepare import ComparisonPlan
 from recbole_samrec.compare.primary import Family, Place
-from recbole_samrec.compare.selection import Choices
 from recbole_samrec.compare.shown_settings import format_settings, select_settings
 from recbole_samrec.compare.verdicts import Verdicts, judge
 from recbole_samrec.compare.write import join_stem, write_declared, write_tables

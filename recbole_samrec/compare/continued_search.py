@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recbole_samrec.compare.choices import Candidate, Choice, Choices
 from recbole_samrec.compare.control_groups import ControlGroup, find_groups
 from recbole_samrec.compare.equal_passes import Budget, Continuation
 from recbole_samrec.compare.prepare import Preparation
-from recbole_samrec.compare.selection import Candidate, Choice, Choices, Selector, read_candidate, read_passes
+from recbole_samrec.compare.selection import Selector, read_candidate, read_passes
 from recbole_samrec.experiments.candidates import list_further
 from recbole_samrec.experiments.entries import Entry
 from recbole_samrec.experiments.jobs import Job

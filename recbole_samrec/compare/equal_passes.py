@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from recbole_samrec.compare.choices import Candidate, Choice
 from recbole_samrec.compare.control_groups import find_groups
-from recbole_samrec.compare.selection import Candidate, Choice
 from recbole_samrec.experiments.entries import EQUAL_PASSES, Entry
 from recbole_samrec.utils.errors import ConfigError
 

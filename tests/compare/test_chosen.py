@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
+from recbole_samrec.compare.choices import Candidate, Choice
 from recbole_samrec.compare.chosen import Selected, explain, tabulate
 from recbole_samrec.compare.equal_passes import Budget
-from recbole_samrec.compare.selection import Candidate, Choice, select_settings
+from recbole_samrec.compare.selection import select_settings
 from recbole_samrec.experiments.entries import Entry
 from tests.helpers.selection import make_selector, prepare
 from tests.helpers.tiny import random_events, write_events

@@ -5,10 +5,10 @@ import re
 import pytest
 import yaml
 
+from recbole_samrec.compare.choices import Candidate, Choice, check_choices
 from recbole_samrec.compare.control_groups import check_controls, find_groups
 from recbole_samrec.compare.declarations import read_declarations
 from recbole_samrec.compare.equal_passes import Continuation, add_equal_entries, count_needed
-from recbole_samrec.compare.selection import Candidate, Choice, check_choices
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.experiments.entries import Entry, read_entries
 from recbole_samrec.utils.errors import ConfigError

@@ -11,7 +11,7 @@ RHOS = [{"sam_rho": rho} for rho in (0, 0.03, 0.1, 0.3, 1)]
 SCORES = np.array([[0.50, 0.52, 0.48], [0.55, 0.57, 0.50], [0.56, 0.565, 0.57], [0.58, 0.56, 0.57], [0.40, 0.41, 0.39]])
 
 
-def test_choose_candidate__takes_the_smallest_rho_within_an_error():
+def test_choose_candidate__takes_a_small_rho_within_an_error():
     """The best is 0.3; 0.1 is behind by less than sd / sqrt 3 of the paired differences, 0.03 by more."""
     decision = choose_candidate(RHOS, SCORES)
     assert decision.best == 3 and decision.means == pytest.approx(SCORES.mean(axis=1))

@@ -1,18 +1,15 @@
 """Selection: which runs choose, what they choose, and when entries wait for a choice."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from recbole_samrec.compare.selection import Selector, check_choices, select_settings
-from recbole_samrec.experiments.entries import read_entries
+from recbole_samrec.compare.selection import Selector, select_settings
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.protocols import PROTOCOLS
 from recbole_samrec.quick_start.record import RESULT, RunRecord
-from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.selection import SEEDS, make_selector, prepare
 from tests.helpers.tiny import random_events, write_events
 
@@ -105,21 +102,3 @@ def test_select_settings__waits_for_choices(file):
     (choices,) = select_settings([preparation], idle)
     words = "4 of 4 candidates are not trained: start the command again without --tables"
     assert choices.waiting["tiny"]["again"] == words
-
-
-@pytest.mark.parametrize(
-    "names, given, select, words",
-    [
-        (["SAM", "SASRec"], {}, False, "choose of SAM: settings are chosen by --select only; add --select, or remove"),
-        (["GRU4Rec"], {}, True, "--select: no entry declares candidates; add choose: {sam_rho: [0, 0.1, 0.3]} to an"),
-        (["again"], {"sam_rho": 0.1}, True, "choose of again: sam_rho is given as 0.1, too; remove one of them"),
-        (["wrong"], {}, True, "choose of wrong: unknown setting learning_rat; did you mean learning_rate or"),
-        (["high"], {}, True, "choose of high: sam_rho=-1: must be"),
-    ],
-)
-def test_check_choices__names_the_remedy(file, names, given, select, words):
-    more = {"wrong": {"model": "SAMRec", "choose": {"learning_rat": [1]}}}
-    more |= {"high": {"model": "SAMRec", "choose": {"sam_rho": [-1]}}}
-    file.write_text(yaml.safe_dump({"entries": ENTRIES | more}))
-    with pytest.raises(ConfigError, match=f"^{re.escape(words)}"):
-        check_choices(read_entries(names, [file]), given, select)

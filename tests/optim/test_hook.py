@@ -12,8 +12,8 @@ from torch import nn
 
 from recbole_samrec import compat
 from recbole_samrec.optim.hook import SAMHook
+from recbole_samrec.optim.random_state import RandomState
 from recbole_samrec.optim.schedule import SAMSettings
-from recbole_samrec.optim.state_snapshot import RandomState
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, TrainingError
 from tests.helpers.tensor_sizes import Sizes

@@ -74,10 +74,7 @@ LOSSES = {
     "SAMRec SSM sparse": {**_SAMPLED, "embedding_update": "sparse"},
 }
 
-PREFIX = {
-    f"{name} prefix": {**MODELS[f"{name} packed"], "training": "prefix"}
-    for name in (*TRANSFORMERS, "GRU4Rec")
-}
+PREFIX = {f"{name} prefix": {**MODELS[f"{name} packed"], "training": "prefix"} for name in (*TRANSFORMERS, "GRU4Rec")}
 PREFIX["S3Rec pretrain prefix"] = {**MODELS["S3Rec pretrain packed"], "training": "prefix"}
 PREFIX["S3Rec finetune prefix"] = {**MODELS["S3Rec finetune packed"], "training": "prefix"}
 

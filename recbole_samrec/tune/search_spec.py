@@ -132,7 +132,7 @@ def plan_search(
     trials = strategy.check(wanted, len(seeds))
     if strategy.passes is not None and (reason := explain_model_kind(model_class(entry))):
         raise ConfigError(
-            f"--passes={strategy.passes:g}: {entry.model} takes no gradient passes, {reason}; give --trials"
+            f"--passes={strategy.passes:g}: {entry.name} takes no gradient passes, {reason}; give --trials"
         )
     if strategy.trials is not None and trials < strategy.trials:
         note(f"the space has only {trials} settings, fewer than --trials={strategy.trials}: each is tried once")

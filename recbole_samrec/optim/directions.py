@@ -28,10 +28,15 @@ def draw_directions(gradients: Sequence[Tensor], seed: int, number: int) -> list
     (word,) = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
 
     def draw_group(group: list[Tensor]) -> list[Tensor]:
-        generator = torch.Generator(group[0].device).manual_seed(int(word) >> 1)
+        generator = make_generator(group[0].device, int(word) >> 1)
         sizes = [value.numel() for value in group]
         flat = torch.randn(sum(sizes), generator=generator, device=group[0].device, dtype=group[0].dtype)
         return [piece.view(v.shape) for piece, v in zip(torch.split(flat, sizes), group, strict=True)]
 
     drawn = foreach.apply_to_groups(draw_group, values)
     return [replace_values(g, d) for g, d in zip(gradients, drawn, strict=True)]
+
+
+def make_generator(device: torch.device, seed: int) -> torch.Generator:
+    """Make a random generator of a device, with a seed."""
+    return torch.Generator(device).manual_seed(seed)

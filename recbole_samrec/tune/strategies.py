@@ -62,7 +62,7 @@ class Strategy:
             if number is not None and number < least:
                 raise ConfigError(f"--{flag}={number}: give a number of at least {least}")
         if self.passes is not None:
-            self._check_passes()
+            self._check_passes(self.passes)
         if self.search in ("optuna", "hyperopt") and importlib.util.find_spec(self.search) is None:
             raise ConfigError(
                 f"--search={self.search}: the package {self.search} is not installed; omit --search for random, or "
@@ -82,12 +82,12 @@ class Strategy:
             )
         return size
 
-    def _check_passes(self) -> None:
+    def _check_passes(self, number: float) -> None:
         """Check that the budget is in passes alone, and that trials can be started one after the other."""
-        passes = f"--passes={self.passes:g}"
+        passes = f"--passes={number:g}"
         if self.trials is not None:
             raise ConfigError(f"{passes}: --trials={self.trials} is a budget too; give one of them")
-        if not 0 < self.passes < math.inf:
+        if not 0 < number < math.inf:
             raise ConfigError(f"{passes}: give a number above 0")
         if self.search == "grid" or self.scheduler == "pbt":
             flag = "--search=grid" if self.search == "grid" else "--scheduler=pbt"

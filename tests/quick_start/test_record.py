@@ -97,6 +97,14 @@ def test_run_record__rejects_a_wrong_field(changes, words):
         validate(record_of_a_run(**changes))
 
 
+def test_run_record__of_an_earlier_version_has_no_budget():
+    earlier = RunRecord.from_dict(record_of_a_run())
+    assert earlier.gradient_passes is None and earlier.cpu_seconds is None
+    assert not {"gradient_passes", "cpu_seconds"} & set(earlier.to_dict())
+    later = RunRecord.from_dict(record_of_a_run(gradient_passes=6.0, cpu_seconds=1.5))
+    assert (later["gradient_passes"], later["cpu_seconds"]) == (6, 1.5)
+
+
 @pytest.mark.parametrize("content", [[], 7, None, "x"])
 def test_run_record__rejects_missing_fields(content):
     with pytest.raises(ValueError, match="it has no fields"):

@@ -85,6 +85,12 @@ def test_train__makes_the_record_of_a_run(data):
     assert result["versions"]["torch"] == torch.__version__.partition("+")[0]
 
 
+def test_train__of_a_counted_model_takes_no_passes(data):
+    small = [word for word in SMALL if word.split("=")[0] in ("--epochs", "--topk", "--eval_batch_size")]
+    result, _ = trained("--model=Pop", *small)
+    assert result["gradient_passes"] == 0 and result["cpu_seconds"] > 0
+
+
 def test_train__repeats_a_run_from_its_files_bit_for_bit(data):
     arguments = ["--sam_rho=0.2", "--learning_rate=1e-2", "--user_inter_num_interval=[5,10]", "--metrics=['NDCG']"]
     one, _ = trained(*SMALL, *arguments)

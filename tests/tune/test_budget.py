@@ -38,7 +38,7 @@ def test_budget_searcher__is_restored_with_what_is_used(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
 
 
-def test_budget_searcher__counts_nothing_of_a_trial_without_passes():
+def test_budget_searcher__counts_nothing_without_passes():
     searcher = make_searcher(1)
     searcher.suggest("a")
     searcher.on_trial_result("a", {"score": 0.5, "passes": None})

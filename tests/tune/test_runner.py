@@ -59,9 +59,8 @@ def test_run_search_starts_no_trial_beyond_its_passes(ray, data):
     trials = pd.read_csv("out/trials.csv")
     assert list(trials["passes"]) == [8.0] * 3 and list(trials["status"]) == ["finished"] * 3
     assert trials["learning_rate"].nunique() == 3 and "24 of 18 gradient passes: trial 002" in said.out
-    assert [json.loads(Path(f"out/trials/00{i}/result.json").read_text())["gradient_passes"] for i in range(3)] == [
-        8
-    ] * 3
+    records = [json.loads(file.read_text()) for file in Path("out").glob("trials/*/result.json")]
+    assert [record["gradient_passes"] for record in records] == [8] * 3
     record = json.loads(Path("out/search.json").read_text())
     assert record["complete"] and record["strategy"]["passes"] == 18 and record["strategy"]["trials"] is None
     assert "trial 00" in succeed("tune", "--resume=out").out  # there is nothing left to do

@@ -223,6 +223,7 @@ def test_pretraining_key__is_shared_by_equal_pretraining(data):
             "metrics": ["MRR"],
         },
         {"training": "prefix", "train_batch_size": 7, "loss_type": "BPR", "run_dir": "y", "mask_history": True},
+        {"weight_average": "ema 0.9", "sam_variant": "random"},
     ]:
         assert key_of(data, **later) == first
     others = [{"seed": 1}, {"hidden_size": 32}, {"mask_ratio": 0.3}, {"pretrain_epochs": 2}, {"pretraining": "recbole"}]

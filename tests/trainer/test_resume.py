@@ -36,6 +36,7 @@ RUNS = {
     "mean of epochs": {**SAMREC, "weight_average": "last 2", "epochs": 5},
     "moving average, fp16": {**SAMREC, "weight_average": "ema 0.9", "enable_amp": True, "amp_dtype": "float16"},
     "GRU4Rec, moving average": {**GENERAL, "model": "GRU4Rec", "weight_average": "ema 0.9"},
+    "CKE, mean of epochs": {**GENERAL, "model": "CKE", "weight_average": "last 2"},
     "RecVAE, mean of epochs": {**GENERAL, "model": "RecVAE", "weight_average": "last 2"},
     "LightGCN, moving average": {**GENERAL, "model": "LightGCN", "weight_average": "ema 0.9"},
     "late, with a schedule": {**SAMREC, "sam_start": 1, "sam_rho_schedule": "cosine", "sam_rho_epochs": 2.5},

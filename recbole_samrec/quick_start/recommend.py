@@ -18,6 +18,7 @@ from recbole.utils import ModelType, get_model, get_trainer, init_seed
 from rich.console import Console
 from rich.progress import track
 
+from recbole_samrec.data.id_types import read_id_type, restore_ids
 from recbole_samrec.data.known_history import HISTORY, pad_histories, scores_histories
 from recbole_samrec.data.sequences import Sequences, collect_sequences, read_sequences
 from recbole_samrec.data.spelling import find_alike
@@ -274,20 +275,23 @@ class Recommender:
     def table(self, sequences: Sequences, items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
         """Make a table of recommendations: user, rank, item, score and, where the data has them, title.
 
+        Ids have the types that they had in the frame of which the data set was made.
+
         Args:
             sequences: The sequences of the recommendations.
             items: Items, shape ``[S, k]``.
             scores: Their scores, shape ``[S, k]``; items with the score -inf are no recommendations.
         """
         kept = scores > -np.inf
+        name, folder = self.dataset.dataset_name, Path(self.dataset.dataset_path)
         tokens = self.dataset.field2id_token[self.dataset.iid_field][items[kept]]
+        types = [read_id_type(folder, field) for field in (self.dataset.uid_field, self.dataset.iid_field)]
         columns = {
-            "user": np.repeat(sequences.names, kept.sum(1)),
+            "user": restore_ids(np.repeat(sequences.names, kept.sum(1)), types[0]),
             "rank": np.cumsum(kept, axis=1)[kept],
-            "item": tokens,
+            "item": restore_ids(tokens, types[1]),
             "score": scores[kept],
         }
-        name, folder = self.dataset.dataset_name, Path(self.dataset.dataset_path)
         titles = read_titles(folder / f"{name}.item", Layout.from_settings(self.trainer.config.final_config_dict))
         if titles is not None:
             columns["title"] = [titles.get(token, "") for token in tokens]

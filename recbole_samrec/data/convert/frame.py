@@ -193,7 +193,7 @@ def _list_further(table: ArrowTable, fields: Mapping[str, str], settings: Mappin
 
 def _convert_further(table: ArrowTable, name: str) -> tuple[pd.Series, str]:
     """Convert a column to numbers or text, and return RecBole's type of it."""
-    if _NO_NAME.search(name):
+    if not isinstance(name, str) or _NO_NAME.search(name):
         raise DataError(f"{table.title}: column {name!r} cannot be loaded by this name: rename it, without : and tabs")
     column = table.read(name)
     if pa.types.is_boolean(column.type):

@@ -187,7 +187,7 @@ def check_columns(source: object, wanted: Sequence[str], present: Sequence[str])
     """
     for name in wanted:
         if name not in present:
-            close = find_close_names(name, present, count=1)
+            close = find_close_names(name, map(str, present), count=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise DataError(f"{source} has no column {name!r}: it has {', '.join(map(str, present))}{hint}")
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from recbole_samrec.data.validate.check import AtomicSummary
 
 HELP = """Makes a data set in RecBole's form from the file that its provider publishes, checks it, and prints what it
-holds. With --check it reads a data set that is there and reports what RecBole will make of it."""
+holds. With --check it reads a data set that is there and reports what RecBole will make of it. With --export-split it
+writes the rows that a run trains on, validates on and tests, for other programs."""
 FORMATS = ("movielens", "amazon", "s3rec", "table")
 _OPTIONS = {
     "amazon": ("meta",),
@@ -35,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", type=Path, nargs="?", help=source)
     check = "report what RecBole will make of the data set NAME with settings such as --model=FM; write nothing"
     parser.add_argument("--check", action="store_true", help=check)
-    parser.add_argument("--config_files", metavar="FILES", help="with --check: yaml files with settings")
+    split = "write the split of the data set NAME, or of the Parquet file NAME, under settings as Parquet files to --out"
+    parser.add_argument("--export-split", action="store_true", help=split)
+    files = "with --check and --export-split: yaml files with settings"
+    parser.add_argument("--config_files", metavar="FILES", help=files)
     parser.add_argument("--format", choices=FORMATS, help="kind of SOURCE (default: detected from name and content)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder to write (default: dataset/NAME)")
     parser.add_argument("--force", action="store_true", help="replace the files of the set if there are any")
@@ -74,8 +78,12 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
     """
     from recbole_samrec.data.convert.atomic import stage_dataset
 
+    if args.check and args.export_split:
+        raise ConfigError("--check and --export-split: give one of them")
     if args.check:
         return _report_check(args, rest)
+    if args.export_split:
+        return _export_split(args, rest, console)
     if rest or args.config_files:
         what = rest[0] if rest else "--config_files"
         raise ConfigError(f"{what}: unknown argument without --check; --help lists the arguments")
@@ -106,6 +114,35 @@ def _report_check(args: argparse.Namespace, rest: Sequence[str]) -> int:
         raise ConfigError(f"--check writes nothing and takes no {given[0]}: give NAME and settings of RecBole")
     encoding = [] if args.encoding is None else [f"--encoding={args.encoding}"]
     print(report_dataset(args.name, [*rest, *encoding], (args.config_files or "").split()))
+    return 0
+
+
+def _export_split(args: argparse.Namespace, rest: Sequence[str], console: Any) -> int:
+    """Write the split of a data set."""
+    from recbole_samrec.cli.setting_names import check_setting_names
+    from recbole_samrec.config.yaml_files import parse_settings, read_yaml_files
+
+    taken = {"user", "item", "time"}
+    options = [option for names in _OPTIONS.values() for option in names if option not in taken]
+    given = [f"--{name.replace('_', '-')}" for name in (*options, "format") if getattr(args, name) is not None]
+    given += ["SOURCE"] if args.source is not None else []
+    if given:
+        raise ConfigError(f"--export-split makes no data set and takes no {given[0]}: give NAME, --out and settings")
+    if args.out is None:
+        raise ConfigError("--export-split: name the folder to write with --out=FOLDER")
+    settings, files = parse_settings(rest), (args.config_files or "").split()
+    if ":" not in str(settings.get("model")):
+        check_setting_names(settings, settings.get("model", "SAMRec"), also=read_yaml_files(files))
+
+    from recbole_samrec.quick_start.export_split import PARTS, export_split
+    from recbole_samrec.utils.console import print_line
+
+    roles = {role: getattr(args, role) for role in sorted(taken)}
+    how = {"config_files": files, "overwrite": args.force, "console": console}
+    found = export_split(args.name, args.out, **roles, **how, **settings)
+    for part in PARTS:
+        print_line(console, f"{args.out / part}.parquet: {len(getattr(found, part)):,} rows")
+    print_line(console, f"{args.out / 'candidates'}.parquet: {len(found.candidates):,} items that are ranked")
     return 0
 
 

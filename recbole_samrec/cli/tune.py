@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 HELP = """Searches the settings of a model: trains trials whose settings are drawn from a space, chooses by the
 validation metric, and scores the test set with the best configuration only. A search that was stopped is resumed with
 --resume. Settings given as --key=value go to all trials."""
-OF_THE_SEARCH = "model dataset data user item time space trials search scheduler grace seeds search_seed retries".split()
+OF_THE_SEARCH = (
+    "model dataset data user item time space trials search scheduler grace seeds search_seed retries".split()
+)
 """Arguments that a search keeps when it is resumed."""
 
 
@@ -83,7 +85,10 @@ def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Conso
     if ":" not in model:
         check_setting_names(settings, model.removesuffix("+SAM"), arguments.dataset, also=read_yaml_files(files))
     data = read_data(arguments).get("dataset")
-    names = {name: name for name in ("user", "item", "time", "space", "trials", "scheduler", "grace", "search_seed", "retries", "out")}
+    names = {
+        name: name
+        for name in ("user", "item", "time", "space", "trials", "scheduler", "grace", "search_seed", "retries", "out")
+    }
     names["algorithm"] = "search"
     given = {key: getattr(arguments, name) for key, name in names.items() if getattr(arguments, name) is not None}
     from recbole_samrec.tune.api import prepare_search

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.own_data import adopt_data, is_table
-from recbole_samrec.data.convert.frame import Roles
+from recbole_samrec.data.convert.frame import USUAL, Roles
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.finished_run import load_settings
@@ -103,7 +103,7 @@ def plan_run(
     *,
     run_dir: str | Path | None = None,
     resume: str | Path | None = None,
-    roles: Roles = Roles(),
+    roles: Roles = USUAL,
     note: Callable[[str], None] = lambda line: None,
 ) -> PlannedRun:
     """Check the settings and the data of a run, and make its folder.

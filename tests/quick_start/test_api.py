@@ -134,7 +134,9 @@ COLUMNS = {"user": "customer", "item": "sku", "time": "bought"}
 
 def test_run__takes_a_frame_as_it_takes_files(own_folder):
     frame = make_table()
-    lines = [f"{u}\t{i}\t{int(t.timestamp())}" for u, i, t in frame[["customer", "sku", "bought"]].itertuples(index=False)]
+    lines = [
+        f"{u}\t{i}\t{int(t.timestamp())}" for u, i, t in frame[["customer", "sku", "bought"]].itertuples(index=False)
+    ]
     lines = [line.replace('a "b"\tc', '"a ""b""\tc"') for line in lines]
     Path("dataset/files").mkdir(parents=True)
     header = "user_id:token\titem_id:token\ttimestamp:float"
@@ -173,7 +175,11 @@ def test_run__resumes_with_a_frame_and_knows_another(own_folder):
 
 def test_run__loads_further_columns_of_a_frame(own_folder):
     settings = {"epochs": 1, "embedding_size": 8, "load_col": {"inter": ["user_id", "item_id", "stars"]}}
-    rates = {"metrics": ["RMSE"], "valid_metric": "RMSE", "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "mode": "labeled"}}
+    rates = {
+        "metrics": ["RMSE"],
+        "valid_metric": "RMSE",
+        "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "mode": "labeled"},
+    }
     threshold = {"threshold": {"stars": 3.0}}
     run = recbole_samrec.run("FM", make_table(), **COLUMNS, console=QUIET, **settings, **threshold, **rates)
     assert list(run.record["test"]) == ["rmse"]

@@ -43,6 +43,10 @@ class Roles(NamedTuple):
     time: str | None = None
 
 
+USUAL = Roles()
+"""Columns with RecBole's names."""
+
+
 @dataclass(frozen=True)
 class StoredTable:
     """A table that was stored as a data set.
@@ -208,9 +212,7 @@ def _convert_further(table: ArrowTable, name: str) -> tuple[pd.Series, str]:
     )
 
 
-def _reject(
-    column: pa.ChunkedArray, bad: np.ndarray, name_row: Callable[[int], str], name: str, wanted: str
-) -> None:
+def _reject(column: pa.ChunkedArray, bad: np.ndarray, name_row: Callable[[int], str], name: str, wanted: str) -> None:
     """Raise an error for the first bad cell."""
     if bad.any():
         row = int(bad.argmax())

@@ -35,7 +35,12 @@ def test_store_table__writes_ids_times_and_named_columns(own_folder):
     assert origin["columns"] == {"user_id": "u", "item_id": "i", "timestamp": "t"}
     for load in (["user_id", "item_id", "timestamp", "x"], "*"):
         named, lines = store(BASE, load_col={"inter": load})
-        assert lines[0].endswith("\tx:float") and [line.split("\t")[3] for line in lines[1:]] == ["0.5", "", "1.0", "2.0"]
+        assert lines[0].endswith("\tx:float") and [line.split("\t")[3] for line in lines[1:]] == [
+            "0.5",
+            "",
+            "1.0",
+            "2.0",
+        ]
         assert named.notes == ()
 
 
@@ -47,7 +52,9 @@ def test_store_table__further_columns_are_numbers_or_text(own_folder):
         "1\t007\t10\t1.0\ta\t1.0",
         "1\t7\t20\t0.0\t\t2.0",
     ]
-    with pytest.raises(DataError, match="column lists: columns to load are numbers or text, and this one has type list"):
+    with pytest.raises(
+        DataError, match="column lists: columns to load are numbers or text, and this one has type list"
+    ):
         store(BASE.assign(lists=[[1], [2], [3], [4]]), load_col={"inter": "*"})
     with pytest.raises(DataError, match="column 'a:b' cannot be loaded by this name"):
         store(BASE.assign(**{"a:b": 1}), load_col={"inter": ["a:b"]})
@@ -59,7 +66,12 @@ def test_store_table__further_columns_are_numbers_or_text(own_folder):
 def test_store_table__one_name_for_one_content(own_folder):
     first = store(BASE)[0].name
     assert store(BASE.set_index("x"))[0].name == first  # columns that are not loaded do not matter
-    others = [BASE.iloc[::-1], BASE.assign(t=BASE.t + 1), BASE.assign(u=BASE.u.astype(str)), BASE.astype({"u": "int32"})]
+    others = [
+        BASE.iloc[::-1],
+        BASE.assign(t=BASE.t + 1),
+        BASE.assign(u=BASE.u.astype(str)),
+        BASE.astype({"u": "int32"}),
+    ]
     assert len({store(one)[0].name for one in others} | {first}) == 5
     file = Path("dataset", first, f"{first}.inter")
     file.write_text(file.read_text() + "3\t7\t50\n")

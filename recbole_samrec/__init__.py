@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from recbole_samrec.quick_start.api import evaluate, run
     from recbole_samrec.quick_start.export import export_vectors
     from recbole_samrec.quick_start.export_split import export_split
+    from recbole_samrec.quick_start.export_trec import export_trec
     from recbole_samrec.quick_start.recommend import Recommender
     from recbole_samrec.sharpness.api import measure_sharpness
     from recbole_samrec.trainer.callbacks import Callback
@@ -38,6 +39,7 @@ _MODULES = {
     "evaluate": "quick_start.api",
     "Recommender": "quick_start.recommend",
     "export_split": "quick_start.export_split",
+    "export_trec": "quick_start.export_trec",
     "export_vectors": "quick_start.export",
     "compare_models": "compare.api",
     "search": "tune.api",
@@ -55,6 +57,7 @@ __all__ = [
     "compare_models",
     "evaluate",
     "export_split",
+    "export_trec",
     "export_vectors",
     "measure_sharpness",
     "register",

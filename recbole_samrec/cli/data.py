@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", type=Path, nargs="?", help=source)
     check = "report what RecBole will make of the data set NAME with settings such as --model=FM; write nothing"
     parser.add_argument("--check", action="store_true", help=check)
-    split = "write the split of the data set NAME, or of the Parquet file NAME, under settings as Parquet files to --out"
+    split = (
+        "write the split of the data set NAME, or of the Parquet file NAME, under settings as Parquet files to --out"
+    )
     parser.add_argument("--export-split", action="store_true", help=split)
     files = "with --check and --export-split: yaml files with settings"
     parser.add_argument("--config_files", metavar="FILES", help=files)

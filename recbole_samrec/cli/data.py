@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HELP = """Makes a data set in RecBole's form from the file that its provider publishes, checks it, and prints what it
 holds. With --check it reads a data set that is there and reports what RecBole will make of it. With --export-split it
 writes the rows that a run trains on, validates on and tests, for other programs."""
-FORMATS = ("movielens", "amazon", "s3rec", "table")
+FORMATS = ("movielens", "amazon", "yoochoose", "retailrocket", "s3rec", "table")
 _OPTIONS = {
     "amazon": ("meta",),
     "s3rec": ("attributes",),
@@ -32,7 +32,7 @@ _OPTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``data``."""
     parser.add_argument("name", metavar="NAME", help="name of the data set to make, such as ml-1m or Amazon_Beauty")
-    source = "the provider's file, or unpacked MovieLens folder"
+    source = "the provider's file, archive or unpacked folder"
     parser.add_argument("source", metavar="SOURCE", type=Path, nargs="?", help=source)
     check = "report what RecBole will make of the data set NAME with settings such as --model=FM; write nothing"
     parser.add_argument("--check", action="store_true", help=check)
@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-check", action="store_true", help="accept other counts than those known for NAME")
 
     amazon_group = parser.add_argument_group("Amazon reviews")
-    amazon_group.add_argument("--meta", type=Path, metavar="FILE", help="meta_<Category>.json.gz: brand, categories")
+    meta = "meta_<Category>.json.gz or .jsonl.gz: brand, categories"
+    amazon_group.add_argument("--meta", type=Path, metavar="FILE", help=meta)
 
     s3rec_group = parser.add_argument_group("S3Rec's sequences")
     s3rec_group.add_argument("--attributes", type=Path, metavar="FILE", help="JSON file: item to list of attributes")
@@ -154,18 +155,27 @@ def detect(source: Path) -> str:
     Raises:
         DataError: There is no such file, or it is a folder or archive of no known layout.
     """
-    from recbole_samrec.data.convert import movielens, s3rec, table
-    from recbole_samrec.data.convert.source import first_line
+    from recbole_samrec.data.convert import amazon_csv, movielens, retailrocket, s3rec, table, yoochoose
+    from recbole_samrec.data.convert.source import Archive, first_line
 
     if source.is_dir() or (source.is_file() and zipfile.is_zipfile(source)):
         if movielens.is_movielens(source):
             return "movielens"
-        raise DataError(f"{source} is not a MovieLens archive: unpack it and pass one of its files")
+        with Archive(source) as archive:
+            members = {"yoochoose": yoochoose.CLICKS, "retailrocket": retailrocket.EVENTS}
+            for kind, member in members.items():
+                if member in archive:
+                    return kind
+        raise DataError(f"{source} is no archive of a known layout: unpack it and pass one of its files")
     if source.is_file() and source.suffix.lower() in table.PARQUET:
         return "table"
     line = first_line(source)
-    if line.startswith("{"):
+    if line.startswith("{") or amazon_csv.is_ratings(line):
         return "amazon"
+    if yoochoose.is_yoochoose(line):
+        return "yoochoose"
+    if line.strip() == retailrocket.HEADER:
+        return "retailrocket"
     return "s3rec" if s3rec.is_s3rec(line) else "table"
 
 
@@ -198,12 +208,16 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
 
 
 def _convert(args: argparse.Namespace, kind: str, stage: Path) -> list[str]:
-    from recbole_samrec.data.convert import amazon, movielens, s3rec, table
+    from recbole_samrec.data.convert import amazon, movielens, retailrocket, s3rec, table, yoochoose
 
     if kind == "movielens":
         return movielens.convert_movielens(args.source, stage, args.name)
     if kind == "amazon":
         return amazon.convert_amazon(args.source, stage, args.name, args.meta)
+    if kind == "yoochoose":
+        return yoochoose.convert_yoochoose(args.source, stage, args.name)
+    if kind == "retailrocket":
+        return retailrocket.convert_retailrocket(args.source, stage, args.name)
     if kind == "s3rec":
         return s3rec.convert_s3rec(args.source, stage, args.name, args.attributes)
     columns = table.Columns(args.user, args.item, args.time, args.rating)

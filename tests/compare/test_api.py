@@ -160,5 +160,5 @@ def test_compare_models_takes_frames_and_files(trained):
 
 
 def test_compare_models_refuses_columns_of_data_sets(trained):
-    with pytest.raises(UserError, match="user, item and time name the columns of a frame .* and tiny is a data set"):
+    with pytest.raises(UserError, match=r"user, item and time name the columns of a frame .* and tiny is a data set"):
         compare_models(["Pop"], "tiny", user="customer")

@@ -183,7 +183,7 @@ def test_run__loads_further_columns_of_a_frame(own_folder):
     threshold = {"threshold": {"stars": 3.0}}
     run = recbole_samrec.run("FM", make_table(), **COLUMNS, console=QUIET, **settings, **threshold, **rates)
     assert list(run.record["test"]) == ["rmse"]
-    with pytest.raises(UserError, match="the frame has no column 'starz': .*did you mean 'stars'"):
+    with pytest.raises(UserError, match=r"the frame has no column 'starz': .*did you mean 'stars'"):
         recbole_samrec.run("FM", make_table(), **COLUMNS, console=QUIET, load_col={"inter": ["starz"]})
 
 

@@ -30,7 +30,7 @@ def test_stage_files__replace_an_earlier_export(own_folder):
         (stage / "a").write_text("newer")
         raise ZeroDivisionError
     assert read(out) == {"a": "new", "last": "new"}
-    with pytest.raises(ConfigError, match="^--out=out: it cannot be written"), stage_files(out, FILES):
+    with pytest.raises(ConfigError, match=r"^--out=out: it cannot be written"), stage_files(out, FILES):
         raise OSError(28, "No space left on device")
 
 

@@ -74,7 +74,8 @@ def test_export_trec__gives_the_metrics_of_the_run(own_folder, case, masked):
         assert found.metrics == result.record["test"]
     else:
         part = recbole_samrec.evaluate("run", True, console=QUIET).scores[True]["test"]
-        assert found.metrics == part and part != result.record["test"]
+        assert found.metrics == part
+        assert part != result.record["test"] or "at once" in case  # RecBole masks training items of general models
     for k in SMALL["topk"]:
         for name, value in measure(ranked, wanted, k).items():
             assert value == pytest.approx(found.metrics[name], abs=1e-7), name

@@ -204,5 +204,5 @@ def test_store_table__refuses_empty_and_doubled_columns(own_folder):
 
 def test_store_table__a_full_disk_is_one_line(own_folder):
     Path("dataset").write_text("a file")
-    with pytest.raises(DataError, match="^data_path=dataset: the folder cannot be written"):
+    with pytest.raises(DataError, match=r"^data_path=dataset: the folder cannot be written"):
         store_table(BASE, ROLES, {}, Path("dataset"))

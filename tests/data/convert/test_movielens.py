@@ -149,7 +149,8 @@ class TestMovieLens:
                 "links": "movieId,imdbId,tmdbId\r\n1,0114709,862\r\n",
                 "movies": "movieId,title,genres\r\n1,Toy Story (1995),Adventure|Children\r\n"
                 '11,"Misérables, Les (1995)",(no genres listed)\r\n',
-                "ratings": "userId,movieId,rating,timestamp\r\n1,1,4.0,964982703\r\n1,11,0.5,964981247\r\n1,3,4.0,964982224\r\n"
+                "ratings": "userId,movieId,rating,timestamp\r\n"
+                "1,1,4.0,964982703\r\n1,11,0.5,964981247\r\n1,3,4.0,964982224\r\n"
                 "2,1,3.0,964982931\r\n2,3,5.0,964983815\r\n2,11,5.0,964982400\r\n",
                 "tags": "userId,movieId,tag,timestamp\r\n2,60756,funny,1445714994\r\n",
             }.items()

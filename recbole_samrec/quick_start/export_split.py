@@ -132,25 +132,25 @@ def find_split(config: Any) -> SplitRows:
         ids = {kind: dataset.inter_feat[field].to_numpy() for kind, field in _list_ids(dataset).items()}
         events = pd.DataFrame(ids, index=pd.Index(find_rows(dataset, dataset.inter_feat), name="row"))
         parts = [_find_part(loader, config) for loader in data_preparation(config, dataset)]
-    train, *targets = (np.unique(find_rows(dataset, part.inter_feat)) for part in parts)
+    train, validation, test = (np.unique(find_rows(dataset, part.inter_feat)) for part in parts)
     users = events.loc[train, "user"]
     held = find_held(parts[2])
     if held is not None:
         train = find_rows(dataset, dataset.inter_feat)  # which is the training part, one line for each event
         candidates = np.flatnonzero(held.candidates)
         times = read_interactions(config)["time"].loc[events.index]
-        history = _find_earlier(events[events["item"].isin(candidates)], times, np.concatenate(targets))
+        history = _find_earlier(events[events["item"].isin(candidates)], times, np.concatenate([validation, test]))
         if config["train_fraction"] < 1:
             train = train[events.loc[train, "user"].isin(users)]
     else:
         candidates = np.arange(1, dataset.item_num)
         history = events.index
         if isinstance(dataset, SequentialDataset):  # a user's first event is the input of the first sample
-            rest = events.drop(np.concatenate([train, *targets]))
+            rest = events.drop(np.concatenate([train, validation, test]))
             train = np.concatenate([train, rest.index[rest["user"].isin(users)]])
-    history = np.setdiff1d(history, np.concatenate([train, *targets]))
+    history = np.setdiff1d(history, np.concatenate([train, validation, test]))
     tokens = dataset.field2id_token[dataset.iid_field][candidates]
-    return SplitRows(np.sort(train), *targets, history, np.sort(tokens.astype(str)))
+    return SplitRows(np.sort(train), validation, test, history, np.sort(tokens.astype(str)))
 
 
 def _list_ids(dataset: Any) -> dict[str, str]:

@@ -57,7 +57,8 @@ def convert_amazon(source: Path, stage: Path, name: str, meta: Path | None = Non
 
 
 def _read_reviews(source: Path) -> tuple[pd.DataFrame, list[str]]:
-    rows, keys = [], _KEYS
+    rows: list[tuple[Any, ...]] = []
+    keys = _KEYS
     for number, review in _read_objects(source):
         if not rows and _KEYS_2023[1] in review:
             keys = _KEYS_2023

@@ -13,9 +13,11 @@ from rich.console import Console
 
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.keys import list_known_keys
+from recbole_samrec.config.own_data import adopt_data
 from recbole_samrec.config.validate import check_keys
 from recbole_samrec.config.value_types import Positive, describe_type, is_accepted
 from recbole_samrec.config.yaml_files import read_yaml_files
+from recbole_samrec.data.convert.frame import Roles
 from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.jobs import choose_settings, model_class
 from recbole_samrec.experiments.ray_cluster import Resources, choose_resources
@@ -29,9 +31,12 @@ from recbole_samrec.utils.errors import ConfigError
 
 def search(
     model: str = "SAMRec",
-    dataset: str = "ml-100k",
+    dataset: Any = "ml-100k",
     space: str | Path | Mapping[str, Any] | None = None,
     *,
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
     trials: int | None = None,
     passes: float | None = None,
     algorithm: str = "random",
@@ -54,7 +59,11 @@ def search(
 
     Args:
         model: Name of a model or an entry of ``compare``, or ``file.py:Name``.
-        dataset: Name of the data set.
+        dataset: Name of the data set; or a frame of pandas or polars, or the path of a Parquet file, with one row for
+            each event.
+        user: Column of the frame or file with the user's id; None for that named like RecBole's, ``user_id``.
+        item: Column with the item's id; None for ``item_id``.
+        time: Column with the time, numbers or dates; None for ``timestamp``.
         space: Settings that are searched: a file, or a mapping of its form; None for
             ``properties/search/<Model>.yaml``.
         trials: Number of trials; None for 20, or all combinations of a grid, unless ``passes`` is given.
@@ -93,6 +102,9 @@ def search(
         model,
         dataset,
         space,
+        user=user,
+        item=item,
+        time=time,
         trials=trials,
         passes=passes,
         algorithm=algorithm,
@@ -140,9 +152,12 @@ def resume_search(
 
 def prepare_search(
     model: str,
-    dataset: str,
+    dataset: Any,
     space: str | Path | Mapping[str, Any] | None = None,
     *,
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
     trials: int | None = None,
     passes: float | None = None,
     algorithm: str = "random",
@@ -166,14 +181,16 @@ def prepare_search(
         raise ConfigError(f"--space={given}: there is no such file")
     if trials is None and passes is None and algorithm != "grid":
         trials = USUAL_TRIALS
+    files = read_yaml_files([str(file) for file in config_files], note)
+    name = adopt_data(dataset, Roles(user, item, time), files | dict(settings or {}), note)
     found = plan_search(
         model,
-        dataset,
+        name,
         given,
         Strategy(algorithm, scheduler, trials, grace, search_seed, passes),
         choose_seeds(seeds),
         Path(out) if out is not None else None,
-        files=read_yaml_files([str(file) for file in config_files], note),
+        files=files,
         given=settings,
         retries=retries,
         note=note,

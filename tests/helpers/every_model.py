@@ -94,7 +94,13 @@ def write_everything(path: Path) -> None:
         return " ".join(f"{draw.gauss(0, 1):.3f}" for _ in range(16))
 
     users, items, relations = range(24), range(20), range(3)
-    events = [(f"u{u}", f"i{i}", draw.randint(1, 5), t) for u in users for t, i in enumerate(draw.sample(items, 8))]
+    # Users take turns, so that a point of time parts the events of all; the last one begins when the others end.
+    late = {users[-1]: 8 * len(users)}
+    events = [
+        (f"u{u}", f"i{i}", draw.randint(1, 5), late.get(u, 0) + len(users) * n + u)
+        for u in users
+        for n, i in enumerate(draw.sample(items, 8))
+    ]
     facts = [(f"e{draw.choice(items)}", f"r{draw.choice(relations)}", f"e{draw.randrange(30)}") for _ in range(120)]
     write("inter", ("user_id:token", "item_id:token", "rating:float", "timestamp:float"), *events)
     write("user", ("user_id:token", "age:token", "gender:token"), *((f"u{u}", u % 5, "FM"[u % 2]) for u in users))

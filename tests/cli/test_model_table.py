@@ -4,7 +4,15 @@ import subprocess
 import sys
 
 from recbole_samrec.cli import model_table
-from recbole_samrec.cli.model_table import COLUMNS, FEATURES, YES, format_lines, number_reasons, print_models, read_models
+from recbole_samrec.cli.model_table import (
+    COLUMNS,
+    FEATURES,
+    YES,
+    format_lines,
+    number_reasons,
+    print_models,
+    read_models,
+)
 from recbole_samrec.integration.registry import model_names
 from tests.helpers.command import succeed
 from tests.helpers.paths import ROOT

@@ -45,7 +45,10 @@ def test_try_model__gives_todays_lines_of_the_table(number, data):
     ("message", "reason"),
     [
         ("training=packed does not support BPR: it is none; use training=prefix", "it is none"),
-        ("export: the scores of BPR are no product, of vectors; use recommend; or none", "its scores are no product, of vectors"),
+        (
+            "export: the scores of BPR are no product, of vectors; use recommend; or none",
+            "its scores are no product, of vectors",
+        ),
         ("--model=BPR: requires the package dgl; install it with: pip", "requires the package dgl"),
         ("something else", "something else"),
     ],

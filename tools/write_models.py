@@ -68,8 +68,8 @@ class Trials:
         self.model, self.data, self.folder = model, data, folder
 
     def _run(self, name: str, **settings: Any) -> RunResult:
-        few = {key: value for key, value in FEW.items() if key in list_known_keys(self.model, "toy")}
-        base = {**few, **settings_of(self.model), "data_path": str(self.data)}
+        known, base = list_known_keys(self.model, "toy"), {**FEW, **settings_of(self.model)}
+        base = {key: value for key, value in base.items() if key in known} | {"data_path": str(self.data)}
         return run(self.model, "toy", run_dir=self.folder / name, console=QUIET, **{**base, **settings})
 
     @cached_property

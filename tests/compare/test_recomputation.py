@@ -8,6 +8,7 @@ import json
 import random
 import shutil
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ def compare(train: bool) -> None:
     api.compare_models(ENTRIES, "tiny", seeds=[1, 2, 3], **options, **quiet)
 
 
+@cache
 def find_runs(out: Path) -> dict[tuple[str, str], list[Path]]:
     """The folders of the runs of each protocol and entry, as their records say, by seed."""
     found = defaultdict(list)
@@ -82,6 +84,7 @@ def out(tmp_path_factory):
         compare(train=True)
         runs = find_runs(folder / "out")
         assert set(runs) == {(protocol, entry) for protocol in PROTOCOLS for entry in ENTRIES}
+        find_runs.cache_clear()
         shutil.rmtree(runs["gts-last", "GRU4Rec"].pop())  # so that numbers of seeds are unequal
         for number, ((_, entry), folders) in enumerate(runs.items()):
             for seed, run in enumerate(folders):
@@ -94,6 +97,7 @@ def out(tmp_path_factory):
 # The statistics, written out ------------------------------------------------------------------------------------------
 
 
+@cache
 def score(folder: Path, metric: str, column: str) -> np.ndarray:
     """The metric of each user, averaged over the user's events, from a file of ranks."""
     with np.load(folder / "ranks.npz") as file:
@@ -110,10 +114,8 @@ def score_all(folders: list[Path], metric: str, column: str) -> np.ndarray:
     return np.stack([score(folder, metric, column) for folder in folders], axis=1)
 
 
-class Test:
+class Inference:
     """The t test of a difference over users crossed with seeds, with Satterthwaite's degrees of freedom."""
-
-    __test__ = False
 
     def __init__(self, mine: np.ndarray, other: np.ndarray, fixed: tuple[bool, bool]) -> None:
         users = len(mine)
@@ -150,13 +152,10 @@ class Test:
         return self.error * optimize.brentq(lambda shift: stats.nct.sf(critical, self.freedom, shift) - 0.8, 0, 60)
 
 
-def test_entries(out: Path, protocol: str, metric: str, column: str, entry: str, other: str) -> Test:
+def infer(out: Path, protocol: str, metric: str, column: str, entry: str, other: str) -> Inference:
     runs = find_runs(out)
     values = (score_all(runs[protocol, name], metric, column) for name in (entry, other))
-    return Test(*values, (entry == "Pop", other == "Pop"))
-
-
-test_entries.__test__ = False
+    return Inference(*values, (entry == "Pop", other == "Pop"))
 
 
 def correct(p: list[float]) -> list[float]:
@@ -186,7 +185,7 @@ def test_page__has_the_figures_of_its_ranks(out, protocol, masked):
                 [means.mean(), means.std(ddof=1)], abs=1e-12
             )
         for entry in ENTRIES[1:]:
-            test = test_entries(out, protocol, metric, column, entry, "SASRec")
+            test = infer(out, protocol, metric, column, entry, "SASRec")
             expected = {
                 "difference": test.difference,
                 "p": test.p(),
@@ -201,9 +200,7 @@ def test_page__has_the_figures_of_its_ranks(out, protocol, masked):
 def test_page__has_the_declared_tests_of_its_ranks(out):
     page = pd.read_csv(out / "primary.csv").set_index(["test", "protocol", "entry", "reference"])
     tests = {
-        (protocol, *pair): test_entries(out, protocol, "ndcg@10", "rank", *pair)
-        for protocol in PROTOCOLS
-        for pair in PRIMARY
+        (protocol, *pair): infer(out, protocol, "ndcg@10", "rank", *pair) for protocol in PROTOCOLS for pair in PRIMARY
     }
     corrected = correct([test.p() for test in tests.values()])
     for ((protocol, *pair), test), p_holm in zip(tests.items(), corrected, strict=True):
@@ -222,7 +219,7 @@ def test_page__has_the_equivalences_of_its_ranks(out):
     runs, expected = find_runs(out), {}
     for protocol in PROTOCOLS:
         for entry, other in EQUIVALENCE:
-            test = test_entries(out, protocol, "ndcg@10", "rank", entry, other)
+            test = infer(out, protocol, "ndcg@10", "rank", entry, other)
             margin = MARGIN * score_all(runs[protocol, other], "ndcg@10", "rank").mean()
             expected[protocol, entry, other] = (
                 test.difference,

@@ -48,6 +48,7 @@ SETTINGS = {
     **dict.fromkeys("FDSA GRU4RecF SASRecF S3Rec".split(), FEATURES),
     **dict.fromkeys("GRU4RecCPR SASRecCPR".split(), RERANKED),
     "ConvNCF": {"embedding_size": 64},
+    "NCL": {"num_clusters": 3},
     **dict.fromkeys("GRU4RecKG KSR".split(), EMBEDDED),
 }
 """Settings that a model requires on top of its defaults, by its name or its type."""

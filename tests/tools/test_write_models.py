@@ -38,6 +38,8 @@ def test_try_model__gives_todays_lines_of_the_table(number, data):
     names = model_names()[date.today().toordinal() % WEEK :: WEEK]
     if number < len(names):
         skip_without_package(names[number])
+        if names[number] == "NCL":
+            pytest.importorskip("faiss", reason="NCL clusters with it")
         assert write_models.try_apart(names[number], data) == written(names[number])
 
 

@@ -15,7 +15,8 @@ from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
 from recbole_samrec.integration import registry
 from recbole_samrec.optim import variants
-from recbole_samrec.optim.state_snapshot import RandomState, plain_attributes
+from recbole_samrec.optim.random_state import RandomState
+from recbole_samrec.optim.state_snapshot import plain_attributes
 from recbole_samrec.trainer.trainer import SAMTrainer
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError

@@ -33,6 +33,7 @@ from recbole_samrec.tune.results import TABLE
 from recbole_samrec.tune.search_spec import SearchSpec, read_search
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError, UserError
+from recbole_samrec.utils.exact_floats import exact_floats
 from recbole_samrec.utils.plot_style import render_figure, spread_offsets, use_style
 
 if TYPE_CHECKING:
@@ -129,7 +130,8 @@ def read_searches(folder: Path, records: Path, dataset: str, seeds: Sequence[int
         named = [replace(run, entry=name) for name, runs in ((TUNED, tuned), (DEFAULT, default))
                  for run in runs if run.entry == one.entry]  # fmt: skip
         record = read_yaml(one.folder / "search.json")  # JSON is YAML
-        found.append(Found(read_search(one.folder), one.budget, record, pd.read_csv(one.folder / TABLE), named))
+        trials = pd.read_csv(one.folder / TABLE, **exact_floats())
+        found.append(Found(read_search(one.folder), one.budget, record, trials, named))
     return found
 
 

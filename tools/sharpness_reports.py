@@ -14,6 +14,7 @@ from recbole_samrec.sharpness.aggregate import SLOPE_LOSS, TARGETS, Levels
 from recbole_samrec.sharpness.comparisons import Meaning, compare_entries
 from recbole_samrec.sharpness.report import ABOUT
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.exact_floats import exact_floats
 
 WITH_SAM = "SAM"
 """Part of the labels of runs with SAM."""
@@ -142,7 +143,7 @@ def _about(file: Path) -> tuple[dict[str, Any], Levels, dict[str, Meaning]]:
 def _table(file: Path, columns: Mapping[str, type]) -> pd.DataFrame:
     """Read a table that has at least some columns, of the right types."""
     try:
-        table = pd.read_csv(file, dtype=dict(columns), keep_default_na=False, na_values=[""])
+        table = pd.read_csv(file, dtype=dict(columns), keep_default_na=False, na_values=[""], **exact_floats())
     except OSError as error:
         raise DataError(f"{file}: it cannot be read ({error.strerror}); {AGAIN}") from error
     except (ValueError, OverflowError) as error:

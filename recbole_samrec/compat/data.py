@@ -27,6 +27,7 @@ from recbole.utils import FeatureType
 from recbole_samrec.compat import Patcher, recbole_patch
 from recbole_samrec.data.features import check_numbers
 from recbole_samrec.data.validate.read import list_missing_words, read_by_python
+from recbole_samrec.utils.exact_floats import exact_floats
 
 _keep_na_tokens = contextvars.ContextVar("keep_na_tokens", default=False)
 
@@ -73,7 +74,7 @@ class AtomicFileReader:
     def _read(self, path: str, options: dict[str, Any]) -> pd.DataFrame:
         if self.use_c_engine and _is_plain(path, options["delimiter"], options["encoding"]):
             try:
-                return pd.read_csv(path, **options | {"engine": "c"} | _exact_floats())
+                return pd.read_csv(path, **options | {"engine": "c"} | exact_floats())
             except ValueError:  # the engine that RecBole requests accepts the file or reports what is wrong with it
                 pass
         return read_by_python(path, options) if self.convert_large_numbers else pd.read_csv(path, **options)
@@ -89,14 +90,6 @@ def _is_plain(path: str, separator: str, encoding: str | None) -> bool:
         return False
     with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return not _UNUSUAL.search(content)
-
-
-@functools.cache
-def _exact_floats() -> dict[str, str]:
-    """Return the options that make the C engine round numbers correctly; a recent pandas needs none."""
-    number = "0.30000000000000004"
-    read = pd.read_csv(io.StringIO(number), header=None, engine="c").iloc[0, 0]
-    return {} if read == float(number) else {"float_precision": "round_trip"}
 
 
 def _install_reader() -> AtomicFileReader:

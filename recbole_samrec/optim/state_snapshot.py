@@ -7,10 +7,10 @@ second pass must see all of that as the first one did, and a resumed run as the 
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import operator
 import os
-import random
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 from typing import Any, cast
 
 import numpy as np
@@ -18,103 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from recbole_samrec.optim import foreach
+from recbole_samrec.optim.random_state import RandomState
 from recbole_samrec.utils.errors import CheckpointError, flatten_message
 
 VolatileNames = set[tuple[int, str]]
 """Names of plain tensors that a pass changes in place, each with the id of its module."""
-
-
-class RandomState:
-    """The random generators that a loss may draw from: Python's, numpy's, torch's on the CPU and on given devices."""
-
-    @staticmethod
-    def get(*devices: torch.device) -> dict[str, Any]:
-        """Return the state of the generators, as plain data and tensors.
-
-        Args:
-            devices: Devices whose generators are included; the CPU's always is. A process includes its own device
-                only, so that a run can be resumed where there are fewer devices.
-        """
-        return {
-            "python": random.getstate(),
-            "numpy": _NUMPY.get(),
-            "torch": torch.get_rng_state(),
-            "devices": [_find_module(device).get_rng_state(device) for device in _drop_cpu(devices)],
-        }
-
-    @staticmethod
-    def set(state: dict[str, Any], *devices: torch.device) -> None:
-        """Put the generators into a state that :meth:`get` returned.
-
-        Args:
-            state: The state. Generators of devices that it does not have, as it was made on others, stay as they are.
-            devices: Devices as they were given to :meth:`get`.
-        """
-        version, numbers, gauss = state["python"]
-        random.setstate((version, tuple(numbers), gauss))
-        _NUMPY.set(tuple(state["numpy"]))
-        torch.set_rng_state(state["torch"])
-        # A state of earlier versions has "cuda", the generators of all GPUs that the process saw.
-        for device, content in zip(_drop_cpu(devices), state.get("devices", state.get("cuda", [])), strict=False):
-            _find_module(device).set_rng_state(content, device)
-
-
-def _drop_cpu(devices: Iterable[torch.device]) -> list[torch.device]:
-    """Return the devices that have a generator other than the CPU's."""
-    return [device for device in devices if device.type not in ("cpu", "meta")]
-
-
-def _find_module(device: torch.device) -> Any:
-    return _MPS if device.type == "mps" else torch.get_device_module(device)
-
-
-class _MPS:
-    """The generator of Apple's GPU, of which there is one, so that torch's functions take no device."""
-
-    @staticmethod
-    def get_rng_state(device: torch.device) -> Tensor:
-        return torch.mps.get_rng_state()
-
-    @staticmethod
-    def set_rng_state(state: Tensor, device: torch.device) -> None:
-        torch.mps.set_rng_state(state)
-
-
-class _NumpyState:
-    """The state of numpy's global generator, which takes 0.1 ms to read or to write, and rarely changes.
-
-    The memory of the generator is compared with that at the last reading. A normal number that is kept for the next
-    draw is not part of it, so a state that has one is always read and written.
-    """
-
-    BYTES = 625 * 4
-    """Size of the state of a Mersenne twister: 624 words and the place among them."""
-
-    def __init__(self) -> None:
-        self._memory = b""
-        self._state: Any = None
-
-    def get(self) -> Any:
-        """Return what ``np.random.get_state`` returns."""
-        memory = self._read_memory()
-        if not memory or memory != self._memory or self._state[3]:
-            self._memory, self._state = memory, np.random.get_state()
-        return self._state
-
-    def set(self, state: tuple[Any, ...]) -> None:
-        """Call ``np.random.set_state`` if the state differs."""
-        if self.get() is not state or state[3]:
-            np.random.set_state(state)
-            self._memory, self._state = self._read_memory(), state
-
-    def _read_memory(self) -> bytes:
-        generator = np.random.get_bit_generator()  # type: ignore[attr-defined]  # missing from numpy's own __all__
-        if type(generator) is not np.random.MT19937:
-            return b""
-        return ctypes.string_at(generator.ctypes.state_address, self.BYTES)
-
-
-_NUMPY = _NumpyState()
 
 
 class StatePlaces:
@@ -133,21 +41,21 @@ class StatePlaces:
         self._owners = [vars(module) for module in modules]
         self._owners += [table[part] for table in list(self._owners) for part in ("_buffers", "_modules")]
         self._counts = list(map(len, self._owners))
-        self._watched = [(vars(module), name) for module in modules for name in vars(module) if _is_public(name)]
-        self._types = self._read_types()
         self.buffers = list(self._model.buffers())
-        self.attributes = [(module, vars(module), name) for module, name, _ in plain_attributes(self._model)]
-        values = [table[name] for _, table, name in self.attributes]
+        self.attributes = [(module, name) for module in modules for name in vars(module) if _is_public(name)]
+        self.tables = [(vars(module), name) for module, name in self.attributes]
+        values = [table[name] for table, name in self.tables]
+        self._types = list(map(type, values))
         self.arrays = [i for i, value in enumerate(values) if isinstance(value, np.ndarray)]
-        self.tensors = [i for i, value in enumerate(values) if isinstance(value, Tensor)]
+        self.tensors = [i for i, value in enumerate(values) if _is_plain_tensor(value)]
 
-    def _read_types(self) -> list[type]:
-        return [type(table.get(name)) for table, name in self._watched]
-
-    def update(self) -> None:
-        """List again if there are more or fewer attributes, or one has another type than before."""
-        if self._counts != list(map(len, self._owners)) or self._types != self._read_types():
+    def read(self) -> list[Any]:
+        """Read the attributes; list them again if there are more or fewer, or one has another type than before."""
+        values = [table.get(name) for table, name in self.tables]
+        if self._counts != list(map(len, self._owners)) or self._types != list(map(type, values)):
             self._list()
+            values = [table[name] for table, name in self.tables]
+        return values
 
 
 class ModelState:
@@ -161,33 +69,36 @@ class ModelState:
 
     def __init__(self, model: nn.Module | StatePlaces, volatile: VolatileNames | None = None) -> None:
         places = model if isinstance(model, StatePlaces) else StatePlaces(model)
-        self._buffers = places.buffers
-        self._contents = foreach.copy_all([buffer.detach() for buffer in self._buffers])
-        self._attributes = places.attributes
-        self._values: list[Any] = [table.get(name) for _, table, name in self._attributes]
+        self._values = places.read()
+        self._attributes, self._tables, self._buffers = places.attributes, places.tables, places.buffers
+        self._contents = foreach.copy_all([buffer.detach() for buffer in self._buffers]) if self._buffers else []
         self._arrays = [(self._values[i], self._values[i].copy()) for i in places.arrays]
         self._tensors = [(i, self._values[i]._version, self._copy(i, volatile)) for i in places.tensors]
 
     def _copy(self, number: int, volatile: VolatileNames | None) -> Tensor | None:
-        module, _, name = self._attributes[number]
+        module, name = self._attributes[number]
         is_copied = volatile is None or (id(module), name) in volatile
         return self._values[number].detach().clone() if is_copied else None
 
     def changed_in_place(self) -> VolatileNames:
         """Return the names of the plain tensors that were written into since."""
         changed = [self._attributes[i] for i, version, _ in self._tensors if self._values[i]._version != version]
-        return {(id(module), name) for module, _, name in changed}
+        return {(id(module), name) for module, name in changed}
 
     def restore(self) -> None:
         """Put buffers and attributes back as they were; a tensor that nobody wrote into is left alone."""
-        foreach.overwrite_all(self._buffers, self._contents)
-        for (_, table, name), value in zip(self._attributes, self._values, strict=True):
+        if self._buffers:
+            foreach.overwrite_all(self._buffers, self._contents)
+        present = [table.get(name) for table, name in self._tables]
+        for (table, name), value in compress(
+            zip(self._tables, self._values, strict=True), map(operator.is_not, present, self._values)
+        ):
             table[name] = value
         for array, content in self._arrays:
             array[...] = content
-        with torch.no_grad():
-            for i, version, copy in self._tensors:
-                if copy is not None and self._values[i]._version != version:
+        for i, version, copy in self._tensors:
+            if copy is not None and self._values[i]._version != version:
+                with torch.no_grad():
                     self._values[i].copy_(copy)
 
 
@@ -245,8 +156,6 @@ class Replay:
             return None
         if self._places is None:
             self._places = StatePlaces(self._model)
-        else:
-            self._places.update()
         return ModelState(self._places, self._volatile)
 
 
@@ -261,8 +170,12 @@ def plain_attributes(model: nn.Module) -> Iterable[tuple[nn.Module, str, Any]]:
             if _is_public(name):
                 if value is None or isinstance(value, (bool, int, float, str, np.ndarray)):
                     yield module, name, value
-                elif isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+                elif _is_plain_tensor(value):
                     yield module, name, value
+
+
+def _is_plain_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor) and not isinstance(value, nn.Parameter)
 
 
 def _is_public(name: str) -> bool:

@@ -19,6 +19,7 @@ from recbole_samrec.sharpness.aggregate import find_common_metric
 from recbole_samrec.sharpness.finished_run import BEST, name_run, read_finished_record
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.exact_floats import exact_floats
 from recbole_samrec.utils.locks import lock_folder
 
 MOST_RUNS = 6
@@ -136,7 +137,8 @@ def read_fractions(file: Path, metric: str) -> pd.DataFrame:
         ConfigError: It cannot be read, or lacks what is to be drawn.
     """
     try:
-        table = pd.read_csv(file, dtype={"entry": str, "row": str}).rename(columns={"row": "entry"})  # of older tables
+        table = pd.read_csv(file, dtype={"entry": str, "row": str}, **exact_floats())
+        table = table.rename(columns={"row": "entry"})  # of older tables
     except (OSError, ValueError) as error:
         raise ConfigError(f"--fractions={file}: it cannot be read ({error})") from error
     if table.empty or not {"entry", "fraction"} <= set(table.columns):

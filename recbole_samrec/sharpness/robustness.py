@@ -14,7 +14,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import ModelType
 from torch import Tensor, nn
 
-from recbole_samrec.optim.state_snapshot import RandomState
+from recbole_samrec.optim.random_state import RandomState
 from recbole_samrec.quick_start.record import rename_metrics
 from recbole_samrec.sharpness.finished_run import Solution
 from recbole_samrec.sharpness.perturbations import CHANGES, replace_items

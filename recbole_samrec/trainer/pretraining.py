@@ -23,7 +23,8 @@ from recbole.model.loss import BPRLoss
 
 from recbole_samrec.data.attributes import find_attribute_settings, name_joined
 from recbole_samrec.data.find import find_dataset
-from recbole_samrec.optim.state_snapshot import RandomState, load_weights
+from recbole_samrec.optim.random_state import RandomState
+from recbole_samrec.optim.state_snapshot import load_weights
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, CallbackList
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from recbole_samrec.optim.random_state import RandomState
 from recbole_samrec.optim.state_snapshot import (
-    RandomState,
     is_unchanged,
     load_weights,
     move_to_device,

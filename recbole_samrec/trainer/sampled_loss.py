@@ -20,7 +20,8 @@ from recbole_samrec.analysis.hessian import ChunkedLoss, Loss, measure_product_e
 from recbole_samrec.data.join_batches import join_batches
 from recbole_samrec.layers.item_loss import ItemLoss
 from recbole_samrec.model.packed_forward import count_items, make_packed_loss, make_prefix_loss
-from recbole_samrec.optim.state_snapshot import ModelState, RandomState
+from recbole_samrec.optim.random_state import RandomState
+from recbole_samrec.optim.state_snapshot import ModelState
 from recbole_samrec.utils.device_memory import measure_budget
 from recbole_samrec.utils.errors import ConfigError, flatten_message
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recbole_samrec.analysis.hessian import compute_gradient, compute_hvp
-from recbole_samrec.optim.state_snapshot import RandomState
+from recbole_samrec.optim.random_state import RandomState
 from recbole_samrec.sharpness import api, finished_run, measure, robustness
 from recbole_samrec.sharpness.measure import Budget
 from recbole_samrec.utils import checkpoint_io

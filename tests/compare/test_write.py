@@ -10,6 +10,7 @@ from recbole_samrec.compare.layout import NOTHING
 from recbole_samrec.compare.primary import Family, Place
 from recbole_samrec.compare.write import write_declared, write_tables
 from recbole_samrec.evaluator.statistics import compute_user_metric
+from recbole_samrec.utils.exact_floats import exact_floats
 from tests.helpers.compared import make_run, make_runs
 
 
@@ -53,7 +54,7 @@ def test_write_tables_markdown_has_marks_reasons_and_escapes(written):
 
 
 def test_write_tables_csv_has_plain_numbers(written):
-    table = pd.read_csv(written / "tiny_set.csv", index_col="entry")
+    table = pd.read_csv(written / "tiny_set.csv", index_col="entry", **exact_floats())
     assert list(table.index) == ["SAMRec", "A_b|c", "Pop & <co>", "S3Rec"]
     means = [compute_user_metric(one.ranks["rank"], "mrr").mean() for one in make_runs("SAMRec", 25)]
     assert table["mrr_mean"]["SAMRec"] == np.mean(means)

@@ -40,7 +40,7 @@ def _without(settings, *keys):
     return {key: value for key, value in settings.items() if key not in keys}
 
 
-TRANSFORMERS = ("SAMRec", "CL4SRec", "DuoRec", "gSASRec", "SASRec")
+TRANSFORMERS = ("SAMRec", "CL4SRec", "DuoRec", "gSASRec", "SASRecOriginal", "eSASRec", "SASRec")
 MODELS = {f"{name} packed": _case(name, "packed", **TRANSFORMER) for name in TRANSFORMERS}
 MODELS |= {
     "GRU4Rec packed": _case("GRU4Rec", "packed", loss_type="CE", train_neg_sample_args=None, train_batch_size=48),
@@ -51,7 +51,8 @@ MODELS |= {
     "LightGCN": _case("LightGCN", **PAIRS),
 }
 """A training of each model, by the name of its line in the table of counts."""
-MODELS["gSASRec packed"] = _without(MODELS["gSASRec packed"], "loss_type", "train_neg_sample_args")
+for _name in ("gSASRec", "SASRecOriginal", "eSASRec"):  # they draw their own negatives
+    MODELS[f"{_name} packed"] = _without(MODELS[f"{_name} packed"], "loss_type", "train_neg_sample_args")
 
 VARIANTS = {
     f"SAMRec {name}": {**MODELS["SAMRec packed"], "sam_variant": name}
@@ -73,10 +74,7 @@ LOSSES = {
     "SAMRec SSM sparse": {**_SAMPLED, "embedding_update": "sparse"},
 }
 
-PREFIX = {
-    f"{name} prefix": {**MODELS[f"{name} packed"], "training": "prefix"}
-    for name in ("SAMRec", "CL4SRec", "DuoRec", "gSASRec", "SASRec", "GRU4Rec")
-}
+PREFIX = {f"{name} prefix": {**MODELS[f"{name} packed"], "training": "prefix"} for name in (*TRANSFORMERS, "GRU4Rec")}
 PREFIX["S3Rec pretrain prefix"] = {**MODELS["S3Rec pretrain packed"], "training": "prefix"}
 PREFIX["S3Rec finetune prefix"] = {**MODELS["S3Rec finetune packed"], "training": "prefix"}
 

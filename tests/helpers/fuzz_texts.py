@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 from hypothesis import strategies as st
 
 WORDS = [
@@ -26,13 +27,14 @@ def ids() -> st.SearchStrategy[str]:
     return st.one_of(LETTERS, st.sampled_from(WORDS), ODD)
 
 
+HUGE = [text for text in ("1e400", "-1e400") if pd.to_numeric(pd.Series([text]), errors="coerce").notna().all()]
+"""Numbers beyond the floats; pandas 2 takes them for words, and they are refused there."""
+
 NUMBERS = st.one_of(
     st.integers(0, 5).map(str),
     st.integers(-(10**20), 10**20).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
-    st.sampled_from(
-        ["5.", ".5", "+3", "-0", "1e3", "1E-3", "00012", "1e400", "-1e400", "inf", "-inf", "Infinity", "3.0"]
-    ),
+    st.sampled_from(["5.", ".5", "+3", "-0", "1e3", "1E-3", "00012", *HUGE, "inf", "-inf", "Infinity", "3.0"]),
 )
 """Numbers as texts that both Python and RecBole read."""
 

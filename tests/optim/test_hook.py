@@ -12,8 +12,8 @@ from torch import nn
 
 from recbole_samrec import compat
 from recbole_samrec.optim.hook import SAMHook
+from recbole_samrec.optim.random_state import RandomState
 from recbole_samrec.optim.schedule import SAMSettings
-from recbole_samrec.optim.state_snapshot import RandomState
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.errors import ConfigError, TrainingError
 from tests.helpers.tensor_sizes import Sizes
@@ -200,7 +200,8 @@ def test_hook__runs_both_passes_under_the_same_autocast(folder):
 
     settings = {"enable_amp": True, "amp_dtype": "bfloat16", "learner": "sgd"}
     trained, expected = train_both(folder, settings=settings, double=False, learner=sgd, context=autocast)
-    assert_close(trained, expected, tolerance=1e-6)
+    # A weight that differs in its last bit may be rounded to another bfloat16; single precision is 6e-5 away.
+    assert_close(trained, expected, tolerance=1e-5)
     network, trainer, batches = prepare(folder, double=False, count=2, **settings)
     seen = []
 

@@ -1,16 +1,15 @@
 """A second pass sees what the first one saw, and leaves what the first one left."""
 
 import random
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from recbole_samrec.optim.random_state import RandomState
 from recbole_samrec.optim.state_snapshot import (
     ModelState,
-    RandomState,
     Replay,
     is_unchanged,
     load_weights,
@@ -47,22 +46,6 @@ class Counting(nn.Module):
 
 def draws():
     return random.random(), np.random.rand(), torch.rand(1).item()
-
-
-def test_random_state__repeats_the_draws_of_all_generators():
-    state = RandomState.get()
-    first = draws()
-    assert draws() != first
-    RandomState.set(state)
-    assert draws() == first
-
-
-def test_random_state__is_set_from_lists_of_a_checkpoint():
-    state = RandomState.get()
-    first = draws()
-    version, numbers, gauss = state["python"]
-    RandomState.set(state | {"python": [version, list(numbers), gauss], "numpy": list(state["numpy"])})
-    assert draws() == first
 
 
 def test_model_state__restores_all_that_a_pass_changes():
@@ -141,42 +124,6 @@ def test_replay__follows_attributes_that_come_and_change():
         assert model.old.tolist() == [0]
         model()
     assert model.old is None
-
-
-def test_random_state__repeats_normal_numbers_that_numpy_keeps():
-    np.random.seed(0)
-    for _ in range(4):
-        state = RandomState.get()
-        first = [np.random.randn() for _ in range(3)]  # an odd number leaves one for the next draw
-        RandomState.set(state)
-        assert [np.random.randn() for _ in range(3)] == first
-
-
-def test_random_state__sees_a_draw_between_two_states():
-    RandomState.set(before := RandomState.get())
-    one = np.random.rand()
-    RandomState.set(before)
-    assert np.random.rand() == one != np.random.rand()
-
-
-def test_random_state__has_the_generators_of_given_devices(monkeypatch):
-    states = {0: torch.tensor([5]), 1: torch.tensor([6])}
-    module = SimpleNamespace(
-        get_rng_state=lambda device: states[device.index].clone(),
-        set_rng_state=lambda state, device: states.update({device.index: state}),
-    )
-    monkeypatch.setattr(torch, "get_device_module", lambda device: module)
-    first, second, cpu = torch.device("cuda", 0), torch.device("cuda", 1), torch.device("cpu")
-    of_second = RandomState.get(cpu, second)
-    assert [state.tolist() for state in of_second["devices"]] == [[6]]
-    RandomState.set(of_second, cpu, first)  # two GPUs before, one now
-    assert states[0].tolist() == [6]
-    RandomState.set(RandomState.get(cpu), first)  # a state of the CPU leaves the GPU's generator
-    RandomState.set(of_second, cpu)  # and a state of a GPU is read on a CPU
-    old = {**RandomState.get(), "cuda": [torch.tensor([1]), torch.tensor([2])]}
-    del old["devices"]
-    RandomState.set(old, first)  # a checkpoint of an earlier version
-    assert states[0].tolist() == [1] and states[1].tolist() == [6]
 
 
 def test_replay__restores_after_an_error_and_needs_a_record():

@@ -4,7 +4,9 @@ import json
 import pickle
 
 import jsonschema
+import pydantic
 import pytest
+from packaging.version import Version
 
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.quick_start.record import SCHEMA_FILE, RunRecord, json_schema, make_label, upgrade_record
@@ -20,6 +22,7 @@ def validate(content):
     jsonschema.Draft202012Validator(json.loads(SCHEMA_FILE.read_text())).validate(content)
 
 
+@pytest.mark.skipif(Version(pydantic.VERSION) < Version("2.10"), reason="pydantic 2.7 writes the same in other words")
 def test_json_schema__is_in_the_file():
     assert json.loads(SCHEMA_FILE.read_text()) == json_schema(), "run: python -m tools.result_schema"
     jsonschema.Draft202012Validator.check_schema(json_schema())

@@ -19,7 +19,7 @@ def shown(terminal):
 
 def test_part_bars__print_a_line_for_each_part():
     text, _ = shown(terminal=False)
-    assert text == "  curvature\n  noise\n"
+    assert text.rstrip("\n") == "  curvature\n  noise"  # rich 13.7 adds an empty line
 
 
 def test_part_bars__draw_bars_that_are_never_overfull():

@@ -16,6 +16,7 @@ from recbole_samrec.evaluator.marks import NOT_COMPARABLE, NOT_CONVERGED, SIGNIF
 from recbole_samrec.sharpness.aggregate import average_measures, compare_runs, list_runs
 from recbole_samrec.sharpness.measure import QUICK
 from recbole_samrec.sharpness.report import ABOUT, describe_report
+from recbole_samrec.utils.exact_floats import exact_floats
 from tests.helpers.sharpness_runs import make_measured
 from tools import sharpness_page
 from tools.sharpness_reports import read_report
@@ -92,7 +93,7 @@ def test_page_has_differences_with_marks():
     better, difference, _, p, p_holm, n, mark = cells(page, "dropout", pair, "NDCG@10 on test")
     assert (better, difference, n, mark) == ("higher", "+0.01", "3, 3", SIGNIFICANT)
     assert cells(page, "dropout", pair, "top eigenvalue")[1] == "\N{MINUS SIGN}2.4"
-    table = pd.read_csv("page.csv")
+    table = pd.read_csv("page.csv", **exact_floats())
     expected = compare_runs(runs, "SASRec").assign(report="dropout")[table.columns]
     pd.testing.assert_frame_equal(table.fillna(""), expected.reset_index(drop=True).fillna(""), check_dtype=False)
     assert set(table["mark"].dropna()) <= {SIGNIFICANT, UNCORRECTED}

@@ -43,7 +43,7 @@ def test_search_watcher_records_and_shows_ends(watcher):
     log = TrialLog.read(watcher._search.out / "progress.json", bigger=True)
     assert [one.status for one in log.trials.values()] == ["stopped early", "finished", "failed"]
     assert log.trials["002"].reason == "no such layer" and log.best == "001"
-    assert watcher._display._console.file.getvalue().splitlines() == [
+    assert watcher._display._console.file.getvalue().rstrip("\n").splitlines() == [
         "1 of 3: trial 000: n_layers=1: NDCG@10 0.2500 (5 epochs, 0:00:10, stopped early), best 0.2500 (trial 000); "
         "0:00:10 left",
         "2 of 3: trial 001: n_layers=1: NDCG@10 0.5000 (10 epochs, 0:00:20), best 0.5000 (trial 001); 0:00:15 left",

@@ -19,6 +19,7 @@ from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.data.validate.layout import TYPES
 from recbole_samrec.data.validate.read import list_missing_words
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.exact_floats import exact_floats
 
 PARQUET = (".parquet", ".pq")
 _DELIMITERS = ",\t;|"
@@ -139,7 +140,7 @@ def _read(
     columns = list(dict.fromkeys(wanted))
     options: dict[str, Any] = {"usecols": columns, "dtype": dict.fromkeys(texts, str), "index_col": False}
     options |= {"keep_default_na": False, "na_values": list_missing_words(columns, texts)}
-    options |= {"engine": "c", "low_memory": False} if single else {"engine": "python"}
+    options |= {"engine": "c", "low_memory": False, **exact_floats()} if single else {"engine": "python"}
     with open_text(path, encoding) as text:
         try:
             return pd.read_csv(text, sep=delimiter if single else re.escape(delimiter), **options)

@@ -14,6 +14,7 @@ from pandas._libs.parsers import STR_NA_VALUES
 from recbole_samrec.data.validate.layout import Column, Layout, read_header, require_column
 from recbole_samrec.data.validate.scan import check_lines, read_records
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.exact_floats import exact_floats
 
 
 def list_missing_words(columns: Iterable[str], texts: Collection[str]) -> dict[str, list[str]]:
@@ -111,7 +112,9 @@ def read_csv(path: Path, layout: Layout, kinds: Mapping[str, Any], texts: Collec
     if layout.keep_na_tokens:
         options |= {"keep_default_na": False, "na_values": list_missing_words(kinds, texts)}
     options |= {"sep": layout.separator, "usecols": list(kinds), "dtype": dict(kinds), "encoding": layout.encoding}
-    return pd.read_csv(path, **options) if options["engine"] == "c" else read_by_python(path, options)
+    if options["engine"] == "c":
+        return pd.read_csv(path, **options | exact_floats())
+    return read_by_python(path, options)
 
 
 def read_by_python(path: Path | str, options: dict[str, Any]) -> pd.DataFrame:

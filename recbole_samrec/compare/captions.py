@@ -66,6 +66,9 @@ Counts are those after the filters. The hashes are those of the .inter files, an
 files that are read."""
 SPLITS = "Every entry has the same training, validation and test events, and ranks the same candidates."
 SEARCHES = "Budgets of the searches whose best trials gave the settings; an entry without one has its defaults."
+CANDIDATES = """\
+Every candidate of each entry: mean validation score over the seeds, how far it is behind the best, the standard error
+of that difference, and the gradient passes of all its runs."""
 BUDGETS = """\
 Training stops when the validation metric has not improved for stopping_step evaluations, or after the given number of
 epochs. A gradient pass is one backward pass over a stage's training set. Passes, CPU seconds and seconds are means over

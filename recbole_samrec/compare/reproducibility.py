@@ -38,7 +38,7 @@ def lay_out_reproducibility(
     runs: Sequence[Run],
     *,
     tuned: Sequence[Tuning] = (),
-    chosen: Sequence[Grid] = (),
+    chosen: Mapping[str, Mapping[str, Any]] | None = None,
     origins: str = "",
     made: Made | None = None,
 ) -> Page:
@@ -47,14 +47,16 @@ def lay_out_reproducibility(
     Args:
         runs: Its finished runs under all protocols.
         tuned: How its entries were tuned by searches.
-        chosen: Tables of the settings that were chosen by validation runs.
+        chosen: For each protocol, what validation runs chose, as in the file ``<dataset>-selected-chosen.json``; None
+            if settings were not chosen so.
         origins: Where settings come from that are no defaults, as yaml.
         made: The command, the settings and the work.
     """
     searched = [one for one in tuned if one.budget is not None]
     grids = [_lay_out_data(runs), _lay_out_splits(runs)]
     grids += [_lay_out_searches(tuned), _lay_out_spaces(searched)] if searched else []
-    grids += [*chosen, _lay_out_budgets(runs), _lay_out_seeds(runs), _lay_out_environment(runs), _lay_out_code(runs)]
+    grids += [_lay_out_choices(chosen), _lay_out_candidates(chosen)] if chosen else []
+    grids += [_lay_out_budgets(runs), _lay_out_seeds(runs), _lay_out_environment(runs), _lay_out_code(runs)]
     return Page(
         f"{runs[0].dataset}{', tuned' if tuned else ''}: reproducibility",
         remarks=[captions.REPRODUCIBILITY],
@@ -139,6 +141,38 @@ def _read_space(file: Path) -> Iterator[tuple[str, str, str]]:
         yield each["name"], values, _show(best.get(each["name"]))
     for name, followed in record["space"]["follow"].items():
         yield name, f"that of {followed}", _show(best.get(followed))
+
+
+def _lay_out_choices(chosen: Mapping[str, Mapping[str, Any]]) -> Grid:
+    """Lay out the settings that validation chose for each entry, and why."""
+    header = ["entry", *["protocol"] * any(chosen), "seeds", "validation", "chosen", "why", "at the edge", "passes"]
+    body = []
+    for protocol, content in chosen.items():
+        for entry, one in content["entries"].items():
+            seeds = ", ".join(map(str, one["seeds"]))
+            metric = f"{one['metric'].upper()}, history {one['history']}"
+            found = [_show_settings(one["settings"]), one["why"], ", ".join(one["edges"]) or "no"]
+            place = [entry, *[protocol] * any(chosen)]
+            body.append([*place, seeds, metric, *found, _show_number(one["passes"], ",.1f")])
+    return _make_grid("Chosen settings", [content["rule"] for content in chosen.values()][:1], header, body)
+
+
+def _lay_out_candidates(chosen: Mapping[str, Mapping[str, Any]]) -> Grid:
+    """Lay out all candidates of each entry and their validation scores."""
+    header = ["entry", *["protocol"] * any(chosen), "settings", "mean", "behind the best", "standard error", "passes"]
+    body = []
+    for protocol, content in chosen.items():
+        for entry, one in content["entries"].items():
+            for number, each in enumerate(one["candidates"]):
+                name = f"{_show_settings(each['settings'])}{' (chosen)' if number == one['chosen'] else ''}"
+                scores = [_show_number(each[key], ".4f") for key in ("mean", "behind_best", "standard_error")]
+                place = [entry, *[protocol] * any(chosen)]
+                body.append([*place, name, *scores, _show_number(each["passes"], ",.1f")])
+    return _make_grid("Candidates", [captions.CANDIDATES], header, body)
+
+
+def _show_settings(settings: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in (settings or {}).items()) or NOTHING
 
 
 # Budgets, seeds and environment ---------------------------------------------------------------------------------------
@@ -263,6 +297,10 @@ def _list_numbers(runs: Iterable[Run], field: str) -> list[float]:
 
 def _show(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def _show_number(number: float | None, form: str) -> str:
+    return NOTHING if number is None else format(number, form)
 
 
 def _show_range(numbers: Sequence[Any]) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from recbole_samrec.compare import captions, formats, plots, reproducibility
 from recbole_samrec.compare.facts import PageSetting, has_uncommitted, list_work, name_bars, name_page
 from recbole_samrec.compare.groups import build_group_table
-from recbole_samrec.compare.layout import Grid, Made, Page, lay_out_comparison, lay_out_fractions, lay_out_groups
+from recbole_samrec.compare.layout import Made, Page, lay_out_comparison, lay_out_fractions, lay_out_groups
 from recbole_samrec.compare.primary import Family
 from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
 from recbole_samrec.compare.reproducibility import lay_out_reproducibility
@@ -231,7 +231,7 @@ def write_reproducibility(
     folder: Path,
     *,
     tuned: Sequence[Tuning] = (),
-    chosen: Sequence[Grid] = (),
+    chosen: Mapping[str, Mapping[str, Any]] | None = None,
     origins: Sequence[Origin] = (),
     command: str = "",
     settings: str = "",
@@ -242,7 +242,7 @@ def write_reproducibility(
         runs: The finished runs of the data set under all protocols, at least one.
         folder: Folder of the pages.
         tuned: How its entries were tuned.
-        chosen: Tables of the settings that validation runs chose.
+        chosen: For each protocol, what validation runs chose; see :func:`lay_out_reproducibility`.
         origins: Where settings come from that are no defaults.
         command: The command that makes the comparison.
         settings: The settings of its entries, as yaml.

@@ -124,8 +124,8 @@ def explain_clusters(patch: Patcher) -> None:
     def cluster_or_explain(self: Any, x: Any) -> Any:
         if self.k > len(x):
             raise ConfigError(
-                f"num_clusters={self.k}: NCL cannot make more clusters than there are users or items, {len(x):,} of one "
-                "kind; lower num_clusters"
+                f"num_clusters={self.k}: NCL cannot make more clusters than there are users or items, {len(x):,} of "
+                "one kind; lower num_clusters"
             )
         try:
             return cluster(self, x)

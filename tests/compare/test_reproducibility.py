@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from recbole_samrec.compare.formats import write_markdown
-from recbole_samrec.compare.layout import NOTHING, Cell, Grid, Made
+from recbole_samrec.compare.layout import NOTHING, Made
 from recbole_samrec.compare.provenance import SearchBudget, Tuning
 from recbole_samrec.compare.reproducibility import lay_out_reproducibility
 from recbole_samrec.compare.write import write_reproducibility
@@ -121,11 +121,36 @@ def test_page__has_search_spaces_and_what_was_found(tmp_path):
     ]
 
 
-def test_page__shows_chosen_settings_and_the_command():
-    chosen = Grid("Chosen settings", "chosen", [], ["entry", "rho"], [[Cell("SAMRec"), Cell("0.1")]])
-    page = lay_out_reproducibility(make_runs(), chosen=[chosen], made=Made("the command", "shared: 1\n", []))
-    text = write_markdown(page)
-    assert "## Chosen settings" in text and "the command" in text and "shared: 1" in text
+def make_choice(passes=None) -> dict:
+    """The content of a file of chosen settings: of two candidates the second is chosen."""
+    scores = {"scores": {"7": 0.1, "8": None}, "runs": ["a", "b"], "failures": ["b"], "passes": 1234.56}
+    best = {"settings": {"sam_rho": 0.1}, "mean": 0.2, "behind_best": 0.0, "standard_error": 0.0, **scores}
+    other = {"settings": {"sam_rho": 0}, "mean": 0.19, "behind_best": 0.01, "standard_error": None, **scores}
+    entry = {"settings": {"sam_rho": 0}, "why": "the smallest", "edges": ["sam_rho"], "tuned_as": "", "seeds": [7, 8]}
+    entry |= {"metric": "ndcg@10", "history": "masked", "passes": passes, "best": 0, "chosen": 1}
+    return {"rule": "The rule.", "entries": {"SAMRec": {**entry, "candidates": [best, other]}}}
+
+
+def test_page__has_chosen_settings_and_all_candidates():
+    page = lay_out_reproducibility(make_runs(), chosen={"": make_choice(passes=2469.12)})
+    seeds, validation = "7, 8", "NDCG@10, history masked"
+    assert read_grid(page, "Chosen settings") == {
+        "SAMRec": [seeds, validation, "sam_rho: 0", "the smallest", "sam_rho", "2,469.1"]
+    }
+    grid = next(grid for grid in page.grids if grid.title == "Candidates")
+    assert [[cell.text for cell in line] for line in grid.body] == [
+        ["SAMRec", "sam_rho: 0.1", "0.2000", "0.0000", "0.0000", "1,234.6"],
+        ["SAMRec", "sam_rho: 0 (chosen)", "0.1900", "0.0100", NOTHING, "1,234.6"],
+    ]
+    both = lay_out_reproducibility(make_runs(), chosen={"loo": make_choice(), "gts-last": make_choice()})
+    grid = next(grid for grid in both.grids if grid.title == "Chosen settings")
+    assert [[cell.text for cell in line[:2]] for line in grid.body] == [["SAMRec", "loo"], ["SAMRec", "gts-last"]]
+    assert grid.body[0][-1].text == NOTHING and grid.captions == ["The rule."]
+
+
+def test_page__shows_the_command_and_settings():
+    text = write_markdown(lay_out_reproducibility(make_runs(), made=Made("the command", "shared: 1\n", [])))
+    assert "the command" in text and "shared: 1" in text
 
 
 def test_write_reproducibility__names_share_and_tuning(tmp_path):

@@ -35,7 +35,7 @@ def test_explain_clusters__names_setting_and_package(monkeypatch):
     with pytest.raises(ConfigError, match=r"num_clusters=5: NCL .* users or items, 4 of one kind; lower num_clusters"):
         NCL.run_kmeans(model, rows)
     model.k = 3
-    with pytest.raises(ConfigError, match="--model=NCL: requires the package faiss; install it with: .*faiss-cpu"):
+    with pytest.raises(ConfigError, match=r"--model=NCL: requires the package faiss; install it with: .*faiss-cpu"):
         NCL.run_kmeans(model, rows)
     with compat.suspend("explain_clusters"), pytest.raises(ModuleNotFoundError):
         NCL.run_kmeans(model, rows)

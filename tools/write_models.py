@@ -14,6 +14,7 @@ import argparse
 import csv
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -41,6 +42,8 @@ from tests.helpers.every_model import settings_of, write_everything
 
 UNEXPECTED = "unexpected "
 """Begin of a cell that is no answer: the package has a defect."""
+MISSING = "requires the package "
+"""Begin of the only reason why a model may not be trained at all."""
 LONGEST = 180
 """Seconds that the attempts with one model may take."""
 FEW = {
@@ -163,6 +166,10 @@ def try_model(model: str, data: Path) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         trials = Trials(model, data, Path(folder))
         cells["kind"] = _attempt(lambda: find_kind(model), model)
+        trained = _attempt(lambda: trials.plain and None, model)
+        if trained != YES:
+            expected = trained.startswith((MISSING, UNEXPECTED))
+            return cells | dict.fromkeys(FEATURES, trained if expected else f"{UNEXPECTED}refusal: {trained}")
         for feature in FEATURES:
             cells[feature] = _attempt(getattr(trials, feature), model)
     return cells
@@ -187,9 +194,10 @@ def _attempt(attempt: Callable[[], Any], model: str) -> str:
 
 def shorten(message: str, model: str) -> str:
     """Return the reason in a message, without the setting before it and the remedy behind it."""
-    reason = (message.partition(f"{model}: ")[2] or message).removeprefix("export: ")
+    message = re.sub(r"^--resume=\S+: ", "", message)
+    reason = re.sub(rf"^.*?\b{model}\b[^:;(]*: ", "", message).removeprefix("export: ")
     reason = reason.partition("; ")[0].partition(" (known: ")[0]
-    return reason.replace(f"the scores of {model}", "its scores").replace(f"{model} needs", "it needs")
+    return re.sub(rf"^{model}\b", "it", reason.replace(f"the scores of {model}", "its scores"))
 
 
 def try_apart(model: str, data: Path) -> dict[str, str]:

@@ -14,7 +14,6 @@ from recbole.model.sequential_recommender.sasrecf import SASRecF
 
 from recbole_samrec.compat import Patcher, recbole_patch
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.installer import make_install_command
 
 
 @recbole_patch(
@@ -113,12 +112,9 @@ def give_numbers_to_their_tower(patch: Patcher) -> None:
     patch(ContextRecommender, "embed_input_fields", embed_ordered)
 
 
-@recbole_patch(
-    "model/general_recommender/ncl.py 87-90",
-    "NCL without faiss, or with more clusters than users or items, ends in a traceback",
-)
+@recbole_patch("model/general_recommender/ncl.py 89", "NCL with more clusters than users or items ends in a traceback")
 def explain_clusters(patch: Patcher) -> None:
-    """Name the package or the setting when users or items cannot be clustered."""
+    """Name the setting when there are too few users or items for the clusters."""
     cluster = NCL.run_kmeans
 
     def cluster_or_explain(self: Any, x: Any) -> Any:
@@ -127,11 +123,6 @@ def explain_clusters(patch: Patcher) -> None:
                 f"num_clusters={self.k}: NCL cannot make more clusters than there are users or items, {len(x):,} of "
                 "one kind; lower num_clusters"
             )
-        try:
-            return cluster(self, x)
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"--model=NCL: requires the package faiss; install it with: {make_install_command('faiss-cpu')}"
-            ) from error
+        return cluster(self, x)
 
     patch(NCL, "run_kmeans", cluster_or_explain)

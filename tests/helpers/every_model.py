@@ -26,6 +26,7 @@ EMBEDDED = {
     "alias_of_relation_id": ["rel_id"],
     "preload_weight": {"ent_id": "ent_emb", "rel_id": "rel_emb"},
     "kg_embedding_size": 16,
+    "embedding_size": 16,
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
 }
 FEATURES = {"load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}}
@@ -43,10 +44,12 @@ USERS_ROWS = {"train_neg_sample_args": None}
 
 SETTINGS = {
     ModelType.CONTEXT: RATINGS,
+    ModelType.DECISIONTREE: RATINGS,
     ModelType.KNOWLEDGE: {**KG, "kg_embedding_size": 16, "kge_interval": 1},
     **dict.fromkeys("CDAE DiffRec LDiffRec MacridVAE MultiDAE MultiVAE RaCT RecVAE ENMF NCEPLRec".split(), USERS_ROWS),
     **dict.fromkeys("FDSA GRU4RecF SASRecF S3Rec".split(), FEATURES),
     **dict.fromkeys("GRU4RecCPR SASRecCPR".split(), RERANKED),
+    "RecentPop": {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}},
     "ConvNCF": {"embedding_size": 64},
     "NCL": {"num_clusters": 3},
     **dict.fromkeys("GRU4RecKG KSR".split(), EMBEDDED),

@@ -52,6 +52,9 @@ def test_try_model__gives_todays_lines_of_the_table(number, data):
             "its scores are no product, of vectors",
         ),
         ("--model=BPR: requires the package dgl; install it with: pip", "requires the package dgl"),
+        ("BPR cannot be built with these settings: requires the package dgl; install it", "requires the package dgl"),
+        ("BPR needs field x, which is not known (known: y, z); choose another", "it needs field x, which is not known"),
+        ("--resume=/a/b.pth: BPR is not trained in epochs; start a new run", "it is not trained in epochs"),
         ("something else", "something else"),
     ],
 )
@@ -70,6 +73,22 @@ def test_try_apart__survives_the_process(happens, words, monkeypatch, data):
     monkeypatch.setattr(write_models, "LONGEST", 1)
     monkeypatch.setattr(write_models, "try_model", happens)
     assert write_models.try_apart("BPR", data) == {"model": "BPR", **dict.fromkeys(COLUMNS[1:], words)}
+
+
+@pytest.mark.parametrize(
+    ("message", "cell"),
+    [
+        ("--model=BPR: requires the package dgl; install it", "requires the package dgl"),
+        ("unknown setting --x; did you mean y?", "unexpected refusal: unknown setting --x"),
+    ],
+)
+def test_try_model__expects_that_models_can_be_trained(message, cell, monkeypatch, data):
+    def refuse(*arguments, **settings):
+        raise ConfigError(message)
+
+    monkeypatch.setattr(write_models, "run", refuse)
+    expected = {"model": "BPR", "kind": "general", **dict.fromkeys(FEATURES, cell)}
+    assert write_models.try_model("BPR", data) == expected
 
 
 def test_attempt__tells_reasons_from_defects():

@@ -72,9 +72,9 @@ def lay_out_reproducibility(
 
 def _lay_out_data(runs: Sequence[Run]) -> Grid:
     """Lay out hashes, counts and filters."""
-    body = [(name, _gather(runs, lambda run, key=key: _data(run).get(key))) for name, key in HASHES.items()]
-    body += [(name, _gather(runs, lambda run, key=name: f"{_data(run).get(key, 0):,}")) for name in COUNTS]
-    body += [(name, _gather(runs, lambda run, key=name: _config(run).get(key))) for name in FILTERS]
+    body = [(name, _gather(runs, _read("data", key))) for name, key in HASHES.items()]
+    body += [(name, _gather(runs, _read("data", name, "{:,}"))) for name in COUNTS]
+    body += [(name, _gather(runs, _read("config", name))) for name in FILTERS]
     return _make_grid("Data", [captions.DATA], ["", "value"], [line for line in body if line[1]])
 
 
@@ -88,14 +88,14 @@ def _lay_out_splits(runs: Sequence[Run]) -> Grid:
         facts[protocol] |= {"candidates of a ranking": _gather(of_protocol, _describe_candidates)}
         for key in VALIDATION:
             words = f"validation: {key}"
-            facts[protocol][words] = _gather(of_protocol, lambda run, key=key: _config(run).get(key))
+            facts[protocol][words] = _gather(of_protocol, _read("config", key))
     names = dict.fromkeys(name for one in facts.values() for name in one)
     body = [[name, *(one.get(name) or NOTHING for one in facts.values())] for name in names]
     return _make_grid("Splits", [captions.SPLITS], ["", *(name or "value" for name in by_protocol)], body)
 
 
 def _describe_candidates(run: Run) -> str | None:
-    mode = (_config(run).get("eval_args") or {}).get("mode")
+    mode = ((run.result.get("config") or {}).get("eval_args") or {}).get("mode")
     modes = set(mode.values()) if isinstance(mode, Mapping) else {mode}
     return "all items" if modes == {"full"} else None if mode is None else str(mode)
 
@@ -184,7 +184,7 @@ def _lay_out_budgets(runs: Sequence[Run]) -> Grid:
     header += ["seconds", "parameters"]
     body = []
     for place, of_place in _group_places(runs).items():
-        limits = [_gather(of_place, lambda run, key=key: _config(run).get(key)) or NOTHING for key in LIMITS]
+        limits = [_gather(of_place, _read("config", key)) or NOTHING for key in LIMITS]
         best = [run.result["best_epoch"] + 1 for run in of_place if run.result.get("best_epoch") is not None]
         ranges = [_show_range(_list_numbers(of_place, "epochs_run")), _show_range(best)]
         costs = [
@@ -206,7 +206,7 @@ def _lay_out_seeds(runs: Sequence[Run]) -> Grid:
 def _lay_out_environment(runs: Sequence[Run]) -> Grid:
     """Lay out versions, devices and revisions."""
     names = dict.fromkeys(name for run in runs for name in run.result.get("versions") or {})
-    body = [(name, _gather(runs, lambda run, key=name: (run.result.get("versions") or {}).get(key))) for name in names]
+    body = [(name, _gather(runs, _read("versions", name))) for name in names]
     body.append(("device (threads of a run)", _gather(runs, lambda run: run.result.get("device"))))
     peak = [number / 1024 for number in _list_numbers(runs, "peak_memory_mb")]
     body.append(("memory of a run, at most", f"{max(peak):.1f} GB" if peak else ""))
@@ -222,7 +222,7 @@ def _lay_out_code(runs: Sequence[Run]) -> Grid:
     body = []
     for entry, model in _list_models(runs).items():
         code = find_source(model)
-        hashes = {run.result.get("source_sha256") for run in runs if run.entry == entry} - {None}
+        hashes = {one for run in runs if run.entry == entry and (one := run.result.get("source_sha256"))}
         module = ", ".join([code.module, *(f"sha256 {one}" for one in sorted(hashes))])
         body.append([entry, model, module, code.source or NOTHING, ", ".join(code.patches) or NOTHING])
     return _make_grid("Code of the models", [captions.CODE], ["entry", "model", "module", "source", "patches"], body)
@@ -243,12 +243,14 @@ def _list_models(runs: Sequence[Run]) -> dict[str, str]:
 # Helpers --------------------------------------------------------------------------------------------------------------
 
 
-def _config(run: Run) -> Mapping[str, Any]:
-    return run.result.get("config") or {}
+def _read(field: str, key: str, form: str = "{}") -> Callable[[Run], str | None]:
+    """Return a function that reads a value inside a field of a run's record; None where there is none."""
 
+    def read(run: Run) -> str | None:
+        value = (run.result.get(field) or {}).get(key)
+        return None if value is None else form.format(value)
 
-def _data(run: Run) -> Mapping[str, Any]:
-    return run.result.get("data") or {}
+    return read
 
 
 def _make_grid(title: str, texts: Sequence[str], header: Sequence[str], body: Iterable[Sequence[str]]) -> Grid:

@@ -94,7 +94,7 @@ def test_evaluate__scores_a_run_again(data):
 def test_evaluate__masks_history_in_full_rankings_only(data):
     sampled = {"eval_args": {"mode": "uni5"}, "topk": [5], "valid_metric": "NDCG@5"}
     recbole_samrec.run("BPR", "tiny", run_dir="one", console=QUIET, epochs=1, **sampled)
-    with pytest.raises(ConfigError, match="mask_history cannot be used with mode=uni5 in eval_args: .*mode: full"):
+    with pytest.raises(ConfigError, match=r"mask_history cannot be used with mode=uni5 in eval_args: .*mode: full"):
         recbole_samrec.evaluate("one", mask_history=True, console=QUIET)
     assert recbole_samrec.evaluate("one", console=QUIET).metrics.index[0] == ("valid", "unmasked")
 

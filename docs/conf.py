@@ -44,7 +44,6 @@ templates_path = ["_templates"]
 nitpicky = True
 OTHERS = "argparse collections numpy np pandas pathlib pd plotly pydantic ray recbole rich torch".split()
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join(OTHERS)})\..*")]
-nitpick_ignore = [("py:class", "recbole_samrec.optim.sam.T")]  # a type variable
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 4

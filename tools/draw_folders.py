@@ -5,7 +5,7 @@ A folder may import those below it. Arrows are the imports that there are, witho
 
 from __future__ import annotations
 
-from tools.folders import count_imports, list_layers, read_purposes, reduce_imports
+from tools.folders import count_imports, list_layers, reduce_imports
 from tools.svg import HUES, draw_box, draw_path, draw_text, make_drawing
 
 GROUPS = {
@@ -16,43 +16,36 @@ GROUPS = {
     "without RecBole": ("analysis", "optim", "layers", "utils"),
 }
 COLORS = {folder: hue for hue, group in zip(HUES, GROUPS.values(), strict=True) for folder in group}
-ROW, BOX, WIDTH, TOP = 40, 30, 360, 34
-"""Distance of rows, height and width of boxes, and the first row, in pixels."""
+ROW, BOX, WIDTH = 44, 28, 190
+"""Distance of rows, and height and width of boxes, in pixels."""
+COLUMN, LINE = 170, 22
+"""Distance of the columns and lines of the legend."""
 
 
 def draw_folders() -> str:
     """Return the drawing."""
-    layers, purposes = list_layers(), read_purposes()
-    rows = {folder: TOP + ROW * number for number, folder in enumerate(layers)}
-    arrows = reduce_imports(set(count_imports()))
-    parts, x = [], 0.0
-    for name, hue in zip(GROUPS, HUES, strict=True):
-        parts += [draw_box(x, 2, 14, 14, hue), draw_text(x + 20, 9, name, size=12)]
-        x += 34 + 6.4 * len(name)
-    for folder in layers:
-        y = rows[folder]
+    layers = list_layers()
+    top = LINE * -(-len(GROUPS) // 2) + 12
+    rows = {folder: top + ROW * number for number, folder in enumerate(layers)}
+    parts = [part for number, name in enumerate(GROUPS) for part in _draw_legend(number, name)]
+    for folder, y in rows.items():
         parts.append(draw_box(0, y, WIDTH, BOX, COLORS[folder]))
         parts.append(draw_text(10, y + BOX / 2, f"{folder}/", bold=True))
-        parts.append(draw_text(112, y + BOX / 2, _shorten(purposes[folder]), size=12))
-    widths = [_draw_arrow(parts, rows, *arrow) for arrow in sorted(arrows, key=lambda pair: rows[pair[0]])]
+    arrows = sorted(reduce_imports(set(count_imports())), key=lambda arrow: rows[arrow[0]])
+    parts += [_draw_arrow(rows[importing], rows[imported], COLORS[importing]) for importing, imported in arrows]
     title = "The folders of the package from the top down, and their imports"
-    return make_drawing(title, max(x, *widths), TOP + ROW * len(layers), parts)
+    return make_drawing(title, 2 * COLUMN, top + ROW * len(layers), parts)
 
 
-def _draw_arrow(parts: list[str], rows: dict[str, int], importing: str, imported: str) -> float:
-    """Add an arrow on the right side of the boxes, the wider the longer; return how far it reaches."""
-    start, end = rows[importing] + BOX * 0.65, rows[imported] + BOX * 0.35
-    if rows[imported] - rows[importing] == ROW:
-        start, end, x = rows[importing] + BOX, rows[imported], WIDTH - 26
-        parts.append(draw_path(f"M{x} {start:g}V{end:g}", COLORS[importing]))
-        return WIDTH
-    reach = 16 + 22 * (rows[imported] - rows[importing]) / ROW
-    curve = f"M{WIDTH} {start:g}C{WIDTH + reach:g} {start:g} {WIDTH + reach:g} {end:g} {WIDTH} {end:g}"
-    parts.append(draw_path(curve, COLORS[importing]))
-    return WIDTH + reach * 0.75 + 8
+def _draw_legend(number: int, name: str) -> list[str]:
+    x, y = COLUMN * (number % 2), LINE * (number // 2)
+    return [draw_box(x, y + 2, 14, 14, HUES[number]), draw_text(x + 20, y + 9, name, size=12)]
 
 
-def _shorten(purpose: str) -> str:
-    """Return what a folder is for up to the first colon, without marks of code."""
-    text = purpose.replace("`", "").partition(": ")
-    return text[0] if len(text[0]) > 12 else purpose.replace("`", "")
+def _draw_arrow(importing: float, imported: float, color: str) -> str:
+    """Return an arrow to the next row, or on the right side of the boxes, the wider the longer."""
+    if imported - importing == ROW:
+        return draw_path(f"M{WIDTH / 2:g} {importing + BOX:g}V{imported:g}", color)
+    start, end = importing + BOX * 0.65, imported + BOX * 0.35
+    reach = WIDTH + 20 + 26 * (imported - importing) / ROW
+    return draw_path(f"M{WIDTH} {start:g}C{reach:g} {start:g} {reach:g} {end:g} {WIDTH} {end:g}", color)

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -56,7 +57,7 @@ class Step:
         place: Module and function, as in :data:`STEPS`.
         depth: Number of the shown steps in which it is called.
         calls: Number of calls.
-        summary: First line of its docstring.
+        summary: First line of its docstring, without markup; of its class's if the step makes one.
     """
 
     place: str
@@ -97,9 +98,9 @@ class Trace:
 def _summarize(place: str) -> str:
     module, _, name = place.partition(":")
     found: Any = import_module(f"recbole_samrec.{module}")
-    for part in name.split("."):
+    for part in name.removesuffix(".__init__").split("."):
         found = getattr(found, part)
-    return ((found.__doc__ or "").strip().splitlines() or [""])[0]
+    return re.sub(r":\w+:|[`~]", "", (found.__doc__ or "").strip().partition("\n")[0])
 
 
 def trace_run() -> list[Step]:

@@ -25,12 +25,13 @@ def name(page):
 def desk(tmp_path_factory):
     """A folder with what the pages speak of: data sets, tables, and a finished run."""
     folder = tmp_path_factory.mktemp("desk")
+    rows = [(user.removeprefix("u"), item, time) for user, item, time in cyclic(users=45, items=ITEMS)]
     for data in ("circle", "ring", "mine"):
-        write_kinds(write_events(folder / "dataset", data, cyclic(users=40, items=ITEMS)), ITEMS)
-    events = pd.DataFrame(cyclic(users=40, items=ITEMS), columns=["uid", "sku", "when"])
+        write_kinds(write_events(folder / "dataset", data, rows), ITEMS)
+    events = pd.DataFrame(rows, columns=["uid", "sku", "when"])
     events.to_csv(folder / "events.csv", index=False)
     events.tail(5).set_axis(["user", "item", "timestamp"], axis=1).to_csv(folder / "new.csv", index=False)
-    (folder / "users.txt").write_text("u1\nu2\n")
+    (folder / "users.txt").write_text("1\n2\n")
     shutil.copytree(ROOT / "benchmarks" / "entries", folder / "benchmarks" / "entries")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from docutils import nodes
 from sphinx.util.nodes import make_refnode
 
 PACKAGE = "recbole_samrec"
@@ -29,6 +30,13 @@ class WholeDocstrings:
         """Restore the docstring of an attribute to which napoleon gave a type; called after napoleon."""
         if what in ("attribute", "property", "data") and any(line.startswith(":type:") for line in lines):
             lines[:] = self._lines
+
+
+def draw_dashes(app: Any, doctree: Any) -> None:
+    """Put a dash between an argument and its description, where Sphinx has two hyphens."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" – "))  # noqa: RUF001
 
 
 def resolve_short_name(app: Any, env: Any, node: Any, contnode: Any) -> Any:
@@ -79,5 +87,6 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-skip-member", skip_constants)
     app.connect("autodoc-process-docstring", whole.remember, priority=499)
     app.connect("autodoc-process-docstring", whole.restore, priority=501)
+    app.connect("doctree-read", draw_dashes)
     app.connect("missing-reference", resolve_short_name)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,11 +26,11 @@ from tests.helpers.command import main
 from tests.helpers.paths import ROOT
 
 FENCE = re.compile(
-    r"(?:^<!-- (?P<kind>not run|run by|run with): (?P<note>.*?) -->\n)?"
+    r"(?:^<!-- (?P<kind>not run|run by|run with): (?P<note>[^\n]*?) -->\n)?"
     r"^(?P<fence>`{3,})(?P<language>\w*)\n(?P<code>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
-OUTPUT = re.compile(r"\n+(?:[^\n`#].*\n)*\n*```text\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+OUTPUT = re.compile(r"\n+(?:[^\n`#][^\n]*\n)*\n*```text\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 """A block of output, with at most a paragraph before it."""
 FILE = re.compile(r"# ([\w./-]+\.(?:py|yaml|csv))\n")
 """First line of a block that is a file."""

@@ -18,7 +18,7 @@ author = copyright = "recbole_samrec contributors"
 version = release = __version__
 
 extensions = [
-    "myst_nb",
+    "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
@@ -36,7 +36,6 @@ exclude_patterns = [
     *sorted(path.name for path in ROOT.iterdir() if path.name not in PUBLISHED),
     "docs/_*",
     "results/records",
-    "**.ipynb_checkpoints",
 ]
 templates_path = ["_templates"]
 
@@ -47,7 +46,6 @@ nitpick_ignore_regex = [("py:.*", rf"({'|'.join(OTHERS)})\..*")]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 4
-nb_execution_mode = "off"  # the notebook is stored with its outputs, and executed by its test
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"

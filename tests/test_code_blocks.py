@@ -81,7 +81,9 @@ def test_page__says_why_code_is_not_run(page):
 
 def test_read_blocks__reads_comments_and_places(tmp_path, monkeypatch):
     page = ROOT / "docs" / "page.md"
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "# A\n\n<!-- not run: a reason -->\n```bash\nls  # all\n```\n")
+    monkeypatch.setattr(
+        Path, "read_text", lambda *_, **__: "# A\n\n<!-- not run: a reason -->\n```bash\nls  # all\n```\n"
+    )
     assert list(read_blocks(page)) == [Block(page, 5, "bash", "ls  # all\n", "not run", "a reason")]
     (block,) = read_blocks(page)
     assert block.commands == [["ls"]] and block.place == "docs/page.md:5"

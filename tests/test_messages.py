@@ -1,6 +1,5 @@
 """The list of all messages."""
 
-
 import re
 
 from tools.list_messages import SECTIONS, list_messages, make_table, render_messages

@@ -1,7 +1,7 @@
 """Check a built documentation site: ``python -m tools.check_site build/docs``.
 
-Every link to a page, a file or an anchor of the site has to lead somewhere, and nothing may be loaded from elsewhere, so
-that the site can be read without a network.
+Every link to a page, a file or an anchor of the site has to lead somewhere, and nothing may be loaded from elsewhere,
+so that the site can be read without a network.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ ARCHITECTURE = ROOT / "docs" / "contributing" / "architecture.md"
 
 def list_layers() -> list[str]:
     """List the folders from the top down, as the contract in ``pyproject.toml`` orders them."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
-    return next(one["layers"] for one in contracts if one["type"] == "layers")
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    return next(one["layers"] for one in tools["importlinter"]["contracts"] if one["type"] == "layers")
 
 
 def read_purposes() -> dict[str, str]:

@@ -90,10 +90,15 @@ def render_messages() -> str:
         chosen = sorted((one for one in list_messages() if one.kind == kind), key=lambda one: one.folder)
         for folder, found in itertools.groupby(chosen, key=lambda one: one.folder):
             purpose = read_purposes().get(folder, "the package and its Python")
-            texts = sorted({one.markdown for one in found if WORD.search(one.markdown)}, key=lambda text: text.strip("*\\").lower())
-            table = make_markdown_table(["message"], [[text] for text in texts])
+            texts = {one.markdown for one in found if WORD.search(one.markdown)}
+            table = make_markdown_table(["message"], [[text] for text in sorted(texts, key=_sort_key)])
             parts.append(f"### {escape(purpose[0].upper() + purpose[1:])}\n\n{table}")
     return "\n".join(parts)
+
+
+def _sort_key(text: str) -> str:
+    """Return a message without its marks, for an order by words."""
+    return text.strip("*\\").lower()
 
 
 def _name(node: ast.expr) -> str:

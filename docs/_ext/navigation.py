@@ -1,4 +1,4 @@
-"""The navigation: it follows the tables of the home page and of the results, so that no page is listed twice by hand."""
+"""The navigation, made from the tables of the home page, so that no page is listed twice by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _make_trees(docname: str, text: str) -> list[str]:
     folder, trees = posixpath.dirname(docname), []
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         caption = section.partition("\n")[0]
-        links = re.findall(r"\]\(([\w./-]+)\.(?:md|ipynb)\)", section)
+        links = re.findall(r"\]\(([\w./-]+)\.md\)", section)
         pages = ["/" + posixpath.normpath(posixpath.join(folder, link)) for link in links]
         trees.append(TREE.format(options=f":caption: {caption}", pages="\n" + "\n".join(pages)))
     return trees

@@ -1,7 +1,7 @@
 """The table of what a training step costs a device, which the counts may go below but not above.
 
-``python -m tests.helpers.device_table`` measures all of it again and writes it, and the table of ``docs/how_to/gpu.md``; with
-names of cases, only those.
+``python -m tests.helpers.device_table`` measures all of it again and writes it, and the table of
+``docs/how_to/gpu.md``; with names of cases, only those.
 """
 
 import sys

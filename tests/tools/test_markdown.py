@@ -7,7 +7,12 @@ from tools.markdown import code, escape, make_table
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [("plain", "plain"), ("a_b*c", r"a\_b\*c"), ("[1] <x> $y | #", r"\[1\] \<x\> \$y \| \#"), ("two\n  lines", "two lines")],
+    [
+        ("plain", "plain"),
+        ("a_b*c", r"a\_b\*c"),
+        ("[1] <x> $y | #", r"\[1\] \<x\> \$y \| \#"),
+        ("two\n  lines", "two lines"),
+    ],
 )
 def test_escape__leaves_no_markup(text, wanted):
     assert escape(text) == wanted

@@ -25,7 +25,8 @@ def test_section__names_every_argument(command, sections):
     cells = re.findall(r"^\| `(-?-?[\w-]+)", sections[command], re.M)
     actions = [action for action in find_parser(command)._actions if not isinstance(action, argparse._HelpAction)]
     assert sorted(cells) == sorted(
-        action.option_strings[0] if action.option_strings else (action.metavar or action.dest.upper()) for action in actions
+        action.option_strings[0] if action.option_strings else (action.metavar or action.dest.upper())
+        for action in actions
     )
 
 

@@ -50,7 +50,16 @@ setup(
     # resolver would refuse or install a broken stack. Install it with `pip install --no-deps recbole==1.2.1`.
     install_requires=[f"{name}>={oldest}" for name, oldest in VERSION["REQUIRES"].items()],
     extras_require={
-        "dev": ["hypothesis>=6.100", "import-linter>=2.1", "mypy>=1.15", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.12"]
+        "dev": [
+            "hypothesis>=6.100",
+            "import-linter>=2.1",
+            "mypy>=1.15",
+            "polars>=1.0",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ranx>=0.3.20",
+            "ruff>=0.12",
+        ]
     },
     entry_points={"console_scripts": ["recbole-samrec=recbole_samrec.cli.main:main"]},
     zip_safe=False,

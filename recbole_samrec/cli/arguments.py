@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 from recbole_samrec.experiments.seeds import choose_seeds
 from recbole_samrec.utils.errors import ConfigError
 
@@ -29,3 +32,16 @@ def parse_seeds(text: str) -> list[int]:
     if len(numbers) < len(words):
         raise ConfigError(f"--seeds={text}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
     return choose_seeds(numbers if named else numbers[0])
+
+
+def read_data(arguments: argparse.Namespace) -> dict[str, Path]:
+    """Return the Parquet file that ``--data`` names as ``dataset``; nothing if it names none.
+
+    Raises:
+        ConfigError: ``--dataset`` names another data set.
+    """
+    if arguments.data is None:
+        return {}
+    if arguments.dataset:
+        raise ConfigError(f"--data={arguments.data} and --dataset={arguments.dataset}: give one of them")
+    return {"dataset": arguments.data}

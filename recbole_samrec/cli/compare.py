@@ -19,7 +19,7 @@ from recbole_samrec.utils.errors import ConfigError
 HELP = """Trains every entry on every data set with every seed, and writes one table for each data set. A finished run
 is not trained again: the same command continues after an interruption. Settings given as --key=value go to all
 entries that read them."""
-PASSED_ON = "tuned out pages mask_history threads parallel gpus address limit_hours".split()
+PASSED_ON = "user item time tuned out pages mask_history threads parallel gpus address limit_hours".split()
 """Arguments that the function takes as they are."""
 
 
@@ -44,8 +44,12 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any) -> in
     files = (arguments.config_files or "").split()
     if not any(":" in model for model in models) and not arguments.entries:  # other models may be your own
         check_setting_names(settings, models[0].removesuffix("+SAM"), also=read_yaml_files(files))
+    datasets = split_words(arguments.datasets, "--datasets")
+    if arguments.data is not None:  # the default of --datasets gives way to it
+        usual = arguments.datasets == CompareOptions.model_fields["datasets"].default
+        datasets = [arguments.data, *([] if usual else datasets)]
     given = {
-        "datasets": split_words(arguments.datasets, "--datasets"),
+        "datasets": datasets,
         "seeds": parse_seeds(arguments.seeds),
         "train_fraction": _parse_fractions(arguments.train_fraction),
         "config_files": files,

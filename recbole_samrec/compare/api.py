@@ -20,8 +20,10 @@ from recbole_samrec.compare.primary import Family, Place
 from recbole_samrec.compare.shown_settings import format_settings, select_settings
 from recbole_samrec.compare.write import join_stem, write_declared, write_tables
 from recbole_samrec.config.command_options import CompareOptions
+from recbole_samrec.config.own_data import adopt_all
 from recbole_samrec.config.value_types import Positive, describe_type, is_accepted
 from recbole_samrec.config.yaml_files import read_yaml_files
+from recbole_samrec.data.convert.frame import Roles
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
 from recbole_samrec.experiments.protocols import check_protocols
@@ -40,8 +42,11 @@ MODELS = tuple(CompareOptions.model_fields["models"].default.split(","))
 
 def compare_models(
     models: str | Sequence[str] = MODELS,
-    datasets: str | Sequence[str] = "ml-100k",
+    datasets: Any = "ml-100k",
     *,
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
     seeds: int | Sequence[int] = 5,
     train_fraction: float | Sequence[float] = 1.0,
     config_files: Sequence[str | Path] = (),
@@ -68,7 +73,11 @@ def compare_models(
     Args:
         models: Models, or names of entries in ``properties/compare.yaml`` or in ``entries``, each perhaps with
             ``+SAM``; or ``file.py:Name``. The first is the reference of the tables.
-        datasets: Names of data sets.
+        datasets: Names of data sets; or frames of pandas or polars, or paths of Parquet files, with one row for each
+            event; one of these or a list.
+        user: Column of the frames and files with the user's id; None for that named like RecBole's, ``user_id``.
+        item: Column with the item's id; None for ``item_id``.
+        time: Column with the time, numbers or dates; None for ``timestamp``.
         seeds: Number of seeds from 2020 on, or the seeds.
         train_fraction: Shares of the users to train on.
         config_files: Yaml files of settings for all entries.
@@ -100,17 +109,19 @@ def compare_models(
     Example:
         ``compare_models(["SAMRec", "SASRec"], "ml-100k", seeds=3, epochs=20).table``
     """
-    models, datasets = _make_list(models), _make_list(datasets)
+    models, files = _make_list(models), read_yaml_files(list(map(str, config_files)))
     out, pages = Path(out), Path(out if pages is None else pages)
     fractions = [train_fraction] if isinstance(train_fraction, (int, float)) else list(train_fraction)
     console = console or Console()
+    tables = datasets if isinstance(datasets, (list, tuple)) else [datasets]
+    datasets = adopt_all(tables, Roles(user, item, time), {**files, **settings}, partial(print_note, console))
     resources = choose_resources(threads, parallel, gpus, address)
     if limit_hours is not None and not is_accepted(Positive, limit_hours):
         raise ConfigError(f"--limit_hours={limit_hours}: must be {describe_type(Positive)}")
     chosen: dict[str, Any] = {"seeds": seeds, "fractions": fractions, "config_files": config_files}
     chosen |= {"entry_files": entries}
     chosen |= {"tuned": None if tuned is None else str(tuned), "settings": settings}
-    protocols = check_protocols(_make_list(protocol), {**read_yaml_files(list(map(str, config_files))), **settings})
+    protocols = check_protocols(_make_list(protocol), {**files, **settings})
     if command is None:
         places: dict[str, Any] = {"out": out, "pages": pages, "mask_history": mask_history, "protocols": protocols}
         command = format_command(models, datasets, **places, **chosen)

@@ -201,13 +201,19 @@ def format_interval(low: float, high: float) -> str:
 
 
 def _lay_out_costs(table: pd.DataFrame) -> Grid:
-    header = ["entry", "parameters", "seconds per epoch", "seconds to the best epoch", "peak memory, MB"]
-    shown = {"parameters": ",.0f", "seconds_per_epoch": ",.2f", "seconds_to_best": ",.0f", "peak_memory_mb": ",.0f"}
+    shown = {
+        "parameters": ("parameters", ",.0f"),
+        "seconds per epoch": ("seconds_per_epoch", ",.2f"),
+        "seconds to the best epoch": ("seconds_to_best", ",.0f"),
+        "gradient passes": ("gradient_passes", ",.1f"),
+        "CPU seconds": ("cpu_seconds", ",.0f"),
+        "peak memory, MB": ("peak_memory_mb", ",.0f"),
+    }
     if OF_GPU in table:
-        header, shown = [*header, "peak memory of the GPU, MB"], {**shown, OF_GPU: ",.0f"}
-    columns = [_column(table[name], form) for name, form in shown.items()]
+        shown["peak memory of the GPU, MB"] = (OF_GPU, ",.0f")
+    columns = [_column(table[name], form) for name, form in shown.values()]
     body = [[Cell(entry), *cells] for entry, *cells in zip(table.index, *columns, strict=True)]
-    return Grid("Cost", "cost", [captions.COST], header, body)
+    return Grid("Cost", "cost", [captions.COST], ["entry", *shown], body)
 
 
 def _lay_out_tuning(tuned: Sequence[Tuning]) -> Grid:
@@ -218,7 +224,7 @@ def _lay_out_tuning(tuned: Sequence[Tuning]) -> Grid:
         if (budget := one.budget) is not None:
             seeds = ", ".join(map(str, budget.seeds))
             numbers = (str(budget.grace), str(budget.epochs), seeds, budget.metric, str(one.trial), one.folder)
-            cells = [str(budget.trials), budget.search, budget.scheduler, *numbers]
+            cells = [str(budget), budget.search, budget.scheduler, *numbers]
         body.append([Cell(one.entry), *map(Cell, cells)])
     return Grid("Tuning", "tuning", [captions.TUNING], header, body)
 

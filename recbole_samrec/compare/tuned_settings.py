@@ -101,14 +101,23 @@ def _make_budget(record: Mapping[str, Any]) -> SearchBudget:
     strategy, epochs = record["strategy"], int(record["epochs"])
     grace = int(strategy["grace"]) if strategy["scheduler"] in STOP_EARLY else 0
     return SearchBudget(
-        trials=int(record["trials"]),
+        trials=_count_trials(record),
         search=str(strategy["search"]),
         scheduler=str(strategy["scheduler"]),
         grace=min(grace, epochs),
         epochs=epochs,
         seeds=tuple(int(seed) for seed in record["seeds"]),
         metric=str(record["metric"]),
+        passes=strategy.get("passes"),
     )
+
+
+def _count_trials(record: Mapping[str, Any]) -> int:
+    """Count the trials of a search; with a budget in passes, those that have ended."""
+    statuses = (record.get("found") or {}).get("statuses")
+    if record["strategy"].get("passes") is None or statuses is None:
+        return int(record["trials"])
+    return sum(int(count) for count in statuses.values())
 
 
 def tune_entries(

@@ -9,7 +9,6 @@ timestamps do not change. ``exact_time_order: False`` restores RecBole's order.
 from __future__ import annotations
 
 import inspect
-from decimal import Decimal, InvalidOperation
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.utils import FeatureType
 
 from recbole_samrec.compat import Patcher, recbole_patch
+from recbole_samrec.data.exact_times import as_floats, read_exact_times
 from recbole_samrec.data.temporal_options import GTS
 
-_LARGEST_EXACT_INTEGER = 2**53  # in float64
 _STORED = "stored_time_before_split"
 
 
@@ -75,30 +74,10 @@ def _wants_exact_order(dataset: Dataset) -> bool:
 
 
 def _read_times(dataset: Dataset, path: Path) -> pd.Series:
-    """Read the interactions' times by row label: float64, or integers where float64 is too coarse (nanoseconds)."""
-    times = dataset.inter_feat[dataset.time_field].copy()
-    if not times.abs().max() >= _LARGEST_EXACT_INTEGER:
-        return times
+    """Read the interactions' times by row label."""
+    config, times = dataset.config, dataset.inter_feat[dataset.time_field].copy()
     column = f"{dataset.time_field}:float"
-    separator, encoding = dataset.config["field_separator"], dataset.config["encoding"]
-    reading = {"sep": separator, "usecols": [column], "index_col": False, "encoding": encoding, "engine": "python"}
-    text = pd.read_csv(path, dtype=object, **reading)[column]
-    try:
-        whole = pd.Series([pd.NA if pd.isna(cell) else _parse_integer(cell) for cell in text], dtype="Int64")
-    except (InvalidOperation, ValueError, OverflowError):
-        return times
-    return whole if np.array_equal(_as_floats(whole), times, equal_nan=True) else times
-
-
-def _parse_integer(text: str) -> int:
-    number = Decimal(text.strip())
-    if number != int(number):
-        raise ValueError(f"{text} is not a whole number")
-    return int(number)
-
-
-def _as_floats(times: pd.Series) -> np.ndarray:
-    return times.to_numpy(dtype=np.float64, na_value=np.nan)
+    return read_exact_times(path, column, times, config["field_separator"], config["encoding"])
 
 
 def _look_up_times(dataset: Dataset) -> pd.Series | None:
@@ -112,7 +91,7 @@ def _look_up_times(dataset: Dataset) -> pd.Series | None:
     column = dataset.inter_feat[dataset.time_field]
     if column.index.is_unique and column.index.isin(times.index).all():
         kept = times.loc[column.index]
-        if np.array_equal(_as_floats(kept), _as_floats(column), equal_nan=True):
+        if np.array_equal(as_floats(kept), as_floats(column), equal_nan=True):
             return kept
     return column.copy()
 
@@ -130,7 +109,7 @@ def _order_frame(dataset: Dataset) -> None:
         )
         return
     times = times.loc[frame.index]
-    mean = np.nanmean(_as_floats(times)) if times.notna().any() else 0
+    mean = np.nanmean(as_floats(times)) if times.notna().any() else 0
     if times.dtype == "Int64":
         times = times.fillna(round(mean)).to_numpy(dtype=np.int64)
     else:

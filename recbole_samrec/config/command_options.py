@@ -35,11 +35,20 @@ def option(default: Any, about: str, metavar: str = "", **how: Any) -> Any:
     return Field(default, description=about, json_schema_extra=extra)
 
 
-class CompareOptions(Options):
+class DataOptions(Options):
+    """A table of your own in place of a data set."""
+
+    data: Path | None = option(None, "Parquet file of events, in place of a data set", "FILE", kept=True)
+    user: str | None = option(None, "its column with the user's id", "COLUMN", else_="user_id", kept=True)
+    item: str | None = option(None, "its column with the item's id", "COLUMN", else_="item_id", kept=True)
+    time: str | None = option(None, "its column with the time", "COLUMN", else_="timestamp", kept=True)
+
+
+class CompareOptions(DataOptions):
     """Options of ``compare``."""
 
     models: str = option("SAMRec,SASRec,S3Rec,CL4SRec", "models, perhaps with +SAM, or file.py:Name", "A,B")
-    datasets: str = option("ml-100k", "data sets", "A,B")
+    datasets: str = option("ml-100k", "data sets, or Parquet files", "A,B")
     seeds: str = option("5", "number of seeds, from 2020 on, or a list as 7,8 or 7,", "N")
     train_fraction: str = option("1", "shares of the users to train on", "S,T")
     config_files: str | None = option(None, "yaml files of settings for all entries, separated by blanks", "FILES")
@@ -63,7 +72,7 @@ class CompareOptions(Options):
     tables: bool = option(False, "train nothing; write the tables of what is finished")
 
 
-class TuneOptions(Options):
+class TuneOptions(DataOptions):
     """Options of ``tune``."""
 
     model: str = option("SAMRec", "model or entry of compare, or file.py:Name", "NAME", short="-m", kept=True)
@@ -72,6 +81,9 @@ class TuneOptions(Options):
         None, "file with the settings to search", "FILE", else_="properties/search/<Model>.yaml", kept=True
     )
     trials: Count | None = option(None, "number of trials", "N", else_="20, or the size of the grid", kept=True)
+    passes: Positive | None = option(
+        None, "gradient passes of all trials, in place of --trials: no trial starts once they are used", "P", kept=True
+    )
     search: Literal["random", "grid", "optuna", "hyperopt"] = option(
         "random", "how trials are drawn", "NAME", kept=True
     )

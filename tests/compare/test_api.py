@@ -16,6 +16,7 @@ from recbole_samrec.compare.api import compare_models
 from recbole_samrec.experiments import worker
 from recbole_samrec.utils.errors import UserError
 from tests.helpers.jobs import SMALL, ignore
+from tests.helpers.tables import ROLES, make_frame
 from tests.helpers.tiny import random_events, write_events
 
 
@@ -142,3 +143,22 @@ def test_compare_models__under_several_protocols(trained, monkeypatch):
     assert "unseen users dropped" in pages["gts-last"] and "--protocol=loo,gts-last,gts-successive" in pages["loo"]
     taus = pd.read_csv(Path("out", "protocols.csv"))
     assert set(zip(taus["protocol"], taus["other"], strict=True)) == set(combinations(names, 2))
+
+
+def test_compare_models_takes_frames_and_files(trained):
+    frame = make_frame(users=30, items=25)
+    frame.assign(bought=frame["bought"] + 0.5).to_parquet("events.parquet")
+    console, options = Console(file=io.StringIO(), width=100), {"seeds": [1], "out": "out", **SMALL}
+    found = compare_models(["SASRec", "Pop"], [frame, "events.parquet", "tiny"], **ROLES, console=console, **options)
+    assert found.complete and len(found.runs) == 6
+    names = list(dict.fromkeys(found.runs["dataset"]))
+    assert [name.rpartition("-")[0] for name in names[:2]] == ["frame", "events"] and names[2] == "tiny"
+    assert all((Path("out") / f"{name}.md").exists() for name in names)
+    assert f"--datasets={','.join(names)}" in Path(f"out/{names[0]}.md").read_text()  # which finds them again
+    again = compare_models(["SASRec", "Pop"], names, console=console, train=False, **options)
+    assert again.table.equals(found.table)
+
+
+def test_compare_models_refuses_columns_of_data_sets(trained):
+    with pytest.raises(UserError, match=r"user, item and time name the columns of a frame .* and tiny is a data set"):
+        compare_models(["Pop"], "tiny", user="customer")

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.data.catalog import describe_source
+from recbole_samrec.data.exact_times import read_exact_times
 from recbole_samrec.data.validate.filters import WITHOUT_IDS
 from recbole_samrec.data.validate.findings import Findings, check_findings, collect_findings, list_notes
 from recbole_samrec.data.validate.layout import Column, Layout
@@ -126,6 +127,17 @@ class _Files:
             self.warnings.append(f"{path}: {rows} without user or item {fate} (first: line {line})")
         return frame
 
+    def read_exact_times(self, events: pd.DataFrame) -> pd.Series | None:
+        """Read the times by which RecBole orders the interactions; None if they are not loaded."""
+        layout, fields = self.layout, self.fields
+        if layout.time not in events:
+            return None
+        order = (fields.get("eval_args") or {}).get("order", "TO")
+        if layout.benchmark or order != "TO" or fields.get("exact_time_order") is False:
+            return events[layout.time]
+        header = f"{layout.time}:float"
+        return read_exact_times(self.interactions, header, events[layout.time], layout.separator, layout.encoding)
+
     def read_features(self, suffix: str) -> pd.DataFrame | None:
         """Read id and filtered columns of the file of users or items; None if there is none, or it is not loaded."""
         path, key = self.folder / f"{self.name}.{suffix}", self.layout.user if suffix == "user" else self.layout.item
@@ -203,7 +215,8 @@ def _summarize(
     whole = events[layout.user].notna() & events[layout.item].notna()
     if not whole.any():
         raise DataError(f"{path} has no rows with a user and an item: write the interactions below the header")
-    found = collect_findings(events, features, layout, fields, sequential=sequential)
+    exact = files.read_exact_times(events)
+    found = collect_findings(events, features, layout, fields, sequential=sequential, times=exact)
     check_findings(found, path, fields, sequential=sequential)
     notes = [*files.warnings, *list_notes(found, path, layout, fields.get("eval_args"))]
     complete = next((step for step in found.steps if step.name == WITHOUT_IDS), found.steps[0])

@@ -107,10 +107,11 @@ class EventFilter:
     """The events that remain, while the filters are applied in RecBole's order.
 
     Args:
-        events: Columns user, item, time where it is loaded, and those of ``val_interval``.
+        events: Columns user, item, and those of ``val_interval``.
         users: Ids of the users.
         items: Ids of the items.
         layout: Names of the columns.
+        times: Times of the events, which order them; None if they are not loaded.
 
     Attributes:
         kept: Mask of the remaining events, shape ``[N]``.
@@ -118,8 +119,10 @@ class EventFilter:
         unlisted: Events that have no row in the file of users or items when that filter is reached, by column.
     """
 
-    def __init__(self, events: pd.DataFrame, users: IdTable, items: IdTable, layout: Layout) -> None:
-        self.events, self.users, self.items, self.layout = events, users, items, layout
+    def __init__(
+        self, events: pd.DataFrame, users: IdTable, items: IdTable, layout: Layout, times: pd.Series | None
+    ) -> None:
+        self.events, self.users, self.items, self.layout, self.times = events, users, items, layout, times
         self.kept = np.ones(len(events), bool)
         self.steps: list[Step] = []
         self.unlisted: dict[str, np.ndarray] = {}
@@ -155,8 +158,8 @@ class EventFilter:
     def _drop_duplicates(self, keep: Any) -> None:
         pairs = pd.DataFrame({"user": self._codes(self.users), "item": self._codes(self.items)})
         pairs.index = pd.Index(np.flatnonzero(self.kept))
-        if self.layout.time in self.events:
-            times = self.events[self.layout.time][self.kept].reset_index(drop=True)
+        if self.times is not None:
+            times = self.times[self.kept].reset_index(drop=True)
             pairs = pairs.iloc[times.sort_values(kind="stable").index]
         self.kept[pairs.index[pairs.duplicated(keep=keep)]] = False
 

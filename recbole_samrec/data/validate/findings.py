@@ -88,6 +88,7 @@ def collect_findings(
     fields: Mapping[str, Any],
     *,
     sequential: bool,
+    times: pd.Series | None = None,
 ) -> Findings:
     """Apply RecBole's filters to the columns that they need, and describe what is left.
 
@@ -97,6 +98,7 @@ def collect_findings(
         layout: Names of the columns.
         fields: RecBole's settings.
         sequential: Whether the model is sequential.
+        times: Exact times of the events, by which they are ordered; by default those in ``events``.
 
     Raises:
         DataError: The times do not allow a global temporal split.
@@ -108,10 +110,12 @@ def collect_findings(
     raw = {suffix: table.rows for suffix, table in tables.items()}
     listed = {suffix: table.listed for suffix, table in tables.items()}
     _check_times(users, events, layout, fields)
-    filtered = EventFilter(events, users, items, layout)
+    exact = events.get(layout.time) if times is None else times
+    filtered = EventFilter(events, users, items, layout, exact)
     filtered.apply(filters)
-    moments = np.unique(events[layout.time], return_inverse=True)[1] if layout.time in events else None
-    times = None if moments is None else events[layout.time].to_numpy()[filtered.kept]
+    moments = None if exact is None else pd.factorize(exact, use_na_sentinel=False)[0]
+    moments_left = None if moments is None else moments[filtered.kept]
+    seconds = events[layout.time].to_numpy()[filtered.kept] if layout.time in events else None
     left = users.codes[filtered.kept]
     coverage = [
         _compare(suffix, tables[suffix], listed[suffix], rows, filtered, filters)
@@ -123,11 +127,11 @@ def collect_findings(
         steps=tuple(filtered.steps),
         coverage=tuple(coverage),
         repeated=_count_repeated(users, items, moments, layout),
-        has_times=times is not None,
-        ties=_measure_ties(left, None if moments is None else moments[filtered.kept]),
-        span=(float(np.nanmin(times)), float(np.nanmax(times))) if times is not None and len(times) else None,
+        has_times=exact is not None,
+        ties=_measure_ties(left, moments_left),
+        span=(float(np.nanmin(seconds)), float(np.nanmax(seconds))) if seconds is not None and len(seconds) else None,
         few=int(((sizes > 0) & (sizes < FEW)).sum()),
-        parts=_count_parts(left, items.codes[filtered.kept], times, layout, fields, sequential),
+        parts=_count_parts(left, items.codes[filtered.kept], seconds, layout, fields, sequential),
         removes_repeated=filters.duplicates is not None,
     )
 

@@ -25,6 +25,18 @@ def check(
     return check_atomic_files(folder, "toy", needs_time=needs_time, fields=fields, sequential=sequential)
 
 
+def test_check_atomic_files__orders_nanoseconds_exactly(tmp_path):
+    """The rating decides, and float64 takes both times of a pair for the same."""
+    times = ("1700000000000000120", "1700000000000000046")
+    rows = [f"u{user}\ti1\t{rating}\t{time}\n" for user in range(3) for rating, time in zip((9, 1), times, strict=True)]
+    fields = {"rm_dup_inter": "first", "val_interval": {"rating": "[0,5]"}}
+    for suffix in ("", ".0"):
+        text = HEADER + "".join(row.replace("\n", f"{suffix}\n") for row in rows)
+        assert check(tmp_path, text, fields=fields).findings.steps[-1].events == 3
+        with pytest.raises(DataError, match="no events are left after the filter val_interval"):
+            check(tmp_path, text, fields=fields | {"exact_time_order": False})
+
+
 class TestGoodFiles:
     def test_the_summary(self, tmp_path):
         digest = hashlib.sha256(GOOD.encode()).hexdigest()

@@ -29,7 +29,7 @@ def left(filters, items=None, layout=None):
     """The steps of the filters, and the rows that are left."""
     layout = layout or Layout()
     tables = IdTable("user_id", EVENTS["user_id"], None), IdTable("item_id", EVENTS["item_id"], items)
-    events = EventFilter(EVENTS, *tables, layout)
+    events = EventFilter(EVENTS, *tables, layout, EVENTS["timestamp"])
     events.apply(filters)
     return events.steps, np.flatnonzero(events.kept).tolist()
 

@@ -70,7 +70,7 @@ def modules() -> set[str]:
 
 def test_wheel__holds_modules_and_settings_and_no_more(wheel):
     files = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert files == modules() | {f"recbole_samrec/{name}" for name in settings()}
+    assert files == modules() | {f"recbole_samrec/{name}" for name in (*settings(), "docs/models.csv")}
 
 
 def test_wheel__says_what_it_is(wheel):
@@ -87,8 +87,11 @@ def test_wheel__says_what_it_is(wheel):
 def test_sdist__holds_what_it_takes_to_build_and_test(sdist):
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
     locks = {"requirements.lock", "requirements-dev.lock", "requirements-docs.lock"}
+    docs = {
+        path.relative_to(ROOT).as_posix() for kind in ("md", "csv", "py") for path in (ROOT / "docs").rglob(f"*.{kind}")
+    }
     house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", *locks}
-    assert modules() | settings() | tests | house | {"run_recbole.py", "CITATION.cff", "CHANGELOG.md"} <= sdist
+    assert modules() | settings() | tests | docs | house | {"run_recbole.py", "CITATION.cff", "CHANGELOG.md"} <= sdist
     assert not any(name.startswith("dataset/") for name in sdist)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from recbole_samrec.compare import reproducibility
 from recbole_samrec.compare.agreement import write_agreement
 from recbole_samrec.compare.command_line import format_command
 from recbole_samrec.compare.comparison import Comparison
@@ -18,7 +19,7 @@ from recbole_samrec.compare.formats import print_page
 from recbole_samrec.compare.prepare import ComparisonPlan, prepare_comparison
 from recbole_samrec.compare.primary import Family, Place
 from recbole_samrec.compare.shown_settings import format_settings, select_settings
-from recbole_samrec.compare.write import join_stem, write_declared, write_tables
+from recbole_samrec.compare.write import join_stem, write_declared, write_reproducibility, write_tables
 from recbole_samrec.config.command_options import CompareOptions
 from recbole_samrec.config.own_data import adopt_all
 from recbole_samrec.config.value_types import Positive, describe_type, is_accepted
@@ -186,6 +187,8 @@ def _conclude(
             stem = join_stem(dataset, plan.protocol, bool(plan.tuning))
             print_line(console, f"tables and plots: {pages / stem}*")
     entries = [entry.name for entry in plans[0].entries]
+    for path in _write_reproducibility(plans, runs, pages, command):
+        print_line(console, f"reproducibility: {path}")
     if declared:
         path = write_declared(declared, pages, bool(plans[0].tuning), command)
         print_line(console, f"declared comparisons: {path}")
@@ -243,8 +246,28 @@ def _write_pages(
         settings=shown,
         protocol=plan.protocol,
         declared=declared,
+        links=[("reproducibility", reproducibility.END)],
     )
     return list(pages.values())
+
+
+def _write_reproducibility(
+    plans: Sequence[ComparisonPlan], runs: Sequence[Run], folder: Path, command: str
+) -> Iterator[Path]:
+    """Write the page of reproducibility of each data set that has runs; yield their places."""
+    for dataset in dict.fromkeys(dataset for plan in plans for dataset in plan.datasets):
+        if own := [run for run in runs if run.dataset == dataset]:
+            shown = select_settings([job for plan in plans for job in plan.jobs if job.dataset == dataset])
+            for settings in shown.values() if len(plans) > 1 else ():
+                settings.pop("eval_args", None)  # each protocol has its own
+            yield write_reproducibility(
+                own,
+                folder,
+                tuned=plans[0].tuning.get(dataset, ()),
+                origins=plans[0].origins,
+                command=command,
+                settings=format_settings(shown),
+            )
 
 
 def _explain_missing(plan: ComparisonPlan, costs: CostBook, damaged: Mapping[Job, str]) -> dict[str, dict[str, str]]:

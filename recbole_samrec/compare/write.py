@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from recbole_samrec.compare import captions, formats, plots
+from recbole_samrec.compare import captions, formats, plots, reproducibility
 from recbole_samrec.compare.facts import PageSetting, has_uncommitted, list_work, name_bars, name_page
 from recbole_samrec.compare.groups import build_group_table
 from recbole_samrec.compare.layout import Made, Page, lay_out_comparison, lay_out_fractions, lay_out_groups
 from recbole_samrec.compare.primary import Family
 from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
+from recbole_samrec.compare.reproducibility import lay_out_reproducibility
 from recbole_samrec.compare.tables import build_fraction_table, build_main_table, check_ranks
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
@@ -36,6 +37,12 @@ def join_stem(name: str, protocol: str = "", tuned: bool = False) -> str:
     return f"{name}{f'-{protocol}' if protocol else ''}{'-tuned' if tuned else ''}"
 
 
+def name_share(name: str, runs: Sequence[Run]) -> str:
+    """Return the name of a data set, with the largest share of training users if that is not all of them."""
+    largest = max((run.fraction for run in runs), default=1.0)
+    return f"{name}-{largest:g}" if largest < 1 else name
+
+
 def write_tables(
     runs: Sequence[Run],
     pages: str | Path,
@@ -51,6 +58,7 @@ def write_tables(
     settings: Mapping[str, str] | None = None,
     protocol: str = "",
     declared: Family | None = None,
+    links: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Page]:
     """Write the tables and plots of each data set.
 
@@ -74,6 +82,7 @@ def write_tables(
         settings: For each data set, the settings of its entries as yaml.
         protocol: Name of the protocol, which is then part of the names, as in ``<dataset>-gts-last``.
         declared: The declared comparisons on all data sets and under all protocols; None if there are none.
+        links: Titles and ends of the names of further pages, which each main page links to.
 
     Returns:
         The main page of each data set.
@@ -99,6 +108,7 @@ def write_tables(
             made=work if command else None,
             protocol=protocol,
             declared=declared,
+            links=links,
         ).write()
     return written
 
@@ -119,6 +129,7 @@ class _DataSet:
     made: Made | None
     protocol: str
     declared: Family | None
+    links: Sequence[tuple[str, str]]
     largest: list[Run] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -129,8 +140,7 @@ class _DataSet:
     @property
     def stem(self) -> str:
         """Begin of the names of its files."""
-        share = f"-{self.largest[0].fraction:g}" if self.largest and self.largest[0].fraction < 1 else ""
-        return join_stem(f"{self.name}{share}", self.protocol, bool(self.tuned))
+        return join_stem(name_share(self.name, self.largest), self.protocol, bool(self.tuned))
 
     def write(self) -> Page:
         """Write the pages for the first of the masks, and return the main one."""
@@ -153,6 +163,9 @@ class _DataSet:
             path = self.pages / f"{stem}{kind}"
             page, table, draw = self._make(kind, part, f"{path.name}.png")
             links = tuple((title, f"{other}.md") for other, title in titles.items() if other != path.name)
+            if not kind:
+                shared = join_stem(name_share(self.name, self.largest), tuned=bool(self.tuned))
+                links += tuple((title, f"{shared}{end}.md") for title, end in self.links)
             written[kind] = write_page(path, replace(page, links=links), table, draw)
         return written[""]
 
@@ -210,6 +223,37 @@ def write_declared(declared: Family, folder: Path, tuned: bool = False, command:
     )
     path = folder / f"{join_stem(DECLARED, tuned=tuned)}{MASKED[declared.masked]}"
     write_page(path, page, declared.table)
+    return path.with_name(f"{path.name}.md")
+
+
+def write_reproducibility(
+    runs: Sequence[Run],
+    folder: Path,
+    *,
+    tuned: Sequence[Tuning] = (),
+    chosen: Mapping[str, Mapping[str, Any]] | None = None,
+    origins: Sequence[Origin] = (),
+    command: str = "",
+    settings: str = "",
+) -> Path:
+    """Write the page of reproducibility of one data set beside its tables; return its place.
+
+    Args:
+        runs: The finished runs of the data set under all protocols, at least one.
+        folder: Folder of the pages.
+        tuned: How its entries were tuned.
+        chosen: For each protocol, what validation runs chose; see :func:`lay_out_reproducibility`.
+        origins: Where settings come from that are no defaults.
+        command: The command that makes the comparison.
+        settings: The settings of its entries, as yaml.
+
+    Raises:
+        DataError: The folder cannot be written.
+    """
+    made = Made(command, settings, list_work(runs), has_uncommitted(runs))
+    page = lay_out_reproducibility(runs, tuned=tuned, chosen=chosen, origins=list_origins(origins, runs), made=made)
+    path = folder / f"{join_stem(name_share(runs[0].dataset, runs), tuned=bool(tuned))}{reproducibility.END}"
+    write_page(path, page, None)
     return path.with_name(f"{path.name}.md")
 
 

@@ -31,6 +31,7 @@ def desk(tmp_path_factory):
     events = pd.DataFrame(rows, columns=["uid", "sku", "when"])
     events.to_csv(folder / "events.csv", index=False)
     events.tail(5).set_axis(["user", "item", "timestamp"], axis=1).to_csv(folder / "new.csv", index=False)
+    events.set_axis(["customer", "sku", "bought"], axis=1).to_parquet(folder / "purchases.parquet")
     (folder / "users.txt").write_text("1\n2\n")
     shutil.copytree(ROOT / "benchmarks" / "entries", folder / "benchmarks" / "entries")
     with pytest.MonkeyPatch.context() as patch:

@@ -20,7 +20,7 @@ def test_make_table__has_a_line_for_each_message():
     assert len(make_table().splitlines()) == 2 + len(list_messages())
 
 
-def test_render_messages__shows_every_message_once_for_each_folder():
+def test_render_messages__shows_every_message():
     errors, remarks = render_messages().split(f"## {SECTIONS['remark']}\n")
     for kind, text in (("error", errors), ("remark", remarks)):
         lines = re.findall(r"^\| (.*) \|$", text, re.M)

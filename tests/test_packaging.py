@@ -86,20 +86,30 @@ def test_wheel__says_what_it_is(wheel):
 
 def test_sdist__holds_what_it_takes_to_build_and_test(sdist):
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
-    house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", "requirements.lock", "requirements-dev.lock"}
-    assert (
-        modules() | settings() | tests | house | {"run_recbole.py", "CITATION.cff", "CHANGELOG.md", "docs/models.csv"}
-        <= sdist
-    )
+    locks = {"requirements.lock", "requirements-dev.lock", "requirements-docs.lock"}
+    docs = {
+        path.relative_to(ROOT).as_posix() for kind in ("md", "csv", "py") for path in (ROOT / "docs").rglob(f"*.{kind}")
+    }
+    house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", *locks}
+    assert modules() | settings() | tests | docs | house | {"run_recbole.py", "CITATION.cff", "CHANGELOG.md"} <= sdist
     assert not any(name.startswith("dataset/") for name in sdist)
 
 
 def test_locks__begin_with_torch_and_pin_everything():
     lock = requirements("requirements.lock")
     assert lock[0].name == "torch"
-    for one in [*lock, *requirements("requirements-dev.lock")]:
+    for one in [*lock, *requirements("requirements-dev.lock"), *requirements("requirements-docs.lock")]:
         assert [part.operator for part in one.specifier] == ["=="], one
     assert "recbole" not in {one.name for one in lock}
+
+
+def test_locks__do_not_pin_a_package_twice():
+    names = [
+        canonicalize_name(one.name)
+        for lock in ("requirements.lock", "requirements-dev.lock", "requirements-docs.lock")
+        for one in requirements(lock)
+    ]
+    assert len(names) == len(set(names))
 
 
 def test_locks__satisfy_what_setup_asks_for():

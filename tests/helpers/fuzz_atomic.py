@@ -231,6 +231,8 @@ def _apply_fault(
         at = draw(st.sampled_from(places))
         cells = lines[at].split(separator)
         if fault == "broken byte":
+            if style.encoding in ("latin-1", "cp1252"):  # there it is a letter
+                return True, False, style.encode(lines)
             content = b"\xff".join([style.encode(lines[:at]), style.encode(lines[at:])])
             return style.encoding not in ("utf-8",), True, content
         if fault == "missing cell":

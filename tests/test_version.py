@@ -3,7 +3,7 @@
 import re
 import tomllib
 
-from recbole_samrec.version import NEWEST_PYTHON, PYTHON, PYTHONS, REQUIRES, UV_OVERRIDES, __version__
+from recbole_samrec.version import EXTRAS, NEWEST_PYTHON, PYTHON, PYTHONS, UV_OVERRIDES, __version__
 from tests.helpers.paths import ROOT
 
 
@@ -24,4 +24,4 @@ def test_python__is_the_same_in_the_makefile_and_for_mypy():
 
 
 def test_requires__asks_for_the_ray_that_uv_is_told():
-    assert (f"ray[tune]>={REQUIRES['ray[tune]']}",) == UV_OVERRIDES
+    assert (f"ray[tune]>={EXTRAS['tune']['ray[tune]']}",) == UV_OVERRIDES

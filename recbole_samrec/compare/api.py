@@ -33,6 +33,7 @@ from recbole_samrec.experiments.worker import read_failure
 from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.files import require_writable
+from recbole_samrec.utils.installer import require_extra
 from recbole_samrec.utils.locks import lock_folder
 
 MODELS = tuple(CompareOptions.model_fields["models"].default.split(","))
@@ -100,6 +101,7 @@ def compare_models(
     Example:
         ``compare_models(["SAMRec", "SASRec"], "ml-100k", seeds=3, epochs=20).table``
     """
+    require_extra("tune" if train else "report", "compare")
     models, datasets = _make_list(models), _make_list(datasets)
     out, pages = Path(out), Path(out if pages is None else pages)
     fractions = [train_fraction] if isinstance(train_fraction, (int, float)) else list(train_fraction)

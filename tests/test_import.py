@@ -154,6 +154,7 @@ FIRST = {
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_activate__patches_alike_whatever_comes_first():
     found = dict(zip(FIRST, answers_of(*(f"{first}\n{STATE}" for first in FIRST.values())), strict=True))
     assert found == dict.fromkeys(FIRST, sorted(one.name for one in compat.list_applied()))

@@ -77,10 +77,10 @@ def test_tests__run_on_every_python_of_the_package():
 
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
-    [("runs-on:", "runs-in:", "runs-in"), ("persist-credentials: false", "persist-credentials: true", "persist-cred")],
+    [("runs-on:", "runs-in:", "runs-in"), ("make lint", "make lint ${{ github.head_ref }}", "template-injection")],
 )
 def test_linters__find_what_is_wrong(tmp_path, right, wrong, message):
-    """As ``make lint`` calls them; the second mistake is a checkout that leaves its token behind."""
+    """As ``make lint`` calls them; the second mistake lets the name of a branch run code."""
     pytest.importorskip("check_jsonschema")
     folder = tmp_path / ".github"
     shutil.copytree(ROOT / ".github", folder)

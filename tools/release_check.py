@@ -50,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check_versions(ROOT, arguments.tag)
         sdist, wheel = build(ROOT, DIST)
-        run("twine", [arguments.twine, "-m", "twine", "check", "--strict", sdist, wheel], DIST)
+        run("twine", [find_program(arguments.twine), "-m", "twine", "check", "--strict", sdist, wheel], DIST)
         with tempfile.TemporaryDirectory() as scratch:
-            python = install(wheel, Path(scratch, "environment"), arguments.python, arguments.torch_index)
+            python = install(wheel, Path(scratch, "environment"), find_program(arguments.python), arguments.torch_index)
             folder = Path(scratch, "elsewhere")
             folder.mkdir()
             try_quick_start(python, folder)
@@ -166,6 +166,18 @@ def check_result(record: dict) -> None:
     metrics = record.get("test") or {}
     if not metrics or not all(math.isfinite(value) and 0 <= value <= 1 for value in metrics.values()):
         raise ReleaseError(f"the quick start ended with these test metrics: {metrics or 'none'}")
+
+
+def find_program(name: str) -> str:
+    """Return the absolute path of a program, which then also works in another folder; links are kept.
+
+    Raises:
+        ReleaseError: There is no such program.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise ReleaseError(f"{name}: there is no such program")
+    return os.path.abspath(found)
 
 
 def run(what: str, command: Sequence[object], folder: Path) -> str:

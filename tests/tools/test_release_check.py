@@ -9,7 +9,7 @@ import pytest
 from recbole_samrec.version import __version__
 from tests.helpers.paths import ROOT
 from tools import release_check
-from tools.release_check import ReleaseError, check_result, check_versions, install, run, try_quick_start
+from tools.release_check import ReleaseError, check_result, check_versions, find_program, install, run, try_quick_start
 
 
 @pytest.fixture
@@ -57,6 +57,14 @@ def test_install__follows_the_order_of_the_readme(tmp_path, monkeypatch):
     assert torch[-1].startswith("torch==") and "https://index" in torch
     assert wheel[-1] == "dist/x.whl" and "--constraint" in wheel  # and no extra
     assert recbole[-2:] == ["--no-deps", "recbole==1.2.1"]
+
+
+def test_find_program__works_from_another_folder(tmp_path):
+    Path("bin").mkdir()
+    Path("bin/python").symlink_to(sys.executable)
+    assert find_program("bin/python") == str(tmp_path / "bin" / "python")  # not what it points to
+    with pytest.raises(ReleaseError, match="bin/nothing: there is no such program"):
+        find_program("bin/nothing")
 
 
 @pytest.mark.parametrize("metrics", [{}, {"ndcg@10": float("nan")}, {"ndcg@10": 1.5}])

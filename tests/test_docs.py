@@ -7,10 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import recbole_samrec
 from recbole_samrec import compat
 from tests.helpers.paths import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 CODE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 
 
@@ -19,7 +21,7 @@ def table_lines(page: Path) -> list[str]:
 
 
 def test_patches__are_listed_on_the_page_of_differences():
-    page = (ROOT / "docs" / "differences.md").read_text()
+    page = (DOCS / "explanation" / "differences.md").read_text()
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (yes)? ?\|$", page, re.M)
     assert {name: (where, defect, said == "yes") for name, where, defect, said in rows} == {
         name: (one.where, one.defect, one.silent) for name, one in compat.PATCHES.items()
@@ -36,8 +38,19 @@ def test_links__lead_to_files(page):
 
 
 def test_index__lists_every_page():
-    linked = set(re.findall(r"\]\((\w[\w-]*\.md)\)", (ROOT / "docs" / "index.md").read_text()))
-    assert linked == {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    home = (DOCS / "index.md").read_text()
+    linked = {(DOCS / target).resolve() for target in re.findall(r"\]\(([\w./-]+\.md)\)", home)}
+    pages = set(DOCS.rglob("*.md"))
+    of_api = {page for page in pages if page.parent.name == "api"} - {DOCS / "reference" / "api" / "index.md"}
+    others = {ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "results" / "README.md"}
+    assert linked == (pages - of_api - {DOCS / "index.md"}) | others
+
+
+def test_api__lists_every_public_name():
+    text = " ".join(page.read_text() for page in (DOCS / "reference" / "api").glob("*.md"))
+    named = set(re.findall(r"auto(?:function|class):: recbole_samrec\.(\w+)$", text, re.M))
+    of_callbacks = {"Callback"} if "automodule:: recbole_samrec.trainer.callbacks" in text else set()
+    assert named | of_callbacks == set(recbole_samrec.__all__) - {"__version__"}
 
 
 def test_readme__has_at_most_900_words_of_prose():
@@ -71,7 +84,7 @@ def test_runs_page__lists_the_keys_of_a_result():
 
     write_events("dataset", "circle", cyclic(users=30, items=30))
     assert main(["run", "--model=Pop", "--dataset=circle", "--run_dir=pop"]) == 0
-    table = (ROOT / "docs" / "runs.md").read_text().split("## `result.json`")[1].split("\n## ")[0]
+    table = (DOCS / "reference" / "runs.md").read_text().split("## `result.json`")[1].split("\n## ")[0]
     cells = re.findall(r"^\| (`.*?) \|", table, re.M)
     of_memory = {"peak_device_memory_mb", "device_memory_mb"}
     of_some_runs = {"pretraining", "retraining", "sharpness", "source_sha256"} | of_memory
@@ -79,7 +92,7 @@ def test_runs_page__lists_the_keys_of_a_result():
     assert named == set(json.loads(Path("pop", "result.json").read_text()))
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "sam.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "how_to" / "sam.md"], ids=lambda page: page.name)
 def test_example__of_sam_runs(page):
     code = next(code for kind, code in CODE.findall(page.read_text()) if kind == "python")
     names: dict = {}

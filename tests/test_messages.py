@@ -1,6 +1,8 @@
 """The list of all messages."""
 
-from tools.list_messages import list_messages, make_table
+import re
+
+from tools.list_messages import SECTIONS, list_messages, make_table, render_messages
 
 
 def test_list_messages__finds_errors_and_remarks():
@@ -16,3 +18,20 @@ def test_list_messages__are_single_lines():
 
 def test_make_table__has_a_line_for_each_message():
     assert len(make_table().splitlines()) == 2 + len(list_messages())
+
+
+def test_render_messages__shows_every_message_once_for_each_folder():
+    errors, remarks = render_messages().split(f"## {SECTIONS['remark']}\n")
+    for kind, text in (("error", errors), ("remark", remarks)):
+        lines = re.findall(r"^\| (.*) \|$", text, re.M)
+        wanted = {(one.folder, one.markdown) for one in list_messages() if one.kind == kind}
+        shown = [line for line in lines if line not in ("message", "---")]
+        assert set(shown) <= {markdown for _, markdown in wanted}
+        missing = {markdown for _, markdown in wanted} - set(shown)
+        assert all(len(re.sub(r"\*[^*]*\*", "", markdown).split()) <= 3 for markdown in missing), missing
+
+
+def test_message__names_computed_parts_in_italics():
+    (lock,) = [one for one in list_messages() if one.place.startswith("utils/locks.py") and "at work" in one.text]
+    assert lock.markdown == "*folder*: another process is at work there; wait for it, or stop it"
+    assert lock.folder == "utils"

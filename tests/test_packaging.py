@@ -111,7 +111,8 @@ def test_wheel__is_classified_and_names_the_repository(metadata):
 
 def test_sdist__holds_what_it_takes_to_build_and_test(sdist):
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
-    house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", "requirements.lock", "requirements-dev.lock"}
+    locks = {"requirements.lock", "requirements-dev.lock", "requirements-docs.lock"}
+    house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", *locks}
     assert modules() | settings() | tests | house | {"run_recbole.py", "CITATION.cff", "CHANGELOG.md"} <= sdist
     assert not any(name.startswith("dataset/") for name in sdist)
 
@@ -119,9 +120,18 @@ def test_sdist__holds_what_it_takes_to_build_and_test(sdist):
 def test_locks__begin_with_torch_and_pin_everything():
     lock = requirements("requirements.lock")
     assert lock[0].name == "torch"
-    for one in [*lock, *requirements("requirements-dev.lock")]:
+    for one in [*lock, *requirements("requirements-dev.lock"), *requirements("requirements-docs.lock")]:
         assert [part.operator for part in one.specifier] == ["=="], one
     assert "recbole" not in {one.name for one in lock}
+
+
+def test_locks__do_not_pin_a_package_twice():
+    names = [
+        canonicalize_name(one.name)
+        for lock in ("requirements.lock", "requirements-dev.lock", "requirements-docs.lock")
+        for one in requirements(lock)
+    ]
+    assert len(names) == len(set(names))
 
 
 def test_locks__satisfy_what_setup_asks_for():

@@ -1,26 +1,49 @@
 """Print every error and every remark of the package as a table in Markdown: ``python -m tools.list_messages``.
 
 A message is found where it is raised, noted or logged; parts that are computed stand in braces, by their expression.
+The page of troubleshooting shows the same messages by folder, and names the computed parts in words.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import itertools
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from tools.folders import read_purposes
+from tools.markdown import escape
+from tools.markdown import make_table as make_markdown_table
 
 PACKAGE = Path(__file__).resolve().parent.parent / "recbole_samrec"
 REMARKS = {"note", "print_note", "warning", "warn"}
 """Functions and methods that show a remark."""
+WORD = re.compile(r"(^|[ (:])\w+ \w+")
+"""What a message on the page has besides computed parts: two words."""
+SECTIONS = {"error": "Errors", "remark": "Warnings and notes"}
 
 
 class Message(NamedTuple):
-    """A message: its kind (``error`` or ``remark``), its text, and the file and line where it is made."""
+    """A message.
+
+    Args:
+        kind: ``error`` or ``remark``.
+        text: Its text; what is computed stands in braces.
+        place: The file and line where it is made.
+        markdown: Its text as Markdown, with a word in italics for what is computed.
+    """
 
     kind: str
     text: str
     place: str
+    markdown: str
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder of the package where it is made; empty at the top."""
+        return self.place.rpartition("/")[0].partition("/")[0]
 
 
 def list_messages() -> list[Message]:
@@ -34,20 +57,21 @@ def _read(file: Path) -> Iterator[Message]:
             continue
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
         kind = "error" if name.endswith("Error") else "remark" if name in REMARKS else ""
-        texts = [_describe(argument) for argument in node.args] if kind else []
-        text = next((text for text in texts if " " in text), "")
-        if text:
-            yield Message(kind, text, f"{file.relative_to(PACKAGE).as_posix()}:{node.lineno}")
+        texts = [argument for argument in node.args if " " in _describe(argument, ast.unparse)] if kind else []
+        if texts:
+            place = f"{file.relative_to(PACKAGE).as_posix()}:{node.lineno}"
+            markdown = re.sub(r"\\\{(.*?)\\\}", r"*\1*", escape(_describe(texts[0], _name)))
+            yield Message(kind, _describe(texts[0], ast.unparse), place, markdown)
 
 
-def _describe(node: ast.AST) -> str:
+def _describe(node: ast.AST, describe_computed: Callable[[ast.expr], str]) -> str:
     """Return the text of a string, with what is computed in braces; empty for anything else."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
-        return "".join(_describe(part) for part in node.values)
+        return "".join(_describe(part, describe_computed) for part in node.values)
     if isinstance(node, ast.FormattedValue):
-        return "{" + ast.unparse(node.value) + "}"
+        return "{" + describe_computed(node.value) + "}"
     return ""
 
 
@@ -56,6 +80,38 @@ def make_table() -> str:
     lines = ["| kind | message | place |", "| --- | --- | --- |"]
     lines += [f"| {one.kind} | {one.text.replace('|', chr(92) + '|')} | `{one.place}` |" for one in list_messages()]
     return "\n".join(lines)
+
+
+def render_messages() -> str:
+    """Return the sections of the page of troubleshooting: errors, then remarks, each by folder, without repetitions."""
+    parts = []
+    for kind, title in SECTIONS.items():
+        parts.append(f"## {title}\n")
+        chosen = sorted((one for one in list_messages() if one.kind == kind), key=lambda one: one.folder)
+        for folder, found in itertools.groupby(chosen, key=lambda one: one.folder):
+            purpose = read_purposes().get(folder, "the package and its Python")
+            texts = {one.markdown for one in found if WORD.search(one.markdown)}
+            table = make_markdown_table(["message"], [[text] for text in sorted(texts, key=_sort_key)])
+            parts.append(f"### {escape(purpose[0].upper() + purpose[1:])}\n\n{table}")
+    return "\n".join(parts)
+
+
+def _sort_key(text: str) -> str:
+    """Return a message without its marks, for an order by words."""
+    return text.strip("*\\").lower()
+
+
+def _name(node: ast.expr) -> str:
+    """Return the word that says best what an expression is: the last name in it, or an ellipsis."""
+    if isinstance(node, ast.Name):
+        return node.id.strip("_").replace("_", " ")
+    if isinstance(node, ast.Attribute):
+        return node.attr.strip("_").replace("_", " ")
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+        return node.slice.value.replace("_", " ")
+    if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords:
+        return _name(node.args[0])
+    return "…"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes ``properties/*.yaml`` and ``docs/settings.md`` from the schema of settings.
+"""Writes ``properties/*.yaml`` and ``docs/reference/settings.md`` from the schema of settings.
 
 python -m tools.write_properties            # write
 python -m tools.write_properties --check    # fail if a file is not up to date
@@ -41,7 +41,7 @@ def render_files() -> dict[Path, str]:
     properties = ROOT / "properties"
     texts = {properties / "overall.yaml": render_overall_yaml(), properties / "command.yaml": render_command_yaml()}
     texts |= {properties / "model" / f"{model}.yaml": render_model_yaml(model) for model in ABOUT_MODELS}
-    return texts | {ROOT / "docs" / "settings.md": render_settings()}
+    return texts | {ROOT / "docs" / "reference" / "settings.md": render_settings()}
 
 
 # yaml -----------------------------------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ NOTES = """## Notes
   fp16 autocast and several processes; the perturbation does not see weight decay, which lives in the optimizer.
 - Models that are not trained by gradients (Pop, ItemKNN, EASE, XGBoost, ...) do not support `sam_rho`.
 - Models that rank are trained by our commands with {commands} unless you say otherwise.
-- Settings of a model of your own: see [Add your own model](own_model.md).
+- Settings of a model of your own: see [Add your own model](../how_to/own_model.md).
 """
 
 

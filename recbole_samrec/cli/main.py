@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         name = next((word for word in argv if not word.startswith("-")), "")
-        arguments, rest = _build_parser(name).parse_known_args(argv)
+        arguments, rest = build_parser(name).parse_known_args(argv)
         if arguments.command != "doctor" and (problem := describe_recbole()):
             raise ConfigError(problem)
         return import_module(f"recbole_samrec.cli.{arguments.command}").main(arguments, rest, _make_console())
@@ -112,8 +112,12 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; --help lists the arguments")
 
 
-def _build_parser(name: str) -> argparse.ArgumentParser:
-    """A parser of all commands, with the arguments of the one that was named."""
+def build_parser(name: str) -> argparse.ArgumentParser:
+    """Return a parser of all commands, with the arguments of the one that was named.
+
+    Raises:
+        ConfigError: There is no such command.
+    """
     if name and name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(COMMANDS)}"

@@ -2,7 +2,8 @@
 
 RecBole's training loop itself is kept: ``Trainer.fit`` and ``Trainer._train_epoch`` run as they are, between the
 methods below. A test compares the list with the classes, and with what :mod:`recbole_samrec.integration.hooks` wraps;
-``docs/differences.md`` prints it. What :mod:`recbole_samrec.compat` patches is listed there and is not repeated.
+``docs/explanation/differences.md`` prints it. What :mod:`recbole_samrec.compat` patches is listed there and is not
+repeated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The table of what a training step costs a device, which the counts may go below but not above.
 
-``python -m tests.helpers.device_table`` measures all of it again and writes it, and the table of ``docs/gpu.md``; with
-names of cases, only those.
+``python -m tests.helpers.device_table`` measures all of it again and writes it, and the table of
+``docs/how_to/gpu.md``; with names of cases, only those.
 """
 
 import sys
@@ -15,7 +15,7 @@ from tests.helpers.device_checks import CASES, check_training
 from tests.helpers.device_process import PRETENDED, DeviceProcess
 
 FILE = Path(__file__).parents[1] / "gpu" / "counts.csv"
-PAGE = Path(__file__).parents[2] / "docs" / "gpu.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how_to" / "gpu.md"
 UNITS = ["waits", "copies", "launches"]
 TORCH = ".".join(torch.__version__.split(".")[:2])
 

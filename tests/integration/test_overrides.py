@@ -16,7 +16,7 @@ from recbole_samrec.integration.overrides import CALLED, OVERRIDDEN, OVERRIDES, 
 from recbole_samrec.trainer.trainer import SAMRecTrainer, SAMTrainer
 from tests.helpers.paths import ROOT
 
-PAGE = ROOT / "docs" / "differences.md"
+PAGE = ROOT / "docs" / "explanation" / "differences.md"
 
 
 def listed(how):

@@ -17,7 +17,7 @@ from recbole_samrec.utils.checkpoint_io import load
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import cyclic, write_events
 
-PAGE = ROOT / "docs" / "own_model.md"
+PAGE = ROOT / "docs" / "how_to" / "own_model.md"
 
 
 @pytest.fixture

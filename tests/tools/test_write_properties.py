@@ -24,7 +24,7 @@ def test_files_are_up_to_date(capsys):
 
 def test_files_that_are_not_are_named_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(write_properties, "ROOT", tmp_path)
-    for folder in ("properties/model", "docs"):
+    for folder in ("properties/model", "docs/reference"):
         (tmp_path / folder).mkdir(parents=True)
     assert write_properties.main(["--check"]) == 1
     assert "properties/overall.yaml is not up to date" in capsys.readouterr().out
@@ -49,7 +49,7 @@ def test_format_yaml_can_be_read_again():
 
 
 def test_page_lists_every_setting_with_its_default():
-    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     found = re.findall(r"^\| `(\w+)` \| `(.*?)`", page, re.M)
     declared = [one for group in (*SHARED_GROUPS, *MODEL_GROUPS) for one in list_group_settings(group)]
     shown = [(one.key, write_properties.format_yaml(one.default)) for one in declared]

@@ -133,12 +133,12 @@ def test_callback_list__calls_in_order_and_knows_what_is_handled():
 
 
 def test_callbacks_page__names_every_moment():
-    page = (ROOT / "docs" / "callbacks.md").read_text()
+    page = (ROOT / "docs" / "how_to" / "callbacks.md").read_text()
     assert re.findall(r"^\| `(on_\w+)` \|", page, re.M) == MOMENTS
 
 
 def test_callbacks_page__shows_an_example_that_works(data):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "callbacks.md").read_text(), re.S)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "how_to" / "callbacks.md").read_text(), re.S)
     assert '"ml-100k", ' in code
     names = {"small": SMALL}
     exec(compile(code.replace('"ml-100k", ', '"tiny", **small, '), "callbacks.md", "exec"), names)

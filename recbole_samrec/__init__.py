@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from recbole_samrec.optim.sam import SAM
     from recbole_samrec.quick_start.api import evaluate, run
     from recbole_samrec.quick_start.export import export_vectors
+    from recbole_samrec.quick_start.export_split import export_split
+    from recbole_samrec.quick_start.export_trec import export_trec
     from recbole_samrec.quick_start.recommend import Recommender
     from recbole_samrec.sharpness.api import measure_sharpness
     from recbole_samrec.trainer.callbacks import Callback
@@ -36,6 +38,8 @@ _MODULES = {
     "run": "quick_start.api",
     "evaluate": "quick_start.api",
     "Recommender": "quick_start.recommend",
+    "export_split": "quick_start.export_split",
+    "export_trec": "quick_start.export_trec",
     "export_vectors": "quick_start.export",
     "compare_models": "compare.api",
     "search": "tune.api",
@@ -52,6 +56,8 @@ __all__ = [
     "__version__",
     "compare_models",
     "evaluate",
+    "export_split",
+    "export_trec",
     "export_vectors",
     "measure_sharpness",
     "register",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from recbole_samrec.experiments.seeds import choose_seeds
+import argparse
+from pathlib import Path
+
+from recbole_samrec.experiments.seeds import FIRST_SEED, choose_seeds
 from recbole_samrec.utils.errors import ConfigError
 
 
@@ -18,14 +21,27 @@ def split_words(text: str, flag: str) -> list[str]:
     return words
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Parse seeds: a number of them, or themselves with commas.
+def parse_seeds(text: str, flag: str = "--seeds", first: int = FIRST_SEED) -> list[int]:
+    """Parse seeds: a number of them, or themselves with commas; see :func:`choose_seeds` for the arguments.
 
     Raises:
         ConfigError: It is neither.
     """
-    words, named = split_words(text, "--seeds"), "," in text
+    words, named = split_words(text, flag), "," in text
     numbers = [int(word) for word in words if word.isdecimal()]
     if len(numbers) < len(words):
-        raise ConfigError(f"--seeds={text}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
-    return choose_seeds(numbers if named else numbers[0])
+        raise ConfigError(f"{flag}={text}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
+    return choose_seeds(numbers if named else numbers[0], flag, first)
+
+
+def read_data(arguments: argparse.Namespace) -> dict[str, Path]:
+    """Return the Parquet file that ``--data`` names as ``dataset``; nothing if it names none.
+
+    Raises:
+        ConfigError: ``--dataset`` names another data set.
+    """
+    if arguments.data is None:
+        return {}
+    if arguments.dataset:
+        raise ConfigError(f"--data={arguments.data} and --dataset={arguments.dataset}: give one of them")
+    return {"dataset": arguments.data}

@@ -13,13 +13,14 @@ from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.compare.command_line import shorten_command
 from recbole_samrec.config.command_options import CompareOptions
 from recbole_samrec.config.yaml_files import parse_settings, read_yaml_files
+from recbole_samrec.experiments.seeds import SELECT_SEEDS
 from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import ConfigError
 
 HELP = """Trains every entry on every data set with every seed, and writes one table for each data set. A finished run
 is not trained again: the same command continues after an interruption. Settings given as --key=value go to all
 entries that read them."""
-PASSED_ON = "tuned out pages mask_history threads parallel gpus address limit_hours".split()
+PASSED_ON = "user item time tuned select equal out pages mask_history threads parallel gpus address limit_hours".split()
 """Arguments that the function takes as they are."""
 
 
@@ -44,9 +45,14 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any) -> in
     files = (arguments.config_files or "").split()
     if not any(":" in model for model in models) and not arguments.entries:  # other models may be your own
         check_setting_names(settings, models[0].removesuffix("+SAM"), also=read_yaml_files(files))
+    datasets = split_words(arguments.datasets, "--datasets")
+    if arguments.data is not None:  # the default of --datasets gives way to it
+        usual = arguments.datasets == CompareOptions.model_fields["datasets"].default
+        datasets = [arguments.data, *([] if usual else datasets)]
     given = {
-        "datasets": split_words(arguments.datasets, "--datasets"),
+        "datasets": datasets,
         "seeds": parse_seeds(arguments.seeds),
+        "select_seeds": parse_seeds(arguments.select_seeds, "--select_seeds", SELECT_SEEDS[0]),
         "train_fraction": _parse_fractions(arguments.train_fraction),
         "config_files": files,
         "protocol": split_words(arguments.protocol, "--protocol") if arguments.protocol else [],

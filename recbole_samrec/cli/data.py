@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from recbole_samrec.data.validate.check import AtomicSummary
 
 HELP = """Makes a data set in RecBole's form from the file that its provider publishes, checks it, and prints what it
-holds. With --check it reads a data set that is there and reports what RecBole will make of it."""
-FORMATS = ("movielens", "amazon", "s3rec", "table")
+holds. With --check it reads a data set that is there and reports what RecBole will make of it. With --export-split it
+writes the rows that a run trains on, validates on and tests, for other programs."""
+FORMATS = ("movielens", "amazon", "yoochoose", "retailrocket", "s3rec", "table")
 _OPTIONS = {
     "amazon": ("meta",),
     "s3rec": ("attributes",),
@@ -31,18 +32,24 @@ _OPTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``data``."""
     parser.add_argument("name", metavar="NAME", help="name of the data set to make, such as ml-1m or Amazon_Beauty")
-    source = "the provider's file, or unpacked MovieLens folder"
+    source = "the provider's file, archive or unpacked folder"
     parser.add_argument("source", metavar="SOURCE", type=Path, nargs="?", help=source)
     check = "report what RecBole will make of the data set NAME with settings such as --model=FM; write nothing"
     parser.add_argument("--check", action="store_true", help=check)
-    parser.add_argument("--config_files", metavar="FILES", help="with --check: yaml files with settings")
+    split = (
+        "write the split of the data set NAME, or of the Parquet file NAME, under settings as Parquet files to --out"
+    )
+    parser.add_argument("--export-split", action="store_true", help=split)
+    files = "with --check and --export-split: yaml files with settings"
+    parser.add_argument("--config_files", metavar="FILES", help=files)
     parser.add_argument("--format", choices=FORMATS, help="kind of SOURCE (default: detected from name and content)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder to write (default: dataset/NAME)")
     parser.add_argument("--force", action="store_true", help="replace the files of the set if there are any")
     parser.add_argument("--no-check", action="store_true", help="accept other counts than those known for NAME")
 
     amazon_group = parser.add_argument_group("Amazon reviews")
-    amazon_group.add_argument("--meta", type=Path, metavar="FILE", help="meta_<Category>.json.gz: brand, categories")
+    meta = "meta_<Category>.json.gz or .jsonl.gz: brand, categories"
+    amazon_group.add_argument("--meta", type=Path, metavar="FILE", help=meta)
 
     s3rec_group = parser.add_argument_group("S3Rec's sequences")
     s3rec_group.add_argument("--attributes", type=Path, metavar="FILE", help="JSON file: item to list of attributes")
@@ -74,8 +81,12 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
     """
     from recbole_samrec.data.convert.atomic import stage_dataset
 
+    if args.check and args.export_split:
+        raise ConfigError("--check and --export-split: give one of them")
     if args.check:
         return _report_check(args, rest)
+    if args.export_split:
+        return _export_split(args, rest, console)
     if rest or args.config_files:
         what = rest[0] if rest else "--config_files"
         raise ConfigError(f"{what}: unknown argument without --check; --help lists the arguments")
@@ -109,24 +120,62 @@ def _report_check(args: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
+def _export_split(args: argparse.Namespace, rest: Sequence[str], console: Any) -> int:
+    """Write the split of a data set."""
+    from recbole_samrec.cli.setting_names import check_setting_names
+    from recbole_samrec.config.yaml_files import parse_settings, read_yaml_files
+
+    taken = {"user", "item", "time"}
+    options = [option for names in _OPTIONS.values() for option in names if option not in taken]
+    given = [f"--{name.replace('_', '-')}" for name in (*options, "format") if getattr(args, name) is not None]
+    given += ["SOURCE"] if args.source is not None else []
+    if given:
+        raise ConfigError(f"--export-split makes no data set and takes no {given[0]}: give NAME, --out and settings")
+    if args.out is None:
+        raise ConfigError("--export-split: name the folder to write with --out=FOLDER")
+    settings, files = parse_settings(rest), (args.config_files or "").split()
+    if ":" not in str(settings.get("model")):
+        check_setting_names(settings, settings.get("model", "SAMRec"), also=read_yaml_files(files))
+
+    from recbole_samrec.quick_start.export_split import PARTS, export_split
+    from recbole_samrec.utils.console import print_line
+
+    roles = {role: getattr(args, role) for role in sorted(taken)}
+    how = {"config_files": files, "overwrite": args.force, "console": console}
+    found = export_split(args.name, args.out, **roles, **how, **settings)
+    for part in PARTS:
+        print_line(console, f"{args.out / part}.parquet: {len(getattr(found, part)):,} rows")
+    print_line(console, f"{args.out / 'candidates'}.parquet: {len(found.candidates):,} items that are ranked")
+    return 0
+
+
 def detect(source: Path) -> str:
     """Detect the format of a provider's file from its name and first line.
 
     Raises:
         DataError: There is no such file, or it is a folder or archive of no known layout.
     """
-    from recbole_samrec.data.convert import movielens, s3rec, table
-    from recbole_samrec.data.convert.source import first_line
+    from recbole_samrec.data.convert import amazon_csv, movielens, retailrocket, s3rec, table, yoochoose
+    from recbole_samrec.data.convert.source import Archive, first_line
 
     if source.is_dir() or (source.is_file() and zipfile.is_zipfile(source)):
         if movielens.is_movielens(source):
             return "movielens"
-        raise DataError(f"{source} is not a MovieLens archive: unpack it and pass one of its files")
+        with Archive(source) as archive:
+            members = {"yoochoose": yoochoose.CLICKS, "retailrocket": retailrocket.EVENTS}
+            for kind, member in members.items():
+                if member in archive:
+                    return kind
+        raise DataError(f"{source} is no archive of a known layout: unpack it and pass one of its files")
     if source.is_file() and source.suffix.lower() in table.PARQUET:
         return "table"
     line = first_line(source)
-    if line.startswith("{"):
+    if line.startswith("{") or amazon_csv.is_ratings(line):
         return "amazon"
+    if yoochoose.is_yoochoose(line):
+        return "yoochoose"
+    if line.strip() == retailrocket.HEADER:
+        return "retailrocket"
     return "s3rec" if s3rec.is_s3rec(line) else "table"
 
 
@@ -159,12 +208,16 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
 
 
 def _convert(args: argparse.Namespace, kind: str, stage: Path) -> list[str]:
-    from recbole_samrec.data.convert import amazon, movielens, s3rec, table
+    from recbole_samrec.data.convert import amazon, movielens, retailrocket, s3rec, table, yoochoose
 
     if kind == "movielens":
         return movielens.convert_movielens(args.source, stage, args.name)
     if kind == "amazon":
         return amazon.convert_amazon(args.source, stage, args.name, args.meta)
+    if kind == "yoochoose":
+        return yoochoose.convert_yoochoose(args.source, stage, args.name)
+    if kind == "retailrocket":
+        return retailrocket.convert_retailrocket(args.source, stage, args.name)
     if kind == "s3rec":
         return s3rec.convert_s3rec(args.source, stage, args.name, args.attributes)
     columns = table.Columns(args.user, args.item, args.time, args.rating)

@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_samrec.cli.options import describe_settings
+from recbole_samrec.cli.arguments import read_data
+from recbole_samrec.cli.options import add_options, describe_settings
 from recbole_samrec.cli.setting_names import check_setting_names
+from recbole_samrec.config.command_options import DataOptions
 from recbole_samrec.config.yaml_files import parse_settings, read_yaml_files
 from recbole_samrec.utils.console import print_line, print_note
 
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", "-m", metavar="NAME", help="model (default: SAMRec), or file.py:Name for your own")
     add("--dataset", "-d", metavar="NAME", help="data set (default: ml-100k)")
+    add_options(parser, DataOptions)
     add("--config_files", metavar="FILES", help="yaml files, separated by blanks")
     add("--run_dir", metavar="PATH", help="folder of the run (default: a new one under runs/)")
     add("--resume", metavar="PATH|auto", help="resume a run; auto: the newest with the same settings")
@@ -52,6 +55,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed for good.
     """
     named = {key: getattr(arguments, key) for key in ("model", "dataset") if getattr(arguments, key)}
+    named |= read_data(arguments)
     note = partial(print_note, console)
     given, base = parse_settings(rest) | named, read_yaml_files((arguments.config_files or "").split(), note)
     settings = base | given
@@ -59,6 +63,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         check_setting_names(given, settings.get("model", "SAMRec"), settings.get("dataset"), also=base)
 
     from recbole_samrec.cli.metric_tables import show_result
+    from recbole_samrec.data.convert.frame import Roles
     from recbole_samrec.quick_start import run_folder
     from recbole_samrec.quick_start.planned_run import plan_run
     from recbole_samrec.quick_start.processes import Processes
@@ -67,7 +72,8 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     world = arguments.world_size if arguments.world_size > 0 else None
     where = (arguments.ip, arguments.port, arguments.group_offset)
     processes = Processes(arguments.nproc, world, *where, debug=arguments.debug)
-    planned = plan_run(given, base, run_dir=arguments.run_dir, resume=arguments.resume, note=note)
+    roles = Roles(arguments.user, arguments.item, arguments.time)
+    planned = plan_run(given, base, run_dir=arguments.run_dir, resume=arguments.resume, roles=roles, note=note)
     try:
         record = planned.train(processes=processes, console=console)
     except KeyboardInterrupt:

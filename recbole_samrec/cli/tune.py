@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_samrec.cli.arguments import parse_seeds
+from recbole_samrec.cli.arguments import parse_seeds, read_data
 from recbole_samrec.cli.options import add_options
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.command_options import TuneOptions
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 HELP = """Searches the settings of a model: trains trials whose settings are drawn from a space, chooses by the
 validation metric, and scores the test set with the best configuration only. A search that was stopped is resumed with
 --resume. Settings given as --key=value go to all trials."""
-OF_THE_SEARCH = "model dataset space trials search scheduler grace seeds search_seed retries".split()
+OF_THE_SEARCH = (
+    "model dataset data user item time space trials passes search scheduler grace seeds search_seed retries".split()
+)
 """Arguments that a search keeps when it is resumed."""
 
 
@@ -82,14 +84,16 @@ def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Conso
     files = (arguments.config_files or "").split()
     if ":" not in model:
         check_setting_names(settings, model.removesuffix("+SAM"), arguments.dataset, also=read_yaml_files(files))
-    names = {name: name for name in ("space", "trials", "scheduler", "grace", "search_seed", "retries", "out")}
+    data = read_data(arguments).get("dataset")
+    same = "user item time space trials passes scheduler grace search_seed retries out"
+    names = {name: name for name in same.split()}
     names["algorithm"] = "search"
     given = {key: getattr(arguments, name) for key, name in names.items() if getattr(arguments, name) is not None}
     from recbole_samrec.tune.api import prepare_search
 
     return prepare_search(
         model,
-        arguments.dataset or "ml-100k",
+        data or arguments.dataset or "ml-100k",
         seeds=parse_seeds(arguments.seeds or "1"),
         config_files=files,
         note=partial(print_note, console),

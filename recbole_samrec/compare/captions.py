@@ -28,10 +28,33 @@ OTHER_FORM = {
     True: "The declared comparisons are made with the history masked, as in validation; this page is exploratory.",
 }
 """Sentences on pages whose rankings have the other form than the declared comparisons."""
+CHOSEN_FORM = {
+    False: "Settings were chosen by validation with the history unmasked; this page is exploratory.",
+    True: "Settings were chosen by validation with the history masked; this page is exploratory.",
+}
+"""Sentences on pages whose rankings have the other form than the validation that chose the settings."""
+RULE = """\
+Settings are chosen by the best validation score, averaged over the seeds of selection, which are not those of the
+table; these runs are not tested. The best mean decides all settings but sam_rho. Of the candidates that differ from the
+best one in sam_rho alone, the smallest wins that is within one standard error of it: the standard deviation of the
+differences between runs of one seed, divided by the square root of the number of seeds. Edge: the best value is the
+smallest or the largest that was tried. Passes are the gradient passes of all these runs."""
+EQUAL_PASSES = """\
+The search of an entry with equal passes continued until it had taken the gradient passes of its entry with SAM:
+searches, selection and runs. The first added candidate is the chosen one with doubled epochs and stopping_step.
+Validation chose among all. It stops within one candidate of the budget as far as its runs, which are trained
+afterwards, take the passes of the selection's runs."""
+VERDICTS = """\
+SAM helps an entry only if it is better in the primary metric than the plain entry, also with equal passes if that is
+compared, and than both controls, a random direction and weight averaging, each with p < 0.05 after Holm's correction.
+Differences are those of the entry with SAM minus the other one. Controls count if they have as many candidates and are
+tuned as the same entry. Tuned: whether the other settings are those that were chosen without SAM (as), or with it."""
 COST = """\
-Parameters, median seconds per epoch, and seconds to the best epoch including pre-training are means over seeds; memory
-is the maximum. Seconds count training only, without validation and start-up. Runs that share a machine are slower:
-seconds rank the entries only if each run had the machine to itself."""
+Parameters, median seconds per epoch, seconds to the best epoch including pre-training, gradient passes and CPU seconds
+are means over seeds; memory is the maximum. Seconds count training only, without validation and start-up. Runs that
+share a machine are slower: seconds rank the entries only if each run had the machine to itself. A gradient pass is one
+backward pass over the training set, of all stages and epochs; an epoch with SAM takes two. CPU seconds are those of the
+whole run. Runs of earlier versions recorded neither."""
 GROUPS = """\
 Mean ± sample standard deviation over seeds; n is the number of test events. Best of each column bold, second
 underlined."""
@@ -41,14 +64,19 @@ users are tested. Best of each column bold, second underlined."""
 TUNING = """\
 Each tuned entry has the settings of its best trial, chosen by the metric on validation data; the others have their
 defaults. Entries with different budgets are not compared on equal terms."""
+SELECTED = """\
+Settings were chosen by validation among the candidates that the file of entries declares; see the chosen settings."""
 UNTUNED = "No entry was tuned by a search: entries of one family share architecture, dropout, learning rate and batch."
 PROTOCOL = {
     False: "Test items are ranked among all items, including the user's history (history unmasked), as in RecBole.",
-    True: """\
-Test items are ranked among the items that are not in the user's history (history masked). Validation, which decided
-when training stopped, ranked with the history unmasked.""",
+    True: "Test items are ranked among the items that are not in the user's history (history masked).",
 }
 """Sentences on the ranking of test items, by whether the history is masked."""
+VALIDATED = {
+    False: "Validation, which decided when training stopped, ranked with the history unmasked.",
+    True: "Validation, which decided when training stopped, ranked with the history masked.",
+}
+"""Sentences on the validation of runs that were tested in another form, by whether it masked the history."""
 LEAKS = """\
 Leave-one-out leaks across time: models are trained on events of other users that happened after a test event."""
 AGREEMENT = """\

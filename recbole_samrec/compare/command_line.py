@@ -25,6 +25,8 @@ def format_command(
     pages: Path,
     mask_history: bool,
     protocols: Sequence[str] = (),
+    select_seeds: Sequence[int] = (),
+    equal: str | None = None,
     settings: Mapping[str, Any],
 ) -> str:
     """Format the command that equals a call of :func:`compare_models`, without the settings of one computer.
@@ -39,6 +41,8 @@ def format_command(
     for flag, files in (("config_files", config_files), ("entries", entry_files)):
         words += [f"--{flag}={' '.join(map(str, files))}"] * bool(files)
     words += [f"--protocol={','.join(protocols)}"] * bool(protocols)
+    words += ["--select", f"--select_seeds={','.join(map(str, select_seeds))},"] * bool(select_seeds)
+    words += [f"--equal={equal}"] * (equal is not None)
     words += [f"--tuned={tuned}"] * (tuned is not None) + [f"--out={out}"]
     words += [f"--pages={pages}"] * (pages != out) + ["--mask_history"] * mask_history
     words += [f"--{key}={value}" for key, value in settings.items()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,11 @@ class Comparison:
         variant_of: Base entry of each variant.
         masks: True for tables with the history masked, False for those without.
         declared: The declared comparisons; None if there are none.
+        chosen: One line for each candidate among which validation chose: ``dataset``, ``entry``, ``settings``,
+            ``scores`` by seed, ``mean``, ``behind_best``, ``standard_error``, ``passes`` and ``chosen``; empty without
+            selection.
+        verdicts: One line for each data set and entry with SAM: ``sam`` is ``helps``, or ``not shown`` or ``not
+            tested`` with the reason; empty if no comparisons are declared.
     """
 
     folder: Path
@@ -46,6 +51,8 @@ class Comparison:
     variant_of: Mapping[str, str] | None = None
     masks: Sequence[bool] = (False,)
     declared: Family | None = None
+    chosen: pd.DataFrame = field(default_factory=pd.DataFrame)
+    verdicts: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def complete(self) -> bool:

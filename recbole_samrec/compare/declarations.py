@@ -10,7 +10,7 @@ from typing import Any
 
 from recbole_samrec.compare.tables import METRICS
 from recbole_samrec.config.yaml_files import read_yaml
-from recbole_samrec.experiments.entries import LISTED_UNDER, Entry
+from recbole_samrec.experiments.entries import EQUAL_PASSES, LISTED_UNDER, Entry
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.settings import suggest_nearest
 
@@ -94,6 +94,8 @@ def _parse_pairs(file: Path, key: str, value: Any, names: Sequence[str]) -> tupl
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair)):
             raise ConfigError(f"{place}: {pair!r} is no pair of entries; write [entry, other]")
         for name in pair:
+            if name.removesuffix(EQUAL_PASSES) in names and name not in names:
+                raise ConfigError(f"{place}: {name} is compared with --equal=passes only; add it, or remove the pair")
             if name not in names:
                 raise ConfigError(
                     f"{place}: {name} is not compared; {suggest_nearest(name, names)} Else add it to --models"

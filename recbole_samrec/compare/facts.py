@@ -49,6 +49,8 @@ class PageSetting:
         users: Number of users with test events.
         prediction: Whether the test events of a user are predicted one by one or at once.
         protocol: Name of the protocol, if the comparison has several.
+        selected: Whether validation chose settings of entries.
+        validated_masked: Whether all runs were validated with the history masked.
     """
 
     dataset: str
@@ -62,9 +64,13 @@ class PageSetting:
     users: int = 0
     prediction: str = ONE_BY_ONE
     protocol: str = ""
+    selected: bool = False
+    validated_masked: bool = False
 
     @classmethod
-    def describe(cls, runs: Sequence[Run], masked: bool = False, tuned: bool = False) -> PageSetting:
+    def describe(
+        cls, runs: Sequence[Run], masked: bool = False, tuned: bool = False, selected: bool = False
+    ) -> PageSetting:
         """Gather it from the runs of one data set."""
         of_entry: dict[tuple[str, float], set[int]] = {}
         for run in runs:
@@ -82,6 +88,8 @@ class PageSetting:
             users=users,
             prediction=runs[0].prediction,
             protocol=runs[0].protocol,
+            selected=selected,
+            validated_masked=are_validated_masked(runs),
         )
 
     @property
@@ -127,6 +135,11 @@ class PageSetting:
         return f"{self.split.get('split')}, order {self.split.get('order')}"
 
 
+def are_validated_masked(runs: Sequence[Run]) -> bool:
+    """Return whether all runs were validated with the history masked."""
+    return bool(runs) and all((run.result.get("config") or {}).get("mask_history") for run in runs)
+
+
 def name_place(dataset: str, protocol: str = "") -> str:
     """Return the name of a data set, with that of the protocol if there are several."""
     return f"{dataset}, {protocol}" if protocol else dataset
@@ -135,7 +148,8 @@ def name_place(dataset: str, protocol: str = "") -> str:
 def name_page(setting: PageSetting, kind: str = "") -> str:
     """Return the title of a page; ``kind`` is one of :data:`KINDS`."""
     masked = ", history masked" if setting.masked else ""
-    return f"{name_place(setting.dataset, setting.protocol)}{', tuned' if setting.tuned else ''}{masked}{KINDS[kind]}"
+    how = f"{', tuned' if setting.tuned else ''}{', selected' if setting.selected else ''}"
+    return f"{name_place(setting.dataset, setting.protocol)}{how}{masked}{KINDS[kind]}"
 
 
 def name_bars(setting: PageSetting) -> str:

@@ -105,6 +105,7 @@ def lay_out_comparison(
     made: Made | None = None,
     declared: Sequence[Grid] = (),
     remarks: Sequence[str] = (),
+    chosen: Sequence[Grid] = (),
 ) -> Page:
     """Lay out the page that compares the entries of one data set.
 
@@ -118,6 +119,7 @@ def lay_out_comparison(
         made: How the table was made.
         declared: Tables of the declared comparisons.
         remarks: Fixed sentences to add to those of the page.
+        chosen: Tables of the settings that validation chose.
     """
     reference = table.index[0]
     others = table.index[(table["seeds"] > 0) & (table.index != reference)]
@@ -130,6 +132,7 @@ def lay_out_comparison(
     grids.append(_lay_out_costs(table[table["seeds"] > 0]))
     if tuned:
         grids.append(_lay_out_tuning(tuned))
+    grids += chosen
     facts = [*setting.facts, ("reference", reference)]
     of_entries = [f"{entry}: {note}" for entry, note in table["note"].items() if note]
     sentences = [*list_remarks(setting), *remarks]
@@ -138,9 +141,16 @@ def lay_out_comparison(
 
 def list_remarks(setting: PageSetting) -> list[str]:
     """List the fixed sentences that apply to all tables of a page."""
-    untuned = [] if setting.tuned else [captions.UNTUNED]
+    chosen = [captions.SELECTED] if setting.selected else [] if setting.tuned else [captions.UNTUNED]
     leaks = [captions.LEAKS] if setting.leaves_one_out else []
-    return [captions.PROTOCOL[setting.masked], *leaks, *untuned, captions.COMPARABLE]
+    forms = list_forms(setting.masked, setting.validated_masked)
+    return [" ".join(forms), *leaks, *chosen, captions.COMPARABLE]
+
+
+def list_forms(masked: bool, validated_masked: bool) -> list[str]:
+    """List the sentences on the ranking of test items and, if it has another form, of validation items."""
+    validated = [captions.VALIDATED[validated_masked]] if validated_masked != masked else []
+    return [captions.PROTOCOL[masked], *validated]
 
 
 def _lay_out_accuracy(table: pd.DataFrame, compared: bool) -> Grid:
@@ -201,13 +211,19 @@ def format_interval(low: float, high: float) -> str:
 
 
 def _lay_out_costs(table: pd.DataFrame) -> Grid:
-    header = ["entry", "parameters", "seconds per epoch", "seconds to the best epoch", "peak memory, MB"]
-    shown = {"parameters": ",.0f", "seconds_per_epoch": ",.2f", "seconds_to_best": ",.0f", "peak_memory_mb": ",.0f"}
+    shown = {
+        "parameters": ("parameters", ",.0f"),
+        "seconds per epoch": ("seconds_per_epoch", ",.2f"),
+        "seconds to the best epoch": ("seconds_to_best", ",.0f"),
+        "gradient passes": ("gradient_passes", ",.1f"),
+        "CPU seconds": ("cpu_seconds", ",.0f"),
+        "peak memory, MB": ("peak_memory_mb", ",.0f"),
+    }
     if OF_GPU in table:
-        header, shown = [*header, "peak memory of the GPU, MB"], {**shown, OF_GPU: ",.0f"}
-    columns = [_column(table[name], form) for name, form in shown.items()]
+        shown["peak memory of the GPU, MB"] = (OF_GPU, ",.0f")
+    columns = [_column(table[name], form) for name, form in shown.values()]
     body = [[Cell(entry), *cells] for entry, *cells in zip(table.index, *columns, strict=True)]
-    return Grid("Cost", "cost", [captions.COST], header, body)
+    return Grid("Cost", "cost", [captions.COST], ["entry", *shown], body)
 
 
 def _lay_out_tuning(tuned: Sequence[Tuning]) -> Grid:
@@ -218,7 +234,7 @@ def _lay_out_tuning(tuned: Sequence[Tuning]) -> Grid:
         if (budget := one.budget) is not None:
             seeds = ", ".join(map(str, budget.seeds))
             numbers = (str(budget.grace), str(budget.epochs), seeds, budget.metric, str(one.trial), one.folder)
-            cells = [str(budget.trials), budget.search, budget.scheduler, *numbers]
+            cells = [str(budget), budget.search, budget.scheduler, *numbers]
         body.append([Cell(one.entry), *map(Cell, cells)])
     return Grid("Tuning", "tuning", [captions.TUNING], header, body)
 

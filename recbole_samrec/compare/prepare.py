@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from recbole_samrec.experiments.protocols import PROTOCOLS
 from recbole_samrec.experiments.seeds import choose_seeds
 from recbole_samrec.utils.errors import ConfigError, DataError
 
+Chosen = Mapping[str, Mapping[str, Mapping[str, Any]]]
+Waiting = Mapping[str, Mapping[str, str]]
+
 
 @dataclass(frozen=True)
 class ComparisonPlan:
@@ -34,6 +37,7 @@ class ComparisonPlan:
         origins: Where settings come from that are no defaults.
         protocol: Name of its protocol, if the comparison has several.
         declared: The comparisons that the files of entries declare.
+        waiting: For each data set, the entries that have no jobs yet, as their settings are not chosen, and why.
     """
 
     entries: Sequence[Entry]
@@ -43,11 +47,124 @@ class ComparisonPlan:
     origins: Sequence[Origin] = ()
     protocol: str = ""
     declared: Declarations = field(default_factory=Declarations)
+    waiting: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def datasets(self) -> list[str]:
         """Names of the data sets, also of those that all entries are incompatible with."""
-        return list(dict.fromkeys([*(job.dataset for job in self.jobs), *self.incompatible]))
+        return list(dict.fromkeys([*(job.dataset for job in self.jobs), *self.incompatible, *self.waiting]))
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What the jobs of a comparison are planned from; it has been read and checked.
+
+    Args:
+        entries: Its entries; the first is the reference of the tables.
+        hashes: Names of the data sets, with the hashes of their interactions.
+        seeds: The seeds.
+        fractions: Shares of the users to train on.
+        out: Folder of the comparison.
+        files: Settings of the user's files, for all entries.
+        given: Settings of the command line, for all entries that read them.
+        tables: The user's files of entries.
+        tuned: For each data set and entry, what it takes from a search.
+        incompatible: For each data set, the entries that are incompatible with it, and why; filled by planning.
+        origins: Where settings come from that are no defaults.
+        protocol: Name of its protocol, if the comparison has several.
+        declared: The comparisons that the files of entries declare.
+        note: Function that is called with warnings.
+    """
+
+    entries: Sequence[Entry]
+    hashes: Mapping[str, str]
+    seeds: Sequence[int]
+    fractions: Sequence[float]
+    out: Path
+    files: Mapping[str, Any]
+    given: Mapping[str, Any]
+    tables: Sequence[Path]
+    tuned: Mapping[str, Mapping[str, Tuned]]
+    incompatible: dict[str, dict[str, str]]
+    origins: Sequence[Origin]
+    protocol: str
+    declared: Declarations
+    note: Callable[[str], None]
+
+    @property
+    def found(self) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """For each data set and entry, the settings that a search found."""
+        return {
+            dataset: {entry: one.settings for entry, one in self.list_tuned(dataset).items()} for dataset in self.tuned
+        }
+
+    def list_tuned(self, dataset: str) -> dict[str, Tuned]:
+        """List what each entry takes from a search on a data set: its own, or that of the entry it is tuned as.
+
+        Of another entry it takes what was searched; the rest may be what it differs in. An entry that continues the
+        search of another one takes all.
+        """
+        of = self.tuned.get(dataset, {})
+        listed = {}
+        for entry in self.entries if of else ():
+            one = of[entry.tuned_as or entry.name]
+            if entry.tuned_as and not entry.continues and one.search is not None:
+                one = replace(one, settings={key: one.settings[key] for key in one.search.searched})
+            listed[entry.name] = one
+        return listed
+
+    def plan(self, chosen: Chosen | None = None, waiting: Waiting | None = None, **options: Any) -> ComparisonPlan:
+        """Plan the jobs of the comparison.
+
+        Args:
+            chosen: For each data set and entry, the settings that validation chose.
+            waiting: For each data set, the entries whose settings are not chosen yet, and why; they get no jobs.
+            options: Further arguments of :func:`~recbole_samrec.experiments.jobs.plan_jobs`.
+        """
+        waiting = {name: dict(of) for name, of in (waiting or {}).items() if of}
+        jobs = self.plan_jobs(
+            self.entries,
+            self.seeds,
+            self.fractions,
+            self.out,
+            tuned=self.found,
+            chosen=chosen,
+            skip=self._skip,
+            **options,
+        )
+        jobs = [job for job in jobs if job.entry not in waiting.get(job.dataset, {})]
+        for line in _warn_of_mixed_predictions(jobs):
+            self.note(line)
+        tuning = {name: self._describe_tuning(name) for name in self.hashes if name in self.tuned}
+        what = (tuning, self.origins, self.protocol, self.declared, waiting)
+        return ComparisonPlan(self.entries, jobs, self.incompatible, *what)
+
+    def plan_jobs(
+        self, entries: Sequence[Entry], seeds: Sequence[int], fractions: Sequence[float], out: Path, **options: Any
+    ) -> list[Job]:
+        """Plan jobs of some entries on all data sets; see :func:`~recbole_samrec.experiments.jobs.plan_jobs`."""
+        return plan_jobs(
+            entries,
+            self.hashes,
+            seeds,
+            fractions,
+            out,
+            files=self.files,
+            given=self.given,
+            tables=self.tables,
+            note=self.note,
+            protocol=self.protocol,
+            **options,
+        )
+
+    def _skip(self, entry: str, dataset: str, error: DataError) -> None:
+        self.incompatible.setdefault(dataset, {})[entry] = str(error)
+
+    def _describe_tuning(self, dataset: str) -> list[Tuning]:
+        described = describe_tuning(self.list_tuned(dataset), self.hashes[dataset])
+        for one in described:
+            self.note(f"{dataset}: {one}")
+        return described
 
 
 def prepare_comparison(
@@ -63,8 +180,8 @@ def prepare_comparison(
     settings: Mapping[str, Any] | None = None,
     note: Callable[[str], None] = lambda line: None,
     protocol: str = "",
-    taken: set[Path] | None = None,
-) -> ComparisonPlan:
+    extend: Callable[[list[Entry]], list[Entry]] = lambda entries: entries,
+) -> Preparation:
     """Prepare a comparison; see :func:`recbole_samrec.compare.api.compare_models` for the arguments.
 
     Args:
@@ -79,13 +196,13 @@ def prepare_comparison(
         settings: Settings for all entries that read them.
         note: Function that is called with warnings.
         protocol: Name of a protocol; empty for the one of the settings.
-        taken: Folders of other jobs of the comparison, to which those of this plan are added.
+        extend: Function that adds entries.
 
     Raises:
         UserError: A setting is wrong, or no data set can be used.
     """
     tables = [Path(file) for file in entry_files]
-    entries = read_entries(models, tables)
+    entries = extend(read_entries(models, tables))
     declared = read_declarations(tables, entries)
     origins = read_origins(tables)
     numbers, shares = choose_seeds(seeds), _check_fractions(fractions)
@@ -93,38 +210,27 @@ def prepare_comparison(
     if protocol:
         given |= {"eval_args": PROTOCOLS[protocol]}
     best = _collect_tuned(tuned, entries, datasets, {**files, **given})
-    found = {dataset: {entry: one.settings for entry, one in of.items()} for dataset, of in best.items()}
-    incompatible: dict[str, dict[str, str]] = {}
-
-    def skip(entry: str, dataset: str, error: DataError) -> None:
-        incompatible.setdefault(dataset, {})[entry] = str(error)
-
-    def settings_on(dataset: str) -> dict[str, dict[str, Any]]:
-        return choose_settings(entries, dataset, files, given, tables, found.get(dataset), note)
-
-    hashes = _check_datasets(datasets, settings_on, files, note, skip)
-    tuning = {name: describe_tuning(best[name], sha256) for name, sha256 in hashes.items() if name in best}
-    for dataset, of in tuning.items():
-        for one in of:
-            note(f"{dataset}: {one}")
-    jobs = plan_jobs(
-        entries,
-        hashes,
-        numbers,
-        shares,
-        out,
+    before = Preparation(
+        entries=entries,
+        hashes=dict.fromkeys(datasets, ""),
+        seeds=numbers,
+        fractions=shares,
+        out=out,
         files=files,
         given=given,
         tables=tables,
-        tuned=found,
-        note=note,
-        skip=skip,
+        tuned=best,
+        incompatible={},
+        origins=origins,
         protocol=protocol,
-        taken=taken,
+        declared=declared,
+        note=note,
     )
-    for line in _warn_of_mixed_predictions(jobs):
-        note(line)
-    return ComparisonPlan(entries, jobs, incompatible, tuning, origins, protocol, declared)
+
+    def settings_on(dataset: str) -> dict[str, dict[str, Any]]:
+        return choose_settings(entries, dataset, files, given, tables, before.found.get(dataset), note=note)
+
+    return replace(before, hashes=_check_datasets(datasets, settings_on, files, note, before._skip))
 
 
 def _warn_of_mixed_predictions(jobs: Sequence[Job]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.compare import captions
+from recbole_samrec.compare.facts import are_validated_masked
 from recbole_samrec.compare.layout import MINUS, Cell, Grid, format_interval, show_number, show_p
 from recbole_samrec.compare.tables import DIGITS, Scores, score_entries
 from recbole_samrec.evaluator.marks import EQUIVALENT, LEVEL, SIGNIFICANT, explain_marks
@@ -120,7 +121,7 @@ class Family:
     @classmethod
     def test(cls, runs: Sequence[Run], declared: Declarations, places: Sequence[Place]) -> Family:
         """Test declared comparisons, with the history masked if all runs were validated so, and else unmasked."""
-        masked = bool(runs) and all((run.result.get("config") or {}).get("mask_history") for run in runs)
+        masked = are_validated_masked(runs)
         return cls(build_primary_table(runs, declared, places, masked), masked)
 
     def select(self, dataset: str, protocol: str, masked: bool) -> pd.DataFrame:

@@ -58,6 +58,7 @@ class SearchBudget:
         epochs: Most epochs of a trial.
         seeds: Seeds of each trial.
         metric: The metric on validation data that they were chosen by.
+        passes: Gradient passes that the trials were to use; None if their number was the budget.
     """
 
     trials: int
@@ -67,6 +68,11 @@ class SearchBudget:
     epochs: int
     seeds: tuple[int, ...]
     metric: str
+    passes: float | None = None
+
+    def __str__(self) -> str:
+        """Return the number of trials, with the passes that they were to use."""
+        return str(self.trials) if self.passes is None else f"{self.trials} in {self.passes:,g} passes"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ entry minus reference.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 METRICS = ("hr@5", "hr@10", "hr@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr")
 DIGITS = 4
 """Decimals that are shown; figures that look equal share their place."""
-COSTS = ("parameters", "seconds_per_epoch", "seconds_to_best", "peak_memory_mb")
+BUDGET = ("gradient_passes", "cpu_seconds")
+"""Costs that later versions of this package recorded."""
+COSTS = ("parameters", "seconds_per_epoch", "seconds_to_best", *BUDGET, "peak_memory_mb")
 DIFFERENCE = ("difference", "low", "high", "low_with_seeds", "high_with_seeds", "mde", "p", "p_holm")
 """Figures of a difference, for each metric; see :func:`compute_differences`."""
 OF_GPU = "peak_device_memory_mb"
@@ -245,11 +247,11 @@ def _score_seeds(runs: Sequence[Run], masked: bool, metrics: Sequence[str]) -> n
 
 
 def average_costs(runs: Sequence[Run]) -> pd.DataFrame:
-    """Compute parameters, seconds and memory of each entry: means over seeds, and the maximum of memory.
+    """Compute parameters, seconds, passes and memory of each entry: means over seeds, and the maximum of memory.
 
     Returns:
         One line per entry with the columns of ``COSTS``, and ``OF_GPU`` if a run used a GPU; NaN where a model has
-        none, such as epochs of counts.
+        none, such as epochs of counts, and where a run has no record of a column of ``BUDGET``.
     """
     lines, names = [], [*COSTS, *[OF_GPU] * any(run.result.get(OF_GPU) for run in runs)]
     for run in runs:
@@ -263,7 +265,8 @@ def average_costs(runs: Sequence[Run]) -> pd.DataFrame:
         figures = {"entry": run.entry, **{name: result.get(name) for name in names}}
         lines.append(figures | {"seconds_to_best": to_best})
     frame = pd.DataFrame(lines).astype(dict.fromkeys(names, "float64"))
-    ways = dict.fromkeys(names, "mean") | {name: "max" for name in names if "memory" in name}
+    ways: dict[str, Any] = dict.fromkeys(names, "mean") | {name: "max" for name in names if "memory" in name}
+    ways |= dict.fromkeys(BUDGET, lambda values: values.mean(skipna=False))
     return frame.groupby("entry", sort=False).agg(ways)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from recbole_samrec.compare.provenance import SearchBudget, Tuning
 from recbole_samrec.config.schema import upgrade_settings
@@ -15,8 +18,8 @@ from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.experiments.entries import Entry
 from recbole_samrec.utils.errors import ConfigError
 
-SEARCH, BEST = "search.json", "best.yaml"
-"""Files in the folder of a search: its record, and the best settings."""
+SEARCH, BEST, TRIALS = "search.json", "best.yaml", "trials.csv"
+"""Files in the folder of a search: its record, the best settings, and the table of its trials."""
 OF_EACH_RUN = {"model", "dataset", "seed", "train_fraction", "run_dir"}
 """Settings that each run of a comparison has for itself."""
 STOP_EARLY = ("asha", "median")
@@ -36,6 +39,7 @@ class SearchRecord:
         searched: Names of the settings that were searched.
         complete: True if all trials have ended.
         trial: Number of the best trial; None if no trial has a score, or not all have ended.
+        passes: Gradient passes of all trials; NaN if an earlier version did not record them.
     """
 
     folder: Path
@@ -46,6 +50,7 @@ class SearchRecord:
     searched: tuple[str, ...]
     complete: bool
     trial: int | None
+    passes: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ def _read_record(file: Path) -> SearchRecord:
             ),
             complete=complete,
             trial=None if best is None else int(best["trial"]),
+            passes=_sum_passes(file.with_name(TRIALS)),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
@@ -97,18 +103,35 @@ def _read_record(file: Path) -> SearchRecord:
         ) from error
 
 
+def _sum_passes(file: Path) -> float:
+    """Sum the gradient passes of the trials in a search's table; NaN if they are not all known."""
+    try:
+        return float(pd.read_csv(file)["passes"].sum(skipna=False))
+    except (OSError, ValueError, KeyError):
+        return math.nan
+
+
 def _make_budget(record: Mapping[str, Any]) -> SearchBudget:
     strategy, epochs = record["strategy"], int(record["epochs"])
     grace = int(strategy["grace"]) if strategy["scheduler"] in STOP_EARLY else 0
     return SearchBudget(
-        trials=int(record["trials"]),
+        trials=_count_trials(record),
         search=str(strategy["search"]),
         scheduler=str(strategy["scheduler"]),
         grace=min(grace, epochs),
         epochs=epochs,
         seeds=tuple(int(seed) for seed in record["seeds"]),
         metric=str(record["metric"]),
+        passes=strategy.get("passes"),
     )
+
+
+def _count_trials(record: Mapping[str, Any]) -> int:
+    """Count the trials of a search; with a budget in passes, those that have ended."""
+    statuses = (record.get("found") or {}).get("statuses")
+    if record["strategy"].get("passes") is None or statuses is None:
+        return int(record["trials"])
+    return sum(int(count) for count in statuses.values())
 
 
 def tune_entries(

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from recbole_samrec.compare import captions, formats, plots
+from recbole_samrec.compare.chosen import END, Selected
 from recbole_samrec.compare.facts import PageSetting, has_uncommitted, list_work, name_bars, name_page
 from recbole_samrec.compare.groups import build_group_table
-from recbole_samrec.compare.layout import Made, Page, lay_out_comparison, lay_out_fractions, lay_out_groups
+from recbole_samrec.compare.layout import Grid, Made, Page, lay_out_comparison, lay_out_fractions, lay_out_groups
 from recbole_samrec.compare.primary import Family
 from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
 from recbole_samrec.compare.tables import build_fraction_table, build_main_table, check_ranks
+from recbole_samrec.compare.verdicts import Verdicts
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
 from recbole_samrec.utils.plot_style import FORMATS, render_figure
@@ -31,9 +33,9 @@ DECLARED = "primary"
 """Begin of the names of the files of the declared comparisons."""
 
 
-def join_stem(name: str, protocol: str = "", tuned: bool = False) -> str:
+def join_stem(name: str, protocol: str = "", tuned: bool = False, selected: bool = False) -> str:
     """Join the begin of the names of a data set's files."""
-    return f"{name}{f'-{protocol}' if protocol else ''}{'-tuned' if tuned else ''}"
+    return f"{name}{f'-{protocol}' if protocol else ''}{'-tuned' if tuned else ''}{'-selected' if selected else ''}"
 
 
 def write_tables(
@@ -51,6 +53,8 @@ def write_tables(
     settings: Mapping[str, str] | None = None,
     protocol: str = "",
     declared: Family | None = None,
+    selected: Mapping[str, Selected] | None = None,
+    verdicts: Verdicts | None = None,
 ) -> dict[str, Page]:
     """Write the tables and plots of each data set.
 
@@ -74,6 +78,9 @@ def write_tables(
         settings: For each data set, the settings of its entries as yaml.
         protocol: Name of the protocol, which is then part of the names, as in ``<dataset>-gts-last``.
         declared: The declared comparisons on all data sets and under all protocols; None if there are none.
+        selected: For each data set, the choices of validation, whose files ``<dataset>-selected-chosen.json`` and pages
+            ``<dataset>-selected`` then are; None if settings were not chosen so.
+        verdicts: Whether SAM helps, on all data sets and under all protocols; None if no comparisons are declared.
 
     Returns:
         The main page of each data set.
@@ -99,6 +106,8 @@ def write_tables(
             made=work if command else None,
             protocol=protocol,
             declared=declared,
+            selected=None if selected is None else selected[dataset],
+            verdicts=verdicts,
         ).write()
     return written
 
@@ -119,6 +128,8 @@ class _DataSet:
     made: Made | None
     protocol: str
     declared: Family | None
+    selected: Selected | None
+    verdicts: Verdicts | None
     largest: list[Run] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -130,14 +141,22 @@ class _DataSet:
     def stem(self) -> str:
         """Begin of the names of its files."""
         share = f"-{self.largest[0].fraction:g}" if self.largest and self.largest[0].fraction < 1 else ""
-        return join_stem(f"{self.name}{share}", self.protocol, bool(self.tuned))
+        return self._join_stem(f"{self.name}{share}")
+
+    def _join_stem(self, name: str) -> str:
+        return join_stem(name, self.protocol, bool(self.tuned), self.selected is not None)
 
     def write(self) -> Page:
         """Write the pages for the first of the masks, and return the main one."""
         stem = f"{self.stem}{MASKED[self.masks[0]]}"
+        files = []
+        if self.selected is not None:
+            name = f"{self._join_stem(self.name)}{END}"
+            self.selected.write(self.pages / name)
+            files.append(("all candidates and why they were chosen", name))
         if not self.runs:
             notes = [f"{entry}: {reason}" for entry, reason in self.why.items()]
-            page = Page(stem, remarks=[NO_RUN], notes=[*notes, *map(str, self.tuned)])
+            page = Page(stem, remarks=[NO_RUN], notes=[*notes, *map(str, self.tuned)], links=tuple(files))
             earlier = (self.pages / f"{stem}.md").exists()  # of other entries, and complete
             return page if earlier else write_page(self.pages / stem, page, None, None)
         parts: dict[str, Sequence[Run]] = {"": self.largest, "-groups": self.largest}
@@ -152,12 +171,12 @@ class _DataSet:
         for kind, part in parts.items():
             path = self.pages / f"{stem}{kind}"
             page, table, draw = self._make(kind, part, f"{path.name}.png")
-            links = tuple((title, f"{other}.md") for other, title in titles.items() if other != path.name)
-            written[kind] = write_page(path, replace(page, links=links), table, draw)
+            links = [(title, f"{other}.md") for other, title in titles.items() if other != path.name]
+            written[kind] = write_page(path, replace(page, links=(*links, *files)), table, draw)
         return written[""]
 
     def _setting(self, runs: Sequence[Run], mask: bool) -> PageSetting:
-        return PageSetting.describe(runs, mask, bool(self.tuned))
+        return PageSetting.describe(runs, mask, bool(self.tuned), self.selected is not None)
 
     def _make(self, kind: str, runs: Sequence[Run], plot: str) -> tuple[Page, pd.DataFrame, Callable[[], Figure]]:
         """Make a page of one kind, its numbers and the function that draws its plot."""
@@ -177,38 +196,70 @@ class _DataSet:
         self, runs: Sequence[Run], setting: PageSetting, plot: str, above: str
     ) -> tuple[Page, pd.DataFrame, Callable[[], Figure]]:
         """Make the page of all numbers of the entries."""
-        declared = self.declared
+        declared, selected = self.declared, self.selected
         own = None if declared is None else declared.select(self.name, self.protocol, setting.masked)
         table = build_main_table(runs, self.entries, self.why, setting.masked, self.variant_of, own)
         tuning = [f"{one.entry}: {remark}" for one in self.tuned for remark in one.remarks]
         page = lay_out_comparison(
             table,
             setting,
-            notes=[*tuning, *(line for run in self.runs for line in check_ranks(run))],
+            notes=[
+                *tuning,
+                *([] if selected is None else selected.list_notes()),
+                *(line for run in self.runs for line in check_ranks(run)),
+            ],
             tuned=self.tuned,
             origins=self.origins,
             plot=plot,
             made=self.made,
-            declared=[] if declared is None or own is None else declared.lay_out(own),
-            remarks=[] if declared is None else declared.remark(setting.masked),
+            declared=[] if declared is None or own is None else [*declared.lay_out(own), *self._judge(setting)],
+            remarks=[*([] if declared is None else declared.remark(setting.masked)), *self._remark_form(setting)],
+            chosen=[] if selected is None else selected.lay_out(),
         )
         return page, table, lambda: plots.draw_accuracy(table, above)
 
+    def _judge(self, setting: PageSetting) -> list[Grid]:
+        """Lay out whether SAM helps, on the page that has the form of the declared comparisons."""
+        if self.verdicts is None or self.declared is None or self.declared.masked != setting.masked:
+            return []
+        return self.verdicts.lay_out(self.name, self.protocol)
 
-def write_declared(declared: Family, folder: Path, tuned: bool = False, command: str = "") -> Path:
+    def _remark_form(self, setting: PageSetting) -> list[str]:
+        """Remark on a page whose rankings have another form than the validation that chose the settings."""
+        selected = self.selected
+        other = selected is not None and bool(selected.choices) and selected.masked != setting.masked
+        return [captions.CHOSEN_FORM[not setting.masked]] if other else []
+
+
+def write_declared(
+    declared: Family,
+    folder: Path,
+    tuned: bool = False,
+    command: str = "",
+    selected: bool = False,
+    verdicts: Verdicts | None = None,
+) -> Path:
     """Write the page of the declared comparisons on all data sets, and its numbers; return its place.
+
+    Args:
+        declared: The declared comparisons with their tests.
+        folder: Folder of the pages.
+        tuned: True if the entries were tuned.
+        command: Command that the page names; empty for none.
+        selected: True if the settings were chosen by validation runs.
+        verdicts: Verdicts to show beside them; None for none.
 
     Raises:
         DataError: The folder cannot be written.
     """
     masked = ", history masked" if declared.masked else ""
     page = Page(
-        f"Declared comparisons{', tuned' if tuned else ''}{masked}",
+        f"Declared comparisons{', tuned' if tuned else ''}{', selected' if selected else ''}{masked}",
         facts=[("command", command)] if command else [],
         remarks=[captions.PROTOCOL[declared.masked]],
-        grids=declared.lay_out(declared.table),
+        grids=[*declared.lay_out(declared.table), *([] if verdicts is None else verdicts.lay_out())],
     )
-    path = folder / f"{join_stem(DECLARED, tuned=tuned)}{MASKED[declared.masked]}"
+    path = folder / f"{join_stem(DECLARED, tuned=tuned, selected=selected)}{MASKED[declared.masked]}"
     write_page(path, page, declared.table)
     return path.with_name(f"{path.name}.md")
 

@@ -18,7 +18,7 @@ from recbole_samrec.data.benchmark import check_parts
 from recbole_samrec.data.find import find_dataset
 from recbole_samrec.data.validate.check import AtomicSummary, check_atomic_files
 from recbole_samrec.data.vectors import check_additional_files
-from recbole_samrec.trainer.trainer import GROWS_TREES, make_sam_error
+from recbole_samrec.trainer.trainer import GROWS_TREES, make_gradient_error
 from recbole_samrec.utils.error_messages import RECBOLE_ERRORS, describe_error
 from recbole_samrec.utils.errors import ConfigError, UserError
 
@@ -49,8 +49,9 @@ def configure(
     settings = {**base, **given}
     model, dataset = str(settings.get("model") or "SAMRec"), str(settings.get("dataset") or "ml-100k")
     settings |= {"model": model, "dataset": dataset}
-    if model in TREES and settings.get("sam_rho"):  # reported also where their packages are missing
-        raise make_sam_error(model, GROWS_TREES)
+    for key in ("sam_rho", "weight_average"):
+        if model in TREES and settings.get(key):  # reported also where their packages are missing
+            raise make_gradient_error(model, GROWS_TREES, key)
     try:
         model_class = get_model(model)
     except ImportError as error:

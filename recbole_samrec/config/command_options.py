@@ -35,11 +35,20 @@ def option(default: Any, about: str, metavar: str = "", **how: Any) -> Any:
     return Field(default, description=about, json_schema_extra=extra)
 
 
-class CompareOptions(Options):
+class DataOptions(Options):
+    """A table of your own in place of a data set."""
+
+    data: Path | None = option(None, "Parquet file of events, in place of a data set", "FILE", kept=True)
+    user: str | None = option(None, "its column with the user's id", "COLUMN", else_="user_id", kept=True)
+    item: str | None = option(None, "its column with the item's id", "COLUMN", else_="item_id", kept=True)
+    time: str | None = option(None, "its column with the time", "COLUMN", else_="timestamp", kept=True)
+
+
+class CompareOptions(DataOptions):
     """Options of ``compare``."""
 
     models: str = option("SAMRec,SASRec,S3Rec,CL4SRec", "models, perhaps with +SAM, or file.py:Name", "A,B")
-    datasets: str = option("ml-100k", "data sets", "A,B")
+    datasets: str = option("ml-100k", "data sets, or Parquet files", "A,B")
     seeds: str = option("5", "number of seeds, from 2020 on, or a list as 7,8 or 7,", "N")
     train_fraction: str = option("1", "shares of the users to train on", "S,T")
     config_files: str | None = option(None, "yaml files of settings for all entries, separated by blanks", "FILES")
@@ -52,9 +61,14 @@ class CompareOptions(Options):
     protocol: str | None = option(
         None, "a table for each protocol: loo, gts-last, gts-first, gts-random, gts-successive", "A,B"
     )
+    select: bool = option(False, "choose settings by validation among those that entries declare under choose")
+    select_seeds: str = option("2015,2016,2017", "seeds that choose; other ones than --seeds", "A,B")
+    equal: Literal["passes"] | None = option(
+        None, "passes: continue the search of a plain entry until it has taken the passes of its entry with SAM", "WHAT"
+    )
     out: Path = option(Path("runs", "compare"), "folder", "DIR")
     pages: Path | None = option(None, "folder of the tables and plots", "DIR", else_="that of --out")
-    mask_history: bool = option(False, "also write tables with history masked")
+    mask_history: bool = option(False, "also write tables with history masked; --select then validates so")
     threads: Count = option(1, "threads of each run", "N")
     parallel: Count | None = option(None, "runs at once", "N", else_="the number of cores")
     gpus: NonNegative | None = option(None, "GPUs of each run, such as 0.5; 0: CPU", "N", else_="what it needs")
@@ -63,7 +77,7 @@ class CompareOptions(Options):
     tables: bool = option(False, "train nothing; write the tables of what is finished")
 
 
-class TuneOptions(Options):
+class TuneOptions(DataOptions):
     """Options of ``tune``."""
 
     model: str = option("SAMRec", "model or entry of compare, or file.py:Name", "NAME", short="-m", kept=True)
@@ -72,6 +86,9 @@ class TuneOptions(Options):
         None, "file with the settings to search", "FILE", else_="properties/search/<Model>.yaml", kept=True
     )
     trials: Count | None = option(None, "number of trials", "N", else_="20, or the size of the grid", kept=True)
+    passes: Positive | None = option(
+        None, "gradient passes of all trials, in place of --trials: no trial starts once they are used", "P", kept=True
+    )
     search: Literal["random", "grid", "optuna", "hyperopt"] = option(
         "random", "how trials are drawn", "NAME", kept=True
     )

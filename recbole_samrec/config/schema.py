@@ -2,7 +2,8 @@
 
 Everything else is made from these classes: the checks and their messages, ``properties/overall.yaml``,
 ``command.yaml`` and ``model/*.yaml`` and the page ``docs/reference/settings.md`` (by
-``python -m tools.write_properties``), and the list of settings in ``run --help``. Importing this module loads neither torch nor RecBole.
+``python -m tools.write_properties``), and the list of settings in ``run --help``. Importing this module loads neither
+torch nor RecBole.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recbole_samrec.config.value_types import (
     AtLeastTwo,
+    Averages,
     Count,
     NonNegative,
     NonNegativeInt,
@@ -79,7 +81,8 @@ class SAM(Group):
     sam_variant: Variant = setting(
         "sam",
         "Variant of SAM. asam measures the radius in units of each weight and needs one about ten times larger; msam "
-        "needs a larger one too; looksam and msam cost little more than one pass.",
+        "needs a larger one too; looksam and msam cost little more than one pass. random is a control: it moves the "
+        "weights in a random direction instead.",
     )
     sam_eta: NonNegative = setting(0.01, "Stability term of asam.", reads="sam_variant=asam")
     sam_exclude: Patterns = setting(
@@ -116,6 +119,18 @@ class SAM(Group):
     )
     max_bad_steps: Count = setting(
         20, "Consecutive steps with an inf or nan gradient, each of which is skipped and counted, that end training."
+    )
+
+
+class Averaging(Group):
+    """Averaging of weights, for every model that is trained by gradients."""
+
+    heading: ClassVar[str] = "Weight averaging"
+
+    weight_average: Averages | None = setting(
+        None,
+        "Average of weights that is validated, saved and tested while training goes on from its own: ema 0.999 (moving "
+        "average over steps, with its decay) or last 5 (mean over the ends of the last 5 epochs); ~ averages nothing.",
     )
 
 
@@ -460,7 +475,7 @@ class Pretraining(Group):
 
 # Lists of them --------------------------------------------------------------------------------------------------------
 
-SHARED_GROUPS: tuple[type[Group], ...] = (SAM, Packed, Precision, Data, Evaluation, Runs)
+SHARED_GROUPS: tuple[type[Group], ...] = (SAM, Averaging, Packed, Precision, Data, Evaluation, Runs)
 """Settings of every model, in the order of ``properties/overall.yaml``."""
 
 MODEL_GROUPS: tuple[type[Group], ...] = (

@@ -19,6 +19,7 @@ from recbole_samrec.config.value_types import (
     NonNegativeInt,
     OpenShare,
     describe_type,
+    has_form,
     is_accepted,
     list_base_types,
     list_choices,
@@ -103,7 +104,7 @@ def check_value(key: str, value: Any, annotation: Any) -> None:
     if not is_accepted(annotation, word):
         near = suggest_nearest(str(value), map(str, list_choices(annotation))) if list_choices(annotation) else ""
         hint = f"; {near}" if near.startswith("did you mean") else ""
-        if list_base_types(annotation) == (str,) and not list_choices(annotation):
+        if list_base_types(annotation) == (str,) and not list_choices(annotation) and not has_form(annotation):
             hint = f"; quoted twice it stays text, as in --{key}=\"'10'\""
         raise ConfigError(f"{key}={value}: must be {describe_type(annotation)}{hint}")
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import types
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
+
+from recbole_samrec.optim.average_options import FORMS, parse_average
 
 Count = Annotated[int, Ge(1)]
 NonNegativeInt = Annotated[int, Ge(0)]
@@ -24,6 +27,22 @@ AtLeastTwo = Annotated[int, Ge(2)]
 ListOrTuple = list | tuple
 Patterns = str | list[str] | tuple[str, ...]
 """Name patterns as of a shell, or one of them."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of a text, in words, which messages give in place of its type."""
+
+    words: str
+
+
+def _accept_average(text: str) -> str:
+    parse_average(text)
+    return text
+
+
+Averages = Annotated[str, AfterValidator(_accept_average), Form(FORMS)]
+"""Weights that are averaged, see :func:`recbole_samrec.optim.average_options.parse_average`."""
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 _NOUNS = {
@@ -72,6 +91,16 @@ def list_alternatives(annotation: Any) -> list[Any]:
     return [annotation]
 
 
+def has_form(annotation: Any) -> bool:
+    """Return True if a type is a text of a :class:`Form`."""
+    return any(_find_form(one) for one in list_alternatives(annotation))
+
+
+def _find_form(annotation: Any) -> str:
+    metadata = getattr(annotation, "__metadata__", ()) if get_origin(annotation) is Annotated else ()
+    return next((one.words for one in metadata if isinstance(one, Form)), "")
+
+
 def list_choices(annotation: Any) -> tuple[Any, ...]:
     """List the values of the literals in a type; empty for other types."""
     return tuple(
@@ -95,6 +124,8 @@ def _describe_one(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         values = get_args(annotation)
         return f"one of {', '.join(map(str, values))}" if len(values) > 1 else str(values[0])
+    if words := _find_form(annotation):
+        return words
     (base,) = list_base_types(annotation)
     noun = _NOUNS.get(base, base.__name__)
     limits = getattr(annotation, "__metadata__", ()) if get_origin(annotation) is Annotated else ()

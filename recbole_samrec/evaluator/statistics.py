@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special, stats
 
+_HUGE = 1000
+"""Critical values above it have a noncentrality beside which a standard normal variable is negligible."""
 POWER, LEVEL = 0.8, 0.05
 """Power for which a minimal detectable effect is computed, and the level of the test that has it."""
 _ROUNDING = 1e-12
@@ -102,12 +104,24 @@ class Estimate(NamedTuple):
         critical value with this probability (Cohen 1988).
         """
         critical = stats.t.ppf(1 - level / 2, self.freedom)
-        return np.where(self.error > 0, special.nctdtrinc(self.freedom, 1 - power, critical), 0) * self.error
+        return np.where(self.error > 0, _find_noncentrality(self.freedom, power, critical), 0) * self.error
 
     def _test(self, compute: Callable[[], np.ndarray], certain: np.ndarray) -> np.ndarray:
         """Compute p-values, which are ``certain`` where nothing varies."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.error < _ROUNDING, certain, compute())
+
+
+def _find_noncentrality(freedom: np.ndarray, power: float, critical: np.ndarray) -> np.ndarray:
+    """Find the noncentrality at which a noncentral t variable exceeds a critical value with some probability.
+
+    With less than half a degree of freedom critical values are huge, and SciPy's search does not end. There the normal
+    part of the variable is negligible beside the noncentrality, the critical value times the root of a quantile
+    of chi^2 / freedom.
+    """
+    huge = critical > _HUGE
+    usual = special.nctdtrinc(np.where(huge, 1, freedom), 1 - power, np.where(huge, 1, critical))
+    return np.where(huge, critical * np.sqrt(stats.chi2.ppf(power, freedom) / freedom), usual)
 
 
 def estimate_over_users(differences: np.ndarray) -> Estimate:

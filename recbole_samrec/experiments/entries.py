@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 from recbole_samrec.config.former_settings import check_former_settings
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.yaml_files import read_yaml
+from recbole_samrec.experiments.candidates import read_choices
 from recbole_samrec.integration import registry
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PROPERTIES
 from recbole_samrec.utils.settings import suggest_nearest
 
 WITH_SAM = "+SAM"
-KEYS = {"model", "variant_of", "settings", "fixed"}
+EQUAL_PASSES = " (equal passes)"
+"""End of the names of entries whose search continues that of another one."""
+KEYS = {"model", "variant_of", "settings", "fixed", "choose", "choose_more", "tuned_as"}
 LISTED_UNDER = ("entries", "rows")
 """Keys of a file under which its entries are; files of revision 6de9c71 have the second one."""
 
@@ -32,6 +36,10 @@ class Entry:
         fixed: Settings that define the entry; they override all others.
         source: ``file.py:Name`` of a user's own model.
         variant_of: Name of the entry that this one is with one change, such as SAM; empty if it is not a variant.
+        choose: Settings that ``compare --select`` chooses by validation, and their values.
+        choose_more: Further values of such settings, with which the search of the entry continues.
+        tuned_as: Name of the entry whose searched and chosen settings this one takes; empty for its own.
+        continues: Name of the entry whose search this one continues; empty if it continues none.
     """
 
     name: str
@@ -40,6 +48,15 @@ class Entry:
     fixed: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
     variant_of: str = ""
+    choose: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    choose_more: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    tuned_as: str = ""
+    continues: str = ""
+
+    @property
+    def candidates(self) -> int:
+        """Number of its candidates."""
+        return math.prod(len(values) for values in self.choose.values())
 
     def settings(self, *files: Mapping[str, Any], known: Collection[str] | None = None) -> dict[str, Any]:
         """Settings of a run: the entry's defaults, those of the given files in their order, the entry's fixed ones.
@@ -77,7 +94,29 @@ def read_entries(names: Sequence[str], files: Sequence[Path] = ()) -> list[Entry
             raise ConfigError(
                 f"variant_of of {entry.name}: there is no other entry {of}; {suggest_nearest(str(of), others)}"
             )
+    _check_tuned_as(entries)
     return entries
+
+
+def _check_tuned_as(entries: Sequence[Entry]) -> None:
+    """Check that the entries whose settings others take are compared, and have settings of their own.
+
+    Raises:
+        ConfigError: One is not.
+    """
+    known = {entry.name: entry for entry in entries}
+    for entry in entries:
+        of = entry.tuned_as
+        if of and (of not in known or of == entry.name):
+            others = known.keys() - {entry.name}
+            raise ConfigError(
+                f"tuned_as of {entry.name}: {of} is not compared; {suggest_nearest(str(of), others)} Else add it to "
+                "--models"
+            )
+        if of and known[of].tuned_as:
+            raise ConfigError(
+                f"tuned_as of {entry.name}: {of} itself is tuned as {known[of].tuned_as}; name {known[of].tuned_as}"
+            )
 
 
 def _stored_entries(tables: Sequence[Mapping[str, Any]], files: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -85,7 +124,8 @@ def _stored_entries(tables: Sequence[Mapping[str, Any]], files: Sequence[Path]) 
         for name, stored in ((name, of) for key in LISTED_UNDER for name, of in (table.get(key) or {}).items()):
             if not isinstance(stored, dict) or "model" not in stored or set(stored) - KEYS:
                 raise ConfigError(
-                    f"{file}: the entry {name} needs a model, and may have variant_of, settings and fixed; nothing else"
+                    f"{file}: the entry {name} needs a model, and may have {', '.join(sorted(KEYS - {'model'}))}; "
+                    "nothing else"
                 )
             check_former_settings({**(stored.get("settings") or {}), **(stored.get("fixed") or {})}, f"{file}: {name}")
             yield name, stored
@@ -109,16 +149,20 @@ def _make_entry(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[st
             if model in family["models"]:
                 defaults |= family["settings"]
     defaults = upgrade_settings(defaults) | upgrade_settings(stored.get("settings") or {})
+    choose = read_choices(stored.get("choose"), f"choose of {name}", fixed)
     if name.endswith(WITH_SAM) and name not in known:
         fixed.pop("sam_rho", None)
         defaults.setdefault("sam_rho", samrec_rho())
-    elif "sam_rho" not in {**defaults, **fixed}:
+    elif "sam_rho" not in {**defaults, **fixed, **choose}:
         if model == "SAMRec":
             defaults["sam_rho"] = samrec_rho()
         else:
             fixed["sam_rho"] = 0
     variant_of = plain if name.endswith(WITH_SAM) and name not in known else stored.get("variant_of", "")
-    return Entry(name, model, defaults, fixed, source, variant_of)
+    more = read_choices(stored.get("choose_more"), f"choose_more of {name}", fixed)
+    if lone := sorted(more.keys() - choose.keys()):
+        raise ConfigError(f"choose_more of {name}: {lone[0]} is not in choose; add choose: {{{lone[0]}: [value]}}")
+    return Entry(name, model, defaults, fixed, source, variant_of, choose, more, stored.get("tuned_as", ""))
 
 
 def samrec_rho() -> float:

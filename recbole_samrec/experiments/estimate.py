@@ -50,7 +50,7 @@ class CostBook:
         for job, *_ in group_by_entry(jobs):
             for folder in find_other_seeds(job):
                 with suppress(DataError):  # the tables report it
-                    self.add_run(job, read_record(folder / RESULT))
+                    self.add_run(job, read_record(folder / RESULT, job.tested))
 
     def select_unknown(self, jobs: Sequence[Job], on_gpu: Callable[[Job], bool] = lambda job: False) -> list[Job]:
         """Select the first job of each entry whose cost is not known on the kind of device on which it will run.

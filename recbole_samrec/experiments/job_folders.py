@@ -72,7 +72,7 @@ def find_folder(
 def find_other_seeds(job: Job) -> Iterator[Path]:
     """Find folders of finished runs that differ from a job in their seed only, its own included."""
     for folder in sorted(job.folder.parent.glob(f"{slug(job.entry)}*")):
-        if not is_finished(folder) or (made_for := read_made_for(folder)) is None:
+        if not is_finished(folder, job.tested) or (made_for := read_made_for(folder)) is None:
             continue
         its_seed = replace(job, settings={**job.settings, "seed": made_for["settings"].get("seed")})
         if _was_made_for(made_for, its_seed):
@@ -102,9 +102,9 @@ def find_same_training(job: Job, *, with_weights: bool = True) -> Path | None:
     return None
 
 
-def is_finished(folder: Path) -> bool:
-    """Check whether the record of a run is complete."""
-    return (folder / RESULT).exists() and (folder / RANKS).exists()
+def is_finished(folder: Path, tested: bool = True) -> bool:
+    """Check whether the record of a run is complete; one that is not tested has no ranks."""
+    return (folder / RESULT).exists() and (not tested or (folder / RANKS).exists())
 
 
 def read_made_for(folder: Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from recbole_samrec.config.build import configure, report_unread
 from recbole_samrec.config.keys import collect_defaults, list_known_keys
 from recbole_samrec.config.validate import check_keys
 from recbole_samrec.data.files import hash_attributes
+from recbole_samrec.data.temporal_options import complete_split, read_options, set_option
 from recbole_samrec.experiments.entries import Entry, dataset_settings
 from recbole_samrec.experiments.job_folders import MADE_FOR, are_equal, find_folder, is_finished
 from recbole_samrec.experiments.protocols import align_unseen_users, describe_unable
@@ -50,6 +51,7 @@ class Job:
         attributes_sha256: Hash of the other files of the data set that the entry reads, such as ``.item``, if any.
         source_sha256: Hash of the source of a user's own model.
         protocol: Name of its protocol, if the comparison has several.
+        tested: Whether the test set is scored; a run that only chooses settings must not see it.
     """
 
     entry: str
@@ -65,6 +67,7 @@ class Job:
     attributes_sha256: str | None = None
     source_sha256: str | None = None
     protocol: str = ""
+    tested: bool = True
 
     @property
     def made_for(self) -> dict[str, Any]:
@@ -81,7 +84,7 @@ class Job:
     @property
     def finished(self) -> bool:
         """True if its record is complete."""
-        return is_finished(self.folder)
+        return is_finished(self.folder, self.tested)
 
 
 def plan_jobs(
@@ -99,6 +102,8 @@ def plan_jobs(
     skip: Callable[[str, str, DataError], None] | None = None,
     protocol: str = "",
     taken: set[Path] | None = None,
+    chosen: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+    tested: bool = True,
 ) -> list[Job]:
     """Plan all jobs of a comparison: the first seed of every entry comes before the second of any.
 
@@ -117,6 +122,8 @@ def plan_jobs(
             error.
         protocol: Name of the protocol, for several of one comparison.
         taken: Folders of other jobs of the comparison, to which those of these jobs are added.
+        chosen: For each data set and entry, the settings that validation chose, above all but the entry's fixed ones.
+        tested: False for runs without a test, whose settings do not name its targets.
 
     Raises:
         ConfigError: A setting is wrong, or no entry reads it.
@@ -136,13 +143,15 @@ def plan_jobs(
     jobs: list[Job] = []
     taken = set() if taken is None else taken
     for dataset, sha256 in datasets.items():
-        above = choose_settings(entries, dataset, files, given, tables, (tuned or {}).get(dataset))
+        above = choose_settings(
+            entries, dataset, files, given, tables, (tuned or {}).get(dataset), (chosen or {}).get(dataset)
+        )
         patterns: list[Job] = []
         for entry in entries:
             try:
-                patterns += [
-                    _make_pattern(entry, dataset, share, above[entry.name], sha256, files, note) for share in fractions
-                ]
+                for share in fractions:
+                    pattern = _make_pattern(entry, dataset, share, above[entry.name], sha256, files, note)
+                    patterns.append(pattern if tested else _omit_test(pattern))
             except DataError as error:
                 if skip is None:
                     raise
@@ -153,6 +162,14 @@ def plan_jobs(
                 jobs.append(replace(job, folder=find_folder(out / dataset, job, taken, note)))
                 taken.add(jobs[-1].folder)
     return jobs
+
+
+def _omit_test(job: Job) -> Job:
+    """Return a job without a test; its settings are the same for all targets, and it is not trained again."""
+    settings = complete_split(job.settings, with_target=False)
+    if read_options(settings.get("eval_args")) is not None:
+        settings["eval_args"] = set_option(settings["eval_args"], "retrain", False)
+    return replace(job, settings=settings, tested=False)
 
 
 def check_gpu_id(files: Mapping[str, Any], given: Mapping[str, Any], note: Callable[[str], None]) -> None:
@@ -227,12 +244,14 @@ def choose_settings(
     given: Mapping[str, Any],
     tables: Sequence[Path] = (),
     tuned: Mapping[str, Mapping[str, Any]] | None = None,
+    chosen: Mapping[str, Mapping[str, Any]] | None = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> dict[str, dict[str, Any]]:
     """Choose each entry's settings on a data set, above RecBole's defaults; see :func:`plan_jobs` for the arguments.
 
-    Settings that a search found come above those of the entry and of the data set, and below those of the user. A
-    user's own model gets all settings of the files, as it may read more than can be seen.
+    Settings that a search found come above those of the entry and of the data set, and below those of the user; those
+    that validation chose come above these. A user's own model gets all settings of the files, as it may read more than
+    can be seen.
     """
     of_set, settings = dataset_settings(dataset, tables), {}
     for entry in entries:
@@ -242,7 +261,8 @@ def choose_settings(
         of_data = {key: value for key, value in of_set.items() if key in known}
         theirs = entry.model not in registry.model_names()
         of_files = {key: value for key, value in files.items() if theirs or key in known}
-        settings[entry.name] = entry.settings(of_data, found, of_files, own, known=known)
+        by_validation = (chosen or {}).get(entry.name, {})
+        settings[entry.name] = entry.settings(of_data, found, of_files, own, by_validation, known=known)
     if unable := align_unseen_users(settings):
         note(describe_unable(unable, dataset))
     return settings

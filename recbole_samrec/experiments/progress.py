@@ -26,10 +26,14 @@ class Display:
         title: Text next to the bar of all.
         total: Number of jobs or trials, those that ended before included.
         seconds_left: Function that estimates the time until the last of them ends; 0 if nothing is known.
+        unit: What is counted, if not jobs or trials.
     """
 
-    def __init__(self, console: Console, title: str, total: int, seconds_left: Callable[[], float]) -> None:
+    def __init__(
+        self, console: Console, title: str, total: int, seconds_left: Callable[[], float], unit: str = ""
+    ) -> None:
         self._console, self._total, self._seconds_left = console, total, seconds_left
+        self._all_of_them = f"{total} {unit}".strip()
         self._tasks: dict[str, TaskID] = {}
         columns = (TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[words]}"))
         self._interactive = console.is_terminal or console.is_jupyter
@@ -60,7 +64,7 @@ class Display:
 
     def show_all(self, ended: int, words: str = "") -> None:
         """Show how many have ended."""
-        parts = [f"{ended} of {self._total}", words, self._format_left()]
+        parts = [f"{ended} of {self._all_of_them}", words, self._format_left()]
         self._progress.update(self._all, completed=ended, words=escape("  ".join(filter(None, parts))))
 
     def end(self, name: str, ended: int, line: str) -> None:
@@ -74,7 +78,7 @@ class Display:
         if (task := self._tasks.pop(name, None)) is not None:
             self._progress.remove_task(task)
         left = self._format_left() if ended < self._total else ""
-        self.print(f"{ended} of {self._total}: {line}" + (f"; {left}" if left else ""))
+        self.print(f"{ended} of {self._all_of_them}: {line}" + (f"; {left}" if left else ""))
         self.show_all(ended)
 
     def print(self, line: str) -> None:

@@ -93,16 +93,20 @@ def _require_one_event_per_user(result: Mapping[str, Any], file: Path) -> None:
         )
 
 
-def read_record(file: Path) -> RunRecord:
-    """Read the record of a finished run that was tested.
+def read_record(file: Path, tested: bool = True) -> RunRecord:
+    """Read the record of a finished run.
+
+    Args:
+        file: The record.
+        tested: Whether it needs metrics of the test set; else it needs those of validation.
 
     Raises:
         DataError: It cannot be read, or something is missing.
     """
     try:
         record = RunRecord.read(file)
-        if record.test is None:
-            raise ValueError("it has no metrics of a test set")
+        if (record.test if tested else record.valid) is None:
+            raise ValueError(f"it has no metrics of a {'test' if tested else 'validation'} set")
     except (OSError, ValueError) as error:
         raise DataError(
             f"{file}: this is no record of a run ({error}); remove it, and compare trains the run again: "
@@ -121,7 +125,7 @@ def set_aside_damaged(jobs: Sequence[Job], note: Callable[[str], None]) -> None:
         note: Function that is called with a line about each file.
     """
     for job in (job for job in jobs if job.finished):
-        for file in (job.folder / RESULT, job.folder / test_ranks.RANKS):
+        for file in (job.folder / RESULT, *[job.folder / test_ranks.RANKS] * job.tested):
             if _is_damaged(file):
                 kept = file.with_name(f"{file.name}.damaged")
                 file.replace(kept)

@@ -262,5 +262,10 @@ def _describe_end(result: Mapping[str, Any]) -> str:
         return f"failed: {result['failed']}"
     number = result.get("epochs_run") or 0
     epochs = f"{number} epochs, " if number > 1 else ""
-    metric = "ndcg@10" if "ndcg@10" in result["test"] else next(iter(result["test"]))
-    return f"{metric.upper()} {result['test'][metric]:.4f} ({epochs}{format_duration(result['seconds_total'])})"
+    part = "test" if result["test"] else "valid"
+    scores = result[part] or {}
+    if not scores:
+        return f"no metrics ({epochs}{format_duration(result['seconds_total'])})"
+    metric = "ndcg@10" if "ndcg@10" in scores else next(iter(scores))
+    named = metric.upper() if part == "test" else f"validation {metric.upper()}"
+    return f"{named} {scores[metric]:.4f} ({epochs}{format_duration(result['seconds_total'])})"

@@ -136,7 +136,7 @@ def train_job(job: Job, report: Callable[[JobProgress], None]) -> Mapping[str, A
                 return RunRecord.read(job.folder / RESULT)
             made_for = {"entry": job.entry, **job.made_for}
             write_atomically(job.folder / JOB, json.dumps(made_for, indent=2, default=str) + "\n")
-            result = execute(job, [ProgressReporter(report)])
+            result = execute(job, [ProgressReporter(report)], test=job.tested)
             for name in ("last.pth", "previous.pth", FAILURE, f"{SELECTION}/last.pth", f"{SELECTION}/previous.pth"):
                 (job.folder / name).unlink(missing_ok=True)
             return result

@@ -118,6 +118,13 @@ def interpolate_all(tensors: Sequence[Tensor], ends: Sequence[Tensor], weight: f
     return apply_to_groups(lambda a, b: list(torch._foreach_lerp(a, b, weight)), tensors, ends)
 
 
+@torch.no_grad()
+def move_all(targets: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -> None:
+    """Move dense tensors in place by a share of the way to others, ``tensor + weight * (end - tensor)``."""
+    for group in group_alike(targets, ends):
+        torch._foreach_lerp_([targets[i] for i in group], [ends[i] for i in group], weight)
+
+
 def scale_or_clear_all(tensors: Sequence[Tensor], scale: Callable[[Tensor], object], usable: Tensor) -> list[Tensor]:
     """Scale dense tensors, or replace them by zeros where an inf or a nan makes the scale unusable.
 

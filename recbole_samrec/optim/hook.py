@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_samrec.optim.frequency_rho import compute_frequency_factors, find_item_tables
+from recbole_samrec.optim.pass_counter import PassCounter
 from recbole_samrec.optim.perturbation import match_names, select_parameters
 from recbole_samrec.optim.schedule import SAMSettings
 from recbole_samrec.optim.state_snapshot import Replay
@@ -49,6 +50,7 @@ class SAMHook:
         skipped_in_a_row: Number of those since the last good step.
         extra_passes: Number of second gradients taken.
         on_step: Called after every step, also a skipped one.
+        passes: Counts the gradients of batches.
     """
 
     model: nn.Module
@@ -62,6 +64,7 @@ class SAMHook:
     skipped_in_a_row: int = 0
     extra_passes: int = 0
     on_step: Callable[[], None] = lambda: None
+    passes: PassCounter = field(default_factory=PassCounter)
     _replay: Replay = field(init=False, repr=False)
     _batch: tuple[LossFunction, Any] | None = field(default=None, repr=False)
     _awaited: bool = field(default=False, repr=False)
@@ -87,6 +90,7 @@ class SAMHook:
             ConfigError: ``sam_item_rho`` is ``frequency``, and the model has no item embedding.
         """
         self._clock = (epoch, max(steps, 1), 0)
+        self.passes.begin_epoch()
         if self.settings.rho and self.settings.item_rho == "frequency" and self._row_radius is None:
             self._row_radius = self._compute_row_radius(item_counts())
             for step in self._steps:
@@ -101,14 +105,16 @@ class SAMHook:
         return {table: compute_frequency_factors(counts, len(table)).to(table.device) for table in tables}
 
     def recorded(self, loss_func: LossFunction, second: LossFunction | None = None) -> LossFunction:
-        """Wrap a loss function so that batch, random draws and model state are remembered for the second pass.
+        """Wrap a loss function so that its gradients are counted, and batch, draws and state kept for the second pass.
 
         Args:
             loss_func: Maps a batch to a loss or a tuple of losses.
             second: The loss of the second pass where the loop changes what ``loss_func`` returns.
         """
-        if not self.settings.rho:
-            return loss_func
+
+        def count_and_compute(batch: Any) -> Any:
+            self.passes.begin_batch(len(batch))
+            return loss_func(batch)
 
         def record_and_compute(batch: Any) -> Any:
             self.settle()
@@ -119,9 +125,9 @@ class SAMHook:
                     self._replay.record()
                 for step in self._steps:
                     step.begin(self._rho)
-            return loss_func(batch)
+            return count_and_compute(batch)
 
-        return record_and_compute
+        return record_and_compute if self.settings.rho else count_and_compute
 
     def _tick(self) -> float:
         """Return the radius of the step that begins."""
@@ -196,6 +202,7 @@ class SAMHook:
             raise RuntimeError("the second gradient needs a loss function that SAMHook.recorded() wrapped")
         loss_func, batch = self._batch
         self.extra_passes += 1
+        self.passes.repeat_batch()
         optimizer.zero_grad()
         extra = self.rearm()
         with self.autocast():
@@ -225,6 +232,7 @@ class SAMHook:
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
             "extra_passes": self.extra_passes,
+            "passes": self.passes.total,
             "scaler": self.scaler.state_dict() if self.scaler is not None else {},
             "variants": [step.variant.state_dict() for step in self._steps if step.variant is not None],
         }
@@ -232,7 +240,7 @@ class SAMHook:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Load a state that :meth:`state_dict` returned."""
         self.skipped, self.skipped_in_a_row = state["skipped"], state["skipped_in_a_row"]
-        self.extra_passes = state.get("extra_passes", 0)
+        self.extra_passes, self.passes.total = state.get("extra_passes", 0), state.get("passes")
         if self.scaler is not None and state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         variants = [step.variant for step in self._steps if step.variant is not None]

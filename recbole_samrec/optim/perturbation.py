@@ -126,7 +126,7 @@ def compute_ascent(
         values = foreach.multiply_all(values, units)
     factor, usable = rho / norm, (norm > 0) & (norm < torch.inf)
     values = foreach.scale_or_clear_all(values, lambda flat: flat.mul_(factor.to(flat)), usable)
-    steps = [_replace_values(g, v) for g, v in zip(gradients, values, strict=True)]
+    steps = [replace_values(g, v) for g, v in zip(gradients, values, strict=True)]
     if not row_radius:
         return steps
     return [_scale_rows(s, row_radius[p]) if p in row_radius else s for p, s in zip(parameters, steps, strict=True)]
@@ -232,7 +232,7 @@ def _scale_rows(step: Tensor, radius: Tensor) -> Tensor:
     """Multiply each row of a step by its factor."""
     factors = radius[step.indices()[0]] if step.is_sparse else radius
     values = _values(step)
-    return _replace_values(step, values * factors.to(values.dtype).view(-1, *[1] * (values.dim() - 1)))
+    return replace_values(step, values * factors.to(values.dtype).view(-1, *[1] * (values.dim() - 1)))
 
 
 def _rows(step: Tensor) -> tuple[Tensor, ...]:
@@ -244,7 +244,8 @@ def _values(gradient: Tensor) -> Tensor:
     return gradient.values() if gradient.is_sparse else gradient
 
 
-def _replace_values(gradient: Tensor, values: Tensor) -> Tensor:
+def replace_values(gradient: Tensor, values: Tensor) -> Tensor:
+    """Return a tensor with other values: the values themselves, or for a sparse one its rows with them."""
     if not gradient.is_sparse:
         return values
     return torch.sparse_coo_tensor(

@@ -30,6 +30,7 @@ READ_BY = {
     "fsam_sigma": ("fsam",),
     "looksam_k": ("looksam",),
     "looksam_alpha": ("looksam",),
+    "seed": ("random",),
     "params": VARIANTS,
     "exclude": VARIANTS,
 }
@@ -51,6 +52,7 @@ class SAMOptions(TypedDict, total=False):
         fsam_sigma: Share of the average that Friendly SAM subtracts from the gradient, at least 0; default 1.
         looksam_k: Number of steps from one of LookSAM's second gradients to the next, at least 1; default 5.
         looksam_alpha: Weight of the part of it that LookSAM uses again in between, at least 0; default 0.7.
+        seed: Seed of the directions of ``random``, the same in all processes; default 0.
         params: The parameters that SAM moves: ``all``, ``norm`` (normalization layers), ``embedding``, or shell
             patterns of their names. Anything but ``all`` needs ``model``.
         exclude: Shell patterns of names of parameters that SAM does not move. Needs ``model``.
@@ -62,6 +64,7 @@ class SAMOptions(TypedDict, total=False):
     fsam_sigma: float
     looksam_k: int
     looksam_alpha: float
+    seed: int
     params: str | Sequence[str]
     exclude: Sequence[str]
 
@@ -101,7 +104,8 @@ class SAM(torch.optim.Optimizer):
     Args:
         optimizer: The optimizer that makes the steps, of any class that needs no closure.
         rho: Radius, at least 0.
-        variant: ``sam``, ``asam``, ``gsam``, ``fsam``, ``msam`` or ``looksam``.
+        variant: ``sam``, ``asam``, ``gsam``, ``fsam``, ``msam`` or ``looksam``; or ``random``, a control that takes
+            as many gradients as SAM but perturbs in a random direction.
         model: The model, if its forward pass changes buffers or attributes, as batch normalization's does: the second
             pass then sees what the first one saw, and leaves what the first one left. Without it only the random draws
             are repeated.
@@ -109,8 +113,8 @@ class SAM(torch.optim.Optimizer):
         skip_nonfinite: Skip a step whose gradient holds an inf or a nan, as is always done with a scaler. The check
             waits for the device.
         local_ascent: Let each process perturb by the gradient of its own batch, which saves the first of two
-            all-reduces (2010.01412, section 4.1: m-sharpness). For ``sam`` and ``asam`` with a ``model`` wrapped in
-            ``DistributedDataParallel``.
+            all-reduces (2010.01412, section 4.1: m-sharpness). For ``sam`` and ``asam``, and ``random``, which reads
+            no gradient, with a ``model`` wrapped in ``DistributedDataParallel``.
         **options: Options of the variant and the choice of parameters, see :class:`SAMOptions`.
 
     Raises:
@@ -417,6 +421,8 @@ def _check_option(name: str, value: Any) -> Any:
         raise ConfigError(f"{name}={value}: give a number that is at least 0")
     if name == "momentum" and value >= 1:
         raise ConfigError(f"momentum={value}: must be in [0, 1)")
+    if name == "seed" and not isinstance(value, int):
+        raise ConfigError(f"seed={value}: give a whole number that is at least 0")
     if name == "looksam_k" and (not isinstance(value, int) or value < 1):
         raise ConfigError(f"looksam_k={value}: give a whole number that is at least 1")
     return value
@@ -429,10 +435,10 @@ def _require_radius(rho: float) -> float:
 
 
 def _require_distributed(model: nn.Module | None, variant: str) -> DistributedDataParallel:
-    if variant not in ("sam", "asam"):
+    if variant not in ("sam", "asam", "random"):
         raise ConfigError(
             f"local_ascent: variant={variant} also steps by its first gradient or remembers it, which would differ "
-            "between processes; choose sam or asam"
+            "between processes; choose sam, asam or random"
         )
     if not isinstance(model, DistributedDataParallel):
         raise ConfigError("local_ascent needs model=..., wrapped in torch.nn.parallel.DistributedDataParallel")

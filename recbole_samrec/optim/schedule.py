@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Variant = Literal["sam", "asam", "gsam", "fsam", "msam", "looksam"]
+Variant = Literal["sam", "asam", "gsam", "fsam", "msam", "looksam", "random"]
 Schedule = Literal["constant", "linear", "cosine"]
 ItemRho = Literal["uniform", "frequency"]
 
@@ -33,6 +33,7 @@ class SAMSettings:
         fsam_sigma: Share of the average that Friendly SAM subtracts from the gradient.
         looksam_k: Steps from one of LookSAM's second gradients to the next.
         looksam_alpha: Weight of the part of it that LookSAM reuses in between.
+        seed: Seed of the directions of ``random``, the same in all processes of a run.
     """
 
     rho: float = 0.0
@@ -50,6 +51,7 @@ class SAMSettings:
     fsam_sigma: float = 1.0
     looksam_k: int = 5
     looksam_alpha: float = 0.7
+    seed: int = 0
 
     def radius(self, epochs: float) -> float:
         """Return the radius of a step.

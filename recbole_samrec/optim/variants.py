@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from recbole_samrec.optim import foreach
+from recbole_samrec.optim.directions import draw_directions
 from recbole_samrec.optim.perturbation import SavedWeights, compute_ascent, compute_norm, shift
 from recbole_samrec.optim.schedule import SAMSettings
 
@@ -314,6 +315,39 @@ class LookSAM(SAMVariant):
             self._part = [_copy_like(part, p) for part, p in zip(state["part"], self.parameters, strict=True)]
 
 
+class RandomPerturbation(SAMVariant):
+    """A control for SAM that takes as many gradients: the weights move in a random direction instead of uphill.
+
+    Each step draws a Gaussian vector and scales it to the length of SAM's ascent step, over the weights that SAM would
+    move. The first gradient is computed as SAM computes it and dropped, as SAM drops it; it only decides which weights
+    move, those that have one. What SAM gains over this control is due to the direction of the gradient.
+
+    The draws depend on the seed and the number of the step alone, not on the random numbers of the training, so that
+    all processes draw the same, and a resumed run draws what comes next.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], moved: Sequence[Tensor], settings: SAMSettings) -> None:
+        super().__init__(parameters, moved, settings)
+        self._taken = 0
+
+    def _compute_ascent(self, moved: Sequence[Tensor], rho: float) -> list[Tensor]:
+        gradients = [p.grad for p in moved if p.grad is not None]
+        directions = draw_directions(gradients, self.settings.seed, self._taken)
+        return compute_ascent(moved, rho, directions=directions, row_radius=self.row_radius)
+
+    def end(self, good: bool) -> None:
+        """Count a good step; after a skipped one the same direction is tried again."""
+        self._taken += good
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of steps taken."""
+        return {"taken": self._taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the number of steps taken."""
+        self._taken = state.get("taken", 0)
+
+
 CLASSES: dict[str, type[SAMVariant]] = {
     "sam": SAMVariant,
     "asam": SAMVariant,
@@ -321,6 +355,7 @@ CLASSES: dict[str, type[SAMVariant]] = {
     "fsam": FriendlySAM,
     "msam": MomentumSAM,
     "looksam": LookSAM,
+    "random": RandomPerturbation,
 }
 """The class of each variant in :data:`recbole_samrec.optim.schedule.VARIANTS`."""
 

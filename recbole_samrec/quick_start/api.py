@@ -12,6 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from recbole_samrec.config.yaml_files import read_yaml_files
+from recbole_samrec.data.convert.frame import Roles
 from recbole_samrec.evaluator.list_metrics import LIST_METRICS
 from recbole_samrec.quick_start import train
 from recbole_samrec.quick_start.agreement import Agreement, compare_with_record
@@ -50,8 +51,11 @@ class RunResult:
 
 def run(
     model: str | None = None,
-    dataset: str | None = None,
+    dataset: Any = None,
     *,
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
     callbacks: Iterable[Callback] = (),
     config_files: Sequence[str | Path] = (),
     run_dir: str | Path | None = None,
@@ -65,7 +69,11 @@ def run(
     Args:
         model: Name of a model, or ``file.py:Name`` for one of your own; None for that of ``config_files`` or of the
             resumed run, or SAMRec.
-        dataset: Name of a data set; None for that of ``config_files`` or of the resumed run, or ml-100k.
+        dataset: Name of a data set; or a frame of pandas or polars, or the path of a Parquet file, with one row for
+            each event; None for that of ``config_files`` or of the resumed run, or ml-100k.
+        user: Column of the frame or file with the user's id; None for that named like RecBole's, ``user_id``.
+        item: Column with the item's id; None for ``item_id``.
+        time: Column with the time, numbers or dates; None for ``timestamp``.
         callbacks: Callbacks of the run.
         config_files: Yaml files of settings, which give way to ``settings``; later files win.
         run_dir: Folder of the run; None for a new one under ``runs/``.
@@ -81,13 +89,15 @@ def run(
         UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed for good.
 
     Example:
-        ``run("SAMRec", "ml-100k", sam_rho=0.1, epochs=30).metrics``
+        ``run("SAMRec", "ml-100k", sam_rho=0.1, epochs=30).metrics``, or
+        ``run("SAMRec", frame, user="customer", item="sku", time="bought").metrics``
     """
     console = console or Console()
     named = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
     note = partial(print_note, console)
     base = read_yaml_files([str(file) for file in config_files], note)
-    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, note=note)
+    roles = Roles(user, item, time)
+    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, roles=roles, note=note)
     return RunResult(planned.train(callbacks, processes, console), planned.folder)
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,20 +18,18 @@ from safetensors.torch import save
 from recbole_samrec.data.sequences import Sequences
 from recbole_samrec.evaluator.dot_product import DotProduct, find_dot_product
 from recbole_samrec.quick_start.environment import versions
+from recbole_samrec.quick_start.export_folder import require_folder, stage_files
 from recbole_samrec.quick_start.recommend import Recommender
 from recbole_samrec.quick_start.record import extract_settings
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.console import print_note
 from recbole_samrec.utils.errors import ConfigError, DataError, UserError
-from recbole_samrec.utils.files import require_writable
 from recbole_samrec.utils.tables import require_pyarrow
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 NAMES = ("item_vectors.npy", "item_ids.npy", "item_biases.npy", "items.parquet", "user_vectors.npy", "user_ids.npy")
 FILES = (*NAMES, "users.parquet", WEIGHTS, CONFIG)
 """Files of an export."""
-STAGE = ".export-"
-"""Begin of the name of the folder in which they are written."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,15 +88,11 @@ def export_vectors(
         ``export_vectors("runs/SAMRec-ml-100k", "vectors").item_vectors``
     """
     console, folder = console or Console(), Path(out)
-    _require_folder(folder, overwrite)
+    require_folder(folder, FILES, overwrite)
     recommender = Recommender(run, model=model, console=console, **settings)
     export = collect_vectors(recommender, folder)
-    try:
-        _write(export, recommender, console)
-    except OSError as error:
-        raise ConfigError(
-            f"--out={folder}: it cannot be written ({error.strerror or error}); free some space or choose another"
-        ) from error
+    with stage_files(folder, FILES) as stage:
+        _write_files(export, recommender, console, stage)
     return export
 
 
@@ -154,43 +145,6 @@ def _make_error(recommender: Recommender) -> UserError:
 
 def _as_text(ids: np.ndarray) -> np.ndarray:
     return np.array(list(map(str, ids)), dtype=np.str_)
-
-
-def _require_folder(folder: Path, overwrite: bool) -> None:
-    """Check that an export can be written before anything is computed.
-
-    What is left of an export that ended early is no export: the same command makes it again.
-
-    Raises:
-        ConfigError: The folder has other files, has an export already, or cannot be written.
-    """
-    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--out={folder}: it is a file; name a folder")
-    if any(name not in FILES and not name.startswith(STAGE) for name in there):
-        raise ConfigError(f"--out={folder}: it has other files; name a new folder")
-    if CONFIG in there and not overwrite:
-        raise ConfigError(f"--out={folder}: it has an export already; add --overwrite to replace it, or name another")
-    require_writable(folder, "--out")
-
-
-def _write(export: Export, recommender: Recommender, console: Console) -> None:
-    """Write all files beside those of an earlier export, and put them in their place when all are whole.
-
-    ``config.json`` goes first and comes last, so that an export without it is incomplete.
-    """
-    folder = export.folder
-    for left in folder.glob(f"{STAGE}*"):  # by a process that was killed
-        shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(prefix=STAGE, dir=folder) as place:
-        stage = Path(place)
-        _write_files(export, recommender, console, stage)
-        for name in reversed(FILES):
-            if name == CONFIG or not (stage / name).exists():
-                (folder / name).unlink(missing_ok=True)
-        for name in FILES:
-            if (stage / name).exists():
-                os.replace(stage / name, folder / name)
 
 
 def _write_files(export: Export, recommender: Recommender, console: Console, folder: Path) -> None:

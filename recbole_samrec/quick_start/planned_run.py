@@ -12,6 +12,8 @@ from typing import Any
 from rich.console import Console
 
 from recbole_samrec.config.build import check_data, configure
+from recbole_samrec.config.own_data import adopt_data, is_table
+from recbole_samrec.data.convert.frame import USUAL, Roles
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start import run_folder, train
 from recbole_samrec.quick_start.finished_run import load_settings
@@ -101,21 +103,26 @@ def plan_run(
     *,
     run_dir: str | Path | None = None,
     resume: str | Path | None = None,
+    roles: Roles = USUAL,
     note: Callable[[str], None] = lambda line: None,
 ) -> PlannedRun:
     """Check the settings and the data of a run, and make its folder.
 
     Args:
-        given: Settings, ``model`` and ``dataset`` among them; a model may be your own, as ``file.py:Name``.
+        given: Settings, ``model`` and ``dataset`` among them; a model may be your own, as ``file.py:Name``, and a data
+            set your own frame or Parquet file.
         base: Settings of files, which give way to ``given``.
         run_dir: Folder of the run; None for a new one under ``runs/``.
         resume: Folder of a run or a checkpoint to resume from; ``auto`` for the newest run with the same settings.
+        roles: Columns of such a table with the user, the item and the time.
         note: Called with each remark on settings and data.
 
     Raises:
         UserError: A setting, the data, the folder or the checkpoint cannot be used.
     """
     given, base, source = dict(given), dict(base or {}), None
+    if is_table(given.get("dataset")) or any(roles):
+        given["dataset"] = adopt_data(given.get("dataset"), roles, base | given, note)
     if ":" in str(given.get("model")):
         source = given["model"]
         given["model"] = registry.model_from(source)

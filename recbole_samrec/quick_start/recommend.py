@@ -18,6 +18,7 @@ from recbole.utils import ModelType, get_model, get_trainer, init_seed
 from rich.console import Console
 from rich.progress import track
 
+from recbole_samrec.data.id_types import read_id_type, restore_ids
 from recbole_samrec.data.known_history import HISTORY, pad_histories, scores_histories
 from recbole_samrec.data.sequences import Sequences, collect_sequences, read_sequences
 from recbole_samrec.data.spelling import find_alike
@@ -114,7 +115,7 @@ class Recommender:
 
     def recommend(
         self,
-        users: Iterable[str] | str | None = None,
+        users: Iterable[Any] | str | None = None,
         k: int = 10,
         *,
         sequences: str | Path | pd.DataFrame | None = None,
@@ -141,7 +142,7 @@ class Recommender:
         return self.table(chosen, *self.rank(chosen, k, mask_history))
 
     def find_sequences(
-        self, users: Iterable[str] | str | None = None, sequences: str | Path | pd.DataFrame | None = None
+        self, users: Iterable[Any] | str | None = None, sequences: str | Path | pd.DataFrame | None = None
     ) -> Sequences:
         """Find the histories of users, or read new sequences; see :meth:`recommend` for the arguments and errors."""
         if (users is None) == (sequences is None):
@@ -161,7 +162,7 @@ class Recommender:
             print_note(self.console, f"no recommendations for {names}, without items that were trained on")
         return kept.select(np.flatnonzero(some))
 
-    def _find_all(self, users: Iterable[str] | str | None, sequences: str | Path | pd.DataFrame | None) -> Sequences:
+    def _find_all(self, users: Iterable[Any] | str | None, sequences: str | Path | pd.DataFrame | None) -> Sequences:
         dataset = self.dataset
         sequential = dataset.config["MODEL_TYPE"] == ModelType.SEQUENTIAL
         if sequences is not None:
@@ -178,9 +179,10 @@ class Recommender:
                 "give the histories by --sequences"
             )
         histories = collect_sequences(dataset)
-        if users == "all":
+        if isinstance(users, str) and users == "all":
             return histories
-        tokens = [users] if isinstance(users, str) else list(map(str, users or ()))
+        chosen = [users] if isinstance(users, str) else users
+        tokens = [] if chosen is None else list(map(str, chosen))
         return histories.select(_find_places(tokens, histories.names, dataset))
 
     def rank(self, sequences: Sequences, k: int, mask_history: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -288,20 +290,23 @@ class Recommender:
     def table(self, sequences: Sequences, items: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
         """Make a table of recommendations: user, rank, item, score and, where the data has them, title.
 
+        Ids have the types that they had in the frame of which the data set was made.
+
         Args:
             sequences: The sequences of the recommendations.
             items: Items, shape ``[S, k]``.
             scores: Their scores, shape ``[S, k]``; items with the score -inf are no recommendations.
         """
         kept = scores > -np.inf
+        name, folder = self.dataset.dataset_name, Path(self.dataset.dataset_path)
         tokens = self.dataset.field2id_token[self.dataset.iid_field][items[kept]]
-        columns = {
-            "user": np.repeat(sequences.names, kept.sum(1)),
+        types = [read_id_type(folder, field) for field in (self.dataset.uid_field, self.dataset.iid_field)]
+        columns: dict[str, Any] = {
+            "user": restore_ids(np.repeat(sequences.names, kept.sum(1)), types[0]),
             "rank": np.cumsum(kept, axis=1)[kept],
-            "item": tokens,
+            "item": restore_ids(tokens, types[1]),
             "score": scores[kept],
         }
-        name, folder = self.dataset.dataset_name, Path(self.dataset.dataset_path)
         titles = read_titles(folder / f"{name}.item", Layout.from_settings(self.trainer.config.final_config_dict))
         if titles is not None:
             columns["title"] = [titles.get(token, "") for token in tokens]

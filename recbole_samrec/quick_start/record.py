@@ -24,6 +24,7 @@ SCHEMA_FILE = Path(__file__).with_name("result.schema.json")
 """JSON Schema of the record, for programs in other languages; ``python -m tools.result_schema`` writes it."""
 OF_SOME_RUNS = (
     "source_sha256", "pretraining", "retraining", "sharpness", "peak_device_memory_mb", "device_memory_mb",
+    "gradient_passes", "cpu_seconds",
 )  # fmt: skip
 """Fields that are absent, rather than null, where a run has nothing of the kind."""
 
@@ -48,6 +49,8 @@ class PretrainingRecord(TypedDict):
     reused: Annotated[bool, Field(description="true if the weights were computed by an earlier run")]
     file: str
     sha256: Annotated[str, Field(description="hash of the file of weights")]
+    gradient_passes: NotRequired[Annotated[float, Field(description="backward passes over its training set")]]
+    cpu_seconds: NotRequired[Annotated[float, Field(description="CPU time that its computation took")]]
 
 
 class RetrainingRecord(TypedDict):
@@ -56,6 +59,8 @@ class RetrainingRecord(TypedDict):
     epochs: int
     seconds: Annotated[float, Field(description="time of the second training, which seconds_total contains")]
     seconds_per_epoch: float | None
+    gradient_passes: NotRequired[Annotated[float, Field(description="passes of the second training")]]
+    cpu_seconds: NotRequired[Annotated[float, Field(description="CPU time of the second training")]]
 
 
 class SharpnessRecord(TypedDict):
@@ -110,6 +115,20 @@ class RunRecord(Mapping):
         float | None, Field(description="the most that PyTorch reserved on the GPU, without the CUDA context")
     ] = None
     device_memory_mb: Annotated[float | None, Field(description="memory of the GPU")] = None
+    gradient_passes: Annotated[
+        float | None,
+        Field(
+            description="backward passes over a stage's training set, of all stages and trainings; an epoch without "
+            "SAM is 1, with SAM 2; a pre-training that was reused counts"
+        ),
+    ] = None
+    cpu_seconds: Annotated[
+        float | None,
+        Field(
+            description="user and system CPU time of all processes of the run, of its earlier parts too if resumed; "
+            "a pre-training that was reused counts"
+        ),
+    ] = None
     schema_version: Literal[1] = SCHEMA_VERSION
 
     @classmethod
@@ -218,9 +237,9 @@ def make_label(config: Mapping[str, Any]) -> str:
     """Return the name under which tables show a run: what was trained, rather than by which class.
 
     SAMRec without SAM is SASRec; other models with SAM are marked, and so are losses, variants of SAM, stages in which
-    it acts, and RecBole's own pre-training.
+    it acts, averages of weights, and RecBole's own pre-training.
 
-    Example: ``SAMRec``, ``SASRec (SSM)``, ``SAMRec (looksam)``, ``GRU4Rec+SAM``, ``S3Rec (RecBole)``.
+    Example: ``SAMRec``, ``SASRec (SSM)``, ``SAMRec (looksam)``, ``GRU4Rec+SAM``, ``GRU4Rec (ema 0.999)``.
     """
     name, with_sam, ours = config["model"], bool(config["sam_rho"]), config["model"] == "SAMRec"
     if ours and not with_sam:
@@ -234,6 +253,8 @@ def make_label(config: Mapping[str, Any]) -> str:
         marks += [mark for stage, mark in SAM_STAGES.items() if config["sam_stage"] == stage]
     if with_sam and config["sam_variant"] not in (None, "sam"):
         marks.append(config["sam_variant"])
+    if config["weight_average"]:
+        marks.append(config["weight_average"])
     return f"{name} ({', '.join(marks)})" if marks else name
 
 

@@ -14,6 +14,7 @@ from recbole_samrec.data.temporal_held import SELECTS_EPOCH
 from recbole_samrec.quick_start.record import RESULT, RetrainingRecord, RunRecord, extract_settings
 from recbole_samrec.quick_start.run_folder import CONFIG, SELECTION, find_own_checkpoint
 from recbole_samrec.trainer.callbacks import Callback
+from recbole_samrec.trainer.resume import add_known
 from recbole_samrec.utils.errors import ConfigError, TrainingError
 from recbole_samrec.utils.files import write_atomically
 from recbole_samrec.utils.processes import is_first_process, wait_for_all
@@ -66,6 +67,10 @@ def combine_records(first: RunRecord, second: RunRecord) -> RunRecord:
         "seconds": second.seconds_total,
         "seconds_per_epoch": second.seconds_per_epoch,
     }
+    if second.gradient_passes is not None:
+        retraining["gradient_passes"] = second.gradient_passes
+    if second.cpu_seconds is not None:
+        retraining["cpu_seconds"] = second.cpu_seconds
     skipped = [record.skipped_steps for record in (first, second) if record.skipped_steps is not None]
     data = copy.copy(second.data)
     if "split" in data and "split" in first.data:
@@ -80,6 +85,8 @@ def combine_records(first: RunRecord, second: RunRecord) -> RunRecord:
         peak_memory_mb=max(first.peak_memory_mb, second.peak_memory_mb),
         skipped_steps=sum(skipped) if skipped else None,
         valid=first.valid,
+        gradient_passes=add_known([first.gradient_passes, second.gradient_passes]),
+        cpu_seconds=add_known([first.cpu_seconds, second.cpu_seconds]),
         retraining=retraining,
     )
 

@@ -25,7 +25,9 @@ from recbole_samrec.quick_start.record import DataRecord, RunRecord, extract_set
 from recbole_samrec.quick_start.retrain import train_twice
 from recbole_samrec.quick_start.writers import DataWriter, RankWriter, RecordWriter
 from recbole_samrec.trainer.callbacks import Callback, CallbackList
+from recbole_samrec.trainer.resume import add_known
 from recbole_samrec.trainer.trainer import SAMTrainer
+from recbole_samrec.utils.cpu_time import read_cpu_seconds
 from recbole_samrec.utils.errors import ConfigError
 
 
@@ -91,7 +93,7 @@ def train_once(
         ends: Whether the run ends with this training, so that ``callbacks`` are told.
         complete: Completes the record before it is written.
     """
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), read_cpu_seconds()
     if resume is not None:
         config["known_data"] = str(Path(resume).parent)
     context = prepare_run(config, callbacks, sha256, read=read, note=note)
@@ -113,7 +115,8 @@ def train_once(
     scored = test and context.test_data and Path(trainer.saved_model_file).exists()  # pre-training may save nothing
     metrics = _score_test_set(trainer, context.test_data) if scored else None
     seconds = getattr(trainer, "elapsed", 0.0) + time.perf_counter() - started
-    record = complete(make_record(context, trainer, metrics, seconds))
+    cpu = trainer.sum_cpu_seconds(cpu_started) if isinstance(trainer, SAMTrainer) else read_cpu_seconds() - cpu_started
+    record = complete(make_record(context, trainer, metrics, seconds, cpu))
     (called if ends else CallbackList(writers)).call("on_run_end", trainer, record)
     return record
 
@@ -125,7 +128,13 @@ def _score_test_set(trainer: Any, test_data: Any) -> dict[str, float] | None:
     return trainer.evaluate(test_data, load_best_model=True)
 
 
-def make_record(context: RunContext, trainer: Any, test: Mapping[str, float] | None, seconds_total: float) -> RunRecord:
+def make_record(
+    context: RunContext,
+    trainer: Any,
+    test: Mapping[str, float] | None,
+    seconds_total: float,
+    cpu_seconds: float | None,
+) -> RunRecord:
     """Return the record of a finished run.
 
     Args:
@@ -133,6 +142,7 @@ def make_record(context: RunContext, trainer: Any, test: Mapping[str, float] | N
         trainer: RecBole's trainer, after training.
         test: Metrics of the test set, if there is one.
         seconds_total: Time that the whole run took.
+        cpu_seconds: CPU time of all its processes, without a pre-training that was reused; None if it is unknown.
     """
     config, dataset = context.config, context.dataset
     of_gpu = device_memory(config["device"])
@@ -163,6 +173,7 @@ def make_record(context: RunContext, trainer: Any, test: Mapping[str, float] | N
         device_memory_mb=of_gpu.total_mb if of_gpu else None,
         valid=rename_metrics(trainer.best_valid_result),
         test=rename_metrics(test),
+        cpu_seconds=_add_reused(cpu_seconds, trainer),
         **_describe_training(trainer),
     )
 
@@ -180,7 +191,14 @@ def _describe_training(trainer: Any) -> dict[str, Any]:
         "skipped_steps": trainer.sam_step.skipped,
         "pretraining": trainer.pretraining or None,
         "sharpness": trainer.tracker.history or None,
+        "gradient_passes": trainer.gradient_passes,
     }
+
+
+def _add_reused(cpu_seconds: float | None, trainer: Any) -> float | None:
+    """Add the CPU time of a pre-training that was computed by another run, so that equal runs cost the same."""
+    before = getattr(trainer, "pretraining", None)
+    return add_known([cpu_seconds, before.get("cpu_seconds")]) if before and before["reused"] else cpu_seconds
 
 
 def evaluate_weights(config: Any, weights: Path, masks: Sequence[bool] = (False,)) -> dict[bool, dict[str, Any]]:

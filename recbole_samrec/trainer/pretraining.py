@@ -26,6 +26,7 @@ from recbole_samrec.data.find import find_dataset
 from recbole_samrec.optim.random_state import RandomState
 from recbole_samrec.optim.state_snapshot import load_weights
 from recbole_samrec.trainer.callbacks import PRETRAINING, Callback, CallbackList
+from recbole_samrec.trainer.resume import add_known
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
 from recbole_samrec.utils.files import hash_files
@@ -41,7 +42,7 @@ RECBOLE_DEFAULTS = {"pretrain_epochs": 500}
 
 LATER = frozenset(
     "epochs stopping_step eval_step eval_batch_size eval_memory metrics topk valid_metric metric_decimal_place "
-    "mask_history recbole_metrics exact_early_stopping repeatable pre_model_path pretrain_batch_size "
+    "weight_average mask_history recbole_metrics exact_early_stopping repeatable pre_model_path pretrain_batch_size "
     "pretrain_learning_rate save_step quiet_terminal max_bad_steps".split()
 )
 """Settings that act after pre-training only, or that :func:`stage_config` has put under another name."""
@@ -137,7 +138,8 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
         if not reused:
             trainer.callbacks.call("on_stage_start", trainer, PRETRAINING, stage["pretrain_epochs"])
             others = [callback for callback in trainer.callbacks if callback is not trainer.tracker]
-            trainer.elapsed += _pretrain_from_data(stage, file, others, verbose)
+            seconds, cpu = _pretrain_from_data(stage, file, others, verbose)
+            trainer.elapsed, trainer.cpu_elapsed = trainer.elapsed + seconds, add_known([trainer.cpu_elapsed, cpu])
     state = state if reused and state else checkpoint_io.load(file)
     load_weights(trainer.model, state, file)
     words = f"takes the pre-trained weights {file}" if reused else f"pre-trained weights are in {file}"
@@ -149,6 +151,7 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     )  # else this run's, which was stopped since
     if reused and not from_elsewhere:
         trainer.elapsed += state["pretraining"]["seconds"]
+        trainer.cpu_elapsed = add_known([trainer.cpu_elapsed, state["pretraining"].get("cpu_seconds")])
     return {**state["pretraining"], "reused": from_elsewhere, "file": file.name, "sha256": digest}
 
 
@@ -164,11 +167,13 @@ def _read_weights(file: Path) -> dict[str, Any] | None:
         return None
 
 
-def _pretrain_from_data(stage: Any, file: Path, callbacks: Iterable[Callback], verbose: bool) -> float:
+def _pretrain_from_data(
+    stage: Any, file: Path, callbacks: Iterable[Callback], verbose: bool
+) -> tuple[float, float | None]:
     """Pre-train, or resume a pre-training of this run that was stopped, and write the weights.
 
     Returns:
-        Seconds that it took until it was stopped.
+        Seconds, and CPU seconds of this process, that it took until it was stopped.
     """
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
@@ -182,11 +187,16 @@ def _pretrain_from_data(stage: Any, file: Path, callbacks: Iterable[Callback], v
     trainer.tensorboard = _PretrainingTensorboard(trainer.tensorboard)
     if (begun := _newest(stage)) is not None:
         trainer.resume_checkpoint(begun)
-    before = trainer.elapsed
+    before = trainer.elapsed, trainer.cpu_elapsed
     trainer.fit(train_data, verbose=verbose, saved=bool(stage["run_dir"]))
     seconds = sum(trainer.seconds.values())
     epochs = len(trainer.seconds)
     record = {"epochs": epochs, "seconds": seconds, "seconds_per_epoch": seconds / max(epochs, 1)}
+    costs = {
+        "gradient_passes": trainer.sam_step.passes.total,
+        "cpu_seconds": trainer.sum_cpu_seconds(trainer._cpu_started),
+    }
+    record |= {name: value for name, value in costs.items() if value is not None}
     state = {"config": serialize_config(stage), "epoch": stage["pretrain_epochs"] - 1, "pretraining": record}
     state |= {"state_dict": model.state_dict(), "other_parameter": None}
     if is_first_process(trainer.config):
@@ -231,6 +241,7 @@ def stage_config(config: Any) -> Any:
         "train_stage": "pretrain",
         "training": "packed" if config["pretraining"] == "users" else "prefix",
         "loss_type": "CE",
+        "weight_average": None,
         "train_neg_sample_args": {"distribution": "none", "sample_num": "none", "alpha": "none"}
         | {"dynamic": False, "candidate_num": 0},
         "sam_rho": config["sam_rho"] if config["sam_stage"] in ("pretraining", "both") else 0.0,

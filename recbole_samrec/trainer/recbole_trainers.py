@@ -10,16 +10,17 @@ from recbole_samrec.trainer.trainer import require_gradients
 
 
 def reject_sam(init: Callable) -> Callable:
-    """Wrap the constructor of the trainer of boosted trees, which would ignore ``sam_rho``, so that it rejects it.
+    """Wrap the constructor of the trainer of boosted trees so that it rejects what needs gradients.
 
     Args:
-        init: The constructor; the class is not derived from RecBole's ``Trainer``, so it has no SAM.
+        init: The constructor; the class is not derived from RecBole's ``Trainer``, so it would ignore such settings.
     """
 
     @functools.wraps(init)
     def build(self: Any, config: Any, model: Any) -> None:
-        if config["sam_rho"]:
-            require_gradients(model)
+        for key in ("sam_rho", "weight_average"):
+            if config[key]:
+                require_gradients(model, key)
         init(self, config, model)
 
     return build

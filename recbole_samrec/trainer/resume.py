@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from recbole_samrec.optim.state_snapshot import (
     snapshot_attribute,
 )
 from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.cpu_time import read_cpu_seconds
 from recbole_samrec.utils.errors import CheckpointError, flatten_message
 from recbole_samrec.utils.naming import make_unique_name
 from recbole_samrec.utils.processes import gather_values, is_first_process, share_name, wait_for_all
@@ -81,10 +82,12 @@ class Resumable:
     model: Any
     optimizer: Any
     sam_step: Any
+    average: Any
     scaler: Any
     stopping_step: int
     tracker: Any
     _started: Any
+    _cpu_started: Any
 
     def _init_state(self) -> None:
         """Start with the state of a new run; called at the end of a trainer's ``__init__``."""
@@ -93,6 +96,7 @@ class Resumable:
         self.best_epoch = -1
         self.seconds: dict[int, float] = {}
         self.elapsed = 0.0
+        self.cpu_elapsed: float | None = 0.0
         self.pretraining: dict[str, Any] | None = None
         self._epoch: int | None = None
         self._last: int | None = None
@@ -167,9 +171,23 @@ class Resumable:
     def write_checkpoint(self, path: str | os.PathLike[str], epoch: int, previous: Path | None = None) -> None:
         """Write a checkpoint; all processes take part, since each draws its own random numbers, and find it written."""
         everyones = gather_values(self.config, RandomState.get(self.device))
+        of_all = {"random": everyones, "cpu_elapsed": self.sum_cpu_seconds(self._cpu_started)}
         if is_first_process(self.config):
-            checkpoint_io.save(path, {**self.state(epoch), "random": everyones}, previous)
+            with self.average.applied():
+                checkpoint_io.save(path, {**self.state(epoch), **of_all}, previous)
         wait_for_all(self.config)
+
+    def sum_cpu_seconds(self, started: float) -> float | None:
+        """Sum the CPU time of all processes of the run, and of its earlier parts.
+
+        Args:
+            started: CPU time of this process when the run, or this part of it, started.
+
+        Returns:
+            Seconds; None if those of an earlier part are unknown.
+        """
+        own = None if self.cpu_elapsed is None else self.cpu_elapsed + read_cpu_seconds() - started
+        return add_known(gather_values(self.config, own))
 
     def state(self, epoch: int) -> dict[str, Any]:
         """Return the state after an epoch, from which a run is resumed exactly."""
@@ -185,6 +203,7 @@ class Resumable:
             "best_valid_result": dict(self.best_valid_result) if self.best_valid_result else None,
             "best_epoch": self.best_epoch,
             "state_dict": self.model.state_dict(),
+            "average": self.average.state_dict(),
             "other_parameter": {k: pack_hidden(v) for k, v in self.model.other_parameter().items()},
             "optimizer": self.optimizer.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self._optimizers().items()},
@@ -212,6 +231,7 @@ class Resumable:
         resume_file = Path(resume_file)
         state = checkpoint_io.load(resume_file, trust=bool(self.config["trust_checkpoint"]))
         load_weights(self.model, state, resume_file)
+        self._load_average(state, resume_file)
         try:
             self.start_epoch = state["epoch"] + 1
             self.cur_step = state["cur_step"]
@@ -221,6 +241,7 @@ class Resumable:
                 self.best_valid_result, self.best_epoch = state["best_valid_result"], state["best_epoch"]
                 self.train_loss_dict, self.seconds = dict(state["train_loss"]), dict(state["seconds"])
                 self.elapsed, self.pretraining = state["elapsed"], state.get("pretraining")
+                self.cpu_elapsed = state.get("cpu_elapsed") if is_first_process(self.config) else 0.0
                 self.tracker.history = list(state.get("sharpness") or [])
                 self._resumed = state
             else:
@@ -239,6 +260,14 @@ class Resumable:
             words = "it continues up to rounding, not to the last bit"
             self.logger.warning(f"resumed on {here}, trained on {before} before: {words}")
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
+
+    def _load_average(self, state: dict[str, Any], file: Path) -> None:
+        """Restore the average of weights of a checkpoint, and the weights that train."""
+        try:
+            self.average.load_state_dict(state.get("average") or {})
+        except ValueError as error:
+            wanted = self.config["weight_average"]
+            raise CheckpointError(f"{file}: {error}, and weight_average={wanted} is set; start a new run") from error
 
     def _have_best(self, resume_file: Path, state: dict[str, Any]) -> None:
         """Make sure that the best weights so far are in ``saved_model_file``, in case no later epoch is better."""
@@ -321,6 +350,12 @@ class Resumable:
         for name, loader in self._loaders.items():
             if isinstance(getattr(loader, "generator", None), torch.Generator):
                 yield name, loader.generator
+
+
+def add_known(values: Iterable[float | None]) -> float | None:
+    """Return the sum of values; None if one of them is unknown."""
+    known = list(values)
+    return None if None in known else sum(value for value in known if value is not None)
 
 
 def _name_device(device: torch.device) -> str:

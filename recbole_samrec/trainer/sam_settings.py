@@ -23,8 +23,11 @@ KEYS = {
     "fsam_sigma": "fsam_sigma",
     "looksam_k": "looksam_k",
     "looksam_alpha": "looksam_alpha",
+    "seed": "seed",
 }
 """SAM's options and the settings that they come from."""
+WHOLE = ("looksam_k", "seed")
+"""Options that are whole numbers."""
 
 
 def read_sam_settings(config: Any) -> SAMSettings:
@@ -37,7 +40,7 @@ def read_sam_settings(config: Any) -> SAMSettings:
         ConfigError: SAM would start in the middle of an epoch, or never.
     """
     given = {name: config[key] for name, key in KEYS.items() if config[key] is not None}
-    given |= {name: float(value) for name, value in given.items() if name != "looksam_k" and isinstance(value, int)}
+    given |= {name: float(value) for name, value in given.items() if name not in WHOLE and isinstance(value, int)}
     for name in ("exclude", "params"):
         if name in given:
             given[name] = (given[name],) if isinstance(given[name], str) else tuple(given[name])

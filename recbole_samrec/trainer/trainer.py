@@ -42,13 +42,15 @@ from recbole_samrec.model.packed_forward import cut_to_longest, is_packable, mak
 from recbole_samrec.model.s3rec_objectives import make_pretraining_loss
 from recbole_samrec.optim.hook import SAMHook
 from recbole_samrec.optim.row_adam import RowAdam
+from recbole_samrec.optim.weight_average import make_average
 from recbole_samrec.trainer.callbacks import CallbackList, RankedBatch
 from recbole_samrec.trainer.determinism import use_deterministic_algorithms
 from recbole_samrec.trainer.missing_fields import report_missing_field
 from recbole_samrec.trainer.precision import choose_precision
-from recbole_samrec.trainer.resume import Resumable, make_resumable
+from recbole_samrec.trainer.resume import Resumable, add_known, make_resumable
 from recbole_samrec.trainer.sam_settings import read_sam_settings
 from recbole_samrec.trainer.sharpness_tracker import SharpnessTracker
+from recbole_samrec.utils.cpu_time import read_cpu_seconds
 from recbole_samrec.utils.errors import ConfigError, TrainingError
 from recbole_samrec.utils.malloc import keep_freed_memory, release_freed_memory
 
@@ -88,6 +90,10 @@ class SAMTrainer(Resumable, Trainer):
         settings = read_sam_settings(config)
         if settings.rho:
             require_gradients(model)
+        if config["weight_average"]:
+            require_gradients(model, "weight_average")
+            if config["train_stage"] == "pretrain":
+                raise ConfigError("weight_average: pre-training is not averaged; leave it out for train_stage=pretrain")
         if config["fast_dropout"] is not False:
             draw_dropout_in_bulk(model)
             if config["training"] != "packed" and config["device"].type == "cpu":
@@ -108,7 +114,8 @@ class SAMTrainer(Resumable, Trainer):
             patience=config["max_bad_steps"] or 20,
             on_step=self._end_step,
         )
-        self._started = time.perf_counter()
+        self.average = make_average(model, config["weight_average"] or None)
+        self._started, self._cpu_started = time.perf_counter(), read_cpu_seconds()
         super().__init__(config, model)
         self.clip_grad_norm = None  # the step's hook clips: RecBole would clip the scaled gradient
         self.precision = choose_precision(config, self.device)
@@ -130,6 +137,7 @@ class SAMTrainer(Resumable, Trainer):
         else:
             optimizer = super()._build_optimizer(**kwargs)
         self.sam_step.attach(optimizer)
+        self.average.attach(optimizer)
         return optimizer
 
     def _row_wise_adam(self, params: Any = None) -> RowAdam:
@@ -211,6 +219,8 @@ class SAMTrainer(Resumable, Trainer):
             torch.set_autocast_dtype(device, before)
             release_freed_memory()
             self.seconds[epoch_idx] = self.seconds.get(epoch_idx, 0.0) + time.perf_counter() - started
+        self.sam_step.passes.end_epoch()
+        self.average.end_epoch(epoch_idx)
 
     def report_epoch(self, epoch_idx: int, losses: Any, steps: int) -> None:
         """Log skipped steps, and call the callbacks after the training part of an epoch.
@@ -229,6 +239,14 @@ class SAMTrainer(Resumable, Trainer):
         if total is not None:
             loss, seconds = total / max(steps, 1), self.seconds[epoch_idx]
             self.callbacks.call("on_train_epoch_end", self, epoch_idx, loss, seconds)
+
+    @property
+    def gradient_passes(self) -> float | None:
+        """Gradient passes of all stages and epochs so far; None if those of an earlier part of the run are unknown."""
+        if find_lack_of_gradients(self.model):
+            return 0.0
+        before = [self.pretraining.get("gradient_passes")] if self.pretraining else []
+        return add_known([*before, self.sam_step.passes.total])
 
     def _end_step(self) -> None:
         self._step += 1
@@ -250,7 +268,8 @@ class SAMTrainer(Resumable, Trainer):
     fit = make_resumable(Trainer.fit)
 
     def _valid_epoch(self, valid_data: DataLoader, show_progress: bool = False) -> tuple[float, dict[str, float]]:
-        score, result = super()._valid_epoch(valid_data, show_progress)
+        with self.average.applied():
+            score, result = super()._valid_epoch(valid_data, show_progress)
         if not np.isfinite(score):
             raise TrainingError(
                 f"epoch {self._epoch}: the validation {self.valid_metric} is {score}; lower learning_rate or sam_rho"
@@ -394,29 +413,43 @@ class SAMRecTrainer(SAMTrainer):
 GROWS_TREES = "it grows trees and is not trained by gradients"
 
 
-def require_gradients(model: nn.Module) -> None:
-    """Check that a model is trained by gradients, as SAM needs.
+def require_gradients(model: nn.Module, key: str = "sam_rho") -> None:
+    """Check that a model is trained by gradients, as SAM and averages of weights need.
+
+    Args:
+        model: The model.
+        key: The setting that needs gradients.
 
     Raises:
-        ConfigError: Names the model and the reason.
+        ConfigError: Names the setting, the model and the reason.
     """
-    name, counted = type(model).__name__, "it is computed from counts, not trained by gradients"
+    if reason := find_lack_of_gradients(model):
+        raise make_gradient_error(type(model).__name__, reason, key)
+
+
+def find_lack_of_gradients(model: nn.Module) -> str:
+    """Return the reason why a model is not trained by gradients; empty if it is."""
+    reason = explain_model_kind(type(model))
+    if not reason and not any(p.requires_grad for p in model.parameters()):
+        reason = "it has no trainable parameters"
+    return reason
+
+
+def explain_model_kind(model_class: type) -> str:
+    """Return the reason why models of a class are not trained by gradients; empty for other classes."""
+    counted = "it is computed from counts, not trained by gradients"
     reasons = {
         "Random": "it has nothing to learn",
         "NCEPLRec": counted,  # RecBole has it among the models that are trained
         ModelType.TRADITIONAL: counted,
         ModelType.DECISIONTREE: GROWS_TREES,
     }
-    reason = reasons.get(name) or reasons.get(getattr(model, "type", None))
-    if reason is None and not any(p.requires_grad for p in model.parameters()):
-        reason = "it has no trainable parameters"
-    if reason:
-        raise make_sam_error(name, reason)
+    return reasons.get(model_class.__name__) or reasons.get(getattr(model_class, "type", None)) or ""
 
 
-def make_sam_error(name: str, reason: str) -> ConfigError:
-    """Return the error that names the reason why SAM cannot be used with a model."""
-    return ConfigError(f"sam_rho cannot be used with {name}: {reason}; leave sam_rho out")
+def make_gradient_error(name: str, reason: str, key: str = "sam_rho") -> ConfigError:
+    """Return the error that names the reason why a setting that needs gradients cannot be used with a model."""
+    return ConfigError(f"{key} cannot be used with {name}: {reason}; leave {key} out")
 
 
 def clip_arguments(value: Any) -> dict[str, Any] | None:

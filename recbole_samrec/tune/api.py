@@ -13,9 +13,11 @@ from rich.console import Console
 
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.keys import list_known_keys
+from recbole_samrec.config.own_data import adopt_data
 from recbole_samrec.config.validate import check_keys
 from recbole_samrec.config.value_types import Positive, describe_type, is_accepted
 from recbole_samrec.config.yaml_files import read_yaml_files
+from recbole_samrec.data.convert.frame import Roles
 from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.jobs import choose_settings, model_class
 from recbole_samrec.experiments.ray_cluster import Resources, choose_resources
@@ -30,10 +32,14 @@ from recbole_samrec.utils.installer import require_extra
 
 def search(
     model: str = "SAMRec",
-    dataset: str = "ml-100k",
+    dataset: Any = "ml-100k",
     space: str | Path | Mapping[str, Any] | None = None,
     *,
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
     trials: int | None = None,
+    passes: float | None = None,
     algorithm: str = "random",
     scheduler: str = "asha",
     grace: int = 10,
@@ -54,10 +60,16 @@ def search(
 
     Args:
         model: Name of a model or an entry of ``compare``, or ``file.py:Name``.
-        dataset: Name of the data set.
+        dataset: Name of the data set; or a frame of pandas or polars, or the path of a Parquet file, with one row for
+            each event.
+        user: Column of the frame or file with the user's id; None for that named like RecBole's, ``user_id``.
+        item: Column with the item's id; None for ``item_id``.
+        time: Column with the time, numbers or dates; None for ``timestamp``.
         space: Settings that are searched: a file, or a mapping of its form; None for
             ``properties/search/<Model>.yaml``.
-        trials: Number of trials; None for 20, or all combinations of a grid.
+        trials: Number of trials; None for 20, or all combinations of a grid, unless ``passes`` is given.
+        passes: Gradient passes of all trials, as ``result.json`` counts them: no new trial starts once those that have
+            started have used them, and those that run go on to their end. For random search and search algorithms.
         algorithm: ``random``, ``grid``, ``optuna`` or ``hyperopt``.
         scheduler: Rule that stops bad trials: ``asha``, ``median``, ``pbt`` or ``none``.
         grace: Epochs before which no trial is stopped.
@@ -91,7 +103,11 @@ def search(
         model,
         dataset,
         space,
+        user=user,
+        item=item,
+        time=time,
         trials=trials,
+        passes=passes,
         algorithm=algorithm,
         scheduler=scheduler,
         grace=grace,
@@ -137,10 +153,14 @@ def resume_search(
 
 def prepare_search(
     model: str,
-    dataset: str,
+    dataset: Any,
     space: str | Path | Mapping[str, Any] | None = None,
     *,
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
     trials: int | None = None,
+    passes: float | None = None,
     algorithm: str = "random",
     scheduler: str = "asha",
     grace: int = 10,
@@ -160,16 +180,18 @@ def prepare_search(
     given = Path(space) if isinstance(space, str) else space
     if isinstance(given, Path) and not given.is_file():
         raise ConfigError(f"--space={given}: there is no such file")
-    if trials is None and algorithm != "grid":
+    if trials is None and passes is None and algorithm != "grid":
         trials = USUAL_TRIALS
+    files = read_yaml_files([str(file) for file in config_files], note)
+    name = adopt_data(dataset, Roles(user, item, time), files | dict(settings or {}), note)
     found = plan_search(
         model,
-        dataset,
+        name,
         given,
-        Strategy(algorithm, scheduler, trials, grace, search_seed),
+        Strategy(algorithm, scheduler, trials, grace, search_seed, passes),
         choose_seeds(seeds),
         Path(out) if out is not None else None,
-        files=read_yaml_files([str(file) for file in config_files], note),
+        files=files,
         given=settings,
         retries=retries,
         note=note,
@@ -201,9 +223,8 @@ def finish_search(
     if memory is not None and not is_accepted(Positive, memory):
         raise ConfigError(f"--memory={memory}: must be {describe_type(Positive)}")
     strategy = found.strategy
-    print_line(
-        console, f"{found.trials} trials of {found.title} in {found.out} ({strategy.search}, {strategy.scheduler})"
-    )
+    how = f"({strategy.search}, {strategy.scheduler})"
+    print_line(console, f"{found.budget} for {found.title} in {found.out} {how}")
     for parameter in found.space.parameters:
         print_line(console, f"  {parameter.name}: {parameter.describe()}")
     log = run_search(found, resources, console, memory and 1000 * memory)
@@ -214,7 +235,8 @@ def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) 
     """Make a trainable for your own ``ray.tune.Tuner``.
 
     Every validation is reported, with a checkpoint: ``score``, the best value of ``valid_metric`` so far; ``valid``,
-    that of the epoch; ``epoch``; ``seconds``. Nothing is scored on the test set.
+    that of the epoch; ``epoch``; ``seconds``; ``passes``, the gradient passes so far. Nothing is scored on the test
+    set.
 
     Args:
         model: Name of a model or an entry of ``compare``, or ``file.py:Name``.

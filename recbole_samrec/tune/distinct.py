@@ -1,4 +1,4 @@
-"""No settings are trained twice: distinct draws from a finite space, and a guard around search algorithms."""
+"""No settings are trained twice: distinct draws from a space, and a guard around search algorithms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def identify(space: Space, drawn: Mapping[str, Any]) -> str:
 
 
 def draw_distinct(space: Space, number: int, seed: int, taken: Collection[str] = ()) -> list[dict[str, Any]]:
-    """Draw different settings from a finite space, the same ones for the same seed.
+    """Draw different settings from a space, the same ones for the same seed.
 
     Args:
         space: The space.

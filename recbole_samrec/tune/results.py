@@ -41,8 +41,8 @@ class SearchResult:
         title: Model and data set.
         metric: Metric by which the best trial was chosen, on validation.
         folder: Folder of the search.
-        trials: Table with one line a trial: ``trial``, ``status``, ``score``, ``epochs``, ``seconds``, ``ended``,
-            ``reason``, and the values of the searched settings.
+        trials: Table with one line a trial: ``trial``, ``status``, ``score``, ``epochs``, ``seconds``, ``passes``
+            (gradient passes), ``ended``, ``reason``, and the values of the searched settings.
         trial: Number of the best trial; None if no trial has a score, or not all have ended.
         best: Its values of the searched settings.
         metrics: Its ``valid`` and ``test`` metrics, means over the seeds.
@@ -92,7 +92,7 @@ def conclude_search(search: SearchSpec, log: TrialLog, note: Callable[[str], Non
         log: Log of its trials.
         note: Function that is called with warnings.
     """
-    complete = len(log.ended) >= search.trials
+    complete = log.is_complete(search.trials, search.strategy.passes)
     trials, name = log.table(search.space.names), log.best if complete else None
     write_atomically(search.out / TABLE, trials.to_csv(index=False))
     if not complete:
@@ -154,7 +154,7 @@ def format_best(
 ) -> str:
     """Format the best configuration as a file for ``--config_files``, with its origin in comments."""
     strategy, metric = search.strategy, search.metric
-    how = f"{search.trials} trials, {strategy.search} search, scheduler {strategy.scheduler}"
+    how = f"{search.budget}, {strategy.search} search, scheduler {strategy.scheduler}"
     seeds = f"seeds {', '.join(map(str, search.seeds))}" if len(search.seeds) > 1 else f"seed {search.seeds[0]}"
     lines = [
         f"# The best configuration of {search.title} on validation: trial {name} of {how}, {seeds}.",
@@ -187,8 +187,8 @@ def list_search_facts(search: SearchSpec, log: TrialLog) -> dict[str, str]:
         "model": search.entry,
         "data": f"{search.dataset} (sha256 {search.sha256[:12]})",
         "trials": ", ".join(f"{count} {status}" for status, count in sorted(ended.items())),
-        "budget": f"{search.trials} trials of at most {search.epochs} epochs, early stopping after "
-        f"{config['stopping_step']} without a gain",
+        "budget": f"{search.budget}{', trials' if strategy.passes else ''} of at most {search.epochs} epochs, early "
+        f"stopping after {config['stopping_step']} without a gain",
         "search": f"{strategy.search}, seed {strategy.seed}",
         "scheduler": strategy.scheduler,
         "seeds of a trial": ", ".join(map(str, search.seeds)),

@@ -104,7 +104,7 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
     log = TrialLog.read(search.out / LOG, search.bigger, len(search.seeds) > 1)
     if (search.out / RAY).exists() and (failed := log.reopen_failed()):
         print_line(console, f"failed trials that are tried again: {failed}")
-    if len(log.ended) >= search.trials:
+    if log.is_complete(search.trials, search.strategy.passes):
         return log
     config = configure(dict(search.settings), {}, plans=True)
     if check_data(config, lambda line: None).sha256 != search.sha256:

@@ -17,6 +17,7 @@ from recbole_samrec.experiments.entries import read_entries
 from recbole_samrec.experiments.job_folders import slug
 from recbole_samrec.experiments.jobs import check_gpu_id, choose_settings, model_class
 from recbole_samrec.integration import registry
+from recbole_samrec.trainer.trainer import explain_model_kind
 from recbole_samrec.tune.spaces import Parameter, Space, check_space, make_space, read_default_space, read_space
 from recbole_samrec.tune.strategies import Strategy
 from recbole_samrec.utils.errors import ConfigError
@@ -37,7 +38,7 @@ class SearchSpec:
         settings: All settings above RecBole's defaults but the searched ones.
         space: Settings that are searched.
         strategy: Search algorithm and scheduler.
-        trials: Number of trials.
+        trials: Number of trials; the largest number if the budget is in gradient passes.
         seeds: Seeds of each trial.
         metric: Metric that is reported, on validation.
         bigger: True if a larger score is better.
@@ -67,6 +68,12 @@ class SearchSpec:
     def title(self) -> str:
         """Its name on pages and in messages."""
         return f"{self.entry} on {self.dataset}"
+
+    @property
+    def budget(self) -> str:
+        """Its budget in words."""
+        passes = self.strategy.passes
+        return f"{self.trials} trials" if passes is None else f"{passes:g} gradient passes"
 
     @property
     def mode(self) -> str:
@@ -123,6 +130,10 @@ def plan_search(
     settings = {key: value for key, value in settings.items() if key not in {*wanted.names, *wanted.follow}}
     out = out or Path("runs", "tune", f"{slug(entry.name)}-{dataset}")
     trials = strategy.check(wanted, len(seeds))
+    if strategy.passes is not None and (reason := explain_model_kind(model_class(entry))):
+        raise ConfigError(
+            f"--passes={strategy.passes:g}: {entry.name} takes no gradient passes, {reason}; give --trials"
+        )
     if strategy.trials is not None and trials < strategy.trials:
         note(f"the space has only {trials} settings, fewer than --trials={strategy.trials}: each is tried once")
     config = configure(settings, {}, note, plans=True)

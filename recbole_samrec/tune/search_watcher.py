@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rich.console import Console
@@ -28,17 +29,24 @@ class SearchWatcher(TrialWatcher):
 
     def __init__(self, search: SearchSpec, log: TrialLog, console: Console, parallel: int) -> None:
         self._search, self._log, self._parallel = search, log, parallel
-        self._display = Display(console, f"trials of {search.title}", search.trials, self._seconds_left)
+        passes = search.strategy.passes
+        total, unit = (search.trials, "") if passes is None else (math.ceil(passes), "gradient passes")
+        self._display = Display(console, f"trials of {search.title}", total, self._seconds_left, unit)
 
     def __enter__(self) -> SearchWatcher:
         """Begin to show progress."""
         self._display.__enter__()
-        self._display.show_all(len(self._log.ended), self._describe_best())
+        self._display.show_all(self._done, self._describe_best())
         return self
 
     def __exit__(self, *error: object) -> None:
         """Stop showing progress."""
         self._display.__exit__(*error)
+
+    @property
+    def _done(self) -> int:
+        """Part of the budget that is used: trials that have ended, or gradient passes."""
+        return len(self._log.ended) if self._search.strategy.passes is None else int(self._log.passes)
 
     @property
     def has_reports(self) -> bool:
@@ -60,6 +68,7 @@ class SearchWatcher(TrialWatcher):
         record.drawn = self._search.space.complete(result.get("config") or record.drawn)
         record.score, record.valid = float(result["score"]), float(result["valid"])
         record.epochs, record.seconds = int(result["epoch"]), float(result["seconds"])
+        record.passes = result.get("passes")
         if result.get("finished"):
             record.status = FINISHED
         self._show(name, record)
@@ -100,10 +109,10 @@ class SearchWatcher(TrialWatcher):
         words = f"epoch {record.epochs} of at most {self._search.epochs}{score}"
         title = f"trial {name}  {format_drawn(record.drawn)}"
         self._display.show(name, title, record.epochs / max(self._search.epochs, 1), words)
-        self._display.show_all(len(self._log.ended), self._describe_best())
+        self._display.show_all(self._done, self._describe_best())
 
     def _end(self, name: str) -> None:
-        record, ended = self._log.trials[name], len(self._log.ended)
+        record, ended = self._log.trials[name], self._done
         if record.status == FAILED:
             return self._display.end(name, ended, f"trial {name} failed: {record.reason}")
         stopped = f", {record.status}" if record.status == STOPPED else ""
@@ -119,12 +128,20 @@ class SearchWatcher(TrialWatcher):
         """Seconds left, if the trials that have not ended take as long as those that have; 0 if none has."""
         records = self._log.trials.values()
         lengths = [record.seconds for record in self._log.ended.values() if record.status != FAILED]
-        waiting = self._search.trials - len(self._log.ended)
-        if not lengths or waiting <= 0:
+        if not lengths:
             return 0.0
         mean = sum(lengths) / len(lengths)
         running = [max(mean - record.seconds, 0.05 * mean) for record in records if record.ended is None]
-        return seconds_left([*running, *[mean] * (waiting - len(running))], self._parallel)
+        return seconds_left([*running, *[mean] * self._count_waiting(len(running))], self._parallel)
+
+    def _count_waiting(self, running: int) -> int:
+        """Count the trials that have not begun; of a budget in passes, as many as it pays for at the mean so far."""
+        left = self._search.trials - len(self._log.ended) - running
+        if (passes := self._search.strategy.passes) is not None:
+            known = [record.passes for record in self._log.ended.values() if record.passes]
+            mean = sum(known) / len(known) if known else passes
+            left = min(left, math.ceil((passes - sum(known)) / mean) - running)
+        return max(left, 0)
 
 
 def format_drawn(drawn: dict[str, Any]) -> str:

@@ -21,25 +21,13 @@ from recbole_samrec.config.yaml_files import YamlLoader
 from recbole_samrec.tune.recbole_space import has_lines, read_lines
 from recbole_samrec.utils.errors import ConfigError, flatten_message
 from recbole_samrec.utils.paths import PROPERTIES
-from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN, suggest_nearest
+from recbole_samrec.utils.settings import NOT_SEARCHED, suggest_nearest
 
 EXAMPLE = "learning_rate: {loguniform: [0.0003, 0.003]}"
 SHAPES = {"uniform": "[0, 1]", "loguniform": "[0.01, 1]", "quniform": "[0, 1, 0.1]", "int": "[1, 4]"}
 """The kinds of ranges, each with an example."""
 
 SAME_AS = "same_as"
-
-NOT_SEARCHED = (
-    OF_ONE_RUN
-    | DERIVED
-    | frozenset(
-        "model dataset seed epochs eval_step metrics topk valid_metric valid_metric_bigger eval_args mask_history "
-        "recbole_metrics repeatable benchmark_filename load_col unload_col unused_col rm_dup_inter "
-        "filter_inter_by_user_or_item val_interval threshold user_inter_num_interval item_inter_num_interval "
-        "exact_time_order keep_na_tokens train_fraction".split()
-    )
-)
-"""Keys that decide what is measured, for how long and where: runs that differ in them cannot be ranked."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from recbole_samrec.tune.spaces import Space
@@ -35,6 +36,7 @@ class Strategy:
         trials: Number of trials; None for all combinations of a grid.
         grace: Epochs before which no trial is stopped.
         seed: Seed of the draws.
+        passes: Gradient passes of all trials after which no new one starts, in place of a number of trials.
     """
 
     search: str = "random"
@@ -42,9 +44,12 @@ class Strategy:
     trials: int | None = 20
     grace: int = 10
     seed: int = 2020
+    passes: float | None = None
 
     def check(self, space: Space, seeds: int) -> int:
         """Check the strategy, and return the number of trials: at most one for each combination of a finite space.
+
+        With a budget in passes it is the largest number, since each trial takes at least one pass.
 
         Raises:
             ConfigError: Search, scheduler and space do not go together, or a package is missing.
@@ -56,6 +61,8 @@ class Strategy:
         for flag, number, least in numbers:
             if number is not None and number < least:
                 raise ConfigError(f"--{flag}={number}: give a number of at least {least}")
+        if self.passes is not None:
+            self._check_passes(self.passes)
         if self.search in ("optuna", "hyperopt") and importlib.util.find_spec(self.search) is None:
             raise ConfigError(
                 f"--search={self.search}: the package {self.search} is not installed; omit --search for random, or "
@@ -65,6 +72,7 @@ class Strategy:
             _check_pbt(space, seeds)
         if self.search != "grid":
             wanted = USUAL_TRIALS if self.trials is None else self.trials
+            wanted = wanted if self.passes is None else math.ceil(self.passes)
             return wanted if self.scheduler == "pbt" else int(min(wanted, space.size))
         size = len(space.grid())
         if self.trials is not None and size > self.trials:
@@ -73,6 +81,17 @@ class Strategy:
                 "choose --search=random"
             )
         return size
+
+    def _check_passes(self, number: float) -> None:
+        """Check that the budget is in passes alone, and that trials can be started one after the other."""
+        passes = f"--passes={number:g}"
+        if self.trials is not None:
+            raise ConfigError(f"{passes}: --trials={self.trials} is a budget too; give one of them")
+        if not 0 < number < math.inf:
+            raise ConfigError(f"{passes}: give a number above 0")
+        if self.search == "grid" or self.scheduler == "pbt":
+            flag = "--search=grid" if self.search == "grid" else "--scheduler=pbt"
+            raise ConfigError(f"{passes}: {flag} has a fixed number of trials; leave --passes out, or choose another")
 
 
 def _check_pbt(space: Space, seeds: int) -> None:
@@ -105,11 +124,14 @@ def searcher(strategy: Strategy, at_once: int, space: Space, trials: int) -> Any
     """
     from ray.tune.search import ConcurrencyLimiter, Searcher
 
+    from recbole_samrec.tune.budget import BudgetSearcher
     from recbole_samrec.tune.distinct import DistinctSearcher, DrawnSearcher, draw_distinct
 
-    if strategy.search == "random" and strategy.scheduler != "pbt" and math.isfinite(space.size):
+    limited = partial(BudgetSearcher, passes=strategy.passes) if strategy.passes is not None else lambda inner: inner
+    one_by_one = math.isfinite(space.size) or strategy.passes is not None
+    if strategy.search == "random" and strategy.scheduler != "pbt" and one_by_one:
         drawn = DrawnSearcher(draw_distinct(space, trials, strategy.seed))
-        return ConcurrencyLimiter(drawn, max_concurrent=at_once)
+        return ConcurrencyLimiter(limited(drawn), max_concurrent=at_once)
     if strategy.search in ("random", "grid"):
         from ray.tune.search.basic_variant import BasicVariantGenerator
 
@@ -123,7 +145,7 @@ def searcher(strategy: Strategy, at_once: int, space: Space, trials: int) -> Any
         from ray.tune.search.hyperopt import HyperOptSearch
 
         found = HyperOptSearch(random_state_seed=strategy.seed)
-    return ConcurrencyLimiter(DistinctSearcher(found, space, strategy.seed), max_concurrent=at_once)
+    return ConcurrencyLimiter(limited(DistinctSearcher(found, space, strategy.seed)), max_concurrent=at_once)
 
 
 def scheduler(strategy: Strategy, space: Space, epochs: int) -> Any:

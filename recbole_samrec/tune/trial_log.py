@@ -29,6 +29,7 @@ class TrialRecord:
         valid: Validation score of the last epoch.
         epochs: Epochs so far, of its first seed.
         seconds: Time that its training took.
+        passes: Gradient passes so far, of all its seeds; None if an earlier version did not record them.
         ended: Seconds from the start of the search to its end.
         reason: Why it failed, if it did; else why it was retried, if it was.
     """
@@ -39,6 +40,7 @@ class TrialRecord:
     valid: float | None = None
     epochs: int = 0
     seconds: float = 0.0
+    passes: float | None = None
     ended: float | None = None
     reason: str = ""
 
@@ -97,6 +99,21 @@ class TrialLog:
         return {name: entry for name, entry in self.trials.items() if entry.status != RUNNING}
 
     @property
+    def passes(self) -> float:
+        """Gradient passes that are known of all trials, also of those that run."""
+        return sum(entry.passes or 0.0 for entry in self.trials.values())
+
+    def is_complete(self, trials: int, passes: float | None = None) -> bool:
+        """Return True if all trials of a search have ended.
+
+        Args:
+            trials: Largest number of trials.
+            passes: Gradient passes after which no trial starts; None if the number of trials alone is the budget.
+        """
+        used = passes is not None and self.passes >= passes and len(self.ended) == len(self.trials)
+        return used or len(self.ended) >= trials
+
+    @property
     def best(self) -> str | None:
         """Name of the best trial that has ended and can be trained again, the first of equal ones."""
         whole = {FINISHED} if self.several else {FINISHED, STOPPED}
@@ -124,8 +141,8 @@ class TrialLog:
         for name, entry in sorted(self.trials.items()):
             known = {"trial": int(name), "status": entry.status, "score": math.nan, **_select_fields(asdict(entry))}
             lines.append(known | {key: entry.drawn.get(key) for key in parameters})
-        columns = ["trial", "status", "score", "epochs", "seconds", "ended", "reason", *parameters]
-        return pd.DataFrame(lines, columns=columns).astype({"score": float})
+        columns = ["trial", "status", "score", "epochs", "seconds", "passes", "ended", "reason", *parameters]
+        return pd.DataFrame(lines, columns=columns).astype({"score": float, "passes": float})
 
 
 def _select_fields(entry: dict[str, Any]) -> dict[str, Any]:

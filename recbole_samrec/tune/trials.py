@@ -17,6 +17,7 @@ from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.experiments.worker import FAILURE, execute, prepare_process, record_failure
 from recbole_samrec.quick_start.record import field_name
 from recbole_samrec.trainer.callbacks import Callback, best_score
+from recbole_samrec.trainer.resume import add_known
 from recbole_samrec.tune.shared_data import make_reader
 from recbole_samrec.tune.spaces import Space
 from recbole_samrec.utils import checkpoint_io
@@ -70,7 +71,7 @@ class TrialTask:
 
 
 class TrialState:
-    """State of a trial: the scores of its finished seeds; stored in its folder.
+    """State of a trial: the scores and the gradient passes of its finished seeds; stored in its folder.
 
     Args:
         trial: Ray Tune's name of the trial.
@@ -81,14 +82,16 @@ class TrialState:
         self.trial, self.file = trial, folder / STATE
         self.finished: dict[str, float] = {}
         self.epochs, self.seconds = 0, 0.0
+        self.passes: float | None = 0.0
         with suppress(OSError, ValueError, KeyError, TypeError):
             stored = json.loads(self.file.read_text(encoding="utf-8"))
             self.finished = dict(stored["finished"])
             self.epochs, self.seconds = stored["epochs"], stored["seconds"]
+            self.passes = stored.get("passes")
 
     def write(self) -> None:
         """Write it to the disk."""
-        stored = {key: getattr(self, key) for key in ("trial", "finished", "epochs", "seconds")}
+        stored = {key: getattr(self, key) for key in ("trial", "finished", "epochs", "seconds", "passes")}
         write_atomically(self.file, json.dumps(stored) + "\n")
 
 
@@ -128,14 +131,16 @@ class ValidationReporter(Callback):
             state.epochs = metrics["epoch"]
         state.write()
         files = [self._folder / name for name in ("last.pth", "best.pth")]
-        self._report(metrics | {"seconds": state.seconds}, [*files, state.file])
+        passes = add_known([state.passes, trainer.gradient_passes])
+        self._report(metrics | {"seconds": state.seconds, "passes": passes}, [*files, state.file])
 
 
 def run_trial(drawn: Mapping[str, Any], task: TrialTask, data: bytes | None = None) -> None:
     """Train a trial, or resume it, and report to Ray Tune.
 
     Each report has ``score``, the best validation score so far (the mean of the finished seeds, if there are several),
-    ``valid``, that of this epoch, ``epoch`` and ``seconds``; the last one has ``finished``.
+    ``valid``, that of this epoch, ``epoch``, ``seconds`` and ``passes``, the gradient passes so far of all its seeds;
+    the last one has ``finished``.
 
     Args:
         drawn: Settings that Ray Tune drew for the trial.
@@ -161,8 +166,8 @@ def run_trial(drawn: Mapping[str, Any], task: TrialTask, data: bytes | None = No
             if str(seed) not in state.finished:
                 _train_seed(task.make_job(drawn, seed, task.seed_folder(folder, seed)), state, data)
         score = statistics.mean(state.finished.values())
-        end = {"score": score, "valid": score, "epoch": state.epochs, "seconds": state.seconds, "finished": True}
-        tune.report(end)
+        spent = {"epoch": state.epochs, "seconds": state.seconds, "passes": state.passes}
+        tune.report({"score": score, "valid": score, **spent, "finished": True})
 
 
 def _train_seed(job: Job, state: TrialState, data: bytes | None) -> None:
@@ -172,6 +177,7 @@ def _train_seed(job: Job, state: TrialState, data: bytes | None) -> None:
     callbacks = [ValidationReporter(_report_with_files, state, job.folder)]
     result = execute(job, callbacks, test=False, **more)
     state.finished[str(job.seed)] = result["valid"][field_name(str(result["config"]["valid_metric"]))]
+    state.passes = add_known([state.passes, result.get("gradient_passes")])
     if len(state.finished) == 1:
         state.epochs = result["epochs_run"]
     state.write()

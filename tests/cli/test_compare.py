@@ -7,6 +7,7 @@ import pytest
 from recbole_samrec.compare import api
 from tests.helpers.command import main
 from tests.helpers.jobs import SMALL
+from tests.helpers.tables import FLAGS, make_frame
 from tests.helpers.tiny import random_events, write_events
 
 
@@ -99,3 +100,17 @@ def test_compare_rejects_a_wrong_limit(data, hours):
 def test_compare_rejects_an_address_without_listener(data):
     said = main("compare", "--datasets=tiny", "--models=Pop", "--address=127.0.0.1:1")
     assert said.status == 2 and "--address=127.0.0.1:1: nothing answers there" in " ".join(said.err.split())
+
+
+def test_compare_takes_parquet_files(data, monkeypatch):
+    make_frame(users=30, items=25).to_parquet("events.parquet")
+    todo = []
+    monkeypatch.setattr(api, "train_all", lambda jobs, *more, **options: todo.extend(jobs))
+    for given, wanted in (["--data=events.parquet"], 1), (["--datasets=events.parquet,tiny"], 2), (
+        ["--data=events.parquet", "--datasets=tiny"], 2
+    ):  # fmt: skip
+        assert main("compare", "--models=Pop", *given, *FLAGS, "--seeds=1,", "--out=out").status == 3
+        assert len({one.dataset for one in todo}) == wanted
+        todo.clear()
+    said = main("compare", "--models=Pop", "--data=events.parquet", "--user=customers", "--seeds=1,")
+    assert said.status == 2 and "events.parquet has no column 'customers'" in said.err

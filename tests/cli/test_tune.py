@@ -6,6 +6,7 @@ import pytest
 
 from recbole_samrec.tune import runner
 from tests.helpers.command import main
+from tests.helpers.tables import FLAGS, make_frame
 from tests.helpers.tiny import cyclic, write_events
 
 
@@ -50,3 +51,23 @@ def test_tune_rejects_wrong_arguments(data, monkeypatch, arguments, words):
     said = main("tune", *asked, *arguments)
     assert said.status == 2 and words in " ".join(said.err.split())
     assert not Path("runs").exists()
+
+
+def test_tune_takes_a_parquet_file(data, monkeypatch):
+    class Stop(Exception):
+        pass
+
+    searches = []
+
+    def stop(search, *more):
+        searches.append(search)
+        raise Stop
+
+    monkeypatch.setattr("recbole_samrec.tune.api.finish_search", stop)
+    make_frame(users=30, items=25).to_parquet("events.parquet")
+    assert main("tune", "--model=SASRec", "--data=events.parquet", *FLAGS, "--topk=[5]", "--valid_metric=NDCG@5").status
+    (search,) = searches
+    assert search.dataset.startswith("events-") and search.settings["dataset"] == search.dataset
+    assert str(search.out) == f"runs/tune/SASRec-{search.dataset}"
+    said = main("tune", "--resume=nowhere", "--data=events.parquet")
+    assert said.status == 2 and "leave --data out" in said.err

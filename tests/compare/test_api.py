@@ -16,6 +16,7 @@ from recbole_samrec.compare.api import compare_models
 from recbole_samrec.experiments import worker
 from recbole_samrec.utils.errors import UserError
 from tests.helpers.jobs import SMALL, ignore
+from tests.helpers.tables import ROLES, make_frame
 from tests.helpers.tiny import random_events, write_events
 
 
@@ -142,3 +143,72 @@ def test_compare_models__under_several_protocols(trained, monkeypatch):
     assert "unseen users dropped" in pages["gts-last"] and "--protocol=loo,gts-last,gts-successive" in pages["loo"]
     taus = pd.read_csv(Path("out", "protocols.csv"))
     assert set(zip(taus["protocol"], taus["other"], strict=True)) == set(combinations(names, 2))
+
+
+ENTRIES = """
+entries:
+  SASRec: {model: SAMRec, fixed: {sam_rho: 0}, choose: {learning_rate: [0.001, 0.01]}}
+  SAMRec: {model: SAMRec, variant_of: SASRec, choose: {sam_rho: [0, 0.1]}}
+  random: {model: SAMRec, variant_of: SASRec, fixed: {sam_variant: random}, choose: {sam_rho: [0.1]}}
+  again: {model: SAMRec, tuned_as: SASRec, choose: {sam_rho: [-0.1]}}
+primary: [[SAMRec, SASRec]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("models", "arguments", "words"),
+    [
+        (["SASRec"], {}, "choose of SASRec: settings are chosen by --select only; add --select"),
+        (["Pop", "SAMRec"], {"select": True, "select_seeds": [1, 3]}, "--select_seeds: 1 is among --seeds, too"),
+        (["SASRec"], {"select": True, "learning_rate": 0.1}, "learning_rate is given as 0.1, too"),
+        (["SASRec", "again"], {"select": True}, "choose of again: sam_rho=-0.1: must be"),
+        (["SASRec", "SAMRec", "random"], {"select": True}, "random: it has 1 candidates and SAMRec has 2"),
+        (["SASRec", "SAMRec"], {"equal": "passes"}, "--equal=passes: a search continues that --select has begun"),
+        (
+            ["SASRec", "SAMRec"],
+            {"select": True, "equal": "time"},
+            "--equal=time: budgets are made equal in passes only",
+        ),
+        (["SASRec"], {"select": True, "equal": "passes"}, "no entry with SAM is compared with its plain entry"),
+    ],
+)
+def test_compare_models__refuses_wrong_selections(trained, models, arguments, words):
+    Path("mine.yaml").write_text(ENTRIES.partition("primary")[0])
+    with pytest.raises(UserError, match=words):
+        compare(models, entries=["mine.yaml"], **arguments)
+    assert not Path("out", "tiny").exists() and not Path("out", "selection").exists()
+
+
+def test_compare_models__names_what_equal_passes_add(trained):
+    Path("mine.yaml").write_text(ENTRIES.replace("[SAMRec, SASRec]", "[SAMRec, SASRec (equal passes)]"))
+    with pytest.raises(UserError, match=r"SASRec \(equal passes\) is compared with --equal=passes only; add it, or"):
+        compare(["SASRec", "SAMRec"], entries=["mine.yaml"], select=True)
+
+
+def test_compare_models__lists_entries_without_a_choice(trained):
+    """Without the runs of the selection there are pages, which say why; in the family the pair counts."""
+    Path("mine.yaml").write_text(ENTRIES)
+    found = compare(["SASRec", "SAMRec"], entries=["mine.yaml"], select=True, select_seeds=[7], train=False)
+    words = "2 of 2 candidates are not trained: start the command again without --tables"
+    assert list(found.failures["reason"]) == [words] * 2 and list(found.failures["entry"]) == ["SASRec", "SAMRec"]
+    assert words in Path("out/tiny-selected.md").read_text() and found.chosen.empty
+    assert len(found.primary) == 1 and found.primary["p"].isna().all()
+
+
+def test_compare_models_takes_frames_and_files(trained):
+    frame = make_frame(users=30, items=25)
+    frame.assign(bought=frame["bought"] + 0.5).to_parquet("events.parquet")
+    console, options = Console(file=io.StringIO(), width=100), {"seeds": [1], "out": "out", **SMALL}
+    found = compare_models(["SASRec", "Pop"], [frame, "events.parquet", "tiny"], **ROLES, console=console, **options)
+    assert found.complete and len(found.runs) == 6
+    names = list(dict.fromkeys(found.runs["dataset"]))
+    assert [name.rpartition("-")[0] for name in names[:2]] == ["frame", "events"] and names[2] == "tiny"
+    assert all((Path("out") / f"{name}.md").exists() for name in names)
+    assert f"--datasets={','.join(names)}" in Path(f"out/{names[0]}.md").read_text()  # which finds them again
+    again = compare_models(["SASRec", "Pop"], names, console=console, train=False, **options)
+    assert again.table.equals(found.table)
+
+
+def test_compare_models_refuses_columns_of_data_sets(trained):
+    with pytest.raises(UserError, match=r"user, item and time name the columns of a frame .* and tiny is a data set"):
+        compare_models(["Pop"], "tiny", user="customer")

@@ -16,6 +16,9 @@ def test_format_command_equals_the_call():
         "python -m recbole_samrec compare --models=SAMRec --datasets=ml-100k --seeds=7, --train_fraction=0.5,1 "
         "--entries=a.yaml --out=out --pages=p --mask_history '--topk=[5, 10]'"
     )
+    chosen |= {"select_seeds": [7, 8], "equal": "passes"}
+    words = format_command(["SAMRec"], ["ml-100k"], **chosen | {"entry_files": [], "fractions": [1.0], "settings": {}})
+    assert words.endswith("--select --select_seeds=7,8, --equal=passes --out=out")
 
 
 def test_quote_word():

@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from recbole_samrec.compare import captions
 from recbole_samrec.compare.declarations import Declarations
 from recbole_samrec.compare.facts import PageSetting
-from recbole_samrec.compare.layout import MINUS, NOTHING, lay_out_comparison
+from recbole_samrec.compare.layout import MINUS, NOTHING, lay_out_comparison, list_forms
 from recbole_samrec.compare.primary import Family, Place
 from recbole_samrec.compare.tables import build_main_table
 from recbole_samrec.evaluator.marks import SIGNIFICANT
@@ -89,3 +90,9 @@ def test_differences__count_users_and_not_events():
     page = lay_out_comparison(build_main_table(runs, ["A", "B"]), PageSetting.describe(runs))
     grid = next(grid for grid in page.grids if grid.name == "differences")
     assert {line[grid.header.index("n")].text for line in grid.body} == {"3"}
+
+
+def test_list_forms__name_validation_where_it_differs():
+    for masked in (False, True):
+        assert list_forms(masked, masked) == [captions.PROTOCOL[masked]]
+        assert list_forms(masked, not masked) == [captions.PROTOCOL[masked], captions.VALIDATED[not masked]]

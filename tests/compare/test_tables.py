@@ -122,9 +122,14 @@ def test_main_table_has_no_variants_of_the_reference():
 
 def test_average_costs():
     of = {"parameters": 7, "seconds_per_epoch": 2.0, "best_epoch": 4, "peak_memory_mb": 100.0}
-    other = make_run(seed=2, **(of | {"best_epoch": 6, "peak_memory_mb": 300.0}))
-    table = average_costs([make_run(**of), other, make_run("Pop")])
-    assert table.loc["SAMRec"].tolist() == [7, 2, 12, 300]
+    spent = {"gradient_passes": 30.0, "cpu_seconds": 8.0}
+    other = make_run(seed=2, **(of | {"best_epoch": 6, "peak_memory_mb": 300.0, "cpu_seconds": 9.0}))
+    table = average_costs([make_run(**of, **spent), other, make_run("Pop")])
+    assert table.loc["SAMRec", list(set(COSTS) - {"gradient_passes"})].notna().all()
+    assert np.isnan(table.loc["SAMRec", "gradient_passes"])  # of one seed only
+    other.result["gradient_passes"] = 34.0
+    table = average_costs([make_run(**of, **spent), other, make_run("Pop")])
+    assert table.loc["SAMRec"].tolist() == [7, 2, 12, 32, 8.5, 300]
     assert table.loc["Pop"].isna().all() and list(table.columns) == list(COSTS)
     on_gpu = make_run(seed=3, **of, peak_device_memory_mb=900.0)
     assert average_costs([make_run(**of), on_gpu, other]).loc["SAMRec", OF_GPU] == 900

@@ -22,41 +22,11 @@ from recbole_samrec.tune import results
 from recbole_samrec.tune import search_spec as tune_plan
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.command import main, succeed
+from tests.helpers.searches import BEST, write_search
 from tests.helpers.tiny import random_events, write_events
 
-BEST = {"learning_rate": 0.002, "hidden_dropout_prob": 0.4, "attn_dropout_prob": 0.4}
 SMALL = {"hidden_size": 8, "inner_size": 8, "MAX_ITEM_LIST_LENGTH": 6, "train_batch_size": 256, "epochs": 2}
 BUDGET = SearchBudget(30, "random", "asha", 10, 300, (2020,), "NDCG@10")
-
-
-def search(
-    folder, entry="SAMRec", dataset="ml-100k", best=BEST, complete=True, settings=None, model="SAMRec", **record
-):
-    """Write the folder of a search for the learning rate and for dropout, which attention's follows."""
-    folder = Path(folder)
-    folder.mkdir(parents=True)
-    strategy = {"search": "random", "scheduler": "asha", "trials": 30, "grace": 10, "seed": 7}
-    fields = {
-        "entry": entry,
-        "dataset": dataset,
-        "sha256": "hash",
-        "trials": 30,
-        "epochs": 300,
-        "seeds": [2020],
-        "metric": "NDCG@10",
-        "strategy": strategy | record.pop("strategy", {}),
-        "space": {
-            "parameters": [{"name": "learning_rate"}, {"name": "hidden_dropout_prob"}],
-            "follow": {"attn_dropout_prob": "hidden_dropout_prob"},
-        },
-    }
-    if complete:
-        fields |= {"complete": True, "found": {"best": best and {"trial": 12, "settings": best}}}
-        if best:
-            stored = {"n_layers": 2, "model": model, "dataset": dataset, **(settings or {}), **best}
-            (folder / "best.yaml").write_text(f"# A comment.\n{yaml.safe_dump(stored)}")
-    (folder / "search.json").write_text(json.dumps(fields | record))
-    return folder
 
 
 def tune(names, folder=".", dataset="ml-100k", **wishes):
@@ -75,7 +45,7 @@ def test_searches_have_the_files_that_are_read():
 
 
 def test_tune_entries_reaches_the_jobs_of_the_entry_only():
-    search("found/any/where", settings={"stopping_step": 7, "train_fraction": 0.3, "seed": 5})
+    write_search("found/any/where", settings={"stopping_step": 7, "train_fraction": 0.3, "seed": 5})
     jobs = planned(["SAMRec", "SASRec"], tune(["SAMRec", "SASRec"], "found"))
     best, default = jobs["SAMRec"].settings, jobs["SASRec"].settings
     assert {key: best[key] for key in BEST} == BEST
@@ -85,7 +55,7 @@ def test_tune_entries_reaches_the_jobs_of_the_entry_only():
 
 
 def test_tune_entries_lets_the_user_and_fixed_settings_win():
-    search("found", entry="SASRec", settings={"sam_rho": 0.7})
+    write_search("found", entry="SASRec", settings={"sam_rho": 0.7})
     wishes = {"learning_rate": 0.01}
     rows = tune(["SASRec"], "found", hidden_dropout_prob=0.1, **wishes)
     job = planned(["SASRec"], rows, files={"hidden_dropout_prob": 0.1}, given=wishes)["SASRec"]
@@ -99,14 +69,14 @@ def test_tune_entries_lets_the_user_and_fixed_settings_win():
 
 
 def test_select_settings_shows_tuned_settings():
-    search("found")
+    write_search("found")
     shown = select_settings(list(planned(["SAMRec", "SASRec"], tune(["SAMRec", "SASRec"], "found")).values()))
     assert {key: shown["SAMRec"][key] for key in BEST} == BEST
     assert shown["SASRec"]["hidden_dropout_prob"] == 0.2
 
 
 def test_plan_jobs_gives_tuned_runs_their_own_folders():
-    search("found")
+    write_search("found")
     rows = tune(["SAMRec"], "found")
     before = planned(["SAMRec"])["SAMRec"]
     before.folder.mkdir(parents=True)
@@ -120,7 +90,7 @@ def test_plan_jobs_gives_tuned_runs_their_own_folders():
 
 
 def test_find_searches_reads_records_of_6de9c71():
-    folder = search("a")
+    folder = write_search("a")
     record = json.loads((folder / "search.json").read_text())
     (folder / "search.json").write_text(json.dumps({"row": record.pop("entry"), **record}))
     (found,) = find_searches([Path("a")])
@@ -128,7 +98,7 @@ def test_find_searches_reads_records_of_6de9c71():
 
 
 def test_find_searches_reads_nested_folders_once():
-    one, other = search("a/SAMRec"), search("b/c/SASRec", entry="SASRec")
+    one, other = write_search("a/SAMRec"), write_search("b/c/SASRec", entry="SASRec")
     found = find_searches([Path("a"), Path("b/c/SASRec"), Path("b")])
     assert [each.folder for each in found] == [one, other]
     assert found[0].trial == 12 and found[0].budget == BUDGET
@@ -136,27 +106,27 @@ def test_find_searches_reads_nested_folders_once():
 
 
 def test_tune_entries_ignores_other_searches():
-    search("a")
-    search("b", dataset="ml-1m")
-    search("c", entry="GRU4Rec", complete=False)
+    write_search("a")
+    write_search("b", dataset="ml-1m")
+    write_search("c", entry="GRU4Rec", complete=False)
     assert tune(["SAMRec"])["SAMRec"].search.folder == Path("a")
     assert tune(["SAMRec"], dataset="ml-1m")["SAMRec"].search.folder == Path("b")
 
 
 def test_tune_entries_rejects_two_finished_searches():
-    search("one")
-    search("two", complete=False)
+    write_search("one")
+    write_search("two", complete=False)
     assert tune(["SAMRec"])["SAMRec"].search.folder == Path("one")
-    search("three")
+    write_search("three")
     with pytest.raises(ConfigError, match=r"SAMRec on ml-100k has two searches, in one and in three; name the one"):
         tune(["SAMRec"])
     assert tune(["SAMRec"], "three")["SAMRec"].search.folder == Path("three")
 
 
 def test_describe_tuning_of_entries_without_a_search():
-    search("a")
-    search("b c", entry="SASRec", complete=False)
-    search("d", entry="GRU4Rec", best=None)
+    write_search("a")
+    write_search("b c", entry="SASRec", complete=False)
+    write_search("d", entry="GRU4Rec", best=None)
     rows = tune(["SAMRec", "SASRec", "GRU4Rec", "Pop"])
     assert [row for row, one in rows.items() if one.settings] == ["SAMRec"]
     assert list(map(str, describe_tuning(rows, "hash"))) == [
@@ -169,25 +139,25 @@ def test_describe_tuning_of_entries_without_a_search():
 
 
 def test_describe_tuning_names_other_data():
-    search("a")
+    write_search("a")
     (one,) = describe_tuning(tune(["SAMRec"]), "another hash")
     assert one == Tuning("SAMRec", BUDGET, 12, "a", ("its search was on other data of this name",))
 
 
 def test_tune_entries_needs_a_finished_search():
-    search("a", dataset="ml-1m")
+    write_search("a", dataset="ml-1m")
     with pytest.raises(ConfigError, match=r"--tuned=a: no entry has a finished search on ml-100k; make one: python -m"):
         tune(["S3Rec (RecBole)"], "a")
     with pytest.raises(ConfigError, match=r"tune --model='S3Rec \(RecBole\)' --dataset=ml-100k$"):
         tune(["S3Rec (RecBole)"], "nowhere")
-    search("b", complete=False)
+    write_search("b", complete=False)
     with pytest.raises(ConfigError, match=r"finished search on ml-100k; SAMRec: .* resume it with .* --resume=b$"):
         tune(["SAMRec"], "b")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"row": "SAMRec", "space": {}}', "\xff{"])
 def test_find_searches_rejects_a_damaged_record(text):
-    file = search("a") / "search.json"
+    file = write_search("a") / "search.json"
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(ConfigError, match=r"^a/search.json: this is no record of a search \(") as error:
         tune(["SAMRec"])
@@ -195,7 +165,7 @@ def test_find_searches_rejects_a_damaged_record(text):
 
 
 def test_find_searches_rejects_a_record_without_outcome():
-    search("a", found=None)
+    write_search("a", found=None)
     with pytest.raises(ConfigError, match=r"^a/search.json: this is no record of a search"):
         tune(["SAMRec"])
 
@@ -211,26 +181,28 @@ def test_find_searches_rejects_a_record_without_outcome():
     ],
 )
 def test_tune_entries_rejects_damaged_best_settings(text, words):
-    file = search("a") / "best.yaml"
+    file = write_search("a") / "best.yaml"
     file.unlink() if text is None else file.write_text(text)
     with pytest.raises(ConfigError, match=f"^a/best.yaml: {words}"):
         tune(["SAMRec"])
 
 
 def test_tune_entries_rejects_settings_of_another_model():
-    search("a", model="GRU4Rec")
+    write_search("a", model="GRU4Rec")
     with pytest.raises(ConfigError, match=r"a/best.yaml: its model is GRU4Rec, and that of the entry SAMRec is SAMRec"):
         tune(["SAMRec"])
-    search("b", settings={"dataset": "ml-1m"})
+    write_search("b", settings={"dataset": "ml-1m"})
     with pytest.raises(ConfigError, match=r"b/best.yaml: its dataset is ml-1m"):
         tune(["SAMRec"], "b")
 
 
 def test_find_searches_ignores_what_costs_nothing():
-    search("a", strategy={"scheduler": "none", "grace": 3, "seed": 1})
-    search("b", strategy={"scheduler": "none", "grace": 5, "seed": 2})  # neither grace nor what is drawn costs a thing
-    search("c", strategy={"grace": 3})
-    search("d", strategy={"grace": 5})
+    write_search("a", strategy={"scheduler": "none", "grace": 3, "seed": 1})
+    write_search(
+        "b", strategy={"scheduler": "none", "grace": 5, "seed": 2}
+    )  # neither grace nor what is drawn costs a thing
+    write_search("c", strategy={"grace": 3})
+    write_search("d", strategy={"grace": 5})
     a, b, c, d = (one.budget for one in find_searches([Path(".")]))
     assert a == b and c != d
 
@@ -273,7 +245,7 @@ def test_write_tables_lists_searches_without_runs(tmp_path):
 def test_compare_uses_tuned_settings(monkeypatch):
     """Tables of what is finished, which is nothing: the runs' folders and pages are those of tuned rows."""
     write_events("dataset", "tiny", random_events(users=30, items=25))
-    search("runs/tune/SAMRec-tiny", dataset="tiny", settings=SMALL | {"topk": [5, 10]})
+    write_search("runs/tune/SAMRec-tiny", dataset="tiny", settings=SMALL | {"topk": [5, 10]})
     arguments = ["compare", "--models=SAMRec,Pop", "--datasets=tiny", "--seeds=1", "--topk=[5,10]", "--tuned"]
     monkeypatch.setattr(sys, "argv", ["recbole_samrec", *arguments, "--tables"])
     said = succeed(*arguments, "--tables")
@@ -287,7 +259,7 @@ def test_compare_uses_tuned_settings(monkeypatch):
 def test_compare_shows_the_command_and_the_settings(monkeypatch):
     write_events("dataset", "tiny", random_events(users=30, items=25))
     for entry in ("SAMRec", "SASRec"):
-        search(f"mine/{entry}", entry=entry, dataset="tiny", settings=SMALL | {"topk": [5, 10]})
+        write_search(f"mine/{entry}", entry=entry, dataset="tiny", settings=SMALL | {"topk": [5, 10]})
     arguments = ["compare", "--models=SAMRec,SASRec", "--datasets=tiny", "--seeds=1", "--tuned", "mine"]
     monkeypatch.setattr(sys, "argv", ["recbole_samrec", *arguments])
     finish(monkeypatch)
@@ -322,3 +294,15 @@ def test_compare_rejects_wrong_folders_of_searches(tuned_is, words):
     said = main("compare", "--models=SAMRec", "--datasets=tiny", tuned_is)
     assert said.status == 2 and words in " ".join(said.err.split()) and said.err.count("error:") == 1
     assert not Path("runs").exists()
+
+
+def test_find_searches__sums_gradient_passes(tmp_path):
+    folder = write_search(tmp_path / "one")
+    (one,) = find_searches([tmp_path])
+    assert np.isnan(one.passes)  # an earlier version wrote no table of passes
+    (folder / "trials.csv").write_text("trial,passes\n0,12.5\n1,7.5\n")
+    (one,) = find_searches([tmp_path])
+    assert one.passes == 20
+    (folder / "trials.csv").write_text("trial,passes\n0,12.5\n1,\n")
+    (one,) = find_searches([tmp_path])
+    assert np.isnan(one.passes)

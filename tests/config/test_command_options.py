@@ -54,10 +54,10 @@ def test_options__accept_the_limits_and_do_not_change():
 
 def test_options__agree_with_what_reads_them():
     tune, usual = TuneOptions(), Strategy()
-    assert (tune.search, tune.scheduler, tune.grace, tune.search_seed) == (
-        *(getattr(usual, name) for name in ("search", "scheduler", "grace", "seed")),
+    assert (tune.search, tune.scheduler, tune.grace, tune.search_seed, tune.passes) == (
+        *(getattr(usual, name) for name in ("search", "scheduler", "grace", "seed", "passes")),
     )
-    assert {"search", "scheduler", "trials", "grace", "seed"} == {field.name for field in fields(Strategy)}
+    assert {"search", "scheduler", "trials", "passes", "grace", "seed"} == {field.name for field in fields(Strategy)}
     extra = {name: field.json_schema_extra for name, field in TuneOptions.model_fields.items()}
     assert extra["trials"]["else_"].startswith(f"{USUAL_TRIALS},")
     assert list_choices(TuneOptions.model_fields["search"].annotation) == SEARCHES
@@ -80,6 +80,8 @@ def test_options__have_the_defaults_of_the_function(function, options):
             assert (default, written) == ((), None)
         elif name in ("models", "datasets"):
             assert ([default] if isinstance(default, str) else list(default)) == written.split(",")
+        elif name == "select_seeds":
+            assert list(default) == [int(seed) for seed in written.split(",")]
         elif isinstance(written, str) and not isinstance(default, str):
             assert default == float(written), name
         else:

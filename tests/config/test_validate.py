@@ -25,6 +25,8 @@ def test_check_values__compares_with_types():
     [
         ("sam_momentum", 1, r"must be a number in \[0, 1\)"),
         ("looksam_k", 2.5, "must be a whole number of at least 1"),
+        ("weight_average", "ema 1", r"must be 'ema' and a decay in \(0, 1\), .* or 'last' and a number of epochs"),
+        ("weight_average", 5, "must be 'ema' and a decay"),
         ("sam_variant", "lookssam", "must be one of sam, asam, .*; did you mean looksam"),
         ("mask_history", "yes", "must be True or False"),
         ("learning_rate", 0, "must be a number above 0"),

@@ -172,3 +172,20 @@ def test_minimal_detectable__is_found_in_four_cases_of_five():
     assert np.mean(estimate_over_users((users + effect).T).p() < 0.05) == pytest.approx(0.8, abs=0.02)
     unknown = Estimate(np.zeros(1), np.array([np.nan]), np.array([np.nan]))
     assert np.isnan([unknown.minimal_detectable()[0], unknown.p()[0], unknown.equivalence_p(1)[0]]).all()
+
+
+@pytest.mark.parametrize("freedom", [0.3, 0.36, 0.38, 0.6, 4])
+def test_minimal_detectable__is_found_with_few_degrees(freedom):
+    """Exceeded with 80 % power, by the integral over the chi^2 variable written out."""
+    (found,) = Estimate(np.zeros(1), np.ones(1), np.array([freedom])).minimal_detectable()
+    critical = stats.t.ppf(0.975, freedom)
+    shares = (np.arange(200_000) + 0.5) / 200_000
+    roots = np.sqrt(stats.chi2.ppf(shares, freedom) / freedom)
+    assert stats.norm.sf(critical * roots - found).mean() == pytest.approx(0.8, abs=1e-4)
+
+
+def test_minimal_detectable__ends_with_almost_no_degrees():
+    """SciPy's own search would not end; an unpaired difference of equal users has such degrees of freedom."""
+    with np.errstate(all="ignore"):
+        found = Estimate(np.zeros(2), np.ones(2), np.array([0.2, 0.05])).minimal_detectable()
+    assert (found > 1e5).all()

@@ -1,6 +1,7 @@
 """Entries: what names stand for, and which settings they have."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -115,3 +116,52 @@ def test_every_entry_and_family_in_the_file_exists():
         assert of.model == entry.model or {of.model, entry.model} in pairs
     for family in table["families"].values():
         read_entries(family["models"])
+
+
+def test_read_entries__reads_candidates(tmp_path):
+    file = tmp_path / "entries.yaml"
+    rhos = {"sam_rho": [0, 0.1]}
+    table = {
+        "GRU4Rec": {"model": "GRU4Rec", "choose": {"learning_rate": [1, 2]}, "choose_more": {"learning_rate": [3]}},
+        "GRU4Rec+SAM": {"model": "GRU4Rec", "variant_of": "GRU4Rec", "tuned_as": "GRU4Rec", "choose": rhos},
+    }
+    file.write_text(yaml.safe_dump({"entries": table}))
+    plain, sam, derived = read_entries(["GRU4Rec", "GRU4Rec+SAM", "SASRec+SAM"], [file])
+    assert plain.choose == {"learning_rate": (1, 2)} and plain.choose_more == {"learning_rate": (3,)}
+    assert plain.fixed["sam_rho"] == 0 and "sam_rho" not in sam.fixed and sam.tuned_as == "GRU4Rec"
+    assert (plain.candidates, sam.candidates, derived.candidates) == (2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"tuned_as": "Pop"}, "tuned_as of B: Pop is not compared; there are: A Else add it to --models"),
+        ({"tuned_as": "B"}, "tuned_as of B: B is not compared"),
+        (
+            {"choose_more": {"n_layers": [1]}},
+            "choose_more of B: n_layers is not in choose; add choose: {n_layers: [value]}",
+        ),
+        ({"choose": {"n_layers": 1}}, "choose of B: n_layers: 1 is no list of values"),
+        (
+            {"chose": {"n_layers": [1]}},
+            "the entry B needs a model, and may have choose, choose_more, fixed, settings, t",
+        ),
+    ],
+)
+def test_read_entries__rejects_wrong_candidates(tmp_path, changes, words):
+    file = tmp_path / "entries.yaml"
+    file.write_text(yaml.safe_dump({"entries": {"A": {"model": "SAMRec"}, "B": {"model": "SAMRec", **changes}}}))
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        read_entries(["A", "B"], [file])
+
+
+def test_read_entries__rejects_chains(tmp_path):
+    file = tmp_path / "entries.yaml"
+    chain = {
+        "A": {"model": "SAMRec"},
+        "B": {"model": "SAMRec", "tuned_as": "A"},
+        "C": {"model": "SAMRec", "tuned_as": "B"},
+    }
+    file.write_text(yaml.safe_dump({"entries": chain}))
+    with pytest.raises(ConfigError, match=r"^tuned_as of C: B itself is tuned as A; name A$"):
+        read_entries(["A", "B", "C"], [file])

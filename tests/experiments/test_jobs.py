@@ -180,3 +180,24 @@ def test_plan_jobs_counts_attributes_of_items(data):
     (s3rec, samrec), said = planned("S3Rec", "SAMRec")
     assert s3rec.folder.name == "S3Rec-1-2" and samrec.folder == before[1].folder
     assert len(said) == 1 and "S3Rec on tiny: the attributes in the data set's other files changed" in said[0]
+
+
+def test_choose_settings_lets_validation_win_over_the_user():
+    entries = read_entries(["SAMRec", "SASRec"])
+    chosen = {"SAMRec": {"sam_rho": 0.1, "epochs": 8}, "SASRec": {"sam_rho": 0.2}}
+    settings = choose_settings(entries, "ml-100k", {}, {"epochs": 4}, (), {"SAMRec": {"sam_rho": 1}}, chosen)
+    assert (settings["SAMRec"]["sam_rho"], settings["SAMRec"]["epochs"]) == (0.1, 8)
+    assert (settings["SASRec"]["sam_rho"], settings["SASRec"]["epochs"]) == (0, 4)  # fixed
+
+
+def test_plan_jobs__without_a_test_names_no_targets():
+    def plan(target):
+        split = {"GTS": {"quantile": 0.8, "target": target, "retrain": True}}
+        given = {"eval_args": {"split": split, "order": "TO", "group_by": "user", "mode": "full"}}
+        return plan_jobs(
+            read_entries(["SAMRec"]), {"ml-100k": "hash"}, [5], [1.0], Path("out"), given=given, tested=False
+        )
+
+    (one,), (other,) = plan("last"), plan("successive")
+    assert one.settings == other.settings and not one.tested
+    assert one.settings["eval_args"]["split"]["GTS"]["retrain"] is False

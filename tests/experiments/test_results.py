@@ -142,3 +142,25 @@ def test_read_finished_runs__mix_models_with_one_event_each(data):
         worker.train_job(job, ignore)
     runs, damaged = read_finished_runs(jobs)
     assert [run.prediction for run in runs] == [ONE_BY_ONE, AT_ONCE] and not damaged
+
+
+def test_read_record__of_a_run_that_was_not_tested(tmp_path):
+    write_record(tmp_path / "result.json", test=None)
+    assert read_record(tmp_path / "result.json", tested=False).valid == {"ndcg@10": 0.5}
+    with pytest.raises(DataError, match="it has no metrics of a test set"):
+        read_record(tmp_path / "result.json")
+    write_record(tmp_path / "result.json", valid=None)
+    with pytest.raises(DataError, match="it has no metrics of a validation set"):
+        read_record(tmp_path / "result.json", tested=False)
+
+
+def test_set_aside_damaged__of_runs_that_were_not_tested(data):
+    (job,) = make_jobs(["SAMRec"], tested=False)
+    job.folder.mkdir(parents=True)
+    write_record(job.folder / "result.json", test=None)
+    said = []
+    set_aside_damaged([job], said.append)
+    assert job.finished and said == []
+    (job.folder / "result.json").write_text("{")
+    set_aside_damaged([job], said.append)
+    assert not job.finished and len(said) == 1

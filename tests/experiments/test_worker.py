@@ -1,11 +1,12 @@
 """Training of a job in one process."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock
 
-from recbole_samrec.experiments import worker
+from recbole_samrec.experiments import runner, worker
 from recbole_samrec.utils.locks import LOCK
 from tests.helpers.jobs import ignore, make_jobs
 
@@ -55,3 +56,12 @@ def test_train_job_of_a_users_own_model(data):
     mine, with_sam = make_jobs(["SAMRec", "own.py:Mine", "own.py:Mine+SAM"], **of_gru4rec)[1:]
     assert (mine.entry, with_sam.entry) == ("Mine", "Mine+SAM") and mine.source == with_sam.source == "own.py:Mine"
     assert worker.train_job(with_sam, ignore)["test"]
+
+
+def test_train_job__without_a_test_leaves_no_ranks(data):
+    (job,) = make_jobs(["SAMRec"], tested=False)
+    assert not job.tested and worker.train_job(job, ignore)["test"] is None
+    assert job.finished and not replace(job, tested=True).finished
+    assert json.loads((job.folder / "result.json").read_text())["valid"] and not (job.folder / "ranks.npz").exists()
+    said = runner._describe_end(json.loads((job.folder / "result.json").read_text()))
+    assert said.startswith("validation NDCG@10 0.")

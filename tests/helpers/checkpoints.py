@@ -8,6 +8,8 @@ import torch
 
 from recbole_samrec.utils import checkpoint_io
 
+TIMES = ("config", "elapsed", "cpu_elapsed", "seconds", "pretraining")
+
 
 def same(one, other) -> bool:
     """Return True if two values are equal to the last bit, nested ones included."""
@@ -30,7 +32,7 @@ def same(one, other) -> bool:
 def state_in(file: Path) -> dict:
     """Return the content of a checkpoint without times and folders."""
     state = checkpoint_io.load(file)
-    return {key: value for key, value in state.items() if key not in ("config", "elapsed", "seconds", "pretraining")}
+    return {key: value for key, value in state.items() if key not in TIMES}
 
 
 def assert_same_end(one: Path, other: Path, result: dict, other_result: dict) -> None:
@@ -38,5 +40,5 @@ def assert_same_end(one: Path, other: Path, result: dict, other_result: dict) ->
         mine, theirs = state_in(one / name), state_in(other / name)
         assert mine.keys() == theirs.keys()
         assert [key for key in mine if not same(mine[key], theirs[key])] == []
-    for key in ("valid", "test", "best_epoch", "epochs_run", "skipped_steps"):
+    for key in ("valid", "test", "best_epoch", "epochs_run", "skipped_steps", "gradient_passes"):
         assert result[key] == other_result[key]

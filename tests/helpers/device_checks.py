@@ -56,10 +56,11 @@ for _name in ("gSASRec", "SASRecOriginal", "eSASRec"):  # they draw their own ne
 
 VARIANTS = {
     f"SAMRec {name}": {**MODELS["SAMRec packed"], "sam_variant": name}
-    for name in ("asam", "gsam", "fsam", "msam", "looksam")
+    for name in ("asam", "gsam", "fsam", "msam", "looksam", "random")
 }
 VARIANTS["SAMRec looksam"]["looksam_k"] = 2
 VARIANTS["SAMRec without SAM"] = {**MODELS["SAMRec packed"], "sam_rho": 0.0}
+VARIANTS["SAMRec averaged"] = {**MODELS["SAMRec packed"], "weight_average": "ema 0.99"}
 VARIANTS["SAMRec clipped"] = {**MODELS["SAMRec packed"], "clip_grad_norm": 1.0}
 
 AMP = {

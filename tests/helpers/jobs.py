@@ -40,11 +40,12 @@ class Seeing(BPR):
 """A model that writes down which GPUs its process sees, and waits until others have begun, too."""
 
 
-def make_jobs(names, seeds=(1,), out="out", fractions=(1.0,), base=SMALL, **given):
+def make_jobs(names, seeds=(1,), out="out", fractions=(1.0,), base=SMALL, tested=True, **given):
     """Plan the jobs of entries on the data set ``tiny`` in the working folder."""
     find_dataset("tiny", Path("dataset"))
     sha256 = hash_interactions({"data_path": "dataset/tiny", "dataset": "tiny", "benchmark_filename": None})
-    return plan_jobs(read_entries(names), {"tiny": sha256}, seeds, fractions, Path(out), given=base | given)
+    options = {"given": base | given, "tested": tested}
+    return plan_jobs(read_entries(names), {"tiny": sha256}, seeds, fractions, Path(out), **options)
 
 
 def ignore(progress):

@@ -16,6 +16,7 @@ from torch.optim import optimizer
 from torch.utils import _foreach_utils, backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from recbole_samrec.optim import directions
 from tests.helpers import pretended_autocast
 from tests.helpers.device_counts import INDEXING, DeviceCounter, describe, list_tensors
 
@@ -336,6 +337,7 @@ def register() -> PretendedDevice:
     torch.tensor, torch.as_tensor = _copy_over(torch.tensor), _copy_over(torch.as_tensor)
     F.scaled_dot_product_attention = torch.nn.functional.scaled_dot_product_attention = _attend
     torch.nn.GRU.forward = _run_gru
+    directions.make_generator = lambda device, seed: None  # torch makes no generator for it: it draws from its own
     _choose_device()
     return DEVICE
 

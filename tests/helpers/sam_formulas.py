@@ -1,11 +1,14 @@
 """The SAM family's formulas, written out again on flat vectors, and a small network to try them on."""
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-RHO, RATE, STEPS, K = 0.4, 0.1, 8, 3
-OPTIONS = {"momentum": 0.7, "gsam_alpha": 0.3, "fsam_sigma": 0.8, "looksam_k": K, "looksam_alpha": 0.6}
+from recbole_samrec.optim.schedule import VARIANTS
+
+RHO, RATE, STEPS, K, SEED = 0.4, 0.1, 8, 3, 7
+OPTIONS = {"momentum": 0.7, "gsam_alpha": 0.3, "fsam_sigma": 0.8, "looksam_k": K, "looksam_alpha": 0.6, "seed": SEED}
 
 
 def network(seed=0) -> nn.Module:
@@ -92,7 +95,20 @@ def looksam():
     return direction
 
 
-FORMULAS = {"sam": sam, "asam": asam, "gsam": gsam, "fsam": fsam, "msam": msam, "looksam": looksam}
+def random():
+    t = -1
+
+    def direction(w, gradient):
+        nonlocal t
+        t += 1
+        (word,) = np.random.SeedSequence([SEED, t]).generate_state(1, np.uint64)
+        n = torch.randn(len(w), generator=torch.Generator().manual_seed(int(word) >> 1), dtype=w.dtype)
+        return gradient(w + RHO * n / n.norm())
+
+    return direction
+
+
+FORMULAS = dict(zip(VARIANTS, (sam, asam, gsam, fsam, msam, looksam, random), strict=True))
 
 
 def by_hand(direction, batches, model=None):

@@ -1,5 +1,10 @@
 """Searches on tiny data, and models of the user's own."""
 
+import json
+from pathlib import Path
+
+import yaml
+
 SMALL = {
     "hidden_size": 8,
     "inner_size": 8,
@@ -50,3 +55,37 @@ FAILING = PLANTED.replace("Planted", "Stumbling").replace(
 def settings(**more):
     """Settings of a tiny search as arguments of a command."""
     return [f"--{key}={value}" for key, value in (SMALL | more).items()]
+
+
+BEST = {"learning_rate": 0.002, "hidden_dropout_prob": 0.4, "attn_dropout_prob": 0.4}
+"""Settings that :func:`write_search` found."""
+
+
+def write_search(
+    folder, entry="SAMRec", dataset="ml-100k", best=BEST, complete=True, settings=None, model="SAMRec", **record
+):
+    """Write the folder of a search for the learning rate and for dropout, which attention's follows."""
+    folder = Path(folder)
+    folder.mkdir(parents=True)
+    strategy = {"search": "random", "scheduler": "asha", "trials": 30, "grace": 10, "seed": 7}
+    fields = {
+        "entry": entry,
+        "dataset": dataset,
+        "sha256": "hash",
+        "trials": 30,
+        "epochs": 300,
+        "seeds": [2020],
+        "metric": "NDCG@10",
+        "strategy": strategy | record.pop("strategy", {}),
+        "space": {
+            "parameters": [{"name": "learning_rate"}, {"name": "hidden_dropout_prob"}],
+            "follow": {"attn_dropout_prob": "hidden_dropout_prob"},
+        },
+    }
+    if complete:
+        fields |= {"complete": True, "found": {"best": best and {"trial": 12, "settings": best}}}
+        if best:
+            stored = {"n_layers": 2, "model": model, "dataset": dataset, **(settings or {}), **best}
+            (folder / "best.yaml").write_text(f"# A comment.\n{yaml.safe_dump(stored)}")
+    (folder / "search.json").write_text(json.dumps(fields | record))
+    return folder

@@ -29,8 +29,9 @@ READS = {
     "fsam": ("momentum", "fsam_sigma"),
     "msam": ("momentum",),
     "looksam": ("looksam_k", "looksam_alpha"),
+    "random": ("seed",),
 }
-TWO_CALLS = ("sam", "asam", "gsam", "fsam")
+TWO_CALLS = ("sam", "asam", "gsam", "fsam", "random")
 
 
 def options(variant):
@@ -249,7 +250,7 @@ def test_sam__rejects_closures_that_keep_gradients(kind):
         ({"variant": "asam", "eta": -1}, "eta=-1"),
         ({"params": "norm"}, "pass model="),
         ({"local_ascent": True}, "local_ascent needs model="),
-        ({"local_ascent": True, "variant": "gsam"}, "choose sam or asam"),
+        ({"local_ascent": True, "variant": "gsam"}, "choose sam, asam or random"),
     ],
 )
 def test_sam__checks_its_settings(given, message):

@@ -15,7 +15,7 @@ from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError, TrainingError
 from tests.helpers.sam_formulas import FORMULAS, OPTIONS, RATE, RHO, STEPS, by_hand, loss_of, make_batches, network, sam
 
-EXTRA_PASSES = {"sam": 8, "asam": 8, "gsam": 8, "fsam": 8, "msam": 0, "looksam": 3}
+EXTRA_PASSES = {"sam": 8, "asam": 8, "gsam": 8, "fsam": 8, "msam": 0, "looksam": 3, "random": 8}
 
 
 class Training:

@@ -4,14 +4,15 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
 import recbole_samrec
 from recbole_samrec.utils import checkpoint_io
-from recbole_samrec.utils.errors import ConfigError
-from tests.helpers.command import succeed
+from recbole_samrec.utils.errors import ConfigError, UserError
+from tests.helpers.command import main, succeed
 from tests.helpers.tiny import cyclic, write_events
 
 SMALL = {"hidden_size": 8, "inner_size": 8, "MAX_ITEM_LIST_LENGTH": 6, "train_batch_size": 256, "epochs": 2}
@@ -115,3 +116,98 @@ def test_run__folders_of_files(data):
     result = recbole_samrec.run("SASRec", "tiny", config_files=["a.yaml"], console=Console(file=screen), **SMALL)
     assert result.folder == Path("2024-10-11") and not Path("saved").exists()
     assert screen.getvalue().count("note: checkpoint_dir has no effect: checkpoints are in the folder of the run") == 1
+
+
+# A table of one's own ------------------------------------------------------------------------------------------------
+
+
+def make_table() -> pd.DataFrame:
+    """Events of numbered users and of items that are text, some of it awkward, with a rating."""
+    events = pd.DataFrame(cyclic(users=60, items=30), columns=["customer", "sku", "bought"])
+    awkward = {"i1": "007", "i2": "7", "i3": 'a "b"\tc', "i4": " d ", "i5": "NA"}
+    frame = events.assign(customer=events["customer"].str[1:].astype(int), sku=events["sku"].replace(awkward))
+    return frame.assign(bought=pd.to_datetime(frame["bought"], unit="s", utc=True), stars=frame.index % 5 + 0.5)
+
+
+COLUMNS = {"user": "customer", "item": "sku", "time": "bought"}
+
+
+def test_run__takes_a_frame_as_it_takes_files(own_folder):
+    frame = make_table()
+    lines = [
+        f"{u}\t{i}\t{int(t.timestamp())}" for u, i, t in frame[["customer", "sku", "bought"]].itertuples(index=False)
+    ]
+    lines = [line.replace('a "b"\tc', '"a ""b""\tc"') for line in lines]
+    Path("dataset/files").mkdir(parents=True)
+    header = "user_id:token\titem_id:token\ttimestamp:float"
+    Path("dataset/files/files.inter").write_text("\n".join([header, *lines]) + "\n")
+    one = recbole_samrec.run("SAMRec", frame, **COLUMNS, run_dir="one", console=QUIET, **SMALL)
+    two = recbole_samrec.run("SAMRec", "files", run_dir="two", console=QUIET, **SMALL)
+    assert one.metrics.equals(two.metrics) and one.record["data"] == two.record["data"]
+    assert one.record["dataset"].startswith("frame-")
+
+
+def test_run__keeps_the_types_of_ids(own_folder):
+    frame, settings = make_table(), {**SMALL, "epochs": 1}
+    run = recbole_samrec.run("SAMRec", frame, **COLUMNS, console=QUIET, **settings)
+    found = recbole_samrec.Recommender(run.folder, console=QUIET).recommend(users=[3, 4], k=30)
+    assert found["user"].unique().tolist() == [3, 4] and found["user"].dtype == frame["customer"].dtype
+    assert set(found["item"]) == set(frame["sku"])
+    assert recbole_samrec.evaluate(run.folder, console=QUIET).as_recorded
+    new = pd.DataFrame({"user": [900, 900], "item": ["007", "NA"]})
+    again = recbole_samrec.Recommender(run.folder, console=QUIET).recommend(sequences=new, k=2)
+    assert again["user"].tolist() == [900, 900]
+    swapped = frame.rename(columns={"customer": "sku", "sku": "customer"})
+    run = recbole_samrec.run("SAMRec", swapped, **COLUMNS, console=QUIET, **settings)
+    found = recbole_samrec.Recommender(run.folder, console=QUIET).recommend(users=["NA"], k=2)
+    assert found["item"].dtype == np.int64 and found["user"].tolist() == ["NA", "NA"]
+
+
+def test_run__resumes_with_a_frame_and_knows_another(own_folder):
+    frame = make_table()
+    first = recbole_samrec.run("SAMRec", frame, **COLUMNS, run_dir="run", console=QUIET, **{**SMALL, "epochs": 1})
+    again = recbole_samrec.run("SAMRec", frame, **COLUMNS, resume="run", console=QUIET, **SMALL)
+    assert again.folder == first.folder and again.record["epochs_run"] == 2
+    with pytest.raises(ConfigError, match="the run to be resumed has dataset=frame-"):
+        recbole_samrec.run("SAMRec", frame.iloc[1:], **COLUMNS, resume="run", console=QUIET, **SMALL)
+    assert recbole_samrec.run(resume="run", console=QUIET).record["data"] == first.record["data"]
+
+
+def test_run__loads_further_columns_of_a_frame(own_folder):
+    settings = {"epochs": 1, "embedding_size": 8, "load_col": {"inter": ["user_id", "item_id", "stars"]}}
+    rates = {
+        "metrics": ["RMSE"],
+        "valid_metric": "RMSE",
+        "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "mode": "labeled"},
+    }
+    threshold = {"threshold": {"stars": 3.0}}
+    run = recbole_samrec.run("FM", make_table(), **COLUMNS, console=QUIET, **settings, **threshold, **rates)
+    assert list(run.record["test"]) == ["rmse"]
+    with pytest.raises(UserError, match=r"the frame has no column 'starz': .*did you mean 'stars'"):
+        recbole_samrec.run("FM", make_table(), **COLUMNS, console=QUIET, load_col={"inter": ["starz"]})
+
+
+def test_run__reports_rows_without_ids_as_for_files(own_folder):
+    frame = make_table()
+    frame.loc[[1, 5], "sku"] = None
+    console = Console(file=io.StringIO(), width=300)
+    run = recbole_samrec.run("Pop", frame, **COLUMNS, console=console)
+    assert "2 rows without user or item will be dropped (first: line 3)" in console.file.getvalue()
+    assert run.record["data"]["interactions"] == len(frame) - 2
+
+
+def test_command__trains_on_a_parquet_file(own_folder):
+    frame = make_table()
+    frame.to_parquet("events.parquet")
+    given = ["--data=events.parquet", "--user=customer", "--item=sku", "--time=bought"]
+    said = succeed("run", *given, "--run_dir=run", *(f"--{key}={value}" for key, value in SMALL.items()))
+    assert "t contains dates" in said.out.replace("bought", "t")
+    run = recbole_samrec.run("SAMRec", frame, **COLUMNS, console=QUIET, **SMALL)
+    record = json.loads(Path("run/result.json").read_text())
+    assert record["test"] == run.record["test"] and record["dataset"].startswith("events-")
+    assert "the same figures" in succeed("evaluate", "run").out
+    succeed("recommend", "run", "--users=3", "--k=2", "--out=recs.parquet")
+    assert pd.read_parquet("recs.parquet")["user"].tolist() == [3, 3]
+    assert succeed("run", "--resume=run", "--epochs=3").status == 0
+    assert "give one of them" in main("run", *given, "--dataset=ml-100k").err
+    assert "no column 'uid'" in main("run", given[0], "--user=uid").err

@@ -97,6 +97,14 @@ def test_run_record__rejects_a_wrong_field(changes, words):
         validate(record_of_a_run(**changes))
 
 
+def test_run_record__of_an_earlier_version_has_no_budget():
+    earlier = RunRecord.from_dict(record_of_a_run())
+    assert earlier.gradient_passes is None and earlier.cpu_seconds is None
+    assert not {"gradient_passes", "cpu_seconds"} & set(earlier.to_dict())
+    later = RunRecord.from_dict(record_of_a_run(gradient_passes=6.0, cpu_seconds=1.5))
+    assert (later["gradient_passes"], later["cpu_seconds"]) == (6, 1.5)
+
+
 @pytest.mark.parametrize("content", [[], 7, None, "x"])
 def test_run_record__rejects_missing_fields(content):
     with pytest.raises(ValueError, match="it has no fields"):
@@ -112,7 +120,10 @@ def test_run_record__rejects_missing_fields(content):
         ({"model": "SAMRec", "sam_rho": 0.3, "loss_type": "gBCE", "sam_variant": "looksam"}, "SAMRec (gBCE, looksam)"),
         ({"model": "GRU4Rec", "sam_rho": 0.1, "loss_type": "BPR"}, "GRU4Rec+SAM"),
         ({"model": "BPR", "sam_rho": None, "loss_type": None}, "BPR"),
+        ({"model": "SAMRec", "sam_rho": 0.3, "sam_variant": "random"}, "SAMRec (random)"),
+        ({"model": "GRU4Rec", "sam_rho": 0.0, "weight_average": "ema 0.999"}, "GRU4Rec (ema 0.999)"),
     ],
 )
 def test_make_label__names_what_was_trained(settings, expected):
-    assert make_label({"loss_type": "CE", "sam_variant": "sam", **settings}) == expected
+    unset = {"loss_type": "CE", "sam_variant": "sam", "weight_average": None}
+    assert make_label(unset | settings) == expected

@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
+from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.command import SMALL, succeed
 from tests.helpers.tiny import write_events
@@ -32,6 +34,10 @@ def test_retrain__tests_the_second_model_and_counts_both(data):
     assert record["valid"] == plain["valid"] and record["best_epoch"] == plain["best_epoch"]
     assert record["retraining"]["epochs"] == plain["best_epoch"] + 1
     assert record["seconds_total"] > record["retraining"]["seconds"] > 0
+    assert plain["gradient_passes"] == 2 * plain["epochs_run"]
+    assert record["retraining"]["gradient_passes"] == 2 * record["retraining"]["epochs"]
+    assert record["gradient_passes"] == plain["gradient_passes"] + record["retraining"]["gradient_passes"]
+    assert record["cpu_seconds"] > record["retraining"]["cpu_seconds"] > 0
     assert record["data"]["split"]["train_events"] > plain["data"]["split"]["train_events"]
     assert record["data"]["split"]["valid_targets"] == plain["data"]["split"]["valid_targets"]
     assert record["config"]["epochs"] == 4 and "selects_epoch" not in record["config"]
@@ -47,7 +53,20 @@ def test_retrain__resumes_either_training(data):
             Path(name, file).unlink(missing_ok=True)
         succeed("run", f"--resume={name}")
         resumed = json.loads(Path(name, "result.json").read_text())
-        assert (resumed["test"], resumed["valid"]) == (record["test"], record["valid"])
+        for key in ("test", "valid", "gradient_passes"):
+            assert resumed[key] == record[key]
+
+
+def test_retrain__averages_the_weights_of_both_trainings(data):
+    record, _ = run("again", True, "--weight_average=last 2")
+    assert record["label"] == "SAMRec (last 2)"
+    for folder, last in (("again/selection", record["best_epoch"]), ("again", record["best_epoch"])):
+        state = checkpoint_io.load(Path(folder, "best.pth"))
+        assert list(state["average"]["ends"]) == list(range(max(0, last - 1), last + 1)), folder
+        ends = [kept[0] for kept in state["average"]["ends"].values()]
+        mean = sum(end.double() for end in ends) / len(ends)
+        assert torch.allclose(next(iter(state["state_dict"].values())).double(), mean, atol=1e-6)
+    assert "the same figures" in succeed("evaluate", "again").out
 
 
 def test_retrain__is_not_for_a_search(data):

@@ -20,7 +20,8 @@ from tests.helpers.tiny import cyclic, random_events, write_events
 
 KEYS = set(
     "schema_version model label dataset seed config data versions revision device parameters epochs_run best_epoch "
-    "seconds_per_epoch seconds_total peak_memory_mb skipped_steps valid test".split()
+    "seconds_per_epoch seconds_total peak_memory_mb skipped_steps valid test gradient_passes "
+    "cpu_seconds".split()
 )
 
 
@@ -74,6 +75,7 @@ def test_train__makes_the_record_of_a_run(data):
     assert not {"run_dir", "resume", "device"} & set(result["config"])
     assert result["epochs_run"] == 2 and result["best_epoch"] in (0, 1)
     assert 0 < result["seconds_per_epoch"] < result["seconds_total"] and result["peak_memory_mb"] > 1
+    assert result["gradient_passes"] == 2 * 2 and result["cpu_seconds"] > 0
     names = {f"{name}@{k}" for name in ("recall", "mrr", "ndcg", "hr", "precision") for k in (5, 10, 20)}
     for part in figures(result):
         assert set(part) == names and all(isinstance(figure, float) for figure in part.values())
@@ -81,6 +83,12 @@ def test_train__makes_the_record_of_a_run(data):
     weights = torch.load("one/best.pth", weights_only=True)["state_dict"]
     assert result["parameters"] == sum(weight.numel() for weight in weights.values())
     assert result["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_train__of_a_counted_model_takes_no_passes(data):
+    small = [word for word in SMALL if word.split("=")[0] in ("--epochs", "--topk", "--eval_batch_size")]
+    result, _ = trained("--model=Pop", *small)
+    assert result["gradient_passes"] == 0 and result["cpu_seconds"] > 0
 
 
 def test_train__repeats_a_run_from_its_files_bit_for_bit(data):

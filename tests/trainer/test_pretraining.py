@@ -137,6 +137,7 @@ def test_pretraining__is_reused_with_the_same_result(data, tmp_path):
     second, stages = carry_out(data, tmp_path / "runs/two")
     assert len(stages) == 1 and "takes the pre-trained weights" in stages[0]
     (file,) = (tmp_path / "runs/pretrained").glob("*.pth")
+    assert first["gradient_passes"] == second["gradient_passes"] == first["epochs_run"] + 3
     first, second = dict(first), dict(second)
     ours, theirs = first.pop("pretraining"), second.pop("pretraining")
     assert (ours.pop("reused"), theirs.pop("reused")) == (False, True) and ours == theirs
@@ -160,7 +161,8 @@ def test_pretraining__is_repeated_for_damaged_weights(data, tmp_path):
 @pytest.mark.parametrize("stop_at", [(1, 0), (1, 2), (2, 0), (2, 2)])
 @pytest.mark.parametrize("pretraining", ["users", "recbole"])
 def test_both_stages__are_resumed_with_the_same_result(data, tmp_path, stop_at, pretraining):
-    settings = {"pretraining": pretraining, "pretrain_epochs": 3}
+    settings = {"pretraining": pretraining, "pretrain_epochs": 3, "weight_average": "ema 0.9"}
+    settings |= {"sam_rho": 0.1, "sam_stage": "pretraining"}
     whole, _ = carry_out(data, tmp_path / "whole/run", **settings)
     folder = tmp_path / "parts/run"
     assert carry_out(data, folder, stop_at=stop_at, **settings)[0] is None
@@ -170,6 +172,10 @@ def test_both_stages__are_resumed_with_the_same_result(data, tmp_path, stop_at, 
     assert resumed["test"] == whole["test"] and resumed["epochs_run"] == whole["epochs_run"]
     assert same(weights(tmp_path / "whole/run"), weights(folder))
     assert resumed["pretraining"]["reused"] is False and resumed["pretraining"]["epochs"] == 3
+    for record in (whole, resumed):
+        assert record["pretraining"]["gradient_passes"] == 2 * 3
+        assert record["gradient_passes"] == 2 * 3 + record["epochs_run"]
+        assert 0 < record["pretraining"]["cpu_seconds"] < record["cpu_seconds"]
     folders = [tmp_path / parts / "pretrained" for parts in ("whole", "parts")]
     files = [at / result["pretraining"]["file"] for at, result in zip(folders, (whole, resumed), strict=True)]
     assert same(*(checkpoint_io.load(file)["state_dict"] for file in files))
@@ -180,12 +186,16 @@ def test_pretraining__of_a_stopped_run_counts_as_its_own(data, tmp_path):
     assert carry_out(data, folder, stop_at=("fine-tuning", 3))[0] is None
     (file,) = (tmp_path / "runs/pretrained").glob("*.pth")
     state = checkpoint_io.load(file)
-    state["pretraining"]["seconds"] = 1000.0  # as if it had taken so long
+    state["pretraining"] |= {"seconds": 1000.0, "cpu_seconds": 2000.0}  # as if it had taken so long
     checkpoint_io.save(file, state)
     resumed, stages = carry_out(data, folder, run_folder.newest_checkpoint(folder))
     assert len(stages) == 1 and resumed["pretraining"]["reused"] is False
-    assert 1000 < resumed["seconds_total"] < 1900
-    assert carry_out(data, tmp_path / "runs/two")[0]["pretraining"]["reused"] is True
+    assert 1000 < resumed["seconds_total"] < 1900 and 2000 < resumed["cpu_seconds"] < 2900
+    reused = carry_out(data, tmp_path / "runs/two")[0]
+    assert reused["pretraining"]["reused"] is True and 2000 < reused["cpu_seconds"] < 2900
+    del state["pretraining"]["gradient_passes"], state["pretraining"]["cpu_seconds"]  # of an earlier version
+    checkpoint_io.save(file, state)
+    assert not {"gradient_passes", "cpu_seconds"} & set(carry_out(data, tmp_path / "runs/three")[0])
 
 
 def test_run__resumes_in_pretraining(data, tmp_path, capsys):
@@ -213,6 +223,7 @@ def test_pretraining_key__is_shared_by_equal_pretraining(data):
             "metrics": ["MRR"],
         },
         {"training": "prefix", "train_batch_size": 7, "loss_type": "BPR", "run_dir": "y", "mask_history": True},
+        {"weight_average": "ema 0.9", "sam_variant": "random"},
     ]:
         assert key_of(data, **later) == first
     others = [{"seed": 1}, {"hidden_size": 32}, {"mask_ratio": 0.3}, {"pretrain_epochs": 2}, {"pretraining": "recbole"}]

@@ -32,6 +32,7 @@ TRAININGS = {
     "sam, clipped": {"sam_rho": 0.5, "clip_grad_norm": 0.05},
     "looksam": {"sam_rho": 0.5, "sam_variant": "looksam"},
     "msam": {"sam_rho": 0.5, "sam_variant": "msam"},
+    "random": {"sam_rho": 0.5, "sam_variant": "random"},
 }
 RANKING = ["Recall", "MRR", "NDCG", "Hit", "MAP", "Precision", "GAUC", "ItemCoverage", "GiniIndex", "TailPercentage"]
 LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"}
@@ -49,6 +50,7 @@ SCORINGS = {
 SAMPLED = {"eval_args": {**LEAVE_ONE_OUT, "mode": "uni10"}, "metrics": ["Hit", "MRR"], "topk": [1]}
 SAMPLED["valid_metric"] = "Hit@1"
 WHOLE = {"model": "SAMRec", "dataset": "tiny", "sam_rho": 0.1, "epochs": 3, "hidden_dropout_prob": 0.3}
+WHOLE |= {"sam_variant": "random", "weight_average": "ema 0.9"}
 
 
 def free_port():
@@ -197,7 +199,7 @@ def by_one_process(shares, folder, sam_rho=0, sam_variant="sam", clip_grad_norm=
     model.load_state_dict(shares[0]["before"])
     weights = list(model.parameters())
     optimizer = torch.optim.Adam(weights, lr=0.01)
-    variant = CLASSES[sam_variant](weights, weights, SAMSettings(sam_rho, sam_variant))
+    variant = CLASSES[sam_variant](weights, weights, SAMSettings(sam_rho, sam_variant, seed=config["seed"]))
     clip = clip_grad_norm["max_norm"] if isinstance(clip_grad_norm, dict) else clip_grad_norm
 
     def gradient(batch):

@@ -31,6 +31,14 @@ RUNS = {
     "Friendly SAM": {**SAMREC, "sam_variant": "fsam"},
     "Momentum SAM": {**SAMREC, "sam_variant": "msam", "sam_rho": 0.5},
     "LookSAM": {**SAMREC, "sam_variant": "looksam", "looksam_k": 3},
+    "random direction": {**SAMREC, "sam_variant": "random", "sam_rho": 0.5},
+    "moving average": {**SAMREC, "weight_average": "ema 0.9"},
+    "mean of epochs": {**SAMREC, "weight_average": "last 2", "epochs": 5},
+    "moving average, fp16": {**SAMREC, "weight_average": "ema 0.9", "enable_amp": True, "amp_dtype": "float16"},
+    "GRU4Rec, moving average": {**GENERAL, "model": "GRU4Rec", "weight_average": "ema 0.9"},
+    "CKE, mean of epochs": {**GENERAL, "model": "CKE", "weight_average": "last 2"},
+    "RecVAE, mean of epochs": {**GENERAL, "model": "RecVAE", "weight_average": "last 2"},
+    "LightGCN, moving average": {**GENERAL, "model": "LightGCN", "weight_average": "ema 0.9"},
     "late, with a schedule": {**SAMREC, "sam_start": 1, "sam_rho_schedule": "cosine", "sam_rho_epochs": 2.5},
     "scored every second epoch": {**SAMREC, "eval_step": 2, "epochs": 5},
     "never scored": {**SAMREC, "eval_step": 0},
@@ -183,10 +191,16 @@ def test_resume__changes_no_finished_run(data, tmp_path, name):
     before = {file.name: file.read_bytes() for file in (tmp_path / "run").glob("*.pth")}
     resumed = train(data, tmp_path / "run", RUNS[name], run_folder.newest_checkpoint(tmp_path / "run"))
     assert {file.name: file.read_bytes() for file in (tmp_path / "run").glob("*.pth")} == before
-    changing = ("seconds_total", "peak_memory_mb")
+    changing = ("seconds_total", "peak_memory_mb", "cpu_seconds")
     assert {k: v for k, v in resumed.items() if k not in changing} == {
         k: v for k, v in result.items() if k not in changing
     }
+
+
+def test_resume__requires_the_average_that_the_run_had(data, tmp_path):
+    train(data, tmp_path / "run", SAMREC)
+    with pytest.raises(CheckpointError, match=r"no moving average .* weight_average=ema 0\.9 is set; start a new run"):
+        train(data, tmp_path / "run", {**SAMREC, "epochs": 5, "weight_average": "ema 0.9"}, tmp_path / "run/last.pth")
 
 
 def test_resume__extends_a_finished_run_by_more_epochs(data, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from recbole_samrec.tune import objective, resume_search, search, strategies
 from recbole_samrec.utils.errors import UserError
 from tests.helpers.searches import PLANTED, SMALL
+from tests.helpers.tables import ROLES, make_frame
 from tests.helpers.tiny import write_events
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -96,3 +97,10 @@ def test_objective_works_in_another_tuner(ray, data):
     assert not results.errors and [result.metrics["epoch"] for result in results] == [4, 4]
     with results.get_best_result().checkpoint.as_directory() as folder:
         assert {"last.pth", "best.pth"} <= set(os.listdir(folder))
+
+
+def test_search_takes_a_frame(ray, own_folder):
+    space, given = {"learning_rate": [0.03, 0.001]}, {**SMALL, "epochs": 2}
+    result = search("SASRec", make_frame(users=30, items=25), space, **ROLES, algorithm="grid", out="out", **given)
+    assert len(result.trials) == 2 and result.complete and set(result.metrics) == {"valid", "test"}
+    assert resume_search("out").trials.equals(result.trials)

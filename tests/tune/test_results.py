@@ -38,7 +38,7 @@ def test_search_result__is_summarized(trial, complete, words):
 
 def make_search(**more):
     strategy = SimpleNamespace(search="random", scheduler=more.pop("scheduler", "asha"))
-    about = {"title": "SAMRec on tiny", "metric": "NDCG@10", "trials": 20, "seeds": (7,), "source": None}
+    about = {"title": "SAMRec on tiny", "metric": "NDCG@10", "budget": "20 trials", "seeds": (7,), "source": None}
     return SimpleNamespace(strategy=strategy, settings={"n_layers": 1}, **about | more)
 
 

@@ -51,6 +51,22 @@ def test_run_search_finds_the_best_trial(ray, data):
     assert {file: file.stat().st_mtime_ns for file in out.rglob("*.pth")} == before
 
 
+def test_run_search_starts_no_trial_beyond_its_passes(ray, data):
+    """Trials of four epochs with SAM take eight passes each, so that the third one exceeds a budget of 18."""
+    Path("space.yaml").write_text("learning_rate: {loguniform: [0.001, 0.1]}\n")
+    more = ["--scheduler=none", "--parallel=1", "--out=out"]
+    said = succeed("tune", "--dataset=tiny", "--space=space.yaml", "--passes=18", *more, *settings(stopping_step=9))
+    trials = pd.read_csv("out/trials.csv")
+    assert list(trials["passes"]) == [8.0] * 3 and list(trials["status"]) == ["finished"] * 3
+    assert trials["learning_rate"].nunique() == 3 and "24 of 18 gradient passes: trial 002" in said.out
+    records = [json.loads(file.read_text()) for file in Path("out").glob("trials/*/result.json")]
+    assert [record["gradient_passes"] for record in records] == [8] * 3
+    record = json.loads(Path("out/search.json").read_text())
+    assert record["complete"] and record["strategy"]["passes"] == 18 and record["strategy"]["trials"] is None
+    assert "trial 00" in succeed("tune", "--resume=out").out  # there is nothing left to do
+    assert len(pd.read_csv("out/trials.csv")) == 3
+
+
 def tune(*arguments):
     """The command in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -108,6 +124,7 @@ def test_run_search_resumes_a_stopped_search(data, how):
     trials = pd.read_csv("out/trials.csv")
     assert list(trials["status"]) == ["finished"] * 2 and list(trials["epochs"]) == [EPOCHS] * 2
 
+    assert list(trials["passes"]) == [2 * EPOCHS] * 2
     for number, rate in enumerate((0.01, 0.001)):
         alone = settings(**LONG, learning_rate=rate)
         more = ["--eval_args={'split': {'LS': 'valid_and_test'}, 'order': 'TO', 'mode': 'full', 'group_by': 'user'}"]

@@ -30,3 +30,21 @@ def test_plan_search_leaves_the_choice_of_gpus_to_ray(data, monkeypatch):
     with pytest.raises(ConfigError, match="--gpu_id=1: Ray gives each run its GPU"):
         plan_search("SAMRec", "tiny", None, strategy, [1], None, given=SMALL | {"gpu_id": 1})
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_plan_search__takes_a_budget_in_passes(data):
+    space = {"sam_rho": {"loguniform": [0.01, 1]}}
+    found = plan_search("SAMRec", "tiny", space, Strategy(trials=None, passes=12.0), [1], Path("out"), given=SMALL)
+    assert found.trials == 12 and found.budget == "12 gradient passes"
+    write_search(found)
+    assert read_search(Path("out")) == found
+    said = main("tune", "--dataset=tiny", "--trials=3", "--passes=12", "--out=other")
+    assert said.status == 2 and "--passes=12: --trials=3 is a budget too; give one of them" in said.err
+    said = main("tune", "--resume=out", "--passes=12")
+    assert said.status == 2 and "leave --passes out" in said.err
+
+
+def test_plan_search__of_counted_models_has_no_passes(data):
+    strategy = Strategy(trials=None, passes=5.0)
+    with pytest.raises(ConfigError, match="--passes=5: ItemKNN takes no gradient passes, it is computed from counts"):
+        plan_search("ItemKNN", "tiny", {"k": [10, 20]}, strategy, [1], None, given={"topk": [5]})

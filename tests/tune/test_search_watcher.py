@@ -56,3 +56,21 @@ def test_format_drawn():
     assert format_drawn({"learning_rate": 0.00123456, "n_layers": 2, "act": "gelu"}) == (
         "learning_rate=0.00123 n_layers=2 act=gelu"
     )
+
+
+def test_search_watcher__counts_passes_if_they_are_the_budget(tmp_path):
+    space, strategy = make_space({"n_layers": [1, 2, 3]}, "here"), Strategy(trials=None, passes=20.5)
+    search = SearchSpec("SAMRec", "tiny", {}, space, strategy, 21, (1,), "NDCG@10", True, 10, "hash", tmp_path)
+    log, console = TrialLog(tmp_path / "progress.json"), Console(file=io.StringIO(), width=200)
+    with SearchWatcher(search, log, console, 1) as watcher:
+        for name in ("000", "001", "002"):
+            watcher.on_start(name, {"n_layers": 1})
+            watcher.on_report(name, report(0.25, 5, passes=8.0, finished=True))
+            watcher.on_complete(name)
+    words = "n_layers=1: NDCG@10 0.2500 (5 epochs, 0:00:10), best 0.2500 (trial 000)"
+    assert console.file.getvalue().splitlines() == [
+        f"8 of 21 gradient passes: trial 000: {words}; 0:00:20 left",
+        f"16 of 21 gradient passes: trial 001: {words}; 0:00:10 left",
+        f"24 of 21 gradient passes: trial 002: {words}",
+    ]
+    assert [one.passes for one in TrialLog.read(tmp_path / "progress.json", True).trials.values()] == [8.0] * 3

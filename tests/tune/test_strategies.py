@@ -84,3 +84,31 @@ def test_scheduler_has_no_rung_at_the_last_epoch():
 def test_keep_within__keeps_bounds():
     within = strategies.KeepWithin({"hidden_dropout_prob": (0.1, 0.5)})
     assert within({"hidden_dropout_prob": 0.6, "sam_rho": 3.0}) == {"hidden_dropout_prob": 0.5, "sam_rho": 3.0}
+
+
+def test_strategy_check__of_passes_bounds_the_trials():
+    """Each trial takes at least one pass."""
+    endless = make_space({"learning_rate": {"loguniform": [0.001, 0.1]}}, "here")
+    assert Strategy(trials=None, passes=7.5).check(endless, 1) == 8
+    assert Strategy(trials=None, passes=7.5).check(make_space({"n_layers": [1, 2]}, "here"), 1) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"trials": 3, "passes": 5}, "--passes=5: --trials=3 is a budget too; give one of them"),
+        ({"passes": 0}, "--passes=0: give a number above 0"),
+        ({"passes": 5, "search": "grid"}, "--passes=5: --search=grid has a fixed number of trials"),
+        ({"passes": 5, "scheduler": "pbt"}, "--passes=5: --scheduler=pbt has a fixed number of trials"),
+    ],
+)
+def test_strategy_check__rejects_other_budgets(given, message):
+    with pytest.raises(ConfigError, match=message):
+        Strategy(**{"trials": None, **given}).check(make_space({"learning_rate": [0.1, 0.2]}, "here"), 1)
+
+
+@pytest.mark.parametrize("space", [{"n_layers": {"int": [1, 50]}}, {"learning_rate": {"loguniform": [0.001, 0.1]}}])
+def test_searcher__of_passes_draws_distinct_trials(space):
+    first = drawn(Strategy(trials=None, passes=6), space)
+    assert drawn(Strategy(trials=None, passes=6), space) == first and len({str(one) for one in first}) == 6
+    assert drawn(Strategy(trials=None, passes=6, seed=7), space) != first

@@ -30,10 +30,10 @@ def test_trial_task__has_a_folder_for_each_of_several_seeds():
 
 def test_trial_state__is_read_as_it_was_written(tmp_path):
     state = TrialState("003", tmp_path)
-    state.finished, state.epochs, state.seconds = {"1": 0.25}, 8, 3.5
+    state.finished, state.epochs, state.seconds, state.passes = {"1": 0.25}, 8, 3.5, 16.0
     state.write()
     again = TrialState("003", tmp_path)
-    assert (again.finished, again.epochs, again.seconds) == ({"1": 0.25}, 8, 3.5)
+    assert (again.finished, again.epochs, again.seconds, again.passes) == ({"1": 0.25}, 8, 3.5, 16.0)
     assert json.loads((tmp_path / STATE).read_text())["trial"] == "003"
 
 
@@ -62,18 +62,19 @@ def test_validation_reporter__reports_the_best_when_saved(reported):
         reporter.on_validation_end(None, epoch, score, {}, best)
         assert len(found) == epoch
         clock.now += 2
-        reporter.on_save_checkpoint(None, epoch)
-        reporter.on_save_checkpoint(None, epoch)  # without a validation before it
+        trainer = SimpleNamespace(gradient_passes=2.0 * (epoch + 1))
+        reporter.on_save_checkpoint(trainer, epoch)
+        reporter.on_save_checkpoint(trainer, epoch)  # without a validation before it
     assert found == [
-        {"valid": 0.2, "epoch": 1, "score": 0.2, "seconds": 2.0},
-        {"valid": 0.1, "epoch": 2, "score": 0.2, "seconds": 4.0},
+        {"valid": 0.2, "epoch": 1, "score": 0.2, "seconds": 2.0, "passes": 2.0},
+        {"valid": 0.1, "epoch": 2, "score": 0.2, "seconds": 4.0, "passes": 4.0},
     ]
     assert json.loads(state.file.read_text())["epochs"] == 2
 
 
 def test_validation_reporter__of_a_further_seed_reports_the_mean(reported):
     reporter, state, found, _ = reported
-    state.finished, state.epochs = {"1": 0.25, "2": 0.75}, 9
+    state.finished, state.epochs, state.passes = {"1": 0.25, "2": 0.75}, 9, 18.0
     reporter.on_validation_end(None, 0, 0.9, {}, True)
-    reporter.on_save_checkpoint(None, 0)
-    assert found == [{"valid": 0.9, "epoch": 9, "score": 0.5, "seconds": 0.0}]
+    reporter.on_save_checkpoint(SimpleNamespace(gradient_passes=1.0), 0)
+    assert found == [{"valid": 0.9, "epoch": 9, "score": 0.5, "seconds": 0.0, "passes": 19.0}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import pandas as pd
 from recbole_samrec.data.catalog import find_close_names
 from recbole_samrec.data.convert.atomic import clean_text, join_words, write_frame
 from recbole_samrec.data.convert.cells import check_cells
+from recbole_samrec.data.convert.numbers import convert_numbers, convert_times
 from recbole_samrec.data.convert.source import first_line, open_text
 from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.data.validate.layout import TYPES
@@ -95,8 +96,8 @@ def convert_table(
         {"user_id:token": _convert_ids(table[columns.user]), "item_id:token": _convert_ids(table[columns.item])}
     )
     if columns.rating:
-        frame["rating:float"] = _convert_numbers(table[columns.rating], source)
-    frame["timestamp:float"], note = _convert_times(table[columns.time], source)
+        frame["rating:float"] = convert_numbers(table[columns.rating], _name_rows(source))
+    frame["timestamp:float"], note = convert_times(table[columns.time], _name_rows(source))
     whole = frame["user_id:token"].notna() & frame["item_id:token"].notna()
     notes = [note] if whole.all() else [note, f"{int((~whole).sum()):,} rows without user or item were skipped"]
     for kind, column in (("users", columns.user), ("items", columns.item)):
@@ -135,7 +136,7 @@ def _read(
     delimiter = (delimiter or _find_delimiter(path, wanted, encoding)).replace("\\t", "\t")
     line, single = first_line(path, encoding), len(delimiter) == 1
     header = _split_cells(line, delimiter) if single else line.split(delimiter)
-    _check_columns(path, wanted, header)
+    check_columns(path, wanted, header)
     check_cells(path, delimiter, encoding, header)
     columns = list(dict.fromkeys(wanted))
     options: dict[str, Any] = {"usecols": columns, "dtype": dict.fromkeys(texts, str), "index_col": False}
@@ -153,7 +154,7 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
     from pyarrow.parquet import read_schema
 
     try:
-        _check_columns(path, wanted, read_schema(path).names)
+        check_columns(path, wanted, read_schema(path).names)
         return pd.read_parquet(path, columns=list(dict.fromkeys(wanted)), engine="pyarrow")
     except (ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
@@ -174,12 +175,22 @@ def _find_delimiter(path: Path, wanted: Sequence[str], encoding: str) -> str:
     return max(_DELIMITERS, key=found)
 
 
-def _check_columns(path: Path, wanted: Sequence[str], present: Sequence[str]) -> None:
+def check_columns(source: object, wanted: Sequence[str], present: Sequence[str]) -> None:
+    """Check that a table has columns.
+
+    Args:
+        source: The table's name for the message.
+        wanted: Names of columns that it must have.
+        present: Names of its columns.
+
+    Raises:
+        DataError: One is missing.
+    """
     for name in wanted:
         if name not in present:
-            close = find_close_names(name, present, count=1)
+            close = find_close_names(name, map(str, present), count=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise DataError(f"{path} has no column {name!r}: it has {', '.join(map(str, present))}{hint}")
+            raise DataError(f"{source} has no column {name!r}: it has {', '.join(map(str, present))}{hint}")
 
 
 def _convert_ids(column: pd.Series) -> pd.Series:
@@ -204,34 +215,9 @@ def _note_merged(column: pd.Series, ids: pd.Series, kind: str) -> list[str]:
     return [f"{kind} written in several ways, such as {one!r} and {other!r}, each of which is one: {number:,}"]
 
 
-def _convert_numbers(column: pd.Series, source: Path) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce")
-    _check_cells(column, numbers.isna() & column.notna(), source, "a number")
-    return numbers
-
-
-def _convert_times(column: pd.Series, source: Path) -> tuple[pd.Series, str]:
-    if not pd.api.types.is_datetime64_any_dtype(column):
-        numbers = pd.to_numeric(column, errors="coerce")
-        if numbers.notna().any():
-            _check_cells(column, numbers.isna(), source, "a number like the other times")
-            return numbers, f"{column.name} contains numbers, which were kept unchanged"
-        dates = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
-    else:
-        dates = pd.to_datetime(column, utc=True)
-    _check_cells(column, dates.isna(), source, "a number or an ISO date such as 2020-12-31T23:59:59")
-    micros = dates.dt.as_unit("us").astype("int64")  # divided as floats they are exact, unlike nanoseconds
-    return micros // 10**6 if (micros % 10**6 == 0).all() else micros / 10**6, (
-        f"{column.name} contains dates, which became Unix seconds (UTC if no zone is given)"
-    )
-
-
-def _check_cells(column: pd.Series, bad: pd.Series, source: Path, wanted: str) -> None:
-    """Raise for the first bad row; its number counts records, which equal lines if no cell contains a line end."""
-    if bad.any():
-        row = int(bad.to_numpy().argmax())
-        value = "nothing" if pd.isna(column.iloc[row]) else repr(str(column.iloc[row]))
-        raise DataError(f"{source} row {row + 1} (after the header), column {column.name}: {value} is not {wanted}")
+def _name_rows(source: Path) -> Callable[[int], str]:
+    """Name rows by their number in a file; it counts records, which equal lines if no cell contains a line end."""
+    return lambda row: f"{source} row {row + 1} (after the header)"
 
 
 def _read_item_frame(items: ItemTable, delimiter: str | None, encoding: str) -> pd.DataFrame:
@@ -241,7 +227,7 @@ def _read_item_frame(items: ItemTable, delimiter: str | None, encoding: str) -> 
     for column, kind in items.columns.items():
         values = table[column]
         if kind == "float":
-            values = _convert_numbers(values, items.path)
+            values = convert_numbers(values, _name_rows(items.path))
         elif kind.endswith("_seq") and items.separator:
             values = values.map(lambda cell: _join_parts(cell, items.separator), na_action="ignore")
         frame[f"{column}:{kind}"] = values

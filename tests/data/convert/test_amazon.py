@@ -52,6 +52,41 @@ class TestAmazon:
         assert lines(tmp_path / "dataset/Amazon_Luxury/Amazon_Luxury.item")[1] == "B1\tSkin_Care Dove"
         assert "2 of 3 items have neither brand nor category" in capsys.readouterr().out
 
+    def test_reviews_and_meta_of_2023(self, tmp_path, capsys):
+        users, items = (
+            ("AGKHLEW2SOWHNMFQIJGBECAF7INQ", "AE74DYR3QUGVPZJ3P7RFWBGIX7XQ"),
+            ("B00YQ6X8EO", "B081TJ8YS3", "B2"),
+        )
+        reviews = [
+            {
+                "rating": 5.0, "title": "Such a lovely scent", "text": "a\tb", "images": [], "asin": f"X{item}",
+                "parent_asin": item, "user_id": user, "timestamp": 1588687728923 + n, "helpful_vote": 0,
+                "verified_purchase": True,
+            }
+            for n, (user, item) in enumerate((user, item) for user in users for item in items)
+        ]  # fmt: skip
+        source, meta = tmp_path / "All_Beauty.jsonl.gz", tmp_path / "meta_All_Beauty.jsonl.gz"
+        entries = [
+            {"main_category": "All Beauty", "store": "Herbivore", "categories": ["Beauty", "Skin Care"],
+             "parent_asin": items[0], "details": {}},
+            {"main_category": "All Beauty", "store": None, "categories": [], "parent_asin": items[1], "details": {}},
+        ]  # fmt: skip
+        for path, rows in ((source, reviews), (meta, entries)):
+            with gzip.open(path, "wt", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in rows)
+        convert("Amazon_2023", source, "--meta", meta)
+        folder = tmp_path / "dataset" / "Amazon_2023"
+        assert lines(folder / "Amazon_2023.inter")[:3] == [
+            "user_id:token\titem_id:token\trating:float\ttimestamp:float",
+            f"{users[0]}\t{items[0]}\t5.0\t1588687728.923",
+            f"{users[0]}\t{items[1]}\t5.0\t1588687728.924",
+        ]
+        assert lines(folder / "Amazon_2023.item")[1:] == [
+            f"{items[0]}\tSkin_Care Herbivore", f"{items[1]}\t", f"{items[2]}\t"
+        ]  # fmt: skip
+        out = capsys.readouterr().out
+        assert "milliseconds became Unix seconds" in out and "2 of 3 items have neither brand nor category" in out
+
     def test_known_counts(self, tmp_path):
         with pytest.raises(DataError, match="22,363 users, 12,101 items and 198,502 interactions"):
             convert("Amazon_Beauty", self.source(tmp_path))

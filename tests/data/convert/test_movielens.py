@@ -121,6 +121,49 @@ class TestMovieLens:
             "32\tNo Year At All\t\t",
         ]
 
+    def test_ml_10m(self, tmp_path):
+        members = {
+            "ml-10M100K/allbut.pl": "about",
+            "ml-10M100K/movies.dat": "122::Boomerang (1992)::Comedy|Romance\n1041::Secrets & Lies (1996)::Drama\n",
+            "ml-10M100K/ratings.dat": "".join(
+                f"{user}::{item}::{rating}::{838985046 + user}\n"
+                for user in (1, 139) for item, rating in ((122, 5), (1041, 3.5), (185, 4))
+            ),
+            "ml-10M100K/tags.dat": "15::4973::excellent!::1215184630\n",
+        }  # fmt: skip
+        convert("films", zipped(tmp_path / "ml-10m.zip", members))
+        folder = tmp_path / "dataset" / "films"
+        assert lines(folder / "films.inter")[1:3] == ["1\t122\t5\t838985047", "1\t1041\t3.5\t838985047"]
+        assert lines(folder / "films.item")[1:] == [
+            "122\tBoomerang\t1992\tComedy Romance", "1041\tSecrets & Lies\t1996\tDrama"
+        ]  # fmt: skip
+        assert not (folder / "films.user").exists()
+
+    @pytest.mark.parametrize("name", ["ml-20m", "ml-25m", "ml-32m", "ml-latest", "ml-latest-small"])
+    def test_archives_with_csv(self, tmp_path, name):
+        """The later archives have the same two tables, and others that are not read."""
+        others = "genome-scores.csv genome-tags.csv" if name != "ml-latest-small" else ""
+        members = {
+            f"{name}/{member}.csv": text
+            for member, text in {
+                "links": "movieId,imdbId,tmdbId\r\n1,0114709,862\r\n",
+                "movies": "movieId,title,genres\r\n1,Toy Story (1995),Adventure|Children\r\n"
+                '11,"Misérables, Les (1995)",(no genres listed)\r\n',
+                "ratings": "userId,movieId,rating,timestamp\r\n"
+                "1,1,4.0,964982703\r\n1,11,0.5,964981247\r\n1,3,4.0,964982224\r\n"
+                "2,1,3.0,964982931\r\n2,3,5.0,964983815\r\n2,11,5.0,964982400\r\n",
+                "tags": "userId,movieId,tag,timestamp\r\n2,60756,funny,1445714994\r\n",
+            }.items()
+        } | {f"{name}/{other}": "x" for other in [*others.split(), "README.txt"]}
+        convert(name, zipped(tmp_path / f"{name}.zip", members), "--no-check")
+        folder = tmp_path / "dataset" / name
+        assert lines(folder / f"{name}.inter")[:3] == [
+            atomic.INTERACTION_HEADER, "1\t1\t4.0\t964982703", "1\t11\t0.5\t964981247"
+        ]  # fmt: skip
+        assert lines(folder / f"{name}.item")[1:] == [
+            "1\tToy Story\t1995\tAdventure Children", "11\tMisérables, Les\t1995\t"
+        ]  # fmt: skip
+
     def test_a_ragged_rating_is_refused_with_its_line(self, tmp_path):
         source = zipped(tmp_path / "bad.zip", {"ratings.dat": "1::2::3::4\n1::2::3\n"})
         with pytest.raises(DataError, match=r"bad\.zip .*nothing was written: films\.inter line 3 has 3 columns"):
@@ -135,7 +178,7 @@ class TestMovieLens:
             convert("films", source)
 
     def test_other_zip_archives_are_refused(self, tmp_path):
-        with pytest.raises(DataError, match="not a MovieLens archive"):
+        with pytest.raises(DataError, match="is no archive of a known layout"):
             convert("films", zipped(tmp_path / "other.zip", {"a.txt": "x"}))
 
     def test_a_damaged_member_is_told(self, ml_1m):

@@ -1,0 +1,112 @@
+"""Entries with SAM, their plain entries and their controls, as the settings of the entries make them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from recbole_samrec.experiments.entries import Entry
+from recbole_samrec.utils.errors import ConfigError
+
+
+class Role(Enum):
+    """Role of an entry in a comparison of SAM; the values are their names on pages."""
+
+    PLAIN = "plain"
+    SAM = "SAM"
+    RANDOM = "random direction"
+    AVERAGED = "weight averaging"
+    OTHER = "SAM with weight averaging"
+
+
+CONTROLS = (Role.RANDOM, Role.AVERAGED)
+
+
+@dataclass(frozen=True)
+class ControlGroup:
+    """An entry with SAM and those that it has to beat.
+
+    Attributes:
+        sam: The entry.
+        opponents: Its plain entry, also with equal passes, and its controls, which are selected like it.
+    """
+
+    sam: Entry
+    opponents: Mapping[Role, Sequence[Entry]]
+
+    @property
+    def plain(self) -> Entry:
+        """Its plain entry."""
+        return self.opponents[Role.PLAIN][0]
+
+
+def find_role(entry: Entry, given: Mapping[str, Any]) -> Role:
+    """Find the role of an entry.
+
+    Args:
+        entry: The entry; what it chooses from counts like its settings.
+        given: Settings of the user for all entries.
+    """
+    settings = entry.settings(given)
+    values = {key: entry.choose.get(key, (settings.get(key),)) for key in ("sam_rho", "sam_variant", "weight_average")}
+    moves, averages = any(values["sam_rho"]), any(values["weight_average"])
+    if moves and averages:
+        return Role.OTHER
+    if moves:
+        return Role.RANDOM if set(values["sam_variant"]) == {"random"} else Role.SAM
+    return Role.AVERAGED if averages else Role.PLAIN
+
+
+def find_groups(entries: Sequence[Entry], given: Mapping[str, Any]) -> list[ControlGroup]:
+    """Find the entries with SAM whose plain entry is compared, too, with those that they have to beat.
+
+    A control is a variant of the same plain entry that has as many candidates and is tuned as the same entry.
+
+    Args:
+        entries: All entries of the comparison.
+        given: Settings of the user for all entries.
+    """
+    roles = {entry.name: find_role(entry, given) for entry in entries}
+    plain = {entry.name: entry for entry in entries if roles[entry.name] is Role.PLAIN}
+    groups = []
+    for sam in entries:
+        if roles[sam.name] is not Role.SAM or sam.variant_of not in plain:
+            continue
+        base = plain[sam.variant_of]
+        opponents = {Role.PLAIN: [base, *(one for one in entries if one.continues == base.name)]}
+        opponents |= {
+            role: [one for one in entries if roles[one.name] is role and _is_selected_like(one, sam)]
+            for role in CONTROLS
+        }
+        groups.append(ControlGroup(sam, opponents))
+    return groups
+
+
+def _is_selected_like(control: Entry, sam: Entry) -> bool:
+    same = control.variant_of == sam.variant_of and control.tuned_as == sam.tuned_as
+    return same and control.candidates == sam.candidates
+
+
+def check_controls(entries: Sequence[Entry], given: Mapping[str, Any]) -> None:
+    """Check that each control of an entry with SAM is selected like one of these entries.
+
+    Raises:
+        ConfigError: A control has another number of candidates, or is tuned as another entry.
+    """
+    groups = find_groups(entries, given)
+    matched = {one.name for group in groups for role in CONTROLS for one in group.opponents[role]}
+    for control in entries:
+        rivals = [group.sam for group in groups if group.plain.name == control.variant_of]
+        if rivals and control.name not in matched and find_role(control, given) in CONTROLS:
+            rival = next((one for one in rivals if one.tuned_as == control.tuned_as), None)
+            if rival is None:
+                raise ConfigError(
+                    f"{control.name}: it is tuned as {control.tuned_as or 'itself'} and {rivals[0].name} as "
+                    f"{rivals[0].tuned_as or 'itself'}; controls are selected like SAM: give both the same tuned_as"
+                )
+            raise ConfigError(
+                f"{control.name}: it has {control.candidates} candidates and {rival.name} has {rival.candidates}; "
+                "controls are selected from as many candidates as SAM: change choose of one of them"
+            )

@@ -1,0 +1,79 @@
+"""The rule by which validation chooses among candidates: the smallest radius within one standard error of the best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+RADIUS = "sam_rho"
+"""Of this setting the smallest value wins that is not clearly worse; of all others the best."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What validation decides about some candidates.
+
+    Attributes:
+        means: Mean score of each candidate, shape ``[C]``; NaN if a seed has no score.
+        behind: How far each candidate is behind the best one, as the mean of the seed-paired differences.
+        errors: Standard errors of these means; NaN of a single seed.
+        best: Number of the candidate with the best mean, the first of equals; None if no candidate has a mean.
+        chosen: Number of the chosen candidate.
+        edges: Settings whose best value is the smallest or the largest that was tried.
+    """
+
+    means: np.ndarray
+    behind: np.ndarray
+    errors: np.ndarray
+    best: int | None = None
+    chosen: int | None = None
+    edges: tuple[str, ...] = ()
+
+
+def choose_candidate(candidates: Sequence[Mapping[str, Any]], scores: np.ndarray) -> Decision:
+    """Choose among candidates by the one-standard-error rule (Breiman et al. 1984).
+
+    The best mean decides all settings but the radius of SAM. Among the candidates that differ from the best one in the
+    radius alone, the smallest radius wins whose mean difference from the best is at most its standard error: sd /
+    sqrt(n) of the n differences between runs of one seed. With one seed there is no such error, and the best wins, or
+    the smallest radius that equals it.
+
+    Args:
+        candidates: Settings of each candidate.
+        scores: Validation scores, higher is better, shape ``[C, S]`` for S seeds; NaN where a run failed, which
+            excludes the candidate.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    means = scores.mean(axis=1)
+    nothing = np.full(len(means), np.nan)
+    if np.isnan(means).all():
+        return Decision(means, nothing, nothing)
+    best = int(np.nanargmax(means))
+    differences = scores[best] - scores
+    behind, seeds = differences.mean(axis=1), scores.shape[1]
+    errors = differences.std(axis=1, ddof=1) / math.sqrt(seeds) if seeds > 1 else nothing
+    others = {key: value for key, value in candidates[best].items() if key != RADIUS}
+    within = [
+        number
+        for number, settings in enumerate(candidates)
+        if {key: value for key, value in settings.items() if key != RADIUS} == others
+        and behind[number] <= (errors[number] if seeds > 1 else 0)
+    ]
+    chosen = min(within, key=lambda number: candidates[number].get(RADIUS, 0))
+    return Decision(means, behind, errors, best, chosen, _find_edges(candidates, candidates[best]))
+
+
+def _find_edges(candidates: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> tuple[str, ...]:
+    """Find the settings whose best value is at an end of its values; below 0 there is nothing to try."""
+    edges = []
+    for key, value in best.items():
+        values = [settings[key] for settings in candidates if key in settings]
+        if all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values):
+            low, high = min(values), max(values)
+            if low < high and (value == high or (value == low and low != 0)):
+                edges.append(key)
+    return tuple(edges)

@@ -1,0 +1,172 @@
+"""Selection of settings by validation: each candidate of an entry is trained with several seeds, and never tested."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from recbole_samrec.compare.choices import Candidate, Choice, Choices, Settings
+from recbole_samrec.compare.prepare import Preparation
+from recbole_samrec.experiments.candidates import list_candidates, name_candidate
+from recbole_samrec.experiments.entries import Entry
+from recbole_samrec.experiments.estimate import CostBook
+from recbole_samrec.experiments.jobs import Job
+from recbole_samrec.experiments.results import read_record
+from recbole_samrec.experiments.worker import read_failure
+from recbole_samrec.quick_start.record import RESULT, field_name
+from recbole_samrec.utils.errors import DataError
+
+FOLDER = "selection"
+"""Folder of the runs that choose settings, in that of the comparison."""
+Train = Callable[[Sequence[Job], Path], CostBook]
+"""Trains those of some jobs that are not finished, whose folders are in a folder, and returns the costs."""
+
+
+@dataclass(frozen=True)
+class Selector:
+    """Trains candidates, and reads their scores.
+
+    Attributes:
+        seeds: Seeds of each candidate.
+        out: Folder of the comparison.
+        train: Trains jobs.
+    """
+
+    seeds: tuple[int, ...]
+    out: Path
+    train: Train
+
+    def choose(self, preparation: Preparation, choices: Choices, entries: Sequence[Entry]) -> None:
+        """Choose the settings of some entries on all data sets, and add them to the choices."""
+        named = {entry.name: entry for entry in entries}
+        grids = {name: list_candidates(entry.choose) for name, entry in named.items()}
+        wanted = {
+            dataset: {name: grid for name, grid in grids.items() if not choices.lacks(dataset, named[name].tuned_as)}
+            for dataset in preparation.hashes
+        }
+        planned = self.plan(preparation, choices, wanted)
+        costs = self.run(jobs for of in planned.values() for grid in of.values() for jobs in grid)
+        for dataset, of in planned.items():
+            for name, jobs in of.items():
+                if jobs:
+                    choices.add(dataset, name, self._choose_one(named[name], grids[name], jobs, costs))
+
+    def _choose_one(
+        self, entry: Entry, grid: Sequence[Settings], jobs: Sequence[Sequence[Job]], costs: CostBook
+    ) -> Choice | str:
+        read = [read_candidate(*each, costs) for each in zip(grid, jobs, strict=True)]
+        candidates = [one for one in read if isinstance(one, Candidate)]
+        if len(candidates) < len(read):
+            reasons = "; ".join(dict.fromkeys(one for one in read if isinstance(one, str)))
+            return f"{len(read) - len(candidates)} of {len(read)} candidates are not trained: {reasons}"
+        return Choice.make(entry, self.seeds, jobs[0], candidates)
+
+    def run(self, groups: Iterable[Sequence[Job]]) -> CostBook:
+        """Train the runs of candidates; runs that differ in test targets only are the same."""
+        jobs = {job.folder: job for group in groups for job in group}
+        return self.train(list(jobs.values()), self.out / FOLDER)
+
+    def plan(
+        self, preparation: Preparation, choices: Choices, wanted: Mapping[str, Mapping[str, Sequence[Settings]]]
+    ) -> dict[str, dict[str, list[list[Job]]]]:
+        """Plan the runs of candidates.
+
+        Args:
+            preparation: What they are planned from.
+            choices: Choices so far.
+            wanted: For each data set and entry, its candidates.
+
+        Returns:
+            For each data set and entry, the runs of each candidate; none of entries that are incompatible.
+        """
+        return {
+            dataset: self._plan_dataset(replace(preparation, hashes={dataset: sha256}), choices, wanted[dataset])
+            for dataset, sha256 in preparation.hashes.items()
+        }
+
+    def _plan_dataset(
+        self, preparation: Preparation, choices: Choices, wanted: Mapping[str, Sequence[Settings]]
+    ) -> dict[str, list[list[Job]]]:
+        """Plan the runs of candidates on the data set of a preparation; all entries decide how its data is read."""
+        (dataset,) = preparation.hashes
+        entries, found, chosen = [], {}, {}
+        names: dict[str, list[str]] = {}
+        for entry in preparation.entries:
+            candidates = wanted.get(entry.name, [{}])
+            names[entry.name] = [name_candidate(entry.name, settings) for settings in candidates]
+            for name, settings in zip(names[entry.name], candidates, strict=True):
+                entries.append(replace(entry, name=name, fixed={**entry.fixed, **settings}))
+                found[name] = preparation.found.get(dataset, {}).get(entry.name, {})
+                chosen[name] = choices.settings(dataset, entry)
+        jobs = preparation.plan_jobs(
+            entries,
+            self.seeds,
+            [max(preparation.fractions)],
+            self.out / FOLDER,
+            tuned={dataset: found},
+            chosen={dataset: chosen},
+            skip=lambda entry, name, error: None,
+            tested=False,
+        )
+        of_name: dict[str, list[Job]] = {}
+        for job in jobs:
+            of_name.setdefault(job.entry, []).append(job)
+        return {entry: [of_name[name] for name in names[entry] if name in of_name] for entry in wanted}
+
+
+def read_candidate(settings: Settings, jobs: Sequence[Job], costs: CostBook) -> Candidate | str:
+    """Read the runs of a candidate; the reason if some have neither ended nor failed."""
+    scores, passes, failures = [], [], []
+    for job in jobs:
+        score, spent = math.nan, 0.0
+        if job.finished:
+            try:
+                record = read_record(job.folder / RESULT, tested=False)
+                score = (record.valid or {})[field_name(str(job.settings["valid_metric"]))]
+                spent = read_passes(record)
+            except (DataError, KeyError) as error:
+                failures.append(f"seed {job.seed}: {error}")
+        elif reason := read_failure(job.folder):
+            failures.append(f"seed {job.seed}: {reason}")
+        else:
+            return costs.skip_reason(job) or "start the command again without --tables"
+        scores.append(score)
+        passes.append(spent)
+    return Candidate(settings, tuple(scores), sum(passes), tuple(job.folder for job in jobs), tuple(failures))
+
+
+def read_passes(record: Mapping[str, Any]) -> float:
+    """Read the gradient passes of a record; NaN if an earlier version wrote none."""
+    passes = record.get("gradient_passes")
+    return math.nan if passes is None else float(passes)
+
+
+def select_settings(preparations: Sequence[Preparation], selector: Selector) -> list[Choices]:
+    """Choose the settings of all entries with candidates under each protocol: first of those that others are tuned as.
+
+    Entries whose search another entry continues are chosen, too, even if they have one candidate only.
+    """
+    made = []
+    for preparation in preparations:
+        continued = {entry.continues for entry in preparation.entries}
+        chosen = [one for one in preparation.entries if (one.choose or one.name in continued) and not one.continues]
+        choices = Choices(frozenset(entry.name for entry in chosen))
+        for entries in ([one for one in chosen if not one.tuned_as], [one for one in chosen if one.tuned_as]):
+            if entries:
+                selector.choose(preparation, choices, entries)
+        _wait_for_others(preparation, choices)
+        made.append(choices)
+    return made
+
+
+def _wait_for_others(preparation: Preparation, choices: Choices) -> None:
+    """Let entries wait whose settings are those of another entry that waits, or whose search has not continued."""
+    for dataset in preparation.hashes:
+        for entry in preparation.entries:
+            if choices.lacks(dataset, entry.tuned_as):
+                choices.add(dataset, entry.name, f"the settings of {entry.tuned_as} are not chosen yet")
+            elif entry.continues:
+                choices.add(dataset, entry.name, f"the search of {entry.continues} has not continued yet")

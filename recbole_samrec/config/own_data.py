@@ -1,0 +1,60 @@
+"""Accept a user's own table, a data frame or a Parquet file, wherever the name of a data set is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_samrec.data.convert.frame import Roles, store_table
+from recbole_samrec.data.convert.table import PARQUET
+from recbole_samrec.utils.errors import ConfigError
+
+_OF_FILES = ("field_separator", "encoding", "benchmark_filename")
+"""Settings that describe files, and which a table does not have."""
+
+
+def is_table(data: Any) -> bool:
+    """Return True for a frame or the path of a Parquet file, False for the name of a data set."""
+    return data is not None and (not isinstance(data, str) or data.lower().endswith(PARQUET))
+
+
+def adopt_data(
+    data: Any, roles: Roles, settings: Mapping[str, Any], note: Callable[[str], None] = lambda line: None
+) -> str:
+    """Return the name of a data set: the given one, or that under which a table is stored in ``data_path``.
+
+    Args:
+        data: Name of a data set; frame of pandas or polars; or path of a Parquet file.
+        roles: The table's columns with the user, the item and the time.
+        settings: Settings of the run.
+        note: Function that is called with notes on the table.
+
+    Raises:
+        UserError: The table cannot be used, or columns are named for a data set of files.
+    """
+    if not is_table(data):
+        if any(roles):
+            raise ConfigError(
+                f"user, item and time name the columns of a frame or a Parquet file, and {data or 'ml-100k'} is a data "
+                "set; its columns are named by USER_ID_FIELD, ITEM_ID_FIELD and TIME_FIELD"
+            )
+        return str(data)
+    for key in _OF_FILES:
+        if settings.get(key) is not None:
+            raise ConfigError(f"{key} describes files of RecBole's form; leave it out for a frame or a Parquet file")
+    stored = store_table(data, roles, settings, Path(settings.get("data_path") or "dataset"))
+    for line in stored.notes:
+        note(line)
+    return stored.name
+
+
+def adopt_all(
+    data: Sequence[Any], roles: Roles, settings: Mapping[str, Any], note: Callable[[str], None] = lambda line: None
+) -> list[str]:
+    """Return the names of several data sets; arguments and errors are those of :func:`adopt_data`.
+
+    The columns are those of the tables among them, of which there must be one if they are named.
+    """
+    some = any(map(is_table, data))
+    return [adopt_data(one, roles if is_table(one) or not some else Roles(), settings, note) for one in data]

@@ -1,0 +1,45 @@
+"""Types that the ids of a data set have in the table it was made of, so that recommendations have them, too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ORIGIN = "frame.json"
+"""File, in the folder of a data set that was made of a table, with the table's name, columns and types of ids."""
+TEXT = "string"
+"""Type of ids that are text, as those of RecBole's files are."""
+
+
+def read_id_type(folder: Path, field: str) -> str:
+    """Read the type of the ids of users or items; data sets of files have text.
+
+    Args:
+        folder: Folder of the data set.
+        field: RecBole's name of the column.
+    """
+    try:
+        types = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))["types"]
+        return str(types.get(field, TEXT))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return TEXT
+
+
+def restore_ids(tokens: Any, kind: str) -> np.ndarray:
+    """Return ids in the type that they had; they stay text if one of them is not of that type.
+
+    Args:
+        tokens: Ids as text, shape ``[N]``.
+        kind: Their type: ``string``, or a type of integers such as ``int64``.
+    """
+    texts = np.asarray(tokens, dtype=object)
+    if kind == TEXT or not len(texts):
+        return texts if kind == TEXT else texts.astype(kind)
+    try:
+        ids = np.array([int(text) for text in texts], dtype=kind)
+    except (ValueError, OverflowError):
+        return texts
+    return ids if (ids.astype(str) == texts.astype(str)).all() else texts

@@ -1,0 +1,104 @@
+"""Searches of plain entries continue until they have taken the passes of their entry with SAM."""
+
+import pytest
+import yaml
+
+from recbole_samrec.compare.continued_search import continue_searches, sum_run_passes
+from recbole_samrec.compare.equal_passes import add_equal_entries
+from recbole_samrec.compare.selection import select_settings
+from tests.helpers.selection import make_selector, prepare, write_run
+from tests.helpers.tiny import random_events, write_events
+
+RATES = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
+NAME = "SASRec (equal passes)"
+
+
+def passes(job):
+    """A pass each epoch, two with SAM."""
+    return job.settings["epochs"] * (2.0 if job.settings["sam_rho"] else 1.0)
+
+
+def score(job):
+    return job.settings["learning_rate"] + 0.001 * job.settings["epochs"]
+
+
+@pytest.fixture
+def begin(own_folder):
+    """Select settings of SASRec and SAM, and write their runs."""
+    write_events("dataset", "tiny", random_events(users=12, items=25))
+
+    def select(more, rhos=(0, 0.1, 0.2)):
+        plain = {"choose": {"learning_rate": RATES[:1]}, "choose_more": {"learning_rate": RATES[: more + 1]}}
+        table = {"SASRec": {"model": "SAMRec", "fixed": {"sam_rho": 0}, **plain}}
+        sam = {"model": "SAMRec", "variant_of": "SASRec", "tuned_as": "SASRec"}
+        table["SAM"] = {**sam, "choose": {"sam_rho": list(rhos)}}
+        own_folder.joinpath("entries.yaml").write_text(yaml.safe_dump({"entries": table}))
+        preparation = prepare(
+            ["SAM", "SASRec"], own_folder / "entries.yaml", extend=lambda entries: add_equal_entries(entries, {})
+        )
+        (choices,) = select_settings([preparation], make_selector(score, passes))
+        jobs = preparation.plan(choices.collect(preparation), choices.waiting).jobs
+        assert {job.entry for job in jobs} == {"SAM", "SASRec"}
+        for job in jobs:
+            write_run(job, 0.5, passes(job))
+        return preparation, choices, jobs
+
+    return select
+
+
+def test_continue_searches__takes_the_passes_of_sam(begin):
+    """With 3 epochs and 3 seeds: SASRec 9, SAM 9 + 18 + 18 and two runs of 3, as all are equal: with SASRec's, 60."""
+    preparation, choices, jobs = begin(more=5)
+    assert sum_run_passes("SAM", "tiny", jobs) == 6
+    log = []
+    budgets = continue_searches(preparation, choices, jobs, make_selector(score, passes, log=log))
+    budget, choice = budgets["tiny"][NAME], choices.made["tiny"][NAME]
+    assert (budget.sam, budget.passes, budget.searched) == ("SAM", 9 + 9 + 18 + 18 + 6, 9)
+    # the doubled one takes 18, each further one 9, and two runs of the best 6: 9 + 18 + 3 * 9 + 6 = 60
+    assert (budget.added, budget.runs, budget.ran_out) == (4, 6, False) and len(log) == 3 * 4
+    assert {job.settings["epochs"] for job in log[:3]} == {6} and {
+        job.settings["stopping_step"] for job in log[:3]
+    } == {20}
+    assert {job.settings["learning_rate"] for job in log[:3]} == {0.01} and not any(job.tested for job in log)
+    tried = [job.settings["learning_rate"] for job in log[3:]]
+    assert choice.chosen.settings == {"learning_rate": max(tried)} and len(choice.candidates) == 5
+    plan = preparation.plan(choices.collect(preparation), choices.waiting)
+    (equal, _) = (job for job in plan.jobs if job.entry == NAME)
+    assert equal.settings["learning_rate"] == max(tried) and equal.settings["epochs"] == 3
+    total = budget.searched + choice.passes - 9 + budget.runs
+    assert budget.passes <= total < budget.passes + 9  # within one trial
+
+
+def test_continue_searches__resumes_from_records(begin):
+    preparation, choices, jobs = begin(more=5)
+    first = continue_searches(preparation, choices, jobs, make_selector(score, passes))
+    log = []
+    again = continue_searches(preparation, choices, jobs, make_selector(score, passes, log=log))
+    assert first == again and log == []
+
+
+def test_continue_searches__says_if_candidates_run_out(begin):
+    preparation, choices, jobs = begin(more=1)
+    budgets = continue_searches(preparation, choices, jobs, make_selector(score, passes))
+    budget = budgets["tiny"][NAME]
+    assert (budget.added, budget.ran_out) == (2, True)
+
+
+def test_continue_searches__may_choose_more_epochs(begin):
+    preparation, choices, jobs = begin(more=0)
+    continue_searches(preparation, choices, jobs, make_selector(score, passes))
+    chosen = choices.made["tiny"][NAME].chosen.settings
+    assert chosen == {"learning_rate": 0.01, "epochs": 6, "stopping_step": 20}
+    plan = preparation.plan(choices.collect(preparation), choices.waiting)
+    assert {job.settings["epochs"] for job in plan.jobs if job.entry == NAME} == {6}
+
+
+def test_continue_searches__waits_for_runs(begin):
+    preparation, choices, jobs = begin(more=1)
+    (jobs[0].folder / "result.json").unlink()
+    assert continue_searches(preparation, choices, jobs, make_selector(score, passes)) == {}
+    assert choices.waiting["tiny"][NAME] == "its search has not continued: the runs of SAM have not ended yet"
+    write_run(jobs[0], 0.5, ...)
+    assert continue_searches(preparation, choices, jobs, make_selector(score, passes)) == {}
+    words = f"its search has not continued: {jobs[0].folder}: its record has no gradient_passes"
+    assert choices.waiting["tiny"][NAME].startswith(words)

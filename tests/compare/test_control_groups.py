@@ -1,0 +1,69 @@
+"""Entries with SAM, their plain entries and controls are found by their settings."""
+
+import re
+
+import pytest
+import yaml
+
+from recbole_samrec.compare.control_groups import Role, check_controls, find_groups, find_role
+from recbole_samrec.experiments.entries import read_entries
+from recbole_samrec.utils.errors import ConfigError
+
+RHOS = {"sam_rho": [0, 0.1]}
+TABLE = {
+    "SASRec": {"model": "SAMRec", "fixed": {"sam_rho": 0}, "choose": {"learning_rate": [0.1, 0.2]}},
+    "SAM": {"model": "SAMRec", "variant_of": "SASRec", "tuned_as": "SASRec", "choose": RHOS},
+    "random": {
+        "model": "SAMRec",
+        "variant_of": "SASRec",
+        "tuned_as": "SASRec",
+        "fixed": {"sam_variant": "random"},
+        "choose": RHOS,
+    },
+    "averaged": {
+        "model": "SAMRec",
+        "variant_of": "SASRec",
+        "tuned_as": "SASRec",
+        "fixed": {"sam_rho": 0},
+        "choose": {"weight_average": [None, "ema 0.99"]},
+    },
+    "both": {"model": "SAMRec", "variant_of": "SASRec", "fixed": {"weight_average": "last 2"}},
+}
+
+
+def read(folder, names, **changes):
+    table = {name: {**of, **changes.get(name, {})} for name, of in TABLE.items()}
+    file = folder / "entries.yaml"
+    file.write_text(yaml.safe_dump({"entries": table}))
+    return read_entries(names, [file])
+
+
+def test_find_role__follows_from_settings(tmp_path):
+    roles = [find_role(entry, {}) for entry in read(tmp_path, list(TABLE))]
+    assert roles == [Role.PLAIN, Role.SAM, Role.RANDOM, Role.AVERAGED, Role.OTHER]
+    usual = read_entries(["GRU4Rec", "GRU4Rec+SAM", "SASRec", "SAMRec", "Pop"])
+    assert [find_role(entry, {}) for entry in usual] == [Role.PLAIN, Role.SAM, Role.PLAIN, Role.SAM, Role.PLAIN]
+    assert find_role(usual[3], {"sam_variant": "random"}) is Role.RANDOM
+    assert find_role(usual[3], {"sam_rho": 0}) is Role.PLAIN
+
+
+def test_find_groups__takes_controls_that_are_selected_alike(tmp_path):
+    (group,) = find_groups(read(tmp_path, list(TABLE)), {})
+    assert group.sam.name == "SAM" and group.plain.name == "SASRec"
+    names = {role: [one.name for one in own] for role, own in group.opponents.items()}
+    assert names == {Role.PLAIN: ["SASRec"], Role.RANDOM: ["random"], Role.AVERAGED: ["averaged"]}
+    more = {"random": {"choose": {"sam_rho": [0, 0.1, 0.2]}}, "averaged": {"tuned_as": ""}}
+    (group,) = find_groups(read(tmp_path, list(TABLE), **more), {})
+    assert not group.opponents[Role.RANDOM] and not group.opponents[Role.AVERAGED]
+    assert find_groups(read_entries(["SAMRec", "GRU4Rec"]), {}) == []  # its plain entry is not compared
+
+
+def test_check_controls__wants_as_many_candidates(tmp_path):
+    check_controls(read(tmp_path, list(TABLE)), {})
+    fewer = read(tmp_path, list(TABLE), random={"choose": {"sam_rho": [0.1]}})
+    words = "random: it has 1 candidates and SAM has 2; controls are selected from as many candidates as SAM: change"
+    with pytest.raises(ConfigError, match=f"^{re.escape(words)}"):
+        check_controls(fewer, {})
+    words = "averaged: it is tuned as itself and SAM as SASRec; controls are selected like SAM: give both the same"
+    with pytest.raises(ConfigError, match=f"^{re.escape(words)}"):
+        check_controls(read(tmp_path, list(TABLE), averaged={"tuned_as": ""}), {})

@@ -1,0 +1,126 @@
+"""Searches continue until they have taken a budget; the truth is counted by hand."""
+
+import re
+
+import pytest
+import yaml
+
+from recbole_samrec.compare.choices import Candidate, Choice, check_choices
+from recbole_samrec.compare.control_groups import check_controls, find_groups
+from recbole_samrec.compare.declarations import read_declarations
+from recbole_samrec.compare.equal_passes import Continuation, add_equal_entries, count_needed
+from recbole_samrec.config.yaml_files import read_yaml
+from recbole_samrec.experiments.entries import Entry, read_entries
+from recbole_samrec.utils.errors import ConfigError
+from tests.helpers.paths import ROOT
+
+
+def test_count_needed__takes_the_fewest():
+    """Spent 10; each trial takes 4, and the runs that follow 6 or 8."""
+    for budget, number in [(0, 1), (20, 1), (20.5, 2), (26, 2), (28, 3), (30, 3), (31, None)]:
+        assert count_needed(10, [4, 4, 4], [6, 8, 8], budget) == number, budget
+    assert count_needed(10, [], [], 5) is None
+
+
+def continuation(budget, **more):
+    """A search of two candidates with two seeds, of which two final runs with the best candidate's passes follow."""
+    tried = [Candidate({"lr": 1}, (0.5, 0.6), 10.0), Candidate({"lr": 2}, (0.4, 0.5), 8.0)]
+    entry = Entry("A (equal passes)", "SAMRec", tuned_as="A")
+    plain = Choice("A", (1, 2), "ndcg@10", False, (), None).extend(entry, tried)
+    order = [{"lr": 1, "epochs": 4}, {"lr": 3}, {"lr": 4}, {"lr": 5}]
+    given = {"sam": "SAM", "budget": budget, "searched": 18.0, "runs": 2, **more}
+    return Continuation(entry, "tiny", plain, order, **given)
+
+
+ADDED = [
+    Candidate({"lr": 1, "epochs": 4}, (0.55, 0.6), 20.0),
+    Candidate({"lr": 3}, (0.7, 0.7), 6.0),
+    Candidate({"lr": 4}, (0.9, float("nan")), 4.0),
+    Candidate({"lr": 5}, (0.6, 0.6), 10.0),
+]
+
+
+def test_continuation__adds_the_doubled_one_first():
+    search = continuation(budget=10.0)
+    assert search.next_number == 1
+    search.added = ADDED[:1]
+    assert search.next_number == 1  # the budget is taken: 18 + 20 + 2 runs of 10
+    choice, budget = search.close()
+    assert choice.entry == "A (equal passes)" and choice.chosen == ADDED[0] and len(choice.candidates) == 3
+    assert (budget.runs, budget.added, budget.ran_out) == (20.0, 1, False)
+
+
+def test_continuation__stops_within_a_trial_of_its_budget():
+    search = continuation(budget=65.0)
+    search.added = ADDED[:1]
+    assert search.next_number == 2  # 58 are taken, and a trial took up to 20
+    search.added = ADDED[:2]
+    assert search.needed is None and search.next_number == 3  # 18 + 26 + 2 runs of 3, as the new best one is cheaper
+    search.added = ADDED
+    assert search.needed is None and search.next_number == 4  # there are no others
+    choice, budget = search.close()
+    assert choice.chosen == ADDED[1] and budget.ran_out and budget.added == 4  # a run of the third failed
+    assert (budget.searched, budget.runs, budget.passes, budget.sam) == (18.0, 6.0, 65.0, "SAM")
+
+
+def test_continuation__chooses_within_the_budget_only():
+    """A round may train more than the budget allows; these candidates do not count."""
+    search = continuation(budget=50.0, added=ADDED)
+    assert search.needed == 1  # 18 + 20 + 20 are more than 50
+    choice, budget = search.close()
+    assert choice.chosen == ADDED[0] and budget.added == 1 and not budget.ran_out
+
+
+def test_continuation__asks_for_several_at_once():
+    search = continuation(budget=158.0)
+    search.order = [{"lr": number} for number in range(20)]
+    search.added = ADDED[:1]
+    assert search.next_number == 1 + 5  # 100 passes are left, and a trial took 20 at most
+    search.waiting = "a run was not trained"
+    assert search.next_number == 1
+
+
+def read(folder, names, table):
+    file = folder / "entries.yaml"
+    file.write_text(yaml.safe_dump({"entries": table}))
+    return read_entries(names, [file])
+
+
+def test_add_equal_entries__follow_their_plain_entry(tmp_path):
+    table = {"SASRec": {"model": "SAMRec", "fixed": {"sam_rho": 0}, "choose": {"learning_rate": [1, 2]}}}
+    entries = add_equal_entries(read(tmp_path, ["GRU4Rec", "SASRec", "SAMRec"], table), {})
+    assert [entry.name for entry in entries] == ["GRU4Rec", "SASRec", "SASRec (equal passes)", "SAMRec"]
+    equal = entries[2]
+    assert equal.continues == equal.tuned_as == equal.variant_of == "SASRec" and not equal.choose
+    assert equal.fixed == entries[1].fixed and equal.model == "SAMRec"
+
+
+def test_add_equal_entries__refuses_what_has_no_pair(tmp_path):
+    words = "--equal=passes: no entry with SAM is compared with its plain entry; name both, such as SAMRec and SASRec"
+    for names in (["SAMRec", "GRU4Rec"], ["SASRec", "GRU4Rec"]):
+        with pytest.raises(ConfigError, match=f"^{re.escape(words)}$"):
+            add_equal_entries(read(tmp_path, names, {}), {})
+    more = {"choose": {"learning_rate": [1]}, "choose_more": {"learning_rate": [2]}}
+    table = {"GRU4Rec": {"model": "GRU4Rec", **more}}
+    with pytest.raises(ConfigError, match=r"^choose_more of GRU4Rec: only the search of a plain entry continues"):
+        add_equal_entries(read(tmp_path, ["SAMRec", "SASRec", "GRU4Rec"], table), {})
+    table = {"SASRec": {"model": "SAMRec", "fixed": {"sam_rho": 0}, "tuned_as": "GRU4Rec"}}
+    with pytest.raises(ConfigError, match=r"^--equal=passes: SASRec is tuned as GRU4Rec; let it choose by itself$"):
+        add_equal_entries(read(tmp_path, ["SAMRec", "SASRec", "GRU4Rec"], table), {})
+
+
+def test_add_equal_entries__reads_the_example():
+    """The example has SAM at SASRec's settings and tuned again, with controls of as many candidates."""
+    file = ROOT / "benchmarks" / "entries" / "controls.yaml"
+    entries = read_entries(list(read_yaml(file)["entries"]), [file])
+    check_choices(entries, {}, select=True)
+    check_controls(entries, {})
+    extended = add_equal_entries(entries, {})
+    declared = read_declarations([file], extended)
+    groups = find_groups(extended, {})
+    assert [(group.sam.name, group.sam.tuned_as, group.sam.candidates) for group in groups] == [
+        ("SAMRec", "SASRec", 5), ("SAMRec tuned again", "", 15)
+    ]  # fmt: skip
+    for group in groups:
+        opponents = {one.name for own in group.opponents.values() for one in own}
+        assert len(opponents) == 4 and {(group.sam.name, name) for name in opponents} <= set(declared.primary)

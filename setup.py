@@ -59,12 +59,13 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=f">={VERSION['PYTHON']},<{_next_minor(VERSION['NEWEST_PYTHON'])}",
-    # The folder of settings lies at the top of a checkout and inside the package in a wheel.
-    packages=[*find_packages(include=["recbole_samrec*"]), "recbole_samrec.properties"],
-    package_dir={"recbole_samrec.properties": "properties"},
+    # The folders of settings and pages lie at the top of a checkout and inside the package in a wheel.
+    packages=[*find_packages(include=["recbole_samrec*"]), "recbole_samrec.properties", "recbole_samrec.docs"],
+    package_dir={"recbole_samrec.properties": "properties", "recbole_samrec.docs": "docs"},
     package_data={
         "recbole_samrec": ["py.typed"],
         "recbole_samrec.properties": ["**/*.yaml"],
+        "recbole_samrec.docs": ["models.csv"],
         "recbole_samrec.compare": ["templates/*.jinja"],
         "recbole_samrec.quick_start": ["*.json"],
         "recbole_samrec.sharpness": ["templates/*.jinja"],

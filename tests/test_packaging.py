@@ -77,7 +77,7 @@ def modules() -> set[str]:
 
 def test_wheel__holds_modules_and_settings_and_no_more(wheel):
     files = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert files == modules() | {f"recbole_samrec/{name}" for name in settings()}
+    assert files == modules() | {f"recbole_samrec/{name}" for name in (*settings(), "docs/models.csv")}
 
 
 def test_wheel__says_what_it_is(wheel):
@@ -111,9 +111,10 @@ def test_wheel__is_classified_and_names_the_repository(metadata):
 
 def test_sdist__holds_what_it_takes_to_build_and_test(sdist):
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
-    locks = {"requirements.lock", "requirements-dev.lock", "requirements-docs.lock"}
+    locks = {f"requirements{kind}.lock" for kind in ("", "-dev", "-docs", "-release")}
     house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", *locks}
-    assert modules() | settings() | tests | house | {"run_recbole.py", "CITATION.cff", "CHANGELOG.md"} <= sdist
+    pages = {"CITATION.cff", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "docs/models.csv"}
+    assert modules() | settings() | tests | house | pages | {"run_recbole.py"} <= sdist
     assert not any(name.startswith("dataset/") for name in sdist)
 
 

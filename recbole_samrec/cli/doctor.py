@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
+from recbole_samrec.cli.model_table import print_models, read_models
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.installer import make_extra_command, make_install_command, make_recbole_command
 from recbole_samrec.version import EXTRAS, NEWEST_PYTHON, PYTHON, RECBOLE, REQUIRES, __version__
 
 HELP = """Lists the versions of packages, the device, the defects of RecBole that are patched, and the data sets, with
-the command that fixes each problem."""
+the command that fixes each problem; or, with --models, what works with which model."""
 MODULES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
 USERS = {"report": "compare, tune and sharpness", "tune": "compare and tune"}
 """The commands that need the packages of each extra."""
@@ -51,10 +52,11 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``doctor``."""
     parser.add_argument("--data_path", default="dataset", help="folder of the data sets (default: dataset)")
+    parser.add_argument("--models", action="store_true", help="list what works with which model instead, and why not")
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any = None) -> int:
-    """Print the report.
+    """Print the report, or the table of models.
 
     Args:
         arguments: See :func:`add_arguments`.
@@ -69,6 +71,9 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any = None
     """
     if rest:
         raise ConfigError(f"{rest[0]}: unknown argument; --help lists the arguments")
+    if arguments.models:
+        print_models(read_models())
+        return 0
     findings = collect_findings(arguments.data_path)
     print_findings(findings)
     return 0 if is_healthy(findings) else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from recbole_samrec.compare import reproducibility
 from recbole_samrec.compare.agreement import write_agreement
 from recbole_samrec.compare.choices import Choices
 from recbole_samrec.compare.chosen import Selected, tabulate
@@ -23,7 +24,7 @@ from recbole_samrec.compare.prepare import ComparisonPlan
 from recbole_samrec.compare.primary import Family, Place
 from recbole_samrec.compare.shown_settings import format_settings, select_settings
 from recbole_samrec.compare.verdicts import Verdicts, judge
-from recbole_samrec.compare.write import join_stem, write_declared, write_tables
+from recbole_samrec.compare.write import join_stem, write_declared, write_reproducibility, write_tables
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
 from recbole_samrec.experiments.results import Run, read_finished_runs
@@ -76,6 +77,8 @@ class Conclusion:
             for dataset in plan.datasets:
                 stem = join_stem(dataset, plan.protocol, bool(plan.tuning), bool(self.choices))
                 print_line(console, f"tables and plots: {self.pages / stem}*")
+        for path in self._write_reproducibility(runs, selected):
+            print_line(console, f"reproducibility: {path}")
         self._write_joint_pages(runs, declared, verdicts, console)
         failures = [_list_failures(plan, self.costs, damaged) for plan in self.plans]
         return Comparison(
@@ -165,8 +168,30 @@ class Conclusion:
             declared=declared,
             selected=selected,
             verdicts=verdicts,
+            links=[("reproducibility", reproducibility.END)],
         )
         return list(pages.values())
+
+    def _write_reproducibility(
+        self, runs: Sequence[Run], selected: Mapping[tuple[str, str], Selected]
+    ) -> Iterator[Path]:
+        """Write the page of reproducibility of each data set that has runs; yield their places."""
+        plans = self.plans
+        for dataset in dict.fromkeys(dataset for plan in plans for dataset in plan.datasets):
+            if own := [run for run in runs if run.dataset == dataset]:
+                shown = select_settings([job for plan in plans for job in plan.jobs if job.dataset == dataset])
+                for settings in shown.values() if len(plans) > 1 else ():
+                    settings.pop("eval_args", None)  # each protocol has its own
+                chosen = {protocol: one.describe() for (name, protocol), one in selected.items() if name == dataset}
+                yield write_reproducibility(
+                    own,
+                    self.pages,
+                    tuned=plans[0].tuning.get(dataset, ()),
+                    chosen=chosen or None,
+                    origins=plans[0].origins,
+                    command=self.command,
+                    settings=format_settings(shown),
+                )
 
 
 def _map_variants(plan: ComparisonPlan) -> dict[str, str]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from recbole_samrec.compare import captions, formats, plots
+from recbole_samrec.compare import captions, formats, plots, reproducibility
 from recbole_samrec.compare.chosen import END, Selected
 from recbole_samrec.compare.facts import PageSetting, has_uncommitted, list_work, name_bars, name_page
 from recbole_samrec.compare.groups import build_group_table
 from recbole_samrec.compare.layout import Grid, Made, Page, lay_out_comparison, lay_out_fractions, lay_out_groups
 from recbole_samrec.compare.primary import Family
 from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
+from recbole_samrec.compare.reproducibility import lay_out_reproducibility
 from recbole_samrec.compare.tables import build_fraction_table, build_main_table, check_ranks
 from recbole_samrec.compare.verdicts import Verdicts
 from recbole_samrec.utils import checkpoint_io
@@ -38,6 +39,12 @@ def join_stem(name: str, protocol: str = "", tuned: bool = False, selected: bool
     return f"{name}{f'-{protocol}' if protocol else ''}{'-tuned' if tuned else ''}{'-selected' if selected else ''}"
 
 
+def name_share(name: str, runs: Sequence[Run]) -> str:
+    """Return the name of a data set, with the largest share of training users if that is not all of them."""
+    largest = max((run.fraction for run in runs), default=1.0)
+    return f"{name}-{largest:g}" if largest < 1 else name
+
+
 def write_tables(
     runs: Sequence[Run],
     pages: str | Path,
@@ -55,6 +62,7 @@ def write_tables(
     declared: Family | None = None,
     selected: Mapping[str, Selected] | None = None,
     verdicts: Verdicts | None = None,
+    links: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Page]:
     """Write the tables and plots of each data set.
 
@@ -81,6 +89,7 @@ def write_tables(
         selected: For each data set, the choices of validation, whose files ``<dataset>-selected-chosen.json`` and pages
             ``<dataset>-selected`` then are; None if settings were not chosen so.
         verdicts: Whether SAM helps, on all data sets and under all protocols; None if no comparisons are declared.
+        links: Titles and ends of the names of further pages, which each main page links to.
 
     Returns:
         The main page of each data set.
@@ -108,6 +117,7 @@ def write_tables(
             declared=declared,
             selected=None if selected is None else selected[dataset],
             verdicts=verdicts,
+            links=links,
         ).write()
     return written
 
@@ -130,6 +140,7 @@ class _DataSet:
     declared: Family | None
     selected: Selected | None
     verdicts: Verdicts | None
+    links: Sequence[tuple[str, str]]
     largest: list[Run] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,8 +151,7 @@ class _DataSet:
     @property
     def stem(self) -> str:
         """Begin of the names of its files."""
-        share = f"-{self.largest[0].fraction:g}" if self.largest and self.largest[0].fraction < 1 else ""
-        return self._join_stem(f"{self.name}{share}")
+        return self._join_stem(name_share(self.name, self.largest))
 
     def _join_stem(self, name: str) -> str:
         return join_stem(name, self.protocol, bool(self.tuned), self.selected is not None)
@@ -172,6 +182,9 @@ class _DataSet:
             path = self.pages / f"{stem}{kind}"
             page, table, draw = self._make(kind, part, f"{path.name}.png")
             links = [(title, f"{other}.md") for other, title in titles.items() if other != path.name]
+            if not kind:
+                shared = join_stem(name_share(self.name, self.largest), "", bool(self.tuned), self.selected is not None)
+                links += [(title, f"{shared}{end}.md") for title, end in self.links]
             written[kind] = write_page(path, replace(page, links=(*links, *files)), table, draw)
         return written[""]
 
@@ -261,6 +274,38 @@ def write_declared(
     )
     path = folder / f"{join_stem(DECLARED, tuned=tuned, selected=selected)}{MASKED[declared.masked]}"
     write_page(path, page, declared.table)
+    return path.with_name(f"{path.name}.md")
+
+
+def write_reproducibility(
+    runs: Sequence[Run],
+    folder: Path,
+    *,
+    tuned: Sequence[Tuning] = (),
+    chosen: Mapping[str, Mapping[str, Any]] | None = None,
+    origins: Sequence[Origin] = (),
+    command: str = "",
+    settings: str = "",
+) -> Path:
+    """Write the page of reproducibility of one data set beside its tables; return its place.
+
+    Args:
+        runs: The finished runs of the data set under all protocols, at least one.
+        folder: Folder of the pages.
+        tuned: How its entries were tuned.
+        chosen: For each protocol, what validation runs chose; see :func:`lay_out_reproducibility`.
+        origins: Where settings come from that are no defaults.
+        command: The command that makes the comparison.
+        settings: The settings of its entries, as yaml.
+
+    Raises:
+        DataError: The folder cannot be written.
+    """
+    made = Made(command, settings, list_work(runs), has_uncommitted(runs))
+    stem = join_stem(name_share(runs[0].dataset, runs), "", bool(tuned), chosen is not None)
+    page = lay_out_reproducibility(runs, tuned=tuned, chosen=chosen, origins=list_origins(origins, runs), made=made)
+    path = folder / f"{stem}{reproducibility.END}"
+    write_page(path, page, None)
     return path.with_name(f"{path.name}.md")
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from recbole.model.abstract_recommender import ContextRecommender
 from recbole.model.context_aware_recommender.fwfm import FwFM
+from recbole.model.general_recommender.ncl import NCL
 from recbole.model.general_recommender.pop import Pop
 from recbole.model.layers import ContextSeqEmbAbstractLayer
 from recbole.model.sequential_recommender.sasrecf import SASRecF
 
 from recbole_samrec.compat import Patcher, recbole_patch
+from recbole_samrec.utils.errors import ConfigError
 
 
 @recbole_patch(
@@ -108,3 +110,19 @@ def give_numbers_to_their_tower(patch: Patcher) -> None:
 
     patch(ContextRecommender, "__init__", build_counted)
     patch(ContextRecommender, "embed_input_fields", embed_ordered)
+
+
+@recbole_patch("model/general_recommender/ncl.py 89", "NCL with more clusters than users or items ends in a traceback")
+def explain_clusters(patch: Patcher) -> None:
+    """Name the setting when there are too few users or items for the clusters."""
+    cluster = NCL.run_kmeans
+
+    def cluster_or_explain(self: Any, x: Any) -> Any:
+        if self.k > len(x):
+            raise ConfigError(
+                f"num_clusters={self.k}: NCL cannot make more clusters than there are users or items, {len(x):,} of "
+                "one kind; lower num_clusters"
+            )
+        return cluster(self, x)
+
+    patch(NCL, "run_kmeans", cluster_or_explain)

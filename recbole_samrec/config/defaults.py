@@ -10,7 +10,7 @@ from recbole_samrec.config.recbole_config import is_typed
 from recbole_samrec.config.recbole_keys import TREES, find_recbole_folder
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_eval_args, check_own_values
-from recbole_samrec.data.temporal_options import GTS
+from recbole_samrec.data.temporal_options import GTS, check_kind
 from recbole_samrec.utils.paths import PROPERTIES
 
 
@@ -28,7 +28,7 @@ def add_our_defaults(config: Any, model: str, model_class: type, dataset: str) -
     """
     config.external_config_dict = given = upgrade_settings(config.external_config_dict)
     check_own_values(given, model)
-    _complete_temporal_split(config)
+    _complete_temporal_split(config, model, model_class)
     ours = [find_recbole_folder() / "properties" / "model" / f"{TREES.get(model)}.yaml"]
     ours += [PROPERTIES / "overall.yaml", PROPERTIES / "model" / f"{model}.yaml"]
     ours.append(PROPERTIES / "dataset" / f"{dataset}.yaml")
@@ -40,13 +40,17 @@ def add_our_defaults(config: Any, model: str, model_class: type, dataset: str) -
         _add_defaults_of_commands(config, model_class)
 
 
-def _complete_temporal_split(config: Any) -> None:
-    """Check the options of a global temporal split, and add what it implies where nothing else was given."""
+def _complete_temporal_split(config: Any, model: str, model_class: Any) -> None:
+    """Check the options of a global temporal split, and add what it implies where nothing else was given.
+
+    The kind of the model is checked first: RecBole would refuse full rankings of models that predict values.
+    """
     given = config.external_config_dict
     evaluation = given.get("eval_args")
     if not isinstance(evaluation, Mapping) or GTS not in (evaluation.get("split") or {}):
         return
     check_eval_args(evaluation)
+    check_kind(model, model_class.type.name)
     config.external_config_dict = {"repeatable": True} | given | {"eval_args": {"order": "TO", **evaluation}}
 
 

@@ -31,6 +31,8 @@ from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.settings import suggest_nearest
 
 _INTERVAL = re.compile(r"\s*[\[(]\s*([^,;]+),([^,;]+)[\])]\s*")
+RANKS_NOTHING = "it scores feature vectors and ranks no items"
+"""Why models of boosted trees are not evaluated by rankings."""
 _GPU = re.compile(r"-1|\d+|(GPU|MIG)-[\w/-]+")
 
 
@@ -274,8 +276,8 @@ def check_evaluation(config: Any, chooses: bool = True) -> None:
         chooses: Whether ``valid_metric`` is read, as in training, which chooses the best epoch by it.
 
     Raises:
-        ConfigError: The validation metric is not computed, which RecBole would report after the first epoch, or a
-            sequential model is not split by time.
+        ConfigError: The validation metric is not computed, which RecBole would report after the first epoch, a
+            sequential model is not split by time, or a model of boosted trees is to rank.
     """
     name, _, cut = str(config["valid_metric"]).partition("@")
     metrics = [str(metric).lower() for metric in config["metrics"]]
@@ -291,6 +293,10 @@ def check_evaluation(config: Any, chooses: bool = True) -> None:
         )
     if read_options(config["eval_args"]):
         check_temporal(config)
+    if config["MODEL_TYPE"].name == "DECISIONTREE" and config["eval_type"].name == "RANKING":
+        raise ConfigError(
+            f"metrics={config['metrics']} cannot be used with {config['model']}: {RANKS_NOTHING}; use AUC"
+        )
     if config["MODEL_TYPE"].name == "SEQUENTIAL" and config["eval_args"]["order"] != "TO":
         raise ConfigError(
             f"eval_args: {config['model']} is a sequential model and needs the time order; add 'order': 'TO'"

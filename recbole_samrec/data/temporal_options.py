@@ -138,8 +138,8 @@ def check_temporal(config: Any) -> None:
     Raises:
         ConfigError: Something cannot be used together with it; names the reason.
     """
-    kind, mode = config["MODEL_TYPE"].name, config["eval_args"]["mode"]
-    model = config["model"]
+    mode = config["eval_args"]["mode"]
+    check_kind(config["model"], config["MODEL_TYPE"].name)
     reasons = {
         f"benchmark_filename={config['benchmark_filename']}: benchmark files are split already": (
             config["benchmark_filename"] is not None
@@ -152,12 +152,27 @@ def check_temporal(config: Any) -> None:
         "exact_time_order=False: rounded times cannot be split exactly; leave it out": (
             config["exact_time_order"] is False
         ),
-        f"{model} is a {_KINDS.get(kind)} model, whose data RecBole prepares in its own way; use a general or a "
-        "sequential model": kind in _KINDS,
     }
     for reason, holds in reasons.items():
         if holds:
             raise ConfigError(f"eval_args: split GTS cannot be used with {reason}")
+
+
+def check_kind(model: str, kind: str) -> None:
+    """Check that models of a kind can be used with a global temporal split.
+
+    Args:
+        model: Name of the model.
+        kind: Name of its RecBole ``ModelType``.
+
+    Raises:
+        ConfigError: They cannot.
+    """
+    if kind in _KINDS:
+        raise ConfigError(
+            f"eval_args: split GTS cannot be used with {model}: it is a {_KINDS[kind]} model, whose data RecBole "
+            "prepares in its own way; use a general or a sequential model"
+        )
 
 
 _KINDS = {"KNOWLEDGE": "knowledge", "CONTEXT": "context", "DECISIONTREE": "tree"}

@@ -36,7 +36,10 @@ def build_temporal_parts(dataset: Any) -> list[Any]:
     assert options is not None, "called for a global temporal split"
     check_temporal(dataset.config)
     if type(dataset) not in (Dataset, SequentialDataset, PackedDataset):
-        raise ConfigError(f"GTS: {dataset.config['model']} has its own data set, {type(dataset).__name__}")
+        raise ConfigError(
+            f"eval_args: split GTS cannot be used with {dataset.config['model']}: it has its own data set, "
+            f"{type(dataset).__name__}; choose another model"
+        )
     users, items, times = _read_events(dataset)
     split = split_events(
         users,

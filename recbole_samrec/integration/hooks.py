@@ -131,7 +131,9 @@ def choose_packed_data(create: Callable) -> Callable:
             return create(config)
         require_packable(config.model_class, config)
         if hasattr(recbole.data.dataset, f"{config['model']}Dataset"):
-            raise ConfigError(f"training=packed: {config['model']} has its own data set; use training=prefix")
+            raise ConfigError(
+                f"training=packed does not support {config['model']}: it has its own data set; use training=prefix"
+            )
         patch = Patcher()
         patch(recbole.data.dataset, "SequentialDataset", PackedDataset)
         try:

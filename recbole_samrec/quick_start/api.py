@@ -23,6 +23,7 @@ from recbole_samrec.quick_start.processes import Processes
 from recbole_samrec.quick_start.record import RESULT, RunRecord, make_label
 from recbole_samrec.trainer.callbacks import Callback
 from recbole_samrec.utils.console import print_note
+from recbole_samrec.utils.errors import ConfigError
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,6 +169,8 @@ def evaluate(
     """
     console = console or Console()
     config, weights = load_finished_run(run, model, settings, partial(print_note, console))
+    if mask_history:
+        _require_full_ranking(config)
     masks = (False, True) if mask_history else (bool(config["mask_history"]),)
     scores = train.evaluate_weights(config, weights, masks)
     record = weights.parent / RESULT
@@ -183,6 +186,15 @@ def evaluate(
         device = config["device"]
         agreement = compare_with_record(stored, scores[masks[0]], device_name(device), device.type == "cuda")
     return Evaluation(f"{make_label(config)} on {config['dataset']}", weights, scores, agreement)
+
+
+def _require_full_ranking(config: Any) -> None:
+    modes = config["eval_args"]["mode"]
+    if set(modes.values()) != {"full"}:
+        raise ConfigError(
+            f"mask_history cannot be used with mode={modes['test']} in eval_args: history is masked in full rankings "
+            "only; evaluate without it, or train with mode: full"
+        )
 
 
 def _read_record(file: Path, note: Callable[[str], None]) -> RunRecord | None:

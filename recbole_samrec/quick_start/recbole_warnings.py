@@ -49,8 +49,9 @@ def _ranking_warnings(config: Any, dataset: Any) -> Iterator[str]:
     if sampled:
         history = ", and may draw what the user had before" if config["repeatable"] else ""
         yield f"sampled evaluation draws with replacement, again at each evaluation{history}"
-    if sampled and config["mask_history"]:
-        yield "mask_history works on full rankings only; sampled evaluation passes it over"
+    if modes != {"full"} and config["mask_history"]:
+        kind = "sampled" if sampled else "labeled"
+        yield f"mask_history works on full rankings only; {kind} evaluation passes it over"
     if sampled and _is_sequential(config) and _split(config) in ("RS", "TS"):
         yield "sampled evaluation merges a user's samples, of which this split has several, into one ranking"
 

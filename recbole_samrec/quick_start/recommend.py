@@ -18,6 +18,7 @@ from recbole.utils import ModelType, get_model, get_trainer, init_seed
 from rich.console import Console
 from rich.progress import track
 
+from recbole_samrec.config.validate import RANKS_NOTHING
 from recbole_samrec.data.id_types import read_id_type, restore_ids
 from recbole_samrec.data.known_history import HISTORY, pad_histories, scores_histories
 from recbole_samrec.data.sequences import Sequences, collect_sequences, read_sequences
@@ -85,7 +86,7 @@ class Recommender:
         """
         name = config["model"]
         if config["MODEL_TYPE"] == ModelType.DECISIONTREE:
-            raise ConfigError(f"{name} scores feature vectors and ranks no items; choose a run of another model")
+            raise ConfigError(f"{name}: {RANKS_NOTHING}; choose a run of another model")
         self.mask_history = bool(config["mask_history"])
         config["mask_history"], config["training"] = False, "prefix"
         config["known_data"], config["changed_data"] = str(weights.parent), DROP

@@ -28,6 +28,7 @@ from recbole_samrec.trainer.callbacks import Callback, CallbackList
 from recbole_samrec.trainer.resume import add_known
 from recbole_samrec.trainer.trainer import SAMTrainer
 from recbole_samrec.utils.cpu_time import read_cpu_seconds
+from recbole_samrec.utils.error_messages import report_missing_package
 from recbole_samrec.utils.errors import ConfigError
 
 
@@ -110,7 +111,7 @@ def train_once(
     if isinstance(trainer, SAMTrainer):
         trainer.callbacks.add(*called)
         called = trainer.callbacks
-    with called.surround_training(trainer):
+    with report_missing_package(config["model"]), called.surround_training(trainer):
         trainer.fit(context.train_data, context.valid_data, saved=True, show_progress=False)
     scored = test and context.test_data and Path(trainer.saved_model_file).exists()  # pre-training may save nothing
     metrics = _score_test_set(trainer, context.test_data) if scored else None

@@ -370,7 +370,7 @@ class SAMTrainer(Resumable, Trainer):
             masked = scores.clone() if self._shows_scores else scores
             mask_items(masked, histories, positive_u.cpu().numpy(), positive_i.cpu().numpy())
             if self._shows_scores:
-                users = interaction[self.model.USER_ID]
+                users = interaction[self.config["USER_ID_FIELD"]]  # models of context have no USER_ID
                 shown = RankedBatch(users, scores, masked, positive_u, positive_i)
                 self.callbacks.call("on_test_batch_end", self, shown)
             scores = masked if self.config["mask_history"] else scores

@@ -30,6 +30,9 @@ REMEDIES = {
 }
 """Remedies for messages of RecBole that do not name one."""
 
+DISTRIBUTIONS = {"faiss": "faiss-cpu"}
+"""Names under which packages are installed, where they differ from those under which they are imported."""
+
 
 @contextmanager
 def raise_as_user_error(what: str, config: Any) -> Iterator[None]:
@@ -46,6 +49,19 @@ def raise_as_user_error(what: str, config: Any) -> Iterator[None]:
         raise ConfigError(f"{what}: {describe_error(error, config.final_config_dict)}") from error
 
 
+@contextmanager
+def report_missing_package(model: str) -> Iterator[None]:
+    """Convert the error of a model that imports a missing package in its training, as some of RecBole's do.
+
+    Raises:
+        ConfigError: Names the package and the command that installs it.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--model={model}: {describe_error(error, {})}") from error
+
+
 def describe_error(error: BaseException, settings: Mapping[str, Any]) -> str:
     """Describe an exception in one line; for a bare key error, name the setting that the key came from."""
     words = " ".join(str(error).split())
@@ -53,7 +69,8 @@ def describe_error(error: BaseException, settings: Mapping[str, Any]) -> str:
     if remedy:
         return f"{words.rstrip('.!')}; {remedy}"
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f"requires the package {error.name}; install it with: {make_install_command(error.name or '')}"
+        distribution = DISTRIBUTIONS.get(error.name, error.name)
+        return f"requires the package {error.name}; install it with: {make_install_command(distribution)}"
     if isinstance(error, KeyError):
         words = str(error.args[0]) if error.args else ""
         sources = [f"{key}={value}" for key, value in settings.items() if isinstance(value, str) and value == words]

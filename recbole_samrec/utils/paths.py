@@ -12,3 +12,6 @@ CHECKOUT = PACKAGE.parent
 
 PROPERTIES = next(path for path in (PACKAGE / "properties", CHECKOUT / "properties") if path.is_dir())
 """Our yaml files: inside an installed package, at the top of a checkout."""
+
+MODEL_TABLE = next((path for path in (PACKAGE / "docs", CHECKOUT / "docs") if path.is_dir()), CHECKOUT) / "models.csv"
+"""Table of what works with which model: inside an installed package, in the documentation of a checkout."""

@@ -68,6 +68,8 @@ def test_conclusion__of_a_comparison_with_selection(own_folder, monkeypatch):
             and title in Path("out/primary-selected-masked.md").read_text() + pages[""]
         )
     assert "## Does SAM help?" not in pages[""] and "tiny-selected-chosen.json" in pages["-masked"]
+    reproducibility = Path("out/tiny-selected-reproducibility.md").read_text()
+    assert "## Chosen settings" in reproducibility and "tiny-selected-reproducibility.md" in pages[""]
     (verdict,) = found.verdicts["sam"]
     family = found.primary.set_index("reference")
     beaten = {name: family.loc[name, "difference"] > 0 and family.loc[name, "p_holm"] < 0.05 for _, name in PRIMARY}

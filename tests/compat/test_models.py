@@ -1,9 +1,14 @@
 """Patched models of RecBole compute the right numbers, and the defects return without the patch."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from recbole.model.general_recommender.ncl import NCL
 
 from recbole_samrec import compat
+from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.tiny import build, make_config, random_events, write_events
 
 
@@ -22,3 +27,15 @@ def test_count_every_event__counts_each_once(own_folder, batch):
     with compat.suspend("count_every_event"):
         got, events = counted()
     assert not np.array_equal(got, events)
+
+
+def test_explain_clusters__names_the_setting(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    model, rows = SimpleNamespace(k=5, latent_dim=2), np.zeros((4, 2), np.float32)
+    with pytest.raises(ConfigError, match=r"num_clusters=5: NCL .* users or items, 4 of one kind; lower num_clusters"):
+        NCL.run_kmeans(model, rows)
+    with compat.suspend("explain_clusters"), pytest.raises(ModuleNotFoundError):
+        NCL.run_kmeans(model, rows)
+    model.k = 3
+    with pytest.raises(ModuleNotFoundError):  # it clusters
+        NCL.run_kmeans(model, rows)

@@ -1,11 +1,12 @@
 """Settings are checked, and messages name what they may be."""
 
 import pytest
+from recbole.utils import EvaluatorType, ModelType
 
 from recbole_samrec.config.keys import collect_types
 from recbole_samrec.config.recbole_keys import find_recbole_folder
 from recbole_samrec.config.schema import RENAMED
-from recbole_samrec.config.validate import check_keys, check_own_values, check_values, suggest
+from recbole_samrec.config.validate import check_evaluation, check_keys, check_own_values, check_values, suggest
 from recbole_samrec.config.yaml_files import read_yaml
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PROPERTIES
@@ -101,3 +102,12 @@ def test_check_values__refuses_what_is_no_encoding(encoding):
 def test_check_values__refuses_empty_separators(key):
     with pytest.raises(ConfigError, match=f"^{key} is empty: give the text"):
         check_values({key: ""})
+
+
+def test_check_evaluation__refuses_rankings_of_trees():
+    kinds = {"MODEL_TYPE": ModelType.DECISIONTREE, "eval_type": EvaluatorType.RANKING, "eval_args": {"order": "RO"}}
+    settings = {"model": "XGBoost", "metrics": ["NDCG"], "topk": [10], "valid_metric": "NDCG@10", **kinds}
+    words = r"metrics=\['NDCG'\] cannot be used with XGBoost: it scores feature vectors and ranks no items; use AUC"
+    with pytest.raises(ConfigError, match=words):
+        check_evaluation(settings)
+    check_evaluation(settings | {"metrics": ["AUC"], "valid_metric": "AUC", "eval_type": EvaluatorType.VALUE})

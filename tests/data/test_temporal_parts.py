@@ -168,7 +168,7 @@ REFUSED = {
     "SASRec": {"benchmark_filename": ["train", "test"]},
     "BPR": {"repeatable": False},
     "Pop": {"exact_time_order": False},
-    "FM": {"metrics": ["NDCG"], "valid_metric": "NDCG@10"},
+    "FM": {},
     "CKE": {},
 }
 
@@ -177,8 +177,8 @@ REFUSED = {
 def test_build__names_what_it_cannot_be_used_with(model, own_folder):
     from recbole_samrec.config.validate import check_evaluation
 
-    config = make_config(model, own_folder, eval_args={"split": {"GTS": {}}}, **REFUSED[model])
     with pytest.raises(ConfigError, match="GTS cannot be used with"):
+        config = make_config(model, own_folder, eval_args={"split": {"GTS": {}}}, **REFUSED[model])
         check_evaluation(config, chooses=False)
 
 

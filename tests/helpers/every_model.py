@@ -26,6 +26,7 @@ EMBEDDED = {
     "alias_of_relation_id": ["rel_id"],
     "preload_weight": {"ent_id": "ent_emb", "rel_id": "rel_emb"},
     "kg_embedding_size": 16,
+    "embedding_size": 16,
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
 }
 FEATURES = {"load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}}
@@ -43,11 +44,14 @@ USERS_ROWS = {"train_neg_sample_args": None}
 
 SETTINGS = {
     ModelType.CONTEXT: RATINGS,
+    ModelType.DECISIONTREE: RATINGS,
     ModelType.KNOWLEDGE: {**KG, "kg_embedding_size": 16, "kge_interval": 1},
     **dict.fromkeys("CDAE DiffRec LDiffRec MacridVAE MultiDAE MultiVAE RaCT RecVAE ENMF NCEPLRec".split(), USERS_ROWS),
     **dict.fromkeys("FDSA GRU4RecF SASRecF S3Rec".split(), FEATURES),
     **dict.fromkeys("GRU4RecCPR SASRecCPR".split(), RERANKED),
+    "RecentPop": {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}},
     "ConvNCF": {"embedding_size": 64},
+    "NCL": {"num_clusters": 3},
     **dict.fromkeys("GRU4RecKG KSR".split(), EMBEDDED),
 }
 """Settings that a model requires on top of its defaults, by its name or its type."""
@@ -94,7 +98,13 @@ def write_everything(path: Path) -> None:
         return " ".join(f"{draw.gauss(0, 1):.3f}" for _ in range(16))
 
     users, items, relations = range(24), range(20), range(3)
-    events = [(f"u{u}", f"i{i}", draw.randint(1, 5), t) for u in users for t, i in enumerate(draw.sample(items, 8))]
+    # Users take turns, so that a point of time parts the events of all; the last one begins when the others end.
+    late = {users[-1]: 8 * len(users)}
+    events = [
+        (f"u{u}", f"i{i}", draw.randint(1, 5), late.get(u, 0) + len(users) * n + u)
+        for u in users
+        for n, i in enumerate(draw.sample(items, 8))
+    ]
     facts = [(f"e{draw.choice(items)}", f"r{draw.choice(relations)}", f"e{draw.randrange(30)}") for _ in range(120)]
     write("inter", ("user_id:token", "item_id:token", "rating:float", "timestamp:float"), *events)
     write("user", ("user_id:token", "age:token", "gender:token"), *((f"u{u}", u % 5, "FM"[u % 2]) for u in users))

@@ -78,7 +78,17 @@ def write_search(
         "metric": "NDCG@10",
         "strategy": strategy | record.pop("strategy", {}),
         "space": {
-            "parameters": [{"name": "learning_rate"}, {"name": "hidden_dropout_prob"}],
+            "parameters": [
+                {
+                    "name": "learning_rate",
+                    "kind": "loguniform",
+                    "values": [],
+                    "low": 0.0001,
+                    "high": 0.01,
+                    "step": None,
+                },
+                {"name": "hidden_dropout_prob", "kind": "choice", "values": [0.1, 0.2, 0.5]},
+            ],
             "follow": {"attn_dropout_prob": "hidden_dropout_prob"},
         },
     }

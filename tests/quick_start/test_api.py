@@ -92,6 +92,14 @@ def test_evaluate__scores_a_run_again(data):
     assert recbole_samrec.evaluate("one/best.pth", console=QUIET).as_recorded is None
 
 
+def test_evaluate__masks_history_in_full_rankings_only(data):
+    sampled = {"eval_args": {"mode": "uni5"}, "topk": [5], "valid_metric": "NDCG@5"}
+    recbole_samrec.run("BPR", "tiny", run_dir="one", console=QUIET, epochs=1, **sampled)
+    with pytest.raises(ConfigError, match=r"mask_history cannot be used with mode=uni5 in eval_args: .*mode: full"):
+        recbole_samrec.evaluate("one", mask_history=True, console=QUIET)
+    assert recbole_samrec.evaluate("one", console=QUIET).metrics.index[0] == ("valid", "unmasked")
+
+
 def test_evaluate__of_a_run_with_recboles_list_metrics(data):
     """Runs of earlier versions, whose settings do not have recbole_metrics, are scored as they were."""
     wanted = {"metrics": ["NDCG", "ItemCoverage"], "valid_metric": "NDCG@10", "recbole_metrics": True}

@@ -53,7 +53,9 @@ def test_list_warnings__explains_sampled_evaluation(own_folder):
     for kind in ("RS", "TS"):
         args = {"split": {kind: [0.6, 0.2, 0.2]}, "order": "TO", "mode": "pop20"}
         assert "merges a user's samples" in said(own_folder, "SASRec", eval_args=args)
-    assert "passes it over" in said(own_folder, "SASRec", eval_args={**LATE, "mode": "uni9"}, mask_history=True)
+    for mode, kind in (("uni9", "sampled"), ("labeled", "labeled")):
+        text = said(own_folder, "SASRec", eval_args={**LATE, "mode": mode}, mask_history=True)
+        assert f"{kind} evaluation passes it over" in text
 
 
 @pytest.mark.parametrize("order", ["RO", "TO"])

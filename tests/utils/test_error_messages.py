@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from recbole_samrec.utils.error_messages import report_missing_package
+from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.command import SMALL, main, succeed, tree
 from tests.helpers.tiny import cyclic, write_events
 
@@ -257,3 +259,11 @@ def test_run_folder__keeps_its_files_when_a_run_does_not_start(data):
     (data / "mine").mkdir()
     (data / "mine" / "notes.txt").write_text("mine")
     refused(data, "run", "--dataset=tiny", *SMALL, "--n_heads=3", "--run_dir=mine")
+
+
+def test_report_missing_package__names_package_and_command():
+    words = r"--model=NCL: requires the package faiss; install it with: .* faiss-cpu$"
+    with pytest.raises(ConfigError, match=words), report_missing_package("NCL"):
+        raise ModuleNotFoundError("No module named 'faiss'", name="faiss")
+    with pytest.raises(KeyError), report_missing_package("NCL"):
+        raise KeyError("x")

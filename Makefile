@@ -84,7 +84,7 @@ format: .venv/ready-dev  ## Format the code, and repair what ruff can repair.
 	$(RUN) -m ruff format .
 
 docs: .venv/ready-docs  ## Build the documentation site in build/docs/, and check its links; needs no network.
-	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going -b html -c docs . build/docs
+	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going -b html -c docs/_site . build/docs
 	$(RUN) -m tools.check_site build/docs
 
 wheel: .venv/ready  ## Build the wheel in dist/.

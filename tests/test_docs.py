@@ -106,6 +106,8 @@ def test_example__of_own_data_runs(own_folder, capsys):
 
     make_frame(users=12, items=25).to_csv("purchases.csv", index=False)
     names: dict = {}
-    exec(next(code for kind, code in CODE.findall((ROOT / "docs" / "data.md").read_text()) if kind == "python"), names)
+    exec(
+        next(code for kind, code in CODE.findall((DOCS / "how_to" / "data.md").read_text()) if kind == "python"), names
+    )
     assert names["result"].record["epochs_run"] <= 20 and len(names["frame"]) > 60
     assert "score" in capsys.readouterr().out

@@ -20,7 +20,7 @@ def test_make_table__has_a_line_for_each_message():
     assert len(make_table().splitlines()) == 2 + len(list_messages())
 
 
-def test_render_messages__shows_every_message_once_for_each_folder():
+def test_render_messages__shows_every_message():
     errors, remarks = render_messages().split(f"## {SECTIONS['remark']}\n")
     for kind, text in (("error", errors), ("remark", remarks)):
         lines = re.findall(r"^\| (.*) \|$", text, re.M)
@@ -28,7 +28,7 @@ def test_render_messages__shows_every_message_once_for_each_folder():
         shown = [line for line in lines if line not in ("message", "---")]
         assert set(shown) <= {markdown for _, markdown in wanted}
         missing = {markdown for _, markdown in wanted} - set(shown)
-        assert all(len(re.sub(r"\*[^*]*\*", "", markdown).split()) <= 3 for markdown in missing), missing
+        assert not [one for one in missing if re.search("[A-Za-z]{3}", re.sub(r"\*[^*]*\*", "", one))]
 
 
 def test_message__names_computed_parts_in_italics():

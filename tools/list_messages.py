@@ -20,8 +20,6 @@ from tools.markdown import make_table as make_markdown_table
 PACKAGE = Path(__file__).resolve().parent.parent / "recbole_samrec"
 REMARKS = {"note", "print_note", "warning", "warn"}
 """Functions and methods that show a remark."""
-WORD = re.compile(r"(^|[ (:])\w+ \w+")
-"""What a message on the page has besides computed parts: two words."""
 SECTIONS = {"error": "Errors", "remark": "Warnings and notes"}
 
 
@@ -90,10 +88,15 @@ def render_messages() -> str:
         chosen = sorted((one for one in list_messages() if one.kind == kind), key=lambda one: one.folder)
         for folder, found in itertools.groupby(chosen, key=lambda one: one.folder):
             purpose = read_purposes().get(folder, "the package and its Python")
-            texts = {one.markdown for one in found if WORD.search(one.markdown)}
+            texts = {one.markdown for one in found if _has_words(one.markdown)}
             table = make_markdown_table(["message"], [[text] for text in sorted(texts, key=_sort_key)])
             parts.append(f"### {escape(purpose[0].upper() + purpose[1:])}\n\n{table}")
     return "\n".join(parts)
+
+
+def _has_words(text: str) -> bool:
+    """Whether a message has a word that is not computed."""
+    return re.search(r"[A-Za-z]{3}", re.sub(r"\*[^*]*\*", "", text)) is not None
 
 
 def _sort_key(text: str) -> str:

@@ -268,6 +268,7 @@ class SAMTrainer(Resumable, Trainer):
     fit = make_resumable(Trainer.fit)
 
     def _valid_epoch(self, valid_data: DataLoader, show_progress: bool = False) -> tuple[float, dict[str, float]]:
+        """Validate the weights, or their average, with RecBole's evaluator, and reject scores that are nan."""
         with self.average.applied():
             score, result = super()._valid_epoch(valid_data, show_progress)
         if not np.isfinite(score):

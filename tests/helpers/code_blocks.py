@@ -27,7 +27,7 @@ from tests.helpers.paths import ROOT
 
 FENCE = re.compile(
     r"(?:^<!-- (?P<kind>not run|run by|run with): (?P<note>[^\n]*?) -->\n)?"
-    r"^(?P<fence>`{3,})(?P<language>\w*)\n(?P<code>.*?)^(?P=fence)$",
+    r"^(?P<fence>`{3,})(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
 OUTPUT = re.compile(r"\n+(?:[^\n`#][^\n]*\n)*\n*```text\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -88,6 +88,8 @@ def read_blocks(page: Path) -> Iterator[Block]:
     """Read the blocks of a page; those that are directives of the site are none."""
     text = page.read_text(encoding="utf-8")
     for match in FENCE.finditer(text):
+        if match["language"].startswith("{"):
+            continue
         line = text.count("\n", 0, match.start("code")) + 1
         output = OUTPUT.match(text, match.end()) if match["language"] == "bash" else None
         marks = (match["kind"] or "", match["note"] or "")

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from recbole_samrec.cli.main import COMMANDS
-from recbole_samrec.config.command_options import TuneOptions
+from recbole_samrec.config.command_options import CompareOptions
 from tools.render_commands import find_parser, render_commands
 
 
@@ -31,6 +31,6 @@ def test_section__names_every_argument(command, sections):
 
 
 def test_section__shows_defaults_of_the_function(sections):
-    rows = dict(re.findall(r"^\| `--(\w+)[^|]*\| ([^|]*) \|", sections["tune"], re.M))
-    default = TuneOptions.model_fields["trials"].default
-    assert rows["trials"].strip() == str(default)
+    rows = dict(re.findall(r"^\| `--(\w+)[^|]*\| ([^|]*) \|", sections["compare"], re.M))
+    default = CompareOptions.model_fields["seeds"].default
+    assert rows["seeds"].strip() == str(default)

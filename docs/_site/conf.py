@@ -7,9 +7,9 @@ work on the site as they do in the repository.
 import sys
 from pathlib import Path
 
-DOCS = Path(__file__).resolve().parent
-ROOT = DOCS.parent
-sys.path[:0] = [str(ROOT), str(DOCS / "_ext")]
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(ROOT), str(HERE)]
 
 from recbole_samrec.version import __version__  # noqa: E402
 
@@ -34,10 +34,10 @@ root_doc = "docs/index"
 include_patterns = ["docs/**", "results/*.md", *(name for name in PUBLISHED if name.endswith(".md"))]
 exclude_patterns = [
     *sorted(path.name for path in ROOT.iterdir() if path.name not in PUBLISHED),
-    "docs/_*",
+    "docs/_site",
     "results/records",
 ]
-templates_path = ["_templates"]
+templates_path = ["templates"]
 
 # Links and anchors are checked; -W makes errors of what is missing.
 nitpicky = True
@@ -57,7 +57,7 @@ napoleon_use_rtype = False
 
 html_theme = "furo"
 html_title = f"recbole_samrec {release}"
-html_static_path = ["_static"]
+html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_additional_pages = {"index": "redirect.html"}
 html_copy_source = False

@@ -14,6 +14,7 @@ from recbole_samrec.optim.random_state import RandomState
 from recbole_samrec.sharpness import api, finished_run, measure, robustness
 from recbole_samrec.sharpness.measure import Budget
 from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.exact_floats import exact_floats
 from tests.helpers.command import main, succeed
 from tests.helpers.tiny import cyclic, write_events
 
@@ -115,7 +116,7 @@ def test_sharpness_writes_stores_and_continues_a_report(monkeypatch):
     for number, folder in enumerate(runs):
         stored = json.loads(Path(folder, "result.json").read_text())["test"]
         for table in ("noise", "histories"):
-            frame = pd.read_csv(f"out/{table}-{number}.csv")
+            frame = pd.read_csv(f"out/{table}-{number}.csv", **exact_floats())
             still = frame[frame["level"] == 0]
             assert len(still) and all((still[metric] == value).all() for metric, value in stored.items())
     counts = pd.read_csv("out/runs.csv").filter(like="training targets").to_numpy()

@@ -126,7 +126,8 @@ def run_block(block: Block, names: dict) -> None:
         Path(file[1]).write_text(block.code)
     if block.language == "bash":
         said = "".join(_run_command(block, words) for words in block.commands)
-        _require_output(block, said)
+        if any(map(_find_arguments, block.commands)):
+            _require_output(block, said)
     elif block.language == "python":
         exec(compile(_replace_names(block.code), block.place, "exec"), names)
     elif block.language in READERS:

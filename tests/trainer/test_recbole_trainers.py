@@ -22,7 +22,9 @@ def test_reject_sam__lets_trees_be_grown_without_it():
     with pytest.raises(ConfigError, match="sam_rho cannot be used with Trees: it grows trees"):
         init(None, {"sam_rho": 0.1}, Trees())
     model = Trees()
-    init(None, {"sam_rho": 0.0}, model)
+    init(None, {"sam_rho": 0.0, "weight_average": None}, model)
+    with pytest.raises(ConfigError, match="weight_average cannot be used with Trees: it grows trees"):
+        init(None, {"sam_rho": 0.0, "weight_average": "ema 0.9"}, Trees())
     assert built == [model]
 
 

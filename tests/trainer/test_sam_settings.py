@@ -16,7 +16,7 @@ EMPTY = {**dict.fromkeys(KEYS.values()), "train_stage": None, "pretrain_epochs":
 def test_sam_settings__have_the_defaults_of_the_schema():
     defaults = {key: one.default for key, one in collect_model_settings().items()}
     assert read_sam_settings({**EMPTY, **defaults}) == read_sam_settings(EMPTY) == SAMSettings()
-    assert set(KEYS.values()) == set(SAM.model_fields) - {"max_bad_steps"}
+    assert set(KEYS.values()) == {*SAM.model_fields, "seed"} - {"max_bad_steps"}  # the seed is RecBole's
 
 
 def test_sam_settings__are_read():

@@ -1,8 +1,12 @@
-"""The version of this package, the Pythons that it runs on, and the oldest version of each package it works with."""
+"""The version of this package, its address, the Pythons that it runs on, and the oldest packages that it works with."""
 
 __version__ = "0.1.0"
 
 NAME = "recbole-samrec"
+
+# Address of the public repository, without a slash at its end; empty while there is none. The URLs in the metadata
+# follow from it.
+REPOSITORY = ""
 
 # The oldest and the newest Python.
 PYTHON = "3.11"
@@ -16,31 +20,35 @@ RECBOLE = "1.2.1"
 UV_OVERRIDES = ("ray[tune]>=2.50",)
 
 # Distribution -> oldest version. The first block is imported by our code, the second only by RecBole, whose own list
-# cannot be used. requirements.lock holds the versions that are tested.
+# cannot be used. requirements.lock holds the versions that are tested, those of the extras too.
 REQUIRES = {
     "torch": "2.6",
     "numpy": "2.0",
     "pandas": "2.2.2",
     "scipy": "1.13",
-    "ray[tune]": "2.50",
     "pydantic": "2.7",
     "annotated-types": "0.6",
     "pyyaml": "6.0",
     "safetensors": "0.4",
     "rich": "13.7",
     "jinja2": "3.1",
-    "matplotlib": "3.9",
     "tensorboard": "2.18",
     "tqdm": "4.66",
     "psutil": "5.9",
     "filelock": "3.13",
     "typing_extensions": "4.12",
     "scikit-learn": "1.5",
-    "plotly": "5.20",
     "pyarrow": "17.0",
     # RecBole's
     "colorlog": "4.7.2",
     "colorama": "0.4.4",
     "tabulate": "0.9",
     "texttable": "1.7",
+}
+
+# Extra -> distribution -> oldest version. Training, evaluation and recommendation need none of these.
+_REPORT = {"matplotlib": "3.9", "plotly": "5.20"}
+EXTRAS = {
+    "report": _REPORT,  # pages with figures: sharpness
+    "tune": {"ray[tune]": "2.50", **_REPORT},  # processes side by side, and pages with figures: compare, tune
 }

@@ -12,7 +12,8 @@ from recbole_samrec import compat
 from tests.helpers.paths import ROOT
 
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
+AT_THE_TOP = [ROOT / name for name in ("CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "SECURITY.md")]
+PAGES = [ROOT / "README.md", *AT_THE_TOP, *sorted(DOCS.rglob("*.md"))]
 CODE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 
 
@@ -42,7 +43,7 @@ def test_index__lists_every_page():
     linked = {(DOCS / target).resolve() for target in re.findall(r"\]\(([\w./-]+\.md)\)", home)}
     pages = set(DOCS.rglob("*.md"))
     of_api = {page for page in pages if page.parent.name == "api"} - {DOCS / "reference" / "api" / "index.md"}
-    others = {ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "results" / "README.md"}
+    others = {*AT_THE_TOP, ROOT / "CHANGELOG.md", ROOT / "results" / "README.md"}
     assert linked == (pages - of_api - {DOCS / "index.md"}) | others
 
 

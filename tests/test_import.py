@@ -12,8 +12,10 @@ import recbole_samrec
 from recbole_samrec import compat
 from recbole_samrec.cli import main as cli
 from recbole_samrec.integration.import_hooks import AFTER_PATCHES
-from recbole_samrec.utils.installer import make_recbole_command
+from recbole_samrec.utils.installer import make_extra_command, make_recbole_command
+from tests.helpers.command import SMALL
 from tests.helpers.paths import ROOT
+from tests.helpers.tiny import cyclic, write_events
 
 HEAVY = {"torch", "recbole", "pandas", "numpy", "scipy", "ray", "matplotlib"}
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
@@ -152,6 +154,7 @@ FIRST = {
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_activate__patches_alike_whatever_comes_first():
     found = dict(zip(FIRST, answers_of(*(f"{first}\n{STATE}" for first in FIRST.values())), strict=True))
     assert found == dict.fromkeys(FIRST, sorted(one.name for one in compat.list_applied()))
@@ -255,6 +258,64 @@ def test_public_names__say_how_to_install_recbole():
         "try:\n    recbole_samrec.SAMRec\nexcept ImportError as error:\n    print(error)"
     ).splitlines()
     assert line == f"recbole_samrec.SAMRec needs RecBole 1.2.1: {make_recbole_command()}"
+
+
+# Without the packages of extras ---------------------------------------------------------------------------------------
+
+HIDING = """
+import json, sys
+GONE = {"ray", "plotly", "matplotlib"}
+class Hiding:
+    def __init__(self, finder):
+        self.finder = finder
+    def find_spec(self, name, path=None, target=None):
+        return None if name.partition(".")[0] in GONE else self.finder.find_spec(name, path, target)
+    def find_distributions(self, context):
+        return [] if context.name in GONE else self.finder.find_distributions(context)
+sys.meta_path[:] = [Hiding(one) if hasattr(one, "find_distributions") else one for one in sys.meta_path]
+from recbole_samrec.cli.main import main
+statuses = [main(words) for words in json.loads(sys.argv.pop())]
+assert not any(name.partition(".")[0] in GONE for name in sys.modules)
+print("STATUSES", *statuses)
+"""
+
+
+def run_without_extras(*commands):
+    """The statuses of commands that run where no extra is installed, and the lines of their errors."""
+    done = run_python(HIDING, json.dumps(commands), folder=os.curdir, check=False)
+    assert "STATUSES" in done.stdout, done.stderr
+    statuses = [int(word) for word in done.stdout.rpartition("STATUSES")[2].split()]
+    return statuses, [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+
+
+@pytest.mark.slow
+def test_extras__are_not_needed_to_train_and_recommend():
+    write_events("dataset", "tiny", cyclic(items=30))
+    statuses, errors = run_without_extras(
+        ["run", "--dataset=tiny", *SMALL, "--run_dir=one"],
+        ["evaluate", "one"],
+        ["recommend", "one", "--users=all"],
+        ["export", "one", "--out=vectors"],
+        ["doctor"],
+    )
+    assert (statuses, errors) == ([0] * 5, [])
+
+
+def test_extras__are_named_with_the_command_that_installs_them():
+    write_events("dataset", "tiny", cyclic(items=30))
+    commands = {
+        "compare": ["compare", "--models=SAMRec", "--datasets=tiny"],
+        "tables of compare": ["compare", "--models=SAMRec", "--datasets=tiny", "--tables"],
+        "tune": ["tune", "--dataset=tiny", *SMALL],
+        "sharpness": ["sharpness", "one"],
+    }
+    statuses, errors = run_without_extras(*commands.values())
+    missing = {"tune": "ray, matplotlib, plotly", "report": "matplotlib, plotly"}
+    expected = [
+        f"error: {user} needs {missing[extra]}, missing in {sys.executable}; install with: {make_extra_command(extra)}"
+        for user, extra in [("compare", "tune"), ("compare", "report"), ("tune", "tune"), ("sharpness", "report")]
+    ]
+    assert (statuses, errors) == ([2] * 4, expected)
 
 
 # Other processes ------------------------------------------------------------------------------------------------------

@@ -3,13 +3,15 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from recbole_samrec.version import REQUIRES, __version__
+from recbole_samrec.version import EXTRAS, REPOSITORY, REQUIRES, __version__
 from tests.helpers.paths import ROOT
 
 # Written so that this file passes its own test.
@@ -48,6 +50,11 @@ def wheel(tmp_path_factory) -> zipfile.ZipFile:
 
 
 @pytest.fixture(scope="module")
+def metadata(wheel) -> Message:
+    return message_from_bytes(wheel.read(f"recbole_samrec-{__version__}.dist-info/METADATA"))
+
+
+@pytest.fixture(scope="module")
 def sdist(tmp_path_factory) -> set[str]:
     code = "import sys; from setuptools import build_meta; build_meta.build_sdist(sys.argv[1])"
     file = built(tmp_path_factory, "-c", code)
@@ -82,16 +89,35 @@ def test_wheel__says_what_it_is(wheel):
     assert "Name: recbole-samrec\n" in metadata
     assert "Requires-Python: >=3.11,<3.15\n" in metadata
     assert not re.search("^Requires-Dist: recbole", metadata, re.MULTILINE)
+    assert "License-Expression: MIT\n" in metadata
+
+
+def test_wheel__asks_for_ray_and_plotly_in_extras_alone(metadata):
+    asked = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
+    plain = {one.name for one in asked if one.marker is None}
+    assert plain == {Requirement(name).name for name in REQUIRES}
+    for extra, packages in EXTRAS.items():
+        chosen = {one.name for one in asked if one.marker and one.marker.evaluate({"extra": extra})}
+        assert chosen == {Requirement(name).name for name in packages}
+
+
+def test_wheel__is_classified_and_names_the_repository(metadata):
+    topics = {name.partition(" :: ")[0] for name in metadata.get_all("Classifier")}
+    assert topics >= {"Development Status", "Intended Audience", "Operating System", "Programming Language", "Topic"}
+    assert not any(name.startswith("License") for name in metadata.get_all("Classifier"))  # the expression says it
+    urls = metadata.get_all("Project-URL") or []
+    assert [url.partition(", ")[2].startswith(REPOSITORY) for url in urls] == [True] * (5 if REPOSITORY else 0)
 
 
 def test_sdist__holds_what_it_takes_to_build_and_test(sdist):
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
-    locks = {"requirements.lock", "requirements-dev.lock", "requirements-docs.lock"}
+    locks = {f"requirements{kind}.lock" for kind in ("", "-dev", "-docs", "-release")}
     docs = {
         path.relative_to(ROOT).as_posix() for kind in ("md", "csv", "py") for path in (ROOT / "docs").rglob(f"*.{kind}")
     }
     house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", *locks}
-    assert modules() | settings() | tests | docs | house | {"run_recbole.py", "CITATION.cff", "CHANGELOG.md"} <= sdist
+    pages = {"CITATION.cff", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md"}
+    assert modules() | settings() | tests | docs | house | pages | {"run_recbole.py"} <= sdist
     assert not any(name.startswith("dataset/") for name in sdist)
 
 
@@ -114,7 +140,7 @@ def test_locks__do_not_pin_a_package_twice():
 
 def test_locks__satisfy_what_setup_asks_for():
     pins = {canonicalize_name(one.name): next(iter(one.specifier)).version for one in requirements("requirements.lock")}
-    for name, oldest in REQUIRES.items():
+    for name, oldest in (REQUIRES | EXTRAS["report"] | EXTRAS["tune"]).items():
         wanted = Requirement(f"{name}>={oldest}")
         assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), wanted
 

@@ -29,9 +29,9 @@ extensions = [
 ]
 
 # What is published; the rest of the repository is not even walked through.
-PUBLISHED = {"docs", "results", "CONTRIBUTING.md", "CHANGELOG.md"}
+PUBLISHED = {"docs", "results", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "CHANGELOG.md"}
 root_doc = "docs/index"
-include_patterns = ["docs/**", "results/*.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+include_patterns = ["docs/**", "results/*.md", *(name for name in PUBLISHED if name.endswith(".md"))]
 exclude_patterns = [
     *sorted(path.name for path in ROOT.iterdir() if path.name not in PUBLISHED),
     "docs/_site",

@@ -1,0 +1,1 @@
+"""Curvature, sharpness and loss surfaces, of callables and tensors."""

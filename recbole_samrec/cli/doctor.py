@@ -19,12 +19,14 @@ from typing import Any
 
 from recbole_samrec.cli.model_table import print_models, read_models
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.installer import make_install_command, make_recbole_command
-from recbole_samrec.version import NEWEST_PYTHON, PYTHON, RECBOLE, REQUIRES, __version__
+from recbole_samrec.utils.installer import make_extra_command, make_install_command, make_recbole_command
+from recbole_samrec.version import EXTRAS, NEWEST_PYTHON, PYTHON, RECBOLE, REQUIRES, __version__
 
 HELP = """Lists the versions of packages, the device, the defects of RecBole that are patched, and the data sets, with
 the command that fixes each problem; or, with --models, what works with which model."""
 MODULES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
+USERS = {"report": "compare, tune and sharpness", "tune": "compare and tune"}
+"""The commands that need the packages of each extra."""
 # The longest table first, so that problems are shown last, on the screen.
 TOPICS = {
     "patches": "Defects of RecBole (silent: wrong results and no error)",
@@ -96,11 +98,16 @@ def check_versions() -> Iterator[Finding]:
     python = platform.python_version()
     yield Finding("versions", "python", python, f"{PYTHON} to {NEWEST_PYTHON}", "ok")  # others import nothing of ours
     yield Finding("versions", "recbole-samrec", __version__, state="ok")
-    wanted = {"recbole": f"=={RECBOLE}"} | {name: f">={oldest}" for name, oldest in REQUIRES.items()}
+    extras = {name: extra for extra in ("tune", "report") for name in EXTRAS[extra]}  # the smaller one last
+    oldest = {**REQUIRES, **EXTRAS["tune"], **EXTRAS["report"]}
+    wanted = {"recbole": f"=={RECBOLE}"} | {name: f">={version}" for name, version in oldest.items()}
     # All versions before any import: Ray puts its own copies of psutil and colorama in front of the installed ones.
     found = {name: _find_version(name.split("[")[0]) for name in wanted}
     for name in wanted:
-        yield _check_package(name, wanted[name], found[name])
+        if name in extras and found[name] is None:
+            yield _describe_missing_extra(name, wanted[name], extras[name])
+        else:
+            yield _check_package(name, wanted[name], found[name])
 
 
 def check_device() -> Iterator[Finding]:
@@ -183,7 +190,7 @@ def _show_tables(findings: Sequence[Finding]) -> None:
         table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=frame)
         for one in findings:
             if one.topic == topic:
-                style = "red" if one.bad else "yellow" if one.state in ("unused", "not here") else ""
+                style = "red" if one.bad else "yellow" if one.state.startswith(("unused", "not here")) else ""
                 table.add_row(*(Text(cell, overflow="fold") for cell in _cells(one)), style=style)
         if table.row_count:
             console.print(table, end="\n\n")
@@ -196,6 +203,12 @@ def _cells(one: Finding) -> tuple[str, ...]:
     if one.topic == "versions":
         return one.name, one.found, one.wanted, one.state
     return one.name, " ".join(filter(None, (one.found, one.state)))
+
+
+def _describe_missing_extra(name: str, wanted: str, extra: str) -> Finding:
+    """Describe a missing package that only some commands need."""
+    state = f"not here, needed by {USERS[extra]}"
+    return Finding("versions", name.split("[")[0], "-", wanted, state, make_extra_command(extra))
 
 
 def _check_package(name: str, wanted: str, found: str | None) -> Finding:

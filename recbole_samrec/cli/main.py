@@ -17,7 +17,7 @@ from logging import Handler, getLogger
 from typing import Any, NoReturn
 
 from recbole_samrec.utils.errors import ConfigError, UserError, explain_system_error, flatten_message
-from recbole_samrec.utils.installer import describe_recbole, make_recbole_command
+from recbole_samrec.utils.installer import describe_recbole, find_extra, make_extra_command, make_recbole_command
 
 COMMANDS = {
     "run": "train and test a model",
@@ -64,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if missing in ("", __package__.partition(".")[0]):
             return _report_unexpected(error, "--debug" in argv)
         remedy = make_recbole_command() if missing == "recbole" else ENVIRONMENT
+        if extra := find_extra(missing):
+            remedy = make_extra_command(extra)
         return _report(f"{sys.executable} has no {error.name}: {remedy}", 2, "--debug" in argv)
     except Exception as error:
         return _report_unexpected(error, "--debug" in argv)

@@ -98,6 +98,13 @@ def build_agreement_table(
 
     Only entries with runs under both protocols count, and only pairs of protocols with at least two such entries.
 
+    Args:
+        runs: Finished runs under all protocols.
+        entries: Names of the entries.
+        protocols: Names of the protocols.
+        masked: True for metrics with the history masked.
+        draws: Number of bootstrap samples.
+
     Returns:
         One line for each data set, metric and pair of protocols: ``dataset``, ``metric``, ``protocol``, ``other``,
         ``entries`` (their number), ``tau``, ``low`` and ``high`` (95 % interval of the bootstrap).

@@ -37,6 +37,7 @@ from recbole_samrec.experiments.shared_training import train_each_once
 from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.files import require_writable
+from recbole_samrec.utils.installer import require_extra
 from recbole_samrec.utils.locks import lock_folder
 
 MODELS = tuple(CompareOptions.model_fields["models"].default.split(","))
@@ -120,6 +121,7 @@ def compare_models(
     Example:
         ``compare_models(["SAMRec", "SASRec"], "ml-100k", seeds=3, epochs=20).table``
     """
+    require_extra("tune" if train else "report", "compare")
     models, files = _make_list(models), read_yaml_files(list(map(str, config_files)))
     out, pages = Path(out), Path(out if pages is None else pages)
     fractions = [train_fraction] if isinstance(train_fraction, (int, float)) else list(train_fraction)

@@ -29,7 +29,11 @@ def format_command(
     equal: str | None = None,
     settings: Mapping[str, Any],
 ) -> str:
-    """Format the command that equals a call of :func:`compare_models`, without the settings of one computer."""
+    """Format the command that equals a call of :func:`compare_models`, without the settings of one computer.
+
+    See :func:`recbole_samrec.compare.api.compare_models` for the arguments; ``fractions`` are its ``train_fraction``,
+    ``entry_files`` its ``entries``, and ``protocols`` its ``protocol``.
+    """
     words = [f"--models={','.join(models)}", f"--datasets={','.join(datasets)}"]
     words.append(f"--seeds={seeds}" if isinstance(seeds, int) else f"--seeds={','.join(map(str, seeds))},")
     if list(fractions) != [1.0]:

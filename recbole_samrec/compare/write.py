@@ -254,6 +254,14 @@ def write_declared(
 ) -> Path:
     """Write the page of the declared comparisons on all data sets, and its numbers; return its place.
 
+    Args:
+        declared: The declared comparisons with their tests.
+        folder: Folder of the pages.
+        tuned: True if the entries were tuned.
+        command: Command that the page names; empty for none.
+        selected: True if the settings were chosen by validation runs.
+        verdicts: Verdicts to show beside them; None for none.
+
     Raises:
         DataError: The folder cannot be written.
     """

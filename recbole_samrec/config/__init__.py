@@ -1,0 +1,1 @@
+"""Settings: declared, read, validated, and made into RecBole's configuration."""

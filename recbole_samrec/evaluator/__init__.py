@@ -1,0 +1,1 @@
+"""Full rankings, ranks of test items, and statistics of their metrics."""

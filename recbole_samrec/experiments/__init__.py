@@ -1,0 +1,1 @@
+"""What comparisons and searches share: entries, jobs, processes, costs and finished runs."""

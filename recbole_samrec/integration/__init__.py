@@ -1,0 +1,1 @@
+"""The models, trainers and defaults of this package, made known to RecBole."""

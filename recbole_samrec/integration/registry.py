@@ -50,6 +50,9 @@ def register(model_class: type[Any]) -> str:
 
     Raises:
         ConfigError: It is no RecBole recommender, or has the name of another model.
+
+    Example:
+        ``register(MyModel)``, then ``run("MyModel", "ml-100k")``.
     """
     name = str(getattr(model_class, "__name__", model_class))
     if not (isinstance(model_class, type) and issubclass(model_class, AbstractRecommender)):

@@ -1,0 +1,1 @@
+"""Transformer blocks, losses and augmentations of sequences."""

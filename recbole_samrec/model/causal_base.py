@@ -80,7 +80,18 @@ def apply_blocks(x: Tensor, blocks: Sequence[Any], where: Tensor) -> Tensor:
 
 
 def attend_causally(query: Tensor, key: Tensor, value: Tensor, heads: int, drop: nn.Dropout) -> Tensor:
-    """Attend from each position to itself and those before it, with several heads; all tensors are ``[B, L, d]``."""
+    """Attend from each position to itself and those before it, with several heads.
+
+    Args:
+        query: Queries, shape ``[B, L, d]``.
+        key: Keys, of the same shape.
+        value: Values, of the same shape.
+        heads: Number of heads, which divides ``d``.
+        drop: Dropout of the attention weights.
+
+    Returns:
+        The attended values, shape ``[B, L, d]``.
+    """
     query, key, value = (part.unflatten(2, (heads, -1)).transpose(1, 2) for part in (query, key, value))
     return fast.causal_attention(query, key, value, drop).transpose(1, 2).flatten(2)
 

@@ -22,6 +22,13 @@ class SAMRec(SASRec):
     Departures from the paper: its tables, data sets and ``rho`` were not available, so the defaults are our own. The
     loss is cross-entropy over all items, as in RecBole's SASRec, unless ``loss_type`` is set, and it is computed on
     whole sequences, which gives the same loss (``training: prefix`` trains on RecBole's samples).
+
+    Args:
+        config: RecBole's configuration.
+        dataset: RecBole's data set.
+
+    Example:
+        ``run("SAMRec", "ml-100k", sam_rho=0.1)``, or ``run_recbole(model="SAMRec", dataset="ml-100k")`` of RecBole.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:

@@ -73,7 +73,9 @@ class SAM(torch.optim.Optimizer):
     """Sharpness-Aware Minimization around a torch optimizer, with the SAM variants of this package.
 
     Each step takes a gradient, moves the weights by the ascent step, takes a second gradient there under the same
-    random draws, puts the weights back bit for bit, and lets the optimizer step with the second gradient::
+    random draws, puts the weights back bit for bit, and lets the optimizer step with the second gradient.
+
+    Example::
 
         sam = SAM(torch.optim.AdamW(model.parameters(), lr=0.01), rho=0.05)
         for inputs, targets in batches:

@@ -83,6 +83,9 @@ def export_vectors(
 
     Raises:
         UserError: The run or the folder cannot be used, or the model does not score by a dot product.
+
+    Example:
+        ``export_vectors("runs/SAMRec-ml-100k", "vectors").item_vectors``
     """
     console, folder = console or Console(), Path(out)
     require_folder(folder, FILES, overwrite)

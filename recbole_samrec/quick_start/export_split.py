@@ -87,6 +87,9 @@ def export_split(
 
     Raises:
         UserError: A setting, the data or the folder cannot be used.
+
+    Example:
+        ``export_split("ml-100k", "split", model="SASRec").test``
     """
     folder, note = Path(out), partial(print_note, console or Console())
     require_folder(folder, FILES, overwrite, flag="--force")

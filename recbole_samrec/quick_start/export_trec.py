@@ -77,6 +77,9 @@ def export_trec(
 
     Raises:
         UserError: The run or the folder cannot be used, or the test set is not ranked in full.
+
+    Example:
+        ``export_trec("runs/SASRec-ml-100k", "trec", k=100)``
     """
     folder = Path(out)
     require_folder(folder, FILES, overwrite)

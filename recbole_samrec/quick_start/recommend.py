@@ -67,7 +67,12 @@ class Recommender:
 
     @classmethod
     def from_config(cls, config: Any, weights: Path) -> Recommender:
-        """Build a recommender from a configuration of RecBole's and a checkpoint of its model."""
+        """Build a recommender from a configuration of RecBole's and a checkpoint of its model.
+
+        Args:
+            config: RecBole's configuration.
+            weights: The checkpoint, in the folder of its run.
+        """
         recommender = cls.__new__(cls)
         recommender.console = Console(quiet=True)
         recommender._load(config, weights)
@@ -140,7 +145,7 @@ class Recommender:
     def find_sequences(
         self, users: Iterable[Any] | str | None = None, sequences: str | Path | pd.DataFrame | None = None
     ) -> Sequences:
-        """Find the histories of users, or read new sequences; arguments and errors are those of :meth:`recommend`."""
+        """Find the histories of users, or read new sequences; see :meth:`recommend` for the arguments and errors."""
         if (users is None) == (sequences is None):
             raise ConfigError("recommend: give either users or sequences")
         return self._drop_unseen(self._find_all(users, sequences))
@@ -182,7 +187,16 @@ class Recommender:
         return histories.select(_find_places(tokens, histories.names, dataset))
 
     def rank(self, sequences: Sequences, k: int, mask_history: bool | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Rank all items for each sequence, with a progress bar on a terminal; see :meth:`best`."""
+        """Rank all items for each sequence, with a progress bar on a terminal.
+
+        Args:
+            sequences: The sequences.
+            k: Number of items.
+            mask_history: True to mask the items of a sequence; None for the setting of the run.
+
+        Returns:
+            The best items and their scores, as from :meth:`best`.
+        """
         mask = self.mask_history if mask_history is None else mask_history
         console = self.console if self.console.is_terminal else Console(quiet=True)
         return self.best(

@@ -1,0 +1,1 @@
+"""Reports on the minima of finished runs."""

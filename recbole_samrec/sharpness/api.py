@@ -18,6 +18,7 @@ from recbole_samrec.sharpness.part_progress import PartBars
 from recbole_samrec.sharpness.report import SharpnessReport, write_files
 from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.installer import require_extra
 
 __all__ = ["SharpnessReport", "measure_sharpness"]
 
@@ -59,6 +60,7 @@ def measure_sharpness(
     Raises:
         UserError: An argument or a run cannot be used.
     """
+    require_extra("report", "sharpness")
     for name, number in {"targets": targets, "threads": threads}.items():
         if number is not None and number < 1:
             raise ConfigError(f"{name}={number}: give a number of at least 1")

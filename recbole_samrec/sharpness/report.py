@@ -154,6 +154,13 @@ def describe_report(
 ) -> dict[str, Any]:
     """Describe a report for programs; the description contains no absolute path.
 
+    Args:
+        runs: The measured runs.
+        budget: What was measured, and on how much.
+        figures: The figures of the page.
+        command: Words of the command.
+        seconds: Time of all calls together.
+
     Returns:
         ``dataset``; ``command``; ``budget`` (``quick`` or ``full``, and the number of ``targets`` if it was set);
         ``seconds`` of all calls together; ``facts``; ``reference``, the entry that others are compared with;

@@ -1,0 +1,1 @@
+"""Training with SAM, resuming, callbacks and pre-training."""

@@ -18,7 +18,16 @@ PRETRAINING = "pre-training"
 
 
 class Callback:
-    """Base class of callbacks: override the methods that you need."""
+    """Base class of callbacks: override the methods that you need.
+
+    Example::
+
+        class PrintLoss(Callback):
+            def on_train_epoch_end(self, trainer, epoch, loss, seconds):
+                print(epoch, loss)
+
+        run("SAMRec", "ml-100k", callbacks=[PrintLoss()])
+    """
 
     def on_train_start(self, trainer: Any) -> None:
         """Run before the first epoch; :func:`planned_epochs` and :func:`best_score` return what is known by then."""
@@ -73,25 +82,50 @@ class Callback:
         """
 
     def on_save_checkpoint(self, trainer: Any, epoch: int) -> None:
-        """Run after ``last.pth`` was written with the state after an epoch; runs without a ``run_dir`` write none."""
+        """Run after ``last.pth`` was written; runs without a ``run_dir`` write none.
+
+        Args:
+            trainer: The trainer.
+            epoch: Number of the epoch whose state was written, from 0.
+        """
 
     def on_train_end(self, trainer: Any) -> None:
         """Run after the last epoch."""
 
     def on_exception(self, trainer: Any, exception: BaseException) -> None:
-        """Run when training ends by an exception, Ctrl-C included; the exception is raised again afterwards."""
+        """Run when training ends by an exception.
+
+        Args:
+            trainer: The trainer.
+            exception: The exception, ``KeyboardInterrupt`` included; it is raised again afterwards.
+        """
 
     def on_test_start(self, trainer: Any) -> None:
         """Run before the test set is scored."""
 
     def on_test_batch_end(self, trainer: Any, batch: RankedBatch) -> None:
-        """Run after a batch of a full ranking of the test set was scored."""
+        """Run after a batch of a full ranking of the test set was scored.
+
+        Args:
+            trainer: The trainer.
+            batch: Scores of the batch.
+        """
 
     def on_test_end(self, trainer: Any, metrics: dict[str, float]) -> None:
-        """Run after the test set was scored; ``metrics`` are under RecBole's names."""
+        """Run after the test set was scored.
+
+        Args:
+            trainer: The trainer.
+            metrics: All metrics, under RecBole's names.
+        """
 
     def on_run_end(self, trainer: Any, record: Any) -> None:
-        """Run at the end of a run, with the :class:`recbole_samrec.quick_start.record.RunRecord` of it."""
+        """Run at the end of a run.
+
+        Args:
+            trainer: The trainer.
+            record: The :class:`recbole_samrec.quick_start.record.RunRecord` of the run.
+        """
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,10 @@ class SAMTrainer(Resumable, Trainer):
 
     Raises:
         ConfigError: ``sam_rho`` is set for a model that is not trained by gradients, or a setting is wrong.
+
+    Example:
+        ``SAMTrainer(config, model).fit(train_data, valid_data)``, with what RecBole's ``create_dataset`` and
+        ``data_preparation`` return; ``recbole.trainer.Trainer`` is this class once the package is imported.
     """
 
     read_fields: frozenset[str] = frozenset()
@@ -190,7 +194,12 @@ class SAMTrainer(Resumable, Trainer):
 
     @contextlib.contextmanager
     def epoch(self, train_data: Any, epoch_idx: int) -> Iterator[None]:
-        """Surround an epoch with what RecBole's loop lacks: saving, callbacks, SAM's schedule, autocast, a clock."""
+        """Surround an epoch with what RecBole's loop lacks: saving, callbacks, SAM's schedule, autocast, a clock.
+
+        Args:
+            train_data: Loader of the training data.
+            epoch_idx: Number of the epoch, from 0.
+        """
         if epoch_idx != self._epoch:
             self._begin_epoch(train_data, epoch_idx)
         self.train_data, self._step_epoch, self._step = train_data, epoch_idx, 0
@@ -282,6 +291,15 @@ class SAMTrainer(Resumable, Trainer):
         show_progress: bool = False,
     ) -> dict[str, float] | None:
         """Score a data set with RecBole's evaluator, after reading the weights without running code.
+
+        Args:
+            eval_data: Loader of the validation or the test set.
+            load_best_model: True to read the weights of the best epoch first.
+            model_file: Checkpoint to read them from; None for that of this run.
+            show_progress: True to show a progress bar.
+
+        Returns:
+            The metrics under RecBole's names; None if there is nothing to score.
 
         Raises:
             CheckpointError: ``load_best_model`` is set and there is no readable checkpoint.

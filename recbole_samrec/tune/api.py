@@ -27,6 +27,7 @@ from recbole_samrec.tune.search_spec import SEARCH, SearchSpec, plan_search, rea
 from recbole_samrec.tune.strategies import USUAL_TRIALS, Strategy
 from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.installer import require_extra
 
 
 def search(
@@ -213,8 +214,10 @@ def finish_search(
         memory: Memory to reserve for a trial, in gigabytes; None for the default.
 
     Raises:
-        UserError: No trial could read the data or get its resources, or another process runs this search.
+        UserError: Ray is not installed, no trial could read the data or get its resources, or another process runs
+            this search.
     """
+    require_extra("tune", "tune")
     from recbole_samrec.tune.runner import run_search
 
     if memory is not None and not is_accepted(Positive, memory):

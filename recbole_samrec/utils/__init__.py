@@ -1,0 +1,1 @@
+"""Checkpoints, errors, files, and other helpers without knowledge of models."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import shlex
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
-from recbole_samrec.version import NAME, RECBOLE, UV_OVERRIDES
+from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.version import EXTRAS, NAME, RECBOLE, UV_OVERRIDES
 
 
 def make_install_command(*words: str) -> str:
@@ -45,6 +47,42 @@ def _read_installer() -> str:
         return (metadata.distribution(NAME).read_text("INSTALLER") or "").strip()
     except metadata.PackageNotFoundError:
         return ""
+
+
+def find_extra(module: str) -> str | None:
+    """Find the first extra that installs a module; None if no extra does.
+
+    Args:
+        module: Name of the module, with or without those below it: ``ray`` or ``ray.tune``.
+    """
+    top = module.partition(".")[0]
+    return next((extra for extra in EXTRAS if top in _list_modules(extra)), None)
+
+
+def require_extra(extra: str, user: str) -> None:
+    """Check, without importing them, that the packages of an extra are installed.
+
+    Args:
+        extra: Name of the extra.
+        user: Command or function that needs it, for the message.
+
+    Raises:
+        ConfigError: A package is missing; the message has the command that installs the extra.
+    """
+    missing = [name for name in _list_modules(extra) if find_spec(name) is None]
+    if missing:
+        install = make_extra_command(extra)
+        raise ConfigError(f"{user} needs {', '.join(missing)}, missing in {sys.executable}; install with: {install}")
+
+
+def make_extra_command(extra: str) -> str:
+    """Make the command that installs the packages of an extra."""
+    return make_install_command(f"{NAME}[{extra}]")
+
+
+def _list_modules(extra: str) -> list[str]:
+    """List the modules that an extra installs, which have the names of their distributions."""
+    return [requirement.partition("[")[0] for requirement in EXTRAS[extra]]
 
 
 def make_recbole_command() -> str:

@@ -7,15 +7,16 @@ import pytest
 
 from recbole_samrec.cli import doctor
 from recbole_samrec.utils.errors import ConfigError
-from recbole_samrec.utils.installer import make_install_command, make_recbole_command
-from recbole_samrec.version import REQUIRES
+from recbole_samrec.utils.installer import make_extra_command, make_install_command, make_recbole_command
+from recbole_samrec.version import EXTRAS, REQUIRES
 from tests.helpers.paths import ROOT
 
 
 @pytest.fixture
 def installed(monkeypatch):
     """The versions that the doctor finds; change it to spoil the installation."""
-    versions = {name.split("[")[0]: oldest for name, oldest in REQUIRES.items()} | {"recbole": "1.2.1"}
+    oldest = REQUIRES | EXTRAS["report"] | EXTRAS["tune"] | {"recbole": "1.2.1"}
+    versions = {name.split("[")[0]: version for name, version in oldest.items()}
     monkeypatch.setattr(doctor, "_find_version", versions.get)
     monkeypatch.setattr(doctor, "_import_quietly", sys.modules.get)
     return versions
@@ -47,7 +48,8 @@ def test_versions__are_well_here():
         ("recbole", "1.2.0", "wrong", make_recbole_command()),
         ("numpy", "1.26.4", "too old", make_install_command("numpy>=2.0")),
         ("torch", "2.5.1+cu124", "too old", make_install_command("torch>=2.6")),
-        ("ray", None, "missing", make_install_command("ray[tune]>=2.50")),
+        ("rich", None, "missing", make_install_command("rich>=13.7")),
+        ("ray", "2.6.3", "too old", make_install_command("ray[tune]>=2.50")),
     ],
 )
 def test_versions__names_what_is_wrong_with_its_remedy(installed, package, version, state, remedy):
@@ -55,6 +57,17 @@ def test_versions__names_what_is_wrong_with_its_remedy(installed, package, versi
     found = bad()
     assert list(found) == [package]
     assert (found[package].state, found[package].remedy) == (state, remedy)
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "users"),
+    [("ray", "tune", "compare and tune"), ("matplotlib", "report", "compare, tune and sharpness")],
+)
+def test_versions__do_not_require_extras(installed, package, extra, users):
+    installed[package] = None
+    (found,) = (one for one in doctor.check_versions() if one.state != "ok")
+    assert (found.name, found.state) == (package, f"not here, needed by {users}")
+    assert not found.bad and found.remedy == make_extra_command(extra)
 
 
 def test_versions__finds_packages_that_cannot_be_imported(installed, monkeypatch):

@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import pty
 import re
 import shlex
 import signal
@@ -33,6 +32,7 @@ def data(own_folder):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_run__stopped_on_a_terminal_resumes_as_printed(data):
     arguments = ["--dataset=tiny", *SMALL[:-1], "--epochs=500", "--stopping_step=500", "--run_dir=runs/a run"]
     screen, process = on_a_terminal([str(ROOT / "run_recbole.py"), *arguments])
@@ -66,6 +66,8 @@ def test_run__stopped_on_a_terminal_resumes_as_printed(data):
 
 def on_a_terminal(arguments):
     """Start Python with a terminal of 80 columns; what it shows can be read from the first value."""
+    import pty  # there is none on Windows
+
     screen, inner = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, *arguments], stdout=inner, stderr=inner, env=ENVIRONMENT, start_new_session=True

@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import sys
+from types import SimpleNamespace
 
 import torch
 
@@ -36,3 +38,12 @@ def test_versions__name_what_a_result_depends_on():
     versions = environment.versions()
     assert versions["recbole"] == "1.2.1" and versions["torch"] == torch.__version__.partition("+")[0]
     assert environment.peak_memory_mb(torch.device("cpu")) > 10
+
+
+def test_peak_memory__of_windows_is_that_of_the_working_set(monkeypatch):
+    """Windows has no module ``resource``."""
+    monkeypatch.setattr(environment.sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    process = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=300 * 2**20))
+    monkeypatch.setattr(environment.psutil, "Process", lambda: process)
+    assert environment.peak_memory_mb(torch.device("cpu")) == 300

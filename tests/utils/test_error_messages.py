@@ -1,5 +1,6 @@
 """What is wrong is told in one line that names it and says what to do, and nothing is written."""
 
+import os
 import shutil
 import sys
 
@@ -99,7 +100,7 @@ SETTINGS = {
     "--nproc=two": "--nproc 'two'",
     "--resume=nothing": "--resume=nothing no such run runs/",
     "--run_dir=dataset/tiny/tiny.inter/run": "--run_dir=dataset/tiny/tiny.inter/run Not a directory choose another",
-    "--run_dir=/proc/run": "--run_dir=/proc/run choose another",
+    **({"--run_dir=/proc/run": "--run_dir=/proc/run choose another"} if os.path.isdir("/proc") else {}),
     "--config_files=none.yaml": "--config_files=none.yaml No such file yaml",
     "--config_files=.": "--config_files=. directory",
     "learning_rate=1": "learning_rate=1 --key=value",

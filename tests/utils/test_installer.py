@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recbole_samrec.utils import installer
+from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.version import RECBOLE
 
 
@@ -55,3 +56,21 @@ def test_describe_recbole__of_another_version(monkeypatch, found):
 
 def test_describe_recbole__of_the_right_one():
     assert installer.describe_recbole() is None
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("ray", "tune"), ("ray.tune", "tune"), ("plotly", "report"), ("numpy", None), ("", None)]
+)
+def test_find_extra__names_the_smallest(module, extra):
+    assert installer.find_extra(module) == extra
+
+
+def test_require_extra__names_what_is_missing(environment, monkeypatch):
+    gone = {"ray", "plotly"}
+    monkeypatch.setattr(installer, "find_spec", lambda name: None if name in gone else sys)
+    install = f"'{environment}/bin/python' -m pip install 'recbole-samrec[tune]'"
+    with pytest.raises(ConfigError) as raised:
+        installer.require_extra("tune", "compare")
+    assert str(raised.value) == f"compare needs ray, plotly, missing in {sys.executable}; install with: {install}"
+    gone.discard("plotly")
+    installer.require_extra("report", "sharpness")

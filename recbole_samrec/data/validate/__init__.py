@@ -1,0 +1,1 @@
+"""Checks of RecBole's atomic files before anything is trained."""

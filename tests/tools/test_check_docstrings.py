@@ -1,0 +1,84 @@
+"""The sections that docstrings need."""
+
+import textwrap
+
+import pytest
+
+from tools.check_docstrings import check_package
+
+EXPORTS = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from package.module import thing
+"""
+COMPLETE = """
+def thing(a) -> int:
+    \"\"\"Return a number.
+
+    Args:
+        a: A number.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: It is wrong.
+
+    Example:
+        thing(1)
+    \"\"\"
+    raise ValueError
+"""
+
+
+@pytest.fixture
+def findings(tmp_path):
+    """Write a package whose module has some code, and return what is found missing."""
+
+    def find(code: str) -> list[str]:
+        package = tmp_path / "package"
+        package.mkdir(exist_ok=True)
+        (package / "__init__.py").write_text(EXPORTS)
+        (package / "module.py").write_text(textwrap.dedent(code))
+        return [finding.partition(": ")[2] for finding in check_package(package)]
+
+    return find
+
+
+@pytest.mark.parametrize(
+    ("section", "last"), [("Args", "Returns"), ("Returns", "Raises"), ("Raises", "Example"), ("Example", None)]
+)
+def test_check_package__names_each_missing_section(findings, section, last):
+    assert findings(COMPLETE) == []
+    start = COMPLETE.index(f"    {section}:")
+    end = COMPLETE.index(f"    {last}:") if last else COMPLETE.rindex('    """')
+    assert findings(COMPLETE[:start] + COMPLETE[end:]) == [f"thing: no {section}"]
+
+
+def test_check_package__asks_only_for_what_applies(findings):
+    assert findings('def thing():\n    """Do it.\n\n    Example:\n        thing()\n    """') == []
+
+
+@pytest.mark.parametrize(("parameters", "missing"), [("a, b, c, d", []), ("a, b, *, c, d, e", ["other: no Args"])])
+def test_check_package__allows_few_arguments_elsewhere(findings, parameters, missing):
+    assert findings(f'def other({parameters}):\n    """Do it."""') == missing
+    assert findings(f'def other({parameters}):\n    """Do it; see :func:`x` for the arguments."""') == []
+    assert findings(f"def _private({parameters}):\n    pass") == []
+
+
+def test_check_package__looks_at_methods_of_exported_classes(findings):
+    code = """
+        class thing:
+            \"\"\"A class.
+
+            Example:
+                thing()
+            \"\"\"
+
+            def method(self, a, b):
+                \"\"\"Do it.\"\"\"
+
+            def small(self, a):
+                \"\"\"Do it.\"\"\"
+        """
+    assert findings(code) == ["thing.method: no Args"]

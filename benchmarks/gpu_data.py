@@ -1,4 +1,4 @@
-"""What ``gpu_check`` measures: data sets, ways to train, and their sizes."""
+"""Measurements of ``gpu_check``: data sets, ways to train, and their sizes."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def _check_page(page: Path, folder: Path) -> Iterator[str]:
 
 
 def _only_names(attributes: str) -> bool:
-    """Whether a ``link`` names a page, such as the next one, and loads nothing."""
+    """True if a ``link`` names a page, such as the next one, and loads nothing."""
     relation = RELATION.search(attributes)
     return relation is not None and relation[1] in ("next", "prev", "search", "index", "canonical")
 

@@ -29,7 +29,7 @@ METRIC = r"(?:hr@\d+|ndcg@\d+|mrr)"
 
 @dataclass(frozen=True)
 class Change:
-    """What changes on purpose.
+    """A change that is made on purpose.
 
     Attributes:
         moved: Regular expressions of files that moved, and where to.

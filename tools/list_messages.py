@@ -95,7 +95,7 @@ def render_messages() -> str:
 
 
 def _has_words(text: str) -> bool:
-    """Whether a message has a word that is not computed."""
+    """True if a message has a word that is not computed."""
     return re.search(r"[A-Za-z]{3}", re.sub(r"\*[^*]*\*", "", text)) is not None
 
 

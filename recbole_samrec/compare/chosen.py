@@ -1,4 +1,4 @@
-"""What validation chose and why: the file of all candidates, and its summary on a page."""
+"""The choices of validation and their reasons: the file of all candidates, and its summary on a page."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Selected:
 
     @property
     def masked(self) -> bool:
-        """Whether validation masked the history."""
+        """True if validation masked the history."""
         return any(choice.masked for choice in self.choices.values())
 
     def write(self, file: Path) -> None:

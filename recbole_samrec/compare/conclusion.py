@@ -34,7 +34,7 @@ from recbole_samrec.utils.console import print_line
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What the pages of a comparison are made of.
+    """The plans, costs and choices from which the pages of a comparison are made.
 
     Attributes:
         plans: The comparison under each protocol.

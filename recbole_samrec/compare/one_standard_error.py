@@ -15,7 +15,7 @@ RADIUS = "sam_rho"
 
 @dataclass(frozen=True)
 class Decision:
-    """What validation decides about some candidates.
+    """A decision of validation among candidates.
 
     Attributes:
         means: Mean score of each candidate, shape ``[C]``; NaN if a seed has no score.

@@ -57,7 +57,7 @@ class ComparisonPlan:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What the jobs of a comparison are planned from; it has been read and checked.
+    """Checked entries, data and settings from which the jobs of a comparison are planned.
 
     Args:
         entries: Its entries; the first is the reference of the tables.

@@ -1,4 +1,4 @@
-"""Whether SAM helps an entry: only if it is significantly better than the plain entry and than both controls."""
+"""Verdicts on SAM: it helps an entry if it is significantly better than the plain entry and than both controls."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What comparisons and searches share: entries, jobs, processes, costs and finished runs."""
+"""Entries, jobs, processes, costs and finished runs, which comparisons and searches share."""

@@ -252,7 +252,7 @@ def _apply_fault(
         else:
             style.quotes = False
             time = columns.index("timestamp:float")
-            words = NO_NUMBERS if fault == "bad time" else MISSING
+            words = [word for word in NO_NUMBERS if not _is_read_by_python(word)] if fault == "bad time" else MISSING
             spelled = [style.spell(word) for word in words if separator not in word and style.can_write(word)]
             if any('"' in cell for cell in cells) or len(cells) != len(columns):
                 return True, True, style.encode(lines)
@@ -261,3 +261,12 @@ def _apply_fault(
             if settings["model"] == "BPR" and settings["eval_args"]["order"] == "RO":
                 return fault == "no time", True, style.encode(lines)
     return False, True, style.encode(lines)
+
+
+def _is_read_by_python(text: str) -> bool:
+    """True if Python takes a text for a number, as pandas' Python engine does: digits of other scripts."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

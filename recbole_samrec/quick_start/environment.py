@@ -9,7 +9,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
 import torch
 
 from recbole_samrec.utils.paths import CHECKOUT
@@ -95,6 +94,8 @@ def peak_memory_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     if sys.platform == "win32":
+        import psutil  # training needs it nowhere else
+
         return psutil.Process().memory_info().peak_wset / 2**20
     import resource  # there is none on Windows
 

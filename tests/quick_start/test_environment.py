@@ -5,6 +5,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import psutil
 import torch
 
 from recbole_samrec.quick_start import environment
@@ -45,5 +46,5 @@ def test_peak_memory__of_windows_is_that_of_the_working_set(monkeypatch):
     monkeypatch.setattr(environment.sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "resource", None)
     process = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=300 * 2**20))
-    monkeypatch.setattr(environment.psutil, "Process", lambda: process)
+    monkeypatch.setattr(psutil, "Process", lambda: process)
     assert environment.peak_memory_mb(torch.device("cpu")) == 300

@@ -161,7 +161,7 @@ def check_result(record: dict) -> None:
         record: Its ``result.json``.
 
     Raises:
-        ReleaseError: There are none, or one of them is not in [0, 1].
+        ReleaseError: The run has no metrics, or one of them is not in [0, 1].
     """
     metrics = record.get("test") or {}
     if not metrics or not all(math.isfinite(value) and 0 <= value <= 1 for value in metrics.values()):

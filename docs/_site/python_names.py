@@ -66,7 +66,7 @@ def _ends_alike(name: str, other: str, parts: int) -> bool:
 
 
 def _exists(name: str) -> bool:
-    """Whether a dotted name is that of an object of the package."""
+    """Check if a dotted name is that of an object of the package."""
     words = name.split(".")
     if words[0] != PACKAGE:
         return False

@@ -12,7 +12,7 @@ from pathlib import Path
 from recbole_samrec.utils.paths import MODEL_TABLE
 
 FEATURES = ("packed", "sam", "resume", "masks", "gts", "recommend", "export")
-"""What is tried with each model, as the columns of the file are named."""
+"""Features that are tried with each model, named as the columns of the file."""
 COLUMNS = ("model", "kind", *FEATURES)
 YES = "yes"
 

@@ -55,7 +55,7 @@ class Selected:
         write_atomically(file, json.dumps(self.describe(), indent=1, default=str) + "\n", folder="--pages")
 
     def describe(self) -> dict[str, Any]:
-        """Describe the choices as plain data; unknown numbers are None."""
+        """Describe the choices as plain data, with None for unknown numbers."""
         described: dict[str, Any] = {}
         for entry, choice in self.choices.items():
             described[entry] = {

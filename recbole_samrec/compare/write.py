@@ -45,6 +45,11 @@ def name_share(name: str, runs: Sequence[Run]) -> str:
     return f"{name}-{largest:g}" if largest < 1 else name
 
 
+def join_shared_stem(name: str, runs: Sequence[Run], tuned: bool, selected: bool) -> str:
+    """Join the begin of the names of the files that a data set has for all protocols together."""
+    return join_stem(name_share(name, runs), "", tuned, selected)
+
+
 def write_tables(
     runs: Sequence[Run],
     pages: str | Path,
@@ -183,7 +188,7 @@ class _DataSet:
             page, table, draw = self._make(kind, part, f"{path.name}.png")
             links = [(title, f"{other}.md") for other, title in titles.items() if other != path.name]
             if not kind:
-                shared = join_stem(name_share(self.name, self.largest), "", bool(self.tuned), self.selected is not None)
+                shared = join_shared_stem(self.name, self.largest, bool(self.tuned), self.selected is not None)
                 links += [(title, f"{shared}{end}.md") for title, end in self.links]
             written[kind] = write_page(path, replace(page, links=(*links, *files)), table, draw)
         return written[""]
@@ -302,7 +307,7 @@ def write_reproducibility(
         DataError: The folder cannot be written.
     """
     made = Made(command, settings, list_work(runs), has_uncommitted(runs))
-    stem = join_stem(name_share(runs[0].dataset, runs), "", bool(tuned), chosen is not None)
+    stem = join_shared_stem(runs[0].dataset, runs, bool(tuned), chosen is not None)
     page = lay_out_reproducibility(runs, tuned=tuned, chosen=chosen, origins=list_origins(origins, runs), made=made)
     path = folder / f"{stem}{reproducibility.END}"
     write_page(path, page, None)

@@ -69,6 +69,10 @@ class _MPS:
         torch.mps.set_rng_state(state)
 
 
+_TWISTER_BYTES = 625 * 4
+"""Size of the state of a Mersenne twister: 624 words and the place among them."""
+
+
 class _WatchedState:
     """The state of a generator that takes long to read or to write, and that most training steps leave alone.
 
@@ -111,8 +115,6 @@ class _NumpyState(_WatchedState):
     """The state of numpy's global generator: 0.1 ms to read or to write."""
 
     NORMAL = 3
-    BYTES = 625 * 4
-    """Size of the state of a Mersenne twister: 624 words and the place among them."""
 
     def _read(self) -> Any:
         return np.random.get_state()
@@ -124,7 +126,7 @@ class _NumpyState(_WatchedState):
         generator = np.random.get_bit_generator()  # type: ignore[attr-defined]  # missing from numpy's own __all__
         if type(generator) is not np.random.MT19937:
             return b""
-        return ctypes.string_at(generator.ctypes.state_address, self.BYTES)
+        return ctypes.string_at(generator.ctypes.state_address, _TWISTER_BYTES)
 
 
 class _PythonState(_WatchedState):
@@ -140,7 +142,7 @@ class _PythonState(_WatchedState):
         super().__init__()
         generator = random.getstate.__self__  # type: ignore[attr-defined]  # a bound method
         self._address = id(generator) + object.__basicsize__
-        self._bytes = _NumpyState.BYTES
+        self._bytes = _TWISTER_BYTES
         is_long = type(generator).__basicsize__ >= object.__basicsize__ + self._bytes
         if not is_long or self._read_numbers() != random.getstate()[1]:
             self._bytes = 0

@@ -1,4 +1,4 @@
-"""Whether SAM helps follows from the primary comparisons alone."""
+"""Verdicts on SAM follow from the primary comparisons alone."""
 
 import numpy as np
 import pandas as pd

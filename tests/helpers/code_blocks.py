@@ -85,7 +85,7 @@ class Block:
 
 
 def read_blocks(page: Path) -> Iterator[Block]:
-    """Read the blocks of a page; those that are directives of the site are none."""
+    """Read the blocks of a page, except directives of the site."""
     text = page.read_text(encoding="utf-8")
     for match in FENCE.finditer(text):
         if match["language"].startswith("{"):
@@ -97,7 +97,7 @@ def read_blocks(page: Path) -> Iterator[Block]:
 
 
 def uses_ray(block: Block) -> bool:
-    """Whether a block starts Ray, which takes long."""
+    """Return True if a block starts Ray, which takes long."""
     ours = [_find_arguments(words) for words in block.commands if not block.kind.startswith(("not", "run by"))]
     return any(words and words[0] in ("compare", "tune") and "--tables" not in block.note for words in ours)
 
@@ -187,4 +187,4 @@ def _replace_names(text: str) -> str:
 
 
 READERS = {"yaml": yaml.safe_load, "toml": tomllib.loads, "json": json.loads}
-"""How blocks of other languages are read."""
+"""Functions that read blocks of other languages."""

@@ -42,7 +42,7 @@ class ArrowTable:
             source: Frame of pandas or polars, table of Arrow, or path of a Parquet file.
 
         Raises:
-            DataError: It is none of these, or the file is missing or damaged.
+            DataError: The source has another type, or the file is missing or damaged.
         """
         if isinstance(source, (str, Path)):
             return cls._open_file(Path(source))

@@ -1,4 +1,4 @@
-"""Shares of the time of training steps, by torch's profiler."""
+"""Shares of the time of training steps, measured by torch's profiler."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def measure_breakdown(run: Callable[[], Any], device: str = "cpu") -> dict[str, 
 
 
 def find_group(event: Any) -> str:
-    """Find the group of one event of a profile, by its name or by the names of its parents."""
+    """Find the group of one event of a profile, by its name or the names of its parents."""
     while event is not None:
         for part, group in NAMES.items():
             if part in event.name:

@@ -1,4 +1,4 @@
-"""Synthetic sequences made in memory, for measurements on sets that are larger than any that may be shipped."""
+"""Synthetic sequences made in memory, for measurements on data sets that are larger than those that can be shipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The version of this package, its address, the Pythons that it runs on, and the oldest packages that it works with."""
+"""The version of this package, its address, the supported Python versions, and the oldest supported packages."""
 
 __version__ = "0.1.0"
 

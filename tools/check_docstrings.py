@@ -25,7 +25,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def main() -> int:
-    """Print what is missing, one line each.
+    """Print the missing sections, one line each.
 
     Returns:
         1 if something is missing, else 0.
@@ -125,7 +125,7 @@ def _returns_something(function: Function) -> bool:
 
 
 def _raises(function: Function) -> bool:
-    """Return True for a function that raises an error by itself."""
+    """Return True for a function that contains a ``raise`` with an error."""
     return any(isinstance(node, ast.Raise) and node.exc is not None for node in ast.walk(function))
 
 

@@ -37,7 +37,7 @@ WIDTH = 32
 
 
 def render_files() -> dict[Path, str]:
-    """Map the files that this program writes to their text."""
+    """Map the files that this program writes to their content."""
     properties = ROOT / "properties"
     texts = {properties / "overall.yaml": render_overall_yaml(), properties / "command.yaml": render_command_yaml()}
     texts |= {properties / "model" / f"{model}.yaml": render_model_yaml(model) for model in ABOUT_MODELS}
@@ -149,7 +149,7 @@ def _line_of_table(one: Setting) -> str:
 
 
 def _defaults(one: Setting) -> str:
-    """Return the default, and those of models that have another."""
+    """Return the default, and the defaults of models that have another one."""
     others: dict[str, list[str]] = {}
     for model, defaults in DEFAULTS_OF_MODELS.items():
         if model in (one.group.models or ABOUT_MODELS) and defaults.get(one.key, one.default) != one.default:
@@ -171,7 +171,7 @@ def _escape(text: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the files, or with ``--check`` name those that are not up to date.
+    """Write the files, or with ``--check`` list those that are not up to date.
 
     Returns:
         1 if a file is not up to date, else 0.

@@ -1,4 +1,4 @@
-"""The directive ``generated``: what a function of ``tools/`` returns, so that a page cannot go stale.
+"""The directive ``generated``: inserts the result of a function of ``tools/``, so that a page cannot go stale.
 
 The argument names the function, as ``tools.list_messages:make_table``. It returns Markdown, which is read as a part of
 the page, or a drawing that begins with ``<svg``, which is placed into the page so that its colors follow the theme.

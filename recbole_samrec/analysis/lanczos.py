@@ -1,4 +1,4 @@
-"""Eigenvalues of a large symmetric matrix of which only products with vectors are available.
+"""Eigenvalues of a large symmetric matrix that is available only through products with vectors.
 
 Plain linear algebra in double precision: the Lanczos method with full re-orthogonalization (Golub and Van Loan, "Matrix
 Computations", 4th edition, section 10.3), and the search for the outermost eigenvalues with ARPACK.
@@ -47,7 +47,7 @@ class Eigen:
 
     @property
     def errors(self) -> Array:
-        """``|H v - value * v|`` of each ``[k]``: an eigenvalue of the matrix is no further from the value than that."""
+        """``|H v - value * v|`` of each ``[k]``, an upper bound on the distance to the matrix's nearest eigenvalue."""
         return self.residuals * self.scale
 
 
@@ -70,18 +70,18 @@ class Tridiagonal:
         return cast(tuple[Array, Array], eigh_tridiagonal(self.diagonal, self.beside))
 
     def residuals(self) -> Array:
-        """Compute the largest distance of an eigenvalue of the large matrix from each of its own ``[m]``."""
+        """Compute the residual of each eigenvalue ``[m]``, a bound on its distance to an eigenvalue of the matrix."""
         return cast(Array, self.left * np.abs(self.eigenvectors()[1][-1]))
 
     def shorten(self, steps: int) -> Tridiagonal:
-        """Return the matrix of the first steps; the whole one where nothing is left, as it is then exact."""
+        """Return the matrix of the first steps; an exact matrix, with nothing left, is returned whole."""
         if self.left == 0 or steps >= len(self.diagonal):
             return self
         return Tridiagonal(self.diagonal[:steps], self.beside[: steps - 1], float(self.beside[steps - 1]))
 
 
 class SymmetricMatrix:
-    """A symmetric matrix as a function from a vector ``[n]`` to its product; counts the products.
+    """A symmetric matrix given by its product with a vector ``[n]``; counts the products.
 
     Args:
         product: Computes the product with a double precision vector.
@@ -204,7 +204,7 @@ class _Search:
         self._values, self._vectors = np.empty(0), np.empty((0, matrix.size))
 
     def run(self) -> None:
-        """Find the size of the spectrum, then eigenvalues until no larger ones are left or the products are spent."""
+        """Find the size of the spectrum, then eigenvalues until no larger one is left or the products are used up."""
         self._scale = np.abs(self._ritz(_PROBE)[0]).max()
         subspace = _subspace(self._k)
         while True:
@@ -218,19 +218,19 @@ class _Search:
                 return self._add(left, vectors)
 
     def result(self) -> Eigen:
-        """Return the k largest with their residuals, each of one more product."""
+        """Return the k largest eigenvalues with their residuals, at one more product each."""
         vectors = self._vectors[np.argsort(-self._values)[: self._k]]
         products = np.stack([self._matrix(v) for v in vectors])
         return _eigen(vectors, products, self._sign, self._scale, self._tolerance, self._matrix.products)
 
     def _complete(self, left: float) -> bool:
-        """Report whether there are k eigenvalues and none is smaller than the largest one left."""
+        """Return True if there are k eigenvalues and none is smaller than the largest one left."""
         if len(self._values) < self._k:
             return False
         return bool(left <= np.sort(self._values)[-self._k] + self._tolerance * self._scale)
 
     def _room(self) -> int:
-        """Return the number of products left before those that :meth:`result` takes."""
+        """Return the number of products left, not counting those that :meth:`result` needs."""
         return self._max_products - self._matrix.products - self._k
 
     def _add(self, values: Array, vectors: Array) -> None:

@@ -66,7 +66,7 @@ def draw_direction(
     vectors: str = "ignore",
     orthogonal_to: Direction | None = None,
 ) -> list[Tensor]:
-    """Draw a Gaussian direction that is as long as the weights, filter by filter.
+    """Draw a Gaussian direction with the norms of the weights, filter by filter.
 
     A filter holds the weights of one output: a row of a matrix, the embedding of one item. With ``d`` drawn from the
     standard normal distribution, the direction is ``d / |d| * |w|`` for each filter ``w`` (1712.09913, section 4). A
@@ -222,7 +222,7 @@ def _compute_grid(
     save: Save | None,
     progress: Progress | None,
 ) -> Array:
-    """Compute the loss over the grid of positions along some directions, one axis of the array for each."""
+    """Compute the loss over the grid of positions along some directions, one axis of the array per direction."""
     directions = [_fit_tensors(parameters, direction) for direction, _ in axes]
     steps = [np.asarray(steps, dtype=np.float64) for _, steps in axes]
     values = _start_values(tuple(len(s) for s in steps), done)
@@ -275,7 +275,7 @@ def _start_values(shape: tuple[int, ...], done: Array | None) -> Array:
 
 @contextlib.contextmanager
 def _restore_after(parameters: Parameters) -> Iterator[list[Tensor]]:
-    """Yield copies of the weights, and put them back at the end, also after an error."""
+    """Yield copies of the weights, and restore the weights at the end, even after an error."""
     weights = [parameter.detach().clone() for parameter in parameters.values()]
     try:
         yield weights
@@ -293,7 +293,7 @@ def _pick_by_name(parameters: Parameters, weights: Parameters) -> list[Tensor]:
 
 
 def _fit_tensors(parameters: Parameters, tensors: Direction) -> list[Tensor]:
-    """Convert tensors to the parameters' types and devices, outside the parameters' memory, which is written to."""
+    """Convert tensors to the parameters' dtypes and devices, without sharing memory with the parameters."""
     if len(tensors) != len(parameters):
         raise ValueError(f"{len(parameters)} parameters need as many tensors, not {len(tensors)}")
     fitting = []
@@ -319,7 +319,7 @@ def _scale_to_norm(weight: Tensor, noise: Tensor, whole: bool) -> Tensor:
 
 
 def _project_out(direction: Direction, other: Direction) -> list[Tensor]:
-    """Subtract from a direction its projection on another one."""
+    """Subtract from a direction its projection onto another one."""
     along = sum(float((d.double() * o.double()).sum()) for d, o in zip(direction, other, strict=True))
     length = sum(float(o.double().square().sum()) for o in other)
     if not length:

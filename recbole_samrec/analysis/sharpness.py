@@ -1,4 +1,4 @@
-"""Measures of sharpness: the rise of the loss when the weights are moved a little.
+"""Measures of sharpness: the rise of the loss when the weights are perturbed.
 
 Measures on raw weights alone mislead. In a network of ReLU layers one layer can be multiplied by a factor and the next
 one divided by it; the function and its predictions stay the same, while the plain rise, the gradient's norm and the
@@ -70,7 +70,7 @@ class RandomRises:
 
     @property
     def standard_error(self) -> Array:
-        """The standard error of the mean rise at each radius ``[r]``; nan of a single draw."""
+        """The standard error of the mean rise at each radius ``[r]``; nan for a single draw."""
         draws = self.rises.shape[1]
         return self.rises.std(axis=1, ddof=1) / np.sqrt(draws) if draws > 1 else np.full(len(self.rises), np.nan)
 
@@ -169,7 +169,7 @@ def measure_random_rises(
     *,
     adaptive: bool = False,
 ) -> RandomRises:
-    """Measure rises of the loss after steps of length rho in directions that are uniform on the sphere.
+    """Measure the rise of the loss after steps of length rho in directions drawn uniformly from the sphere.
 
     Args:
         loss: The loss.
@@ -255,7 +255,7 @@ def _rise(
 
 
 def _value_at(loss: Loss, parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> float:
-    """Compute the loss after a step; the weights are back when it returns."""
+    """Compute the loss after a step, and restore the weights."""
     with displace(parameters, steps):
         return compute_loss(loss)
 

@@ -1,4 +1,4 @@
-"""Estimates of a spectrum from Lanczos matrices: its density, its negative part, and the convergence of both.
+"""Estimates of a spectrum from Lanczos matrices: its density, its negative part, and their convergence.
 
 Sources: Ghorbani et al., arXiv 1901.10159, section 2 (stochastic Lanczos quadrature); Golub and Van Loan, "Matrix
 Computations", 4th edition, section 10.1 (the residual of an eigenvalue of the Lanczos matrix).
@@ -22,7 +22,7 @@ LEAST = 0.05
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over random probes, its standard error (nan of a single probe), and the number of probes."""
+    """A mean over random probes, its standard error (nan for a single probe), and the number of probes."""
 
     value: float
     standard_error: float
@@ -74,7 +74,7 @@ def compute_quadrature(matrices: Sequence[Tridiagonal], steps: int) -> tuple[Arr
 
 
 def smooth_density(nodes: Array, weights: Array, grid: Array, width: float) -> Array:
-    """Smooth nodes and weights to a density, each node spread to a normal distribution; average over probes.
+    """Smooth nodes and weights into a density, with a normal distribution at each node; average over probes.
 
     Args:
         nodes: Nodes ``[probes, steps]``.

@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any) -> int:
-    """Carry out ``compare``.
+    """Run ``compare``.
 
     Args:
         arguments: See :func:`add_arguments`.

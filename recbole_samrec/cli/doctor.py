@@ -1,4 +1,4 @@
-"""``doctor``: lists what is installed, the device, the patches of RecBole and the data sets, with remedies.
+"""``doctor``: reports versions, the device, the patches of RecBole and the data sets, with remedies.
 
 Nothing here needs RecBole, torch or any other package at import, so that it can report that they are missing.
 """
@@ -38,7 +38,7 @@ TOPICS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; only a bad one keeps the package from working."""
+    """A line of the report; the package does not work with a ``bad`` one."""
 
     topic: str
     name: str
@@ -80,7 +80,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any = None
 
 
 def collect_findings(data_path: str = "dataset") -> list[Finding]:
-    """Collect everything there is to report.
+    """Collect all findings.
 
     Args:
         data_path: Folder of the data sets.
@@ -89,12 +89,12 @@ def collect_findings(data_path: str = "dataset") -> list[Finding]:
 
 
 def is_healthy(findings: Sequence[Finding]) -> bool:
-    """Check that nothing that is required is missing."""
+    """Return True if nothing that is required is missing."""
     return not any(one.bad for one in findings)
 
 
 def check_versions() -> Iterator[Finding]:
-    """Compare what is installed with what is required."""
+    """Compare the installed versions with the required ones."""
     python = platform.python_version()
     yield Finding("versions", "python", python, f"{PYTHON} to {NEWEST_PYTHON}", "ok")  # others import nothing of ours
     yield Finding("versions", "recbole-samrec", __version__, state="ok")
@@ -136,7 +136,7 @@ def check_device() -> Iterator[Finding]:
 
 
 def list_patches() -> Iterator[Finding]:
-    """List the defects of RecBole that were looked for, and whether they were there."""
+    """List the known defects of RecBole, and whether this installation had them."""
     try:
         compat = _import_quietly("recbole_samrec.compat")
     except Exception as error:
@@ -148,7 +148,7 @@ def list_patches() -> Iterator[Finding]:
 
 
 def list_data_sets(data_path: str) -> Iterator[Finding]:
-    """List the data sets that a run can name, and the published ones that could be added."""
+    """List the available data sets, and the published ones that could be added."""
     try:
         find = importlib.import_module("recbole_samrec.data.find")
         known = importlib.import_module("recbole_samrec.data.catalog")
@@ -197,7 +197,7 @@ def _show_tables(findings: Sequence[Finding]) -> None:
 
 
 def _cells(one: Finding) -> tuple[str, ...]:
-    """Return the columns of one line, none of them empty in all lines of its topic."""
+    """Return the cells of one line, without columns that are empty in all lines of its topic."""
     if one.topic == "patches":
         return one.state or one.name, f"{one.name}: {one.found}" if one.state else one.found
     if one.topic == "versions":
@@ -206,7 +206,7 @@ def _cells(one: Finding) -> tuple[str, ...]:
 
 
 def _describe_missing_extra(name: str, wanted: str, extra: str) -> Finding:
-    """Describe a missing package that only some commands need."""
+    """Describe a missing package that only some commands require."""
     state = f"not here, needed by {USERS[extra]}"
     return Finding("versions", name.split("[")[0], "-", wanted, state, make_extra_command(extra))
 

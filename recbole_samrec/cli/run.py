@@ -90,7 +90,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
 
 
 def _describe_resuming(planned: PlannedRun, nproc: int) -> str:
-    """Describe how to resume a run that was interrupted."""
+    """Describe how to resume an interrupted run."""
     if not planned.has_checkpoint:
         return f"stopped in the first epoch; there is nothing to resume in {planned.folder}"
     program = "run_recbole.py" if Path(sys.argv[0]).name == "run_recbole.py" else "-m recbole_samrec run"

@@ -192,7 +192,7 @@ class _Trainer:
     train_all: Callable[[Sequence[Job], CostBook], None]
 
     def train(self, jobs: Sequence[Job], folder: Path) -> CostBook:
-        """Train jobs whose folders are in a folder, and return their costs."""
+        """Train jobs whose folders are all in one folder, and return their costs."""
         if self.trains:
             set_aside_damaged(jobs, partial(print_note, self.console))
         costs = CostBook(jobs, folder)
@@ -204,7 +204,7 @@ class _Trainer:
 def _choose_selection(
     select: bool, select_seeds: int | Sequence[int], seeds: int | Sequence[int], equal: str | None
 ) -> list[int]:
-    """Choose the seeds of selection; none without it.
+    """Choose the seeds of the selection; empty if nothing is selected.
 
     Raises:
         ConfigError: They overlap with the seeds of the comparison, or something needs ``--select``.
@@ -221,7 +221,7 @@ def _join_jobs(plans: Sequence[ComparisonPlan]) -> list[Job]:
 
 
 def _plan_each(preparations: Sequence[Preparation], choices: Sequence[Choices] = ()) -> list[ComparisonPlan]:
-    """Plan the comparison under each protocol, with the choices that have been made."""
+    """Plan the comparison under each protocol, with the choices made so far."""
     taken, plans = set[Path](), []
     for number, preparation in enumerate(preparations):
         made = choices[number] if choices else Choices()
@@ -256,7 +256,7 @@ def _make_list(names: str | Sequence[str]) -> list[str]:
 
 
 def _note_once(console: Console) -> Callable[[str], None]:
-    """Make a function that prints warnings, each once."""
+    """Make a function that prints each warning once."""
     noted: set[str] = set()
 
     def note(line: str) -> None:

@@ -1,4 +1,4 @@
-"""The code of a model: where it is, what it implements, and how it departs from that, as its docstrings state."""
+"""The code of a model: its location, the method that it implements, and its departures, from the docstrings."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class ComparisonPlan:
 
     @property
     def datasets(self) -> list[str]:
-        """Names of the data sets, also of those that all entries are incompatible with."""
+        """Names of the data sets, including those that no entry is compatible with."""
         return list(dict.fromkeys([*(job.dataset for job in self.jobs), *self.incompatible, *self.waiting]))
 
 
@@ -99,7 +99,7 @@ class Preparation:
         }
 
     def list_tuned(self, dataset: str) -> dict[str, Tuned]:
-        """List what each entry takes from a search on a data set: its own, or that of the entry it is tuned as.
+        """List the settings that each entry takes from a search on a data set: its own, or that of its ``tuned_as``.
 
         Of another entry it takes what was searched; the rest may be what it differs in. An entry that continues the
         search of another one takes all.
@@ -234,7 +234,7 @@ def prepare_comparison(
 
 
 def _warn_of_mixed_predictions(jobs: Sequence[Job]) -> Iterator[str]:
-    """Warn of entries on one data set that are not compared if a user has several test events."""
+    """Warn about entries of one data set that are not compared if a user has several test events."""
     first: dict[str, dict[bool, str]] = {}
     for job in jobs:
         if {"LS", GTS}.isdisjoint((job.settings.get("eval_args") or {}).get("split") or {}):

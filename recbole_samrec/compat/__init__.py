@@ -59,7 +59,7 @@ class Patcher:
 
 
 class ModuleProxy:
-    """Proxy that RecBole uses in place of a module: what a subclass defines replaces the module's own attributes.
+    """Proxy that RecBole uses in place of a module; attributes defined by a subclass replace the module's own.
 
     Args:
         module: The module whose other attributes are passed through.
@@ -74,7 +74,7 @@ class ModuleProxy:
 
 @dataclass
 class Patch:
-    """Patch of one defect: its place in RecBole, what goes wrong without it, and whether that raises no error."""
+    """Patch of one defect: its place in RecBole, its consequence, and whether the consequence is silent."""
 
     name: str
     where: str

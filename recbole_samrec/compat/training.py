@@ -198,7 +198,7 @@ def tolerate_existing_folders(patch: Patcher) -> None:
     "trainer/trainer.py _map_reduce, evaluation", "processes score users twice and weight their shares wrongly", True
 )
 def evaluate_each_user_once(patch: Patcher) -> None:
-    """Give each process its own samples, none twice, and evaluate the results of all processes."""
+    """Give each process its own samples without duplicates, and evaluate the results of all processes."""
     from recbole.data.dataloader import abstract_dataloader
     from recbole.evaluator.collector import Collector
 
@@ -238,7 +238,7 @@ def run_recboles(rank: int, *args: Any) -> None:
 
 
 class _Unpadded(torch.utils.data.distributed.DistributedSampler):
-    """Sampler of every ``num_replicas``-th sample, without the repeated ones that make shares equal."""
+    """Sampler of every ``num_replicas``-th sample, without the duplicates that make shares equal."""
 
     dataset: Any  # torch's own annotation has no length
 
@@ -275,7 +275,7 @@ def _interleave(shares: list[torch.Tensor]) -> torch.Tensor:
     "trainer/trainer.py 764, 985", "pre-trained models and boosted trees are saved with a pickled configuration"
 )
 def save_plain_checkpoints(patch: Patcher) -> None:
-    """Save these checkpoints as plain data too."""
+    """Save the checkpoints of pre-training and of boosted trees as plain data, too."""
 
     def save_pretrained(self: Any, epoch: int, saved_model_file: str) -> None:
         self.write_checkpoint(saved_model_file, epoch)

@@ -71,7 +71,7 @@ def _list_model_keys(model: str) -> set[str]:
 
 
 def list_keys_of_all_models() -> set[str]:
-    """List every setting that a yaml file of RecBole's or ours names for any model."""
+    """List every setting that RecBole's yaml files or ours contain for any model."""
     bases = (find_recbole_folder() / "properties", PROPERTIES)
     return set().union(*(_read_shipped(file) for base in bases for file in base.rglob("*.yaml")))
 

@@ -34,7 +34,7 @@ RENAMED = {"sam_row_radius": "sam_item_rho", "sam_leave_out": "sam_exclude"}
 
 
 def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Map the names of settings in earlier revisions to present ones.
+    """Replace the names of settings in earlier revisions by the current ones.
 
     Args:
         settings: Settings of a stored run, of a file of entries or of a configuration.
@@ -135,7 +135,7 @@ class Averaging(Group):
 
 
 class Packed(Group):
-    """Packed training and other means of speed."""
+    """Packed training and other ways to train faster."""
 
     heading: ClassVar[str] = "Speed"
 
@@ -158,7 +158,7 @@ class Packed(Group):
 
 
 class Precision(Group):
-    """Number formats and reproducibility."""
+    """Numeric precision and reproducibility."""
 
     heading: ClassVar[str] = "Precision and reproducibility"
 
@@ -179,7 +179,7 @@ class Precision(Group):
 
 
 class Data(Group):
-    """Reading and splitting of data sets."""
+    """Reading and splitting data sets."""
 
     heading: ClassVar[str] = "Data"
 
@@ -195,7 +195,7 @@ class Data(Group):
 
 
 class Evaluation(Group):
-    """Validation, test and trackers."""
+    """Validation, test and measurements during training."""
 
     heading: ClassVar[str] = "Training and evaluation"
 
@@ -222,7 +222,7 @@ class Evaluation(Group):
 
 
 class Runs(Group):
-    """Folders and checkpoints."""
+    """Run folders and checkpoints."""
 
     heading: ClassVar[str] = "Runs and checkpoints"
 
@@ -240,7 +240,7 @@ class Runs(Group):
 
 
 class Transformer(Group):
-    """The body of the Transformers, with RecBole's names."""
+    """The Transformer, with RecBole's names of settings."""
 
     heading: ClassVar[str] = "Transformer"
     models: ClassVar[tuple[str, ...]] = ("SAMRec", "gSASRec", "CL4SRec", "DuoRec", "BSARec", "S3Rec")
@@ -259,7 +259,7 @@ class Transformer(Group):
 
 
 class CausalBody(Group):
-    """The body of the Transformers with layers of their own."""
+    """The Transformer of models with their own layers."""
 
     heading: ClassVar[str] = "Transformer"
     models: ClassVar[tuple[str, ...]] = ("SASRecOriginal", "eSASRec")
@@ -281,7 +281,7 @@ class GatedForward(Group):
 
 
 class Losses(Group):
-    """The loss of the next item, also for large catalogs."""
+    """The next-item loss, with options for large catalogs."""
 
     heading: ClassVar[str] = "Loss"
     models: ClassVar[tuple[str, ...]] = ("SAMRec", "CL4SRec", "DuoRec")
@@ -306,7 +306,7 @@ class Losses(Group):
 
 
 class CalibratedLoss(Losses):
-    """The loss of gSASRec, which is gBCE by definition."""
+    """The loss of gSASRec: gBCE by definition."""
 
     models: ClassVar[tuple[str, ...]] = ("gSASRec",)
 
@@ -314,7 +314,7 @@ class CalibratedLoss(Losses):
 
 
 class BinaryLoss(Group):
-    """The loss of SASRecOriginal, which has one negative by definition."""
+    """The loss of SASRecOriginal: binary cross-entropy with one negative by definition."""
 
     heading: ClassVar[str] = "Loss"
     models: ClassVar[tuple[str, ...]] = ("SASRecOriginal",)
@@ -327,7 +327,7 @@ class BinaryLoss(Group):
 
 
 class UncorrectedLoss(Group):
-    """The loss of eSASRec, a softmax over sampled items by definition."""
+    """The loss of eSASRec: a softmax over sampled items by definition."""
 
     heading: ClassVar[str] = "Loss"
     models: ClassVar[tuple[str, ...]] = ("eSASRec",)
@@ -346,7 +346,7 @@ class UncorrectedLoss(Group):
 
 
 class NextItemLoss(Group):
-    """The loss of models whose states are scored against all items."""
+    """The next-item loss of models that score all items."""
 
     heading: ClassVar[str] = "Loss"
     models: ClassVar[tuple[str, ...]] = ("BSARec", "S3Rec")
@@ -355,7 +355,7 @@ class NextItemLoss(Group):
 
 
 class Contrastive(Group):
-    """The second loss of contrastive models."""
+    """The additional loss of contrastive models."""
 
     heading: ClassVar[str] = "Contrastive loss"
     models: ClassVar[tuple[str, ...]] = ("CL4SRec", "DuoRec")
@@ -366,7 +366,7 @@ class Contrastive(Group):
 
 
 class Views(Group):
-    """Views of CL4SRec."""
+    """Augmented views of CL4SRec."""
 
     heading: ClassVar[str] = "Views of a sequence"
     models: ClassVar[tuple[str, ...]] = ("CL4SRec",)
@@ -378,7 +378,7 @@ class Views(Group):
 
 
 class SameTarget(Group):
-    """Pairs of DuoRec."""
+    """Positive pairs of DuoRec."""
 
     heading: ClassVar[str] = "Pairs of sequences"
     models: ClassVar[tuple[str, ...]] = ("DuoRec",)
@@ -403,7 +403,7 @@ class Filter(Group):
 
 
 class Recency(Group):
-    """The events that RecentPop counts."""
+    """The popularity window of RecentPop."""
 
     heading: ClassVar[str] = "Recent events"
     models: ClassVar[tuple[str, ...]] = ("RecentPop",)
@@ -416,7 +416,7 @@ class Recency(Group):
 
 
 class Neighbors(Group):
-    """The neighbors of items in HistoryItemKNN, with RecBole's names and defaults."""
+    """The item neighborhoods of HistoryItemKNN, with RecBole's names and defaults."""
 
     heading: ClassVar[str] = "Neighbors"
     models: ClassVar[tuple[str, ...]] = ("HistoryItemKNN",)
@@ -554,7 +554,7 @@ INTERNAL = frozenset({"quiet_terminal", "known_data", "selects_epoch"})
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting as it is declared.
+    """A declared setting.
 
     Args:
         key: Its name.

@@ -77,12 +77,12 @@ def choose_attribute(columns: Sequence[Column], file: Path, wanted: str | None =
 
 
 def name_joined(attributes: str | Sequence[str]) -> str:
-    """Name the column that an attribute, or several that are joined, are read from."""
+    """Return the name of the column that contains the attribute, or several joined attributes."""
     return attributes if isinstance(attributes, str) else "+".join(attributes)
 
 
 def join_attributes(dataset: Any, attributes: Sequence[str]) -> None:
-    """Add a column of items with all their attributes, whose ids are those of one column after the other.
+    """Add a column of items with all their attributes; ids of one column follow those of the other.
 
     Args:
         dataset: RecBole's data set before its tables become tensors, which is changed.

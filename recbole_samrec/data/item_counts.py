@@ -23,7 +23,7 @@ def count_training_items(dataset: Any) -> Tensor:
 
 
 def count_training_events(dataset: Any) -> Tensor:
-    """Count the training events of each item, including each user's first one, which is no target.
+    """Count the training events of each item, including each user's first one, which is not a target.
 
     Events that are validation or test targets are not training events. After a time split the first event of a user
     counts only if the user has a training target, since it may be later than the split otherwise.

@@ -110,7 +110,7 @@ class PackedDataset(SequentialDataset):
         add_lists(samples, self.events, target, length, self._lists, self.max_item_list_len)
 
     def hold_events(self, events: Interaction, owners: np.ndarray, samples: Interaction, lists: Lists) -> None:
-        """Let a training part hold events of its own.
+        """Store events in a training part.
 
         Args:
             events: The items of the events, users one after the other, each in time order.

@@ -37,7 +37,7 @@ class TableOrder:
 
     @classmethod
     def of(cls, table: pd.DataFrame, keys: tuple[str, ...]) -> TableOrder:
-        """Sort a table by its key columns, then by its other columns of numbers.
+        """Sort a table by its key columns, then by its other numerical columns.
 
         Args:
             table: A table whose tokens are internal ids.
@@ -97,7 +97,7 @@ class RowOrder:
 
 
 def list_tables(dataset: Any) -> dict[str, tuple[str, ...]]:
-    """List the tables whose rows RecBole takes in the order of the file, and the columns that tell what a row is."""
+    """List the tables whose rows RecBole keeps in the order of the file, and the columns that identify a row."""
     fields = (PART, dataset.uid_field, dataset.iid_field, dataset.time_field)
     tables = {"inter_feat": tuple(field for field in fields if field == PART or field in dataset.inter_feat)}
     if getattr(dataset, "kg_feat", None) is not None:

@@ -45,7 +45,7 @@ class TemporalOptions:
 
     @classmethod
     def from_settings(cls, given: Mapping[str, Any] | None) -> TemporalOptions:
-        """Complete the options that were given; they have been checked."""
+        """Complete given options, which have been checked."""
         given = {key: value for key, value in (given or {}).items() if value is not None}
         given.setdefault("validation_quantile", given.get("quantile", SHARE))
         if "cut" in given and not isinstance(given["cut"], (int, float)):

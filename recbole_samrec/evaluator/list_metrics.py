@@ -1,4 +1,4 @@
-"""Metrics of recommended lists as a whole: which items they contain, how evenly, and how popular these are.
+"""Metrics of recommended lists as a whole: coverage, evenness and popularity of their items.
 
 A list has one row per prediction; 0, the padding, marks a place for which there was no candidate left. Such a place is
 not an item: it is not counted, and the mean over a list is over its items. Lists without any item are skipped.
@@ -16,7 +16,7 @@ LIST_METRICS = ("itemcoverage", "giniindex", "shannonentropy", "averagepopularit
 
 
 def drop_excluded(items: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-    """Set items to 0 that are no candidates, because their score is minus infinity.
+    """Set items to 0 that are not candidates, because their score is minus infinity.
 
     Args:
         items: Items with the highest scores, shape ``[B, K]``.
@@ -36,7 +36,7 @@ def compute_coverage(lists: np.ndarray, n_items: int) -> float:
 
 
 def compute_gini(lists: np.ndarray, n_items: int) -> float:
-    """Compute the Gini index of how often each item is recommended: 0 if all are equally often.
+    """Compute the Gini index of how often each item is recommended; 0 if all are recommended equally often.
 
     Args:
         lists: Recommended items, shape ``[B, K]``.

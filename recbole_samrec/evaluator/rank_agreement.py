@@ -13,7 +13,7 @@ _CELLS = 2**23
 
 
 def kendall_tau(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Compute Kendall's tau-b between two rows of numbers, which corrects for ties (Kendall 1945).
+    """Compute Kendall's tau-b between two sequences of numbers, which corrects for ties (Kendall 1945).
 
     Args:
         one: Shape ``[..., M]``.

@@ -106,7 +106,7 @@ class RankRecorder:
         self._samples += len(users)
 
     def gather(self) -> None:
-        """Gather what the processes of a run have collected, of ``n`` processes each of every ``n``-th sample."""
+        """Gather the ranks of all processes of a run; each of ``n`` processes has every ``n``-th sample."""
         world = torch.distributed.get_world_size()
         shares: list[Any] = [None] * world
         torch.distributed.all_gather_object(shares, self._columns)
@@ -115,7 +115,7 @@ class RankRecorder:
         ]
 
     def ranks(self, dataset: Any, events: Events, held_out: list[Any], prediction: str) -> Ranks:
-        """Return the ranks that were collected.
+        """Return the collected ranks.
 
         Args:
             dataset: RecBole's data set, with the names of users and items.

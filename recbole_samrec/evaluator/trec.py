@@ -1,4 +1,4 @@
-"""Rankings and test items in TREC's formats, which the evaluators of information retrieval read.
+"""Rankings and test items in TREC's formats, which evaluation tools of information retrieval read.
 
 A line of a run file is ``query Q0 item rank score tag``, one of a qrels file ``query 0 item 1``. Evaluators sort by
 score, so equal scores are made different by the smallest steps of float32: an item then has the place that it has in
@@ -21,7 +21,7 @@ _BLANK = re.compile(r"[\s%]")
 
 
 def find_best(scores: Tensor, k: int, listed: int) -> tuple[Tensor, Tensor]:
-    """Find the best items in the order of the lists that metrics look at, and of worse ones.
+    """Find the best items, in the order that the metrics use, and the items after them.
 
     Args:
         scores: Scores of all items, shape ``[B, items]``.
@@ -54,7 +54,7 @@ def separate_scores(scores: np.ndarray) -> np.ndarray:
 
 
 def encode_id(token: object) -> str:
-    """Write an id as one word: blanks and percent signs become ``%20`` and ``%25``, as in addresses of web pages."""
+    """Write an id as one word: spaces and percent signs become ``%20`` and ``%25``, as in URLs."""
     return _BLANK.sub(lambda found: quote(found[0], safe=""), str(token))
 
 

@@ -35,7 +35,7 @@ OWN_SETTINGS = {
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run, as a process needs it.
+    """A run, with everything that a process needs to train it.
 
     Args:
         entry: Name of its entry.
@@ -71,19 +71,19 @@ class Job:
 
     @property
     def made_for(self) -> dict[str, Any]:
-        """Fields that distinguish it from other runs of its entry."""
+        """Fields that distinguish the job from others of its entry."""
         return {name: getattr(self, name) for name in MADE_FOR}
 
     @property
     def title(self) -> str:
-        """Its name in messages."""
+        """Name in messages."""
         share = "" if self.fraction == 1 else f", {self.fraction:.0%} of the users"
         protocol = f", {self.protocol}" if self.protocol else ""
         return f"{self.entry} on {self.dataset}{protocol}, seed {self.seed}{share}"
 
     @property
     def finished(self) -> bool:
-        """True if its record is complete."""
+        """True if the record is complete."""
         return is_finished(self.folder, self.tested)
 
 
@@ -173,7 +173,7 @@ def _omit_test(job: Job) -> Job:
 
 
 def check_gpu_id(files: Mapping[str, Any], given: Mapping[str, Any], note: Callable[[str], None]) -> None:
-    """Check that nobody chooses the GPU of each run, which Ray does.
+    """Check that the user does not choose the GPU of each run, since Ray does.
 
     Args:
         files: Settings of the user's files, such as those of a finished run, whose ``gpu_id`` has no effect.

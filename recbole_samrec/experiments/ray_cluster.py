@@ -1,4 +1,4 @@
-"""Starts Ray on this machine or joins a cluster, and decides how many runs fit and how much memory each gets."""
+"""Start Ray on this machine or join a cluster, and measure how many runs fit and how much memory each gets."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ class Capacity:
     gpus: float = 0
 
     def reserved_mb(self, wanted_mb: float | None) -> float:
-        """Memory to reserve for a run: what is wanted, or the default if nothing is known."""
+        """Memory to reserve for a run: the requested memory, or the default if nothing is known."""
         return min(UNKNOWN_MB, 0.9 * self.total_mb / self.parallel) if wanted_mb is None else wanted_mb
 
     def reserved_gpus(self, resources: Resources, settings: Mapping[str, Any], share: float | None) -> float:
-        """GPUs to reserve for a run, 0 if it is to use the CPU.
+        """GPUs to reserve for a run, 0 if it uses the CPU.
 
         Args:
             resources: Resources of each run.
@@ -195,7 +195,7 @@ def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _listen_on(host: str) -> Iterator[None]:
-    """Make a Ray that starts listen on the loopback if requested; its default is this machine's own address.
+    """Make a local Ray listen on the loopback address if requested; its default is this machine's own address.
 
     Ray does so if it runs on one computer only, as on Windows.
     """

@@ -27,7 +27,7 @@ def _set_variable(name: str, value: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def use_own_home() -> Iterator[None]:
-    """Provide a home directory where there is none; Ray asks for one when it is imported.
+    """Provide a home directory if there is none; Ray requires one when it is imported.
 
     It is a folder that no other user can write, because Python would also import packages from it.
     """
@@ -43,7 +43,7 @@ def use_own_home() -> Iterator[None]:
 
 
 def choose_token() -> None:
-    """Let Ray be opened by a token of this process; Ray would write one to the home directory.
+    """Protect Ray with a token of this process; Ray would write one to the home directory.
 
     A container may have none that can be written. The token stays, since Ray remembers it in this process.
     """

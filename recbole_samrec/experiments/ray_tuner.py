@@ -73,7 +73,7 @@ def _explain(trial: Any) -> str:
 
 
 def allot(function: Callable[..., None], request: Callable[[dict[str, Any]], dict[str, float]], **shared: Any) -> Any:
-    """Make a trainable of a function, with the resources of each of its trials.
+    """Make a trainable from a function, with the resources of each of its trials.
 
     Args:
         function: Function of the drawn settings and of the keywords in ``shared``.

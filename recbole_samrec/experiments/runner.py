@@ -132,7 +132,7 @@ def _probe_unknown(
 
 
 def _skip_long(costs: CostBook, waiting: Sequence[Job], limit_hours: float, command: str) -> None:
-    """Skip entries that take too long; among those that differ in the share of users, the last names the command."""
+    """Skip entries that take too long; of entries that differ in the share of users, the last one names the command."""
     long = [first for first, *_ in group_by_entry(waiting) if costs.expected_seconds(first) > 3600 * limit_hours]
     last = {(job.entry, job.dataset): job for job in long}
     for job in long:

@@ -1,4 +1,4 @@
-"""Trains a job in the process that it runs in, from where an earlier attempt stopped, and leaves its record."""
+"""Trains a job in the current process, resuming an earlier attempt, and writes its record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REPORT_SECONDS = 1.0
 
 
 class JobProgress(NamedTuple):
-    """JobProgress of a run.
+    """Progress of a run.
 
     Args:
         pretrains: True in its pre-training, whose epochs are then counted.
@@ -120,7 +120,7 @@ def execute(job: Job, callbacks: Iterable[Callback], **options: Any) -> RunRecor
 
 
 def train_job(job: Job, report: Callable[[JobProgress], None]) -> Mapping[str, Any]:
-    """Train a job of a comparison, or resume it, and leave its record in its folder.
+    """Train a job of a comparison, or resume it, and write its record to its folder.
 
     Args:
         job: The job.
@@ -186,7 +186,7 @@ def read_failure(folder: Path) -> str:
 
 
 def read_result_files(folder: Path) -> dict[str, bytes]:
-    """Read the files of a finished run that the computer which started it needs if it has run on another one."""
+    """Read the files of a run that finished on another computer than the one that started it."""
     return {name: (folder / name).read_bytes() for name in (RESULT, RANKS, JOB) if (folder / name).exists()}
 
 

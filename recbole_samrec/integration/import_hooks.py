@@ -1,4 +1,4 @@
-"""Has RecBole patched as soon as it is imported, and before any part of this package is built on it.
+"""Patches RecBole as soon as it is imported, and before any part of this package builds on it.
 
 Importing ``recbole_samrec`` puts a finder in front of Python's own. It loads nothing. When RecBole is imported, by
 whomever, RecBole's empty top module is loaded and :func:`recbole_samrec.integration.bootstrap.activate` runs before the
@@ -51,7 +51,7 @@ AFTER_PATCHES = frozenset(
 
 
 def install() -> None:
-    """Have RecBole patched when it is first imported, or now if it has been."""
+    """Patch RecBole when it is first imported, or now if it has been."""
     if any(isinstance(finder, _PatchingFinder) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _PatchingFinder())
@@ -67,7 +67,7 @@ class _PatchingFinder(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find RecBole with its patches, or a module of ours that is built on it."""
+        """Find RecBole with its patches, or a module of this package that builds on it."""
         if name in AFTER_PATCHES:
             if problem := describe_recbole():
                 raise ImportError(problem, name="recbole")
@@ -87,7 +87,7 @@ class _PatchingFinder(MetaPathFinder):
 
 
 def _patch_after_loading(loader: Any) -> None:
-    """Replace a method of a loader, so that RecBole is patched when the loader has loaded it."""
+    """Replace a method of a loader, so that RecBole is patched once the loader has loaded it."""
     load = loader.exec_module
 
     def load_and_patch(module: ModuleType) -> None:
@@ -98,7 +98,7 @@ def _patch_after_loading(loader: Any) -> None:
 
 
 def _activate_or_warn() -> None:
-    """Patch RecBole; one of another version is left as it is, for those who want only SAM of this package."""
+    """Patch RecBole; another version is left unpatched, for users who need only SAM."""
     if problem := describe_recbole():
         warnings.warn(f"RecBole is not patched: {problem}", stacklevel=3)
     else:
@@ -106,7 +106,7 @@ def _activate_or_warn() -> None:
 
 
 class _Loaded(Loader):
-    """Hands over a module that was loaded while it was looked for.
+    """Loader of a module that was loaded during the search for it.
 
     Args:
         module: The module.

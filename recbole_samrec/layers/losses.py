@@ -89,7 +89,7 @@ def sampled_softmax(
     fused: bool = True,
     chunk_elements: int | None = None,
 ) -> Tensor:
-    """Cross-entropy with the softmax's sum estimated from negatives that the whole batch shares.
+    """Cross-entropy with the normalizer of the softmax estimated from negatives that the whole batch shares.
 
     For a target ``t`` with state ``h`` and scores ``s_c = h . table[c]`` the loss is::
 
@@ -144,7 +144,7 @@ def sampled_softmax(
 
 
 def _find_distinct(items: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Find the distinct ones of some items, ascending, and the place of each item among them.
+    """Find the distinct items, ascending, and the place of each item among them.
 
     Their number depends on the items, and a GPU would have to be waited for to know it. There the result is as long as
     it can be: after the distinct items follows the first of them again, at places that no item has, so that each is
@@ -173,7 +173,7 @@ def _find_distinct_without_waiting(items: Tensor, most: int) -> tuple[Tensor, Te
 def gbce(
     positive: Tensor, negative: Tensor, n_items: int, t: float, *, denominator: float | Tensor | None = None
 ) -> Tensor:
-    """Generalised binary cross-entropy of gSASRec: the positive's probability is raised to the power beta.
+    """Generalized binary cross-entropy of gSASRec: the positive's probability is raised to the power beta.
 
     With ``k`` negatives for a target, the sampling rate ``alpha = k / (n_items - 1)`` and the calibration ``t``::
 
@@ -208,7 +208,7 @@ def gbce(
 
 
 def compute_gbce_base(k: int, n_items: int, t: float) -> float:
-    """The score that a model should give to every item before it knows anything, under gBCE: ``log(beta / k)``.
+    """The best constant score under gBCE, for a model that cannot distinguish items yet: ``log(beta / k)``.
 
     Added to all scores it changes no ranking. A model that shares one table between input and output has to learn it
     otherwise, by moving all items the same way, until they look alike to its layers and it learns nothing more.
@@ -223,7 +223,7 @@ def compute_gbce_base(k: int, n_items: int, t: float) -> float:
 
 
 def bpr(positive: Tensor, negative: Tensor, *, denominator: float | Tensor | None = None) -> Tensor:
-    """Bayesian personalised ranking: ``-log(1e-10 + sigmoid(positive - negative))``, the value of RecBole's BPRLoss.
+    """Bayesian personalized ranking: ``-log(1e-10 + sigmoid(positive - negative))``, the value of RecBole's BPRLoss.
 
     The small constant bounds the loss at 23: a pair ranked wrongly by more than that has no gradient.
 
@@ -277,7 +277,7 @@ def softmax_of_few(positive: Tensor, negative: Tensor, *, denominator: float | T
 
 
 def score_items(states: Tensor, table: Tensor, items: Tensor, *, sparse: bool = False) -> Tensor:
-    """Compute the scores of items that each state has for itself.
+    """Compute the scores of items that differ from state to state.
 
     The items of each state are read from the table one by one. Where the catalog is small, a matrix product of all
     states and all items takes less time and memory than that, so the scores are picked from it.
@@ -392,7 +392,7 @@ def _plain(states: Tensor, rows: Tensor, targets: Tensor, log_weights: Tensor | 
 
 
 def _chunk_rows(n: int, width: int, chunk_elements: int | None, device: torch.device) -> int:
-    """Return the number of states that are compared with all rows at a time."""
+    """Return the number of states that are scored against all rows at a time."""
     if chunk_elements is None and device.type == "cpu":
         rows = max(CACHED_ELEMENTS // width, min(FEWEST_ROWS, LARGEST_CHUNK // width))
     elif chunk_elements is None:
@@ -490,12 +490,12 @@ def _losses_and_errors(logits: Tensor, own: Tensor, log_weights: Tensor | None) 
 
 
 def _into(target: Tensor, source: Tensor) -> Tensor:
-    """Return the source in the type of the target, converted into the target where its type differs."""
+    """Return the source in the dtype of the target; it is converted into the target's memory if its dtype differs."""
     return source if source.dtype == target.dtype else target.copy_(source)
 
 
 def _add_product(target: Tensor, a: Tensor, b: Tensor, beta: int) -> None:
-    """Compute ``target = beta target + a b``; sums of products in a narrower type are kept in the target's type."""
+    """Compute ``target = beta target + a b``; sums of products in a narrower dtype are kept in the target's dtype."""
     if a.dtype == target.dtype:
         torch.addmm(target, a, b, beta=beta, out=target)
     elif beta:

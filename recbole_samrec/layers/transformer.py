@@ -63,7 +63,7 @@ GROUP_ROWS = 64
 
 
 class _BulkDropout(torch.autograd.Function):
-    """Multiplies by a mask of ones and zeros, scaled so that the mean stays; the mask is kept for the backward pass."""
+    """Multiplies by a mask of ones and zeros, scaled to preserve the mean; the mask is kept for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
@@ -81,7 +81,7 @@ class _BulkDropout(torch.autograd.Function):
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
-    """Set each element to zero with probability ``p`` and scale the others so that the mean stays.
+    """Set each element to zero with probability ``p`` and scale the others to preserve the mean.
 
     On a CPU the random bits are drawn 64 at a time from torch's generator, several times faster than torch's own
     dropout. The probability is rounded to a multiple of 1 / 65536, and the scale is that of the rounded one, so that
@@ -149,7 +149,7 @@ def _mask(size: int, dtype: torch.dtype) -> Tensor:
 
 
 def make_padded_attention(padding: Tensor) -> Attention:
-    """Make the attention in which each position sees all but the padded ones, on both of its sides.
+    """Make the attention in which each position attends to all positions but the padded ones, in both directions.
 
     Args:
         padding: True at padded positions, shape ``[B, L]``; each sequence must have one that is not.
@@ -242,7 +242,7 @@ def transformer_end_states(
 
 
 def attend_from_one(query_states: Tensor, x: Tensor, hidden: Tensor, attention: MultiHeadAttention) -> Tensor:
-    """Attend from one position of each sequence to the sequence, without a key or a value of any position.
+    """Attend from one position of each sequence to the sequence, without computing keys and values.
 
     A score ``q (K x + k)`` is ``(K' q) x + q k``, and the sum of ``w (V x + v)`` over a sequence, with the weights
     ``w``, is ``V`` times the sum of ``w x``, and ``v`` times the sum of ``w``: the large products with ``K`` and ``V``
@@ -287,7 +287,7 @@ def feed_forward(x: Tensor, forward: FeedForward) -> Tensor:
 
 
 def compute_by_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, lengths: Tensor) -> Tensor:
-    """Compute the states of sequences, on a CPU in groups of similar length, so that none is padded to the longest.
+    """Compute the states of sequences, on a CPU in groups of similar length to avoid padding to the longest.
 
     Args:
         states: Computes from left-aligned sequences ``[n, l]`` and their lengths ``[n]`` the states ``[n, d]``.
@@ -312,6 +312,6 @@ def pad_rows(x: Tensor) -> Tensor:
 
 
 def choose_activation(forward: FeedForward) -> Callable[[Tensor], Tensor]:
-    """Return the activation of a feed-forward block; for RecBole's GELU torch's, the same function in one step."""
+    """Return the activation of a feed-forward block; RecBole's GELU is replaced by torch's, which is one operation."""
     function = forward.intermediate_act_fn
     return F.gelu if getattr(function, "__name__", "") == "gelu" else function

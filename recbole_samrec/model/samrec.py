@@ -55,7 +55,7 @@ class SAMRec(SASRec):
         return self.calculate_next_item_loss(interaction)
 
     def calculate_next_item_loss(self, interaction: Any) -> Tensor:
-        """Calculate the loss of the next items alone."""
+        """Calculate the next-item loss alone."""
         if self.loss_type not in SAMPLED:
             return super().calculate_loss(interaction)
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])

@@ -78,7 +78,7 @@ class SAMHook:
         self._replay = Replay(self.model)
 
     def begin_epoch(self, epoch: int, steps: int, item_counts: Callable[[], Tensor]) -> None:
-        """Set the clock that the schedule of rho goes by.
+        """Set the epoch and the number of steps for the schedule of rho.
 
         Args:
             epoch: Number of the epoch, from 0. A model that goes through its data several times an epoch begins it as
@@ -136,12 +136,12 @@ class SAMHook:
         return self.settings.radius(epoch + min(taken / steps, 1.0))
 
     def settle(self) -> None:
-        """Put back weights that are away, as they are from a loss to its step; nothing else should ever see them."""
+        """Restore weights that are moved from a loss to its step, so that other code never sees them."""
         for step in self._steps:
             step.settle()
 
     def attach(self, optimizer: torch.optim.Optimizer) -> None:
-        """Hook onto an optimizer."""
+        """Register the hook on an optimizer."""
         owned = [p for group in optimizer.param_groups for p in group["params"]]
         chosen = self._choose_parameters() if self.settings.rho else set()
         moved = [p for p in owned if id(p) in chosen]
@@ -165,7 +165,7 @@ class SAMHook:
         return chosen
 
     def watch(self, scaler: torch.amp.GradScaler) -> None:
-        """Count also the steps that a scaler skips itself, so that the optimizer's hook never sees them."""
+        """Count the steps that a scaler skips, too, which the optimizer's hook never sees."""
         step = scaler.step
 
         def count_and_step(optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> Any:
@@ -191,13 +191,13 @@ class SAMHook:
         self.on_step()
 
     def _end_step(self) -> None:
-        """Forget the step that is over."""
+        """Release what was stored for the step that has ended."""
         self.settle()
         self._replay.forget()
         self._batch, self._rho = None, 0.0
 
     def _second_gradient(self, optimizer: torch.optim.Optimizer) -> None:
-        """Replace every gradient by that of the recorded batch at the weights as they are."""
+        """Replace every gradient by the gradient of the recorded batch at the current weights."""
         if self._batch is None:
             raise RuntimeError("the second gradient needs a loss function that SAMHook.recorded() wrapped")
         loss_func, batch = self._batch
@@ -227,7 +227,7 @@ class SAMHook:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what must survive an interruption."""
+        """Return the state that a resumed run needs."""
         return {
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
@@ -249,7 +249,7 @@ class SAMHook:
 
 
 def _check_sparse(optimizer: torch.optim.Optimizer, step: TwoPass) -> None:
-    """Reject gradients that torch would reject in the middle of the step, in many more words."""
+    """Raise an error for sparse gradients that torch would reject in the middle of the step."""
     sparse = [p.grad.is_sparse for p in step.parameters if p.grad is not None]
     if isinstance(optimizer, torch.optim.SparseAdam) and not all(sparse):
         raise ConfigError(

@@ -149,7 +149,7 @@ class SavedWeights:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Put the weights back, bit for bit."""
+        """Restore the weights, bit for bit."""
         foreach.overwrite_all(self._dense, self._copies)
         for parameter, rows, weights in self._rows:
             parameter.index_put_(rows, weights)

@@ -1,4 +1,4 @@
-"""Adam for embedding tables of which a step reads only a few rows."""
+"""Adam for embedding tables of which a step reads only few rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.optim.adam import adam
 
 
 class RowAdam(torch.optim.Optimizer):
-    """Adam that updates only the rows that have a gradient, where a gradient is sparse.
+    """Adam that updates only the rows with a gradient, where a gradient is sparse.
 
     Parameters with dense gradients are updated exactly as by ``torch.optim.Adam``. A sparse gradient, as
     ``torch.nn.Embedding(sparse=True)`` gives it, updates its rows only, so that the cost of a step does not depend on

@@ -191,7 +191,7 @@ class SAM(torch.optim.Optimizer):
         self.base_optimizer.zero_grad(set_to_none=set_to_none)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters, which SAM moves as it does those of the other groups."""
+        """Add parameters, which SAM moves like those of the other groups."""
         self.base_optimizer.add_param_group({RHO_KEY: self.rho, **param_group})
         added = _parameters_of(self.param_groups[-1:])
         self._two_pass.parameters.extend(added)
@@ -262,7 +262,7 @@ class SAM(torch.optim.Optimizer):
             return closure()
 
     def _share_overflow(self, model: DistributedDataParallel) -> None:
-        """Let an inf or a nan that one process alone has seen be that of all, so that all skip the step."""
+        """Share an inf or nan gradient of one process with all processes, so that all skip the step."""
         gradients = [p.grad for p in self._two_pass.parameters if p.grad is not None]
         good = torch.tensor(float(self._two_pass.has_finite_gradients()), device=next(model.parameters()).device)
         torch.distributed.all_reduce(good, torch.distributed.ReduceOp.MIN, group=model.process_group)
@@ -277,7 +277,7 @@ class SAM(torch.optim.Optimizer):
 
     @contextlib.contextmanager
     def _expect_new_gradients(self) -> Iterator[None]:
-        """Raise if the gradients are left, or added to, instead of replaced: mark the smallest one with nan."""
+        """Raise if the closure leaves or accumulates the gradients: mark the smallest one with nan."""
         dense = [p for p in self._two_pass.parameters if p.grad is not None and not p.grad.is_sparse]
         if not dense:
             yield
@@ -299,7 +299,7 @@ class SAM(torch.optim.Optimizer):
 
     @torch.no_grad()
     def first_step(self, zero_grad: bool = False) -> None:
-        """Move the weights by the ascent step of the present gradient, the first half of a step in two calls.
+        """Move the weights by the ascent step of the current gradient, the first half of a step in two calls.
 
         Then compute the loss and its gradient again and call :meth:`second_step`. Unlike :meth:`step`, the second
         pass makes random draws of its own and changes buffers again.
@@ -326,7 +326,7 @@ class SAM(torch.optim.Optimizer):
 
     @torch.no_grad()
     def second_step(self, zero_grad: bool = False) -> None:
-        """Put the weights back and step with the gradient, the second half of a step in two calls.
+        """Restore the weights and step with the gradient, the second half of a step in two calls.
 
         Args:
             zero_grad: Clear the gradients afterwards.
@@ -356,7 +356,7 @@ class SAM(torch.optim.Optimizer):
     # What is kept -----------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the optimizer's state and, under ``sam``, what the variant remembers from step to step.
+        """Return the optimizer's state and, under ``sam``, the state of the variant.
 
         The optimizer alone can load it, as can SAM a state of the optimizer alone.
         """
@@ -387,7 +387,7 @@ class SAM(torch.optim.Optimizer):
         return f"SAM (variant={self._settings.variant}, rho={self.rho:g}) of {self.base_optimizer!r}"
 
     def _choose_moved(self, parameters: Sequence[Tensor]) -> list[Tensor]:
-        """Return those of some parameters that SAM moves."""
+        """Select the parameters that SAM moves."""
         if self._model is None:
             return list(parameters)
         try:

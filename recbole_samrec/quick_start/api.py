@@ -45,7 +45,7 @@ class RunResult:
         return pd.DataFrame.from_dict(parts, orient="index")
 
     def __repr__(self) -> str:
-        """Name, folder and metrics."""
+        """Return name, folder and metrics."""
         title = f"{self.record['label']} on {self.record['dataset']}, seed {self.record['seed']}, in {self.folder}"
         return f"{title}\n{self.metrics.T.round(4)}"
 
@@ -104,7 +104,7 @@ def run(
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
-    """Metrics of a finished run that was scored again.
+    """Metrics of a finished run that was evaluated again.
 
     Args:
         title: Name of the model and the data set.
@@ -121,7 +121,7 @@ class Evaluation:
 
     @property
     def as_recorded(self) -> bool | None:
-        """True if the metrics equal the recorded ones, where they may be rounded up to that; None if there are none."""
+        """True if the metrics equal the recorded ones, up to rounding if allowed; None without recorded metrics."""
         return None if self.agreement is None else self.agreement.is_same
 
     @property
@@ -137,7 +137,7 @@ class Evaluation:
         return pd.DataFrame(list(scores.values()), index=index)
 
     def __repr__(self) -> str:
-        """Name, checkpoint and metrics."""
+        """Return name, checkpoint and metrics."""
         return f"{self.title}, {self.weights}\n{self.metrics.T.round(4)}"
 
 

@@ -1,4 +1,4 @@
-"""Everything that a run is made of before its model is built: configuration, data, hashes, callbacks and folder."""
+"""The parts of a run that precede its model: configuration, data, hashes, callbacks and folder."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Export:
     user_vectors: np.ndarray
 
     def __repr__(self) -> str:
-        """Numbers of vectors, and the folder."""
+        """Return the numbers of vectors, and the folder."""
         biases = "" if self.item_biases is None else " with biases"
         size = f"{self.item_vectors.shape[1]} numbers each"
         return f"{len(self.item_ids):,} items{biases} and {len(self.user_ids):,} users, {size}, in {self.folder}"

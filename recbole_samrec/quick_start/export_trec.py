@@ -45,7 +45,7 @@ class TrecExport:
     metrics: dict[str, float]
 
     def __repr__(self) -> str:
-        """Numbers, and the folder."""
+        """Return the numbers of users and events, and the folder."""
         return f"rankings of up to {self.k} items for {self.queries:,} queries in {self.folder}"
 
 
@@ -117,7 +117,7 @@ class _Rankings(Callback):
         self.targets: list[tuple[np.ndarray, np.ndarray]] = []
 
     def on_test_batch_end(self, trainer: Any, batch: RankedBatch) -> None:
-        """Store the best items of a batch, and those to be found."""
+        """Store the best items of a batch, and its targets."""
         scores = batch.masked_scores if self.masked else batch.scores
         items, values = find_best(scores, self.k, self._listed)
         self.best.append((items.cpu().numpy(), separate_scores(values.float().cpu().numpy())))

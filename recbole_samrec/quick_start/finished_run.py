@@ -1,4 +1,4 @@
-"""A finished run, read again: its settings and its weights."""
+"""Load the settings and the checkpoint of a finished run."""
 
 from __future__ import annotations
 

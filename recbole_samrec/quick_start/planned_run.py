@@ -152,7 +152,7 @@ def plan_run(
 
 
 def _stored_settings(checkpoint: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the run that is resumed.
+    """Read the settings of the run that is resumed.
 
     Raises:
         ConfigError: A given setting that decides the result differs from the run's.

@@ -109,7 +109,7 @@ class Recommender:
             print_note(self.console, line)
 
     def __repr__(self) -> str:
-        """Model and size of the data."""
+        """Return model and size of the data."""
         data = self.dataset
         sizes = f"{data.user_num - 1:,} users, {data.item_num - 1:,} items"
         return f"Recommender({self.trainer.config['model']} on {data.dataset_name}: {sizes})"
@@ -151,7 +151,7 @@ class Recommender:
         return self._drop_unseen(self._find_all(users, sequences))
 
     def _drop_unseen(self, found: Sequences) -> Sequences:
-        """Leave out events of items that the model was not trained on, as its validation and test did."""
+        """Drop events of items that the model was not trained on, as its validation and test did."""
         if self.candidates is None:
             return found
         kept = found.select_events(self.candidates[found.fields[self.dataset.iid_field].numpy()])
@@ -315,7 +315,7 @@ class Recommender:
 
 
 def _make_events_and_part(config: Any, dataset: Any) -> Any:
-    """Turn the events of a data set into tensors, all of them, and return the data set that the model is built on."""
+    """Convert all events of a data set to tensors, and return the data set that the model is built on."""
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     if read_options(config["eval_args"]) and not sequential:
         part = copy.copy(dataset).build()[0]
@@ -325,7 +325,7 @@ def _make_events_and_part(config: Any, dataset: Any) -> Any:
 
 
 def _describe_changes(dataset: Any) -> list[str]:
-    """Describe what the data have and the run does not know, and the reverse, a line each."""
+    """Describe the differences between the data and those of the run, a line each."""
     name, changes = dataset.dataset_name, find_changes(dataset)
     lines = []
     if changes.new:

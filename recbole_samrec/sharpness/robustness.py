@@ -38,7 +38,7 @@ def score_test_set(solution: Solution) -> dict[str, float]:
 
 @contextlib.contextmanager
 def use_seed(seed: int, *devices: torch.device) -> Iterator[None]:
-    """Seed all random generators, and restore the states of those of the CPU and the devices at the end."""
+    """Seed all random generators, and restore the states of the CPU's and the devices' generators at the end."""
     before = RandomState.get(*devices)
     random.seed(seed)
     np.random.seed(seed)
@@ -97,7 +97,7 @@ def add_noise(model: nn.Module, weights: Sequence[Tensor], level: float, generat
 
 
 def reads_histories(solution: Solution) -> bool:
-    """Check whether a model recommends by the history in its input rather than by the user's id."""
+    """Return True if a model recommends from the history in its input rather than from the user's id."""
     return solution.trainer.config["MODEL_TYPE"] == ModelType.SEQUENTIAL
 
 

@@ -262,7 +262,7 @@ def _progress_folder(config: Any) -> Path:
 
 
 def weights_file(config: Any, stage: Any) -> Path:
-    """Return the file of the weights of a pre-training, named by a hash of all that decides them.
+    """Return the file of the weights of a pre-training, named by a hash of everything that determines them.
 
     Raises:
         ConfigError: The folder cannot be made.
@@ -277,7 +277,7 @@ def weights_file(config: Any, stage: Any) -> Path:
 
 
 def pretraining_key(stage: Any) -> str:
-    """Return a short hash of the settings of a pre-training and of its data, without what only fine-tuning reads.
+    """Return a short hash of the settings and data of a pre-training, without settings that only fine-tuning reads.
 
     Args:
         stage: What :func:`stage_config` returns. A setting that is not known to act later counts.

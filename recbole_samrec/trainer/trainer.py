@@ -1,4 +1,4 @@
-"""RecBole's trainer with SAM in its optimizer step, checkpoints that are safe, and resume that is exact.
+"""RecBole's trainer with SAM in its optimizer step, safe checkpoints and exact resuming.
 
 :class:`SAMTrainer` is inserted between RecBole's ``Trainer`` and all trainers derived from it, by
 :mod:`integration.hooks`. Every model therefore trains through the same few overrides, and no loop of RecBole's is
@@ -171,7 +171,7 @@ class SAMTrainer(Resumable, Trainer):
         return losses
 
     def move_batches(self, train_data: Any) -> Any:
-        """Return a loader whose batches are copied to the device, cut and without unread fields; itself on a CPU."""
+        """Return a loader whose batches are copied to the device, cut and without unread fields; unchanged on a CPU."""
         if self.device.type == "cpu":
             return train_data
         cut = functools.partial(cut_to_longest, self.model) if self.computes_last_positions else None
@@ -194,7 +194,7 @@ class SAMTrainer(Resumable, Trainer):
 
     @contextlib.contextmanager
     def epoch(self, train_data: Any, epoch_idx: int) -> Iterator[None]:
-        """Surround an epoch with what RecBole's loop lacks: saving, callbacks, SAM's schedule, autocast, a clock.
+        """Surround an epoch with what RecBole's loop lacks: saving, callbacks, SAM's schedule, autocast, timing.
 
         Args:
             train_data: Loader of the training data.
@@ -253,7 +253,7 @@ class SAMTrainer(Resumable, Trainer):
         self.callbacks.call("on_train_batch_end", self, self._step_epoch, self._step)
 
     def _check_nan(self, loss: torch.Tensor) -> None:
-        """Accept a loss that is nan: its gradient is nan too, and SAM's hook skips such a step and counts it."""
+        """Accept a nan loss: its gradient is nan too, and SAM's hook skips such a step and counts it."""
 
     def _autocast(self) -> Any:
         return torch.autocast(device_type=self.device.type, enabled=self.enable_amp)
@@ -268,7 +268,7 @@ class SAMTrainer(Resumable, Trainer):
     fit = make_resumable(Trainer.fit)
 
     def _valid_epoch(self, valid_data: DataLoader, show_progress: bool = False) -> tuple[float, dict[str, float]]:
-        """Validate the weights, or their average, with RecBole's evaluator, and reject scores that are nan."""
+        """Validate the weights, or their average, with RecBole's evaluator, and reject nan scores."""
         with self.average.applied():
             score, result = super()._valid_epoch(valid_data, show_progress)
         if not np.isfinite(score):
@@ -318,7 +318,7 @@ class SAMTrainer(Resumable, Trainer):
             return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
 
     def test(self, test_data: DataLoader) -> dict[str, float] | None:
-        """Score the test set with the best weights, and let the callbacks see the scores of a full ranking.
+        """Score the test set with the best weights, and pass the scores of a full ranking to the callbacks.
 
         Args:
             test_data: RecBole's loader of the test set.
@@ -341,7 +341,7 @@ class SAMTrainer(Resumable, Trainer):
         self.logger.info(f"Loading model structure and parameters from {path}")
 
     def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
-        """Score a batch in parts that keep to ``eval_memory``; RecBole collects the last one itself."""
+        """Score a batch in parts that fit in ``eval_memory``; RecBole collects the last one itself."""
         *parts, last = full_ranking.split_batch(batched_data, self._samples_at_once(batched_data[0]))
         for part in parts:
             self._collect(*self.full_scores(part))
@@ -383,7 +383,7 @@ class SAMTrainer(Resumable, Trainer):
         return interaction, scores, positive_u, positive_i
 
     def _reject_nan(self, scores: torch.Tensor) -> None:
-        """Reject scores that are nan, which RecBole would rank; masked items have the score -inf."""
+        """Reject nan scores, which RecBole would rank; masked items have the score -inf."""
         suspect = scores.amax(dim=-1).isnan()  # nan is the largest; looking at each score would take their memory again
         if suspect.any() and not scores[suspect].isfinite().any(dim=-1).all():
             name = self.config["model"]

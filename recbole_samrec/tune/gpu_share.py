@@ -1,4 +1,4 @@
-"""Part of a GPU that the trials of a search need, from probes of the largest ones of its space."""
+"""The share of a GPU that the trials of a search need, from probes of the largest trials of its space."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_PROBED = 4
 
 
 def measure_gpu_share(ray: Any, task: TrialTask, threads: int) -> float | None:
-    """Measure the part of a GPU that every trial of a search fits in.
+    """Measure a share of a GPU in which every trial of a search fits.
 
     The trials with the largest numbers are probed, with each combination of other values, one GPU each.
 
@@ -43,7 +43,7 @@ def measure_gpu_share(ray: Any, task: TrialTask, threads: int) -> float | None:
 
 
 def _probe(job: Job, folder: str, threads: int) -> Mapping[str, Any]:
-    """Probe a trial in a process of Ray's."""
+    """Probe a trial in a process of Ray."""
     from recbole_samrec.experiments.probe import probe_cost
     from recbole_samrec.experiments.worker import prepare_process
 

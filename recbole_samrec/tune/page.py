@@ -1,4 +1,4 @@
-"""The page of a search: one HTML file that needs no network."""
+"""The page of a search: one self-contained HTML file."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def _find_device(search: SearchSpec) -> str:
 
 
 def _tidy(search: SearchSpec, log: TrialLog, best: str | None) -> None:
-    """Remove files that only a search that is resumed needs: Ray Tune's state, and all weights but the best trial's.
+    """Remove files that only a resumed search needs: Ray Tune's state, and all weights but the best trial's.
 
     Failed trials may be tried again, so that their files stay, and with them the state.
     """

@@ -66,12 +66,12 @@ class SearchSpec:
 
     @property
     def title(self) -> str:
-        """Its name on pages and in messages."""
+        """Name on pages and in messages."""
         return f"{self.entry} on {self.dataset}"
 
     @property
     def budget(self) -> str:
-        """Its budget in words."""
+        """Budget in words."""
         passes = self.strategy.passes
         return f"{self.trials} trials" if passes is None else f"{passes:g} gradient passes"
 

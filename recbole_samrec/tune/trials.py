@@ -90,7 +90,7 @@ class TrialState:
             self.passes = stored.get("passes")
 
     def write(self) -> None:
-        """Write it to the disk."""
+        """Write the state to disk."""
         stored = {key: getattr(self, key) for key in ("trial", "finished", "epochs", "seconds", "passes")}
         write_atomically(self.file, json.dumps(stored) + "\n")
 

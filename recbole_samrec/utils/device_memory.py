@@ -1,4 +1,4 @@
-"""Memory of a GPU that one calculation may take, so that it goes in as few parts as fit."""
+"""Memory of a GPU that one calculation may use, so that it is split into as few parts as fit."""
 
 from __future__ import annotations
 

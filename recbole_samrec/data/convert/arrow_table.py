@@ -72,7 +72,7 @@ class ArrowTable:
         return f"{self.title}, row {row} (the first is 0)"
 
     def require(self, names: Sequence[str]) -> None:
-        """Check that there are columns, each once.
+        """Check that columns exist, each only once.
 
         Raises:
             DataError: One is missing, or there are two of one name.
@@ -83,7 +83,7 @@ class ArrowTable:
                 raise DataError(f"{self.title} has {number} columns {name!r}: rename or remove all but one")
 
     def read(self, name: str) -> pa.ChunkedArray:
-        """Read a column; those of categories have the type of their categories.
+        """Read a column; a categorical column gets the type of its categories.
 
         Raises:
             DataError: Its cells have several types, it has no cell with a value, or the file is damaged.

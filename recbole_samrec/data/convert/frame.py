@@ -1,4 +1,4 @@
-"""Store a user's own table, a data frame or a Parquet file, as a data set that is named by its content.
+"""Store a user's own table, a data frame or a Parquet file, as a data set that is named after its content.
 
 RecBole reads files only, in the processes of Ray too, and a finished run has to find its data again. So a table is
 checked and written once, as an atomic file; the same table is found again, and another one has another name.
@@ -36,7 +36,7 @@ _FORBIDDEN = re.compile(r"[\x00\r\n]")
 
 
 class Roles(NamedTuple):
-    """Columns of a table with the user, the item and the time; None for those of RecBole's names."""
+    """Columns with the user, the item and the time; None stands for RecBole's names."""
 
     user: str | None = None
     item: str | None = None

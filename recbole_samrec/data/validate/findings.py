@@ -1,4 +1,4 @@
-"""Describe what RecBole will make of a data set: counts after each filter, and what a user should know about its rows.
+"""Describe how RecBole reads a data set: counts after each filter, and notes about its rows.
 
 The checks of a run print the notes; ``data --check`` prints everything.
 """
@@ -247,7 +247,7 @@ def _describe_mismatch(one: Coverage, path: str) -> str:
 
 
 def list_notes(found: Findings, path: str, layout: Layout, eval_args: Mapping[str, Any] | None) -> Iterator[str]:
-    """List what a user should know before training, one line each.
+    """List notes to read before training, one line each.
 
     Args:
         found: The findings.

@@ -1,4 +1,4 @@
-"""Check the bytes of an atomic file: one encoding, and in every line the columns of the header."""
+"""Check the bytes of an atomic file: one encoding, and the header's number of columns in every line."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _check_width(path: Path, chunk: bytes, line: int, layout: Layout, width: int
 
 
 def find_ragged_lines(chunk: bytes, separator: str, width: int) -> Iterator[tuple[int, int, bytes]]:
-    """Find the lines that have another number of cells than the header; blank lines are skipped.
+    """Find the lines whose number of cells differs from the header's; blank lines are skipped.
 
     Args:
         chunk: Whole lines without quoted cells, in an encoding with ASCII line ends.

@@ -1,4 +1,4 @@
-"""The code on the pages of the documentation runs."""
+"""The code on the documentation pages runs."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ def name(page):
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    """A folder with what the pages speak of: data sets, tables, and a finished run."""
+    """A folder with the objects that the pages refer to: data sets, tables, and a finished run."""
     folder = tmp_path_factory.mktemp("desk")
     rows = [(user.removeprefix("u"), item, time) for user, item, time in cyclic(users=45, items=ITEMS)]
     for data in ("circle", "ring", "mine"):
@@ -42,7 +42,7 @@ def desk(tmp_path_factory):
 
 @pytest.fixture
 def at_desk(desk, tmp_path, monkeypatch):
-    """A copy of the desk as the present folder."""
+    """A copy of the desk as the working folder."""
     shutil.copytree(desk, tmp_path / "desk")
     monkeypatch.chdir(tmp_path / "desk")
     monkeypatch.syspath_prepend(str(tmp_path / "desk"))

@@ -1,4 +1,4 @@
-"""Reading, filling, filtering and cutting: the tensors of pandas 2, and what RecBole gets wrong on any pandas."""
+"""Reading, filling, filtering and cutting: tensors as with pandas 2, and RecBole's errors with any pandas."""
 
 import numpy as np
 import pandas as pd
@@ -138,7 +138,7 @@ def test_float_sequences__are_discretized(tmp_path):
 
 
 def read(tmp_path, text, **settings):
-    """What RecBole reads from an ``.inter`` file."""
+    """Read an ``.inter`` file with RecBole."""
     dataset = load(tmp_path, {"inter": INTER}, **settings)
     path = tmp_path / "read.inter"
     path.write_bytes(text.encode())

@@ -1,4 +1,4 @@
-"""Interactions are sorted and split by the exact time, ties in file order; the stored timestamps stay as they are."""
+"""Interactions are sorted and split by exact time, ties in file order; stored timestamps do not change."""
 
 from itertools import chain
 from pathlib import Path
@@ -39,7 +39,7 @@ def items_of(dataset, user):
 
 
 def targets(tmp_path, files, **settings):
-    """The items of the train, valid and test part, in their order."""
+    """The items of the train, valid and test part, in order."""
     return [tokens(part, "item_id") for part in load(tmp_path, files, **settings).build()]
 
 
@@ -143,7 +143,7 @@ def test_exact_time_order__needs_no_time_field(tmp_path):
 
 
 def ml_100k(folder, **settings):
-    """How many users' test item is not their latest, of RecBole's own ml-100k without normalization."""
+    """The number of users of RecBole's own ml-100k whose test item is not their latest, without normalization."""
     source = Path(recbole.__file__).parent / "dataset_example"
     base = {"data_path": str(source), "checkpoint_dir": str(folder), "use_gpu": False, "MAX_ITEM_LIST_LENGTH": 2}
     base |= {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}, "normalize_all": False}
@@ -173,7 +173,7 @@ TIME_SPLIT = {"split": {"TS": [0.5, 0.2, 0.3]}, "order": "TO", "group_by": "user
 
 
 def many_events(seed=0, users=6, events=60):
-    """Unix seconds within two minutes, so that float32 knows two values of them; rows in random order, with ties."""
+    """Unix seconds within two minutes, of which float32 distinguishes two values; in random order, with ties."""
     rng = np.random.default_rng(seed)
     times = 1_600_000_000 + rng.integers(0, 120, events)
     rows = [f"u{rng.integers(users)}|i{k}|{time}" for k, time in enumerate(times)]

@@ -1,4 +1,4 @@
-"""The sections that docstrings need."""
+"""The required sections of docstrings."""
 
 import textwrap
 
@@ -33,7 +33,7 @@ def thing(a) -> int:
 
 @pytest.fixture
 def findings(tmp_path):
-    """Write a package whose module has some code, and return what is found missing."""
+    """Write a package whose module has some code, and return the findings."""
 
     def find(code: str) -> list[str]:
         package = tmp_path / "package"

@@ -16,8 +16,8 @@ from recbole_samrec.layers.item_loss import ItemLoss
 from recbole_samrec.optim import variants
 from recbole_samrec.optim.hook import SAMHook
 
-# An operation belongs to the group of the first of these names that its own name, or failing that the name of the
-# nearest thing that it is part of, contains. Ranges that are mark_function below have the names of groups.
+# An operation belongs to the group of the first of these names that occurs in its own name, or else in the name of the
+# nearest enclosing range. Ranges made by mark_function below have the names of groups.
 NAMES = {
     "aten::addmm": "matrix products",
     "aten::mm": "matrix products",

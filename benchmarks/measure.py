@@ -28,7 +28,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     from recbole_samrec.quick_start.environment import peak_memory_mb, revision, versions
 
     result = MEASUREMENTS[request["what"]](request)
-    # A measurement may have read its peak before it was explained.
+    # The peak may have been read before the explanation.
     result.setdefault("peak_mb", peak_memory_mb(torch.device(request["device"])))
     return result | {"threads": torch.get_num_threads(), "revision": revision(), "versions": versions()}
 
@@ -171,7 +171,7 @@ def time_batches(loader: Any) -> Any:
                 yield batch
                 self.requested.append(time.perf_counter())
 
-    loader.__class__ = Timed  # no wrapper: a trainer looks at what kind of loader it is given
+    loader.__class__ = Timed  # no wrapper: a trainer checks the class of its loader
     return loader
 
 

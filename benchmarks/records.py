@@ -73,7 +73,7 @@ class Records:
             if measurement.request.get("recbole"):
                 environment[LARGE_PAGES] = "0"  # RecBole alone does not use them
             run = subprocess.run(command, capture_output=True, text=True, env=environment)
-            if run.returncode < 0:  # most often because memory ran out
+            if run.returncode < 0:  # usually out of memory
                 return {"failed": f"the system ended the process (signal {-run.returncode})"}
             if run.returncode:
                 return {"failed": run.stderr.strip().splitlines()[-1]}

@@ -1,9 +1,9 @@
 """A plug-in for RecBole 1.2.1: SAM for any model, fast training, fair comparisons and safe checkpoints.
 
-Importing this package loads neither torch nor RecBole: a public name is resolved when it is first used. RecBole is
-patched for today's Python (:mod:`recbole_samrec.compat`), and our models become known to it
-(:mod:`recbole_samrec.integration.registry`), at the moment RecBole is imported, before or after this package. RecBole's
-own functions then work with ``model="SAMRec"``.
+Importing this package loads neither torch nor RecBole: a public name is resolved when it is first used. When RecBole is
+imported, before or after this package, it is patched for current Python versions (:mod:`recbole_samrec.compat`), and
+the models of this package are registered (:mod:`recbole_samrec.integration.registry`). RecBole's own functions then
+accept ``model="SAMRec"``.
 """
 
 import sys

@@ -1,12 +1,14 @@
-"""The code on the documentation pages runs."""
+"""The code on the documentation pages and the examples in docstrings run."""
 
+import pkgutil
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.helpers.code_blocks import ELSEWHERE, Block, read_blocks, run_block, uses_ray
+import recbole_samrec
+from tests.helpers.code_blocks import ELSEWHERE, Block, read_blocks, read_example, run_block, uses_ray
 from tests.helpers.command import succeed
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import cyclic, write_events, write_kinds
@@ -14,6 +16,15 @@ from tests.helpers.tiny import cyclic, write_events, write_kinds
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_RAY = [page for page in PAGES if any(uses_ray(block) for block in read_blocks(page))]
 ITEMS = 30
+MARKS = {name: [pytest.mark.slow, pytest.mark.ray] for name in ("compare_models", "search")}
+MARKS["measure_sharpness"] = [pytest.mark.slow]
+EXPORTED = [name for name in recbole_samrec.__all__ if name != "__version__"]
+DOCUMENTED = [
+    *(pytest.param(f"recbole_samrec:{name}", marks=MARKS.get(name, []), id=name) for name in EXPORTED),
+    pytest.param("recbole_samrec.compat.training:load_data_and_model", id="load_data_and_model"),
+    pytest.param("recbole_samrec.optim.row_adam:RowAdam", id="RowAdam"),
+]
+"""Classes and functions whose docstrings have examples."""
 
 
 def name(page):
@@ -64,6 +75,13 @@ def test_page__has_code_that_runs(page, at_desk):
 @pytest.mark.parametrize("page", WITH_RAY, ids=name)
 def test_page__has_code_that_runs_with_ray(page, at_desk):
     run_page(page)
+
+
+@pytest.mark.parametrize("place", DOCUMENTED)
+def test_docstring__has_an_example_that_runs(place, at_desk):
+    example = read_example(pkgutil.resolve_name(place))
+    assert example.code
+    run_block(example, {"__name__": "example"})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -20,7 +20,7 @@ class Generated(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Call the function, and return the nodes of its text."""
-        self.env.note_reread()  # whatever the function depends on may have changed since the last build
+        self.env.note_reread()  # the function's input may have changed since the last build
         module, _, name = self.arguments[0].partition(":")
         text = getattr(importlib.import_module(module), name)()
         if text.startswith("<svg"):

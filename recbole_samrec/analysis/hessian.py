@@ -1,13 +1,13 @@
 """Curvature of a loss at given parameters: eigenvalues, trace and spectral density of its Hessian.
 
-Everything is made of Hessian-vector products, so that the Hessian itself, with a row for each weight, is never built.
+All functions use Hessian-vector products only; the Hessian, which has a row for each weight, is never built.
 The loss must return the same value at each call (no dropout) and must be twice differentiable: fused attention and
 backward passes written by hand are not.
 
-Accuracy: a product is computed in the parameters' own type, and everything that uses products in double precision.
-With single precision parameters a product carries an error of about 1e-6 of the largest eigenvalue, so that smaller
-eigenvalues are indistinguishable from zero and a tolerance below 1e-5 is not reached; make parameters and loss double
-for more.
+Accuracy: a product is computed in the dtype of the parameters, all other arithmetic in double precision. With single
+precision parameters, a product has an error of about 1e-6 of the largest eigenvalue. Smaller eigenvalues are then
+indistinguishable from zero, and tolerances below 1e-5 are not reached. For higher accuracy, convert parameters and loss
+to double precision.
 
 Sources: Hutchinson, "A stochastic estimator of the trace of the influence matrix", 1990; Ghorbani et al., arXiv
 1901.10159, section 2 and appendix A (stochastic Lanczos quadrature, full re-orthogonalization); Pearlmutter, "Fast
@@ -343,7 +343,7 @@ def _chunk_gradient(chunk: Callable[[], Tensor], parameters: Sequence[Tensor]) -
 
 def _chunk_product(chunk: Callable[[], Tensor], parameters: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
     gradients = _gradients(chunk, parameters, twice=True)
-    # A gradient that is constant has no graph: what it would add to the product is zero.
+    # A constant gradient has no graph; its part of the product is zero.
     pairs = [(g, v) for g, v in zip(gradients, vectors, strict=True) if g is not None and g.requires_grad]
     if not pairs:
         return _flat([None] * len(gradients), parameters)

@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
 """Called after each product with the number of products done and the largest number there may be."""
 
-_PROBE = 10  # products that find the size of the spectrum, to which residuals are compared
+_PROBE = 10  # products to find the size of the spectrum, the unit of residuals
 _TAKES_RNG = "rng" in inspect.signature(eigsh).parameters  # since SciPy 1.17; before, restarts are drawn with one seed
 
 
@@ -32,9 +32,9 @@ class Eigen:
         values: Eigenvalues ``[k]``, the outermost first.
         vectors: Their unit vectors ``[k, n]``.
         residuals: ``|H v - value * v| / scale`` of each ``[k]``.
-        converged: True where the residual is within the tolerance ``[k]``. A value that did not converge is a rough
-            estimate on the inner side of its eigenvalue, and not a figure to report.
-        scale: The largest absolute eigenvalue seen, near that of the matrix and not above it.
+        converged: True where the residual is within the tolerance ``[k]``. Do not report a value that did not converge:
+            it is a rough estimate, closer to the middle of the spectrum than its eigenvalue.
+        scale: The largest absolute eigenvalue found, close to that of the matrix and never above it.
         products: Number of products computed.
     """
 
@@ -166,7 +166,7 @@ def run_lanczos(
         image = product(basis[step])
         diagonal[step] = basis[step] @ image
         known = basis[: step + 1]
-        for _ in range(2):  # one pass leaves errors of rounding
+        for _ in range(2):  # one pass leaves rounding errors
             image = image - (known @ image) @ known
         beside[step] = np.linalg.norm(image)
         largest = max(np.abs(diagonal[: step + 1]).max(), beside[:step].max(initial=0))
@@ -210,7 +210,7 @@ class _Search:
         while True:
             self._add(*self._arpack(max(self._k - len(self._values), 1), subspace))
             if len(self._values) == self._k == 1:
-                return  # how often the largest occurs does not change it
+                return  # its multiplicity does not change it
             left, vectors = self._ritz(subspace)
             if self._complete(left.max()):
                 return
@@ -255,7 +255,7 @@ class _Search:
     def _arpack(self, k: int, subspace: int) -> tuple[Array, Array]:
         """Compute the largest eigenvalues of the rest that converge."""
         # ARPACK compares a residual with its own eigenvalue, and never ends for one that is zero up to rounding.
-        # Shifted by the spectrum's size, the eigenvalues lie between 0 and twice that size.
+        # After a shift by the size of the spectrum, the eigenvalues are between 0 and twice that size.
         shift = self._scale or 1.0
 
         def shifted(vector: Array) -> Array:

@@ -1,15 +1,15 @@
 """Measures of sharpness: the rise of the loss when the weights are perturbed.
 
-Measures on raw weights alone mislead. In a network of ReLU layers one layer can be multiplied by a factor and the next
-one divided by it; the function and its predictions stay the same, while the plain rise, the gradient's norm and the
-Hessian's eigenvalues and trace become arbitrarily large (Dinh et al., arXiv 1703.04933). The adaptive measures count
-each weight's move in units of that weight, ``|w|``, and do not change under such rescaling: the adaptive forms here
-with ``eta = 0``, :func:`measure_random_rises` with ``adaptive`` and :func:`maximize_adaptive_rise`. They are not
-invariant to other changes of weights that keep the function, and no measure alone predicts how well a model
-generalizes (Andriushchenko et al., arXiv 2302.07011).
+Measures on raw weights can mislead. In a network of ReLU layers, one layer can be multiplied by a factor and the next
+one divided by it: the function stays the same, while the plain rise, the norm of the gradient and the eigenvalues and
+trace of the Hessian become arbitrarily large (Dinh et al., arXiv 1703.04933). The adaptive measures scale each weight's
+perturbation by ``|w|`` and are invariant to such rescaling: the adaptive forms in this module with ``eta = 0``,
+:func:`measure_random_rises` with ``adaptive``, and :func:`maximize_adaptive_rise`. They are not invariant to all
+changes of weights that preserve the function, and no measure alone predicts how well a model generalizes
+(Andriushchenko et al., arXiv 2302.07011).
 
-The loss must return the same value at each call (no dropout). With single precision weights a rise below about
-1e-6 of the loss is rounding. The weights come back bit for bit, also after an exception.
+The loss must return the same value at each call (no dropout). With single precision weights, a rise below about 1e-6 of
+the loss is rounding. The weights are restored bit for bit, even after an exception.
 """
 
 from __future__ import annotations
@@ -202,10 +202,11 @@ def maximize_adaptive_rise(
 ) -> Array:
     """Maximize the rise within ``|d / |w||_2 <= rho`` by projected gradient ascent (2302.07011, section 2).
 
-    The norm is Euclidean over all weights together, each move divided by its weight; a weight of zero stays. With
-    ``d = |w| * e``, each step goes along the gradient with respect to ``e``, scaled to the length ``rho`` in the first
-    step and less and less up to the last, and back into the ball. The first step is thus ASAM's with ``eta = 0``, and
-    the result is never below its rise. Departure from the paper: there Auto-PGD chooses the lengths of the steps.
+    The norm is the Euclidean norm over all weights, each perturbation divided by its weight; a weight of zero is not
+    perturbed. With ``d = |w| * e``, each step follows the gradient with respect to ``e`` and is projected back into the
+    ball; the first step has length ``rho``, and the length decreases from step to step. The first step is therefore
+    ASAM's with ``eta = 0``, and the result is never below its rise. Departure from the paper: there Auto-PGD chooses
+    the lengths of the steps.
 
     Args:
         loss: The loss.

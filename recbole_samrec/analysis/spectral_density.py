@@ -99,8 +99,8 @@ def smooth_density(nodes: Array, weights: Array, grid: Array, width: float) -> A
 def measure_negative(matrices: Sequence[Tridiagonal]) -> Negative:
     """Measure the negative part of a spectrum, and its convergence.
 
-    The number of eigenvalues below 0 is not reported: by far the most are near 0, and the sign of a node for them is
-    chance. They contribute almost nothing to the absolute curvature on either side.
+    The number of eigenvalues below 0 is not reported: most eigenvalues are close to 0, and the sign of their nodes is
+    random. They contribute almost nothing to the absolute curvature on either side.
 
     Args:
         matrices: The Lanczos matrix of each start vector.

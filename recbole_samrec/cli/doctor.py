@@ -96,9 +96,9 @@ def is_healthy(findings: Sequence[Finding]) -> bool:
 def check_versions() -> Iterator[Finding]:
     """Compare the installed versions with the required ones."""
     python = platform.python_version()
-    yield Finding("versions", "python", python, f"{PYTHON} to {NEWEST_PYTHON}", "ok")  # others import nothing of ours
+    yield Finding("versions", "python", python, f"{PYTHON} to {NEWEST_PYTHON}", "ok")  # others cannot import it
     yield Finding("versions", "recbole-samrec", __version__, state="ok")
-    extras = {name: extra for extra in ("tune", "report") for name in EXTRAS[extra]}  # the smaller one last
+    extras = {name: extra for extra in ("tune", "report") for name in EXTRAS[extra]}  # the smaller extra last
     oldest = {**REQUIRES, **EXTRAS["tune"], **EXTRAS["report"]}
     wanted = {"recbole": f"=={RECBOLE}"} | {name: f">={version}" for name, version in oldest.items()}
     # All versions before any import: Ray puts its own copies of psutil and colorama in front of the installed ones.
@@ -166,7 +166,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Print a table for each topic and, below them, the commands that fix problems."""
     try:
         _show_tables(findings)
-    except ImportError:  # rich is among what may be missing
+    except ImportError:  # rich may be missing
         for one in findings:
             print(f"{one.name:28} {one.found:24} {one.wanted:10} {one.state}".rstrip())
     urgent = dict.fromkeys(one.remedy for one in findings if one.remedy and one.bad)
@@ -216,7 +216,7 @@ def _check_package(name: str, wanted: str, found: str | None) -> Finding:
     remedy = make_recbole_command() if name == "recbole" else make_install_command(f"{name}{wanted}")
     state = _compare_version(found, wanted)
     if state == "ok" and name == "recbole":
-        remedy = ""  # its top module is empty; whether the rest can be imported is seen where it is patched
+        remedy = ""  # its top module is empty; imports of the rest are checked with the patches
     elif found is not None and state == "ok":
         try:
             _import_quietly(MODULES.get(distribution, distribution.replace("-", "_")))

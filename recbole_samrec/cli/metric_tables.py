@@ -56,7 +56,7 @@ def _print_table(console: Console, title: str, parts: Sequence[tuple[str, Mappin
     if _measure_width(console, table) > console.width:
         table = _lay_out_metrics(title, parts)
     if (width := _measure_width(console, table)) > console.width:
-        table.width = width  # the terminal breaks the lines then; no number is cut
+        table.width = width  # the terminal then wraps the lines, and no number is cut
     console.print(table, crop=False)
 
 

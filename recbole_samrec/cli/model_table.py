@@ -43,7 +43,7 @@ def print_models(lines: Sequence[dict[str, str]]) -> None:
     rows = list(format_lines(lines, numbers))
     try:
         _show_table(rows)
-    except ImportError:  # rich is among what may be missing
+    except ImportError:  # rich may be missing
         for row in (COLUMNS, *rows):
             print("".join(f"{cell:16}" for cell in row).rstrip())
     print("\nReasons:", *(f"{number:3}  {reason}" for reason, number in numbers.items()), sep="\n")

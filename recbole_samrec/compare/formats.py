@@ -97,7 +97,7 @@ def _markdown_cell(cell: Cell) -> str:
 def _latex_cell(cell: Cell) -> str:
     mean, *std = map(escape_latex, cell.text.split(SPREAD))
     mean = {1: rf"\textbf{{{mean}}}", 2: rf"\underline{{{mean}}}"}.get(cell.place, mean)
-    small = [rf"\,{{\tiny$\pm$\,{one}}}" for one in std]  # seven metrics have to fit side by side
+    small = [rf"\,{{\tiny$\pm$\,{one}}}" for one in std]  # seven metrics have to fit side by side on a page
     return "".join([mean, *small]) + escape_latex(cell.mark)
 
 

@@ -40,7 +40,7 @@ def find_source(model: str) -> ModelSource:
     """Find the code of a model by its name: RecBole's, ours or a registered one."""
     try:
         model_class = get_model(model)
-    except (UserError, ImportError):  # a model of the user's own, or one whose package is not installed
+    except (UserError, ImportError):  # the user's own model, or one whose package is not installed
         return ModelSource("not installed")
     module = model_class.__module__
     documented = inspect.getdoc(model_class) or ""

@@ -72,7 +72,7 @@ def draw_groups(table: pd.DataFrame, entries: Sequence[str], title: str) -> Figu
             for axes, kind in zip(line, KINDS, strict=True):
                 _draw_side_by_side(axes, table[table["kind"] == kind], entries, metric)
             line[0].set_ylabel(metric.upper())
-            line[0].set_ylim(bottom=-0.03 * line[0].get_ylim()[1])  # after both, which share it; a marker at 0 is whole
+            line[0].set_ylim(bottom=-0.03 * line[0].get_ylim()[1])  # after both; a marker at 0 is not clipped
         for axes, counted in zip(panels[-1], KINDS.values(), strict=True):
             axes.set_xlabel(counted)
         _draw_legend(figure, panels[0, 0])

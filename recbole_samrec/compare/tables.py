@@ -49,7 +49,7 @@ def check_ranks(run: Run) -> list[str]:
     for name, written in (run.result.get("test") or {}).items():
         if name.partition("@")[0] in ("hr", "ndcg", "mrr"):
             counted = score_users(ranks, name, predictions, run.prediction).mean()
-            if abs(counted - written) > rounding + 1e-6:  # the evaluator may add up in single precision
+            if abs(counted - written) > rounding + 1e-6:  # the evaluator may sum in single precision
                 lines.append(
                     f"{run.entry}, seed {run.seed}: {name.upper()} is {counted:.4f} by its ranks and {written:.4f} by "
                     "RecBole's evaluator"

@@ -172,7 +172,7 @@ class _DataSet:
         if not self.runs:
             notes = [f"{entry}: {reason}" for entry, reason in self.why.items()]
             page = Page(stem, remarks=[NO_RUN], notes=[*notes, *map(str, self.tuned)], links=tuple(files))
-            earlier = (self.pages / f"{stem}.md").exists()  # of other entries, and complete
+            earlier = (self.pages / f"{stem}.md").exists()  # a page of other entries, which is complete
             return page if earlier else write_page(self.pages / stem, page, None, None)
         parts: dict[str, Sequence[Run]] = {"": self.largest, "-groups": self.largest}
         if len(self.largest) < len(self.runs):

@@ -35,7 +35,7 @@ class Patcher:
 
     def replace_everywhere(self, old: Any, new: Any) -> None:
         """Replace ``old`` by ``new`` under every name in the loaded modules of RecBole and in the user's script."""
-        theirs = ("recbole", "__main__", "__mp_main__")  # the last is the script in a process that it has spawned
+        theirs = ("recbole", "__main__", "__mp_main__")  # the last one is the script in a spawned process
         for module_name, module in list(sys.modules.items()):
             if not isinstance(module, ModuleType) or module_name.split(".")[0] not in theirs:
                 continue

@@ -53,7 +53,7 @@ def _hold_out(dataset: Dataset) -> None:
 def share_ids_with_lists(patch: Patcher) -> None:
     if "LIST_SUFFIX" in inspect.getsource(Dataset._set_alias):
         return
-    # Through the next class, as data sets with a knowledge graph add aliases of entities.
+    # Call the next class in line, since data sets with a knowledge graph add aliases of entities.
     following = SequentialDataset
 
     def init_alias(self: SequentialDataset) -> None:

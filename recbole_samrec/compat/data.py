@@ -75,7 +75,7 @@ class AtomicFileReader:
         if self.use_c_engine and _is_plain(path, options["delimiter"], options["encoding"]):
             try:
                 return pd.read_csv(path, **options | {"engine": "c"} | exact_floats())
-            except ValueError:  # the engine that RecBole requests accepts the file or reports what is wrong with it
+            except ValueError:  # the engine that RecBole requests accepts the file or reports its error
                 pass
         return read_by_python(path, options) if self.convert_large_numbers else pd.read_csv(path, **options)
 

@@ -126,7 +126,7 @@ def init_logger(config: Any) -> None:
         handlers.append(logging.StreamHandler())
     for handler in handlers:
         handler.setLevel(level)
-        handler.of_a_run = True  # type: ignore[attr-defined]  # identifies it when the next run begins
+        handler.of_a_run = True  # type: ignore[attr-defined]  # identifies it at the start of the next run
         handler.setFormatter(_Plain("%(asctime)s %(levelname)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)
     root.setLevel(level)
@@ -180,7 +180,7 @@ def wrap_models_on_cpus(patch: Patcher) -> None:
         self.config, self.model = config, model
         if config["single_spec"]:
             return
-        if config["device"].type == "cuda":  # synchronized batch norm exists on GPUs only
+        if config["device"].type == "cuda":  # synchronized batch norm exists only on GPUs
             self.model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
         ids = [config["local_rank"]] if config["device"].type == "cuda" else None
         self.distributed_model = DistributedDataParallel(self.model, device_ids=ids)
@@ -209,7 +209,7 @@ def evaluate_each_user_once(patch: Patcher) -> None:
         if not config["single_spec"] and not shuffle:
             self.sampler.__class__ = _Unpadded
 
-    def gather(self: Any, model: torch.nn.Module) -> None:  # RecBole's own does nothing after the last batch
+    def gather(self: Any, model: torch.nn.Module) -> None:  # RecBole's version does nothing after the last batch
         if not self.config["single_spec"]:
             _gather_results(self.config, self.data_struct)
 
@@ -240,7 +240,7 @@ def run_recboles(rank: int, *args: Any) -> None:
 class _Unpadded(torch.utils.data.distributed.DistributedSampler):
     """Sampler of every ``num_replicas``-th sample, without the duplicates that make shares equal."""
 
-    dataset: Any  # torch's own annotation has no length
+    dataset: Any  # torch's annotation has no length
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.rank, len(self.dataset), self.num_replicas))
@@ -367,6 +367,14 @@ def load_data_and_model(model_file: str, trust_checkpoint: bool = False) -> tupl
 
     Raises:
         CheckpointError: The file is missing, damaged, or pickled and not trusted.
+
+    Example::
+
+        from recbole.quick_start import load_data_and_model
+        from recbole_samrec import run
+
+        result = run("SAMRec", "ml-100k", epochs=5)
+        config, model, dataset, train_data, valid_data, test_data = load_data_and_model(result.folder / "best.pth")
     """
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, init_seed

@@ -50,7 +50,7 @@ def configure(
     model, dataset = str(settings.get("model") or "SAMRec"), str(settings.get("dataset") or "ml-100k")
     settings |= {"model": model, "dataset": dataset}
     for key in ("sam_rho", "weight_average"):
-        if model in TREES and settings.get(key):  # reported also where their packages are missing
+        if model in TREES and settings.get(key):  # reported even if their packages are missing
             raise make_gradient_error(model, GROWS_TREES, key)
     try:
         model_class = get_model(model)

@@ -58,7 +58,7 @@ def list_known_keys(model: str | None = None, dataset: str | None = None, model_
     keys |= set(collect_defaults(model, dataset, model_class))
     if model_class is not None:
         keys |= list_own_keys(model_class)
-        for base in model_class.__mro__[1:]:  # a class of the user's may be derived from a model of RecBole's or ours
+        for base in model_class.__mro__[1:]:  # a user's class may be derived from a model of RecBole or of this package
             if base.__module__.startswith(("recbole.model.", "recbole_samrec.model.")):
                 keys |= _list_model_keys(base.__name__)
     return keys

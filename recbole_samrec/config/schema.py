@@ -479,7 +479,7 @@ class Pretraining(Group):
     sp_weight: NonNegative = setting(0.5, "Weight of the segment prediction (SP).")
 
 
-# Lists of them --------------------------------------------------------------------------------------------------------
+# Lists of groups ------------------------------------------------------------------------------------------------------
 
 SHARED_GROUPS: tuple[type[Group], ...] = (SAM, Averaging, Packed, Precision, Data, Evaluation, Runs)
 """Settings of every model, in the order of ``properties/overall.yaml``."""

@@ -40,7 +40,7 @@ def find_attribute_settings(settings: Mapping[str, Any], folder: Path) -> dict[s
     names = [choose_attribute(columns_of_file, file, one) for one in several or [None]]
     name = names[0] if len(names) == 1 else names
     loaded = settings.get("load_col")
-    if loaded is None or loaded.get("item") == "*":  # RecBole loads every column then
+    if loaded is None or loaded.get("item") == "*":  # RecBole then loads every column
         return {"item_attribute": name}
     columns = list(dict.fromkeys([*(loaded.get("item") or ()), layout.item, *names]))
     return {"item_attribute": name, "load_col": {**loaded, "item": columns}}

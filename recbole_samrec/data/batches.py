@@ -226,7 +226,7 @@ class PackedBatches:
         self.batch_size, self.shuffle = batch_size, shuffle
         self.generator = generator or torch.Generator()
         self.rank, self.world = rank, world
-        # A sequence is read up to the longest one's length, and may therefore extend past the last event.
+        # Each sequence is read with the length of the longest one, possibly beyond the last event.
         self._items = torch.zeros(len(items) + length + 1, dtype=torch.int32)
         self._items[: len(items)] = torch.from_numpy(items)
         self._labels = torch.zeros_like(self._items)

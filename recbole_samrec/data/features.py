@@ -85,7 +85,7 @@ def describe_unread_floats(config: Any, dataset: Any) -> str | None:
         used |= set(config["numerical_features"] or ())
     if _is_derived_from(config, CONTEXT_OF_ITEMS):
         used -= set(dataset.fields(FLOATS, [FeatureSource.INTERACTION])) - {config["TIME_FIELD"], config["LABEL_FIELD"]}
-    if model == "DIN":  # embeds the columns of users, and uses those of items alone
+    if model == "DIN":  # embeds the columns of users, but uses only those of items
         used -= set(dataset.fields(FLOATS, [FeatureSource.USER]))
     if _is_derived_from(config, SELECTING):
         used &= {*config["selected_features"], config["TIME_FIELD"]}

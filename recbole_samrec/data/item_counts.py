@@ -36,7 +36,7 @@ def count_training_events(dataset: Any) -> Tensor:
     """
     counts = count_training_items(dataset)
     length = getattr(dataset, "item_list_length_field", None)
-    if length is None or length not in dataset.inter_feat:  # every event is a line
+    if length is None or length not in dataset.inter_feat:  # every event has a line
         return counts
     firsts = getattr(dataset, "first_items", None)
     if firsts is None:

@@ -76,7 +76,7 @@ class PackedDataset(SequentialDataset):
             The parts for training, validation and test.
         """
         if read_options(self.config["eval_args"]):
-            return super().build()  # by data/temporal_parts.py, whose parts are complete
+            return super().build()  # split by data/temporal_parts.py, whose parts are complete
         train, *others = super().build()
         lists = {name: made_of for name, made_of in self._lists.items() if name in self.inter_feat}
         for part in others:

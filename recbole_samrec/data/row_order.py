@@ -129,7 +129,7 @@ def load_row_order(path: Path) -> RowOrder:
             names = [name.removesuffix("_sha256") for name in arrays if name.endswith("_sha256")]
             tables = {name: TableOrder(arrays[name], str(arrays[f"{name}_sha256"])) for name in names}
             return RowOrder(tables, str(arrays["sha256"]))
-    except Exception as error:  # zip, zlib and numpy each raise their own for a damaged file
+    except Exception as error:  # zip, zlib and numpy each raise their own error for a damaged file
         raise CheckpointError(
             f"{path}: the order of the run's rows cannot be read ({type(error).__name__}: {error}); copy the file from "
             "where the run was trained, or train the run again"

@@ -83,7 +83,7 @@ def load_candidates(file: Path, n_items: int) -> np.ndarray | None:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             candidates[arrays["items"]] = True
-    except Exception as error:  # zip, zlib and numpy each raise their own for a damaged file
+    except Exception as error:  # zip, zlib and numpy each raise their own error for a damaged file
         raise CheckpointError(
             f"{file}: the candidates of the run cannot be read ({type(error).__name__}: {error}); copy the file from "
             "where the run was trained, or train the run again"

@@ -69,7 +69,7 @@ def build_temporal_parts(dataset: Any) -> list[Any]:
 
 def _read_events(dataset: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Convert the interactions of a data set to tensors in time order; return users, items and exact times."""
-    Dataset._change_feat_format(dataset)  # that of sequential data sets also makes the table of prefixes
+    Dataset._change_feat_format(dataset)  # the method of sequential data sets also makes the table of prefixes
     exact = dataset.__dict__.pop("_exact_order", None)  # see compat/time_order.py
     if exact is None:
         raise DataError(

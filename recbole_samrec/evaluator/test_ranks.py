@@ -70,7 +70,7 @@ def load_ranks(path: Path) -> Ranks:
             names = COLUMNS + INDEX if "user" in arrays else COLUMNS
             frame = pd.DataFrame({name: arrays[name] for name in names})
             return Ranks(frame, str(arrays["test"]), str(arrays.get("prediction", ONE_BY_ONE)))
-    except Exception as error:  # zip, zlib and numpy each raise their own for a damaged file
+    except Exception as error:  # zip, zlib and numpy each raise their own error for a damaged file
         raise DataError(
             f"{path}: these are no ranks of a run ({type(error).__name__}: {error}); remove it, and compare trains the "
             f"run again: rm {shlex.quote(str(path))}"

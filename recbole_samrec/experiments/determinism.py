@@ -12,5 +12,5 @@ def is_deterministic(model: str) -> bool:
     """Return True if a model is the same with every seed; classes of users declare ``deterministic = True``."""
     try:
         return model in DETERMINISTIC or bool(getattr(get_model(model), "deterministic", False))
-    except (ImportError, ValueError):  # of a user's own file, or a package that it needs is missing
+    except (ImportError, ValueError):  # in a user's file, or with a missing package
         return False

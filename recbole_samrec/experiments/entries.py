@@ -136,7 +136,7 @@ def _make_entry(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[st
     if ".py:" in plain:
         source, plain = plain, plain.rpartition(":")[2]
         name = name.removeprefix(source.removesuffix(plain))
-        registry.model_from(source)  # again: the file may have changed, or another one had a model of this name
+        registry.model_from(source)  # import again: the file may have changed, or another file had a model of this name
     stored = known.get(name) or known.get(plain) or {"model": plain}
     model, fixed = stored["model"], upgrade_settings(stored.get("fixed") or {})
     if not registry.is_model(model):

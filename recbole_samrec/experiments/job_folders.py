@@ -57,7 +57,7 @@ def find_folder(
     changed: list[str] = []
     for number in range(1, 1000):
         folder = parent / (name if number == 1 else f"{name}-{number}")
-        if folder in taken:  # by another entry, whose name makes the same one
+        if folder in taken:  # by another entry with the same slug
             continue
         if (made_for := read_made_for(folder)) is None:
             for key in changed:

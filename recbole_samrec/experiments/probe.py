@@ -128,7 +128,7 @@ def _begin_run(job: Job, pretrain: bool = True) -> tuple[_StepTimer, float, torc
         pretrained = {"pretrained_dir": folder} if "pretrained_dir" in job.settings else {}
         config = configure(process_settings(job, Path(folder)) | pretrained | {"state": "critical"}, {})
         if not pretrain:
-            config["pretrain_epochs"] = 0  # which a user may not give
+            config["pretrain_epochs"] = 0  # which users may not set
         with contextlib.suppress(_EnoughSeen):
             train.train(config, None, [timer], job.sha256)
     whole = time.perf_counter() - started

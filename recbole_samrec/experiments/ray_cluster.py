@@ -151,11 +151,11 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
 
 def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets every other process go first
+    os.environ.setdefault("RAY_worker_niceness", "0")  # with Ray's default of 15, every other process has priority
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    if ray.is_initialized():  # as in a notebook; it stays when the runs are done
+    if ray.is_initialized():  # as in a notebook; the connection stays open after the runs
         if resources.address:
             raise ConfigError(f"--address={resources.address}: Ray runs in this process; call ray.shutdown() first")
         yield ray
@@ -164,7 +164,7 @@ def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
     threads = {name: str(resources.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     options["runtime_env"] = {"env_vars": threads}
     if (quoted := shlex.quote(sys.executable)) != sys.executable and not resources.address:
-        options["runtime_env"]["py_executable"] = quoted  # Ray puts it into a line for the shell as it is
+        options["runtime_env"]["py_executable"] = quoted  # Ray inserts it unquoted into a shell command
     if resources.address:
         _require_listener(resources.address)
         with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as folder:
@@ -179,7 +179,7 @@ def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
         choose_token()
         with _listen_on(resources.host), use_temporary_folder():
             ray.init(
-                "local",  # else it would join whatever Ray runs on this machine
+                "local",  # otherwise it would join any Ray that runs on this machine
                 num_cpus=slots,
                 include_dashboard=resources.dashboard,
                 dashboard_host=resources.host,
@@ -206,7 +206,7 @@ def _listen_on(host: str) -> Iterator[None]:
         return
     os.environ[name], before = "0", getattr(constants, "ENABLE_RAY_CLUSTER", None)
     try:
-        if before is not None:  # this process has read the variable when it imported Ray
+        if before is not None:  # this process read the variable when it imported Ray
             constants.ENABLE_RAY_CLUSTER = False
         yield
     finally:

@@ -126,7 +126,7 @@ def make_tuner(
 
 def fit(tuner: tune.Tuner, watcher: TrialWatcher) -> None:
     """Run the trials of a tuner; Ctrl-C ends them and returns."""
-    logging.getLogger("ray").setLevel(logging.CRITICAL)  # the watcher reports in one line why a trial failed
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # the watcher reports failures of trials in one line
     RelayCallback.watcher, RelayCallback.error = watcher, None
     try:
         with _keep_signal_handlers(), warnings.catch_warnings():
@@ -152,5 +152,5 @@ def _keep_signal_handlers() -> Iterator[None]:
         yield
     finally:
         for number, handler in handlers.items():
-            if handler is not None:  # not one of Python's
+            if handler is not None:  # not a handler of Python
                 signal.signal(number, handler)

@@ -97,7 +97,7 @@ def _train_waiting(
             if "failed" not in result:
                 costs.add_run(job, result)
             elif read_failure(job.folder) != result["failed"]:  # its process could not write it
-                with suppress(OSError, UserError):  # a folder that cannot be written may be the very reason
+                with suppress(OSError, UserError):  # a folder that cannot be written may be the reason
                     job.folder.mkdir(parents=True, exist_ok=True)
                     write_atomically(job.folder / FAILURE, f"{result['failed']}\n")
             display.end(str(job.folder), len(todo) - len(left), f"{job.title}: {_describe_end(result)}")

@@ -171,7 +171,7 @@ def record_failure(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        with contextlib.suppress(OSError, UserError):  # a folder that cannot be written may be the very reason
+        with contextlib.suppress(OSError, UserError):  # a folder that cannot be written may be the reason
             trace = "" if isinstance(error, UserError) else f"\n{traceback.format_exc()}"
             write_atomically(folder / FAILURE, f"{explain_failure(error)}\n{trace}")
         raise

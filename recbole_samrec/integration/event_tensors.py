@@ -16,7 +16,7 @@ def convert_events_to_tensors(dataset: Any) -> Any:
     Args:
         dataset: RecBole's data set, as ``create_dataset`` returns it; it is changed.
     """
-    Dataset._change_feat_format(dataset)  # that of sequential data sets also makes the table of prefixes
+    Dataset._change_feat_format(dataset)  # the method of sequential data sets also makes the table of prefixes
     if dataset.benchmark_filename_list is None and isinstance(dataset, SequentialDataset):
         dataset._aug_presets()
     return dataset

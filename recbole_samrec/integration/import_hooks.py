@@ -72,7 +72,7 @@ class _PatchingFinder(MetaPathFinder):
             if problem := describe_recbole():
                 raise ImportError(problem, name="recbole")
             importlib.import_module("recbole")
-            module = sys.modules.pop(name, None)  # one that is found there would be loaded a second time
+            module = sys.modules.pop(name, None)  # a module found there would be loaded a second time
             return spec_from_loader(name, _Loaded(module)) if module else None
         if name != "recbole" or self._searching or bootstrap.is_activated():
             return None
@@ -94,7 +94,7 @@ def _patch_after_loading(loader: Any) -> None:
         load(module)
         _activate_or_warn()
 
-    loader.exec_module = load_and_patch  # of this one object, which loads nothing else
+    loader.exec_module = load_and_patch  # patch only this object, which loads nothing else
 
 
 def _activate_or_warn() -> None:

@@ -136,7 +136,7 @@ def _check_hash(config: Any, folder: Path) -> None:
     """
     trained_on = _read_hashes(folder)
     if trained_on is None:
-        return  # a run without a record, or one of RecBole's own
+        return  # a run without a record, or one made by RecBole
     if hash_interactions(config) != trained_on[0]:
         raise DataError(
             f"{folder}: {config['dataset']} has changed since the run was trained (sha256), and the run stores no "

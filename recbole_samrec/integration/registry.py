@@ -49,10 +49,17 @@ def register(model_class: type[Any]) -> str:
         The name of the model.
 
     Raises:
-        ConfigError: It is no RecBole recommender, or has the name of another model.
+        ConfigError: The class is not a RecBole recommender, or has the name of another model.
 
-    Example:
-        ``register(MyModel)``, then ``run("MyModel", "ml-100k")``.
+    Example::
+
+        from recbole.model.general_recommender import BPR
+        from recbole_samrec import register, run
+
+        class WideBPR(BPR):
+            settings = {"embedding_size": 128}
+
+        run(register(WideBPR), "ml-100k", epochs=5).metrics
     """
     name = str(getattr(model_class, "__name__", model_class))
     if not (isinstance(model_class, type) and issubclass(model_class, AbstractRecommender)):
@@ -81,7 +88,7 @@ def model_from(source: str) -> str:
         raise ConfigError(f"--model={source}: give the file and the class of your model, as file.py:Name")
     try:
         if where.endswith(".py"):
-            spec = spec_from_file_location(f"own_model.{Path(where).stem}", where)  # hides no module of that name
+            spec = spec_from_file_location(f"own_model.{Path(where).stem}", where)  # hides no module with that name
             if spec is None or spec.loader is None:
                 raise ImportError("it is not a Python file")
             module = module_from_spec(spec)

@@ -1,8 +1,9 @@
 """Fast parts of a Transformer's training step on plain torch tensors.
 
-Besides the matrix products, a step on a CPU spends its time on dropout, whose random numbers torch draws one by one,
-and on the attention of positions that are not needed. Here dropout draws its bits in bulk, and the last layer computes
-only the positions that are needed. The weights stay where a model keeps them; these functions only read them.
+In addition to matrix products, a training step on a CPU spends its time on dropout, whose random numbers torch draws
+one by one, and on attention at positions that are not needed. These functions draw the random bits of dropout in bulk
+and compute only the required positions in the last layer. They read the weights of a model's modules and have none
+themselves.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class _BulkDropout(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
         words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(LOWEST, None)  # else 63 bits
         bits = words.view(torch.int16)[: x.numel()].view(x.shape)
-        # Compared into the type of x at once: by way of a bool tensor it takes six times as long.
+        # Compare directly into the dtype of x: an intermediate bool tensor takes six times as long.
         mask = torch.ge(bits, threshold - LEVELS // 2, out=torch.empty_like(x)).mul_(LEVELS / (LEVELS - threshold))
         ctx.save_for_backward(mask)
         return x * mask
@@ -83,9 +84,9 @@ class _BulkDropout(torch.autograd.Function):
 def dropout(x: Tensor, p: float) -> Tensor:
     """Set each element to zero with probability ``p`` and scale the others to preserve the mean.
 
-    On a CPU the random bits are drawn 64 at a time from torch's generator, several times faster than torch's own
-    dropout. The probability is rounded to a multiple of 1 / 65536, and the scale is that of the rounded one, so that
-    the result is unbiased.
+    On a CPU the random bits are drawn 64 at a time from torch's generator, which is several times faster than torch's
+    own dropout. The probability is rounded to a multiple of 1 / 65536, and the scale corresponds to the rounded
+    probability, so that the result is unbiased.
 
     Args:
         x: Tensor of any shape.
@@ -116,8 +117,7 @@ def draw_dropout_in_bulk(model: nn.Module) -> None:
 def causal_attention(query: Tensor, key: Tensor, value: Tensor, drop: nn.Dropout) -> Tensor:
     """Attend from each position to itself and the positions before it.
 
-    Left-aligned sequences that are shorter than L need no mask of their own: none of their positions sees the padding
-    after their end.
+    Left-aligned sequences shorter than L need no padding mask: no position attends to the padding after the end.
 
     Args:
         query: Shape ``[B, heads, L, d]``.
@@ -228,7 +228,7 @@ def transformer_end_states(
         x: Embedded left-aligned sequences ``[B, L, d]``.
         layers: RecBole's ``TransformerLayer`` modules, at least one.
         lengths: Number of positions of each sequence, shape ``[B]``, at least 1.
-        attend: The attention between positions; causal by default. The end of a sequence sees all of it in any case.
+        attend: The attention between positions; causal by default. The end of a sequence always attends to all of it.
 
     Returns:
         Shape ``[B, d]``.
@@ -291,7 +291,8 @@ def compute_by_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, 
 
     Args:
         states: Computes from left-aligned sequences ``[n, l]`` and their lengths ``[n]`` the states ``[n, d]``.
-        rows: Left-aligned sequences ``[B, L]``; on a GPU not wider than needed, as nobody waits for their lengths.
+        rows: Left-aligned sequences ``[B, L]``; on a GPU they must not be wider than needed, since the lengths are not
+            read there.
         lengths: Their lengths, shape ``[B]``, at least 1.
 
     Returns:

@@ -27,8 +27,11 @@ class SAMRec(SASRec):
         config: RecBole's configuration.
         dataset: RecBole's data set.
 
-    Example:
-        ``run("SAMRec", "ml-100k", sam_rho=0.1)``, or ``run_recbole(model="SAMRec", dataset="ml-100k")`` of RecBole.
+    Example::
+
+        from recbole_samrec import run
+
+        run("SAMRec", "ml-100k", sam_rho=0.1, epochs=5)
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:

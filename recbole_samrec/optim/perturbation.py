@@ -9,7 +9,7 @@ gradient at ``w + e``, second-order terms dropped (equation 3). One update there
     with perturb(parameters, rho=0.05):
         optimizer.zero_grad()
         loss(w).backward()
-    optimizer.step()                       # w is back, its gradient is that of the perturbed weights
+    optimizer.step()                       # w is restored; its gradient is that of the perturbed weights
 
 ASAM measures the radius in units of each weight (Kwon et al., arXiv 2102.11600, equation 9).
 """
@@ -112,8 +112,8 @@ def compute_ascent(
             the whole gradient.
 
     Returns:
-        One step for each parameter, in at least single precision, sparse where the gradient is. All are zero where the
-        gradient is zero, and where one of them holds an inf or a nan.
+        One step for each parameter, in at least single precision, sparse if the gradient is. All steps are zero if the
+        gradient is zero or contains an inf or nan.
     """
     directions = [p.grad for p in parameters if p.grad is not None] if directions is None else directions
     gradients = [g.coalesce() if g.is_sparse else g for g in directions]
@@ -171,8 +171,8 @@ def shift(parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> None:
 def displace(parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> Iterator[None]:
     """Add a step to each parameter for the duration of a ``with`` block.
 
-    The weights come back bit for bit when the block ends, also by an exception: they are copied back, since
-    subtracting the step again would lose bits.
+    The weights are restored bit for bit when the block ends, even after an exception: they are copied back, since
+    subtracting the step would lose bits.
 
     Args:
         parameters: Parameters to move.
@@ -198,8 +198,8 @@ def perturb(
     """Move parameters by the ascent step for the duration of a ``with`` block.
 
     Args:
-        parameters: Parameters to move by their ``.grad``; those without a gradient stay, and of those with a sparse
-            gradient the rows that it does not have.
+        parameters: Parameters to move by their ``.grad``; parameters, and rows of sparse gradients, without a gradient
+            are not moved.
         rho: Radius, at least 0.
         adaptive: ASAM instead of SAM.
         eta: Stability term of ASAM.

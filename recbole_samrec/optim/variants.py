@@ -1,20 +1,22 @@
 """The SAM family on plain torch parameters: computes the gradient with which an optimizer steps.
 
-Each class holds the parameters of one optimizer, whose ``.grad`` is that of the loss at the weights, and replaces it.
-Where that takes a second gradient, the caller passes a function that computes it at the weights as they are then::
+Use a variant through :class:`recbole_samrec.SAM`, such as ``SAM(optimizer, rho=0.05, variant="gsam", gsam_alpha=0.4)``.
+The classes in this module are the building blocks. Each has the parameters of one optimizer, whose ``.grad`` is the
+gradient of the loss at the weights, and replaces that gradient. If it needs a second gradient, the caller passes a
+function that computes the gradient at the current (perturbed) weights::
 
     variant = GSAM(parameters, moved, settings)
     loss(w).backward()
     variant.replace(rho, second=lambda: (optimizer.zero_grad(), loss(w).backward()))
-    variant.end(good=True)                  # False where a gradient is inf or nan, and no step is taken
+    variant.end(good=True)                  # False if a gradient is inf or nan and the step is skipped
     optimizer.step()
 
-A caller that cannot pass a function calls :meth:`SAMVariant.ascend` after the first gradient, and after the second
+A caller that cannot pass a function calls :meth:`SAMVariant.ascend` after the first gradient, and after the second one
 :meth:`SAMVariant.settle`, :meth:`SAMVariant.combine` and :meth:`SAMVariant.end`.
 
-Departures from the papers, the same for all: a parameter that SAM does not move still takes part in what is done to
-whole gradients; and the moving average of gradients is kept here with a factor of its own, so that it does not depend
-on the optimizer, sees no weight decay, no clipping and no bias correction.
+Departures from the papers, common to all variants: operations on whole gradients include parameters that SAM does not
+move; and the moving average of gradients has its own factor, so that it is independent of the optimizer, of weight
+decay, clipping and bias correction.
 """
 
 from __future__ import annotations
@@ -99,21 +101,21 @@ class SAMVariant:
     def end(self, good: bool) -> None:
         """Update the state that later steps need.
 
-        Gradients are checked once, at the end of a step, so that the host waits for the device only once. Until then
-        a variant keeps what it remembered before.
+        Gradients are checked once, at the end of a step, so that the host waits for the device only once. Until then a
+        variant keeps its previous state.
 
         Args:
-            good: False if a gradient of the step was inf or nan; the memory is then as before it.
+            good: False if a gradient of the step was inf or nan; the state is then the one before the step.
         """
 
     def replace(self, rho: float, second: Callable[[], object]) -> None:
         """Replace the gradients by that of the step, computing the second gradient where one is needed.
 
-        The weights come back bit for bit, also if ``second`` raises.
+        The weights are restored bit for bit, even if ``second`` raises.
 
         Args:
             rho: Radius, above 0.
-            second: Replaces all gradients by those at the weights as they are when it is called.
+            second: Replaces all gradients by those at the weights at the time of the call.
         """
         if self.needs_second():
             try:
@@ -135,8 +137,8 @@ class GSAM(SAMVariant):
     """GSAM (2203.08065, algorithm 1): also lowers the gap between the perturbed loss and the loss.
 
     The step is ``h - alpha * (g - <g, h> / <h, h> * h)`` with the gradient ``g`` at the weights and ``h`` at the
-    perturbed weights: the part of ``g`` that is orthogonal to ``h`` is climbed, which leaves the perturbed loss as it
-    is. Departure: rho follows its own schedule, not that of the learning rate.
+    perturbed weights: the step ascends along the part of ``g`` that is orthogonal to ``h``, which does not change the
+    perturbed loss to first order. Departure: rho follows its own schedule, not that of the learning rate.
     """
 
     def __init__(self, parameters: Sequence[Tensor], moved: Sequence[Tensor], settings: SAMSettings) -> None:
@@ -206,10 +208,10 @@ class FriendlySAM(_AveragingSAM):
 class MomentumSAM(_AveragingSAM):
     """Momentum SAM (2401.12033, algorithm 1): a perturbation that costs no second gradient.
 
-    The only gradient of a step is taken at ``w - rho * m / |m|``, with the average ``m`` of the gradients before it:
-    where the momentum is about to go. The first step is a plain one. The weights are away only from the loss to the
-    step, so that whatever is measured or saved between steps has the weights themselves; the training loss is that of
-    the perturbed weights.
+    The only gradient of a step is computed at ``w - rho * m / |m|`` with the average ``m`` of the previous gradients,
+    which is where the momentum will move the weights. The first step is a plain one. The weights are perturbed only
+    from the loss to the step, so that measurements and checkpoints between steps contain the weights themselves; the
+    training loss is that of the perturbed weights.
     """
 
     ascends_by_gradient = False
@@ -235,8 +237,8 @@ class LookSAM(SAMVariant):
     """LookSAM (2203.02714, algorithm 1): SAM in every k-th step, whose orthogonal part is reused in between.
 
     SAM's gradient ``h`` has the part ``v = h - <h, g> / <g, g> * g`` orthogonal to the gradient ``g``. The next
-    ``k - 1`` steps are taken with ``g + alpha * |g| / |v| * v`` of their own ``g``. A step that is skipped, because its
-    gradient is inf or nan, is not counted.
+    ``k - 1`` steps use ``g + alpha * |g| / |v| * v`` with their own ``g``. A step that is skipped because its gradient
+    is inf or nan is not counted.
     """
 
     keeps_vectors = True
@@ -318,12 +320,12 @@ class LookSAM(SAMVariant):
 class RandomPerturbation(SAMVariant):
     """A control for SAM with the same number of gradients: the weights move in a random direction instead of uphill.
 
-    Each step draws a Gaussian vector and scales it to the length of SAM's ascent step, over the weights that SAM would
-    move. The first gradient is computed as SAM computes it and dropped, as SAM drops it; it only decides which weights
-    move, those that have one. What SAM gains over this control is due to the direction of the gradient.
+    Each step draws a Gaussian vector over the weights that SAM would move, and scales it to the length of SAM's ascent
+    step. The first gradient is computed and discarded, as in SAM; only weights with a gradient are moved. A gain of SAM
+    over this control is due to the direction of the gradient.
 
-    The draws depend on the seed and the number of the step alone, not on the random numbers of the training, so that
-    all processes draw the same, and a resumed run draws what comes next.
+    The draws depend only on the seed and the number of the step, not on the random numbers of the training, so that
+    all processes draw the same vectors, and a resumed run continues with the same draws.
     """
 
     def __init__(self, parameters: Sequence[Tensor], moved: Sequence[Tensor], settings: SAMSettings) -> None:

@@ -25,7 +25,7 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module) -> None:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self._training: list[Tensor] | None = None  # the weights that train, while the average is in their place
+        self._training: list[Tensor] | None = None  # the current weights while the average replaces them
 
     def attach(self, optimizer: torch.optim.Optimizer) -> None:
         """Follow the steps of one of a model's optimizers."""

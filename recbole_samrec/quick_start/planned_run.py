@@ -77,7 +77,7 @@ class PlannedRun:
         """
         console = console or Console(quiet=True)
         with ExitStack() as stack:
-            stack.enter_context(lock_folder(self.folder))  # if it fails, the folder is another process's
+            stack.enter_context(lock_folder(self.folder))  # if it fails, the folder belongs to another process
             try:
                 return self._train(tuple(callbacks), processes, console)
             except UserError:
@@ -144,7 +144,7 @@ def plan_run(
     folder = folder or Path("runs", make_unique_name(config["model"], config["dataset"]))
     if checkpoint is None:
         run_folder.make_folder(folder)
-    for file in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+    for file in folder.glob(".*.tmp"):  # left by a process that was killed while writing
         file.unlink(missing_ok=True)
     of_this_run = {"run_dir": str(folder), "checkpoint_dir": str(folder)}
     config.final_config_dict.update(of_this_run, quiet_terminal=True, show_progress=False)

@@ -42,21 +42,25 @@ class Recommender:
 
     Args:
         run: Folder of a run, or a checkpoint file.
-        model: Source of a model of your own, as ``file.py:Name``; None for others.
-        console: Where progress and notes are shown; None for standard output.
-        settings: Settings that replace those of the run.
+        model: ``file.py:Name`` of your own model; None for other models.
+        console: Console for progress and notes; None for standard output.
+        settings: Settings that override those of the run.
 
     Attributes:
-        dataset: RecBole's data set with all events, also those that were held out for validation and test.
+        dataset: RecBole's data set with all events, including validation and test events.
         trainer: The trainer, with the trained model.
         mask_history: True if the run's settings mask the history.
 
     Raises:
-        UserError: There is no such run, it is damaged, its model ranks no items, or a setting or the data cannot be
-            used.
+        UserError: There is no such run, it is damaged, its model does not rank items, or a setting or the data cannot
+            be used.
 
-    Example:
-        ``Recommender("runs/SAMRec-ml-100k-1").recommend(users=["196", "22"], k=5)``
+    Example::
+
+        from recbole_samrec import Recommender, run
+
+        result = run("SAMRec", "ml-100k", epochs=5)
+        Recommender(result.folder).recommend(users=["1", "22"], k=5)
     """
 
     def __init__(
@@ -125,19 +129,19 @@ class Recommender:
         """Recommend the best items to users of the data set, or for new sequences.
 
         Args:
-            users: Ids of users, as the data set has them; ``all`` for all of them. Their whole history is used,
-                validation and test events included.
-            k: Number of items for each.
-            sequences: In place of ``users``, a CSV, TSV or Parquet file or a data frame with columns ``user``, ``item``
-                and perhaps ``timestamp``.
+            users: Ids of users in the data set, or ``all``. The full history of a user is used, including validation
+                and test events.
+            k: Number of items for each user or sequence.
+            sequences: In place of ``users``, a CSV, TSV or Parquet file or a data frame with the columns ``user``,
+                ``item`` and optionally ``timestamp``.
             mask_history: Whether to mask the items of each user's own history; None to follow the run's settings.
 
         Returns:
-            One line for each recommendation, best first: ``user``, ``rank`` from 1, ``item``, ``score`` and, where the
-            data set has titles, ``title``.
+            One row per recommendation, best first: ``user``, ``rank`` from 1, ``item``, ``score`` and, if the data set
+            has titles, ``title``.
 
         Raises:
-            UserError: A user or the sequences are not known, or the model cannot recommend for them.
+            UserError: A user is unknown, the sequences cannot be read, or the model cannot recommend for them.
         """
         chosen = self.find_sequences(users, sequences)
         return self.table(chosen, *self.rank(chosen, k, mask_history))

@@ -128,6 +128,6 @@ def remove_unstarted(path: Path) -> None:
         return
     (path / "run.log").unlink(missing_ok=True)
     shutil.rmtree(path / "tensorboard", ignore_errors=True)
-    with suppress(OSError):  # it has other files, which are not ours
+    with suppress(OSError):  # it has other files
         path.rmdir()
         path.parent.rmdir()

@@ -40,8 +40,11 @@ def measure_sharpness(
 
     Example::
 
-        report = recbole_samrec.measure_sharpness("runs/SAMRec", "no SAM=runs/SASRec", quick=True)
-        report.comparisons
+        from recbole_samrec import measure_sharpness, run
+
+        with_sam = run("SAMRec", "ml-100k", epochs=5).folder
+        without = run("SAMRec", "ml-100k", epochs=5, sam_rho=0).folder
+        measure_sharpness(with_sam, without, quick=True).comparisons
 
     Args:
         run: Folder of a finished run, or ``label=folder``; runs with the same label are the seeds of one entry.
@@ -52,7 +55,7 @@ def measure_sharpness(
         fractions: A ``<dataset>-fractions.csv`` of ``compare`` to draw as well.
         threads: Threads to compute with; by default torch's.
         model: ``file.py:Name`` of a model of your own.
-        console: Where progress is shown; by default the terminal or notebook.
+        console: Console for progress; by default the terminal or notebook.
 
     Returns:
         The report, whose files are in its folder.

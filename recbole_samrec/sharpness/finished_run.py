@@ -117,7 +117,7 @@ def load_run(folder: Path, targets: int, source: str | None = None) -> Solution:
     settings = {**record["config"], "run_dir": None, "checkpoint_dir": str(folder), "show_progress": False}
     settings |= {"train_batch_size": min(CHUNK_TARGETS, record["config"]["train_batch_size"])}
     settings |= {"enable_amp": False, "embedding_update": "dense", "quiet_terminal": True}
-    settings.pop("gpu_id", None)  # a number of the machine on which it was trained
+    settings.pop("gpu_id", None)  # the index on the machine on which it was trained
     config = configure(settings, {})
     config["known_data"] = str(folder)
     check_data(config, lambda line: None)

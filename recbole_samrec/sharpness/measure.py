@@ -126,7 +126,7 @@ class Store:
                 return None
             self.seconds[part] = float(arrays.pop("seconds"))
             return arrays
-        except Exception:  # zip, zlib and numpy each raise their own for a damaged file, which is computed again
+        except Exception:  # zip, zlib and numpy each raise their own error for a damaged file, which is computed again
             return None
 
     def write(self, part: str, **arrays: Any) -> None:

@@ -1,7 +1,7 @@
 """Callbacks: code that runs at fixed points of training, with the method names of Lightning.
 
-Pass callbacks as ``train(config, callbacks=[...])``, or add them to ``trainer.callbacks`` of a trainer that was made by
-RecBole's own functions. Each method is given the trainer first; the base class does nothing at any moment.
+Pass callbacks to :func:`recbole_samrec.run`, or add them to ``trainer.callbacks`` of a trainer that was made by
+RecBole's own functions. The first argument of each method is the trainer. The methods of the base class do nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ class Callback:
 
     Example::
 
+        from recbole_samrec import Callback, run
+
         class PrintLoss(Callback):
             def on_train_epoch_end(self, trainer, epoch, loss, seconds):
                 print(epoch, loss)
 
-        run("SAMRec", "ml-100k", callbacks=[PrintLoss()])
+        run("SAMRec", "ml-100k", epochs=5, callbacks=[PrintLoss()])
     """
 
     def on_train_start(self, trainer: Any) -> None:

@@ -134,7 +134,7 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     file = Path(share_name(config, str(weights_file(config, stage))))
     with FileLock(f"{file}.lock") if config["single_spec"] else nullcontext():  # equal runs wait for the first one
         state = _read_weights(file)
-        reused = bool(share_name(config, "yes" if state else ""))  # what the first of several processes sees counts
+        reused = bool(share_name(config, "yes" if state else ""))  # the first of several processes decides
         if not reused:
             trainer.callbacks.call("on_stage_start", trainer, PRETRAINING, stage["pretrain_epochs"])
             others = [callback for callback in trainer.callbacks if callback is not trainer.tracker]
@@ -148,7 +148,7 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     digest = hash_files([file])
     from_elsewhere = (
         reused and state["config"].get("run_dir") != stage["run_dir"]
-    )  # else this run's, which was stopped since
+    )  # otherwise those of this run, which was stopped since
     if reused and not from_elsewhere:
         trainer.elapsed += state["pretraining"]["seconds"]
         trainer.cpu_elapsed = add_known([trainer.cpu_elapsed, state["pretraining"].get("cpu_seconds")])

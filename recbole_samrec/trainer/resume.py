@@ -72,7 +72,7 @@ class Resumable:
     it is. It includes every random generator and counter of training.
     """
 
-    # What RecBole's trainer and ours give it.
+    # Attributes of RecBole's trainer and of SAMTrainer.
     callbacks: Any
     checkpoint_dir: str
     config: Any

@@ -78,9 +78,20 @@ class SAMTrainer(Resumable, Trainer):
     Raises:
         ConfigError: ``sam_rho`` is set for a model that is not trained by gradients, or a setting is wrong.
 
-    Example:
-        ``SAMTrainer(config, model).fit(train_data, valid_data)``, with what RecBole's ``create_dataset`` and
-        ``data_preparation`` return; ``recbole.trainer.Trainer`` is this class once the package is imported.
+    Once this package is imported, ``recbole.trainer.Trainer`` is this class, and all trainers of RecBole derive from
+    it.
+
+    Example::
+
+        from recbole.config import Config
+        from recbole.data import create_dataset, data_preparation
+        from recbole.utils import get_model
+        from recbole_samrec import SAMTrainer
+
+        config = Config(model="BPR", dataset="ml-100k", config_dict={"sam_rho": 0.1, "epochs": 5})
+        train_data, valid_data, test_data = data_preparation(config, create_dataset(config))
+        model = get_model(config["model"])(config, train_data.dataset).to(config["device"])
+        SAMTrainer(config, model).fit(train_data, valid_data)
     """
 
     read_fields: frozenset[str] = frozenset()
@@ -384,7 +395,7 @@ class SAMTrainer(Resumable, Trainer):
 
     def _reject_nan(self, scores: torch.Tensor) -> None:
         """Reject nan scores, which RecBole would rank; masked items have the score -inf."""
-        suspect = scores.amax(dim=-1).isnan()  # nan is the largest; looking at each score would take their memory again
+        suspect = scores.amax(dim=-1).isnan()  # nan is the largest; checking each score would double the memory
         if suspect.any() and not scores[suspect].isfinite().any(dim=-1).all():
             name = self.config["model"]
             raise TrainingError(
@@ -441,7 +452,7 @@ def explain_model_kind(model_class: type) -> str:
     counted = "it is computed from counts, not trained by gradients"
     reasons = {
         "Random": "it has nothing to learn",
-        "NCEPLRec": counted,  # RecBole has it among the models that are trained
+        "NCEPLRec": counted,  # RecBole lists it among trained models
         ModelType.TRADITIONAL: counted,
         ModelType.DECISIONTREE: GROWS_TREES,
     }

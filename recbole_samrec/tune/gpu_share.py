@@ -36,7 +36,7 @@ def measure_gpu_share(ray: Any, task: TrialTask, threads: int) -> float | None:
     jobs = [task.make_job(drawn, task.seeds[0], Path()) for drawn in largest]
     try:
         costs = ray.get([probe.remote(job, str(task.start), threads) for job in jobs])
-    except RayError:  # a process died, perhaps because memory ran out
+    except RayError:  # a process died, possibly out of memory
         return None
     shares = [compute_gpu_share(cost.get("gpu_mb", 0.0), cost.get("gpu_total_mb", 0.0)) for cost in costs]
     return None if None in shares else max(share for share in shares if share is not None)

@@ -90,6 +90,6 @@ def _measure_added_errors(inputs: np.ndarray, goal: np.ndarray, seed: int) -> np
             forest, inputs[unseen], goal[unseen],
             scoring="neg_mean_squared_error", n_repeats=SHUFFLES, random_state=number,
         )  # fmt: skip
-        in_place = 1 / len(unseen)  # the share of the values that a shuffle leaves where they were
+        in_place = 1 / len(unseen)  # the share of the values that a shuffle does not move
         added.append(found.importances_mean / (1 - in_place))
     return np.stack(added) / (2 * goal.var())

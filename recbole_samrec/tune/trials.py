@@ -61,7 +61,7 @@ class TrialTask:
         searched = dict(drawn) if self.space is None else self.space.complete(drawn)
         settings = {**self.settings, **searched, "seed": seed}
         if self.folder is not None:
-            settings["pretrained_dir"] = str(self.folder.parent / "pretrained")  # equal ones are made once
+            settings["pretrained_dir"] = str(self.folder.parent / "pretrained")  # equal values are made once
         fraction = float(settings.get("train_fraction", 1))
         return Job(self.entry, settings["dataset"], seed, fraction, settings, self.sha256, folder, self.source)
 

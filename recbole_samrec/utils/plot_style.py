@@ -27,7 +27,7 @@ STYLE = {
     "grid.color": "0.9",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "pdf.fonttype": 42,  # letters stay text; many publishers refuse type 3
+    "pdf.fonttype": 42,  # letters stay text; many publishers reject type 3 fonts
 }
 
 
@@ -39,7 +39,7 @@ def _is_of_interest(record: logging.LogRecord) -> bool:
     return not any(words in str(record.msg) for words in _OF_NO_INTEREST)
 
 
-logging.getLogger("matplotlib").addFilter(_is_of_interest)  # before it is imported, when it says so
+logging.getLogger("matplotlib").addFilter(_is_of_interest)  # before the import, which logs the message
 
 
 def use_style() -> AbstractContextManager:

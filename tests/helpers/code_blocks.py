@@ -1,4 +1,4 @@
-"""The blocks of code on the documentation pages, and their execution on tiny data.
+"""The code on the documentation pages and in docstrings, and its execution on tiny data.
 
 Every block runs. One that cannot has a comment on the line before it, which the site does not show::
 
@@ -12,13 +12,17 @@ commands of this package is their output: its lines have to be printed in this o
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import json
 import re
 import shlex
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -94,6 +98,14 @@ def read_blocks(page: Path) -> Iterator[Block]:
         output = OUTPUT.match(text, match.end()) if match["language"] == "bash" else None
         marks = (match["kind"] or "", match["note"] or "")
         yield Block(page, line, match["language"], match["code"], *marks, output["code"] if output else "")
+
+
+def read_example(documented: Any) -> Block:
+    """Read the code after ``Example::`` in the docstring of a class or function; empty without an example."""
+    lines = (inspect.getdoc(documented) or "").partition("\nExample::\n")[2].splitlines()
+    code = itertools.takewhile(lambda line: not line or line.startswith(" "), lines)
+    file, line = inspect.getsourcefile(documented), inspect.getsourcelines(documented)[1]
+    return Block(Path(file), line, "python", textwrap.dedent("\n".join(code)).strip("\n"))
 
 
 def uses_ray(block: Block) -> bool:

@@ -48,7 +48,7 @@ class ArrowTable:
             return cls._open_file(Path(source))
         if isinstance(source, pd.DataFrame):
             return cls("the frame", "frame", source.columns, source)
-        if type(source).__module__.partition(".")[0] == "polars":  # it need not be installed
+        if type(source).__module__.partition(".")[0] == "polars":  # polars need not be installed
             source = source.collect() if hasattr(source, "collect") else source
             source = source.to_arrow() if hasattr(source, "to_arrow") else source
         if isinstance(source, pa.Table):

@@ -190,7 +190,7 @@ def _count_distinct(*columns: np.ndarray) -> int:
     key, size = np.zeros(len(columns[0]), np.int64), 1
     for column in columns:
         width = int(column.max(initial=-1)) + 2
-        if size > _LARGEST // width:  # the numbers of all combinations do not fit, those of the present ones do
+        if size > _LARGEST // width:  # the numbers of all combinations do not fit; number the existing ones
             key = np.unique(key, return_inverse=True)[1]
             size = len(key)
         key, size = key * width + column + 1, size * width

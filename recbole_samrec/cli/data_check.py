@@ -19,7 +19,7 @@ def report_dataset(name: str, settings: Sequence[str], config_files: Sequence[st
     Args:
         name: Name of the data set.
         settings: Settings as ``--key=value``.
-        config_files: Files with more settings, which give way to those.
+        config_files: Files with more settings, which ``settings`` override.
 
     Returns:
         Counts after each filter, other findings and notes, as lines of text.

@@ -1,6 +1,6 @@
 """``doctor``: reports versions, the device, the patches of RecBole and the data sets, with remedies.
 
-Nothing here needs RecBole, torch or any other package at import, so that it can report that they are missing.
+This module does not need RecBole, torch or any other package at import, so that it can report that they are missing.
 """
 
 from __future__ import annotations

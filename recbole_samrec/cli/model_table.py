@@ -1,6 +1,7 @@
 """The table of ``doctor --models``: the features that each model supports, and the reasons where it does not.
 
-The table is ``docs/models.csv``, which ``python -m tools.write_models`` writes. Nothing here imports RecBole or torch.
+The table is ``docs/models.csv``, which ``python -m tools.write_models`` writes. This module does not import RecBole or
+torch.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         console: Where progress and the result are shown.
 
     Raises:
-        UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed for good.
+        UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed.
     """
     named = {key: getattr(arguments, key) for key in ("model", "dataset") if getattr(arguments, key)}
     named |= read_data(arguments)

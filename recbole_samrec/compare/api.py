@@ -90,7 +90,7 @@ def compare_models(
         entries: Yaml files of further entries, in the format of ``properties/compare.yaml``; one of them may declare
             ``primary`` comparisons.
         tuned: Folder of searches whose best settings are used; None for the defaults.
-        protocol: Protocols, each with a table of its own, among ``loo``, ``gts-last``, ``gts-first``, ``gts-random``
+        protocol: Protocols, each with its own table, among ``loo``, ``gts-last``, ``gts-first``, ``gts-random``
             and ``gts-successive``; a further page compares them. None for the protocol of the settings.
         select: True to choose settings by validation among the candidates that entries declare under ``choose``; the
             runs that choose are never tested.

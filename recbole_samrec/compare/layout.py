@@ -39,7 +39,7 @@ class Grid:
         title: Its heading.
         name: A short name without spaces.
         captions: Fixed sentences under it.
-        header: Names of the columns; the first one holds the entries.
+        header: Names of the columns; the first one contains the entries.
         body: Lines of cells.
     """
 
@@ -77,7 +77,7 @@ class Page:
         remarks: Fixed sentences that apply to all of its tables.
         grids: The tables.
         notes: Sentences on single entries.
-        origins: Where settings come from that are no defaults, as yaml.
+        origins: Origins of settings that are not defaults, as yaml.
         plot: File name of the plot.
         made: How it was made.
         links: Titles and file names of related pages.
@@ -114,7 +114,7 @@ def lay_out_comparison(
         setting: What the entries have in common.
         notes: Sentences to add to those of the table.
         tuned: How the entries were tuned.
-        origins: Where settings come from that are no defaults, as yaml.
+        origins: Origins of settings that are not defaults, as yaml.
         plot: File name of the plot.
         made: How the table was made.
         declared: Tables of the declared comparisons.

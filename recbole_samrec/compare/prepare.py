@@ -34,7 +34,7 @@ class ComparisonPlan:
         jobs: Its jobs.
         incompatible: For each data set, the entries that are incompatible with it, and why.
         tuning: For each data set, how its entries were tuned.
-        origins: Where settings come from that are no defaults.
+        origins: Origins of settings that are not defaults.
         protocol: Name of its protocol, if the comparison has several.
         declared: The comparisons that the files of entries declare.
         waiting: For each data set, the entries that have no jobs yet, as their settings are not chosen, and why.
@@ -70,10 +70,10 @@ class Preparation:
         tables: The user's files of entries.
         tuned: For each data set and entry, what it takes from a search.
         incompatible: For each data set, the entries that are incompatible with it, and why; filled by planning.
-        origins: Where settings come from that are no defaults.
+        origins: Origins of settings that are not defaults.
         protocol: Name of its protocol, if the comparison has several.
         declared: The comparisons that the files of entries declare.
-        note: Function that is called with warnings.
+        note: Called with warnings.
     """
 
     entries: Sequence[Entry]
@@ -194,7 +194,7 @@ def prepare_comparison(
         entry_files: Yaml files of entries.
         tuned: Folders of searches, separated by blanks; None to use defaults.
         settings: Settings for all entries that read them.
-        note: Function that is called with warnings.
+        note: Called with warnings.
         protocol: Name of a protocol; empty for the one of the settings.
         extend: Function that adds entries.
 

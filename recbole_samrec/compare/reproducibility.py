@@ -1,7 +1,7 @@
 """The reproducibility page of a comparison, from the records of its runs.
 
-Data, splits, search spaces and chosen settings, budgets, seeds, environment, and the code of each model, as ACM
-Transactions on Recommender Systems asks for them.
+Data, splits, search spaces and chosen settings, budgets, seeds, environment, and the code of each model, as required by
+ACM Transactions on Recommender Systems.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def lay_out_reproducibility(
         tuned: How its entries were tuned by searches.
         chosen: For each protocol, what validation runs chose, as in the file ``<dataset>-selected-chosen.json``; None
             if settings were not chosen so.
-        origins: Where settings come from that are no defaults, as yaml.
+        origins: Origins of settings that are not defaults, as yaml.
         made: The command, the settings and the work.
     """
     searched = [one for one in tuned if one.budget is not None]

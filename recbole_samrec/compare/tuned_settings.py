@@ -147,7 +147,7 @@ def tune_entries(
         searches: All searches.
         entries: Entries of the table.
         dataset: Name of the data set.
-        wishes: Settings of the user's files and of the command line, which win over those that were found.
+        wishes: Settings of the user's files and of the command line, which override the found ones.
         where: The folders that were searched, for error messages.
 
     Raises:

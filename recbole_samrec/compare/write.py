@@ -86,7 +86,7 @@ def write_tables(
         masked: Whether the history is masked in the rankings.
         both: Whether the tables with and without the history masked are both written, so that they link to each other.
         tuned: For each data set, how its entries were tuned.
-        origins: Where settings come from that are no defaults.
+        origins: Origins of settings that are not defaults.
         command: The command that makes the tables.
         settings: For each data set, the settings of its entries as yaml.
         protocol: Name of the protocol, which is then part of the names, as in ``<dataset>-gts-last``.
@@ -299,7 +299,7 @@ def write_reproducibility(
         folder: Folder of the pages.
         tuned: How its entries were tuned.
         chosen: For each protocol, what validation runs chose; see :func:`lay_out_reproducibility`.
-        origins: Where settings come from that are no defaults.
+        origins: Origins of settings that are not defaults.
         command: The command that makes the comparison.
         settings: The settings of its entries, as yaml.
 

@@ -90,7 +90,7 @@ def check_former_settings(
         note: Receives a line about each former setting without which a run gives the same.
 
     Raises:
-        ConfigError: A former setting asks for something else than RecBole's defaults; names all of them and what to
+        ConfigError: A former setting differs from RecBole's defaults; the message lists all of them and what to
             write in their place.
     """
     former = {key: value for key, value in settings.items() if key in SUCCESSORS or key in WITHOUT_SUCCESSOR}

@@ -1,6 +1,6 @@
 """The settings of this package, each declared once: type, range, default, meaning, and the models that read it.
 
-Everything else is made from these classes: the checks and their messages, ``properties/overall.yaml``,
+Everything else is derived from these classes: the checks and their messages, ``properties/overall.yaml``,
 ``command.yaml`` and ``model/*.yaml`` and the page ``docs/reference/settings.md`` (by
 ``python -m tools.write_properties``), and the list of settings in ``run --help``. Importing this module loads neither
 torch nor RecBole.

@@ -90,7 +90,7 @@ def join_attributes(dataset: Any, attributes: Sequence[str]) -> None:
     """
     table, name, offset, ids, tokens = dataset.item_feat, name_joined(attributes), 0, [], ["[PAD]"]
     for attribute in attributes:
-        # Ids begin at 1; 0 stands for none.
+        # Ids begin at 1; 0 means none.
         cells = [np.atleast_1d(cell).astype(np.int64) for cell in table[attribute]]
         ids.append([cell[cell > 0] + offset for cell in cells])
         known = dataset.field2id_token[attribute][1:]

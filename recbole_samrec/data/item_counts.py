@@ -58,7 +58,7 @@ def find_first_items(users: np.ndarray, items: np.ndarray, parts: Sequence[Any])
 
     Returns:
         The first item of each user, 0 for a user without events, shape ``[users]``; None if there is not exactly one
-        event per user that is no target.
+        event per user that is not a target.
     """
     uid, iid, n_users = parts[0].uid_field, parts[0].iid_field, parts[0].user_num
     targets = [np.concatenate([part.inter_feat[field].numpy() for part in parts]) for field in (uid, iid)]

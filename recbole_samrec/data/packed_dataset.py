@@ -20,8 +20,8 @@ EVENT = "event_of_row"
 class PackedDataset(SequentialDataset):
     """Sequential data set whose training part stores each event once.
 
-    RecBole makes and stores a sample for every prefix of a user's events. Here a sample stores only which event is its
-    target; RecBole orders and splits these samples as usual. The validation and the test part get RecBole's lists
+    RecBole makes and stores a sample for every prefix of a user's events. Here a sample stores only the index of its
+    target event; RecBole orders and splits these samples as usual. The validation and the test part get RecBole's lists
     afterwards, column for column; the lists of the training part are made on access.
 
     Args:

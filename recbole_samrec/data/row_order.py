@@ -41,7 +41,7 @@ class TableOrder:
 
         Args:
             table: A table whose tokens are internal ids.
-            keys: Columns that tell what a row is.
+            keys: Columns that identify a row.
         """
         numbers = [name for name in table if name not in keys and pd.api.types.is_numeric_dtype(table[name])]
         columns = {name: table[name].to_numpy() for name in (*keys, *numbers)}

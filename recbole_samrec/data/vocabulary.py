@@ -23,7 +23,7 @@ class Vocabulary:
 
     Args:
         tokens: For each field its tokens by internal id; id 0 is RecBole's padding token.
-        read: The fields for which the model has weights, so that it knows no other tokens of them.
+        read: The fields for which the model has weights, which determine the known tokens.
     """
 
     tokens: Mapping[str, np.ndarray]

@@ -80,7 +80,7 @@ def find_dot_product(score: Callable[[], Tensor], samples: int, items: int) -> D
 
     Args:
         score: Returns the scores, shape ``[B, items]``; those of padding are ignored.
-        samples: Number of samples ``B``; with one sample, no bias can be told from other terms.
+        samples: Number of samples ``B``; with one sample, a bias cannot be distinguished from other terms.
         items: Number of items, padding included.
 
     Returns:

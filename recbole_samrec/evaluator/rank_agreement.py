@@ -32,7 +32,7 @@ def kendall_tau(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def bootstrap_means(values: Sequence[np.ndarray], draws: int = DRAWS, seed: int | Sequence[int] = 0) -> np.ndarray:
     """Draw users and seeds with replacement, and compute the mean of each entry in each draw.
 
-    All entries have the same users, which are drawn together; the seeds of each entry are drawn apart.
+    All entries have the same users, which are drawn together; the seeds of each entry are drawn separately.
 
     Args:
         values: For each entry, the metric of each user by each seed, shape ``[U, n]``.

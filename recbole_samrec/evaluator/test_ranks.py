@@ -1,8 +1,8 @@
 """The rank of every test item in its full ranking, which a run writes next to its record.
 
-Other metrics, other cut-offs, groups and significance tests are computed from the ranks, without training again.
-The file names no user and no item, as data sets may not be redistributed. Runs whose ``test`` is equal ranked the same
-items for the same users, in the same order.
+Other metrics, cut-offs, groups and significance tests are computed from the ranks, without training again. The file
+contains no ids of users or items, as data sets may not be redistributed. Runs with equal ``test`` ranked the same items
+for the same users, in the same order.
 """
 
 from __future__ import annotations

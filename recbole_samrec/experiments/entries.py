@@ -79,7 +79,7 @@ def read_entries(names: Sequence[str], files: Sequence[Path] = ()) -> list[Entry
         files: Further files of the same form.
 
     Raises:
-        ConfigError: There is no such entry, or a file has another form.
+        ConfigError: There is no such entry, or a file has an invalid form.
     """
     tables = [read_yaml(file) for file in (PROPERTIES / "compare.yaml", *files)]
     known = dict(_stored_entries(tables, files))

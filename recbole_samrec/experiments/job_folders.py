@@ -46,7 +46,7 @@ def find_folder(
         parent: Folder of the data set's runs.
         job: The job.
         taken: Folders of other jobs.
-        note: Function that is called with a line for data or a source that changed since a run, which is then trained
+        note: Called with a line for data or a source that changed since a run, which is then trained
             again.
 
     Raises:
@@ -86,7 +86,7 @@ def find_same_training(job: Job, *, with_weights: bool = True) -> Path | None:
 
     Args:
         job: The job.
-        with_weights: Whether the weights have to be there; a run on another computer leaves only its results here.
+        with_weights: Whether the weights must exist; a run on another computer leaves only its results here.
     """
     if read_options(job.settings.get("eval_args")) is None:
         return None

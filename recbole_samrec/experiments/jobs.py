@@ -117,8 +117,8 @@ def plan_jobs(
         given: Settings of the command line, for all entries that read them.
         tables: The user's files of entries.
         tuned: For each data set and entry, the settings that a search found.
-        note: Function that is called with warnings.
-        skip: Function that is called with an entry that is incompatible with a data set, the data set's name and the
+        note: Called with warnings.
+        skip: Called with an entry that is incompatible with a data set, the data set's name and the
             error.
         protocol: Name of the protocol, for several of one comparison.
         taken: Folders of other jobs of the comparison, to which those of these jobs are added.
@@ -178,7 +178,7 @@ def check_gpu_id(files: Mapping[str, Any], given: Mapping[str, Any], note: Calla
     Args:
         files: Settings of the user's files, such as those of a finished run, whose ``gpu_id`` has no effect.
         given: Settings of the command line.
-        note: Function that is called with a warning of files that name another GPU than the first.
+        note: Called with a warning of files that name another GPU than the first.
 
     Raises:
         ConfigError: The command line names one.

@@ -31,7 +31,7 @@ MOST_ON_A_GPU = 8
 
 @dataclass(frozen=True)
 class Resources:
-    """Resources of each run, and where they come from; :func:`choose_resources` checks them.
+    """Resources of each run, and their origin; :func:`choose_resources` checks them.
 
     Args:
         threads: Threads, and so cores, of each run.
@@ -99,7 +99,7 @@ class Capacity:
 
         Args:
             resources: Resources of each run.
-            settings: Settings of the run, of which ``use_gpu`` and ``gpu_id`` may ask for the CPU.
+            settings: Settings of the run, of which ``use_gpu`` and ``gpu_id`` may request the CPU.
             share: Part of a GPU's memory that it needs; None if that is not known.
         """
         on_cpu = settings.get("use_gpu") is False or str(settings.get("gpu_id", 0)) in NO_GPU

@@ -1,6 +1,6 @@
 """Ray Tune, which runs the jobs of ``compare`` and the trials of ``tune``: processes, memory, retries and reports.
 
-Each trial has its own process, so that one that dies takes no other with it and its peak memory is its own.
+Each trial has its own process, so that a crash does not affect other trials, and peak memory is measured per trial.
 """
 
 from __future__ import annotations

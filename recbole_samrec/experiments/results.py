@@ -122,7 +122,7 @@ def set_aside_damaged(jobs: Sequence[Job], note: Callable[[str], None]) -> None:
 
     Args:
         jobs: The jobs.
-        note: Function that is called with a line about each file.
+        note: Called with a line about each file.
     """
     for job in (job for job in jobs if job.finished):
         for file in (job.folder / RESULT, *[job.folder / test_ranks.RANKS] * job.tested):

@@ -160,10 +160,10 @@ def run_jobs(
         costs: Costs by which memory and parts of a GPU are reserved.
         resources: Resources of each run.
         capacity: Capacity of the cluster.
-        end: Function that is called with each job that ended and its record, its cost, or ``{"failed": reason}``.
+        end: Called with each job that ended and its record, its cost, or ``{"failed": reason}``.
         probe: True to estimate the cost of each job only.
-        advance: Function that is called with the progress of a running job.
-        retry: Function that is called with a job whose process died and that is tried once more, and the reason.
+        advance: Called with the progress of a running job.
+        retry: Called with a job whose process died and that is tried once more, and the reason.
 
     Raises:
         KeyboardInterrupt: Ctrl-C ended it.

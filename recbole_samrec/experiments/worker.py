@@ -55,7 +55,7 @@ class ProgressReporter(Callback):
     """Reports the progress of a run, at most every ``REPORT_SECONDS``.
 
     Args:
-        report: Function that is called with the progress.
+        report: Called with the progress.
     """
 
     def __init__(self, report: Callable[[JobProgress], None]) -> None:
@@ -113,7 +113,7 @@ def execute(job: Job, callbacks: Iterable[Callback], **options: Any) -> RunRecor
         options: Further arguments of :func:`recbole_samrec.quick_start.train.train`.
 
     Raises:
-        UserError: The settings or the data cannot be used, or training failed for good.
+        UserError: The settings or the data cannot be used, or training failed.
     """
     config = configure(process_settings(job, job.folder), {})
     return train.train(config, run_folder.find_checkpoint(job.folder), callbacks, job.sha256, **options)
@@ -124,7 +124,7 @@ def train_job(job: Job, report: Callable[[JobProgress], None]) -> Mapping[str, A
 
     Args:
         job: The job.
-        report: Function that is called with the progress.
+        report: Called with the progress.
 
     Returns:
         The record; or, for a run that failed, ``{"failed": reason}``.

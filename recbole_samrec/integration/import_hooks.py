@@ -1,12 +1,12 @@
 """Patches RecBole as soon as it is imported, and before any part of this package builds on it.
 
-Importing ``recbole_samrec`` puts a finder in front of Python's own. It loads nothing. When RecBole is imported, by
-whomever, RecBole's empty top module is loaded and :func:`recbole_samrec.integration.bootstrap.activate` runs before the
-import returns, so that nobody sees an unpatched RecBole. Where RecBole was imported first, it is patched at once.
+Importing ``recbole_samrec`` puts a finder in front of Python's own, and loads nothing else. When any code imports
+RecBole, RecBole's empty top module is loaded and :func:`recbole_samrec.integration.bootstrap.activate` runs before the
+import returns, so that no code uses an unpatched RecBole. Where RecBole was imported first, it is patched at once.
 
 The modules in :data:`AFTER_PATCHES` are themselves imported by ``bootstrap`` and derive from RecBole's classes. If one
 of them is the first import of a process, it would be half loaded when ``bootstrap`` needs it; the finder therefore
-imports RecBole, and with it all of them, before it lets the import go ahead.
+imports RecBole, and with it all of them, before it continues the import.
 """
 
 from __future__ import annotations

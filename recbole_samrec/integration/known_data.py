@@ -1,9 +1,9 @@
 """Read a data set with the internal ids and the row order of the run that was trained on it.
 
 RecBole numbers tokens by their first appearance in the files. If a file is rewritten with its rows in another order,
-every item gets a new id, and stored weights would be applied to the wrong items. A run stores its tokens
-and its order of rows; with ``known_data``, the folder of a run, in the configuration, ``create_dataset`` returns the
-data set as the run had it, or reports what has changed.
+every item gets a new id, and stored weights would be applied to the wrong items. A run stores its tokens and its order
+of rows. If ``known_data`` in the configuration is the folder of a run, ``create_dataset`` returns the data set of that
+run, or reports the changes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class DataChanges:
     """Differences between a data set and the one that a run was trained on.
 
     Args:
-        new: Number of tokens that the run does not know, by field; only fields with such tokens.
-        gone: Number of tokens that the run knows and the data do not have, by field.
+        new: Number of tokens of the data that the run does not have, by field; only fields with such tokens.
+        gone: Number of tokens of the run that the data do not have, by field.
         dropped: Number of events that were left out, because their user or item is new.
         events: Number of events.
         rows_differ: True if users and items are the same, but not their events.

@@ -81,7 +81,7 @@ def model_from(source: str) -> str:
     """Register the model at ``file.py:Name`` or ``package.module:Name``, and return its name.
 
     Raises:
-        ConfigError: The file, module or class is not there, or is no model.
+        ConfigError: The file, module or class does not exist, or is not a model.
     """
     where, _, name = source.rpartition(":")
     if not where or not name:

@@ -35,9 +35,9 @@ class CountedBase(GeneralRecommender):
 class HistoryBase(CountedBase):
     """A model that scores all items from the items known before a target.
 
-    Trainer and recommender put them into the batch, see :mod:`recbole_samrec.data.known_history`: the whole history,
-    where RecBole's models of this kind have the training events of the user. An item that occurs several times in a
-    history counts once, and so it does among the training events of a user.
+    The trainer and the recommender add these items to the batch; see :mod:`recbole_samrec.data.known_history`. They are
+    the whole history, whereas RecBole's models of this kind use the training events of the user. An item that occurs
+    several times in a history, or in the training events of a user, counts once.
 
     Raises:
         ConfigError: The evaluation draws candidates, which RecBole scores without histories.

@@ -16,7 +16,7 @@ EPSILON = 1e-8
 class SASRecOriginal(CausalBase):
     """SASRec as in its authors' code (arXiv 1808.09781, https://github.com/kang205/SASRec).
 
-    The loss is binary cross-entropy with one negative item, drawn anew for each target in each step. What differs from
+    The loss is binary cross-entropy with one negative item, drawn again for each target in each step. What differs from
     RecBole's SASRec, which ``SASRec`` and ``SAMRec`` are:
 
     * Embeddings of items are multiplied by the square root of their size where they are read, but not where items are

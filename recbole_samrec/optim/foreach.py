@@ -1,8 +1,8 @@
 """Operations on lists of tensors in a few kernels: one for all tensors of a device and a dtype, not one per tensor.
 
-On a GPU a step of SAM on small parameters takes as long as its kernels take to launch. These functions use torch's
-``_foreach`` operations where tensors are dense and treat sparse ones one by one. Every element is computed as by
-the operation on its own tensor, in the same order of rounding.
+On a GPU, the time of a step of SAM on small parameters is the launch time of its kernels. These functions use torch's
+``_foreach`` operations for dense tensors and process sparse ones individually. Every element is computed exactly as
+by the operation on its own tensor.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """SAM in RecBole's loop: a hook on any torch optimizer that replaces the gradient just before the optimizer steps.
 
-:class:`SAMHook` sits beside the optimizer, not around it. RecBole's loop computes the loss and its gradient as always
-and calls ``optimizer.step()``; just before the optimizer moves, the hook moves the weights by the ascent step, computes
-the same batch's loss again under the same random draws, and puts the weights back. The optimizer then steps with the
-gradient of the perturbed weights. Weight decay lives in the optimizer, so the perturbation does not see it.
+:class:`SAMHook` is attached to the optimizer and does not wrap it. RecBole's loop computes the loss and its gradient as
+always and calls ``optimizer.step()``; just before the optimizer moves, the hook moves the weights by the ascent step,
+computes the same batch's loss again under the same random draws, and restores the weights. The optimizer then steps
+with the gradient of the perturbed weights. The optimizer applies weight decay, which therefore does not affect the
+perturbation.
 
 The step itself is :class:`recbole_samrec.optim.two_pass.TwoPass`; the classes of :mod:`recbole_samrec.optim.variants`
 choose the perturbation and combine the two gradients.
@@ -45,7 +46,7 @@ class SAMHook:
         autocast: Makes the autocast context of the training loop.
         rearm: Called before the second backward pass; its result is added to the loss (DDP needs both).
         scaler: A ``GradScaler`` of the second pass under fp16, or None.
-        patience: Number of steps in a row with an inf or nan gradient that ends training.
+        patience: Number of consecutive steps with an inf or nan gradient that ends training.
         skipped: Number of steps skipped because of such a gradient.
         skipped_in_a_row: Number of those since the last good step.
         extra_passes: Number of second gradients taken.
@@ -81,8 +82,8 @@ class SAMHook:
         """Set the epoch and the number of steps for the schedule of rho.
 
         Args:
-            epoch: Number of the epoch, from 0. A model that goes through its data several times an epoch begins it as
-                often, and each time goes through that epoch's part of the schedule.
+            epoch: Number of the epoch, from 0. A model that passes over its data several times per epoch begins it each
+                time, and repeats that epoch's part of the schedule.
             steps: Number of batches in it.
             item_counts: Counts how often each item occurs in the training data ``[items]``.
 

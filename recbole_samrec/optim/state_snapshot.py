@@ -1,7 +1,7 @@
 """Snapshots of a model's state besides its parameters: random generators, buffers, counters, hidden layers.
 
-A forward pass may change more than gradients: it draws random numbers, moves running statistics, counts steps. SAM's
-second pass must see all of that as the first one did, and a resumed run as the interrupted one left it.
+A forward pass may change more than gradients: random generators, running statistics, counters. SAM's second pass must
+start from the same state as the first one, and a resumed run from the state of the interrupted one.
 """
 
 from __future__ import annotations

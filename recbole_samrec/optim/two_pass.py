@@ -1,7 +1,7 @@
 """The core of a step with SAM, shared by RecBole's hook and :class:`recbole_samrec.optim.sam.SAM`.
 
-Whoever computes the first gradient calls :meth:`TwoPass.begin` before and :meth:`TwoPass.finish` after it. In between
-and afterwards the weights are the optimizer's own again, bit for bit, and ``.grad`` is the gradient to step with.
+The code that computes the first gradient calls :meth:`TwoPass.begin` before and :meth:`TwoPass.finish` after it.
+Afterwards the weights are restored bit for bit, and ``.grad`` is the gradient to step with.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from recbole_samrec.optim.average_options import parse_average
 class WeightAverage:
     """No average: the current weights are evaluated and saved. Base of the averages.
 
-    Only trainable parameters are averaged. Buffers, such as the running statistics of batch normalization, and all else
-    that a model keeps stay those of the training at that moment.
+    Only trainable parameters are averaged. Buffers, such as the running statistics of batch normalization, and other
+    state of the model have their current values.
 
     Args:
         model: The model that is trained.
@@ -41,7 +41,7 @@ class WeightAverage:
     def applied(self) -> Iterator[None]:
         """Use the average in place of the weights for the duration of a ``with`` block.
 
-        The weights come back bit for bit, also by an exception.
+        The weights are restored bit for bit, even after an exception.
         """
         averages = self.compute() if self._training is None else None
         if averages is None:
@@ -89,8 +89,8 @@ class MovingAverage(WeightAverage):
     """The exponential moving average of the weights after each optimizer step, with bias correction.
 
     ``a = decay * a + (1 - decay) * w`` from 0, divided by ``1 - decay ** steps`` (Kingma and Ba, 1412.6980, section 3).
-    The corrected average is kept: it moves by the share ``(1 - decay) / (1 - decay ** steps)`` towards ``w``. Skipped
-    steps do not count.
+    The corrected average is stored: it moves by the fraction ``(1 - decay) / (1 - decay ** steps)`` toward ``w``.
+    Skipped steps do not count.
 
     Args:
         model: The model that is trained.
@@ -141,7 +141,7 @@ class MovingAverage(WeightAverage):
 class EpochMean(WeightAverage):
     """The mean of the weights at the ends of the last epochs (stochastic weight averaging, 1803.05407, equally spaced).
 
-    Before there are as many epochs, the mean of all that there are. The weights of each are kept.
+    Until there are that many epochs, the mean is over all of them. The weights of each epoch are kept in memory.
 
     Args:
         model: The model that is trained.

@@ -24,7 +24,7 @@ def load_finished_run(
 
     Args:
         run: Folder of a run, or a checkpoint file.
-        model: Source of a model of your own, as ``file.py:Name``; None for others.
+        model: ``file.py:Name`` of your own model; None for other models.
         settings: Settings that replace those of the run.
         note: Called with each remark on the settings.
 

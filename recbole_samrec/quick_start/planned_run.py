@@ -42,7 +42,7 @@ class PlannedRun:
         folder: Folder of the run.
         resume: Checkpoint to resume from; None for a new run.
         sha256: Hash of the interactions.
-        source: Source of a model of your own, as ``file.py:Name``; None for others.
+        source: ``file.py:Name`` of your own model; None for other models.
     """
 
     config: Any
@@ -73,7 +73,7 @@ class PlannedRun:
             The record of the run, as in ``result.json``.
 
         Raises:
-            UserError: The data or the settings cannot be used, or training failed for good.
+            UserError: The data or the settings cannot be used, or training failed.
         """
         console = console or Console(quiet=True)
         with ExitStack() as stack:
@@ -111,7 +111,7 @@ def plan_run(
     Args:
         given: Settings, ``model`` and ``dataset`` among them; a model may be your own, as ``file.py:Name``, and a data
             set your own frame or Parquet file.
-        base: Settings of files, which give way to ``given``.
+        base: Settings of files, which ``given`` override.
         run_dir: Folder of the run; None for a new one under ``runs/``.
         resume: Folder of a run or a checkpoint to resume from; ``auto`` for the newest run with the same settings.
         roles: Columns of such a table with the user, the item and the time.

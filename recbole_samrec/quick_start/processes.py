@@ -83,7 +83,7 @@ def train_in_processes(
         sha256: Hash of the interactions.
         callbacks: Callbacks of the run, which are pickled; only the first process calls them.
         processes: The processes.
-        source: Source of a model of your own, as ``file.py:Name``.
+        source: ``file.py:Name`` of your own model.
         quiet: Show no progress.
 
     Raises:

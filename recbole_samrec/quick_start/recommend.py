@@ -300,7 +300,7 @@ class Recommender:
         Args:
             sequences: The sequences of the recommendations.
             items: Items, shape ``[S, k]``.
-            scores: Their scores, shape ``[S, k]``; items with the score -inf are no recommendations.
+            scores: Their scores, shape ``[S, k]``; items with the score -inf are not recommendations.
         """
         kept = scores > -np.inf
         name, folder = self.dataset.dataset_name, Path(self.dataset.dataset_path)

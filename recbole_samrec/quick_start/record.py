@@ -153,7 +153,7 @@ class RunRecord(Mapping):
 
         Raises:
             OSError: The file cannot be read.
-            ValueError: It is no record.
+            ValueError: The content is not a record.
         """
         return cls.from_dict(json.loads(file.read_text(encoding="utf-8")))
 

@@ -54,7 +54,7 @@ def measure_sharpness(
         out: Folder of the report; by default ``runs/sharpness-<data set>``.
         fractions: A ``<dataset>-fractions.csv`` of ``compare`` to draw as well.
         threads: Threads to compute with; by default torch's.
-        model: ``file.py:Name`` of a model of your own.
+        model: ``file.py:Name`` of your own model.
         console: Console for progress; by default the terminal or notebook.
 
     Returns:

@@ -184,7 +184,7 @@ def measure_run(solution: Solution, budget: Budget, out: Path, progress: PartPro
         solution: The run.
         budget: How much is computed.
         out: Folder of the report.
-        progress: Function that is called with the name of a part, the finished steps and all steps.
+        progress: Called with the name of a part, the finished steps and all steps.
     """
     store = Store(out / DATA / slug(solution.name), f"{_hash_weights(solution)}-{budget.key}")
     parts = {

@@ -62,7 +62,7 @@ def measure_under_noise(
         levels: The noise, as shares of the weights; 0 gives the recorded metrics where all items are ranked.
         draws: How often each level above 0 is drawn.
         seed: Decides the draws, which are the same for all runs of a model.
-        progress: Function that is called with the numbers of finished and of all evaluations.
+        progress: Called with the numbers of finished and of all evaluations.
 
     Returns:
         Columns ``level``, ``draw`` and the metrics.
@@ -116,7 +116,7 @@ def measure_under_changes(
             recorded metrics where all items are ranked.
         draws: How often each share above 0 is drawn; cutting draws nothing and is done once.
         seed: Decides the draws, which are the same for all runs on a data set.
-        progress: Function that is called with the numbers of finished and of all evaluations.
+        progress: Called with the numbers of finished and of all evaluations.
 
     Returns:
         Columns ``change``, ``level``, ``draw`` and the metrics.

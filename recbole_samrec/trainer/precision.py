@@ -44,7 +44,7 @@ def choose_precision(config: Any, device: torch.device) -> Precision:
         device: Device of the run.
 
     Raises:
-        ConfigError: ``amp_dtype`` is no type that autocast has.
+        ConfigError: ``amp_dtype`` is not a dtype of autocast.
     """
     dtype, is_scaled = parse_dtype(config["amp_dtype"]), bool(config["enable_scaler"])
     if not config["enable_amp"]:

@@ -1,7 +1,7 @@
 """Both stages of S3Rec in one run: pre-train, or take the weights of an equal pre-training, then fine-tune.
 
 Pre-training is a small run inside the run: RecBole's loop with ``train_stage: pretrain`` on separate data.
-It is drawn from the seed alone, so that equal settings give equal weights, which later runs then read from a file.
+It depends only on the seed and the settings, so that later runs with equal settings read its weights from a file.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class Resumable:
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         """Write the state after the training and validation of ``epoch``.
 
-        RecBole passes -1 when there is nothing left to train; what is there of a resumed run is then left alone.
+        RecBole passes -1 when there is nothing left to train; the files of a resumed run then stay as they are.
         """
         if epoch < 0 and self.start_epoch > 0:
             return

@@ -1,8 +1,8 @@
 """RecBole's trainer with SAM in its optimizer step, safe checkpoints and exact resuming.
 
 :class:`SAMTrainer` is inserted between RecBole's ``Trainer`` and all trainers derived from it, by
-:mod:`integration.hooks`. Every model therefore trains through the same few overrides, and no loop of RecBole's is
-copied. The trainer consists of
+:mod:`integration.hooks`. Every model therefore trains through the same few overrides, and no loop of RecBole is copied.
+The trainer consists of
 
 * this module: the loss, the optimizer, an epoch, validation and test;
 * ``resume.py``: :class:`Resumable`, the content of a checkpoint, and :func:`make_resumable` around ``fit``;

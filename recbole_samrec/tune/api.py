@@ -139,7 +139,7 @@ def resume_search(
     Args:
         out: Folder of the search.
         threads: See :func:`search`, as for the following ones.
-        parallel: Largest number of trials at once; the number at the start of the search holds if there was one.
+        parallel: Largest number of trials at once; None for the number at the start of the search, if there was one.
         gpus: GPUs of each trial.
         memory: Memory to reserve for a trial, in gigabytes.
         address: Address of a Ray cluster to run on.
@@ -177,7 +177,7 @@ def prepare_search(
     """Plan a search without running it; see :func:`search` for the arguments.
 
     Raises:
-        UserError: Something is wrong with the model, the settings, the space or the data, or the folder is taken.
+        UserError: The model, a setting, the space, the data or the folder cannot be used.
     """
     given = Path(space) if isinstance(space, str) else space
     if isinstance(given, Path) and not given.is_file():

@@ -1,6 +1,6 @@
 """Copies of Ray Tune's state of a search, from which a damaged state is restored.
 
-Ray Tune overwrites its files in place, so that a full disk leaves halves of them.
+Ray Tune overwrites its files in place, so that a full disk leaves them incomplete.
 """
 
 from __future__ import annotations

@@ -106,10 +106,10 @@ def plan_search(
         files: Settings of the user's files.
         given: Settings of the command line.
         retries: Number of further attempts at a trial that dies.
-        note: Function that is called with warnings.
+        note: Called with warnings.
 
     Raises:
-        UserError: Something is wrong with the model, the settings, the space or the data.
+        UserError: The model, a setting, the space or the data cannot be used.
     """
     if retries < 0:
         raise ConfigError(f"--retries={retries}: give a number of at least 0")

@@ -148,7 +148,7 @@ def run_trial(drawn: Mapping[str, Any], task: TrialTask, data: bytes | None = No
         data: The data set as :func:`recbole_samrec.tune.shared_data.pack` made it, if all trials read it alike.
 
     Raises:
-        UserError: The settings do not go together, or training failed for good.
+        UserError: The settings cannot be combined, or training failed.
     """
     from ray import tune
 

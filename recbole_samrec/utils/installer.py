@@ -1,6 +1,6 @@
 """The commands that install packages into the environment of the running interpreter.
 
-Nothing here imports more than the standard library, since it is asked when packages are missing.
+This module does not import more than the standard library, since it is asked when packages are missing.
 """
 
 from __future__ import annotations

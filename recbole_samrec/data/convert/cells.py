@@ -1,7 +1,7 @@
 """Check that every line of a provider's table has as many cells as its header.
 
-pandas fills missing cells, drops surplus ones and shifts the columns of a file whose first line has surplus cells, all
-without a word; so the lines are counted before it reads them.
+pandas silently fills missing cells, drops surplus ones and shifts the columns of a file whose first line has surplus
+cells. Therefore the cells of each line are counted before pandas reads the file.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def check_atomic_files(
             ``field_separator``, ``seq_separator``, ``encoding``, ``load_col``, ``unload_col``, ``benchmark_filename``,
             ``additional_feat_suffix``, ``keep_na_tokens``, ``eval_args`` and the filters. Missing settings and None
             have RecBole's default, but all columns are then loaded, and no split is checked.
-        sequential: Whether the model is sequential, so that a user's first event is no sample.
+        sequential: Whether the model is sequential, so that a user's first event is not a sample.
         graph: Whether the model reads a knowledge graph, ``.kg`` and ``.link``.
 
     Returns:
@@ -178,7 +178,8 @@ class _Files:
     def check_names(self) -> None:
         """Check that no two files have a column of the same name.
 
-        Ids may be both in the interactions and in their file, and in ``.link``, whose columns are no fields of RecBole.
+        Ids may be both in the interactions and in their file, and in ``.link``, whose columns are not fields of
+        RecBole.
         """
         where: dict[str, str] = {}
         shared = {(self.layout.user, "user"), (self.layout.item, "item")}

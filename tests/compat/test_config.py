@@ -38,7 +38,7 @@ def command_line(monkeypatch):
     return say
 
 
-# Strings: `literal_strings`, `literal_search_space`, `named_teacher`
+# Strings: `parse_strings_as_literals`, `parse_search_space_as_literals`, `look_up_teacher`
 
 PLAIN = [
     *("10", "-1", "+3", "1e-3", "1e-12", "0.5", ".5", "1_000", "0x10", "None", "True", "true", "FALSE", "false"),
@@ -160,7 +160,7 @@ def test_own_yaml_loader__runs_nothing(tmp_path):
     assert not (tmp_path / "crater").exists()
 
 
-# The command line: `argv_of_recbole_only`
+# The command line: `ignore_foreign_command_lines`
 
 OTHERS = [
     ("/usr/bin/pytest", "--learning_rate=7", "-q"),
@@ -196,7 +196,7 @@ def test_own_command_line__configures_a_script(command_line, monkeypatch):
         assert Config(model="BPR", dataset="tiny")["learning_rate"] == 7
 
 
-# Defaults: `no_negatives_for_cross_entropy`
+# Defaults: `drop_negatives_for_cross_entropy`
 
 
 def test_negatives__need_not_be_named_for_cross_entropy(events):
@@ -265,7 +265,7 @@ def test_model_name__unknown_is_answered_with_the_nearest():
     assert get_model("SAMRec").__name__ == "SAMRec" and get_model("BPR").__name__ == "BPR"
 
 
-# Weights of another model: `pretrained_weights`
+# Weights of another model: `load_pretrained_weights_safely`
 
 
 NCF = {"mf_embedding_size": 8, "mlp_embedding_size": 8, "mlp_hidden_size": [8, 4]}

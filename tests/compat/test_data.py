@@ -90,7 +90,7 @@ def test_empty_sequences__crash_without_the_patch(tmp_path):
         built(tmp_path, EMPTY_CELLS)
 
 
-# Lengths of rows: `length_of_each_row`
+# Lengths of rows: `return_length_of_each_row`
 
 BENCHMARK_HEAD = "user_id:token item_id:token timestamp:float item_id_list:token_seq timestamp_list:float_seq"
 BENCHMARK = {
@@ -278,7 +278,7 @@ def test_rows_without_ids__take_others_along_without_the_patch(tmp_path):
     assert ("u2", "[PAD]") in rows and ("u3", "i3") not in rows
 
 
-# Benchmark files: `cut_benchmark_lists`, `say_that_benchmark_files_are_not_filtered`
+# Benchmark files: `cut_benchmark_lists`, `warn_of_unfiltered_benchmark_files`
 
 
 def test_benchmark_lists__are_cut_to_the_last_items(tmp_path):

@@ -99,7 +99,7 @@ def test_share_grad_scaler__is_new_each_epoch_without_the_patch(monkeypatch):
         assert torch.is_autocast_enabled("cuda" if torch.cuda.is_available() else "cpu")
 
 
-# Precision: `ksr_precision`
+# Precision: `unify_ksr_precision`
 
 KSR = {
     "load_col": {

@@ -43,7 +43,7 @@ def targets(tmp_path, files, **settings):
     return [tokens(part, "item_id") for part in load(tmp_path, files, **settings).build()]
 
 
-# Exact order: `exact_time_order`
+# Exact order: `sort_by_exact_time`
 
 
 def test_exact_time_order__holds_in_histories(tmp_path):
@@ -167,7 +167,7 @@ def test_exact_time_order__misses_149_without_the_patch(tmp_path):
         assert ml_100k(tmp_path, **SASREC) == (149, 943)
 
 
-# Time splits: `exact_time_split`
+# Time splits: `split_by_exact_time`
 
 TIME_SPLIT = {"split": {"TS": [0.5, 0.2, 0.3]}, "order": "TO", "group_by": "user", "mode": "full"}
 
@@ -279,7 +279,7 @@ def test_exact_time_order__takes_times_that_a_data_set_changes(tmp_path):
     assert sorted(tokens(dataset.build()[2], "item_id")) == ["early", "first"]
 
 
-# Duplicates: `stable_duplicate_removal`
+# Duplicates: `remove_duplicates_stably`
 
 HEAD_RATED = "user_id:token item_id:token timestamp:float rating:float"
 # A hundred users rate one item three times, each at the same moment.

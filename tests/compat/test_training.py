@@ -50,7 +50,7 @@ def settings(folder, **more):
     return {**SMALL, "data_path": str(folder), "state": "INFO", **more}
 
 
-# Metrics: `unrounded_metrics`
+# Metrics: `keep_metrics_unrounded`
 
 
 def scores(folder, model="BPR", **more):
@@ -87,7 +87,7 @@ def test_metrics__are_shown_with_four_places():
     assert recbole_trainer.dict2str({"ndcg@10": 1 / 3, "hit@10": 0.5}) == "ndcg@10 : 0.3333    hit@10 : 0.5"
 
 
-# Early stopping: `early_stopping`
+# Early stopping: `stop_exactly`
 
 
 def scripted(folder, figures, **more):
@@ -148,7 +148,7 @@ def test_nan_scores__are_an_error(model, more, events):
         trainer.evaluate(loaders[1], load_best_model=False)
 
 
-# Logs: `logs_of_each_run`
+# Logs: `separate_logs_of_runs`
 
 
 def logs(folder):
@@ -205,7 +205,7 @@ def test_run_log__is_not_needed_for_figures(events):
     assert boards(events) == []
 
 
-# Folders: `folders_of_several_processes`
+# Folders: `tolerate_existing_folders`
 
 
 def test_run_log__may_share_a_new_folder(tmp_path, monkeypatch):
@@ -215,7 +215,7 @@ def test_run_log__may_share_a_new_folder(tmp_path, monkeypatch):
         recbole_trainer.ensure_dir(tmp_path)
 
 
-# The search: `objective`
+# The search: `report_validation_metrics`
 
 
 @pytest.fixture
@@ -264,7 +264,7 @@ def test_objective_function__is_a_plain_function_outside_of_ray(events):
     assert result["model"] == "BPR" and result["best_valid_result"]["mrr@10"] == result["best_valid_score"]
 
 
-# Checkpoints: `plain_checkpoints`, `load_safely`
+# Checkpoints: `save_plain_checkpoints`, `load_safely`
 
 
 def test_plain_checkpoints__hold_pretrained_weights(events):

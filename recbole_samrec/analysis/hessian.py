@@ -92,7 +92,14 @@ class Density:
 
 
 def flatten(tensors: Sequence[Tensor]) -> Tensor:
-    """Concatenate all elements of dense or sparse tensors into one vector ``[n]``."""
+    """Concatenate all elements of dense or sparse tensors into one vector.
+
+    Args:
+        tensors: Tensors of any shapes, with n elements together.
+
+    Returns:
+        A vector ``[n]``.
+    """
     return torch.cat([(t.to_dense() if t.is_sparse else t).reshape(-1) for t in tensors])
 
 
@@ -102,6 +109,9 @@ def unflatten(vector: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
     Args:
         vector: A vector ``[n]``.
         parameters: Tensors of n elements together.
+
+    Returns:
+        A tensor for each parameter.
 
     Raises:
         ValueError: The vector does not have as many elements as the parameters.
@@ -115,7 +125,14 @@ def unflatten(vector: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
 
 @torch.no_grad()
 def compute_loss(loss: Loss) -> float:
-    """Compute the loss, adding its chunks in double precision."""
+    """Compute the loss, adding its chunks in double precision.
+
+    Args:
+        loss: The loss.
+
+    Returns:
+        Its value at the current weights.
+    """
     return sum(share * float(chunk()) for share, chunk in _shares(loss))
 
 

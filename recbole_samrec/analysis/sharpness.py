@@ -86,6 +86,9 @@ def measure_gradient_norm(
         adaptive: Multiply each element of the gradient by its weight's unit.
         eta: Added to each weight's absolute value; the adaptive norm is invariant to rescaling with 0.
 
+    Returns:
+        The norm.
+
     Raises:
         ValueError: The loss depends on nothing that requires a gradient.
         FloatingPointError: The gradient is not finite.
@@ -96,7 +99,17 @@ def measure_gradient_norm(
 def measure_gradient_norms(
     loss: Loss, named: Mapping[str, Tensor], *, adaptive: bool = False, eta: float = 0.01
 ) -> dict[str, float]:
-    """Measure the norm of each parameter's part of the gradient, by name; see :func:`measure_gradient_norm`."""
+    """Measure the norm of each parameter's part of the gradient.
+
+    Args:
+        loss: The loss.
+        named: Parameters that require a gradient, by name.
+        adaptive: As in :func:`measure_gradient_norm`.
+        eta: As in :func:`measure_gradient_norm`.
+
+    Returns:
+        The norms by name.
+    """
     scaled = _scaled_gradient(loss, list(named.values()), adaptive, eta)
     parts = torch.split(scaled, [p.numel() for p in named.values()])
     return {name: float(part.norm()) for name, part in zip(named, parts, strict=True)}
@@ -144,6 +157,9 @@ def measure_slope(
         rhos: Radii ``[r]`` of SAM's step.
         adaptive_rhos: Radii ``[a]`` of ASAM's step.
         progress: Called after each evaluation of the loss.
+
+    Returns:
+        The loss, both norms and the rises.
 
     Raises:
         ValueError: The loss depends on nothing that requires a gradient.

@@ -104,6 +104,9 @@ def measure_negative(matrices: Sequence[Tridiagonal]) -> Negative:
 
     Args:
         matrices: The Lanczos matrix of each start vector.
+
+    Returns:
+        The negative part.
     """
     fewer = [matrix.shorten(-(-2 * len(matrix.diagonal) // 3)) for matrix in matrices]
     (share, before), (ratio, ratio_before) = map(_share, (matrices, fewer)), map(_ratio, (matrices, fewer))

@@ -219,6 +219,9 @@ def compute_gbce_base(k: int, n_items: int, t: float) -> float:
         k: Number of negatives for a target.
         n_items: Number of items, padding not counted; at least 2.
         t: Calibration, from 0 to 1.
+
+    Returns:
+        The score.
     """
     beta = k / (n_items - 1) * t - t + 1
     return math.log(max(beta, 1e-6) / max(k, 1))

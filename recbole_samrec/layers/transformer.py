@@ -91,6 +91,9 @@ def dropout(x: Tensor, p: float) -> Tensor:
     Args:
         x: Tensor of any shape.
         p: Probability, from 0 to 1.
+
+    Returns:
+        A tensor of the same shape.
     """
     threshold = round(p * LEVELS)
     if x.device.type != "cpu" or not 0 < threshold < LEVELS or not x.is_floating_point():
@@ -108,7 +111,11 @@ class Dropout(nn.Dropout):
 
 
 def draw_dropout_in_bulk(model: nn.Module) -> None:
-    """Make every dropout layer of a model draw its bits in bulk; weights and settings do not change."""
+    """Make every dropout layer of a model draw its bits in bulk.
+
+    Args:
+        model: The model; its weights and settings do not change.
+    """
     for module in model.modules():
         if type(module) is nn.Dropout:
             module.__class__ = Dropout
@@ -274,13 +281,30 @@ def _after_attention(x: Tensor, context: Tensor, layer: TransformerLayer) -> Ten
 
 
 def add_attention(x: Tensor, context: Tensor, attention: MultiHeadAttention) -> Tensor:
-    """Mix the heads' results of RecBole's ``MultiHeadAttention`` and add them to the states, both ``[..., d]``."""
+    """Mix the results of the attention heads and add them to the states.
+
+    Args:
+        x: States ``[..., d]``.
+        context: Concatenated results of the heads ``[..., d]``.
+        attention: RecBole's ``MultiHeadAttention``.
+
+    Returns:
+        Normalized states ``[..., d]``.
+    """
     states: Tensor = attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
     return states
 
 
 def feed_forward(x: Tensor, forward: FeedForward) -> Tensor:
-    """Compute RecBole's ``FeedForward`` of states ``[..., d]``, with torch's faster GELU."""
+    """Compute a feed-forward block, with torch's faster GELU.
+
+    Args:
+        x: States ``[..., d]``.
+        forward: RecBole's ``FeedForward``.
+
+    Returns:
+        Normalized states ``[..., d]``.
+    """
     inner = choose_activation(forward)(forward.dense_1(x))
     states: Tensor = forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)
     return states
@@ -308,11 +332,25 @@ def compute_by_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, 
 
 
 def pad_rows(x: Tensor) -> Tensor:
-    """Append zeros to a tensor ``[n, ...]``, so that its number of rows is a multiple of :data:`KERNEL_ROWS`."""
+    """Append zeros to a tensor, so that its number of rows is a multiple of :data:`KERNEL_ROWS`.
+
+    Args:
+        x: Tensor ``[n, ...]``.
+
+    Returns:
+        Tensor ``[m, ...]`` with m of at least n.
+    """
     return F.pad(x, (0, 0) * (x.dim() - 1) + (0, -len(x) % KERNEL_ROWS))
 
 
 def choose_activation(forward: FeedForward) -> Callable[[Tensor], Tensor]:
-    """Return the activation of a feed-forward block; RecBole's GELU is replaced by torch's, which is one operation."""
+    """Choose the activation of a feed-forward block.
+
+    Args:
+        forward: RecBole's ``FeedForward``.
+
+    Returns:
+        Its activation function; RecBole's GELU is replaced by torch's, which is one operation.
+    """
     function = forward.intermediate_act_fn
     return F.gelu if getattr(function, "__name__", "") == "gelu" else function

@@ -63,6 +63,13 @@ def _is_a(layer: nn.Module, kind: str) -> bool:
 def match_names(names: Iterable[str], patterns: Sequence[str]) -> set[str]:
     """Find the names that match at least one shell pattern.
 
+    Args:
+        names: The names.
+        patterns: The patterns.
+
+    Returns:
+        The matching names.
+
     Raises:
         ValueError: A pattern matches no name.
     """
@@ -157,7 +164,12 @@ class SavedWeights:
 
 @torch.no_grad()
 def shift(parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> None:
-    """Add a step to each parameter; of a sparse step only its rows are read and written."""
+    """Add a step to each parameter.
+
+    Args:
+        parameters: Parameters, changed in place.
+        steps: A step for each; of a sparse step only its rows are read and written.
+    """
     pairs = list(zip(parameters, steps, strict=True))
     dense = [(p, step) for p, step in pairs if not step.is_sparse]
     foreach.add_to_all([p for p, _ in dense], [step for _, step in dense])
@@ -245,7 +257,15 @@ def _values(gradient: Tensor) -> Tensor:
 
 
 def replace_values(gradient: Tensor, values: Tensor) -> Tensor:
-    """Return a tensor with other values: the values themselves, or for a sparse one its rows with them."""
+    """Return a tensor like a gradient with other values.
+
+    Args:
+        gradient: A dense tensor, or a coalesced sparse one.
+        values: The values: a dense tensor, or those of the rows of a sparse one.
+
+    Returns:
+        The values themselves, or a sparse tensor of them with the gradient's rows.
+    """
     if not gradient.is_sparse:
         return values
     return torch.sparse_coo_tensor(

@@ -55,7 +55,7 @@ class SAMVariant:
         self._saved: SavedWeights | None = None
 
     def extend(self, parameters: Sequence[Tensor], moved: Sequence[Tensor]) -> None:
-        """Add parameters of the optimizer."""
+        """Add parameters of the optimizer; see the class for the arguments."""
         self.parameters.extend(parameters)
         self.moved.extend(moved)
 
@@ -138,7 +138,8 @@ class GSAM(SAMVariant):
 
     The step is ``h - alpha * (g - <g, h> / <h, h> * h)`` with the gradient ``g`` at the weights and ``h`` at the
     perturbed weights: the step ascends along the part of ``g`` that is orthogonal to ``h``, which does not change the
-    perturbed loss to first order. Departure: rho follows its own schedule, not that of the learning rate.
+    perturbed loss to first order. Departure: rho follows its own schedule, not that of the learning rate. See
+    :class:`SAMVariant` for the arguments.
     """
 
     def __init__(self, parameters: Sequence[Tensor], moved: Sequence[Tensor], settings: SAMSettings) -> None:
@@ -170,7 +171,7 @@ class _AveragingSAM(SAMVariant):
         self.average = GradientAverage(self.moved, settings.momentum)
 
     def extend(self, parameters: Sequence[Tensor], moved: Sequence[Tensor]) -> None:
-        """Add parameters of the optimizer, without an average yet."""
+        """Add parameters of the optimizer, without an average yet; see the class for the arguments."""
         super().extend(parameters, moved)
         self.average.extend(moved)
 
@@ -238,7 +239,7 @@ class LookSAM(SAMVariant):
 
     SAM's gradient ``h`` has the part ``v = h - <h, g> / <g, g> * g`` orthogonal to the gradient ``g``. The next
     ``k - 1`` steps use ``g + alpha * |g| / |v| * v`` with their own ``g``. A step that is skipped because its gradient
-    is inf or nan is not counted.
+    is inf or nan is not counted. See :class:`SAMVariant` for the arguments.
     """
 
     keeps_vectors = True
@@ -252,7 +253,7 @@ class LookSAM(SAMVariant):
         self._new_part: list[Tensor | None] | None = None
 
     def extend(self, parameters: Sequence[Tensor], moved: Sequence[Tensor]) -> None:
-        """Add parameters of the optimizer, without an orthogonal part yet."""
+        """Add parameters of the optimizer, without an orthogonal part yet; see the class for the arguments."""
         super().extend(parameters, moved)
         self._part += [None] * len(parameters)
 
@@ -325,7 +326,8 @@ class RandomPerturbation(SAMVariant):
     over this control is due to the direction of the gradient.
 
     The draws depend only on the seed and the number of the step, not on the random numbers of the training, so that
-    all processes draw the same vectors, and a resumed run continues with the same draws.
+    all processes draw the same vectors, and a resumed run continues with the same draws. See :class:`SAMVariant` for
+    the arguments.
     """
 
     def __init__(self, parameters: Sequence[Tensor], moved: Sequence[Tensor], settings: SAMSettings) -> None:
@@ -412,6 +414,9 @@ def compute_orthogonal_parts(vectors: Sequence[Tensor], others: Sequence[Tensor]
     Args:
         vectors: The vector ``a`` in pieces of any shapes, dense or sparse.
         others: The vector ``b`` in the same pieces; where it is 0, the result is ``a`` itself.
+
+    Returns:
+        The part in the same pieces.
     """
     square = _compute_inner(others, others)
     share = torch.where(square == 0, 0.0, _compute_inner(vectors, others) / square)

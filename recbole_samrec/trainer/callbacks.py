@@ -206,11 +206,25 @@ class CallbackList:
 
 
 def planned_epochs(trainer: Any) -> int:
-    """Return the maximum number of epochs of a trainer: models from counts have one, pre-training its own number."""
+    """Return the maximum number of epochs of a trainer.
+
+    Args:
+        trainer: The trainer that a callback receives.
+
+    Returns:
+        The number: 1 for models that are computed from counts; of pre-training its own number.
+    """
     stage = getattr(getattr(trainer, "model", None), "train_stage", "")
     return trainer.pretrain_epochs if "pretrain" in str(stage) else trainer.epochs
 
 
 def best_score(trainer: Any) -> float:
-    """Return the best validation score so far, including earlier parts of a resumed run; infinite without a score."""
+    """Return the best validation score so far, including earlier parts of a resumed run.
+
+    Args:
+        trainer: The trainer that a callback receives.
+
+    Returns:
+        Value of ``valid_metric``; infinite without a score.
+    """
     return float(trainer.best_valid_score)

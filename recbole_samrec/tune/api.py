@@ -145,6 +145,9 @@ def resume_search(
         address: Address of a Ray cluster to run on.
         console: Where progress is shown.
 
+    Returns:
+        The result, as from :func:`search`.
+
     Raises:
         UserError: There is no such search, it cannot be read, or its data have changed.
     """
@@ -244,6 +247,9 @@ def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) 
         model: Name of a model or an entry of ``compare``, or ``file.py:Name``.
         dataset: Name of the data set.
         settings: Settings of all trials; the settings that the tuner draws override them.
+
+    Returns:
+        The trainable.
 
     Raises:
         UserError: The model, a setting or the data set is wrong.

@@ -22,8 +22,13 @@ from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.installer import make_extra_command, make_install_command, make_recbole_command
 from recbole_samrec.version import EXTRAS, NEWEST_PYTHON, PYTHON, RECBOLE, REQUIRES, __version__
 
-HELP = """Lists the versions of packages, the device, the defects of RecBole that are patched, and the data sets, with
-the command that fixes each problem; or, with --models, what works with which model."""
+HELP = """Check the versions of packages, the device, the patches of RecBole and the data sets, and print the command
+that fixes each problem. With --models, list the features that each model supports."""
+EXAMPLES = {
+    "check the installation": "",
+    "list data sets of another folder": "--data_path=/data",
+    "list the features of each model": "--models",
+}
 MODULES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
 USERS = {"report": "compare, tune and sharpness", "tune": "compare and tune"}
 """The commands that need the packages of each extra."""
@@ -51,8 +56,10 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``doctor``."""
-    parser.add_argument("--data_path", default="dataset", help="folder of the data sets (default: dataset)")
-    parser.add_argument("--models", action="store_true", help="list what works with which model instead, and why not")
+    folder = "folder of the data sets (default: dataset)"
+    parser.add_argument_group("Data").add_argument("--data_path", metavar="DIR", default="dataset", help=folder)
+    models = "list the features that each model supports, and why not the others"
+    parser.add_argument_group("Output").add_argument("--models", action="store_true", help=models)
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any = None) -> int:

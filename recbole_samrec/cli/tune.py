@@ -24,9 +24,14 @@ if TYPE_CHECKING:
     from recbole_samrec.tune.results import SearchResult
     from recbole_samrec.tune.search_spec import SearchSpec
 
-HELP = """Searches the settings of a model: trains trials whose settings are drawn from a space, chooses by the
-validation metric, and scores the test set with the best configuration only. A search that was stopped is resumed with
---resume. Settings given as --key=value go to all trials."""
+HELP = """Search for the best settings of a model: train trials with settings from a search space, choose by the
+validation metric, and evaluate only the best configuration on the test set. Resume an interrupted search with --resume.
+Settings given as --key=value apply to all trials."""
+EXAMPLES = {
+    "20 trials of SASRec": "--model=SASRec --trials=20",
+    "a grid of your own": "--model=SASRec --space=grid.yaml --search=grid",
+    "resume an interrupted search": "--resume=runs/tune/SASRec-ml-100k",
+}
 OF_THE_SEARCH = (
     "model dataset data user item time space trials passes search scheduler grace seeds search_seed retries".split()
 )

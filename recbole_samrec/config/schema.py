@@ -95,10 +95,11 @@ class SAM(Group):
         0, "Epochs to train without SAM first; a value below 1 is a fraction of the epochs of the run."
     )
     sam_rho_schedule: Schedule = setting(
-        "constant", "How the radius goes from sam_rho_from to sam_rho after sam_start; cosine begins and ends gently."
+        "constant",
+        "Schedule of the radius from sam_rho_from to sam_rho after sam_start; cosine begins and ends slowly.",
     )
-    sam_rho_from: NonNegative = setting(0.0, "Radius at which a schedule begins.", reads="sam_rho_schedule")
-    sam_rho_epochs: Positive = setting(10, "Epochs that a schedule takes.", reads="sam_rho_schedule")
+    sam_rho_from: NonNegative = setting(0.0, "Initial radius of a schedule.", reads="sam_rho_schedule")
+    sam_rho_epochs: Positive = setting(10, "Length of a schedule in epochs.", reads="sam_rho_schedule")
     sam_item_rho: ItemRho = setting(
         "uniform",
         "Radius for the embedding rows of items: the same for all, or in proportion to how often an item occurs, at "
@@ -113,12 +114,14 @@ class SAM(Group):
     fsam_sigma: NonNegative = setting(
         1.0, "Share of the moving average that is subtracted from the gradient.", reads="sam_variant=fsam"
     )
-    looksam_k: Count = setting(5, "Steps from one second gradient to the next.", reads="sam_variant=looksam")
+    looksam_k: Count = setting(5, "Steps between two second gradients.", reads="sam_variant=looksam")
     looksam_alpha: NonNegative = setting(
         0.7, "Weight of the part of the second gradient that is reused in between.", reads="sam_variant=looksam"
     )
     max_bad_steps: Count = setting(
-        20, "Consecutive steps with an inf or nan gradient, each of which is skipped and counted, that end training."
+        20,
+        "Number of consecutive steps with an inf or nan gradient that ends training; such steps are skipped and "
+        "counted.",
     )
 
 
@@ -129,7 +132,8 @@ class Averaging(Group):
 
     weight_average: Averages | None = setting(
         None,
-        "Average of weights that is validated, saved and tested while training goes on from its own: ema 0.999 (moving "
+        "Average of weights to validate, save and test; training itself continues from the weights as they are: "
+        "ema 0.999 (moving "
         "average over steps, with its decay) or last 5 (mean over the ends of the last 5 epochs); ~ averages nothing.",
     )
 
@@ -146,7 +150,8 @@ class Packed(Group):
     )
     window_stride: Count | None = setting(
         None,
-        "Most targets of a packed window after a user's first; ~ leaves each target half of MAX_ITEM_LIST_LENGTH as "
+        "Largest number of targets in a packed window after a user's "
+        "first; ~ leaves each target half of MAX_ITEM_LIST_LENGTH as "
         "history, 1 trains on exactly RecBole's samples.",
         reads="training=packed",
     )
@@ -174,7 +179,7 @@ class Precision(Group):
     )
     deterministic: bool = setting(
         False,
-        "Use deterministic algorithms, with which a run on a GPU repeats bit for bit; refuse models without them.",
+        "Use deterministic algorithms, so that a run on a GPU repeats bit for bit; models without them raise an error.",
     )
 
 
@@ -187,7 +192,7 @@ class Data(Group):
         True, "Order events by their exact time; False rounds it to float32 first, as RecBole does."
     )
     train_fraction: PositiveShare = setting(
-        1.0, "Share of the users, drawn by seed, who are trained on; validation and test stay complete."
+        1.0, "Fraction of the users, sampled by seed, to train on; validation and test stay complete."
     )
     keep_na_tokens: bool = setting(
         True, 'Keep users and items called "NA", "None" and the like; False reads them as missing, as RecBole does.'
@@ -211,12 +216,12 @@ class Evaluation(Group):
     mask_history: bool = setting(False, "Rank without the items that the user had before (history masked).")
     eval_memory: Positive | None = setting(
         None,
-        "Megabytes that the scores of a full ranking may take at a time; fewer users are scored at once then. ~ is 256 "
-        "on a CPU and a 32nd of the memory of a GPU.",
+        "Limit for the memory of the scores of a full ranking, in MB; it bounds the number of users scored at once. "
+        "~ is 256 on a CPU and 1/32 of the memory on a GPU.",
     )
     track_sharpness: NonNegativeInt = setting(
         0,
-        "Epochs from one measurement of the sharpness on 2048 training targets to the next, written to the log and "
+        "Epochs between two measurements of the sharpness on 2048 training targets, written to the log and "
         "result.json; 0 measures nothing.",
     )
 
@@ -227,12 +232,15 @@ class Runs(Group):
     heading: ClassVar[str] = "Runs and checkpoints"
 
     run_dir: str | None = setting(
-        None, "Folder of the run: checkpoints, log, tensorboard; ~ lets our commands make a new one under runs/."
+        None,
+        "Folder of the run: checkpoints, log, tensorboard; ~ is a new folder in runs/ for the commands of this "
+        "package.",
     )
-    trust_checkpoint: bool = setting(False, "Read pickled checkpoints and data sets too, which may run code.")
+    trust_checkpoint: bool = setting(False, "Also read pickled checkpoints and data sets, which can run code.")
     changed_data: Literal["refuse", "drop"] = setting(
         "refuse",
-        "Data with other users, items or events than a run was trained on: refuse, or drop what the run does not know.",
+        "If data have other users, items or events than a run was trained on: raise an error, or drop the unknown "
+        "ones.",
     )
 
 
@@ -351,7 +359,7 @@ class NextItemLoss(Group):
     heading: ClassVar[str] = "Loss"
     models: ClassVar[tuple[str, ...]] = ("BSARec", "S3Rec")
 
-    loss_type: Literal["CE", "BPR"] = setting("CE", "CE over all items, or BPR; of S3Rec's fine-tuning.")
+    loss_type: Literal["CE", "BPR"] = setting("CE", "CE over all items, or BPR; S3Rec uses it in fine-tuning.")
 
 
 class Contrastive(Group):
@@ -361,7 +369,7 @@ class Contrastive(Group):
     models: ClassVar[tuple[str, ...]] = ("CL4SRec", "DuoRec")
 
     cl_weight: NonNegative = setting(0.1, "Weight of the contrastive loss; 0 trains SASRec.")
-    cl_temperature: Positive = setting(1.0, "Divisor of similarities.")
+    cl_temperature: Positive = setting(1.0, "Temperature by which similarities are divided.")
     cl_similarity: Literal["dot", "cosine"] = setting("cosine", "Similarity of two views: inner product, or cosine.")
 
 
@@ -373,8 +381,8 @@ class Views(Group):
 
     cl_batch_users: AtLeastTwo = setting(128, "Users drawn for each step, two views of each.")
     crop_rate: Share = setting(0.6, "Share of a sequence that a crop keeps (eta).")
-    mask_rate: Share = setting(0.3, "Share of its items that are masked (gamma).")
-    reorder_rate: Share = setting(0.6, "Share of it that is shuffled (beta).")
+    mask_rate: Share = setting(0.3, "Share of a sequence's items that are masked (gamma).")
+    reorder_rate: Share = setting(0.6, "Share of a sequence that is shuffled (beta).")
 
 
 class SameTarget(Group):
@@ -395,7 +403,7 @@ class Filter(Group):
     models: ClassVar[tuple[str, ...]] = ("BSARec",)
 
     filter_share: Share = setting(
-        0.7, "Share of the frequency rescaler in a layer, the rest is attention's (the paper's alpha, 0.7 for Beauty)."
+        0.7, "Weight of the frequency rescaler in a layer; attention has the rest (the paper's alpha, 0.7 for Beauty)."
     )
     filter_cutoff: Count = setting(
         5, "The c // 2 + 1 lowest frequencies of a sequence keep their strength (the paper's c, 5 for Beauty)."
@@ -409,7 +417,8 @@ class Recency(Group):
     models: ClassVar[tuple[str, ...]] = ("RecentPop",)
 
     recency: Literal["window", "decay"] = setting(
-        "window", "Count the events of the last recent_days, or weight each event by a half for every recent_days."
+        "window",
+        "Count the events of the last recent_days, or halve an event's weight for every recent_days of its age.",
     )
     recent_days: Positive = setting(30.0, "Days of the window, or half-life in days, before the last training event.")
     time_unit: Literal["s", "ms", "us", "ns", "day"] = setting("s", "Unit of the data set's times.")
@@ -449,20 +458,22 @@ class Pretraining(Group):
     pretraining: Literal["users", "recbole"] = setting(
         "users", "Pre-train on users' sequences, aligned as in fine-tuning, or by RecBole's own loop on its samples."
     )
-    pretrain_epochs: Count = setting(100, "Epochs of pre-training; RecBole's own takes 500 unless this is given.")
+    pretrain_epochs: Count = setting(100, "Epochs of pre-training; RecBole's own loop runs 500 unless this is given.")
     pretrain_batch_size: Count = setting(
-        256, "Sequences in a batch; RecBole's own pre-training takes train_batch_size.", reads="pretraining=users"
+        256, "Sequences in a batch; RecBole's own loop uses train_batch_size.", reads="pretraining=users"
     )
     pretrain_learning_rate: Positive = setting(
         0.001,
-        "Learning rate; RecBole's own pre-training, and train_stage=pretrain, take learning_rate.",
+        "Learning rate; RecBole's own loop, and train_stage=pretrain, use learning_rate.",
         reads="pretraining=users",
     )
     pretrained_dir: str | None = setting(
-        None, "Folder of pre-trained weights, which runs of equal settings share; ~ is pretrained/ beside the run's."
+        None,
+        "Folder of pre-trained weights, shared by runs with the same settings; ~ is pretrained/ beside the "
+        "run's folder.",
     )
     pre_model_path: str = setting("", "Pre-trained weights to start from.", reads="train_stage=finetune")
-    save_step: Count = setting(50, "Epochs from one saving of weights to the next.", reads="train_stage=pretrain")
+    save_step: Count = setting(50, "Epochs between two saves of the weights.", reads="train_stage=pretrain")
     item_attribute: str | list[str] | None = setting(
         None, "Column of the .item file with the items' attributes, or a list of columns; ~ finds one."
     )

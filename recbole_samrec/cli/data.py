@@ -109,7 +109,9 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
         what = rest[0] if rest else "--config_files"
         raise ConfigError(f"{what}: unknown argument without --check; --help lists the arguments")
     if args.source is None:
-        raise ConfigError(f"data {args.name}: give the provider's file as SOURCE, or --check for a set that is there")
+        raise ConfigError(
+            f"data {args.name}: give the provider's file as SOURCE, or add --check to check an existing data set"
+        )
     folder = _choose_folder(args)
     try:
         kind = args.format or detect(args.source)
@@ -132,7 +134,7 @@ def _report_check(args: argparse.Namespace, rest: Sequence[str]) -> int:
     given = [f"--{name.replace('_', '-')}" for name in (*options, "format", "out") if getattr(args, name) is not None]
     given += ["SOURCE"] if args.source is not None else []
     if given:
-        raise ConfigError(f"--check writes nothing and takes no {given[0]}: give NAME and settings of RecBole")
+        raise ConfigError(f"{given[0]} cannot be used with --check; give only NAME and settings")
     encoding = [] if args.encoding is None else [f"--encoding={args.encoding}"]
     print(report_dataset(args.name, [*rest, *encoding], (args.config_files or "").split()))
     return 0
@@ -148,7 +150,7 @@ def _export_split(args: argparse.Namespace, rest: Sequence[str], console: Any) -
     given = [f"--{name.replace('_', '-')}" for name in (*options, "format") if getattr(args, name) is not None]
     given += ["SOURCE"] if args.source is not None else []
     if given:
-        raise ConfigError(f"--export-split makes no data set and takes no {given[0]}: give NAME, --out and settings")
+        raise ConfigError(f"{given[0]} cannot be used with --export-split; give only NAME, --out and settings")
     if args.out is None:
         raise ConfigError("--export-split: name the folder to write with --out=FOLDER")
     settings, files = parse_settings(rest), (args.config_files or "").split()
@@ -184,7 +186,7 @@ def detect(source: Path) -> str:
             for kind, member in members.items():
                 if member in archive:
                     return kind
-        raise DataError(f"{source} is no archive of a known layout: unpack it and pass one of its files")
+        raise DataError(f"{source} is not an archive of a known layout: unpack it and pass one of its files")
     if source.is_file() and source.suffix.lower() in table.PARQUET:
         return "table"
     line = first_line(source)
@@ -200,10 +202,12 @@ def detect(source: Path) -> str:
 def _choose_folder(args: argparse.Namespace) -> Path:
     """Return the folder to write, whose name must be the set's: RecBole looks for it under ``data_path``."""
     if not re.fullmatch(r"\w[\w.+-]*", args.name):
-        raise DataError(f"NAME {args.name!r} must be letters, digits, '-', '_', '.' or '+': it names a folder")
+        raise DataError(
+            f"NAME {args.name!r} may contain only letters, digits, '-', '_', '.' and '+': it names a folder"
+        )
     folder = args.out or Path("dataset") / args.name
     if folder.resolve().name != args.name:
-        raise DataError(f"--out {folder} must end in {args.name}: RecBole looks for a folder of the set's name")
+        raise DataError(f"--out {folder} must end in {args.name}: RecBole looks for a folder named like the data set")
     return folder
 
 
@@ -215,7 +219,7 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
     for other, options in _OPTIONS.items():
         given = [f"--{option.replace('_', '-')}" for option in options if getattr(args, option) is not None]
         if other != kind and given:
-            raise DataError(f"{given[0]} is for format {other}, but {args.source} is {kind}: drop it or set --format")
+            raise DataError(f"{given[0]} is for format {other}, but {args.source} is {kind}: remove it or set --format")
     missing = [f"--{option}" for option in ("user", "item", "time") if kind == "table" and not getattr(args, option)]
     if missing:
         binary = args.source.suffix.lower() in PARQUET
@@ -255,12 +259,12 @@ def _check(args: argparse.Namespace, stage: Path) -> AtomicSummary:
         summary = check_atomic_files(stage, args.name)
     except DataError as error:
         reason = str(error).replace(f"{stage}{os.sep}", "")
-        raise DataError(f"{args.source} does not make a usable set, nothing was written: {reason}") from error
+        raise DataError(f"{args.source} does not give a usable data set, and nothing was written: {reason}") from error
     known, found = PUBLISHED.get(args.name), Counts(summary.users, summary.items, summary.interactions)
     if known and found != known and not args.no_check:
         raise DataError(
-            f"{args.source} has {found}, but {args.name} is known with {known}: "
-            f"download it again, give the set another NAME, or add --no-check to accept it"
+            f"{args.source} has {found}, but the published {args.name} has {known}: "
+            f"download it again, choose another NAME, or add --no-check to accept it"
         )
     return summary
 

@@ -34,7 +34,7 @@ USERS = {"report": "compare, tune and sharpness", "tune": "compare and tune"}
 """The commands that need the packages of each extra."""
 # The longest table first, so that problems are shown last, on the screen.
 TOPICS = {
-    "patches": "Defects of RecBole (silent: wrong results and no error)",
+    "patches": "Defects of RecBole (silent: wrong results without an error)",
     "versions": "Versions",
     "device": "Device",
     "data": "Data sets",
@@ -138,8 +138,10 @@ def check_device() -> Iterator[Finding]:
         native = _cpu_has_bf16(torch)
         if shutil.which("nvidia-smi") and torch.version.cuda is None:
             remedy = make_install_command("--force-reinstall", f"torch=={torch.__version__.split('+')[0]}")
-            yield Finding("device", "cuda", "an NVIDIA driver, but a torch without CUDA", state="unused", remedy=remedy)
-    yield Finding("device", "bf16", "in hardware" if native else "emulated: works, and is slow")
+            yield Finding(
+                "device", "cuda", "NVIDIA driver found, but torch was built without CUDA", state="unused", remedy=remedy
+            )
+    yield Finding("device", "bf16", "in hardware" if native else "emulated (slow)")
 
 
 def list_patches() -> Iterator[Finding]:
@@ -179,10 +181,10 @@ def print_findings(findings: Sequence[Finding]) -> None:
     urgent = dict.fromkeys(one.remedy for one in findings if one.remedy and one.bad)
     others = dict.fromkeys(one.remedy for one in findings if one.remedy and not one.bad)
     # A command is never wrapped, so that it can be copied; only the words before it are on a separate line.
-    for title, remedies in {"To fix:": urgent, "If you want more:": others}.items():
+    for title, remedies in {"To fix:": urgent, "Optional:": others}.items():
         if remedies:
             print(title, *(remedy.replace("then run: ", "then run:\n    ") for remedy in remedies), sep="\n  ")
-    print("All is well." if is_healthy(findings) else "Something required is missing.")
+    print("No problems found." if is_healthy(findings) else "Something required is missing.")
 
 
 def _show_tables(findings: Sequence[Finding]) -> None:

@@ -125,7 +125,7 @@ def build_parser(name: str) -> argparse.ArgumentParser:
     """
     if name and name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(COMMANDS)}"
+        hint = f"did you mean {near[0]}?" if near else f"the commands are: {', '.join(COMMANDS)}"
         raise ConfigError(f"{name}: unknown command; {hint}")
     parser = _Parser(name_program(), description=_list_commands(), add_help=False, formatter_class=HelpFormatter)
     parser.usage = f"{parser.prog} COMMAND [options]"

@@ -201,7 +201,9 @@ def test_main__a_missing_module_of_ours_is_unexpected(monkeypatch):
     assert main("run").status == 1
 
 
-@pytest.mark.parametrize(("word", "hint"), [("comapre", "did you mean compare?"), ("xyz", "there are: run, evaluate")])
+@pytest.mark.parametrize(
+    ("word", "hint"), [("comapre", "did you mean compare?"), ("xyz", "the commands are: run, evaluate")]
+)
 def test_main__unknown_commands_are_one_line_with_a_hint(word, hint):
     said = main(word, "--models=SAMRec")
     assert said.status == 2 and said.err.startswith(f"error: {word}: unknown command; {hint}")

@@ -34,11 +34,11 @@ def refused(folder, *arguments):
 
 
 SETTINGS = {
-    "--model=Foo": "--model=Foo no such model nearest FOSSIL",
-    "--model=sasrec": "--model=sasrec no such model SASRec",
+    "--model=Foo": "--model=Foo unknown model nearest FOSSIL",
+    "--model=sasrec": "--model=sasrec unknown model SASRec",
     "--dataset=tyni": "tyni is not in nearest: tiny data tyni",
     "--learning_rte=0.1": "unknown setting --learning_rte learning_rate",
-    "--learner=foo": "learner=foo no such optimizer adamw",
+    "--learner=foo": "learner=foo unknown optimizer adamw",
     "--sam_rho=-1": "sam_rho=-1 at least 0",
     "--sam_rho=abc": "sam_rho=abc must be a number",
     "--sam_rho=inf": "sam_rho=inf must be a number",
@@ -86,8 +86,8 @@ SETTINGS = {
     "--encoding=foo": "encoding=foo utf-8",
     "--load_col=foo": "load_col=foo dictionary",
     "--load_col={'inter':['user_id','item_id']}": "tiny.inter timestamp not loaded load_col",
-    "--USER_ID_FIELD=uid": "tiny.inter line 1 'uid' 'user_id' is meant",
-    "--field_separator=,": "tiny.inter line 1 ',' is expected",
+    "--USER_ID_FIELD=uid": "tiny.inter line 1 'uid' did you mean 'user_id'",
+    "--field_separator=,": "tiny.inter line 1 ',' seems to separate",
     "--user_inter_num_interval=[1000,inf)": "no events are left after user_inter_num_interval",
     "--user_inter_num_interval=5": 'user_inter_num_interval=5 "[5,inf)"',
     "--user_inter_num_interval=[9,5]": "user_inter_num_interval=[9,5] interval",
@@ -242,7 +242,7 @@ def test_error_messages__run_is_not_overwritten(data):
     arguments = ["run", "--dataset=tiny", *SMALL[:-1], "--epochs=1", "--run_dir=one"]
     succeed(*arguments)
     line = refused(data, *arguments)
-    assert "--run_dir=one" in line and "has a run already" in line and "--resume=one" in line
+    assert "--run_dir=one" in line and "already contains a run" in line and "--resume=one" in line
     assert "--learning_rate=0.5: the run to be resumed" in refused(data, "run", "--resume=one", "--learning_rate=0.5")
     assert "unknown setting" in refused(data, "evaluate", "one", "--topkk=[5]")
     shutil.rmtree("dataset")

@@ -8,8 +8,8 @@ from tools.list_messages import SECTIONS, list_messages, make_table, render_mess
 def test_list_messages__finds_errors_and_remarks():
     messages = list_messages()
     assert len(messages) > 300 and {one.kind for one in messages} == {"error", "remark"}
-    (lock,) = [one for one in messages if one.place.startswith("utils/locks.py") and "at work" in one.text]
-    assert lock.text == "{folder}: another process is at work there; wait for it, or stop it"
+    (lock,) = [one for one in messages if one.place.startswith("utils/locks.py") and "in use" in one.text]
+    assert lock.text == "{folder}: the folder is in use by another process; wait for it, or stop it"
 
 
 def test_list_messages__are_single_lines():
@@ -32,6 +32,6 @@ def test_render_messages__shows_every_message():
 
 
 def test_message__names_computed_parts_in_italics():
-    (lock,) = [one for one in list_messages() if one.place.startswith("utils/locks.py") and "at work" in one.text]
-    assert lock.markdown == "*folder*: another process is at work there; wait for it, or stop it"
+    (lock,) = [one for one in list_messages() if one.place.startswith("utils/locks.py") and "in use" in one.text]
+    assert lock.markdown == "*folder*: the folder is in use by another process; wait for it, or stop it"
     assert lock.folder == "utils"

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+import textwrap
 
 from recbole_samrec.cli.main import COMMANDS, build_parser
 from tools.markdown import code, escape, make_table
 
-PROGRAM = "python -m recbole_samrec"
 HEAD = ("argument", "default", "meaning")
-UNNAMED = ("positional arguments", "options")
-"""Groups that argparse makes itself."""
-DEFAULT = re.compile(r" ?\(default: (?P<value>.*)\)$")
+DEFAULT = re.compile(r"(?: \(|; )default: (?P<value>.*)\)$")
 
 
 def render_commands() -> str:
@@ -28,28 +26,17 @@ def find_parser(name: str) -> argparse.ArgumentParser:
 
 
 def _render(name: str, parser: argparse.ArgumentParser) -> str:
-    positional = " ".join(_usage(action) for action in parser._actions if not action.option_strings)
-    parts = [f"## {name}\n", f"{escape(parser.description or '')}\n"]
-    parts.append(f"```text\n{' '.join([PROGRAM, name, *filter(None, [positional]), '[options]'])}\n```\n")
-    unnamed, named = [], []
+    parts = [f"## {name}\n", f"{escape(parser.description or '')}\n", f"```text\n{parser.usage}\n```\n"]
     for group in parser._action_groups:
         rows = [_row(action) for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
-        if group.title in UNNAMED:
-            unnamed += rows
-        elif rows:
-            named.append(f"{escape(group.title or '')}:\n\n{make_table(HEAD, rows)}")
-    parts += [make_table(HEAD, unnamed), *named]
+        if rows:
+            parts.append(f"**{escape(group.title or '')}**\n\n{make_table(HEAD, rows)}")
+    (examples,) = re.findall(r"^Examples:\n((?:  .*\n?)+)", parser.epilog or "")
+    parts.append(f"**Examples**\n\n```bash\n{textwrap.dedent(examples)}\n```\n")
     return "\n".join(parts)
 
 
-def _usage(action: argparse.Action) -> str:
-    word = _metavar(action)
-    return {"?": f"[{word}]", "+": f"{word} [{word} ...]"}.get(str(action.nargs), word)
-
-
 def _metavar(action: argparse.Action) -> str:
-    if action.choices:
-        return "{" + ",".join(map(str, action.choices)) + "}"
     named = action.metavar if isinstance(action.metavar, str) else None
     return named or action.dest.upper()
 
@@ -62,4 +49,5 @@ def _row(action: argparse.Action) -> tuple[str, str, str]:
     names = ", ".join(code(name + value) for name in action.option_strings) or code(_metavar(action))
     text = (action.help or "") % {"default": action.default} if "%(default)" in (action.help or "") else action.help
     found = DEFAULT.search(text or "")
-    return names, escape(found["value"]) if found else "", escape(DEFAULT.sub("", text or ""))
+    about = DEFAULT.sub(lambda match: ")" if match[0].startswith(";") else "", text or "")
+    return names, escape(found["value"]) if found else "", escape(about)

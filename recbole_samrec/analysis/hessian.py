@@ -53,7 +53,7 @@ class ChunkedLoss:
     def __init__(self, chunks: Sequence[Callable[[], Tensor]], weights: Sequence[float]) -> None:
         self.chunks, self.weights = list(chunks), [float(weight) for weight in weights]
         if len(self.chunks) != len(self.weights):
-            raise ValueError(f"{len(self.chunks)} chunks need as many weights, not {len(self.weights)}")
+            raise ValueError(f"expected {len(self.chunks)} weights, one per chunk, not {len(self.weights)}")
         total = sum(self.weights)
         if not (min(self.weights, default=-1) >= 0 and 0 < total < math.inf):
             raise ValueError("the weights of chunks must be at least 0 and have a finite sum above 0")
@@ -118,7 +118,7 @@ def unflatten(vector: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
     """
     sizes = [p.numel() for p in parameters]
     if vector.shape != (sum(sizes),):
-        raise ValueError(f"a vector of {sum(sizes)} elements is needed, not one of shape {tuple(vector.shape)}")
+        raise ValueError(f"expected a vector of {sum(sizes)} elements, not one of shape {tuple(vector.shape)}")
     pieces = torch.split(vector, sizes)
     return [piece.view(p.shape).to(p) for piece, p in zip(pieces, parameters, strict=True)]
 
@@ -322,7 +322,7 @@ def _hessian(loss: Loss, parameters: Sequence[Tensor], total: int, progress: Pro
     """Wrap the Hessian as a matrix that :mod:`recbole_samrec.analysis.lanczos` works on."""
     size = sum(p.numel() for p in parameters)
     if not size:
-        raise ValueError("there are no parameters to differentiate by")
+        raise ValueError("there are no parameters to differentiate with respect to")
     precision = torch.finfo(functools.reduce(torch.promote_types, [p.dtype for p in parameters])).eps
 
     def product(vector: Array) -> Array:
@@ -342,7 +342,7 @@ def _accumulated(
 ) -> Tensor:
     """Compute the weighted sum of a vector over chunks, in double precision."""
     if not parameters:
-        raise ValueError("there are no parameters to differentiate by")
+        raise ValueError("there are no parameters to differentiate with respect to")
     total: Tensor | None = None
     for share, chunk in _shares(loss):
         vector = part(chunk)
@@ -350,7 +350,7 @@ def _accumulated(
         total = vector if total is None else total.add_(vector)
     assert total is not None  # a ChunkedLoss has at least one chunk
     if not total.isfinite().all():
-        raise FloatingPointError(f"the {name} is not finite; the weights or the loss hold an inf or a nan")
+        raise FloatingPointError(f"the {name} is not finite: the weights or the loss contain inf or nan")
     return total.to(kind)
 
 
@@ -372,7 +372,7 @@ def _gradients(chunk: Callable[[], Tensor], parameters: Sequence[Tensor], twice:
     with torch.enable_grad():
         value = chunk()
         if not value.requires_grad:
-            raise ValueError("the loss depends on nothing that requires a gradient, so it has no curvature")
+            raise ValueError("the loss depends on no tensor that requires a gradient, so it has no curvature")
         return torch.autograd.grad(value, parameters, create_graph=twice, allow_unused=True)
 
 

@@ -137,7 +137,7 @@ def find_outermost(
         ValueError: k is out of its range.
     """
     if not 1 <= k <= matrix.size:
-        raise ValueError(f"k must be from 1 to the number of weights, {matrix.size}, not {k}")
+        raise ValueError(f"k must be between 1 and the number of weights ({matrix.size}), not {k}")
     sign = -1.0 if smallest else 1.0
     if matrix.size <= _subspace(k):
         return _dense(matrix, k, sign, tolerance)

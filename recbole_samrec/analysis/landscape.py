@@ -54,7 +54,7 @@ def make_positions(reach: float, count: int) -> Array:
         ValueError: The reach is not above 0, or the count is even or too small.
     """
     if not reach > 0 or count < 3 or count % 2 == 0:
-        raise ValueError(f"positions need a reach above 0 and an odd count of at least 3, not {reach} and {count}")
+        raise ValueError(f"reach must be above 0 and count an odd number of at least 3, not {reach} and {count}")
     right = np.linspace(0, reach, count // 2 + 1)
     return np.concatenate([-right[:0:-1], right])
 
@@ -91,7 +91,9 @@ def draw_direction(
         ValueError: An option has another value, or the other direction does not fit.
     """
     if normalize not in ("filter", "layer") or vectors not in ("ignore", "scale"):
-        raise ValueError(f"normalize is filter or layer and vectors ignore or scale, not {normalize} and {vectors}")
+        raise ValueError(
+            f"normalize must be filter or layer, and vectors ignore or scale, not {normalize} and {vectors}"
+        )
     generator = torch.Generator().manual_seed(seed)
     drawn = []
     for weight in parameters.values():
@@ -270,7 +272,7 @@ def _start_values(shape: tuple[int, ...], done: Array | None) -> Array:
     if done is None:
         return np.full(shape, np.nan)
     if np.shape(done) != shape:
-        raise ValueError(f"the losses computed before are of shape {np.shape(done)}, the positions of {shape}")
+        raise ValueError(f"the earlier losses have shape {np.shape(done)}, the positions {shape}")
     return np.array(done, dtype=np.float64)
 
 
@@ -296,11 +298,11 @@ def _pick_by_name(parameters: Parameters, weights: Parameters) -> list[Tensor]:
 def _fit_tensors(parameters: Parameters, tensors: Direction) -> list[Tensor]:
     """Convert tensors to the parameters' dtypes and devices, without sharing memory with the parameters."""
     if len(tensors) != len(parameters):
-        raise ValueError(f"{len(parameters)} parameters need as many tensors, not {len(tensors)}")
+        raise ValueError(f"expected {len(parameters)} tensors, one per parameter, not {len(tensors)}")
     fitting = []
     for (name, parameter), tensor in zip(parameters.items(), tensors, strict=True):
         if tensor.shape != parameter.shape:
-            raise ValueError(f"{name} is {list(parameter.shape)}, the tensor given for it {list(tensor.shape)}")
+            raise ValueError(f"{name} has shape {list(parameter.shape)}, its tensor {list(tensor.shape)}")
         shared = tensor.untyped_storage().data_ptr() == parameter.untyped_storage().data_ptr()
         fitting.append(tensor.detach().to(parameter.device, parameter.dtype, copy=shared))
     return fitting

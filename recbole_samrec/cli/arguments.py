@@ -30,7 +30,7 @@ def parse_seeds(text: str, flag: str = "--seeds", first: int = FIRST_SEED) -> li
     words, named = split_words(text, flag), "," in text
     numbers = [int(word) for word in words if word.isdecimal()]
     if len(numbers) < len(words):
-        raise ConfigError(f"{flag}={text}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
+        raise ConfigError(f"{flag}={text}: give a number of seeds, or a list such as 1,2,3 (for one seed 7,)")
     return choose_seeds(numbers if named else numbers[0], flag, first)
 
 

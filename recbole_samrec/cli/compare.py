@@ -17,9 +17,15 @@ from recbole_samrec.experiments.seeds import SELECT_SEEDS
 from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import ConfigError
 
-HELP = """Trains every entry on every data set with every seed, and writes one table for each data set. A finished run
-is not trained again: the same command continues after an interruption. Settings given as --key=value go to all
-entries that read them."""
+HELP = """Train every entry on every data set with every seed, and write one table per data set. Finished runs are not
+trained again: rerun the command to resume after an interruption. Settings given as --key=value apply to all entries
+that read them."""
+EXAMPLES = {
+    "SASRec with and without SAM, three seeds each": "--models=SASRec,SASRec+SAM --seeds=3",
+    "a global temporal split": "--models=SASRec,GRU4Rec --protocol=gts-last",
+    "settings chosen by validation": "--entries=mine.yaml --select",
+    "tables of the runs that have finished": "--models=SASRec,SASRec+SAM --tables",
+}
 PASSED_ON = "user item time tuned select equal out pages mask_history threads parallel gpus address limit_hours".split()
 """Arguments that the function takes as they are."""
 

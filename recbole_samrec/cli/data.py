@@ -15,9 +15,15 @@ from recbole_samrec.utils.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from recbole_samrec.data.validate.check import AtomicSummary
 
-HELP = """Makes a data set in RecBole's form from the file that its provider publishes, checks it, and prints what it
-holds. With --check it reads a data set that is there and reports what RecBole will make of it. With --export-split it
-writes the rows that a run trains on, validates on and tests, for other programs."""
+HELP = """Convert a provider's file into RecBole's atomic files, check them, and print a summary. With --check, report
+how RecBole reads an existing data set. With --export-split, write the rows that a run trains, validates and tests
+on, for other programs. Settings given as --key=value apply to --check and --export-split."""
+EXAMPLES = {
+    "convert MovieLens-1M": "ml-1m ml-1m.zip",
+    "convert a table of your own": "mine events.csv --user=u --item=i --time=t",
+    "report how RecBole reads a data set": "ml-100k --check --model=SASRec",
+    "write a split as Parquet files": "ml-100k --export-split --out=split",
+}
 FORMATS = ("movielens", "amazon", "yoochoose", "retailrocket", "s3rec", "table")
 _OPTIONS = {
     "amazon": ("meta",),
@@ -31,40 +37,52 @@ _OPTIONS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``data``."""
-    parser.add_argument("name", metavar="NAME", help="name of the data set to make, such as ml-1m or Amazon_Beauty")
+    group = parser.add_argument_group("Data")
+    name = "data set, such as ml-1m or Amazon_Beauty; with --export-split also a Parquet file"
+    group.add_argument("name", metavar="NAME", help=name)
     source = "the provider's file, archive or unpacked folder"
-    parser.add_argument("source", metavar="SOURCE", type=Path, nargs="?", help=source)
-    check = "report what RecBole will make of the data set NAME with settings such as --model=FM; write nothing"
-    parser.add_argument("--check", action="store_true", help=check)
-    split = (
-        "write the split of the data set NAME, or of the Parquet file NAME, under settings as Parquet files to --out"
-    )
-    parser.add_argument("--export-split", action="store_true", help=split)
-    files = "with --check and --export-split: yaml files with settings"
-    parser.add_argument("--config_files", metavar="FILES", help=files)
-    parser.add_argument("--format", choices=FORMATS, help="kind of SOURCE (default: detected from name and content)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="folder to write (default: dataset/NAME)")
-    parser.add_argument("--force", action="store_true", help="replace the files of the set if there are any")
-    parser.add_argument("--no-check", action="store_true", help="accept other counts than those known for NAME")
+    group.add_argument("source", metavar="SOURCE", type=Path, nargs="?", help=source)
+    formats = f"format of SOURCE: {', '.join(FORMATS)} (default: detected from its name and content)"
+    group.add_argument("--format", choices=FORMATS, metavar="NAME", help=formats)
+    group.add_argument("--no-check", action="store_true", help="accept other counts than the published ones of NAME")
 
-    amazon_group = parser.add_argument_group("Amazon reviews")
-    meta = "meta_<Category>.json.gz or .jsonl.gz: brand, categories"
-    amazon_group.add_argument("--meta", type=Path, metavar="FILE", help=meta)
+    group = parser.add_argument_group("Instead of a conversion")
+    check = "report how RecBole reads the data set NAME with the given settings; write nothing"
+    group.add_argument("--check", action="store_true", help=check)
+    split = "write the split of NAME under the given settings as Parquet files to --out"
+    group.add_argument("--export-split", action="store_true", help=split)
+    group.add_argument("--config_files", metavar="FILES", help="YAML files of settings, separated by spaces")
 
-    s3rec_group = parser.add_argument_group("S3Rec's sequences")
-    s3rec_group.add_argument("--attributes", type=Path, metavar="FILE", help="JSON file: item to list of attributes")
+    group = parser.add_argument_group("Output")
+    folder = "folder to write (default: dataset/NAME; required with --export-split)"
+    group.add_argument("--out", type=Path, metavar="DIR", help=folder)
+    group.add_argument("--force", action="store_true", help="replace the files in DIR if there are any")
 
-    group = parser.add_argument_group("tables (CSV, TSV, Parquet)")
-    group.add_argument("--user", metavar="COLUMN", help="column with the user's id")
-    group.add_argument("--item", metavar="COLUMN", help="column with the item's id")
-    group.add_argument("--time", metavar="COLUMN", help="column with the time: numbers or ISO dates")
-    group.add_argument("--rating", metavar="COLUMN", help="column with the rating (default: none is written)")
+    _add_format_arguments(parser)
+
+
+def _add_format_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that belong to one format."""
+    group = parser.add_argument_group("Format table (CSV, TSV, Parquet)")
+    group.add_argument("--user", metavar="COLUMN", help="column with user ids")
+    group.add_argument("--item", metavar="COLUMN", help="column with item ids")
+    group.add_argument("--time", metavar="COLUMN", help="column with times: numbers or ISO dates")
+    group.add_argument("--rating", metavar="COLUMN", help="column with ratings (default: none is written)")
     group.add_argument("--delimiter", metavar="TEXT", help="text between columns (default: detected from the header)")
-    group.add_argument("--encoding", metavar="NAME", help="encoding of the text files (default: utf-8)")
+    group.add_argument("--encoding", metavar="NAME", help="encoding of text files (default: utf-8)")
     group.add_argument("--item-file", type=Path, metavar="FILE", help="table of items")
-    group.add_argument("--item-id", metavar="COLUMN", help="column of the item file with the id (default: as --item)")
-    group.add_argument("--item-columns", metavar="LIST", help="columns to keep: title:token_seq,price:float,...")
-    group.add_argument("--item-separator", metavar="TEXT", help="text between values of a _seq column (default: blank)")
+    group.add_argument("--item-id", metavar="COLUMN", help="column of FILE with item ids (default: that of --item)")
+    columns = "columns of FILE to keep, such as title:token_seq,price:float"
+    group.add_argument("--item-columns", metavar="LIST", help=columns)
+    separator = "text between the values of a _seq column (default: a space)"
+    group.add_argument("--item-separator", metavar="TEXT", help=separator)
+
+    group = parser.add_argument_group("Format amazon")
+    meta = "meta_<Category>.json.gz or .jsonl.gz, for brands and categories"
+    group.add_argument("--meta", type=Path, metavar="FILE", help=meta)
+
+    group = parser.add_argument_group("Format s3rec")
+    group.add_argument("--attributes", type=Path, metavar="FILE", help="JSON file with the attributes of each item")
 
 
 def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> int:
@@ -91,7 +109,9 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
         what = rest[0] if rest else "--config_files"
         raise ConfigError(f"{what}: unknown argument without --check; --help lists the arguments")
     if args.source is None:
-        raise ConfigError(f"data {args.name}: give the provider's file as SOURCE, or --check for a set that is there")
+        raise ConfigError(
+            f"data {args.name}: give the provider's file as SOURCE, or add --check to check an existing data set"
+        )
     folder = _choose_folder(args)
     try:
         kind = args.format or detect(args.source)
@@ -114,7 +134,7 @@ def _report_check(args: argparse.Namespace, rest: Sequence[str]) -> int:
     given = [f"--{name.replace('_', '-')}" for name in (*options, "format", "out") if getattr(args, name) is not None]
     given += ["SOURCE"] if args.source is not None else []
     if given:
-        raise ConfigError(f"--check writes nothing and takes no {given[0]}: give NAME and settings of RecBole")
+        raise ConfigError(f"{given[0]} cannot be used with --check; give only NAME and settings")
     encoding = [] if args.encoding is None else [f"--encoding={args.encoding}"]
     print(report_dataset(args.name, [*rest, *encoding], (args.config_files or "").split()))
     return 0
@@ -130,7 +150,7 @@ def _export_split(args: argparse.Namespace, rest: Sequence[str], console: Any) -
     given = [f"--{name.replace('_', '-')}" for name in (*options, "format") if getattr(args, name) is not None]
     given += ["SOURCE"] if args.source is not None else []
     if given:
-        raise ConfigError(f"--export-split makes no data set and takes no {given[0]}: give NAME, --out and settings")
+        raise ConfigError(f"{given[0]} cannot be used with --export-split; give only NAME, --out and settings")
     if args.out is None:
         raise ConfigError("--export-split: name the folder to write with --out=FOLDER")
     settings, files = parse_settings(rest), (args.config_files or "").split()
@@ -166,7 +186,7 @@ def detect(source: Path) -> str:
             for kind, member in members.items():
                 if member in archive:
                     return kind
-        raise DataError(f"{source} is no archive of a known layout: unpack it and pass one of its files")
+        raise DataError(f"{source} is not an archive of a known layout: unpack it and pass one of its files")
     if source.is_file() and source.suffix.lower() in table.PARQUET:
         return "table"
     line = first_line(source)
@@ -182,10 +202,12 @@ def detect(source: Path) -> str:
 def _choose_folder(args: argparse.Namespace) -> Path:
     """Return the output folder, which must have the data set's name: RecBole looks for it under ``data_path``."""
     if not re.fullmatch(r"\w[\w.+-]*", args.name):
-        raise DataError(f"NAME {args.name!r} must be letters, digits, '-', '_', '.' or '+': it names a folder")
+        raise DataError(
+            f"NAME {args.name!r} may contain only letters, digits, '-', '_', '.' and '+': it names a folder"
+        )
     folder = args.out or Path("dataset") / args.name
     if folder.resolve().name != args.name:
-        raise DataError(f"--out {folder} must end in {args.name}: RecBole looks for a folder of the set's name")
+        raise DataError(f"--out {folder} must end in {args.name}: RecBole looks for a folder named like the data set")
     return folder
 
 
@@ -197,7 +219,7 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
     for other, options in _OPTIONS.items():
         given = [f"--{option.replace('_', '-')}" for option in options if getattr(args, option) is not None]
         if other != kind and given:
-            raise DataError(f"{given[0]} is for format {other}, but {args.source} is {kind}: drop it or set --format")
+            raise DataError(f"{given[0]} is for format {other}, but {args.source} is {kind}: remove it or set --format")
     missing = [f"--{option}" for option in ("user", "item", "time") if kind == "table" and not getattr(args, option)]
     if missing:
         binary = args.source.suffix.lower() in PARQUET
@@ -237,12 +259,12 @@ def _check(args: argparse.Namespace, stage: Path) -> AtomicSummary:
         summary = check_atomic_files(stage, args.name)
     except DataError as error:
         reason = str(error).replace(f"{stage}{os.sep}", "")
-        raise DataError(f"{args.source} does not make a usable set, nothing was written: {reason}") from error
+        raise DataError(f"{args.source} does not give a usable data set, and nothing was written: {reason}") from error
     known, found = PUBLISHED.get(args.name), Counts(summary.users, summary.items, summary.interactions)
     if known and found != known and not args.no_check:
         raise DataError(
-            f"{args.source} has {found}, but {args.name} is known with {known}: "
-            f"download it again, give the set another NAME, or add --no-check to accept it"
+            f"{args.source} has {found}, but the published {args.name} has {known}: "
+            f"download it again, choose another NAME, or add --no-check to accept it"
         )
     return summary
 

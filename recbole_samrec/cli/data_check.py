@@ -98,4 +98,4 @@ def _list_unloaded(config: Any, name: str) -> Iterator[tuple[str, str]]:
     loaded = config["load_col"]
     for suffix in ("user", "item"):
         if loaded is not None and not loaded.get(suffix) and Path(config["data_path"], f"{name}.{suffix}").is_file():
-            yield f"{name}.{suffix}", "not loaded; load_col names no column of it"
+            yield f"{name}.{suffix}", "not loaded; load_col names none of its columns"

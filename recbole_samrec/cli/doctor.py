@@ -22,14 +22,19 @@ from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.installer import make_extra_command, make_install_command, make_recbole_command
 from recbole_samrec.version import EXTRAS, NEWEST_PYTHON, PYTHON, RECBOLE, REQUIRES, __version__
 
-HELP = """Lists the versions of packages, the device, the defects of RecBole that are patched, and the data sets, with
-the command that fixes each problem; or, with --models, what works with which model."""
+HELP = """Check the versions of packages, the device, the patches of RecBole and the data sets, and print the command
+that fixes each problem. With --models, list the features that each model supports."""
+EXAMPLES = {
+    "check the installation": "",
+    "list data sets of another folder": "--data_path=/data",
+    "list the features of each model": "--models",
+}
 MODULES = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
 USERS = {"report": "compare, tune and sharpness", "tune": "compare and tune"}
 """The commands that need the packages of each extra."""
 # The longest table first, so that problems are shown last, on the screen.
 TOPICS = {
-    "patches": "Defects of RecBole (silent: wrong results and no error)",
+    "patches": "Defects of RecBole (silent: wrong results without an error)",
     "versions": "Versions",
     "device": "Device",
     "data": "Data sets",
@@ -51,8 +56,10 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``doctor``."""
-    parser.add_argument("--data_path", default="dataset", help="folder of the data sets (default: dataset)")
-    parser.add_argument("--models", action="store_true", help="list what works with which model instead, and why not")
+    folder = "folder of the data sets (default: dataset)"
+    parser.add_argument_group("Data").add_argument("--data_path", metavar="DIR", default="dataset", help=folder)
+    models = "list the features that each model supports, and why not the others"
+    parser.add_argument_group("Output").add_argument("--models", action="store_true", help=models)
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any = None) -> int:
@@ -131,8 +138,10 @@ def check_device() -> Iterator[Finding]:
         native = _cpu_has_bf16(torch)
         if shutil.which("nvidia-smi") and torch.version.cuda is None:
             remedy = make_install_command("--force-reinstall", f"torch=={torch.__version__.split('+')[0]}")
-            yield Finding("device", "cuda", "an NVIDIA driver, but a torch without CUDA", state="unused", remedy=remedy)
-    yield Finding("device", "bf16", "in hardware" if native else "emulated: works, and is slow")
+            yield Finding(
+                "device", "cuda", "NVIDIA driver found, but torch was built without CUDA", state="unused", remedy=remedy
+            )
+    yield Finding("device", "bf16", "in hardware" if native else "emulated (slow)")
 
 
 def list_patches() -> Iterator[Finding]:
@@ -172,10 +181,10 @@ def print_findings(findings: Sequence[Finding]) -> None:
     urgent = dict.fromkeys(one.remedy for one in findings if one.remedy and one.bad)
     others = dict.fromkeys(one.remedy for one in findings if one.remedy and not one.bad)
     # A command is never wrapped, so that it can be copied; only the words before it are on a separate line.
-    for title, remedies in {"To fix:": urgent, "If you want more:": others}.items():
+    for title, remedies in {"To fix:": urgent, "Optional:": others}.items():
         if remedies:
             print(title, *(remedy.replace("then run: ", "then run:\n    ") for remedy in remedies), sep="\n  ")
-    print("All is well." if is_healthy(findings) else "Something required is missing.")
+    print("No problems found." if is_healthy(findings) else "Something required is missing.")
 
 
 def _show_tables(findings: Sequence[Finding]) -> None:

@@ -9,22 +9,26 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from recbole_samrec.cli.options import add_options
 from recbole_samrec.cli.setting_names import check_setting_names
+from recbole_samrec.config.command_options import EvaluateOptions
 from recbole_samrec.config.yaml_files import parse_settings
 from recbole_samrec.utils.console import print_line
 
 if TYPE_CHECKING:
     from recbole_samrec.quick_start.agreement import Agreement
 
-HELP = """Scores the best weights of a finished run again and compares the metrics with those that the run recorded.
-Settings given as --key=value replace those of the run."""
+HELP = """Evaluate the best weights of a finished run again, and compare the metrics with the recorded ones. Settings
+given as --key=value replace those of the run."""
+EXAMPLES = {
+    "also rank with history masked": "runs/SASRec --mask_history",
+    "use other cut-offs": "runs/SASRec --topk=[1,5,10]",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``evaluate``."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="folder of a run, or a checkpoint file")
-    parser.add_argument("--model", metavar="file.py:NAME", help="location of a model of your own")
-    parser.add_argument("--mask_history", action="store_true", help="also rank with the history masked")
+    add_options(parser, EvaluateOptions)
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:

@@ -1,6 +1,6 @@
 """The command line: ``recbole-samrec COMMAND``, ``python -m recbole_samrec COMMAND`` and ``run_recbole.py``.
 
-Each command is a module of this folder with ``HELP``, ``add_arguments(parser)`` and
+Each command is a module of this folder with ``HELP``, ``EXAMPLES``, ``add_arguments(parser)`` and
 ``main(arguments, rest, console)``. Only the module of the command that was named is imported, and it imports torch when
 its ``main`` runs.
 """
@@ -16,19 +16,20 @@ from importlib import import_module
 from logging import Handler, getLogger
 from typing import Any, NoReturn
 
+from recbole_samrec.cli.help_format import HelpFormatter, format_examples, format_usage, name_program
 from recbole_samrec.utils.errors import ConfigError, UserError, explain_system_error, flatten_message
 from recbole_samrec.utils.installer import describe_recbole, find_extra, make_extra_command, make_recbole_command
 
 COMMANDS = {
     "run": "train and test a model",
-    "evaluate": "score a finished run again",
-    "recommend": "list the best items for users of a run's data set, or for new sequences",
-    "export": "write the vectors and weights of a finished run, for an index of nearest neighbors",
-    "compare": "train models side by side, into one table",
-    "tune": "search the best settings of a model",
-    "sharpness": "show how sharp the minima of finished runs are",
-    "data": "make a data set from the provider's own file",
-    "doctor": "list what is installed, patched, found and missing",
+    "evaluate": "evaluate a finished run again",
+    "recommend": "recommend items to users of a finished run, or for new sequences",
+    "export": "export the vectors and weights of a finished run",
+    "compare": "train models over several seeds and compare them in a table",
+    "tune": "search for the best settings of a model",
+    "sharpness": "report the sharpness of the minima of finished runs",
+    "data": "convert, check or export a data set",
+    "doctor": "check the installation and the data sets",
 }
 """The commands, each in the module of its name, and what they do."""
 
@@ -41,13 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: Words of the command line, without the program; None for those of this process.
+        argv: Words of the command line, without the program; None for those of this process. Without any, the commands
+            are listed.
 
     Returns:
         The exit status: 0; 2 for errors that you can correct, in one line; 1 for unexpected ones; 130 if interrupted.
         Commands may return others.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv:
+        build_parser("").print_help()
+        return 0
     try:
         name = next((word for word in argv if not word.startswith("-")), "")
         arguments, rest = build_parser(name).parse_known_args(argv)
@@ -120,18 +125,41 @@ def build_parser(name: str) -> argparse.ArgumentParser:
     """
     if name and name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(COMMANDS)}"
+        hint = f"did you mean {near[0]}?" if near else f"the commands are: {', '.join(COMMANDS)}"
         raise ConfigError(f"{name}: unknown command; {hint}")
-    parser = _Parser("recbole-samrec", description="SAMRec and everything to evaluate it by, for RecBole.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    for command, line in COMMANDS.items():
-        module = import_module(f"recbole_samrec.cli.{command}") if command == name else None
-        about = module.HELP if module else None
-        its_parser = commands.add_parser(command, help=line, description=about, allow_abbrev=False)
-        if module:
-            module.add_arguments(its_parser)
-            its_parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = _Parser(name_program(), description=_list_commands(), add_help=False, formatter_class=HelpFormatter)
+    parser.usage = f"{parser.prog} COMMAND [options]"
+    parser.epilog = f"Run {name_program('COMMAND')} --help for the options and examples of a command."
+    _add_help(parser)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command", help=argparse.SUPPRESS)
+    for command in COMMANDS:
+        its_parser = commands.add_parser(command, allow_abbrev=False, add_help=False, formatter_class=HelpFormatter)
+        if command == name:
+            _add_command(its_parser, command)
     return parser
+
+
+def _list_commands() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {command:{width}}  {line}" for command, line in COMMANDS.items()]
+    return "\n".join(["Train, tune and compare recommenders with RecBole and SAM.", "", "Commands:", *lines])
+
+
+def _add_command(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add the description, the arguments and the examples of a command to its parser."""
+    module = import_module(f"recbole_samrec.cli.{name}")
+    parser.prog, parser.description = name_program(name), " ".join(module.HELP.split())
+    examples = format_examples(name, module.EXAMPLES)
+    module.add_arguments(parser)
+    parser.usage = format_usage(parser)
+    parser.epilog = "\n\n".join(filter(None, [examples, parser.epilog]))
+    _add_help(parser).add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _add_help(parser: argparse.ArgumentParser) -> Any:
+    group = parser.add_argument_group("General")
+    group.add_argument("-h", "--help", action="help", help="show this help and exit")
+    return group
 
 
 if __name__ == "__main__":

@@ -11,36 +11,36 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recbole_samrec.cli.options import add_options
 from recbole_samrec.cli.setting_names import check_setting_names
+from recbole_samrec.config.command_options import RecommendOptions
 from recbole_samrec.config.yaml_files import parse_settings
 from recbole_samrec.utils.console import print_line
-from recbole_samrec.utils.tables import SUFFIXES, require_new_file, write_table
+from recbole_samrec.utils.tables import require_new_file, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HELP = """Lists the best items for users of a run's data set, whose whole history is used, or for new sequences of
-items."""
+HELP = """Recommend items to users of a run's data set, by their whole history, or for new sequences of items. Settings
+given as --key=value replace those of the run."""
+EXAMPLES = {
+    "ten items for each of two users": "runs/SASRec --users=196,186",
+    "recommendations for all users, written to a file": "runs/SASRec --users=all --out=top.csv",
+    "items for new sequences": "runs/SASRec --sequences=sessions.csv",
+}
 SHOWN = 20
 """Largest number of users whose recommendations are shown on a terminal."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``recommend``."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="folder of a run, or a checkpoint file")
-    whom = parser.add_mutually_exclusive_group(required=True)
-    whom.add_argument("--users", metavar="LIST|all", help="users of the data set, separated by commas, or all of them")
-    whom.add_argument(
-        "--users_file", metavar="FILE", type=Path, help="file with one user in each line, or CSV, TSV or Parquet"
-    )
-    whom.add_argument(
-        "--sequences", metavar="FILE", type=Path, help="CSV, TSV or Parquet with columns user, item[, timestamp]"
-    )
-    parser.add_argument("--k", type=int, default=10, metavar="N", help="items for each (default: 10)")
-    parser.add_argument("--mask_history", action="store_true", help="mask the items of each user's own history")
-    parser.add_argument("--out", type=Path, metavar="FILE", help=f"file to write: {', '.join(SUFFIXES)}")
-    parser.add_argument("--overwrite", action="store_true", help="replace that file if it exists")
-    parser.add_argument("--model", metavar="file.py:NAME", help="location of a model of your own")
+    whom = parser.add_argument_group("Users (one of these)").add_mutually_exclusive_group(required=True)
+    whom.add_argument("--users", metavar="A,B|all", help="users of the data set")
+    lines = "text file with one user per line, or .csv, .tsv or .parquet with a column user"
+    whom.add_argument("--users_file", metavar="FILE", type=Path, help=lines)
+    events = ".csv, .tsv or .parquet with columns user and item, and optionally timestamp"
+    whom.add_argument("--sequences", metavar="FILE", type=Path, help=events)
+    add_options(parser, RecommendOptions)
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import sys
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_samrec.cli.arguments import read_data
+from recbole_samrec.cli.help_format import name_program
 from recbole_samrec.cli.options import add_options, describe_settings
 from recbole_samrec.cli.setting_names import check_setting_names
-from recbole_samrec.config.command_options import DataOptions
+from recbole_samrec.config.command_options import RunOptions
 from recbole_samrec.config.yaml_files import parse_settings, read_yaml_files
 from recbole_samrec.utils.console import print_line, print_note
 
@@ -22,25 +21,20 @@ if TYPE_CHECKING:
 
     from recbole_samrec.quick_start.planned_run import PlannedRun
 
-HELP = """Trains and tests one model. Every setting of RecBole, of the model and of this package is given as
---key=value; settings in files named by --config_files come below those on the command line."""
+HELP = """Train and test one model. Give settings of RecBole, of the model and of this package as --key=value; they
+override those in --config_files."""
+EXAMPLES = {
+    "train SASRec on MovieLens-100K": "--model=SASRec --dataset=ml-100k",
+    "train GRU4Rec with SAM for 20 epochs": "-m GRU4Rec --sam_rho=0.05 --epochs=20",
+    "train on a table of your own": "--data=events.parquet --item=product_id",
+    "resume the newest run with these settings": "--model=SASRec --resume=auto",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``run``, and a list of all settings of this package."""
-    parser.epilog, parser.formatter_class = describe_settings(), argparse.RawDescriptionHelpFormatter
-    add = parser.add_argument
-    add("--model", "-m", metavar="NAME", help="model (default: SAMRec), or file.py:Name for your own")
-    add("--dataset", "-d", metavar="NAME", help="data set (default: ml-100k)")
-    add_options(parser, DataOptions)
-    add("--config_files", metavar="FILES", help="yaml files, separated by blanks")
-    add("--run_dir", metavar="PATH", help="folder of the run (default: a new one under runs/)")
-    add("--resume", metavar="PATH|auto", help="resume a run; auto: the newest with the same settings")
-    add("--nproc", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
-    add("--ip", default="localhost", help="address of the first machine of several")
-    add("--port", help="its port (default: a free one)")
-    add("--world_size", type=int, default=-1, help="processes on all machines together")
-    add("--group_offset", type=int, default=0, help="number of the first process on this machine")
+    parser.epilog = describe_settings()
+    add_options(parser, RunOptions)
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
@@ -93,8 +87,7 @@ def _describe_resuming(planned: PlannedRun, nproc: int) -> str:
     """Describe how to resume an interrupted run."""
     if not planned.has_checkpoint:
         return f"stopped in the first epoch; there is nothing to resume in {planned.folder}"
-    program = "run_recbole.py" if Path(sys.argv[0]).name == "run_recbole.py" else "-m recbole_samrec run"
-    words = ["python", program, f"--resume={shlex.quote(str(planned.folder))}"]
+    words = [name_program("run"), f"--resume={shlex.quote(str(planned.folder))}"]
     words += [f"--model={shlex.quote(planned.source)}"] if planned.source else []
     words += [f"--nproc={nproc}"] if nproc > 1 else []
     return f"stopped; resume with: {' '.join(words)}"

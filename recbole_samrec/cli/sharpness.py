@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from recbole_samrec.sharpness.report import SharpnessReport
 
-HELP = """Measures curvature, sharpness, loss surface and robustness of finished runs on one data set, side by side,
-and writes them as one page with figures and arrays. Results are stored: the same command continues where it was
-interrupted."""
+HELP = """Measure the curvature, sharpness, loss surface and robustness of finished runs on one data set, and write a
+report with figures and arrays. Results are stored: rerun the command to resume after an interruption."""
+EXAMPLES = {
+    "two runs, a quick report": "runs/SASRec runs/SAMRec --quick",
+    "a label for a run": "'no SAM=runs/SASRec' runs/SAMRec",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +44,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         UserError: A run is damaged, or has no loss that can be differentiated, or is of another data set.
     """
     if rest:
-        raise ConfigError(f"{rest[0]}: this command takes no such argument; --help lists them")
+        raise ConfigError(f"{rest[0]}: unknown argument; --help lists the arguments")
 
     from recbole_samrec.sharpness.api import measure_sharpness
 

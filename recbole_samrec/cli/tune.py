@@ -24,9 +24,14 @@ if TYPE_CHECKING:
     from recbole_samrec.tune.results import SearchResult
     from recbole_samrec.tune.search_spec import SearchSpec
 
-HELP = """Searches the settings of a model: trains trials whose settings are drawn from a space, chooses by the
-validation metric, and scores the test set with the best configuration only. A search that was stopped is resumed with
---resume. Settings given as --key=value go to all trials."""
+HELP = """Search for the best settings of a model: train trials with settings from a search space, choose by the
+validation metric, and evaluate only the best configuration on the test set. Resume an interrupted search with --resume.
+Settings given as --key=value apply to all trials."""
+EXAMPLES = {
+    "20 trials of SASRec": "--model=SASRec --trials=20",
+    "a grid of your own": "--model=SASRec --space=grid.yaml --search=grid",
+    "resume an interrupted search": "--resume=runs/tune/SASRec-ml-100k",
+}
 OF_THE_SEARCH = (
     "model dataset data user item time space trials passes search scheduler grace seeds search_seed retries".split()
 )
@@ -67,13 +72,15 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
 def _read_resumed(arguments: argparse.Namespace, rest: Sequence[str]) -> SearchSpec:
     out = arguments.out if arguments.resume is True else arguments.resume
     if arguments.resume is not True and arguments.out is not None:
-        raise ConfigError(f"--out={arguments.out}: --resume={out} names the search already; leave one of them out")
+        raise ConfigError(f"--out={arguments.out}: --resume={out} already names the search; remove one of them")
     given = [f"--{name}" for name in OF_THE_SEARCH if getattr(arguments, name) is not None]
     if arguments.resume is True and out is None:
-        raise ConfigError("--resume: name the search: --resume=DIR; the searches are in runs/tune/")
+        raise ConfigError("--resume: name the search, as --resume=DIR; searches are in runs/tune/")
     given += ["--config_files"] * bool(arguments.config_files) + [word.partition("=")[0] for word in rest]
     if given:
-        raise ConfigError(f"--resume={out}: a search is resumed as it is; leave {given[0]} out, or start another one")
+        raise ConfigError(
+            f"--resume={out}: a resumed search keeps its arguments; remove {given[0]}, or start a new search"
+        )
     from recbole_samrec.tune.search_spec import read_search
 
     return read_search(out)

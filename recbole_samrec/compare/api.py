@@ -213,9 +213,9 @@ def _choose_selection(
         ConfigError: They overlap with the seeds of the comparison, or something needs ``--select``.
     """
     if equal not in (None, "passes"):
-        raise ConfigError(f"--equal={equal}: budgets are made equal in passes only; give --equal=passes")
+        raise ConfigError(f"--equal={equal}: only --equal=passes is supported")
     if equal and not select:
-        raise ConfigError("--equal=passes: a search continues that --select has begun; add --select")
+        raise ConfigError("--equal=passes requires --select; add it")
     return choose_select_seeds(select_seeds, seeds) if select else []
 
 

@@ -87,7 +87,7 @@ have the same users and the same trained models."""
 COMPARABLE = """\
 Published numbers are comparable only under the same split, ranking, history mask and data preparation."""
 REPRODUCIBILITY = """\
-What it takes to make this comparison again, as the records of its runs (result.json) state it. A value that only some
+Everything needed to reproduce this comparison, from the records of its runs (result.json). A value that only some
 entries have is followed by their names."""
 DATA = """\
 Counts are those after the filters. The hashes are those of the .inter files, and of the .user, .item, .kg and .link
@@ -100,12 +100,13 @@ of that difference, and the gradient passes of all its runs."""
 BUDGETS = """\
 Training stops when the validation metric has not improved for stopping_step evaluations, or after the given number of
 epochs. A gradient pass is one backward pass over a stage's training set. Passes, CPU seconds and seconds are means over
-the runs, of all stages, and do not contain searches."""
+the runs, of all stages, without searches."""
 SEEDS = """\
 One run for each seed, which sets the weights, the order of samples, dropout and negatives. The split does not depend on
 it. A deterministic entry gives the same ranks with every seed."""
 ENVIRONMENT = "Versions, devices and revisions of the code of all runs."
 CODE = """\
 The module of each model, of RecBole (recbole) or of this package (recbole_samrec), what it implements by its
-docstring, and the patches of this package that change the model itself; docs/differences.md lists all patches."""
+docstring, and the patches of this package that change the model itself; docs/explanation/differences.md
+lists all patches."""
 """Sentences on the page of reproducibility."""

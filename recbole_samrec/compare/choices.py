@@ -149,7 +149,7 @@ def check_choices(entries: Sequence[Entry], given: Settings, select: bool) -> No
     declaring = {entry.name: "choose" if entry.choose else "tuned_as" for entry in entries if _has_choices(entry)}
     if declaring and not select:
         name, key = next(iter(declaring.items()))
-        raise ConfigError(f"{key} of {name}: settings are chosen by --select only; add --select, or remove {key}")
+        raise ConfigError(f"{key} of {name}: it requires --select; add --select, or remove {key}")
     if select and not any(entry.choose for entry in entries):
         raise ConfigError(
             "--select: no entry declares candidates; add choose: {sam_rho: [0, 0.1, 0.3]} to an entry of --entries"
@@ -160,7 +160,7 @@ def check_choices(entries: Sequence[Entry], given: Settings, select: bool) -> No
             if key not in known:
                 raise ConfigError(f"choose of {entry.name}: unknown setting {key}; {suggest(key, known)}")
             if key in given:
-                raise ConfigError(f"choose of {entry.name}: {key} is given as {given[key]}, too; remove one of them")
+                raise ConfigError(f"choose of {entry.name}: {key} is also given as {given[key]}; remove one of them")
             for value in (*entry.choose.get(key, ()), *entry.choose_more.get(key, ())):
                 try:
                     check_values({key: value})

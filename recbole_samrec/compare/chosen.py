@@ -130,7 +130,7 @@ class Selected:
                 if each.failures
             ]
             if choice.chosen is not None and choice.chosen.settings.get(RADIUS) == 0:
-                notes.append(f"{entry}: validation chose {RADIUS} 0, so that it is trained without a perturbation")
+                notes.append(f"{entry}: validation chose {RADIUS} 0, so it is trained without a perturbation")
             if (budget := self.budgets.get(entry)) and budget.ran_out:
                 notes.append(
                     f"{entry}: its search ran out of candidates before it had taken the {budget.passes:,.1f} passes of "

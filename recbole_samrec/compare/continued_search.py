@@ -132,8 +132,8 @@ def _require_passes(choice: Choice) -> float:
 def _require_known(passes: float, folder: Path) -> float:
     if math.isnan(passes):
         raise DataError(
-            f"{folder}: its record has no gradient_passes, as an earlier version wrote it; remove the folder, and "
-            "compare trains the run again"
+            f"{folder}: its record was written by an earlier version, without gradient_passes; remove the folder to "
+            "train the run again"
         )
     return passes
 
@@ -149,8 +149,8 @@ def _list_search_passes(preparation: Preparation, dataset: str) -> dict[str, flo
         if one.search is not None:
             if math.isnan(one.search.passes):
                 raise DataError(
-                    f"{one.search.folder}: its trials.csv has no column passes, as an earlier version wrote it; search "
-                    "again for equal budgets"
+                    f"{one.search.folder}: its trials.csv was written by an earlier version, without the column "
+                    "passes; search again for equal budgets"
                 )
             passes[name] = one.search.passes
     return passes

@@ -104,9 +104,10 @@ def check_controls(entries: Sequence[Entry], given: Mapping[str, Any]) -> None:
             if rival is None:
                 raise ConfigError(
                     f"{control.name}: it is tuned as {control.tuned_as or 'itself'} and {rivals[0].name} as "
-                    f"{rivals[0].tuned_as or 'itself'}; controls are selected like SAM: give both the same tuned_as"
+                    f"{rivals[0].tuned_as or 'itself'}; a control must be selected like SAM: give both the same "
+                    "tuned_as"
                 )
             raise ConfigError(
                 f"{control.name}: it has {control.candidates} candidates and {rival.name} has {rival.candidates}; "
-                "controls are selected from as many candidates as SAM: change choose of one of them"
+                "a control needs as many candidates as SAM: change choose of one of them"
             )

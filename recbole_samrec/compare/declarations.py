@@ -56,7 +56,7 @@ def read_declarations(files: Sequence[Path], entries: Sequence[Entry]) -> Declar
     declaring = [file for file, table in tables.items() if not table.keys().isdisjoint(KEYS)]
     if len(declaring) > 1:
         raise ConfigError(
-            f"--entries: {declaring[0]} and {declaring[1]} both declare comparisons; do so in one of them"
+            f"--entries: {declaring[0]} and {declaring[1]} both declare comparisons; declare them in one file"
         )
     names = [entry.name for entry in entries]
     return _parse(declaring[0], tables[declaring[0]], names) if declaring else Declarations()
@@ -66,7 +66,7 @@ def _read(file: Path) -> dict[str, Any]:
     table, known = read_yaml(file), (*KEYS, *OTHER_KEYS)
     for key in table:
         if key not in known:
-            raise ConfigError(f"{file}: a file of entries has no key {key}; {suggest_nearest(str(key), known)}")
+            raise ConfigError(f"{file}: unknown key {key}; {suggest_nearest(str(key), known)}")
     return table
 
 
@@ -87,18 +87,18 @@ def _parse(file: Path, table: Mapping[str, Any], names: Sequence[str]) -> Declar
 
 def _parse_pairs(file: Path, key: str, value: Any, names: Sequence[str]) -> tuple[Pair, ...]:
     if not isinstance(value, list) or not value:
-        raise ConfigError(f"{file}: {key}: {value!r} is no list of pairs; write {key}: [[entry, other]]")
+        raise ConfigError(f"{file}: {key}: {value!r} is not a list of pairs; write {key}: [[entry, other]]")
     pairs: list[Pair] = []
     for number, pair in enumerate(value, 1):
         place = f"{file}: {key}, pair {number}"
         if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(name, str) for name in pair)):
-            raise ConfigError(f"{place}: {pair!r} is no pair of entries; write [entry, other]")
+            raise ConfigError(f"{place}: {pair!r} is not a pair of entries; write [entry, other]")
         for name in pair:
             if name.removesuffix(EQUAL_PASSES) in names and name not in names:
-                raise ConfigError(f"{place}: {name} is compared with --equal=passes only; add it, or remove the pair")
+                raise ConfigError(f"{place}: {name} is an entry of --equal=passes only; add it, or remove the pair")
             if name not in names:
                 raise ConfigError(
-                    f"{place}: {name} is not compared; {suggest_nearest(name, names)} Else add it to --models"
+                    f"{place}: {name} is not compared; {suggest_nearest(name, names)} Otherwise add it to --models"
                 )
         if pair[0] == pair[1]:
             raise ConfigError(f"{place}: {pair[0]} is compared with itself; name two entries")
@@ -111,13 +111,13 @@ def _parse_pairs(file: Path, key: str, value: Any, names: Sequence[str]) -> tupl
 def _parse_metric(file: Path, value: Any) -> str:
     metric = str(value).lower()
     if metric not in METRICS:
-        raise ConfigError(f"{file}: primary_metric: there is no metric {value}; {suggest_nearest(metric, METRICS)}")
+        raise ConfigError(f"{file}: primary_metric: unknown metric {value}; {suggest_nearest(metric, METRICS)}")
     return metric
 
 
 def _parse_margin(file: Path, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 100:
         raise ConfigError(
-            f"{file}: equivalence_margin: {value!r} is no percentage; write a number in (0, 100), such as 2"
+            f"{file}: equivalence_margin: {value!r} is not a percentage; write a number in (0, 100), such as 2"
         )
     return float(value)

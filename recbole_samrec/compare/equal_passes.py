@@ -55,14 +55,14 @@ def add_equal_entries(entries: Sequence[Entry], given: Mapping[str, Any]) -> lis
         extended.append(entry)
         if entry.name in plain:
             if entry.tuned_as:
-                raise ConfigError(f"--equal=passes: {entry.name} is tuned as {entry.tuned_as}; let it choose by itself")
+                raise ConfigError(f"--equal=passes: {entry.name} is tuned as {entry.tuned_as}; remove tuned_as")
             name = f"{entry.name}{EQUAL_PASSES}"
             own = replace(entry, name=name, variant_of=entry.name, tuned_as=entry.name, continues=entry.name)
             extended.append(replace(own, choose={}, choose_more={}))
         elif entry.choose_more:
             raise ConfigError(
-                f"choose_more of {entry.name}: only the search of a plain entry continues, beside its entry with SAM; "
-                "remove it"
+                f"choose_more of {entry.name}: only the search of a plain entry that is compared with its entry with "
+                "SAM continues; remove choose_more"
             )
     return extended
 

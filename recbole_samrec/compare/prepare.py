@@ -251,7 +251,7 @@ def _warn_of_mixed_predictions(jobs: Sequence[Job]) -> Iterator[str]:
 def _check_fractions(fractions: Sequence[float]) -> list[float]:
     if not fractions or not all(0 < share <= 1 for share in fractions) or len(set(fractions)) < len(fractions):
         named = ",".join(f"{share:g}" for share in fractions)
-        raise ConfigError(f"--train_fraction={named}: give different numbers above 0 and at most 1")
+        raise ConfigError(f"--train_fraction={named}: give distinct numbers in (0, 1]")
     return sorted(fractions)
 
 

@@ -121,8 +121,8 @@ def _parse_origin(entry: Any, file: Path) -> Origin:
         or set(entry) - KEYS
     ):
         raise ConfigError(
-            f"{file}: each item of origins needs a sentence as origin and the settings that it is about, and may have "
-            f"lists of models and datasets, but nothing else: {entry}"
+            f"{file}: each item of origins needs origin (a sentence) and settings, and may have lists of models and "
+            f"datasets, but nothing else: {entry}"
         )
     names = (tuple(entry.get(key, ())) for key in ("models", "datasets"))
     return Origin(entry["origin"], upgrade_settings(entry["settings"]), *names)

@@ -132,7 +132,7 @@ def read_candidate(settings: Settings, jobs: Sequence[Job], costs: CostBook) -> 
         elif reason := read_failure(job.folder):
             failures.append(f"seed {job.seed}: {reason}")
         else:
-            return costs.skip_reason(job) or "start the command again without --tables"
+            return costs.skip_reason(job) or "run the command again without --tables"
         scores.append(score)
         passes.append(spent)
     return Candidate(settings, tuple(scores), sum(passes), tuple(job.folder for job in jobs), tuple(failures))

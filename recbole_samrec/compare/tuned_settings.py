@@ -98,8 +98,8 @@ def _read_record(file: Path) -> SearchRecord:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{file}: this is no record of a search ({type(error).__name__}: {error}); run the search again, or "
-            "name the folders of others with --tuned=DIR"
+            f"{file}: not a valid record of a search ({type(error).__name__}: {error}); run the search again, or "
+            "name the folder of other searches with --tuned=DIR"
         ) from error
 
 
@@ -196,15 +196,15 @@ def _read_best(search: SearchRecord, entry: Entry) -> dict[str, Any]:
     """
     file = search.folder / BEST
     if not file.is_file():
-        raise ConfigError(f"{file}: it is missing, and the search is finished; run the search again")
+        raise ConfigError(f"{file}: it is missing although the search has finished; run the search again")
     settings = upgrade_settings(read_yaml(file))
     if missing := [name for name in (*search.searched, "model", "dataset") if name not in settings]:
         raise ConfigError(f"{file}: it lacks {', '.join(missing)}; run the search again")
     for key, wanted in (("model", entry.model), ("dataset", search.dataset)):
         if settings[key] != wanted:
             raise ConfigError(
-                f"{file}: its {key} is {settings[key]}, and that of the entry {entry.name} is {wanted}; run a search "
-                "for the entry, or name another with --tuned=DIR"
+                f"{file}: its {key} is {settings[key]}, but the entry {entry.name} has {wanted}; run a search for "
+                "the entry, or name another search with --tuned=DIR"
             )
     return {key: value for key, value in settings.items() if key not in OF_EACH_RUN}
 
@@ -215,7 +215,7 @@ def _list_replaced(
     """List the searched settings for which the user gave other values."""
     given = [key for key in search.searched if key in wishes and key not in entry.fixed]
     keys = [key for key in given if wishes[key] != settings[key]]
-    return [f"{key} is {wishes[key]} as given, where its search found {settings[key]}" for key in keys]
+    return [f"{key} is {wishes[key]} as given, but its search found {settings[key]}" for key in keys]
 
 
 def describe_tuning(tuned: Mapping[str, Tuned], sha256: str) -> list[Tuning]:

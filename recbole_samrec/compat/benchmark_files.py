@@ -35,7 +35,7 @@ def _hold_out(dataset: Dataset) -> None:
     rows, lists = dataset.inter_feat, f"{dataset.iid_field}{dataset.config['LIST_SUFFIX']}"
     if dataset.uid_field not in rows:
         raise DataError(
-            f"load_col leaves out {dataset.uid_field}, by which the events for validation are chosen; add it"
+            f"load_col lacks {dataset.uid_field}, which is needed to choose the events for validation; add it"
         )
     order, sizes = hold_out_last(rows, dataset.file_size_list[0], dataset.uid_field, dataset.time_field, lists)
     dataset.inter_feat, dataset.file_size_list = rows.iloc[order].reset_index(drop=True), sizes
@@ -123,8 +123,8 @@ def _remove_padding(dataset: SequentialDataset) -> None:
         dataset.field2seqlen[name] = int(rows[name].map(len).max())
         if unequal := int((rows[name].map(len) != lengths).sum()):
             dataset.logger.warning(
-                f"{dataset.dataset_name}: {unequal} lists of {name} are longer or shorter than those of {field}, so "
-                "that their entries belong to other items"
+                f"{dataset.dataset_name}: {unequal} lists of {name} differ in length from those of {field}, so their "
+                "entries do not match the items"
             )
 
 
@@ -136,12 +136,12 @@ def _drop_events_without_history(dataset: SequentialDataset) -> None:
     drop_events(dataset, empty)
     dataset.logger.warning(
         f"{dataset.dataset_name}: dropped {empty.sum()} events without earlier items in "
-        f"{_name_list(dataset, dataset.iid_field)}, from which nothing can be predicted"
+        f"{_name_list(dataset, dataset.iid_field)}, which models need for a prediction"
     )
 
 
 @recbole_patch(
-    "data/dataset/sequential_dataset.py 164", "benchmark lists must be called item_id_list, whatever the settings say"
+    "data/dataset/sequential_dataset.py 164", "benchmark lists must be called item_id_list, regardless of the settings"
 )
 def name_benchmark_lists(patch: Patcher) -> None:
     if "item_id_list_field" in inspect.getsource(inspect.unwrap(SequentialDataset._benchmark_presets)):

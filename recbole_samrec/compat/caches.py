@@ -131,7 +131,7 @@ def _set_reading(config: Config, key: str) -> Iterator[None]:
         _reading.reset(token)
 
 
-@recbole_patch("data/utils.py 59, 118", "pickled data are opened without consent, even when outdated", silent=True)
+@recbole_patch("data/utils.py 59, 118", "pickled data are loaded without consent, even when outdated", silent=True)
 def open_only_trusted_caches(patch: Patcher) -> None:
     create, load = utils_module.create_dataset, utils_module.load_split_dataloaders
     if "pickle.load" not in inspect.getsource(create):

@@ -21,7 +21,8 @@ SHOWN = 5
 
 @recbole_patch(
     "utils/case_study.py full_sort_scores, full_sort_topk",
-    "users without a test row are dropped and users with several have several rows, so that rows belong to other users",
+    "users without a test row are dropped and users with several have several rows, so rows are assigned to the "
+    "wrong users",
     silent=True,
 )
 def return_one_row_per_user(patch: Patcher) -> None:

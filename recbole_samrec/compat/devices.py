@@ -25,7 +25,7 @@ _was_read = False
 
 
 @recbole_patch(
-    "config/configurator.py _init_device", "CUDA_VISIBLE_DEVICES, use_gpu and a missing GPU are overruled", True
+    "config/configurator.py _init_device", "CUDA_VISIBLE_DEVICES, use_gpu and a missing GPU are ignored", True
 )
 def choose_device(patch: Patcher) -> None:
     """Choose the device that the settings name, and gloo for several processes without a GPU."""
@@ -120,8 +120,8 @@ def _show_gpus(ids: str) -> None:
         return
     if _was_read and _visible_by_us not in (None, ids):
         getLogger().warning(
-            f"gpu_id={ids} has no effect: this process uses gpu_id={_visible_by_us} since its first run, and CUDA "
-            "takes another GPU in a new process only"
+            f"gpu_id={ids} has no effect: this process uses gpu_id={_visible_by_us} since its first run, and only a "
+            "new process can use another GPU"
         )
         return
     os.environ[VISIBLE] = _visible_by_us = ids

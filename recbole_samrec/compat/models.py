@@ -89,7 +89,7 @@ def number_sequences_in_fwfm(patch: Patcher) -> None:
 
 @recbole_patch(
     "model/abstract_recommender.py 262, 500",
-    "DSSM counts numbers that it does not read, and gives sequences of numbers of items to the tower of users",
+    "DSSM counts numeric features that it does not read, and feeds items' numeric sequences to the user tower",
     True,
 )
 def give_numbers_to_their_tower(patch: Patcher) -> None:
@@ -112,7 +112,9 @@ def give_numbers_to_their_tower(patch: Patcher) -> None:
     patch(ContextRecommender, "embed_input_fields", embed_ordered)
 
 
-@recbole_patch("model/general_recommender/ncl.py 89", "NCL with more clusters than users or items ends in a traceback")
+@recbole_patch(
+    "model/general_recommender/ncl.py 89", "NCL with more clusters than users or items fails with a traceback"
+)
 def explain_clusters(patch: Patcher) -> None:
     """Name the setting when there are too few users or items for the clusters."""
     cluster = NCL.run_kmeans
@@ -120,8 +122,8 @@ def explain_clusters(patch: Patcher) -> None:
     def cluster_or_explain(self: Any, x: Any) -> Any:
         if self.k > len(x):
             raise ConfigError(
-                f"num_clusters={self.k}: NCL cannot make more clusters than there are users or items, {len(x):,} of "
-                "one kind; lower num_clusters"
+                f"num_clusters={self.k}: NCL cannot make more clusters than there are users or items (here "
+                f"{len(x):,}); lower num_clusters"
             )
         return cluster(self, x)
 

@@ -135,7 +135,7 @@ def _order_augmented(dataset: SequentialDataset) -> None:
     if not np.array_equal(events["user"], dataset.inter_feat[dataset.uid_field].numpy()):
         dataset.logger.warning(
             f"Data set [{dataset.dataset_name}]: {type(dataset).__name__} does not make one sample for each event but "
-            f"a user's first, so the samples of different users, and a time split (TS), are ordered by float32 times. "
+            f"a user's first, so float32 times decide the order of different users' samples, and a time split (TS). "
             f"Make one sample per event to keep the exact order."
         )
         return

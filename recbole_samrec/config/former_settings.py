@@ -37,7 +37,7 @@ WITHOUT_SUCCESSOR: dict[str, str] = {
     "SOURCE_ID_FIELD": ".net files of social networks are not read",
     "TARGET_ID_FIELD": ".net files of social networks are not read",
     "bucket": "sequences are not sorted by length",
-    "dataset_visualize": "nothing is drawn",
+    "dataset_visualize": "no pictures are drawn",
     "draw_loss_pic": "tensorboard shows the loss",
     "draw_pic": "tensorboard shows the loss",
     "print_latex_code": "compare writes tables in LaTeX",
@@ -75,7 +75,7 @@ OF_MODELS = frozenset(
 def describe_successor(key: str) -> str:
     """Describe what replaces a former setting, as in ``use eval_args``; empty for other settings."""
     if key in SUCCESSORS:
-        return f"use {SUCCESSORS[key]} in its place"
+        return f"use {SUCCESSORS[key]} instead"
     return f"RecBole 1.2.1 has no such setting ({WITHOUT_SUCCESSOR[key]})" if key in WITHOUT_SUCCESSOR else ""
 
 

@@ -36,13 +36,13 @@ def adopt_data(
     if not is_table(data):
         if any(roles):
             raise ConfigError(
-                f"user, item and time name the columns of a frame or a Parquet file, and {data or 'ml-100k'} is a data "
-                "set; its columns are named by USER_ID_FIELD, ITEM_ID_FIELD and TIME_FIELD"
+                f"user, item and time apply to frames and Parquet files, but {data or 'ml-100k'} is a data set; name "
+                "its columns with USER_ID_FIELD, ITEM_ID_FIELD and TIME_FIELD"
             )
         return str(data)
     for key in _OF_FILES:
         if settings.get(key) is not None:
-            raise ConfigError(f"{key} describes files of RecBole's form; leave it out for a frame or a Parquet file")
+            raise ConfigError(f"{key} applies to RecBole's atomic files only; remove it for a frame or a Parquet file")
     stored = store_table(data, roles, settings, Path(settings.get("data_path") or "dataset"))
     for line in stored.notes:
         note(line)

@@ -468,7 +468,7 @@ class Pretraining(Group):
         None, "Folder of pre-trained weights, which runs with equal settings share; ~ is pretrained/ next to the run."
     )
     pre_model_path: str = setting("", "File of pre-trained weights to start from.", reads="train_stage=finetune")
-    save_step: Count = setting(50, "Save the weights every so many epochs.", reads="train_stage=pretrain")
+    save_step: Count = setting(50, "Number of epochs between two saves of the weights.", reads="train_stage=pretrain")
     item_attribute: str | list[str] | None = setting(
         None, "Column, or list of columns, of the .item file with the items' attributes; ~ detects it."
     )

@@ -86,7 +86,7 @@ def check_values(values: Mapping[str, Any], types: Mapping[str, Any] | None = No
             check_interval(key, value)
     learner = values.get("learner")
     if isinstance(learner, str) and learner.lower() not in LEARNERS:
-        raise ConfigError(f"learner={learner}: there is no such optimizer; {suggest_nearest(learner, LEARNERS)}")
+        raise ConfigError(f"learner={learner}: unknown optimizer; {suggest_nearest(learner, LEARNERS)}")
     _check_val_interval(values.get("val_interval"))
     _check_encoding(values.get("encoding"))
     _check_separators(values)
@@ -151,7 +151,7 @@ def _check_val_interval(value: Any) -> None:
 
 def _check_encoding(value: Any) -> None:
     if not is_text_encoding("utf-8" if value is None else str(value)):
-        raise ConfigError(f"encoding={value}: there is no such encoding; use one such as utf-8 or latin-1")
+        raise ConfigError(f"encoding={value}: unknown encoding; use one such as utf-8 or latin-1")
 
 
 def _check_separators(values: Mapping[str, Any]) -> None:
@@ -181,9 +181,7 @@ def _check_metrics(value: Any) -> None:
     for name in names if value is not None else ():
         if str(name).lower() not in metric_types:
             hint = f"write a list as \"['{name[1:-1]}']\"; " if str(name).startswith("[") else ""
-            raise ConfigError(
-                f"metrics={value}: there is no metric {name}; {hint}choose from {', '.join(metric_types)}"
-            )
+            raise ConfigError(f"metrics={value}: unknown metric {name}; {hint}choose from {', '.join(metric_types)}")
     if len({metric_types[str(name).lower()] for name in names if value is not None}) > 1:
         raise ConfigError(
             f"metrics={value}: ranking metrics and value metrics cannot be used together; choose one kind"
@@ -248,7 +246,9 @@ def _check_temporal_options(given: Any) -> None:
         raise ConfigError(f"eval_args: split GTS={given}: give a dictionary such as {{'quantile': 0.9}}")
     for key in given:
         if key not in TEMPORAL_NAMES:
-            raise ConfigError(f"eval_args: split GTS has no option {key}; {suggest_nearest(str(key), TEMPORAL_NAMES)}")
+            raise ConfigError(
+                f"eval_args: split GTS: unknown option {key}; {suggest_nearest(str(key), TEMPORAL_NAMES)}"
+            )
     types = get_type_hints(TemporalOptions) | _TEMPORAL_RANGES
     for key, value in given.items():
         if key != "cut" and value is not None:

@@ -129,10 +129,16 @@ def _describe_one(annotation: Any) -> str:
     (base,) = list_base_types(annotation)
     noun = _NOUNS.get(base, base.__name__)
     limits = getattr(annotation, "__metadata__", ()) if get_origin(annotation) is Annotated else ()
-    return f"{noun} {words}" if (words := _describe_range(limits)) else noun
+    return f"{noun} {words}" if (words := _describe_limits(limits)) else noun
 
 
-def _describe_range(limits: tuple[Any, ...]) -> str:
+def describe_range(annotation: Any) -> str:
+    """Describe the range of a number, such as ``at least 1`` or ``in [0, 1)``; empty for types without one."""
+    found = (getattr(one, "__metadata__", ()) for one in list_alternatives(annotation))
+    return next(filter(None, map(_describe_limits, found)), "").removeprefix("of ")
+
+
+def _describe_limits(limits: tuple[Any, ...]) -> str:
     low = next((limit for limit in limits if isinstance(limit, Ge | Gt)), None)
     high = next((limit for limit in limits if isinstance(limit, Le | Lt)), None)
     if low is not None and high is not None:

@@ -89,10 +89,10 @@ def make_list_error(field: str, file: str, columns: Collection[str], settings: M
         )
     layout = Layout.from_settings(settings)
     if field in ((layout.unload or {}).get("inter") or ()):
-        return DataError(f"unload_col leaves out {field} of {file}, from which {settings['model']} reads; remove it")
+        return DataError(f"unload_col names {field} of {file}, which {settings['model']} reads; remove it")
     loaded = [*((layout.load or {}).get("inter") or ()), field]
     complete = {**(layout.load or {}), "inter": loaded}
-    return DataError(f'load_col leaves out {field} of {file}, the earlier items of each event: --load_col="{complete}"')
+    return DataError(f'load_col lacks {field} of {file}, the earlier items of each event: --load_col="{complete}"')
 
 
 class Lists:
@@ -155,7 +155,7 @@ def remove_padding(rows: pd.DataFrame, field: str, others: Sequence[str], items:
             if len(set(lists.lengths)) == 1:
                 remarks.append(
                     f"{number} lists of {field} begin or end with the item {str(token)!r} and all have "
-                    f"{lists.lengths[0]} entries; if it fills them up, remove it"
+                    f"{lists.lengths[0]} entries; if it is padding, remove it"
                 )
             continue
         for other in others:
@@ -164,7 +164,7 @@ def remove_padding(rows: pd.DataFrame, field: str, others: Sequence[str], items:
                 rows[other] = parallel.select(inside)
         rows[field] = lists.select(inside)
         lists = Lists(rows[field])
-        remarks.append(f"removed {str(token)!r}, which fills up {number} lists of {field} and is no item")
+        remarks.append(f"removed {str(token)!r}, which pads {number} lists of {field} and is not an item")
     return remarks
 
 

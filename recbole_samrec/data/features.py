@@ -31,8 +31,8 @@ def check_numbers(config: Any, dataset: Any) -> None:
             raise ConfigError(f"numerical_features={named}: the column {field} is not loaded; add it to load_col")
         if (kind := dataset.field2type[field]) not in FLOATS:
             raise ConfigError(
-                f"numerical_features={named}: {field} is a {kind.value} column, which is read without being named; "
-                "leave it out"
+                f"numerical_features={named}: {field} is a {kind.value} column, which is read without an entry here; "
+                "remove it"
             )
 
 

@@ -120,6 +120,6 @@ def _check_negatives(wanted: Any) -> None:
     plain = wanted["distribution"] == "uniform" and wanted.get("sample_num", 1) == 1 and not wanted.get("dynamic")
     if not plain:
         raise ConfigError(
-            f"train_neg_sample_args={wanted}: in packed training the loss draws its negative items itself, "
-            "uniformly; leave the setting out or add --training=prefix"
+            f"train_neg_sample_args={wanted}: in packed training the loss itself draws negative items, uniformly; "
+            "remove the setting or add --training=prefix"
         )

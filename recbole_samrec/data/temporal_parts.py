@@ -74,7 +74,7 @@ def _read_events(dataset: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if exact is None:
         raise DataError(
             f"GTS: the exact times of {dataset.dataset_name} are unknown: load {dataset.time_field} as a number, and "
-            "leave exact_time_order True"
+            "keep exact_time_order=True"
         )
     users, items = (dataset.inter_feat[field].numpy() for field in (dataset.uid_field, dataset.iid_field))
     return users, items, exact["time"].to_numpy()
@@ -91,13 +91,12 @@ def _check_counts(dataset: Any, counts: SplitCounts, options: TemporalOptions) -
         raise DataError(f"{where}: no user has two events before the test; choose a later cut or a larger quantile")
     if not counts.test_targets:
         raise DataError(
-            f"{where}: there is nothing to test, as no event from the cut on has a known item and an earlier event of "
-            "its user; choose an earlier cut or a smaller quantile"
+            f"{where}: the test set is empty, because no event from the cut on has a known item and an earlier event "
+            "of its user; choose an earlier cut or a smaller quantile"
         )
     if not counts.valid_targets and not trains_on_all(dataset.config):
         raise DataError(
-            f"{where}: there is nothing to validate on; choose another validation_quantile, or "
-            "validation: last_train_item"
+            f"{where}: the validation set is empty; choose another validation_quantile, or validation: last_train_item"
         )
     if (longest := max(dataset.config["topk"])) > counts.candidates:
         raise ConfigError(

@@ -309,8 +309,8 @@ def convert_cut(cut: float | str, last: float) -> float:
     units = [each for lowest, each in UNITS.values() if last >= lowest]
     if not units:
         raise DataError(
-            f"GTS: cut={cut} is a date, and the times, which end with {float(last):g}, are no Unix times; give the cut "
-            "as a number, as in the data"
+            f"GTS: cut={cut} is a date, but the times, which end at {float(last):g}, are not Unix times; give the "
+            "cut as a number, as in the data"
         )
     seconds = Fraction(moment.timestamp())
     value = seconds * units[-1]

@@ -49,7 +49,7 @@ def read_users(file: Path, field: str) -> list[str]:
         with open_text(file) as text:
             users = [line for line in re.split(r"\r\n|\r|\n", text.read()) if line.strip()]
     if not users:
-        raise DataError(f"{file}: it has no user; write one id in each line")
+        raise DataError(f"{file}: it has no users; write one id in each line")
     return list(dict.fromkeys(users))
 
 

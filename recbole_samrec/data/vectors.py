@@ -112,5 +112,5 @@ def describe_unread_vectors(config: Any) -> str | None:
         return None
     return (
         f"{config['model']} does not read the vectors of preload_weight={config['preload_weight']}; a model of your "
-        f"own gets them by dataset.get_preload_weight({next(iter(config['preload_weight']))!r})"
+        f"own gets them with dataset.get_preload_weight({next(iter(config['preload_weight']))!r})"
     )

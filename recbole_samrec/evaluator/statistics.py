@@ -42,7 +42,7 @@ def compute_user_metric(ranks: np.ndarray, metric: str) -> np.ndarray:
     elif name == "mrr":
         gain = 1 / ranks
     else:
-        raise ValueError(f"{metric} is not a metric of ranks; take hr@K, ndcg@K, mrr@K or mrr")
+        raise ValueError(f"{metric} is not a metric of ranks; use hr@K, ndcg@K, mrr@K or mrr")
     return np.where(ranks <= (int(cut) if cut else math.inf), gain, 0.0)
 
 

@@ -72,8 +72,8 @@ def load_ranks(path: Path) -> Ranks:
             return Ranks(frame, str(arrays["test"]), str(arrays.get("prediction", ONE_BY_ONE)))
     except Exception as error:  # zip, zlib and numpy each raise their own error for a damaged file
         raise DataError(
-            f"{path}: these are no ranks of a run ({type(error).__name__}: {error}); remove it, and compare trains the "
-            f"run again: rm {shlex.quote(str(path))}"
+            f"{path}: not a valid file of a run's ranks "
+            f"({type(error).__name__}: {error}); remove it to train the run again: rm {shlex.quote(str(path))}"
         ) from error
 
 

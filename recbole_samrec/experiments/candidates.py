@@ -36,16 +36,16 @@ def read_choices(given: Any, place: str, fixed: Collection[str] = ()) -> dict[st
     choices = {}
     for key, values in given.items():
         if not isinstance(values, list) or not values:
-            raise ConfigError(f"{place}: {key}: {values!r} is no list of values; write {key}: [first, second]")
+            raise ConfigError(f"{place}: {key}: {values!r} is not a list of values; write {key}: [first, second]")
         if twice := [one for number, one in enumerate(values) if _contains(values[:number], one)]:
             raise ConfigError(f"{place}: {key}: {twice[0]} is listed twice; keep one of them")
         if key in NOT_SEARCHED:
             raise ConfigError(
-                f"{place}: {key} decides what is measured or for how long, so that candidates that differ in it cannot "
-                "be compared; remove it"
+                f"{place}: {key} determines what is measured or for how long, so candidates with different values "
+                "cannot be compared; remove it"
             )
         if key in fixed:
-            raise ConfigError(f"{place}: {key} is fixed by the entry, too; remove it from one of them")
+            raise ConfigError(f"{place}: {key} is also fixed by the entry; remove it from one of them")
         choices[str(key)] = tuple(values)
     return choices
 

@@ -110,8 +110,8 @@ def _check_tuned_as(entries: Sequence[Entry]) -> None:
         if of and (of not in known or of == entry.name):
             others = known.keys() - {entry.name}
             raise ConfigError(
-                f"tuned_as of {entry.name}: {of} is not compared; {suggest_nearest(str(of), others)} Else add it to "
-                "--models"
+                f"tuned_as of {entry.name}: {of} is not compared; {suggest_nearest(str(of), others)} Otherwise add "
+                "it to --models"
             )
         if of and known[of].tuned_as:
             raise ConfigError(
@@ -141,7 +141,7 @@ def _make_entry(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[st
     model, fixed = stored["model"], upgrade_settings(stored.get("fixed") or {})
     if not registry.is_model(model):
         candidates = {*registry.model_names(), *known}
-        raise ConfigError(f"--models: there is no model or entry {name}; {suggest_nearest(plain, candidates)}")
+        raise ConfigError(f"--models: unknown model or entry {name}; {suggest_nearest(plain, candidates)}")
     defaults: dict[str, Any] = {}
     for table in tables:
         defaults |= table.get("protocol") or {}

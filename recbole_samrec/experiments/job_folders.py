@@ -61,7 +61,9 @@ def find_folder(
             continue
         if (made_for := read_made_for(folder)) is None:
             for key in changed:
-                note(f"{job.entry} on {job.dataset}: {HASHED[key]} changed since it was trained; it is trained again")
+                note(
+                    f"{job.entry} on {job.dataset}: {HASHED[key]} changed since the run was trained; training it again"
+                )
             return folder
         changed = _changed_hashes(made_for, job)
         if _was_made_for(made_for, job):

@@ -132,7 +132,7 @@ def plan_jobs(
     files, given = files or {}, given or {}
     for key, flag in OWN_SETTINGS.items():
         if key in given or key in files:
-            raise ConfigError(f"{key} belongs to each run of a comparison; use {flag}")
+            raise ConfigError(f"{key} cannot be set for a comparison; use {flag}")
     check_gpu_id(files, given, note)
     known: set[str] = set()
     for dataset in datasets:
@@ -207,7 +207,7 @@ def _make_pattern(
     """Make the job of an entry on a data set, without its seed and folder."""
     config = configure({**above, "train_fraction": fraction, "dataset": dataset}, {}, note, read, plans=True)
     if (mode := config["eval_args"]["mode"]["test"]) != "full":
-        raise ConfigError(f"eval_args: a comparison ranks all items, not {mode}; leave mode out")
+        raise ConfigError(f"eval_args: a comparison ranks all items, not {mode}; remove mode")
     defaults = collect_defaults(entry.model, dataset, model_class(entry))
     return Job(
         entry=entry.name,

@@ -36,11 +36,11 @@ def check_protocols(names: Sequence[str], settings: Mapping[str, Any]) -> list[s
     """
     for name in names:
         if name not in PROTOCOLS:
-            raise ConfigError(f"--protocol={name}: there is no such protocol; {suggest_nearest(name, PROTOCOLS)}")
+            raise ConfigError(f"--protocol={name}: unknown protocol; {suggest_nearest(name, PROTOCOLS)}")
     if len(set(names)) < len(names):
-        raise ConfigError(f"--protocol={','.join(names)}: it names a protocol twice")
+        raise ConfigError(f"--protocol={','.join(names)}: a protocol is listed twice; list each once")
     if names and "eval_args" in settings:
-        raise ConfigError("--protocol and eval_args both choose a split; leave one of them out")
+        raise ConfigError("--protocol and eval_args both choose a split; remove one of them")
     return list(names)
 
 

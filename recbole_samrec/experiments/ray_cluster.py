@@ -68,7 +68,7 @@ def choose_resources(
         if number is not None and not is_accepted(kind, number):
             raise ConfigError(f"--{name}={number}: must be {describe_type(kind)}")
     if gpus is not None and gpus > 1 and gpus != int(gpus):
-        raise ConfigError(f"--gpus={gpus}: give a part of a GPU, or a whole number of them")
+        raise ConfigError(f"--gpus={gpus}: must be a fraction of a GPU, or a whole number of GPUs")
     return Resources(threads, parallel, gpus, address, host, dashboard)
 
 
@@ -181,7 +181,9 @@ def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
     logging.getLogger("ray").setLevel(logging.ERROR)
     if ray.is_initialized():  # as in a notebook; the connection stays open after the runs
         if resources.address:
-            raise ConfigError(f"--address={resources.address}: Ray runs in this process; call ray.shutdown() first")
+            raise ConfigError(
+                f"--address={resources.address}: Ray already runs in this process; call ray.shutdown() first"
+            )
         yield ray
         return
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": False}
@@ -251,7 +253,9 @@ def _require_listener(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"--address={address}: nothing answers there ({error}); start Ray or correct it") from error
+        raise ConfigError(
+            f"--address={address}: there is no answer ({error}); start Ray there or correct the address"
+        ) from error
 
 
 def _copy_package(folder: Path) -> Path:

@@ -89,7 +89,7 @@ def _require_one_event_per_user(result: Mapping[str, Any], file: Path) -> None:
         kind = "benchmark files" if benchmark else f"the split {split}"
         raise DataError(
             f"{file}: an earlier version did not store the users of the test events, and {kind} may have several per "
-            f"user; remove it, and compare trains the run again: rm {shlex.quote(str(file))}"
+            f"user; remove it to train the run again: rm {shlex.quote(str(file))}"
         )
 
 
@@ -109,7 +109,7 @@ def read_record(file: Path, tested: bool = True) -> RunRecord:
             raise ValueError(f"it has no metrics of a {'test' if tested else 'validation'} set")
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{file}: this is no record of a run ({error}); remove it, and compare trains the run again: "
+            f"{file}: not a valid record of a run ({error}); remove it to train the run again: "
             f"rm {shlex.quote(str(file))}"
         ) from error
     return record
@@ -129,7 +129,7 @@ def set_aside_damaged(jobs: Sequence[Job], note: Callable[[str], None]) -> None:
             if _is_damaged(file):
                 kept = file.with_name(f"{file.name}.damaged")
                 file.replace(kept)
-                note(f"{file}: it is damaged, and now {kept.name}; the run continues from its best checkpoint")
+                note(f"{file}: it is damaged and was renamed to {kept.name}; the run resumes from its best checkpoint")
 
 
 def _is_damaged(file: Path) -> bool:

@@ -24,13 +24,13 @@ def choose_seeds(seeds: int | Sequence[int], flag: str = "--seeds", first: int =
     """
     if isinstance(seeds, int):
         if not 0 < seeds <= MOST_SEEDS:
-            raise ConfigError(f"{flag}={seeds}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
+            raise ConfigError(f"{flag}={seeds}: give a number of seeds, or a list such as 1,2,3 (for one seed 7,)")
         return [first + number for number in range(seeds)]
     named = ",".join(map(str, seeds))
     if not seeds or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):
-        raise ConfigError(f"{flag}={named}: give how many seeds, or the seeds themselves such as 1,2,3 or 7,")
+        raise ConfigError(f"{flag}={named}: give a number of seeds, or a list such as 1,2,3 (for one seed 7,)")
     if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"{flag}={named}: a seed is named twice")
+        raise ConfigError(f"{flag}={named}: a seed is listed twice; list each once")
     return list(seeds)
 
 
@@ -43,7 +43,7 @@ def choose_select_seeds(select_seeds: int | Sequence[int], seeds: int | Sequence
     chosen, others = choose_seeds(select_seeds, "--select_seeds", SELECT_SEEDS[0]), choose_seeds(seeds)
     if shared := sorted(set(chosen) & set(others)):
         raise ConfigError(
-            f"--select_seeds: {shared[0]} is among --seeds, too; settings that a run chose are not judged by it: name "
-            "other seeds"
+            f"--select_seeds: {shared[0]} is also in --seeds; settings must be chosen and tested with different "
+            "seeds: use other seeds"
         )
     return chosen

@@ -160,7 +160,7 @@ def process_settings(job: Job, folder: Path) -> dict[str, Any]:
     known = job.source_sha256
     if job.source and known and registry.source_hash(get_model(job.settings["model"])) != known:
         file = job.source.rpartition(":")[0]
-        raise ConfigError(f"{file} has changed since the comparison was started; give the same command again")
+        raise ConfigError(f"{file} has changed since the comparison started; run the command again")
     places = {"run_dir": str(folder), "checkpoint_dir": str(folder)}
     return {**job.settings, **places, "quiet_terminal": True, "show_progress": False}
 

@@ -103,9 +103,7 @@ def suggest_nearest_models(get_model: Callable) -> Callable:
     @functools.wraps(get_model)
     def get_known(model_name: str) -> type:
         if not is_model(model_name):
-            raise ConfigError(
-                f"--model={model_name}: there is no such model; {suggest_nearest(model_name, model_names())}"
-            )
+            raise ConfigError(f"--model={model_name}: unknown model; {suggest_nearest(model_name, model_names())}")
         return get_model(model_name)
 
     return get_known

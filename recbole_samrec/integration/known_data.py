@@ -112,7 +112,7 @@ def read_known_data(create: Callable[[Any], Any]) -> Callable[[Any], Any]:
         except CheckpointError as error:
             if not _is_unchanged(config, folder):
                 raise
-            getLogger().warning(f"{error}; its data have not changed since (sha256), so it can be used all the same")
+            getLogger().warning(f"{error}; its data have not changed since (sha256), so it can still be used")
             return create(config)
         known = _Known(folder, *stored, config["changed_data"] == DROP)
         token = _known.set(known)
@@ -140,7 +140,7 @@ def _check_hash(config: Any, folder: Path) -> None:
     if hash_interactions(config) != trained_on[0]:
         raise DataError(
             f"{folder}: {config['dataset']} has changed since the run was trained (sha256), and the run stores no "
-            "tokens by which its ids could be found; name the data it was trained on by --data_path, or train it again"
+            "tokens to map its ids; pass the data it was trained on with --data_path, or train it again"
         )
 
 
@@ -165,7 +165,7 @@ def _check_tokens(dataset: Any, known: _Known) -> None:
         if not np.array_equal(found[: len(tokens)].astype(str), tokens.astype(str)):
             raise CheckpointError(
                 f"{known.folder}: {name} has other internal ids than the run was trained with; if the data come from "
-                "dataset_save_path or dataloaders_save_path, leave these settings out"
+                "dataset_save_path or dataloaders_save_path, remove these settings"
             )
 
 
@@ -193,9 +193,9 @@ def _restore_rows(dataset: Any, known: _Known) -> None:
 def _make_error(dataset: Any, known: _Known) -> DataError:
     changes = "; ".join(known.changes.describe(dataset))
     return DataError(
-        f"{known.folder}: {dataset.dataset_name} is not the data that the run was trained on: it has {changes}; name "
-        "the data it was trained on by --data_path, or train a new run; evaluate --changed_data=drop scores the known "
-        "users and items all the same"
+        f"{known.folder}: {dataset.dataset_name} is not the data that the run was trained on: it has {changes}; pass "
+        "the data it was trained on with --data_path, or train a new run; evaluate --changed_data=drop evaluates the "
+        "known users and items only"
     )
 
 

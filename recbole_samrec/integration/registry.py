@@ -63,9 +63,9 @@ def register(model_class: type[Any]) -> str:
     """
     name = str(getattr(model_class, "__name__", model_class))
     if not (isinstance(model_class, type) and issubclass(model_class, AbstractRecommender)):
-        raise ConfigError(f"{name} is not a model: derive it from one of recbole.model.abstract_recommender")
+        raise ConfigError(f"{name} is not a model: derive it from a class of recbole.model.abstract_recommender")
     if name in model_names():
-        raise ConfigError(f"{name}: there is a model of this name already; choose another")
+        raise ConfigError(f"{name}: a model of this name already exists; choose another name")
     families = {ModelType.SEQUENTIAL: "sequential", ModelType.CONTEXT: "context_aware"}
     families[ModelType.KNOWLEDGE] = "knowledge_aware"
     where = families.get(getattr(model_class, "type", None), "general")

@@ -28,7 +28,7 @@ class CausalBase(SequentialRecommender):
         super().__init__(config, dataset)
         self.hidden_size, heads = config["hidden_size"], config["n_heads"]
         if self.hidden_size % heads:
-            raise ConfigError(f"n_heads={heads}: it does not divide hidden_size={self.hidden_size}; choose a divisor")
+            raise ConfigError(f"n_heads={heads}: must divide hidden_size={self.hidden_size}; choose a divisor")
         sparse = config["embedding_update"] == "sparse"
         self.item_embedding = nn.Embedding(self.n_items, self.hidden_size, padding_idx=0, sparse=sparse)
         self.position_embedding = nn.Embedding(self.max_seq_length, self.hidden_size)

@@ -51,7 +51,7 @@ class HistoryBase(CountedBase):
         modes = set(mode.values()) if isinstance(mode, dict) else {mode}
         if modes != {"full"}:
             name = type(self).__name__
-            raise ConfigError(f"eval_args: {name} ranks all items and no sampled candidates, as {mode}; use mode full")
+            raise ConfigError(f"eval_args: {name} ranks all items and cannot rank sampled ones ({mode}); use mode full")
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Score all items for each history, shape ``[B * items]``.
@@ -80,7 +80,7 @@ class HistoryBase(CountedBase):
 
     def predict(self, interaction: Any) -> Tensor:
         """Raise, because RecBole scores single pairs without histories."""
-        raise NotImplementedError(f"{type(self).__name__} ranks all items and scores no single pairs")
+        raise NotImplementedError(f"{type(self).__name__} ranks all items and cannot score single pairs")
 
 
 def build_binary_matrix(dataset: Any) -> sp.csr_matrix:

@@ -41,7 +41,7 @@ class RecentPop(CountedBase):
         field = dataset.time_field
         if field is None or field not in dataset.inter_feat:
             raise ConfigError(
-                f"RecentPop counts recent events, and {dataset.dataset_name} is loaded without their time; add "
+                f"RecentPop needs the times of events, but {dataset.dataset_name} is loaded without them; add "
                 f"{config['TIME_FIELD']} to load_col, or leave load_col out and use eval_args order TO"
             )
         items, times = (dataset.inter_feat[name].cpu().numpy() for name in (dataset.iid_field, field))

@@ -162,7 +162,7 @@ class SAMHook:
             raise ConfigError(f"{key}: {error}") from error
         chosen = {id(parameter) for name, parameter in wanted.items() if name not in left_out}
         if not chosen:
-            raise ConfigError(f"sam_exclude: {list(self.settings.exclude)} leave SAM no parameter to move")
+            raise ConfigError(f"sam_exclude: {list(self.settings.exclude)} leave SAM no parameter to perturb")
         return chosen
 
     def watch(self, scaler: torch.amp.GradScaler) -> None:
@@ -258,4 +258,4 @@ def _check_sparse(optimizer: torch.optim.Optimizer, step: TwoPass) -> None:
             "ones); choose adam"
         )
     if step.clip and any(sparse):
-        raise ConfigError("clip_grad_norm: torch cannot clip sparse gradients; leave it out")
+        raise ConfigError("clip_grad_norm: torch cannot clip sparse gradients; remove it")

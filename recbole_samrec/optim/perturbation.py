@@ -50,7 +50,7 @@ def select_parameters(model: nn.Module, wanted: str | Sequence[str] = "all") -> 
         inside = {id(parameter) for layer in layers for parameter in layer.parameters(recurse=False)}
         chosen = {name: parameter for name, parameter in named.items() if id(parameter) in inside}
         if not chosen:
-            raise ValueError(f"the model has no {wanted} layer to move")
+            raise ValueError(f"the model has no {wanted} layer to perturb")
         return chosen
     names = match_names(named, [wanted] if isinstance(wanted, str) else wanted)
     return {name: parameter for name, parameter in named.items() if name in names}
@@ -76,7 +76,7 @@ def match_names(names: Iterable[str], patterns: Sequence[str]) -> set[str]:
     names = list(names)
     for pattern in patterns:
         if not any(fnmatch.fnmatchcase(name, pattern) for name in names):
-            raise ValueError(f"no parameter is called {pattern!r}; there are: {', '.join(names)}")
+            raise ValueError(f"no parameter matches {pattern!r}; the parameters are: {', '.join(names)}")
     return {name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)}
 
 

@@ -64,7 +64,7 @@ class RowAdam(torch.optim.Optimizer):
             ("weight_decay", weight_decay, weight_decay >= 0),
         ):
             if not allowed:
-                raise ValueError(f"RowAdam: {name}={value} is out of its range")
+                raise ValueError(f"RowAdam: {name}={value} is out of range")
         super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -93,9 +93,9 @@ class RowAdam(torch.optim.Optimizer):
         """Check that a gradient can be used, and make the state of a parameter that has none yet."""
         state = self.state[parameter]
         if gradient.is_sparse and group["weight_decay"]:
-            raise ValueError("weight_decay would have to reach rows without gradient: set it to 0 for sparse gradients")
+            raise ValueError("weight_decay also applies to rows without a gradient: set it to 0 for sparse gradients")
         if gradient.is_sparse and gradient.sparse_dim() != 1:
-            raise ValueError(f"a gradient that is sparse in {gradient.sparse_dim()} dimensions; only rows may be")
+            raise ValueError(f"the gradient is sparse in {gradient.sparse_dim()} dimensions; only rows may be sparse")
         if not state:
             # The name and type under which torch passes counts through load_state_dict unchanged.
             counts = torch.zeros(len(parameter), dtype=torch.int32, device=parameter.device)

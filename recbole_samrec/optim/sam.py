@@ -155,7 +155,7 @@ class SAM(torch.optim.Optimizer):
         parameters = _parameters_of(self.param_groups)
         moved = self._choose_moved(parameters)
         if not moved:
-            raise ConfigError("params and exclude leave SAM no parameter to move")
+            raise ConfigError("params and exclude leave SAM no parameter to perturb")
         self._variant = CLASSES[variant](parameters, moved, self._settings)
         self._variant.copies_first = True
         replayed = model.module if isinstance(model, DistributedDataParallel) else model
@@ -377,7 +377,9 @@ class SAM(torch.optim.Optimizer):
         """
         rho, kept = self.rho, state_dict.get("sam", {})
         if kept.get("variant", self._settings.variant) != self._settings.variant:
-            raise ConfigError(f"the state is of variant={kept['variant']}, not of variant={self._settings.variant}")
+            raise ConfigError(
+                f"the state belongs to variant={kept['variant']}, not to variant={self._settings.variant}"
+            )
         self.base_optimizer.load_state_dict({key: value for key, value in state_dict.items() if key != "sam"})
         for group in self.param_groups:
             group.setdefault(RHO_KEY, rho)
@@ -443,8 +445,8 @@ def _require_radius(rho: float) -> float:
 def _require_distributed(model: nn.Module | None, variant: str) -> DistributedDataParallel:
     if variant not in ("sam", "asam", "random"):
         raise ConfigError(
-            f"local_ascent: variant={variant} also steps by its first gradient or remembers it, which would differ "
-            "between processes; choose sam, asam or random"
+            f"local_ascent: variant={variant} also uses or stores its first gradient, which would differ between "
+            "processes; choose sam, asam or random"
         )
     if not isinstance(model, DistributedDataParallel):
         raise ConfigError("local_ascent needs model=..., wrapped in torch.nn.parallel.DistributedDataParallel")

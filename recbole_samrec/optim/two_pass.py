@@ -122,8 +122,8 @@ class TwoPass:
             return
         if any(p.grad.is_sparse for p in self.parameters if p.grad is not None):
             raise ConfigError(
-                f"{self.key}={self.variant.settings.variant}: it keeps a vector as long as all weights, which sparse "
-                "gradients are there to avoid; choose sam, asam or gsam"
+                f"{self.key}={self.variant.settings.variant}: it stores a vector as long as all weights, which "
+                "sparse gradients are meant to avoid; choose sam, asam or gsam"
             )
 
     def _clip_or_clear(self, good: bool) -> None:

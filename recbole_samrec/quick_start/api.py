@@ -190,8 +190,8 @@ def evaluate(
             if named := [name for name in LIST_METRICS if name in map(str.lower, config["metrics"])]:
                 print_note(
                     console,
-                    f"{record}: an earlier version, with RecBole's values of {', '.join(named)}; these are computed "
-                    "here, too; --recbole_metrics=False corrects them",
+                    f"{record}: it was written by an earlier version, with RecBole's values of {', '.join(named)}; "
+                    "they are computed here, too; --recbole_metrics=False corrects them",
                 )
         device = config["device"]
         agreement = compare_with_record(stored, scores[masks[0]], device_name(device), device.type == "cuda")

@@ -58,8 +58,8 @@ def require_no_users(config: Any, model: Any, users: int) -> None:
     """
     if reason := explain_unserved(config, model, users):
         raise ConfigError(
-            f"train_fraction cannot be used with {config['model']}: {reason}, and would know nothing of those left "
-            "out; use a model that reads sequences, or leave train_fraction out"
+            f"train_fraction cannot be used with {config['model']}: {reason}, and has none for users without "
+            "training events; use a model that reads sequences, or remove train_fraction"
         )
 
 
@@ -71,8 +71,8 @@ def require_unseen_users(config: Any, model: Any, users: int) -> None:
     """
     if reason := explain_unserved(config, model, users):
         raise ConfigError(
-            f"eval_args: split GTS with unseen_users: keep cannot be used with {config['model']}: {reason}, and knows "
-            "nothing of users without training events; add unseen_users: drop"
+            f"eval_args: split GTS with unseen_users: keep cannot be used with {config['model']}: {reason}, and has "
+            "none for users without training events; add unseen_users: drop"
         )
 
 

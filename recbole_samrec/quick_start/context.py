@@ -135,7 +135,7 @@ def _read_dataset(config: Any, read: Callable[[Any], Any] | None) -> Any:
     if "labeled" in config["eval_args"]["mode"].values() and dataset.label_field not in dataset.inter_feat:
         raise DataError(
             f"{name}: mode labeled needs a column {dataset.label_field}, which is missing; make it from the ratings "
-            "with --threshold=\"{'rating': 4}\", and have them loaded by load_col"
+            "with --threshold=\"{'rating': 4}\", and load them with load_col"
         )
     return dataset
 

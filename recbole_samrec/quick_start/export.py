@@ -112,7 +112,7 @@ def collect_vectors(recommender: Recommender, folder: Path) -> Export:
     """
     dataset = recommender.dataset
     if dataset.benchmark_filename_list is not None and dataset.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-        raise DataError(f"export: the samples of {dataset.dataset_name}'s benchmark files are no histories of users")
+        raise DataError(f"export: the samples of {dataset.dataset_name}'s benchmark files are not histories of users")
     sequences = recommender.find_sequences("all")
     users: np.ndarray | None = None
     product: DotProduct | None = None

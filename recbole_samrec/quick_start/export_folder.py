@@ -34,9 +34,11 @@ def require_folder(folder: Path, files: Sequence[str], overwrite: bool, flag: st
         raise ConfigError(f"--out={folder}: it is a file; name a folder")
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if any(name not in files and not name.startswith(STAGE) for name in there):
-        raise ConfigError(f"--out={folder}: it has other files; name a new folder")
+        raise ConfigError(f"--out={folder}: it contains other files; choose a new folder")
     if files[-1] in there and not overwrite:
-        raise ConfigError(f"--out={folder}: it has an export already; add {flag} to replace it, or name another")
+        raise ConfigError(
+            f"--out={folder}: it already contains an export; add {flag} to replace it, or choose another folder"
+        )
     require_writable(folder, "--out")
 
 

@@ -167,7 +167,7 @@ def _find_part(loader: Any, config: Any) -> Any:
     """Find the data set of a loader."""
     part = getattr(loader, "_dataset", None)
     if part is None:
-        raise ConfigError(f"{config['model']} has its own form of data; choose a sequential or a general model")
+        raise ConfigError(f"{config['model']} prepares its data in its own way; choose a sequential or a general model")
     return part
 
 

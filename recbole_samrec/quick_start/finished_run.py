@@ -39,7 +39,7 @@ def load_finished_run(
         registry.model_from(model)
     file = Path(run) / "best.pth" if Path(run).is_dir() else Path(run)
     if not file.exists():
-        raise CheckpointError(f"{file}: there is no such checkpoint; give the folder of a run; the runs are in runs/")
+        raise CheckpointError(f"{file}: there is no such checkpoint; give the folder of a run (runs are in runs/)")
     stored = load_settings(file, trust=bool(given.get("trust_checkpoint")))
     stored |= {"run_dir": None, "checkpoint_dir": str(file.parent), "show_progress": False}
     config = configure(stored, given, note, trains=False)

@@ -161,6 +161,6 @@ def _stored_settings(checkpoint: Path, given: Mapping[str, Any]) -> dict[str, An
     for key, value in given.items():
         if key not in MAY_CHANGE and key in stored and stored[key] != value:
             raise ConfigError(
-                f"--{key}={value}: the run to be resumed has {key}={stored[key]}; leave it out, or start a new run"
+                f"--{key}={value}: the run to be resumed has {key}={stored[key]}; remove it, or start a new run"
             )
     return stored

@@ -45,13 +45,13 @@ def _ranking_warnings(config: Any, dataset: Any) -> Iterator[str]:
         suffixes = ["item"] if dataset.item_feat is not None else []
         files = " or ".join(f".{suffix}" for suffix in [*suffixes, *(config["additional_feat_suffix"] or ())])
         where = f"the {files} file" if files else "other files"
-        yield f"{unseen} items of {where} occur in no interaction, and are candidates all the same"
+        yield f"{unseen} items of {where} occur in no interaction but are ranked as candidates"
     if sampled:
-        history = ", and may draw what the user had before" if config["repeatable"] else ""
+        history = ", and may draw items that the user had before" if config["repeatable"] else ""
         yield f"sampled evaluation draws with replacement, again at each evaluation{history}"
     if modes != {"full"} and config["mask_history"]:
         kind = "sampled" if sampled else "labeled"
-        yield f"mask_history works on full rankings only; {kind} evaluation passes it over"
+        yield f"mask_history applies to full rankings only; {kind} evaluation ignores it"
     if sampled and _is_sequential(config) and _split(config) in ("RS", "TS"):
         yield "sampled evaluation merges a user's samples, of which this split has several, into one ranking"
 
@@ -80,14 +80,15 @@ def _label_warnings(config: Any, dataset: Any) -> Iterator[str]:
     if config["benchmark_filename"]:
         remedy = "leave them out of the benchmark files"
     yield (
-        f"{what} has no effect on a ranking, which takes every event as positive, also the {negative} of {len(labels)} "
+        f"{what} has no effect on a ranking, which treats every event as positive, including the "
+        f"{negative} of {len(labels)} "
         f"with label 0; {remedy}"
     )
 
 
 def _split_warnings(config: Any, dataset: Any, loaders: tuple) -> Iterator[str]:
     if _split(config) == "TS" and config["eval_args"]["order"] == "RO":
-        yield "a time split needs order: TO; with RO it takes the wrong samples"
+        yield "a time split needs order: TO; with RO it selects the wrong samples"
     if find_counts(dataset):
         return
     missing = dataset.user_num - 1 - _count_users(loaders[2], dataset)
@@ -108,7 +109,7 @@ def _training_warnings(config: Any, dataset: Any) -> Iterator[str]:
     if config["model"] == "BERT4Rec":
         yield "RecBole's BERT4Rec leaves about one in seven masked positions without a label"
     if config["worker"]:
-        yield "worker above 0 draws other negatives than worker: 0, and gives another loss"
+        yield "worker above 0 draws other negatives than worker: 0, so the loss differs"
 
 
 def _trains_on_labels(config: Any) -> bool:

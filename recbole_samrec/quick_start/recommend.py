@@ -164,7 +164,7 @@ class Recommender:
             raise DataError("recommend: none of the items in these histories was trained on")
         if not some.all():
             names = ", ".join(map(str, kept.names[~some][:3]))
-            print_note(self.console, f"no recommendations for {names}, without items that were trained on")
+            print_note(self.console, f"no recommendations for {names}: the model was trained on none of their items")
         return kept.select(np.flatnonzero(some))
 
     def _find_all(self, users: Iterable[Any] | str | None, sequences: str | Path | pd.DataFrame | None) -> Sequences:
@@ -172,7 +172,7 @@ class Recommender:
         sequential = dataset.config["MODEL_TYPE"] == ModelType.SEQUENTIAL
         if sequences is not None:
             if not sequential and not scores_histories(self.trainer.model):
-                raise ConfigError(f"--sequences: {dataset.config['model']} reads no sequences; recommend for --users")
+                raise ConfigError(f"--sequences: {dataset.config['model']} does not read sequences; use --users")
             source = sequences if isinstance(sequences, pd.DataFrame) else Path(sequences)
             found, notes = read_sequences(source, dataset)
             for line in notes:
@@ -181,7 +181,7 @@ class Recommender:
         if dataset.benchmark_filename_list is not None and sequential:
             raise DataError(
                 f"--users: the samples of {dataset.dataset_name}'s benchmark files are independent, not histories; "
-                "give the histories by --sequences"
+                "give the histories with --sequences"
             )
         histories = collect_sequences(dataset)
         if isinstance(users, str) and users == "all":
@@ -339,7 +339,7 @@ def _describe_changes(dataset: Any) -> list[str]:
         lines.append(f"{unknown}; train a new run to serve them")
     if changes.gone:
         lines.append(
-            f"{name} has no {list_counts(changes.gone, dataset)} any more that the run knows; such items may still be "
+            f"{name} no longer has {list_counts(changes.gone, dataset)} that the run knows; such items may still be "
             "recommended"
         )
     return lines

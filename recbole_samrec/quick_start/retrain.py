@@ -53,7 +53,7 @@ def train_twice(train_once: TrainOnce, config: Any, resume: Path | None, callbac
         chooses, own = _configure_selection(config, selection), find_own_checkpoint(selection)
         first = train_once(chooses, own, callbacks, test=False, ends=False)
     if first.best_epoch is None:
-        raise TrainingError(f"{config['model']}: retrain needs a best epoch, and the first training has none")
+        raise TrainingError(f"{config['model']}: retrain needs a best epoch, but the first training has none")
     own = resume if resume is not None and resume.parent != selection else None
     return train_once(
         config, own, callbacks, epochs=first.best_epoch + 1, complete=lambda record: combine_records(first, record)
@@ -93,7 +93,7 @@ def combine_records(first: RunRecord, second: RunRecord) -> RunRecord:
 
 def _need_folder(config: Any) -> Path:
     if not config["run_dir"]:
-        raise ConfigError("eval_args: split GTS: retrain needs a folder for both trainings; name one by run_dir")
+        raise ConfigError("eval_args: split GTS: retrain needs a folder for both trainings; name one with run_dir")
     return Path(config["run_dir"])
 
 

@@ -110,7 +110,8 @@ def make_folder(path: Path) -> None:
     taken = [name for name in (*CHECKPOINTS, RESULT, SELECTION) if (path / name).exists()]
     if taken:
         raise ConfigError(
-            f"--run_dir={path}: the folder has a run already ({taken[0]}); resume it with --resume={path}, or choose "
+            f"--run_dir={path}: the folder already contains a run "
+            f"({taken[0]}); resume it with --resume={path}, or choose "
             "another folder"
         )
     require_writable(path, "--run_dir")

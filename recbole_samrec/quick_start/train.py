@@ -63,7 +63,7 @@ def train(
     if not trains_on_all(config):
         return once(config, resume, callbacks, test=test)
     if not test:
-        raise ConfigError("eval_args: split GTS: retrain is for runs that are tested; leave it out here")
+        raise ConfigError("eval_args: split GTS: retrain is for runs that are tested; remove it")
     return train_twice(once, config, resume, callbacks)
 
 

@@ -77,7 +77,7 @@ def _split_label(named: str) -> tuple[Path, str | None]:
 
 def _require_few_places(folders: Sequence[Path]) -> None:
     if len(folders) > MOST_RUNS:
-        raise ConfigError(f"{len(folders)} runs are named; a report holds up to {MOST_RUNS}")
+        raise ConfigError(f"{len(folders)} runs are given; a report covers at most {MOST_RUNS}")
     seen: dict[Path, Path] = {}
     for folder in folders:
         if (place := folder.resolve()) in seen:
@@ -91,8 +91,8 @@ def _require_one_data_set(folders: Sequence[Path], records: Sequence[Mapping[str
     for folder, record in zip(folders, records, strict=True):
         if (record["dataset"], record["data"]["sha256"]) != (first["dataset"], first["data"]["sha256"]):
             raise ConfigError(
-                f"{folder} is a run on {record['dataset']}, {folders[0]} on {first['dataset']} with other interactions "
-                "or of another name; a report is about one data set"
+                f"{folder} is a run on {record['dataset']}, {folders[0]} on {first['dataset']} with other "
+                "interactions or another name; a report covers one data set"
             )
 
 
@@ -112,7 +112,7 @@ def _require_other_weights(runs: Sequence[NamedRun]) -> None:
         if (weights := _hash_weights(run)) is None:
             continue
         if weights in seen:
-            raise ConfigError(f"{run.folder} has the weights of {seen[weights]}: both are one run; name one of them")
+            raise ConfigError(f"{run.folder} has the same weights as {seen[weights]}; name one of them")
         seen[weights] = run.folder
 
 

@@ -86,7 +86,7 @@ def read_finished_record(folder: Path) -> RunRecord:
     except FileNotFoundError as error:
         if not folder.is_dir():
             raise CheckpointError(f"{folder}: there is no such run; the runs are in runs/") from error
-        reason = f"{folder}: it holds no {RESULT}, so it is no finished run; finish it by --resume={folder}"
+        reason = f"{folder}: it contains no {RESULT}, so the run is not finished; resume it with --resume={folder}"
         raise CheckpointError(reason) from error
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file}: it is damaged ({error}); train the run again") from error
@@ -123,14 +123,14 @@ def load_run(folder: Path, targets: int, source: str | None = None) -> Solution:
     check_data(config, lambda line: None)
     trainer, loaders = _prepare(config)
     if not isinstance(trainer, SAMTrainer):
-        raise ConfigError(f"{folder}: {config['model']} is not trained by gradients; there is no sharpness to measure")
+        raise ConfigError(f"{folder}: {config['model']} is not trained by gradients, so it has no sharpness to measure")
     try:
         require_gradients(trainer.model)
     except UserError as error:
         reason = str(error).partition(": ")[2].partition(";")[0]
         raise ConfigError(f"{folder}: {config['model']} has no differentiable loss: {reason}") from error
     if not weights.exists():
-        raise CheckpointError(f"{weights}: the run's best weights are not there; train it again")
+        raise CheckpointError(f"{weights}: the run's best weights are missing; train it again")
     trainer.resume_weights(weights)
     require_finite(trainer.model, weights)
     trainer.model.eval()

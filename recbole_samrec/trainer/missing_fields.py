@@ -41,11 +41,11 @@ def describe_missing_field(config: Any, field: Any) -> str | None:
         remedy = "leave out train_neg_sample_args=None"
         if config["loss_type"] == "BPR":
             remedy += ", or set loss_type=CE"
-        return f"{model} is trained on pairs of an event and a sampled item, and nothing is sampled: {remedy}"
+        return f"{model} is trained on pairs of an event and a sampled item, but nothing is sampled: {remedy}"
     if field == config["LABEL_FIELD"]:
         return (
-            f"{model} is trained on labels, and there are none: leave out train_neg_sample_args=None, or make the "
-            f"column {field} from ratings with --threshold=\"{{'rating': 4}}\", and have them loaded by load_col"
+            f"{model} is trained on labels, but there are none: leave out train_neg_sample_args=None, or make the "
+            f"column {field} from ratings with --threshold=\"{{'rating': 4}}\", and load them with load_col"
         )
     own = (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"], config["TIME_FIELD"])
     if field.removesuffix(config["LIST_SUFFIX"]) in own:

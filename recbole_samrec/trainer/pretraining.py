@@ -272,7 +272,9 @@ def weights_file(config: Any, stage: Any) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"pretrained_dir={folder}: it cannot be made ({error.strerror}); choose another") from error
+        raise ConfigError(
+            f"pretrained_dir={folder}: it cannot be created ({error.strerror}); choose another"
+        ) from error
     return folder / f"S3Rec-{config['dataset']}-{pretraining_key(stage)}.pth"
 
 

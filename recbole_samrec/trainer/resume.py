@@ -284,7 +284,7 @@ class Resumable:
             beside = resume_file.with_name("best.pth")
             if best.exists() or not beside.exists():
                 raise CheckpointError(
-                    f"{lost}; it held the best weights so far, those of epoch {self.best_epoch}: start a new run"
+                    f"{lost}; it contained the best weights so far, those of epoch {self.best_epoch}: start a new run"
                 ) from lost
             state = checkpoint_io.load(beside)
         checkpoint_io.save(best, state if state.get("format") == FORMAT else self.state(state["epoch"]))

@@ -59,5 +59,7 @@ def _plain_epochs(config: Any) -> float:
     if start >= 1 and start % 1:
         raise ConfigError(f"sam_start={start}: must be a whole number of epochs, or a share of them below 1")
     if start >= 1 and epochs is not None and start >= epochs:
-        raise ConfigError(f"sam_start={start:.0f}: SAM would never start, there are {epochs} epochs; lower sam_start")
+        raise ConfigError(
+            f"sam_start={start:.0f}: SAM would never start, because there are only {epochs} epochs; lower sam_start"
+        )
     return start if start >= 1 or not start else start * epochs

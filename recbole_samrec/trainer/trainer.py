@@ -104,7 +104,7 @@ class SAMTrainer(Resumable, Trainer):
         if config["weight_average"]:
             require_gradients(model, "weight_average")
             if config["train_stage"] == "pretrain":
-                raise ConfigError("weight_average: pre-training is not averaged; leave it out for train_stage=pretrain")
+                raise ConfigError("weight_average: pre-training is not averaged; remove it for train_stage=pretrain")
         if config["fast_dropout"] is not False:
             draw_dropout_in_bulk(model)
             if config["training"] != "packed" and config["device"].type == "cpu":
@@ -159,12 +159,14 @@ class SAMTrainer(Resumable, Trainer):
         """
         if not any(getattr(module, "sparse", False) for module in self.model.modules()):
             name = type(self.model).__name__
-            raise ConfigError(f"embedding_update=sparse: {name} has no table with sparse gradients; SAMRec has one")
+            raise ConfigError(
+                f"embedding_update=sparse: {name} has no embedding table with sparse gradients; use SAMRec"
+            )
         others = {"learner": (self.learner.lower(), "adam"), "weight_decay": (self.weight_decay or 0, 0)}
         others["nproc"] = (1 if self.config["single_spec"] else self.config["world_size"], 1)
         for key, (value, possible) in others.items():
             if value != possible:
-                raise ConfigError(f"embedding_update=sparse: it works with {key}={possible} only, not {value}")
+                raise ConfigError(f"embedding_update=sparse: requires {key}={possible}, not {value}")
         return RowAdam(self.model.parameters() if params is None else params, lr=self.learning_rate)
 
     def _train_epoch(
@@ -244,7 +246,8 @@ class SAMTrainer(Resumable, Trainer):
         total = sum(losses) if isinstance(losses, tuple) else losses
         if self.sam_step.skipped > self._reported:
             self.logger.warning(
-                f"epoch {epoch_idx}: so far {self.sam_step.skipped} steps were skipped, their gradient was inf or nan"
+                f"epoch {epoch_idx}: {self.sam_step.skipped} steps skipped so far, because their gradient was inf or "
+                "nan"
             )
             self._reported = self.sam_step.skipped
         if total is not None:
@@ -461,7 +464,7 @@ def explain_model_kind(model_class: type) -> str:
 
 def make_gradient_error(name: str, reason: str, key: str = "sam_rho") -> ConfigError:
     """Return the error that names the reason why a setting that needs gradients cannot be used with a model."""
-    return ConfigError(f"{key} cannot be used with {name}: {reason}; leave {key} out")
+    return ConfigError(f"{key} cannot be used with {name}: {reason}; remove {key}")
 
 
 def clip_arguments(value: Any) -> dict[str, Any] | None:

@@ -203,7 +203,9 @@ def prepare_search(
     )
     if (found.out / SEARCH).exists():
         out = shlex.quote(str(found.out))
-        raise ConfigError(f"--out={out}: it holds a search already; resume it with --resume={out}, or name another")
+        raise ConfigError(
+            f"--out={out}: it already contains a search; resume it with --resume={out}, or choose another folder"
+        )
     return found
 
 

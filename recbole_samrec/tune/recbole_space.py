@@ -57,11 +57,11 @@ def _read_line(line: str, place: str) -> Line:
     if match is None or not (kind := match[2] or ("choice" if isinstance(parse_literal(match[3]), list) else "")):
         raise ConfigError(
             f"{place}: write name, type and values, such as learning_rate loguniform -8,0 "
-            "(a file in yaml has a name that ends in .yaml)"
+            "(names of YAML files end in .yaml)"
         )
     name, values = match[1], match[3]
     if kind not in KINDS:
-        raise ConfigError(f"{place}: {name}: RecBole's lines have no type {kind}; {suggest_nearest(kind, KINDS)}")
+        raise ConfigError(f"{place}: {name}: unknown type {kind}; {suggest_nearest(kind, KINDS)}")
     if kind != "choice":
         return Line(place, name, kind, _read_numbers(values, kind, f"{place}: {name}"))
     choices = _read_choices(values, f"{place}: {name}")
@@ -81,7 +81,7 @@ def _read_numbers(text: str, kind: str, place: str) -> list[float]:
     values, example = parse_literal(text), EXAMPLES[kind]
     wanted = len(example.split(","))
     if not isinstance(values, tuple) or len(values) != wanted or any(type(v) not in (int, float) for v in values):
-        raise ConfigError(f"{place}: {kind} takes {wanted} numbers with commas between them, such as {example}")
+        raise ConfigError(f"{place}: {kind} takes {wanted} comma-separated numbers, such as {example}")
     return [_compute_bound(value, place) for value in values] if kind == "loguniform" else list(values)
 
 

@@ -165,7 +165,7 @@ def format_best(
         lines.append(f"# Its model is your own: give --model={search.source} as well.")
     if strategy.scheduler == "pbt":
         lines.append(
-            "# Settings changed while the trial ran; these are the last ones, which alone may give another result."
+            "# Settings changed while the trial ran; training with these last ones alone may give another result."
         )
     settings = {**search.settings, **drawn}
     if len(search.seeds) == 1 and search.seeds[0] != FIRST_SEED:

@@ -103,7 +103,7 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
     """
     log = TrialLog.read(search.out / LOG, search.bigger, len(search.seeds) > 1)
     if (search.out / RAY).exists() and (failed := log.reopen_failed()):
-        print_line(console, f"failed trials that are tried again: {failed}")
+        print_line(console, f"retrying failed trials: {failed}")
     if log.is_complete(search.trials, search.strategy.passes):
         return log
     config = configure(dict(search.settings), {}, plans=True)
@@ -153,7 +153,7 @@ def _fit_trials(
     memory = capacity.reserved_mb(memory_mb)
     if memory > capacity.largest_mb:
         most = f"{capacity.largest_mb / 1000:.1f} GB"
-        raise ConfigError(f"--memory={memory / 1000:g}: no computer has that much memory; the most is {most}")
+        raise ConfigError(f"--memory={memory / 1000:g}: no machine has that much memory; the most is {most}")
     each = {"CPU": resources.threads, "GPU": gpus, "memory": memory}
     task = make_task(search, resources.threads, on_gpu=gpus > 0)
     trainable = allot(run_trial, lambda drawn: each, task=task, data=data)
@@ -180,7 +180,7 @@ def _restore_tuner(trainable: Any, state: Path, watcher: SearchWatcher) -> Any:
         except Exception as error:
             raise CheckpointError(f"{state}: Ray Tune's state cannot be read ({error}); {words}") from error
     if watcher.has_reports:
-        raise CheckpointError(f"{state}: Ray Tune's state of this search is gone or damaged; {words}")
+        raise CheckpointError(f"{state}: Ray Tune's state of this search is missing or damaged; {words}")
     return None
 
 

@@ -119,7 +119,7 @@ def plan_search(
     files, given = dict(files or {}), dict(given or {})
     for key, flag in {"seed": "--seeds", "model": "--model", "dataset": "--dataset", "run_dir": "--out"}.items():
         if key in given or key in files:
-            raise ConfigError(f"{key} belongs to each trial of a search; use {flag}")
+            raise ConfigError(f"{key} cannot be set for a search; use {flag}")
     check_gpu_id(files, given, note)
     wanted, origin = _read_space(space, entry.name)
     known = list_known_keys(entry.model, dataset, model_class(entry))
@@ -135,10 +135,12 @@ def plan_search(
             f"--passes={strategy.passes:g}: {entry.name} takes no gradient passes, {reason}; give --trials"
         )
     if strategy.trials is not None and trials < strategy.trials:
-        note(f"the space has only {trials} settings, fewer than --trials={strategy.trials}: each is tried once")
+        note(f"the space has only {trials} configurations, fewer than --trials={strategy.trials}: each is tried once")
     config = configure(settings, {}, note, plans=True)
     if trains_on_all(config):
-        raise ConfigError("eval_args: split GTS: a search chooses by validation; give retrain to the runs that use it")
+        raise ConfigError(
+            "eval_args: split GTS: a search uses only the validation set; set retrain for the runs that follow it"
+        )
     sha256 = check_data(config, note).sha256
     return SearchSpec(
         entry=entry.name,
@@ -203,7 +205,7 @@ def read_search(out: Path) -> SearchSpec:
         raise ConfigError(f"--resume={out}: there is no search; the searches are in runs/tune/") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{file}: this is no record of a search ({error}); start a new one in another --out"
+            f"{file}: not a valid record of a search ({error}); start a new one in another --out"
         ) from error
     if search.source and not registry.is_model(search.settings["model"]):
         registry.model_from(search.source)

@@ -35,7 +35,7 @@ def pack(config: Any) -> bytes:
         return dataset
 
     if not read_data(config, read=read).valid_data:
-        raise ConfigError("eval_args: the split leaves nothing for validation, by which a search chooses")
+        raise ConfigError("eval_args: the split leaves nothing for validation, which a search needs")
     return packed
 
 

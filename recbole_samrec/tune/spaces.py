@@ -199,7 +199,7 @@ def read_space(file: Path) -> Space:
     except OSError as error:
         raise ConfigError(f"--space={file}: {error.strerror}; name a file that can be read") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"--space={file}: it is no text in UTF-8; name a file such as space.yaml") from error
+        raise ConfigError(f"--space={file}: it is not UTF-8 text; name a file such as space.yaml") from error
     if file.suffix.lower() in (".yaml", ".yml") and not has_lines(text):
         return _parse_entries(*_read_yaml(text, str(file)), str(file))
     lines = list(read_lines(text, str(file)))
@@ -220,7 +220,7 @@ def make_space(mapping: Mapping[str, Any], origin: str) -> Space:
         ConfigError: A parameter is wrong, or there is none.
     """
     if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{origin}: there are no parameters in it; write entries such as {EXAMPLE}")
+        raise ConfigError(f"{origin}: it contains no parameters; write entries such as {EXAMPLE}")
     return _parse_entries(mapping, {}, origin)
 
 
@@ -268,13 +268,14 @@ def check_space(
             raise ConfigError(f"{origin}: unknown setting {key}; {suggest(key, known)}")
         if key in NOT_SEARCHED:
             raise ConfigError(
-                f"{origin}: {key}: it decides what is measured or where, so that trials that differ in it cannot be "
-                "ranked; take it out of the search space"
+                f"{origin}: {key}: it determines what is measured or where, so trials with different values cannot "
+                "be ranked; remove it from the search space"
             )
         if key in taken:
             raise ConfigError(
-                f"{origin}: {key} is to be searched, and is {taken[key]} by the entry or by the command line; "
-                f"take it out of the search space (--space=FILE), or omit --{key}"
+                f"{origin}: {key} is in the search space, but is set to {taken[key]} by the entry or by the command "
+                "line; "
+                f"remove it from the search space (--space=FILE), or omit --{key}"
             )
         parameter = parameters[leader]
         for value in parameter.values or parameter.bounds:
@@ -292,7 +293,7 @@ def _read_yaml(text: str, origin: str) -> tuple[dict[str, Any], dict[str, str]]:
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{origin}: not a yaml file: {flatten_message(error)}") from error
     if not isinstance(entries, dict):
-        raise ConfigError(f"{origin}: there are no parameters in it; write lines such as {EXAMPLE}")
+        raise ConfigError(f"{origin}: it contains no parameters; write lines such as {EXAMPLE}")
     places = [(f"{origin}, line {key.start_mark.line + 1}", key.value) for key, _ in node.value]
     for place, name in _find_repeated(places):
         raise ConfigError(f"{place}: {name} is in the file twice; keep one of the lines")
@@ -328,13 +329,13 @@ def _parse_entries(entries: Mapping[str, Any], places: Mapping[str, str], origin
     for name, leader in follow.items():
         if leader not in names:
             hint = suggest_nearest(leader, names) if names else f"add a line such as {leader}: [0.1, 0.2]"
-            raise ConfigError(f"{places.get(name, origin)}: {name}: {leader} is no parameter of this space; {hint}")
+            raise ConfigError(f"{places.get(name, origin)}: {name}: {leader} is not a parameter of this space; {hint}")
     return _check_filled(parameters, follow, origin)
 
 
 def _check_filled(parameters: list[Parameter], follow: dict[str, str], origin: str) -> Space:
     if not parameters:
-        raise ConfigError(f"{origin}: there are no parameters in it; write lines such as {EXAMPLE}")
+        raise ConfigError(f"{origin}: it contains no parameters; write lines such as {EXAMPLE}")
     return Space(tuple(parameters), follow)
 
 
@@ -344,7 +345,7 @@ def _parse_parameter(place: str, name: str, kind: str, given: Any) -> Parameter:
     if kind == "choice":
         return Parameter(name, kind, _check_choices(place, values))
     if kind not in SHAPES:
-        raise ConfigError(f"{place}: there is no range {kind}; {suggest_nearest(kind, [*SHAPES, 'choice', SAME_AS])}")
+        raise ConfigError(f"{place}: unknown range {kind}; {suggest_nearest(kind, [*SHAPES, 'choice', SAME_AS])}")
     wanted = 3 if kind == "quniform" else 2
     if values is None or len(values) != wanted or not all(map(_is_number, values)):
         raise ConfigError(f"{place}: {kind} takes {wanted} numbers, such as {{{kind}: {SHAPES[kind]}}}; not {given}")
@@ -352,7 +353,9 @@ def _parse_parameter(place: str, name: str, kind: str, given: Any) -> Parameter:
     if not low < high:
         raise ConfigError(f"{place}: {low} is not below {high}; write the lower bound first")
     if kind == "loguniform" and low <= 0:
-        raise ConfigError(f"{place}: loguniform begins above 0, not at {low}; write a bound such as {high / 100:.4g}")
+        raise ConfigError(
+            f"{place}: the lower bound of loguniform must be above 0, not {low}; write a bound such as {high / 100:.4g}"
+        )
     if kind == "int" and not all(isinstance(value, int) for value in values):
         raise ConfigError(f"{place}: int takes whole numbers, such as {{int: [1, 4]}}; not {given}")
     if steps:
@@ -376,7 +379,7 @@ def _check_step(place: str, low: float, high: float, step: float) -> None:
         raise ConfigError(f"{place}: a step of {step} does not fit from {low} to {high}; take a smaller one above 0")
     for bound in (low, high):
         if not math.isclose(bound / step, round(bound / step), abs_tol=1e-9):
-            raise ConfigError(f"{place}: {bound} is no multiple of the step {step}; choose bounds that are")
+            raise ConfigError(f"{place}: {bound} is not a multiple of the step {step}; choose bounds that are")
 
 
 def _make_plain(value: Any) -> Any:

@@ -86,12 +86,12 @@ class Strategy:
         """Check that the budget is in passes alone, and that trials can be started one after the other."""
         passes = f"--passes={number:g}"
         if self.trials is not None:
-            raise ConfigError(f"{passes}: --trials={self.trials} is a budget too; give one of them")
+            raise ConfigError(f"{passes}: --trials={self.trials} is a budget, too; give one of them")
         if not 0 < number < math.inf:
             raise ConfigError(f"{passes}: give a number above 0")
         if self.search == "grid" or self.scheduler == "pbt":
             flag = "--search=grid" if self.search == "grid" else "--scheduler=pbt"
-            raise ConfigError(f"{passes}: {flag} has a fixed number of trials; leave --passes out, or choose another")
+            raise ConfigError(f"{passes}: {flag} has a fixed number of trials; remove --passes, or choose another")
 
 
 def _check_pbt(space: Space, seeds: int) -> None:

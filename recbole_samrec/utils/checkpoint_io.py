@@ -219,7 +219,7 @@ def encode_plain(value: Any) -> Any:
         return entries if isinstance(value, list) else tuple(entries)
     if isinstance(value, (set, frozenset)):
         return sorted(encode_plain(entry) for entry in value)
-    raise TypeError(f"a checkpoint cannot hold a {type(value).__module__}.{type(value).__qualname__}")
+    raise TypeError(f"a checkpoint cannot store a {type(value).__module__}.{type(value).__qualname__}")
 
 
 def decode_plain(value: Any) -> Any:
@@ -245,7 +245,7 @@ def _encode_array(array: np.ndarray) -> Any:
     if array.dtype.kind in "USO":
         entries = [encode_plain(entry) for entry in np.asarray(array).ravel().tolist()]
         return {"dtype": array.dtype.str, "shape": array.shape, "list": entries}
-    raise TypeError(f"a checkpoint cannot hold an array of {array.dtype}")
+    raise TypeError(f"a checkpoint cannot store an array of {array.dtype}")
 
 
 def _decode_array(stored: Any) -> np.ndarray:

@@ -46,9 +46,9 @@ def explain_system_error(error: BaseException) -> str | None:
         return None
     remedy = "free some space" if error.errno in _FULL else "check the disk"
     if error.errno in _CLOSED:
-        remedy = "get the permission, or choose another folder"
+        remedy = "change its permissions, or choose another folder"
     place = f"{error.filename}: " if error.filename is not None else "a file "
-    return f"{place}cannot be read or written ({error.strerror}); {remedy}, and give the command again"
+    return f"{place}cannot be read or written ({error.strerror}); {remedy}, and run the command again"
 
 
 def explain_failure(error: BaseException) -> str:

@@ -32,7 +32,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(f"{folder}: another process is at work there; wait for it, or stop it") from error
+        raise UserError(f"{folder}: the folder is in use by another process; wait for it, or stop it") from error
     except OSError as error:
         raise UserError(f"{folder}: the folder cannot be locked ({error.strerror}); choose another") from error
     _held.add(place)

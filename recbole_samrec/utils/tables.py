@@ -42,9 +42,9 @@ def require_new_file(file: Path, overwrite: bool) -> None:
     if file.suffix == ".parquet":
         require_pyarrow(f"--out={file}")
     if not file.parent.is_dir():
-        raise ConfigError(f"--out={file}: there is no folder {file.parent}; make it first")
+        raise ConfigError(f"--out={file}: there is no folder {file.parent}; create it first")
     if file.exists() and not overwrite:
-        raise ConfigError(f"--out={file}: it exists; add --overwrite to replace it, or name another")
+        raise ConfigError(f"--out={file}: the file exists; add --overwrite to replace it, or choose another")
 
 
 def write_table(frame: pd.DataFrame, file: Path) -> None:

@@ -45,7 +45,7 @@ def test_unflatten__undoes_flatten():
     assert flat.tolist() == [0, 1, 2, 3, 4, 5, 7, 0, 1, 2, 3]
     for piece, again in zip(pieces, unflatten(flat, pieces), strict=True):
         assert torch.equal(piece, again) and piece.dtype == again.dtype
-    with pytest.raises(ValueError, match=r"11 elements is needed, not one of shape \(10,\)"):
+    with pytest.raises(ValueError, match=r"a vector of 11 elements, not one of shape \(10,\)"):
         unflatten(flat[:10], pieces)
     sparse = torch.sparse_coo_tensor([[1]], [[2.0, 3.0]], (3, 2), check_invariants=True)
     assert flatten([sparse, torch.ones(1)]).tolist() == [0, 0, 2, 3, 0, 0, 1]
@@ -120,7 +120,7 @@ def test_chunked_loss__holds_one_chunk_in_memory():
 @pytest.mark.parametrize(
     ("chunks", "weights", "message"),
     [
-        (2, [1.0], "2 chunks need as many weights"),
+        (2, [1.0], "expected 2 weights, one per chunk"),
         (2, [2, -1], "at least 0"),
         (1, [0.0], "sum above 0"),
         (0, [], "sum"),
@@ -296,7 +296,7 @@ def test_find_top_eigenvalues__near_zero_spends_few_products():
 @pytest.mark.parametrize("k", [0, 4])
 def test_find_top_eigenvalues__rejects_a_k_out_of_range(k):
     weight = torch.ones(3, requires_grad=True)
-    with pytest.raises(ValueError, match="k must be from 1 to the number of weights, 3"):
+    with pytest.raises(ValueError, match=r"k must be between 1 and the number of weights \(3\)"):
         find_top_eigenvalues(lambda: (weight**2).sum(), [weight], k)
 
 

@@ -62,7 +62,7 @@ def test_make_positions__is_symmetric_around_an_exact_zero(count):
 
 @pytest.mark.parametrize(("reach", "count"), [(0, 3), (-1, 3), (float("nan"), 3), (1, 4), (1, 1)])
 def test_make_positions__rejects_an_even_count(reach, count):
-    with pytest.raises(ValueError, match="a reach above 0 and an odd count"):
+    with pytest.raises(ValueError, match="reach must be above 0 and count an odd number"):
         make_positions(reach, count)
 
 
@@ -342,11 +342,11 @@ def test_compute_line__keeps_no_graph(parameters):
 def test_landscape__rejects_misfits_by_name(parameters):
     loss, direction = quadratic(parameters, [1, 1, 1, 1]), draw_direction(parameters, 1)
     whole = {name: p.detach() for name, p in parameters.items()}
-    with pytest.raises(ValueError, match="4 parameters need as many tensors, not 3"):
+    with pytest.raises(ValueError, match="expected 4 tensors, one per parameter, not 3"):
         compute_line(loss, parameters, direction[:3], [0])
-    with pytest.raises(ValueError, match=r"norm.bias is \[4\], the tensor given for it \[1\]"):
+    with pytest.raises(ValueError, match=r"norm.bias has shape \[4\], its tensor \[1\]"):
         compute_line(loss, parameters, [*direction[:3], torch.ones(1)], [0])
     with pytest.raises(ValueError, match=r"lacks conv\.weight"):
         interpolate_loss(loss, parameters, {"table.weight": whole["table.weight"]}, whole, [0])
-    with pytest.raises(ValueError, match=r"of shape \(2,\), the positions of \(3,\)"):
+    with pytest.raises(ValueError, match=r"have shape \(2,\), the positions \(3,\)"):
         compute_line(loss, parameters, direction, [0, 1, 2], done=np.zeros(2))

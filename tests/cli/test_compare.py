@@ -52,19 +52,19 @@ def test_compare_skips_incompatible_data_sets(data, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--models=SASRek"], "no model or entry SASRek"),
+        (["--models=SASRek"], "unknown model or entry SASRek"),
         (["--models=,"], "--models: name at least one"),
-        (["--seeds=0"], "--seeds=0: give how many"),
-        (["--seeds=1,1"], "a seed is named twice"),
-        (["--seeds=many"], "--seeds=many: give how many"),
-        (["--seeds=2020"], "--seeds=2020: give how many"),
+        (["--seeds=0"], "--seeds=0: give a number of"),
+        (["--seeds=1,1"], "a seed is listed twice"),
+        (["--seeds=many"], "--seeds=many: give a number of"),
+        (["--seeds=2020"], "--seeds=2020: give a number of"),
         (["--eval_args={'mode':'uni100','split':{'LS':'valid_and_test'},'order':'TO'}"], "ranks all items, not uni100"),
         (["--models=XGBoost"], "--models: XGBoost: requires the package"),
         (["--models=missing.py:Mine"], "missing.py cannot be imported"),
-        (["--train_fraction=0,1"], "above 0 and at most 1"),
+        (["--train_fraction=0,1"], "give distinct numbers in"),
         (["--train_fraction=half"], "--train_fraction=half: give numbers"),
         (["--threads=0"], "--threads=0: must be a whole number of at least 1"),
-        (["--gpus=1.5"], "--gpus=1.5: give a part of a GPU"),
+        (["--gpus=1.5"], "--gpus=1.5: must be a fraction of a GPU"),
         (["--datasets=nowhere"], "nowhere"),
         (["--sam_rho=-1"], "sam_rho=-1"),
         (["--learning_rate=fast"], "learning_rate=fast"),
@@ -99,7 +99,7 @@ def test_compare_rejects_a_wrong_limit(data, hours):
 
 def test_compare_rejects_an_address_without_listener(data):
     said = main("compare", "--datasets=tiny", "--models=Pop", "--address=127.0.0.1:1")
-    assert said.status == 2 and "--address=127.0.0.1:1: nothing answers there" in " ".join(said.err.split())
+    assert said.status == 2 and "--address=127.0.0.1:1: there is no answer" in " ".join(said.err.split())
 
 
 def test_compare_takes_parquet_files(data, monkeypatch):

@@ -31,7 +31,7 @@ class TestCommand:
         folder = tmp_path / "dataset" / "films"
         (folder / "films.inter").write_text("mine")
         (folder / "notes.txt").write_text("keep")
-        with pytest.raises(DataError, match=r"films\.inter exists already: add --force"):
+        with pytest.raises(DataError, match=r"films\.inter already exists: add --force"):
             convert("films", ml_1m)
         assert (folder / "films.inter").read_text() == "mine"
         convert("films", ratings_csv(tmp_path / "a.csv"), *COLUMNS, "--force")

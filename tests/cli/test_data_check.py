@@ -41,7 +41,7 @@ def test_report_dataset__lists_counts(folder):
 
 def test_report_dataset__notes_are_those_of_a_run(folder):
     rows = read_rows(succeed("data", "--check", "tiny", f"--data_path={folder}").out)
-    assert "tiny.item not loaded; load_col names no column of it" in rows
+    assert "tiny.item not loaded; load_col names none of its columns" in rows
     notes = [row for row in rows if row.startswith("note: ")]
     assert len(notes) == 1 and "1 of" in notes[0] and "rows repeat a row (same user, item, time)" in notes[0]
     where = [f"--data_path={folder}", "--dataset=tiny", f"--run_dir={folder / 'run'}"]
@@ -53,9 +53,9 @@ def test_report_dataset__notes_are_those_of_a_run(folder):
     ("words", "said"),
     [
         (["--check", "tiny", "--modell=FM"], "unknown setting --modell; did you mean model"),
-        (["--check", "tiny", "a.csv"], "--check writes nothing and takes no SOURCE"),
-        (["--check", "tiny", "--user=u"], "--check writes nothing and takes no --user"),
-        (["tiny"], "give the provider's file as SOURCE, or --check"),
+        (["--check", "tiny", "a.csv"], "SOURCE cannot be used with --check"),
+        (["--check", "tiny", "--user=u"], "--user cannot be used with --check"),
+        (["tiny"], "give the provider's file as SOURCE, or add --check"),
         (["--check", "nowhere"], "nowhere is not in"),
     ],
 )

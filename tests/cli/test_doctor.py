@@ -110,7 +110,7 @@ def test_data_sets__lists_found_and_missing(tmp_path):
 
 def test_main__status_is_1_if_something_is_missing(installed, capsys):
     assert doctor_status() == 0
-    assert capsys.readouterr().out.endswith("All is well.\n")
+    assert capsys.readouterr().out.endswith("No problems found.\n")
     installed["recbole"] = None
     assert doctor_status() == 1
     assert f"\n  {make_recbole_command()}\n" in capsys.readouterr().out
@@ -118,7 +118,7 @@ def test_main__status_is_1_if_something_is_missing(installed, capsys):
 
 def test_show__is_plain_and_narrow_when_piped(installed, capsys):
     doctor_status()
-    tables = capsys.readouterr().out.split("If you want more:")[0]
+    tables = capsys.readouterr().out.split("Optional:")[0]
     assert tables.isascii()
     assert max(map(len, tables.splitlines())) <= 80
 

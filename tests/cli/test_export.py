@@ -37,7 +37,7 @@ def test_export__writes_what_recommend_finds(own_folder, monkeypatch):
     assert described["settings"]["hidden_size"] == 8
 
     said = main("export", "run", "--out=out")
-    assert said.status == 2 and "it has an export already; add --overwrite" in said.err
+    assert said.status == 2 and "it already contains an export; add --overwrite" in said.err
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "pyarrow" else find(name))
     Path("out/users.parquet").unlink()
@@ -46,4 +46,4 @@ def test_export__writes_what_recommend_finds(own_folder, monkeypatch):
     assert not Path("out/users.parquet").exists()
     Path("out/mine.txt").touch()
     said = main("export", "run", "--out=out", "--overwrite")
-    assert said.status == 2 and "it has other files; name a new folder" in said.err
+    assert said.status == 2 and "it contains other files; choose a new folder" in said.err

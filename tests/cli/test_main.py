@@ -130,6 +130,16 @@ def test_run__later_files_and_the_command_line_win(data):
     assert chosen == {"dataset": "tiny", "model": "BPR", "epochs": 1, "seed": 3, "learning_rate": 0.01}
 
 
+def test_main__lists_the_commands_without_arguments():
+    said = main()
+    assert said.status == 0 and not said.err
+    lines = said.out.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("  ") and line.split()[0] in cli.COMMANDS] == [
+        *cli.COMMANDS
+    ]
+    assert max(map(len, lines)) <= 80
+
+
 @pytest.mark.parametrize(
     "command, words",
     [
@@ -191,7 +201,9 @@ def test_main__a_missing_module_of_ours_is_unexpected(monkeypatch):
     assert main("run").status == 1
 
 
-@pytest.mark.parametrize(("word", "hint"), [("comapre", "did you mean compare?"), ("xyz", "there are: run, evaluate")])
+@pytest.mark.parametrize(
+    ("word", "hint"), [("comapre", "did you mean compare?"), ("xyz", "the commands are: run, evaluate")]
+)
 def test_main__unknown_commands_are_one_line_with_a_hint(word, hint):
     said = main(word, "--models=SAMRec")
     assert said.status == 2 and said.err.startswith(f"error: {word}: unknown command; {hint}")
@@ -201,4 +213,4 @@ def test_main__unknown_commands_are_one_line_with_a_hint(word, hint):
 def test_commands__have_help_and_arguments():
     for name in cli.COMMANDS:
         module = importlib.import_module(f"recbole_samrec.cli.{name}")
-        assert module.HELP and callable(module.add_arguments) and callable(module.main)
+        assert module.HELP and module.EXAMPLES and callable(module.add_arguments) and callable(module.main)

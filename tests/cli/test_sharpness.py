@@ -243,8 +243,8 @@ def spoil(file):
     [
         (lambda: None, "is not the data that the run was trained on"),
         (lambda: Path("run/result.json").write_text("{"), "run/result.json: it is damaged"),
-        (lambda: Path("run/result.json").unlink(), "it is no finished run"),
-        (lambda: Path("run/best.pth").unlink(), "the run's best weights are not there"),
+        (lambda: Path("run/result.json").unlink(), "so the run is not finished"),
+        (lambda: Path("run/best.pth").unlink(), "the run's best weights are missing"),
         (lambda: Path("run/best.pth").write_bytes(b"no"), "run/best.pth"),
         (lambda: spoil("run/best.pth"), "run/best.pth: item_embedding.weight is not finite"),
     ],
@@ -274,16 +274,16 @@ def test_what_is_named_wrongly_is_one_line(monkeypatch):
     for arguments, words in (
         (["nowhere"], "nowhere: there is no such run"),
         (["run", "run"], "run is named twice"),
-        (["run"] * 7, "up to 6"),
-        (["run", "other"], "a report is about one data set"),
+        (["run"] * 7, "at most 6"),
+        (["run", "other"], "a report covers one data set"),
         (["run", "--targets=0"], "--targets=0: must be a whole number of at least 1"),
         (["run", "--fractions=nowhere.csv"], "--fractions=nowhere.csv: it cannot be read"),
-        (["run", "copy"], "both are one run"),
+        (["run", "copy"], "has the same weights as"),
         (["run", "elsewhere/../run"], "is named twice"),
         (["run", "hits"], "no test metric in common"),
         (["run", "--fractions=shares.csv"], "missing column(s) ndcg@5_mean, ndcg@5_std"),
         (["run", "--out=pop/result.json"], "--out=pop/result.json: it cannot be written"),
-        (["run", "--sam_rho=1"], "this command takes no such argument"),
+        (["run", "--sam_rho=1"], "unknown argument"),
     ):
         said = main("sharpness", "--out=out", *arguments)
         assert said.status == 2 and words in " ".join(said.err.split()), said.err

@@ -25,9 +25,9 @@ def data(own_folder):
         (["--trials=0"], "--trials=0: must be a whole number of at least 1"),
         (["--space=nowhere.yaml"], "--space=nowhere.yaml: there is no such file"),
         (["--search=grid"], "grid needs lists of values"),
-        (["--model=SAMRek"], "there is no model or entry SAMRek; did you mean SAMRec"),
+        (["--model=SAMRek"], "unknown model or entry SAMRek; did you mean SAMRec"),
         (["--model=LINE"], "--model=LINE: it has no search space"),
-        (["--seed=3"], "seed belongs to each trial of a search; use --seeds"),
+        (["--seed=3"], "seed cannot be set for a search; use --seeds"),
         (["--sam_rho=0.1"], "sam_rho"),
         (["--memory=-1"], "--memory=-1: must be a number above 0"),
         (["--retries=-1"], "--retries=-1: must be a whole number of at least 0"),
@@ -37,8 +37,8 @@ def data(own_folder):
         (["--scheduler=pbt", "--seeds=2"], "--scheduler=pbt: a trial has one seed"),
         (["--resume"], "--resume: name the search"),
         (["--resume=nowhere"], "--resume=nowhere: there is no search"),
-        (["--resume=nowhere", "--trials=3"], "leave --trials out"),
-        (["--resume=nowhere", "--epochs=3"], "leave --epochs out"),
+        (["--resume=nowhere", "--trials=3"], "remove --trials"),
+        (["--resume=nowhere", "--epochs=3"], "remove --epochs"),
         (["--topk=[500]", "--valid_metric=NDCG@500"], "tiny has only 12 items"),
     ],
 )
@@ -70,4 +70,4 @@ def test_tune_takes_a_parquet_file(data, monkeypatch):
     assert search.dataset.startswith("events-") and search.settings["dataset"] == search.dataset
     assert str(search.out) == f"runs/tune/SASRec-{search.dataset}"
     said = main("tune", "--resume=nowhere", "--data=events.parquet")
-    assert said.status == 2 and "leave --data out" in said.err
+    assert said.status == 2 and "remove --data" in said.err

@@ -85,10 +85,10 @@ def test_compare_models_trains_no_finished_run_again(trained):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"models": ["SASRek"]}, "no model or entry SASRek"),
-        ({"seeds": 0}, "give how many seeds"),
-        ({"seeds": [1, 1]}, "a seed is named twice"),
-        ({"train_fraction": 0}, "above 0 and at most 1"),
+        ({"models": ["SASRek"]}, "unknown model or entry SASRek"),
+        ({"seeds": 0}, "give a number of seeds"),
+        ({"seeds": [1, 1]}, "a seed is listed twice"),
+        ({"train_fraction": 0}, "give distinct numbers in"),
         ({"limit_hours": 0}, "must be a number above 0"),
         ({"threads": 0}, "must be a whole number of at least 1"),
         ({"tuned": ""}, "name a folder of searches"),
@@ -158,16 +158,16 @@ primary: [[SAMRec, SASRec]]
 @pytest.mark.parametrize(
     ("models", "arguments", "words"),
     [
-        (["SASRec"], {}, "choose of SASRec: settings are chosen by --select only; add --select"),
-        (["Pop", "SAMRec"], {"select": True, "select_seeds": [1, 3]}, "--select_seeds: 1 is among --seeds, too"),
-        (["SASRec"], {"select": True, "learning_rate": 0.1}, "learning_rate is given as 0.1, too"),
+        (["SASRec"], {}, "choose of SASRec: it requires --select; add --select"),
+        (["Pop", "SAMRec"], {"select": True, "select_seeds": [1, 3]}, "--select_seeds: 1 is also in --seeds"),
+        (["SASRec"], {"select": True, "learning_rate": 0.1}, "learning_rate is also given as 0.1"),
         (["SASRec", "again"], {"select": True}, "choose of again: sam_rho=-0.1: must be"),
         (["SASRec", "SAMRec", "random"], {"select": True}, "random: it has 1 candidates and SAMRec has 2"),
-        (["SASRec", "SAMRec"], {"equal": "passes"}, "--equal=passes: a search continues that --select has begun"),
+        (["SASRec", "SAMRec"], {"equal": "passes"}, "--equal=passes requires --select"),
         (
             ["SASRec", "SAMRec"],
             {"select": True, "equal": "time"},
-            "--equal=time: budgets are made equal in passes only",
+            "--equal=time: only --equal=passes is supported",
         ),
         (["SASRec"], {"select": True, "equal": "passes"}, "no entry with SAM is compared with its plain entry"),
     ],
@@ -181,7 +181,7 @@ def test_compare_models__refuses_wrong_selections(trained, models, arguments, wo
 
 def test_compare_models__names_what_equal_passes_add(trained):
     Path("mine.yaml").write_text(ENTRIES.replace("[SAMRec, SASRec]", "[SAMRec, SASRec (equal passes)]"))
-    with pytest.raises(UserError, match=r"SASRec \(equal passes\) is compared with --equal=passes only; add it, or"):
+    with pytest.raises(UserError, match=r"SASRec \(equal passes\) is an entry of --equal=passes only; add it, or"):
         compare(["SASRec", "SAMRec"], entries=["mine.yaml"], select=True)
 
 
@@ -189,7 +189,7 @@ def test_compare_models__lists_entries_without_a_choice(trained):
     """Without the runs of the selection, the pages give the reasons; the comparison still counts in the family."""
     Path("mine.yaml").write_text(ENTRIES)
     found = compare(["SASRec", "SAMRec"], entries=["mine.yaml"], select=True, select_seeds=[7], train=False)
-    words = "2 of 2 candidates are not trained: start the command again without --tables"
+    words = "2 of 2 candidates are not trained: run the command again without --tables"
     assert list(found.failures["reason"]) == [words] * 2 and list(found.failures["entry"]) == ["SASRec", "SAMRec"]
     assert words in Path("out/tiny-selected.md").read_text() and found.chosen.empty
     assert len(found.primary) == 1 and found.primary["p"].isna().all()
@@ -210,5 +210,5 @@ def test_compare_models_takes_frames_and_files(trained):
 
 
 def test_compare_models_refuses_columns_of_data_sets(trained):
-    with pytest.raises(UserError, match=r"user, item and time name the columns of a frame .* and tiny is a data set"):
+    with pytest.raises(UserError, match=r"user, item and time apply to frames .* but tiny is a data set"):
         compare_models(["Pop"], "tiny", user="customer")

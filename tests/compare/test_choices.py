@@ -39,9 +39,9 @@ def test_choices__put_own_settings_above_those_of_another_entry():
 @pytest.mark.parametrize(
     "names, given, select, words",
     [
-        (["SAM", "SASRec"], {}, False, "choose of SAM: settings are chosen by --select only; add --select, or remove"),
+        (["SAM", "SASRec"], {}, False, "choose of SAM: it requires --select; add --select, or remove"),
         (["GRU4Rec"], {}, True, "--select: no entry declares candidates; add choose: {sam_rho: [0, 0.1, 0.3]} to an"),
-        (["again"], {"sam_rho": 0.1}, True, "choose of again: sam_rho is given as 0.1, too; remove one of them"),
+        (["again"], {"sam_rho": 0.1}, True, "choose of again: sam_rho is also given as 0.1; remove one of them"),
         (["wrong"], {}, True, "choose of wrong: unknown setting learning_rat; did you mean learning_rate or"),
         (["high"], {}, True, "choose of high: sam_rho=-1: must be"),
     ],

@@ -95,7 +95,7 @@ def test_selected__lays_out_choices_and_budgets():
         "choose_more",
     ]
     (none,) = Selected({"A": choose([{"sam_rho": 0}], [(1, 2)])}, {}, {}).list_notes()
-    assert none == "A: validation chose sam_rho 0, so that it is trained without a perturbation"
+    assert none == "A: validation chose sam_rho 0, so it is trained without a perturbation"
     stored = selected.describe()["entries"]["A (equal passes)"]
     assert stored["equal_passes"] == {
         "sam": "SAM", "passes": 14.0, "searched": 6.0, "runs": 5.0, "added": 1, "ran_out": True, "passes_of_runs": 5.0

@@ -100,5 +100,5 @@ def test_continue_searches__waits_for_runs(begin):
     assert choices.waiting["tiny"][NAME] == "its search has not continued: the runs of SAM have not ended yet"
     write_run(jobs[0], 0.5, ...)
     assert continue_searches(preparation, choices, jobs, make_selector(score, passes)) == {}
-    words = f"its search has not continued: {jobs[0].folder}: its record has no gradient_passes"
+    words = f"its search has not continued: {jobs[0].folder}: its record was written by an earlier version"
     assert choices.waiting["tiny"][NAME].startswith(words)

@@ -61,9 +61,9 @@ def test_find_groups__takes_controls_that_are_selected_alike(tmp_path):
 def test_check_controls__wants_as_many_candidates(tmp_path):
     check_controls(read(tmp_path, list(TABLE)), {})
     fewer = read(tmp_path, list(TABLE), random={"choose": {"sam_rho": [0.1]}})
-    words = "random: it has 1 candidates and SAM has 2; controls are selected from as many candidates as SAM: change"
+    words = "random: it has 1 candidates and SAM has 2; a control needs as many candidates as SAM: change"
     with pytest.raises(ConfigError, match=f"^{re.escape(words)}"):
         check_controls(fewer, {})
-    words = "averaged: it is tuned as itself and SAM as SASRec; controls are selected like SAM: give both the same"
+    words = "averaged: it is tuned as itself and SAM as SASRec; a control must be selected like SAM: give both the same"
     with pytest.raises(ConfigError, match=f"^{re.escape(words)}"):
         check_controls(read(tmp_path, list(TABLE), averaged={"tuned_as": ""}), {})

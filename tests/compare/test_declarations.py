@@ -34,12 +34,12 @@ def test_read_declarations__reads_pairs_metric_and_margin(tmp_path):
 @pytest.mark.parametrize(
     "table, words",
     [
-        ({"primary": "SAMRec"}, "primary: 'SAMRec' is no list of pairs; write primary: [[entry, other]]"),
-        ({"primary": []}, "primary: [] is no list of pairs; write primary: [[entry, other]]"),
-        ({"primary": [["SAMRec"]]}, "primary, pair 1: ['SAMRec'] is no pair of entries; write [entry, other]"),
+        ({"primary": "SAMRec"}, "primary: 'SAMRec' is not a list of pairs; write primary: [[entry, other]]"),
+        ({"primary": []}, "primary: [] is not a list of pairs; write primary: [[entry, other]]"),
+        ({"primary": [["SAMRec"]]}, "primary, pair 1: ['SAMRec'] is not a pair of entries; write [entry, other]"),
         (
             {"primary": [["SAMRec", "SASRec"], ["GRU4Rek", "SASRec"]]},
-            "primary, pair 2: GRU4Rek is not compared; did you mean GRU4Rec or GRU4Rec+SAM? Else add it to --models",
+            "primary, pair 2: GRU4Rek is not compared; did you mean GRU4Rec or GRU4Rec+SAM? Otherwise add it to",
         ),
         ({"primary": [["SAMRec", "SAMRec"]]}, "primary, pair 1: SAMRec is compared with itself; name two entries"),
         (
@@ -48,7 +48,7 @@ def test_read_declarations__reads_pairs_metric_and_margin(tmp_path):
         ),
         (
             {"primary": [["SAMRec", "SASRec"]], "primary_metric": "ndgc@10"},
-            "primary_metric: there is no metric ndgc@10; did you mean",
+            "primary_metric: unknown metric ndgc@10; did you mean",
         ),
         ({"primary_metric": "mrr"}, "primary_metric without primary; add primary: [[entry, other]], or remove"),
         (
@@ -61,9 +61,9 @@ def test_read_declarations__reads_pairs_metric_and_margin(tmp_path):
         ),
         (
             {"equivalence": [["SAMRec", "SASRec"]], "equivalence_margin": "2 %"},
-            "equivalence_margin: '2 %' is no percentage; write a number in (0, 100), such as 2",
+            "equivalence_margin: '2 %' is not a percentage; write a number in (0, 100), such as 2",
         ),
-        ({"primery": [["SAMRec", "SASRec"]]}, "a file of entries has no key primery; did you mean primary"),
+        ({"primery": [["SAMRec", "SASRec"]]}, "unknown key primery; did you mean primary"),
     ],
 )
 def test_read_declarations__names_file_place_and_remedy(tmp_path, table, words):
@@ -73,5 +73,5 @@ def test_read_declarations__names_file_place_and_remedy(tmp_path, table, words):
 
 def test_read_declarations__wants_them_in_one_file(tmp_path):
     table = {"primary": [["SAMRec", "SASRec"]]}
-    with pytest.raises(ConfigError, match=r"0.yaml and .*1.yaml both declare comparisons; do so in one of them$"):
+    with pytest.raises(ConfigError, match=r"0.yaml and .*1.yaml both declare comparisons; declare them in one file$"):
         read(tmp_path, table, table)

@@ -28,7 +28,7 @@ def test_prepare_comparison__warns_of_mixed_predictions(own_folder):
 
 @pytest.mark.parametrize("fractions, named", [([], ""), ([0.0, 1.0], "0,1"), ([1.5], "1.5"), ([0.5, 0.5], "0.5,0.5")])
 def test_prepare_comparison__refuses_wrong_shares(fractions, named):
-    words = f"^--train_fraction={named}: give different numbers above 0 and at most 1$"
+    words = rf"^--train_fraction={named}: give distinct numbers in \(0, 1\]$"
     with pytest.raises(ConfigError, match=words):
         prepare_comparison(["Pop"], ["tiny"], seeds=1, fractions=fractions, out=Path("out"), settings={})
 

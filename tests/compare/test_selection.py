@@ -100,5 +100,5 @@ def test_select_settings__waits_for_choices(file):
     assert {job.entry for job in plan.jobs} == {"again"} and plan.waiting == choices.waiting
     idle = Selector(SEEDS, Path("other"), CostBook)
     (choices,) = select_settings([preparation], idle)
-    words = "4 of 4 candidates are not trained: start the command again without --tables"
+    words = "4 of 4 candidates are not trained: run the command again without --tables"
     assert choices.waiting["tiny"]["again"] == words

@@ -62,8 +62,8 @@ def test_tune_entries_lets_the_user_and_fixed_settings_win():
     values = [job.settings[key] for key in ("learning_rate", "hidden_dropout_prob", "attn_dropout_prob", "sam_rho")]
     assert values == [0.01, 0.1, 0.4, 0]
     assert rows["SASRec"].remarks == (
-        "learning_rate is 0.01 as given, where its search found 0.002",
-        "hidden_dropout_prob is 0.1 as given, where its search found 0.4",
+        "learning_rate is 0.01 as given, but its search found 0.002",
+        "hidden_dropout_prob is 0.1 as given, but its search found 0.4",
     )
     assert not tune(["SASRec"], "found", n_layers=3, learning_rate=0.002)["SASRec"].remarks
 
@@ -159,21 +159,21 @@ def test_tune_entries_needs_a_finished_search():
 def test_find_searches_rejects_a_damaged_record(text):
     file = write_search("a") / "search.json"
     file.write_bytes(text.encode("latin-1"))
-    with pytest.raises(ConfigError, match=r"^a/search.json: this is no record of a search \(") as error:
+    with pytest.raises(ConfigError, match=r"^a/search.json: not a valid record of a search \(") as error:
         tune(["SAMRec"])
     assert "\n" not in str(error.value)
 
 
 def test_find_searches_rejects_a_record_without_outcome():
     write_search("a", found=None)
-    with pytest.raises(ConfigError, match=r"^a/search.json: this is no record of a search"):
+    with pytest.raises(ConfigError, match=r"^a/search.json: not a valid record of a search"):
         tune(["SAMRec"])
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "it is missing, and the search is finished"),
+        (None, "it is missing although the search has finished"),
         ("model: SAMRec\ndataset: ml-100k\nlearning_rate: 0.1\n", "it lacks hidden_dropout_prob, attn"),
         ("", "it lacks learning_rate"),
         ("- one\n", "contains no settings"),
@@ -189,7 +189,7 @@ def test_tune_entries_rejects_damaged_best_settings(text, words):
 
 def test_tune_entries_rejects_settings_of_another_model():
     write_search("a", model="GRU4Rec")
-    with pytest.raises(ConfigError, match=r"a/best.yaml: its model is GRU4Rec, and that of the entry SAMRec is SAMRec"):
+    with pytest.raises(ConfigError, match=r"a/best.yaml: its model is GRU4Rec, but the entry SAMRec has SAMRec"):
         tune(["SAMRec"])
     write_search("b", settings={"dataset": "ml-1m"})
     with pytest.raises(ConfigError, match=r"b/best.yaml: its dataset is ml-1m"):

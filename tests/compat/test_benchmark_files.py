@@ -78,7 +78,7 @@ def test_share_ids_with_lists__removes_padding(tmp_path, caplog):
     padded = [[*row[:3], " ".join((row[3].split() + ["0"] * 4)[:4])] for row in rows]
     files = FILES | {"train.inter": table(HEAD, *("|".join(row) for row in padded))}
     assert samples(tmp_path, files, **THREE) == EXPECTED
-    assert "removed '0', which fills up 5 lists" in caplog.text
+    assert "removed '0', which pads 5 lists" in caplog.text
 
 
 def test_share_ids_with_lists__drops_events_without_history(tmp_path, caplog):
@@ -90,13 +90,13 @@ def test_share_ids_with_lists__drops_events_without_history(tmp_path, caplog):
 def test_share_ids_with_lists__warns_of_lists_of_other_lengths(tmp_path, caplog):
     files = {name: table(f"{HEAD} timestamp_list:float_seq", f"u1|i1|{n}|i1 i2|1") for n, name in enumerate(FILES)}
     samples(tmp_path, files, **THREE)
-    assert "3 lists of timestamp_list are longer or shorter than those of item_id_list" in caplog.text
+    assert "3 lists of timestamp_list differ in length from those of item_id_list" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("files", "settings", "words"),
     [
-        (FILES, {"load_col": {"inter": ["user_id", "item_id"]}}, "load_col leaves out item_id_list"),
+        (FILES, {"load_col": {"inter": ["user_id", "item_id"]}}, "load_col lacks item_id_list"),
         (replaced("item_id_list", "history"), {}, "has no column item_id_list"),
         (replaced("list:token_seq", "list:token"), {}, "write item_id_list:token_seq"),
     ],

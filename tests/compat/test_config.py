@@ -257,7 +257,7 @@ def no_process_group(monkeypatch):
 
 def test_model_name__unknown_is_answered_with_the_nearest():
     for look_up in (get_model, recbole.quick_start.quick_start.get_model, recbole.config.configurator.get_model):
-        with pytest.raises(ConfigError, match=r"no such model; did you mean .*SASRec") as caught:
+        with pytest.raises(ConfigError, match=r"unknown model; did you mean .*SASRec") as caught:
             look_up("SASrec")
         assert "lightgbm" not in str(caught.value)
     with pytest.raises(ConfigError, match="--model=Foo"):

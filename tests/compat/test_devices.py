@@ -107,8 +107,8 @@ def test_gpu_choice__warns_of_a_second_one(gpus, caplog):
     assert visible(gpu_id=0) == "0" and visible(gpu_id=0) == "0" and not caplog.records
     assert visible(gpu_id=1) == "0"  # CUDA has read the variable
     assert caplog.messages == [
-        "gpu_id=1 has no effect: this process uses gpu_id=0 since its first run, and CUDA takes another GPU in a new "
-        "process only"
+        "gpu_id=1 has no effect: this process uses gpu_id=0 since its first run, and only a new process can use "
+        "another GPU"
     ]
 
 

@@ -32,7 +32,7 @@ def test_count_every_event__counts_each_once(own_folder, batch):
 def test_explain_clusters__names_the_setting(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     model, rows = SimpleNamespace(k=5, latent_dim=2), np.zeros((4, 2), np.float32)
-    with pytest.raises(ConfigError, match=r"num_clusters=5: NCL .* users or items, 4 of one kind; lower num_clusters"):
+    with pytest.raises(ConfigError, match=r"num_clusters=5: NCL .* users or items \(here 4\); lower num_clusters"):
         NCL.run_kmeans(model, rows)
     with compat.suspend("explain_clusters"), pytest.raises(ModuleNotFoundError):
         NCL.run_kmeans(model, rows)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from recbole_samrec.compare.api import compare_models
-from recbole_samrec.config.command_options import CompareOptions, SharpnessOptions, TuneOptions, option
+from recbole_samrec.config.command_options import RUN, CompareOptions, SharpnessOptions, TuneOptions, option
 from recbole_samrec.config.value_types import list_choices
 from recbole_samrec.sharpness.arguments import MOST_RUNS
 from recbole_samrec.sharpness.measure import FULL, QUICK
@@ -17,10 +17,10 @@ from recbole_samrec.tune.strategies import SCHEDULERS, SEARCHES, USUAL_TRIALS, S
 
 
 def test_option__stores_what_the_command_line_needs():
-    field = option(3, "number of things", "N", short="-n", kept=True)
+    field = option(3, "number of things", RUN, "N", short="-n", kept=True)
     assert (field.default, field.description) == (3, "number of things")
-    assert field.json_schema_extra == {"metavar": "N", "short": "-n", "kept": True}
-    assert option(..., "runs").is_required()
+    assert field.json_schema_extra == {"metavar": "N", "group": RUN, "short": "-n", "kept": True}
+    assert option(..., "runs", RUN).is_required()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_options__agree_with_what_reads_them():
     assert list_choices(TuneOptions.model_fields["scheduler"].annotation) == SCHEDULERS
     sharpness = SharpnessOptions.model_fields
     assert f"up to {MOST_RUNS} finished" in sharpness["runs"].description
-    assert sharpness["targets"].json_schema_extra["else_"] == f"{FULL.targets}, quick {QUICK.targets}"
+    assert sharpness["targets"].json_schema_extra["else_"] == f"{FULL.targets}, with --quick {QUICK.targets}"
 
 
 @pytest.mark.parametrize(("function", "options"), [(compare_models, CompareOptions), (search, TuneOptions)])

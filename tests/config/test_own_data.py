@@ -26,12 +26,10 @@ def test_adopt_data__stores_tables_in_data_path(own_folder):
 
 
 def test_adopt_data__refuses_what_belongs_to_files(own_folder):
-    with pytest.raises(
-        ConfigError, match=r"user, item and time name the columns of a frame .*, and ml-1m is a data set"
-    ):
+    with pytest.raises(ConfigError, match=r"user, item and time apply to frames .*, but ml-1m is a data set"):
         adopt_data("ml-1m", Roles(user="u"), {})
     for key, value in {"field_separator": ",", "encoding": "latin-1", "benchmark_filename": ["a", "b"]}.items():
-        with pytest.raises(ConfigError, match=f"^{key} describes files"):
+        with pytest.raises(ConfigError, match=f"^{key} applies to RecBole's atomic files only"):
             adopt_data(FRAME, Roles("u", "i", "t"), {key: value})
 
 

@@ -94,7 +94,7 @@ def test_suggest__names_only_what_the_model_reads():
 
 @pytest.mark.parametrize("encoding", ["", "utf-9", "rot13", "base64", "a\x00b"])
 def test_check_values__refuses_what_is_no_encoding(encoding):
-    with pytest.raises(ConfigError, match="there is no such encoding"):
+    with pytest.raises(ConfigError, match="unknown encoding"):
         check_values({"encoding": encoding})
 
 

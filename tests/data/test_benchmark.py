@@ -69,7 +69,7 @@ SETTINGS = {"model": "SASRec", "load_col": {"inter": ["user_id", "item_id"]}}
     [
         (["user_id", "item_id"], {}, "has no column item_id_list.*LIST_SUFFIX"),
         (["item_id_list"], {}, r"--load_col=\"{'inter': \['user_id', 'item_id', 'item_id_list'\]}\""),
-        (["item_id_list"], {"load_col": None, "unload_col": {"inter": ["item_id_list"]}}, "unload_col leaves out"),
+        (["item_id_list"], {"load_col": None, "unload_col": {"inter": ["item_id_list"]}}, "unload_col names"),
     ],
 )
 def test_make_list_error__names_the_setting(columns, more, words):
@@ -101,13 +101,13 @@ def test_remove_padding__removes_it_from_parallel_lists(token):
     assert joined(rows["items"]) == ["a", "a b c", "b a", ""]
     assert joined(rows["times"]) == ["1", "1 2 3", "7 8", ""]
     assert joined(rows["other"]) == ["x", "y", "z", "w"]
-    assert len(remarks) == 1 and f"removed '{token}', which fills up 3 lists of items" in remarks[0]
+    assert len(remarks) == 1 and f"removed '{token}', which pads 3 lists of items" in remarks[0]
 
 
 def test_remove_padding__keeps_items():
     cells = ["a 0 0", "a b 0"]
     rows = pd.DataFrame({"items": lists(*cells)})
-    assert "if it fills them up, remove it" in remove_padding(rows, "items", [], {"a", "b", "0"})[0]
+    assert "if it is padding, remove it" in remove_padding(rows, "items", [], {"a", "b", "0"})[0]
     assert joined(rows["items"]) == cells
     rows = pd.DataFrame({"items": lists("x", "x x x")})
     assert remove_padding(rows, "items", [], {"a"}) == []

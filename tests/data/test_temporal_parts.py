@@ -154,9 +154,9 @@ def test_build__needs_times_that_users_share(own_folder):
     with pytest.raises(DataError, match="positions in each user's order"):
         prepare(own_folder, frame, "SASRec")
     prepare(own_folder, frame, "SASRec", {"cut": 6, "validation": "last_train_item"})
-    with pytest.raises(DataError, match="nothing to validate on"):
+    with pytest.raises(DataError, match="the validation set is empty"):
         prepare(own_folder, frame, "SASRec", {"cut": 6, "validation_quantile": 0.9})
-    with pytest.raises(DataError, match="nothing to test"):
+    with pytest.raises(DataError, match="the test set is empty"):
         prepare(own_folder, frame, "SASRec", {"cut": 60})
     with pytest.raises(DataError, match="no user has two events before the test"):
         prepare(own_folder, frame, "SASRec", {"cut": 1})

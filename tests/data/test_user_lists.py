@@ -47,10 +47,10 @@ def test_read_users__a_column(header):
 
 def test_read_users__errors():
     for name, text, words in (
-        ("a.txt", "\n", "a.txt: it has no user"),
+        ("a.txt", "\n", "a.txt: it has no users"),
         ("a.csv", "", "a.csv has no column user"),
         ("a.csv", "name,rank\nx,1\n", "a.csv has no column user: it has 'name, rank'"),
-        ("a.csv", "user\n", "a.csv: it has no user"),
+        ("a.csv", "user\n", "a.csv: it has no users"),
     ):
         Path(name).write_text(text)
         with pytest.raises(DataError, match=words):

@@ -121,7 +121,7 @@ def test_a_damaged_file_is_an_error(tmp_path, damage):
                 "packed otherwise": whole[:method] + b"\x63" + whole[method + 1 :],
             }[damage]
         )
-    with pytest.raises(DataError, match=r"no ranks of a run.*rm .*ranks\.npz"):
+    with pytest.raises(DataError, match=r"not a valid file of a run's ranks.*rm .*ranks\.npz"):
         test_ranks.load_ranks(file)
 
 

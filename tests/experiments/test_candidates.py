@@ -37,12 +37,12 @@ def test_name_candidate__is_short_and_unique():
     [
         ([0.1], "[0.1] has no settings with values; write {sam_rho: [0, 0.1, 0.3]}"),
         ({}, "{} has no settings with values"),
-        ({"sam_rho": 0.1}, "sam_rho: 0.1 is no list of values; write sam_rho: [first, second]"),
-        ({"sam_rho": []}, "sam_rho: [] is no list of values"),
+        ({"sam_rho": 0.1}, "sam_rho: 0.1 is not a list of values; write sam_rho: [first, second]"),
+        ({"sam_rho": []}, "sam_rho: [] is not a list of values"),
         ({"sam_rho": [0, 0.1, 0.0]}, "sam_rho: 0.0 is listed twice; keep one of them"),
         ({"weight_average": [None, "ema 0.9", None]}, "weight_average: None is listed twice; keep one of them"),
-        ({"epochs": [10, 20]}, "epochs decides what is measured or for how long"),
-        ({"n_layers": [1, 2]}, "n_layers is fixed by the entry, too; remove it from one of them"),
+        ({"epochs": [10, 20]}, "epochs determines what is measured or for how long"),
+        ({"n_layers": [1, 2]}, "n_layers is also fixed by the entry; remove it from one of them"),
     ],
 )
 def test_read_choices__names_place_and_remedy(given, words):

@@ -92,7 +92,7 @@ def test_read_entries_makes_variants_with_sam():
 
 
 def test_read_entries_rejects_wrong_entries(tmp_path):
-    with pytest.raises(ConfigError, match="no model or entry SASRek; did you mean SASRec"):
+    with pytest.raises(ConfigError, match="unknown model or entry SASRek; did you mean SASRec"):
         read_entries(["SASRek"])
     with pytest.raises(ConfigError, match="names SASRec twice"):
         read_entries(["SASRec", "SASRec"])
@@ -135,13 +135,13 @@ def test_read_entries__reads_candidates(tmp_path):
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"tuned_as": "Pop"}, "tuned_as of B: Pop is not compared; there are: A Else add it to --models"),
+        ({"tuned_as": "Pop"}, "tuned_as of B: Pop is not compared; there are: A Otherwise add it to --models"),
         ({"tuned_as": "B"}, "tuned_as of B: B is not compared"),
         (
             {"choose_more": {"n_layers": [1]}},
             "choose_more of B: n_layers is not in choose; add choose: {n_layers: [value]}",
         ),
-        ({"choose": {"n_layers": 1}}, "choose of B: n_layers: 1 is no list of values"),
+        ({"choose": {"n_layers": 1}}, "choose of B: n_layers: 1 is not a list of values"),
         (
             {"chose": {"n_layers": [1]}},
             "the entry B needs a model, and may have choose, choose_more, fixed, settings, t",

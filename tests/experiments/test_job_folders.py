@@ -58,7 +58,7 @@ def test_find_folder_of_another_source_or_attributes(tmp_path, key):
     assert find_folder(tmp_path, old, note=said.append) == first and not said
     second = find_folder(tmp_path, new, note=said.append)
     assert second.name == f"{first.name}-2"
-    assert len(said) == 1 and said[0].endswith("changed since it was trained; it is trained again")
+    assert len(said) == 1 and said[0].endswith("changed since the run was trained; training it again")
     record(second, new)
     assert find_folder(tmp_path, new, note=said.append) == second and len(said) == 1
     record(tmp_path / "older" / first.name, old)

@@ -65,7 +65,7 @@ def test_plan_jobs_orders_by_seed():
 def test_plan_jobs_rejects_unknown_keys():
     with pytest.raises(ConfigError, match="unknown setting --hiden_size"):
         settings_of(["SAMRec", "Pop"], hiden_size=3)
-    with pytest.raises(ConfigError, match="seed belongs to each run of a comparison; use --seeds"):
+    with pytest.raises(ConfigError, match="seed cannot be set for a comparison; use --seeds"):
         settings_of(["SAMRec"], seed=3)
 
 
@@ -96,7 +96,7 @@ def test_plan_jobs_trains_an_edited_model_again(data):
     Path("mine.py").write_text(OWN + "        self.changed = True\n")
     (again, same), said = planned("mine.py:Planned", "BPR")
     assert again.folder.name == "Planned-1-2" and same.folder == bpr.folder
-    assert said == ["Planned on tiny: the source of the model changed since it was trained; it is trained again"]
+    assert said == ["Planned on tiny: the source of the model changed since the run was trained; training it again"]
     Path("other").mkdir()
     Path("other", "mine.py").write_text(OWN)
     assert planned("other/mine.py:Planned")[0][0].folder == mine.folder  # the same as before in another place
@@ -116,7 +116,7 @@ def test_train_job_fails_if_the_source_changed(data):
     (mine,), _ = planned("mine.py:Planned")
     Path("mine.py").write_text(OWN + "        self.changed = True\n")
     read_entries(["mine.py:Planned"])  # as the process of a run does that starts later
-    assert "mine.py has changed since the comparison was started" in worker.train_job(mine, print)["failed"]
+    assert "mine.py has changed since the comparison started" in worker.train_job(mine, print)["failed"]
 
 
 def test_plan_jobs_passes_keys_of_files(data):

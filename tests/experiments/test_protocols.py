@@ -20,7 +20,7 @@ def test_protocols__are_valid_and_loo_is_the_default():
 def test_check_protocols__names_what_is_wrong():
     assert check_protocols(["loo", "gts-last"], {"lr": 1}) == ["loo", "gts-last"]
     for names, settings, words in (
-        (["gts"], {}, "no such protocol"),
+        (["gts"], {}, "unknown protocol"),
         (["loo", "loo"], {}, "twice"),
         (["loo"], {"eval_args": {}}, "both choose a split"),
     ):

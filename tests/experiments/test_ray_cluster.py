@@ -32,7 +32,7 @@ def machines(*memory, **resources):
     [
         ({"threads": 0}, "--threads=0: must be a whole number of at least 1"),
         ({"parallel": 0}, "--parallel=0: must be a whole number of at least 1"),
-        ({"gpus": 1.5}, "--gpus=1.5: give a part of a GPU"),
+        ({"gpus": 1.5}, "--gpus=1.5: must be a fraction of a GPU"),
         ({"gpus": -1}, "--gpus=-1: must be a number of at least 0"),
     ],
 )

@@ -56,7 +56,7 @@ def test_read_finished_runs_lists_damaged_runs(data, name, damage):
     file.write_bytes(damage(file.read_bytes()))
     said = main(*COMPARE, "--tables")
     assert said.status == 3, said.err
-    remedy = f"remove it, and compare trains the run again: rm {file}"
+    remedy = f"remove it to train the run again: rm {file}"
     for words in (said.out, Path("out/tiny.md").read_text()):
         assert f"SASRec: {file}: " in " ".join(words.split()) and remedy in " ".join(words.split())
     assert "| GRU4Rec | 1 |" in Path("out/tiny.md").read_text()  # the table of the others
@@ -77,7 +77,9 @@ def test_set_aside_damaged__lets_runs_continue(data, name):
     newer = json.loads((jobs[1].folder / "result.json").read_text()) | {"schema_version": 99}
     (jobs[1].folder / "result.json").write_text(json.dumps(newer))
     set_aside_damaged(jobs, notes.append)
-    assert notes == [f"{file}: it is damaged, and now {name}.damaged; the run continues from its best checkpoint"]
+    assert notes == [
+        f"{file}: it is damaged and was renamed to {name}.damaged; the run resumes from its best checkpoint"
+    ]
     assert file.with_name(f"{name}.damaged").read_bytes() == half
     assert [job.finished for job in make_jobs(["SASRec", "GRU4Rec"])] == [False, True]
     assert select_figures(worker.train_job(jobs[0], ignore)) == wanted[0]
@@ -92,9 +94,9 @@ def test_read_record_checks_keys_and_types(data):
     odd += [{"test": {"mrr@10": None}}, {"parameters": ""}]
     for content in ("", "[]", "7", "{", *(json.dumps(whole | one) for one in odd)):
         file.write_text(content)
-        with pytest.raises(DataError, match=r"^result\.json: this is no record of a run .*: rm result\.json$"):
+        with pytest.raises(DataError, match=r"^result\.json: not a valid record of a run .*: rm result\.json$"):
             read_record(file)
-    with pytest.raises(DataError, match="no record of a run"):
+    with pytest.raises(DataError, match="not a valid record of a run"):
         read_record(Path("missing.json"))
 
 

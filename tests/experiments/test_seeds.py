@@ -20,7 +20,7 @@ def test_choose_select_seeds__are_other_seeds():
     assert choose_select_seeds(3, 5) == list(SELECT_SEEDS) == [2015, 2016, 2017]
     assert choose_select_seeds([7], [8, 9]) == [7]
     for seeds, others in (([7, 8], [8]), ([2021], 3), (6, 5)):
-        with pytest.raises(ConfigError, match=r"^--select_seeds: \d+ is among --seeds, too; settings that a run chose"):
+        with pytest.raises(ConfigError, match=r"^--select_seeds: \d+ is also in --seeds; settings must be chosen"):
             choose_select_seeds(seeds, others)
-    with pytest.raises(ConfigError, match=r"^--select_seeds=0: give how many seeds"):
+    with pytest.raises(ConfigError, match=r"^--select_seeds=0: give a number of seeds"):
         choose_select_seeds(0, 5)

@@ -35,7 +35,7 @@ def test_train_job_locks_its_folder(data):
     (job,) = make_jobs(["SAMRec"])
     job.folder.mkdir(parents=True)
     with FileLock(job.folder / LOCK):
-        assert "another process is at work there" in worker.train_job(job, ignore)["failed"]
+        assert "the folder is in use by another process" in worker.train_job(job, ignore)["failed"]
     assert worker.train_job(job, ignore)["test"]
     assert not (job.folder / worker.FAILURE).exists()
 

@@ -28,7 +28,7 @@ def test_install_hooks__puts_ours_where_recbole_looks():
 def test_suggest_nearest_models__names_them_for_an_unknown_one():
     find = suggest_nearest_models(lambda name: name)
     assert find("SASRec") == "SASRec"
-    with pytest.raises(ConfigError, match=r"^--model=SASRek: there is no such model; did you mean SASRec"):
+    with pytest.raises(ConfigError, match=r"^--model=SASRek: unknown model; did you mean SASRec"):
         find("SASRek")
 
 

@@ -159,7 +159,7 @@ def test_read_known_data__with_items_that_are_gone(ring, capsys):
     with pytest.raises(DataError, match="it has no 1 item that the run knows"):
         evaluate(done, console=QUIET)
     recommender = Recommender(done, console=Console(width=400))
-    assert "ring has no 1 item any more that the run knows" in capsys.readouterr().out
+    assert "ring no longer has 1 item that the run knows" in capsys.readouterr().out
     assert recommender.dataset.item_num == 13  # ids and weights keep their places
 
 

@@ -48,7 +48,7 @@ def test_model_from__registers_a_model_of_a_file(own):
         ("nowhere.py:A", "--model=nowhere.py:A: nowhere.py cannot be imported ("),
         ("no_such_module:A", "--model=no_such_module:A: no_such_module cannot be imported ("),
         ("mine.py:Other", "--model=mine.py:Other: there is no Other in mine.py"),
-        ("mine.py:settings", "{} is not a model: derive it from one of recbole.model.abstract_recommender"),
+        ("mine.py:settings", "{} is not a model: derive it from a class of recbole.model.abstract_recommender"),
     ],
 )
 def test_model_from__tells_what_is_wrong(own, source, words):
@@ -58,7 +58,7 @@ def test_model_from__tells_what_is_wrong(own, source, words):
 
 
 def test_register__refuses_other_classes_and_taken_names():
-    with pytest.raises(ConfigError, match=r"^Path is not a model: derive it from one of"):
+    with pytest.raises(ConfigError, match=r"^Path is not a model: derive it from a class of"):
         register(Path)
-    with pytest.raises(ConfigError, match=r"^BPR: there is a model of this name already; choose another$"):
+    with pytest.raises(ConfigError, match=r"^BPR: a model of this name already exists; choose another name$"):
         register(type("BPR", (BPR,), {}))

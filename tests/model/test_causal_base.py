@@ -58,7 +58,7 @@ def test_models__are_trained_packed_and_shown_by_name(model, data):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_models__reject_heads_that_do_not_fit(model, data):
-    with pytest.raises(ConfigError, match="n_heads=3: it does not divide hidden_size=16; choose a divisor"):
+    with pytest.raises(ConfigError, match="n_heads=3: must divide hidden_size=16; choose a divisor"):
         build(make_config(model, data, n_heads=3))
 
 

@@ -43,7 +43,7 @@ def test_full_sort_predict__scores_sets_of_items(tmp_path, model):
     assert one.abs().sum() > 0 and nothing.tolist() == [0.0] * len(nothing)
     with pytest.raises(NotImplementedError, match="with histories"):
         network.full_sort_predict(Interaction({"user_id": torch.tensor([1])}))
-    with pytest.raises(NotImplementedError, match="no single pairs"):
+    with pytest.raises(NotImplementedError, match="cannot score single pairs"):
         network.predict(Interaction({"user_id": torch.tensor([1])}))
 
 
@@ -116,7 +116,7 @@ def test_history_models__mask_the_history_too(tmp_path, model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_history_models__refuse_sampled_candidates(tmp_path, model):
-    with pytest.raises(ConfigError, match=f"eval_args: {model} ranks all items and no sampled candidates, as .*uni5"):
+    with pytest.raises(ConfigError, match=f"eval_args: {model} ranks all items and cannot rank sampled ones .*uni5"):
         build_model(tmp_path, model, eval_args={**LAST_TWO, "mode": "uni5"})
 
 

@@ -68,7 +68,7 @@ def test_compute_ages__rejects_wrong_units_and_missing_times():
 
 
 def test_recentpop__requires_times(tmp_path):
-    with pytest.raises(ConfigError, match="tiny is loaded without their time; add timestamp to load_col"):
+    with pytest.raises(ConfigError, match="tiny is loaded without them; add timestamp to load_col"):
         popularity(
             tmp_path,
             load_col={"inter": ["user_id", "item_id"]},

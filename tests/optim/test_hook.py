@@ -168,7 +168,7 @@ def test_hook__takes_asam_and_leaves_parameters_out(folder):
     still = ["item_embedding.weight", "LayerNorm.weight", "LayerNorm.bias"]
     trained, expected = train_both(folder, settings={"sam_exclude": ["item_emb*", "LayerNorm.*"]}, still=still)
     assert_close(trained, expected)
-    for patterns, message in ((["Layernorm*"], "no parameter is called 'Layernorm"), ("*", "no parameter to move")):
+    for patterns, message in ((["Layernorm*"], "no parameter matches 'Layernorm"), ("*", "no parameter to perturb")):
         with pytest.raises(ConfigError, match=f"sam_exclude: .*{message}"):
             prepare(folder, sam_exclude=patterns)
 
@@ -293,7 +293,7 @@ def test_hook__skips_a_bad_gradient_and_reports_it(factors, value, folder, caplo
     moments = [state["exp_avg"] for state in states[2][1]["state"].values()]
     assert all(map(torch.equal, moments, [s["exp_avg"] for s in trainer.optimizer.state.values()]))
     assert (trainer.sam_step.skipped, trainer.sam_step.skipped_in_a_row) == (1, 1)
-    assert "1 steps were skipped, their gradient was inf or nan" in caplog.text
+    assert "1 steps skipped so far, because their gradient was inf or nan" in caplog.text
 
 
 def test_hook__sums_the_losses_of_a_tuple(folder):

@@ -254,5 +254,5 @@ class TestOptimizer:
 
     @pytest.mark.parametrize("setting", [{"lr": -1.0}, {"betas": (0.9, 1.0)}, {"eps": -1.0}, {"weight_decay": -1.0}])
     def test_refuses_settings_out_of_range(self, setting):
-        with pytest.raises(ValueError, match=f"{next(iter(setting))}=.* out of its range"):
+        with pytest.raises(ValueError, match=f"{next(iter(setting))}=.* out of range"):
             RowAdam(table().parameters(), **setting)

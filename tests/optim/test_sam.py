@@ -267,9 +267,9 @@ def test_sam__checks_names_of_options_and_parameters():
         SAM(optimizer, momentum=0.5)
     with pytest.raises(TypeError, match="SAM takes a torch optimizer"):
         SAM(model.parameters())
-    with pytest.raises(ConfigError, match="no parameter is called 'a"):
+    with pytest.raises(ConfigError, match="no parameter matches 'a"):
         SAM(optimizer, model=model, params="a*")
-    with pytest.raises(ConfigError, match="leave SAM no parameter to move"):
+    with pytest.raises(ConfigError, match="leave SAM no parameter to perturb"):
         SAM(optimizer, model=model, exclude=["*"])
 
 
@@ -277,7 +277,7 @@ def test_sam__checks_names_of_options_and_parameters():
 def test_sam__variants_with_memory_reject_sparse_gradients(variant):
     table = nn.Embedding(9, 3, sparse=True)
     step = make_sam(table, variant)
-    with pytest.raises(ConfigError, match=f"variant={variant}: it keeps a vector as long as all weights"):
+    with pytest.raises(ConfigError, match=f"variant={variant}: it stores a vector as long as all weights"):
         train(step, table, [torch.tensor([1, 4])], loss=lambda table, rows: table(rows).square().sum())
 
 
@@ -436,7 +436,7 @@ def test_sam__state_and_the_optimizers_are_interchangeable():
     train(step, model, make_batches(1))
     inner.load_state_dict(step.state_dict())
     assert inner.state[model[0].weight]["step"] == 3
-    with pytest.raises(ConfigError, match="the state is of variant=sam, not of variant=msam"):
+    with pytest.raises(ConfigError, match="the state belongs to variant=sam, not to variant=msam"):
         make_sam(model, "msam", torch.optim.Adam).load_state_dict(step.state_dict())
 
 

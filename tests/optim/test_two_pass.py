@@ -82,5 +82,5 @@ def test_require_dense_gradients__names_the_variant():
     step, parameter, backward = make(FriendlySAM, "fsam", key="sam_variant")
     step.require_dense_gradients()
     parameter.grad = parameter.detach().to_sparse()
-    with pytest.raises(ConfigError, match=r"^sam_variant=fsam: it keeps a vector .*; choose sam, asam or gsam$"):
+    with pytest.raises(ConfigError, match=r"^sam_variant=fsam: it stores a vector .*; choose sam, asam or gsam$"):
         step.finish(0.5, backward)

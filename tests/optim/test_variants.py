@@ -100,7 +100,7 @@ def test_variant__moves_only_the_chosen_parameters(variant, params):
 
 @pytest.mark.parametrize(("key", "pattern"), [("params", "a*"), ("exclude", "a*"), ("exclude", "*")])
 def test_params__that_leave_nothing_to_move_are_rejected(key, pattern):
-    message = f"sam_{key}: " + ("no parameter is called" if pattern == "a*" else ".* leave SAM no parameter to move")
+    message = f"sam_{key}: " + ("no parameter matches" if pattern == "a*" else ".* leave SAM no parameter to perturb")
     with pytest.raises(ConfigError, match=message):
         Training(SAMSettings(RHO, **{key: (pattern,)}))
     with pytest.raises(ConfigError, match="sam_params: the model has no embedding layer"):
@@ -295,7 +295,7 @@ def test_variant__trains_alike_on_sparse_and_dense_gradients(variant):
 
 @pytest.mark.parametrize("variant", ["fsam", "msam", "looksam"])
 def test_variant__with_a_memory_rejects_sparse_gradients(variant):
-    message = f"sam_variant={variant}: it keeps a vector as long as all weights.*choose sam, asam or gsam"
+    message = f"sam_variant={variant}: it stores a vector as long as all weights.*choose sam, asam or gsam"
     with pytest.raises(ConfigError, match=message):
         train_table(variant, True)
 

@@ -46,10 +46,10 @@ def test_require_folder__takes_new_and_unfinished_ones(own_folder):
 
 def test_require_folder__leaves_other_files_alone(own_folder):
     write(Path("out"), FILES, "")
-    with pytest.raises(ConfigError, match="it has an export already; add --force to replace it"):
+    with pytest.raises(ConfigError, match="it already contains an export; add --force to replace it"):
         require_folder(Path("out"), FILES, overwrite=False, flag="--force")
     Path("out/mine").touch()
-    with pytest.raises(ConfigError, match="it has other files; name a new folder"):
+    with pytest.raises(ConfigError, match="it contains other files; choose a new folder"):
         require_folder(Path("out"), FILES, overwrite=True)
     with pytest.raises(ConfigError, match="it is a file"):
         require_folder(Path("out/mine"), FILES, overwrite=True)

@@ -199,7 +199,7 @@ def test_export_split__is_a_command(own_folder):
     about = json.loads(Path("out/split.json").read_text())
     assert about["sizes"]["test"] == len(truth["test"]) and about["settings"]["dataset"] == "tied"
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(FILES)
-    assert "it has an export already; add --force" in main("data", "--export-split", "tied", "--out=out").err
+    assert "it already contains an export; add --force" in main("data", "--export-split", "tied", "--out=out").err
     assert succeed("data", "--export-split", "tied", "--out=out", "--force", "--topk=[2]", "--valid_metric=NDCG@2")
     make_frame(users=20).to_parquet("events.parquet")
     flags = ["--user=customer", "--item=sku", "--time=bought"]
@@ -211,11 +211,11 @@ def test_export_split__is_a_command(own_folder):
     ("arguments", "words"),
     [
         (["tied"], "--export-split: name the folder to write with --out=FOLDER"),
-        (["tied", "x.csv", "--out=out"], "--export-split makes no data set and takes no SOURCE"),
-        (["tied", "--format=table", "--out=out"], "takes no --format"),
-        (["tied", "--out=out", "--user=u"], "user, item and time name the columns of a frame"),
+        (["tied", "x.csv", "--out=out"], "SOURCE cannot be used with --export-split"),
+        (["tied", "--format=table", "--out=out"], "--format cannot be used with --export-split"),
+        (["tied", "--out=out", "--user=u"], "user, item and time apply to frames"),
         (["tied", "--out=out", "--modell=Pop"], "unknown setting --modell; did you mean model"),
-        (["tied", "--out=dataset"], "it has other files; name a new folder"),
+        (["tied", "--out=dataset"], "it contains other files; choose a new folder"),
         (["nowhere", "--out=out"], "nowhere"),
         (["tied", "--out=out", "--check"], "--check and --export-split: give one of them"),
     ],

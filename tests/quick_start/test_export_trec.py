@@ -130,9 +130,9 @@ def test_export_trec__is_a_command(own_folder):
     assert sorted(path.name for path in Path("out").iterdir()) == sorted(FILES)
     assert recbole_samrec.export_trec is export_trec
     for arguments, words in {
-        ("--format=trec", "--out=out"): "it has an export already; add --overwrite",
+        ("--format=trec", "--out=out"): "it already contains an export; add --overwrite",
         ("--format=trec", "--out=more", "--k=31"): "--k=31: give a number from 1 to 30",
-        ("--out=more", "--k=3"): "--k is for --format=trec",
+        ("--out=more", "--k=3"): "--k requires --format=trec",
         ("--format=letor", "--out=more"): "--format",
     }.items():
         said = main("export", "run", *arguments)

@@ -49,13 +49,13 @@ def test_list_warnings__explains_sampled_evaluation(own_folder):
     general = said(own_folder, "BPR", eval_args={"mode": "uni100"})
     assert words in general and "had before" not in general
     late = said(own_folder, "SASRec", eval_args={**LATE, "mode": "uni100"})
-    assert f"{words}, and may draw what the user had before" in late and "merges" not in late
+    assert f"{words}, and may draw items that the user had before" in late and "merges" not in late
     for kind in ("RS", "TS"):
         args = {"split": {kind: [0.6, 0.2, 0.2]}, "order": "TO", "mode": "pop20"}
         assert "merges a user's samples" in said(own_folder, "SASRec", eval_args=args)
     for mode, kind in (("uni9", "sampled"), ("labeled", "labeled")):
         text = said(own_folder, "SASRec", eval_args={**LATE, "mode": mode}, mask_history=True)
-        assert f"{kind} evaluation passes it over" in text
+        assert f"{kind} evaluation ignores it" in text
 
 
 @pytest.mark.parametrize("order", ["RO", "TO"])
@@ -130,9 +130,8 @@ def rated(folder, model, label="rating:float", values=range(1, 6), **settings):
 def test_list_warnings__names_thresholds_without_effect(own_folder, model):
     text = rated(own_folder, model, threshold={"rating": 3})
     count = "16 of 40" if model in ("SASRec", "SAMRec") else "20 of 50"  # samples leave out each user's first event
-    assert (
-        f"threshold={{'rating': 3}} has no effect on a ranking, which takes every event as positive, also the {count}"
-    )
+    words = "has no effect on a ranking, which treats every event as positive, including the"
+    assert f"threshold={{'rating': 3}} {words} {count}" in text
     assert "--val_interval=\"{'rating': '[3,inf)'}\"" in text
     assert "no effect" not in rated(own_folder, model, threshold={"rating": 3}, val_interval={"rating": "[3,inf)"})
     assert "no effect" not in rated(own_folder, model)

@@ -135,7 +135,7 @@ def test_recommend__parquet_without_its_package(trained, monkeypatch):
 def test_recommend__replaces_a_file_only_when_asked(trained):
     Path("recs.csv").write_text("precious")
     said = main("recommend", trained, "--users=u1", "--out=recs.csv")
-    assert said.status == 2 and "recs.csv: it exists; add --overwrite" in said.err
+    assert said.status == 2 and "recs.csv: the file exists; add --overwrite" in said.err
     assert Path("recs.csv").read_text() == "precious"
     succeed("recommend", trained, "--users=u1", "--out=recs.csv", "--overwrite")
     assert len(pd.read_csv("recs.csv")) == 10 and sorted(Path().iterdir()) == [Path("recs.csv")]
@@ -344,7 +344,7 @@ def test_recommend__models_of_users_take_no_sequences(own_folder):
     )
     succeed("run", "--model=BPR", *small, "--run_dir=two")
     said = main("recommend", "two", "--sequences=new.csv")
-    assert said.status == 2 and "BPR reads no sequences; recommend for --users" in said.err
+    assert said.status == 2 and "BPR does not read sequences; use --users" in said.err
     assert "title" not in succeed("recommend", "two", "--users=u1").out
 
 

@@ -75,5 +75,5 @@ def test_retrain__is_not_for_a_search(data):
 
     eval_args = {"split": {"GTS": {"quantile": 0.7, "retrain": True}}}
     given = {"eval_args": eval_args, "topk": [2], "valid_metric": "NDCG@2"}
-    with pytest.raises(ConfigError, match="a search chooses by validation"):
+    with pytest.raises(ConfigError, match="a search uses only the validation set"):
         plan_search("SAMRec", "tiny", None, Strategy(), (1,), None, given=given)

@@ -57,7 +57,7 @@ def test_read_runs_rejects_one_run_by_two_paths():
 
 def test_read_runs_rejects_copies():
     shutil.copytree(finished("a"), "b")
-    with pytest.raises(ConfigError, match=r"^b has the weights of a: both are one run; name one of them$"):
+    with pytest.raises(ConfigError, match=r"^b has the same weights as a; name one of them$"):
         read_runs(["a", "b"])
     assert len(read_runs(["a", finished("c", 1)])) == 2
 

@@ -21,7 +21,7 @@ def test_read_finished_record__tells_what_is_missing(tmp_path):
     with pytest.raises(CheckpointError, match=r"nowhere: there is no such run; the runs are in runs/$"):
         read_finished_record(tmp_path / "nowhere")
     with pytest.raises(
-        CheckpointError, match=r"it holds no result\.json, so it is no finished run; finish it by --res"
+        CheckpointError, match=r"it contains no result\.json, so the run is not finished; resume it with --res"
     ):
         read_finished_record(tmp_path)
     write_record(tmp_path / "result.json", test={})

@@ -19,7 +19,7 @@ def trained(folder, model, **settings):
         ("BPR", {}, "BPR is trained on pairs .* leave out train_neg_sample_args=None$"),
         ("LightGCN", {}, "LightGCN is trained on pairs"),
         ("SASRec", {"loss_type": "BPR"}, "or set loss_type=CE"),
-        ("NeuMF", {}, "NeuMF is trained on labels, and there are none: .*threshold"),
+        ("NeuMF", {}, "NeuMF is trained on labels, but there are none: .*threshold"),
         ("FM", {}, "FM is trained on labels"),
     ],
 )

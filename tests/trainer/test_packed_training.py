@@ -174,8 +174,8 @@ def test_sampled_losses__learn_sequences_packed_and_by_prefix(loss_type, trainin
     ("settings", "words"),
     [
         ({"loss_type": "CE"}, "loss_type=CE has a gradient for every item; choose one of BPR, SSM, gBCE"),
-        ({"loss_type": "SSM", "learner": "sgd"}, "learner=adam only, not sgd"),
-        ({"loss_type": "SSM", "weight_decay": 0.1}, "weight_decay=0 only, not 0.1"),
+        ({"loss_type": "SSM", "learner": "sgd"}, "requires learner=adam, not sgd"),
+        ({"loss_type": "SSM", "weight_decay": 0.1}, "requires weight_decay=0, not 0.1"),
     ],
 )
 def test_sparse_updates__reject_what_needs_all_embedding_rows(settings, words, data):
@@ -185,7 +185,7 @@ def test_sparse_updates__reject_what_needs_all_embedding_rows(settings, words, d
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
 def test_sparse_updates__need_a_sparse_gradient(training, data):
-    with pytest.raises(ConfigError, match="SASRec has no table with sparse gradients; SAMRec has one"):
+    with pytest.raises(ConfigError, match="SASRec has no embedding table with sparse gradients; use SAMRec"):
         build(make_config("SASRec", data, embedding_update="sparse", training=training, **CE))
 
 

@@ -46,12 +46,12 @@ def test_clip_arguments__refuse_other_values(value):
 def test_require_gradients__names_model_and_reason(name, kind, layer, reason):
     model = type(name, (nn.Module,), {"type": kind})()
     model.layer = layer(1, 1)
-    with pytest.raises(ConfigError, match=f"^sam_rho cannot be used with {name}: {reason}; leave sam_rho out$"):
+    with pytest.raises(ConfigError, match=f"^sam_rho cannot be used with {name}: {reason}; remove sam_rho$"):
         require_gradients(model)
 
 
 def test_require_gradients__names_the_setting():
-    with pytest.raises(ConfigError, match=r"^weight_average cannot be used with .* leave weight_average out$"):
+    with pytest.raises(ConfigError, match=r"^weight_average cannot be used with .* remove weight_average$"):
         require_gradients(nn.Identity(), "weight_average")
 
 

@@ -30,7 +30,7 @@ def test_search_chooses_by_validation(ray, own_folder):
     assert result.best == {"favourite": "v"} and (result.trial, result.score) == (1, 1.0)
     assert "best is trial 001 with Hit@1 1.0000" in repr(result) and "<table" in result._repr_html_()
     assert resume_search("out").trials.equals(trials)  # which has ended
-    with pytest.raises(UserError, match="it holds a search already"):
+    with pytest.raises(UserError, match="it already contains a search"):
         search("planted.py:Planted", "tiny", space, algorithm="grid", out="out", **given)
     assert result.metrics["valid"]["hr@1"] == 1.0 and result.metrics["test"]["hr@1"] == 0.0
 

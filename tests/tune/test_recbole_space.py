@@ -56,12 +56,12 @@ def test_read_lines__takes_a_list_without_a_type_as_a_choice():
     [
         ("learning_rate", "write name, type and values, such as learning_rate loguniform -8,0"),
         ("learning_rate choice", "write name, type and values"),
-        ("rate loguniforn -8,0", "rate: RecBole's lines have no type loguniforn; did you mean loguniform or"),
-        ("rate loguniform -8", "rate: loguniform takes 2 numbers with commas between them, such as -8,0"),
+        ("rate loguniforn -8,0", "rate: unknown type loguniforn; did you mean loguniform or"),
+        ("rate loguniform -8", "rate: loguniform takes 2 comma-separated numbers, such as -8,0"),
         ("rate loguniform 0,9999", "rate: the bounds of loguniform are natural logarithms, and e^9999 is out of range"),
         ("rate loguniform -9999,0", "rate: the bounds of loguniform are natural logarithms, and e^-9999 is out"),
-        ("rate uniform True,2", "rate: uniform takes 2 numbers with commas between them, such as 0,1"),
-        ("rate quniform 0,1", "rate: quniform takes 3 numbers with commas between them, such as 0,1,0.1"),
+        ("rate uniform True,2", "rate: uniform takes 2 comma-separated numbers, such as 0,1"),
+        ("rate quniform 0,1", "rate: quniform takes 3 comma-separated numbers, such as 0,1,0.1"),
         ("act choice gelu", "act: give the choices as a list, such as [0.01,0.001] or ['gelu','relu']"),
     ],
 )

@@ -46,7 +46,7 @@ def test_run_search_finds_the_best_trial(ray, data):
     assert (again["valid"], again["test"]) == (best["valid"], best["test"])
 
     said = main("tune", "--dataset=tiny", "--space=space.yaml", "--search=grid", *settings())
-    assert said.status == 2 and "it holds a search already" in said.err
+    assert said.status == 2 and "it already contains a search" in said.err
     before = {file: file.stat().st_mtime_ns for file in out.rglob("*.pth")}
     succeed("tune", f"--resume={out}")  # there is nothing left to do
     assert {file: file.stat().st_mtime_ns for file in out.rglob("*.pth")} == before
@@ -182,7 +182,7 @@ def test_run_search_reports_why_a_trial_failed(ray, data):
     assert trials["reason"][0] == "unexpected ValueError: it was planted" in said.out
     assert f"--config_files out/best.yaml --model={Path('own.py').resolve()}:Stumbling" in said.out
     again = succeed("tune", "--resume=out").out
-    assert "failed trials that are tried again: 1" in again and "trial 000 failed: unexpected ValueError" in again
+    assert "retrying failed trials: 1" in again and "trial 000 failed: unexpected ValueError" in again
     assert list(pd.read_csv("out/trials.csv")["status"]) == ["failed", "finished"]
     Path("elsewhere").mkdir()
     os.chdir("elsewhere")
@@ -195,7 +195,7 @@ def test_run_search_rejects_changed_data_or_state(ray, data):
     entry = {"drawn": {"learning_rate": 0.1}, "epochs": 3, "score": 0.1}
     Path("out/progress.json").write_text(json.dumps({"seconds": 1.0, "trials": {"000": entry}}))
     said = main("tune", "--resume=out")
-    assert said.status == 2 and "Ray Tune's state of this search is gone or damaged" in said.err
+    assert said.status == 2 and "Ray Tune's state of this search is missing or damaged" in said.err
     with open("dataset/tiny/tiny.inter", "a") as file:
         file.write("u1\ti1\t99999\n")
     said = main("tune", "--resume=out")

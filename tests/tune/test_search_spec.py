@@ -19,7 +19,7 @@ def test_read_search_reads_what_was_written(data):
     write_search(found)
     assert read_search(Path("out")) == found
     Path("out/search.json").write_text("{")
-    assert "this is no record of a search" in main("tune", "--resume=out").err
+    assert "not a valid record of a search" in main("tune", "--resume=out").err
 
 
 def test_plan_search_leaves_the_choice_of_gpus_to_ray(data, monkeypatch):
@@ -39,9 +39,9 @@ def test_plan_search__takes_a_budget_in_passes(data):
     write_search(found)
     assert read_search(Path("out")) == found
     said = main("tune", "--dataset=tiny", "--trials=3", "--passes=12", "--out=other")
-    assert said.status == 2 and "--passes=12: --trials=3 is a budget too; give one of them" in said.err
+    assert said.status == 2 and "--passes=12: --trials=3 is a budget, too; give one of them" in said.err
     said = main("tune", "--resume=out", "--passes=12")
-    assert said.status == 2 and "leave --passes out" in said.err
+    assert said.status == 2 and "remove --passes" in said.err
 
 
 def test_plan_search__of_counted_models_has_no_passes(data):

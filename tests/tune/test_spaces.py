@@ -160,7 +160,7 @@ def test_read_space__runs_nothing_in_a_file(tmp_path):
 @pytest.mark.parametrize(
     "line, words",
     [
-        ("learning_rate: {loguniform: [0.1, 1]}", "a file in yaml has a name that ends in .yaml"),
+        ("learning_rate: {loguniform: [0.1, 1]}", "names of YAML files end in .yaml"),
         ("learning_rate loguniform 0,-8", "1.0 is not below 0.000335"),
         ("hidden_act choice [gelu]", "give the choices as a list"),
         ("hidden_act choice []", "hidden_act: there is nothing to choose from"),
@@ -188,7 +188,7 @@ def test_read_space__names_file_and_line_of_an_error(tmp_path, line, words):
         ("~", "give a list of values"),
         ("{}", "give a list of values"),
         ("{uniform: [0, 1], int: [1, 2]}", "give a list of values"),
-        ("{unform: [0, 1]}", "there is no range unform; did you mean uniform"),
+        ("{unform: [0, 1]}", "unknown range unform; did you mean uniform"),
         ("{uniform: [0]}", "uniform takes 2 numbers, such as {uniform: [0, 1]}; not [0]"),
         ("{uniform: 1}", "uniform takes 2 numbers"),
         ("{uniform: [a, b]}", "uniform takes 2 numbers"),
@@ -197,14 +197,14 @@ def test_read_space__names_file_and_line_of_an_error(tmp_path, line, words):
         ("{uniform: [1, 1]}", "1 is not below 1"),
         ("{int: [4, 1]}", "4 is not below 1"),
         ("{int: [1, 2.5]}", "int takes whole numbers"),
-        ("{loguniform: [0, 1]}", "loguniform begins above 0, not at 0; write a bound such as 0.01"),
-        ("{loguniform: [-8, 0]}", "loguniform begins above 0, not at -8"),
+        ("{loguniform: [0, 1]}", "the lower bound of loguniform must be above 0, not 0; write a bound such as 0.01"),
+        ("{loguniform: [-8, 0]}", "the lower bound of loguniform must be above 0, not -8"),
         ("{quniform: [0, 1]}", "quniform takes 3 numbers"),
         ("{quniform: [0, 1, 2]}", "a step of 2 does not fit from 0 to 1"),
         ("{quniform: [0, 1, 0]}", "a step of 0 does not fit"),
-        ("{quniform: [0.05, 0.5, 0.1]}", "0.05 is no multiple of the step 0.1"),
-        ("{same_as: n_layer}", "n_layer is no parameter of this space; did you mean n_layers?"),
-        ("{same_as: x}", "x is no parameter of this space; there are: n_layers"),
+        ("{quniform: [0.05, 0.5, 0.1]}", "0.05 is not a multiple of the step 0.1"),
+        ("{same_as: n_layer}", "n_layer is not a parameter of this space; did you mean n_layers?"),
+        ("{same_as: x}", "x is not a parameter of this space; there are: n_layers"),
     ],
 )
 def test_read_space__names_file_line_and_key_of_an_error(tmp_path, entry, words):
@@ -219,9 +219,9 @@ def test_read_space__names_file_line_and_key_of_an_error(tmp_path, entry, words)
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("", "there are no parameters in it; write lines such as learning_rate: {loguniform: [0.0003, 0.003]}"),
-        ("# a comment\n", "there are no parameters in it"),
-        ("- 1\n", "there are no parameters in it"),
+        ("", "it contains no parameters; write lines such as learning_rate: {loguniform: [0.0003, 0.003]}"),
+        ("# a comment\n", "it contains no parameters"),
+        ("- 1\n", "it contains no parameters"),
         ("a: [1, 2\n", "not a yaml file"),
         ("a: [1]\nb: [2]\na: [3]\n", "line 3: a is in the file twice"),
         ("a: {same_as: b}\n", "add a line such as b: [0.1, 0.2]"),
@@ -238,11 +238,11 @@ def test_read_space__rejects_unreadable_files(tmp_path):
     with pytest.raises(ConfigError, match=r"--space=.*none\.yaml: No such file"):
         read_space(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="no text in UTF-8"):
+    with pytest.raises(ConfigError, match="not UTF-8 text"):
         read_space(tmp_path / "binary.yaml")
-    with pytest.raises(ConfigError, match="there are no parameters in it"):
+    with pytest.raises(ConfigError, match="it contains no parameters"):
         read_space(written(tmp_path, "\n# nothing\n", "empty.test"))
-    with pytest.raises(ConfigError, match="here: there are no parameters in it"):
+    with pytest.raises(ConfigError, match="here: it contains no parameters"):
         make_space({}, "here")
 
 
@@ -254,9 +254,12 @@ KNOWN = {"learning_rate", "n_layers", "attn_dropout_prob", "hidden_dropout_prob"
     [
         ({"learning_rte": [0.1]}, "unknown setting learning_rte; did you mean learning_rate?"),
         ({"n_layers": [1], "n_layer": {"same_as": "n_layers"}}, "unknown setting n_layer; did you mean n_layers"),
-        ({"loss_type": ["CE", "BPR"]}, "loss_type is to be searched, and is CE by the entry or by the command line"),
-        ({"n_layers": [1], "loss_type": {"same_as": "n_layers"}}, "loss_type is to be searched"),
-        ({"seed": [1, 2]}, "seed: it decides what is measured"),
+        (
+            {"loss_type": ["CE", "BPR"]},
+            "loss_type is in the search space, but is set to CE by the entry or by the command line",
+        ),
+        ({"n_layers": [1], "loss_type": {"same_as": "n_layers"}}, "loss_type is in the search space"),
+        ({"seed": [1, 2]}, "seed: it determines what is measured"),
         ({"n_layers": [1, 1.5]}, "n_layers=1.5: must be a whole number"),
         ({"n_layers": {"uniform": [1, 3]}}, "n_layers=1.0: must be a whole number"),
         ({"n_layers": {"int": [0, 3]}}, "n_layers=0: must be a whole number of at least 1"),

@@ -96,7 +96,7 @@ def test_strategy_check__of_passes_bounds_the_trials():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"trials": 3, "passes": 5}, "--passes=5: --trials=3 is a budget too; give one of them"),
+        ({"trials": 3, "passes": 5}, "--passes=5: --trials=3 is a budget, too; give one of them"),
         ({"passes": 0}, "--passes=0: give a number above 0"),
         ({"passes": 5, "search": "grid"}, "--passes=5: --search=grid has a fixed number of trials"),
         ({"passes": 5, "scheduler": "pbt"}, "--passes=5: --scheduler=pbt has a fixed number of trials"),

@@ -152,7 +152,7 @@ def test_checkpoint_io__random_states_come_back():
     ids=["function", "object", "long double", "array of functions", "date"],
 )
 def test_save__rejects_what_cannot_be_read_safely(value):
-    with pytest.raises(TypeError, match="a checkpoint cannot hold"):
+    with pytest.raises(TypeError, match="a checkpoint cannot store"):
         checkpoint_io.save("file.pth", {"deep": [{"down": value}]})
     assert list(Path().iterdir()) == []
 

@@ -33,16 +33,16 @@ def flat(error):
     [
         (errno.ENOSPC, "No space left on device); free some space"),
         (errno.EDQUOT, "Disk quota exceeded); free some space"),
-        (errno.EROFS, "Read-only file system); get the permission"),
-        (errno.EACCES, "Permission denied); get the permission"),
+        (errno.EROFS, "Read-only file system); change its permissions"),
+        (errno.EACCES, "Permission denied); change its permissions"),
         (errno.EIO, "Input/output error); check the disk"),
     ],
 )
 def test_explain_system_error__names_file_and_remedy(number, words):
     error = OSError(number, os.strerror(number), "out/a.csv")
-    assert explain_system_error(error) == f"out/a.csv: cannot be read or written ({words}" + (
-        ", or choose another folder, and give the command again" if "get" in words else ", and give the command again"
-    )
+    choice = ", or choose another folder" if "permissions" in words else ""
+    line = f"out/a.csv: cannot be read or written ({words}{choice}, and run the command again"
+    assert explain_system_error(error) == line
     assert explain_failure(error) == explain_system_error(error)
 
 

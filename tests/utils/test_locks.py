@@ -29,7 +29,7 @@ def holder(tmp_path):
 
 
 def test_lock_folder__refuses_a_second_process(holder, tmp_path):
-    problem = f"{tmp_path}: another process is at work there; wait for it, or stop it"
+    problem = f"{tmp_path}: the folder is in use by another process; wait for it, or stop it"
     with pytest.raises(UserError, match=problem), lock_folder(tmp_path):
         pass
 

@@ -24,7 +24,7 @@ def test_write_table__gives_back_every_cell(suffix):
         ".parquet": read_parquet,
     }
     pd.testing.assert_frame_equal(readers[suffix](file), FRAME, rtol=1e-14)
-    with pytest.raises(ConfigError, match="it exists; add --overwrite"):
+    with pytest.raises(ConfigError, match="the file exists; add --overwrite"):
         require_new_file(file, overwrite=False)
     require_new_file(file, overwrite=True)
     assert [path.name for path in Path().iterdir()] == [file.name]

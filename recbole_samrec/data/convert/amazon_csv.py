@@ -49,14 +49,14 @@ def read_ratings(source: Path) -> tuple[pd.DataFrame, list[str]]:
                 file, header=None, skiprows=int(with_header), names=names, dtype=kinds, index_col=False, na_filter=True
             )
         except (ValueError, pd.errors.ParserError) as error:
-            raise DataError(f"{source} is no file of Amazon's ratings: {str(error).strip()}") from error
+            raise DataError(f"{source} is not a file of Amazon's ratings: {str(error).strip()}") from error
     require_cells(frame, source, 1 + with_header)
     if with_header:
         return frame.assign(time=to_seconds(frame["time"].to_numpy())), [SECONDS_NOTE]
     first, second = ((frame[name].str.len() == _ASIN).all() for name in ("user", "item"))
     if first == second:
         raise DataError(
-            f"{source}: neither of the first two columns, or both, has ids of {_ASIN} characters, as items have: use "
+            f"{source}: exactly one of the first two columns must have ids of {_ASIN} characters, as items have: use "
             "the unchanged file of Amazon's data"
         )
     if first:

@@ -32,7 +32,7 @@ def stage_dataset(folder: Path, name: str, *, force: bool = False) -> Iterator[P
     """
     old = [path for suffix in SUFFIXES if (path := folder / f"{name}.{suffix}").exists()]
     if old and not force:
-        raise DataError(f"{old[0]} exists already: add --force to replace it, or --out to write elsewhere")
+        raise DataError(f"{old[0]} already exists: add --force to replace it, or --out to write elsewhere")
     folder.parent.mkdir(parents=True, exist_ok=True)
     stage = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     shutil.rmtree(stage, ignore_errors=True)

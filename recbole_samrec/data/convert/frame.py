@@ -100,7 +100,9 @@ def _find_columns(table: ArrowTable, roles: Roles, layout: Layout) -> dict[str, 
             named[field] = field
         elif field not in named and role != "time":
             shown = ", ".join(map(str, table.names))
-            raise DataError(f"{table.title} has no column {field!r}: it has {shown}; name the {role}'s with {role}=")
+            raise DataError(
+                f"{table.title} has no column {field!r}: it has {shown}; name the {role} column with {role}="
+            )
     found = {field: named[field] for field in fields.values() if field in named}
     if len(set(found.values())) < len(found):
         raise DataError(f"{table.title}: user, item and time are {', '.join(found.values())}: name different columns")
@@ -174,7 +176,7 @@ def _convert_dates(table: ArrowTable, name: str, column: pa.ChunkedArray) -> tup
     """Turn dates and timestamps of any zone into Unix seconds."""
     notes = [f"{table.title}: {name} contains dates, which became Unix seconds (UTC if no zone is given)"]
     if getattr(column.type, "unit", "") == "ns" and (column.cast(pa.int64()).to_numpy() % 1000 != 0).any():
-        notes.append(f"{table.title}: {name} is finer than a microsecond, down to which times are compared")
+        notes.append(f"{table.title}: {name} is finer than a microsecond; times are compared down to the microsecond")
     zone = getattr(column.type, "tz", None)
     micros = pd.Series(column.cast(pa.timestamp("us", zone), safe=False).cast(pa.int64()).to_numpy())
     return (micros // 10**6 if (micros % 10**6 == 0).all() else micros / 10**6), notes
@@ -198,7 +200,9 @@ def _list_further(table: ArrowTable, fields: Mapping[str, str], settings: Mappin
 def _convert_further(table: ArrowTable, name: str) -> tuple[pd.Series, str]:
     """Convert a column to numbers or text, and return RecBole's type of it."""
     if not isinstance(name, str) or _NO_NAME.search(name):
-        raise DataError(f"{table.title}: column {name!r} cannot be loaded by this name: rename it, without : and tabs")
+        raise DataError(
+            f"{table.title}: column {name!r} cannot be loaded under this name: rename it, without ':' and tabs"
+        )
     column = table.read(name)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
@@ -237,7 +241,7 @@ def _store(frame: pd.DataFrame, stem: str, origin: Mapping[str, Any], data_path:
             folder = data_path / name
             if (file := folder / f"{name}.inter").exists():
                 if hash_files([file]) != sha256:
-                    raise DataError(f"{file} has changed since it was made: remove its folder to have it made again")
+                    raise DataError(f"{file} has changed since it was written: remove its folder to write it again")
                 return name
             with stage_dataset(folder, name) as stage:
                 os.replace(written, stage / file.name)

@@ -54,7 +54,9 @@ def _read_sequences(source: Path) -> dict[str, list[str]]:
         for number, line in enumerate(lines, 1):
             user, *items = line.split() or [""]
             if user and not items:
-                raise DataError(f"{source} line {number} has a user and no item: write a user and items per line")
+                raise DataError(
+                    f"{source} line {number} has a user but no items: write a user and their items per line"
+                )
             if user in found:
                 raise DataError(f"{source} line {number}: user {user} already has a line; write one line per user")
             if user:
@@ -82,7 +84,7 @@ def _compare_items(items: list[str], table: dict[str, list[str]], source: Path, 
     if len(missing) == len(items):
         here, there = (alike.here, alike.there) if alike else (items[0], next(iter(table), None))
         shown = f"{here!r} in {source.name}, {there!r} in {attributes.name}"
-        raise DataError(f"{attributes} has none of the {len(items):,} items ({shown}): write the ids alike in both")
+        raise DataError(f"{attributes} has none of the {len(items):,} items ({shown}): use the same ids in both")
     what = f" ({alike.number:,} spelled differently: {alike.here!r} and {alike.there!r})" if alike else ""
     return [f"{len(missing):,} of {len(items):,} items have no attributes in {attributes.name}{what}"]
 

@@ -121,7 +121,7 @@ def _compare_items(events: pd.Series, rows: pd.Series, source: Path, path: Path)
     if len(missing) == len(ids):
         here, there = (alike.here, alike.there) if alike else (ids[0], next(iter(rows), None))
         shown = f"{here!r} in {source.name}, {there!r} in {path.name}" if len(rows) else "it has no rows"
-        raise DataError(f"{path} has a row of none of the {len(ids):,} items ({shown}): write the ids alike in both")
+        raise DataError(f"{path} has no row for any of the {len(ids):,} items ({shown}): use the same ids in both")
     what = f" ({alike.number:,} spelled differently: {alike.here!r} and {alike.there!r})" if alike else ""
     dropped = f"RecBole drops their {int(events.isin(missing).sum()):,} events where .item is loaded"
     return [f"{len(missing):,} of {len(ids):,} items have no row in {path.name}{what}; {dropped}"]

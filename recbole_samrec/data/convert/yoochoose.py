@@ -45,7 +45,7 @@ def convert_yoochoose(source: Path, stage: Path, name: str) -> list[str]:
     times = pd.to_datetime(events["time"], format="ISO8601", utc=True, errors="coerce")
     if times.isna().any():
         row = int(times.isna().to_numpy().argmax())
-        raise DataError(f"{source} line {row + 1}: {events['time'].iloc[row]!r} is no time of a click")
+        raise DataError(f"{source} line {row + 1}: {events['time'].iloc[row]!r} is not the time of a click")
     events["time"] = times.dt.as_unit("ms").astype("int64")
     write_sessions(events, stage / f"{name}.inter")
     return [NOTE]

@@ -189,7 +189,7 @@ class _Files:
                 if other != suffix and not (other == "inter" and (column.name, suffix) in shared):
                     raise DataError(
                         f"{self.folder}: column {column.name} is in both {self.name}.{other} and {self.name}.{suffix}, "
-                        f"and RecBole has one place for it: rename one, or leave one out of load_col"
+                        f"and RecBole can store only one of them: rename one, or remove one from load_col"
                     )
 
 

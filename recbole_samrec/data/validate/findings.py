@@ -242,7 +242,7 @@ def _describe_mismatch(one: Coverage, path: str) -> str:
     here, there = (one.alike.here, one.alike.there) if one.alike else one.examples
     return (
         f"no {one.suffix} of {path} has a row in {base}.{one.suffix} (ids such as {here!r} there, {there!r} here): "
-        f"write the ids alike, or leave .{one.suffix} out of load_col"
+        f"use the same ids, or leave .{one.suffix} out of load_col"
     )
 
 

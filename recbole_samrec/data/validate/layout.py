@@ -133,7 +133,7 @@ def _parse_columns(path: Path, line: str, layout: Layout) -> Iterator[Column]:
     other = guess_separator(line, layout)
     if other:
         raise DataError(
-            f"{path} line 1: {other!r} seems to separate the columns, where {layout.separator!r} is expected: "
+            f"{path} line 1: {other!r} seems to separate the columns instead of {layout.separator!r}: "
             f"replace it, or convert the file with python -m recbole_samrec data"
         )
     for number, cell in enumerate(line.split(layout.separator), 1):
@@ -166,7 +166,7 @@ def require_column(path: Path, columns: Collection[Column], name: str, kind: str
     if not found:
         names = [column.name for column in columns]
         close = find_close_names(name, names, count=1)
-        hint = f", perhaps {close[0]!r} is meant" if close else ""
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise DataError(
             f"{path} line 1 has no column {name!r}: it has {', '.join(names)}{hint}; rename the column, "
             f"or set the field's name"

@@ -51,8 +51,8 @@ def test_is_ratings__leaves_other_tables_alone():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("A3JM6GV9MNOF9X,B00LLPT4HIX,5.0,1369699200", "neither of the first two columns, or both"),
-        ("A3JM6GV9MNOF9X,B00LLPT4HI,5.0,soon", "is no file of Amazon's ratings"),
+        ("A3JM6GV9MNOF9X,B00LLPT4HIX,5.0,1369699200", "exactly one of the first two columns"),
+        ("A3JM6GV9MNOF9X,B00LLPT4HI,5.0,soon", "is not a file of Amazon's ratings"),
         ("A3JM6GV9MNOF9X,,5.0,1369699200", "line 2: item is missing"),
     ],
 )

@@ -37,7 +37,7 @@ def test_stage_dataset__replaces_a_set_only_with_force(tmp_path):
     folder = tmp_path / "toy"
     write(folder, inter="a", item="b", user="c")
     (folder / "toy.kg").write_text("mine")
-    with pytest.raises(DataError, match=r"toy\.inter exists already: add --force to replace it, or --out to write"):
+    with pytest.raises(DataError, match=r"toy\.inter already exists: add --force to replace it, or --out to write"):
         write(folder, inter="new")
     write(folder, force=True, inter="new", item="newer")
     assert read(folder) == {"inter": "new", "item": "newer", "kg": "mine"}  # no users of another conversion

@@ -56,7 +56,7 @@ def test_store_table__further_columns_are_numbers_or_text(own_folder):
         DataError, match="column lists: columns to load are numbers or text, and this one has type list"
     ):
         store(BASE.assign(lists=[[1], [2], [3], [4]]), load_col={"inter": "*"})
-    with pytest.raises(DataError, match="column 'a:b' cannot be loaded by this name"):
+    with pytest.raises(DataError, match="column 'a:b' cannot be loaded under this name"):
         store(BASE.assign(**{"a:b": 1}), load_col={"inter": ["a:b"]})
     with pytest.raises(DataError, match="load_col: the column 'u' of the frame is loaded as 'user_id'"):
         store(BASE, load_col={"inter": ["u"]})
@@ -75,7 +75,7 @@ def test_store_table__one_name_for_one_content(own_folder):
     assert len({store(one)[0].name for one in others} | {first}) == 5
     file = Path("dataset", first, f"{first}.inter")
     file.write_text(file.read_text() + "3\t7\t50\n")
-    with pytest.raises(DataError, match="has changed since it was made: remove its folder"):
+    with pytest.raises(DataError, match="has changed since it was written: remove its folder"):
         store(BASE)
     assert sorted(path.name for path in Path("dataset").iterdir() if path.name.startswith(".")) == []
 

@@ -178,7 +178,7 @@ class TestMovieLens:
             convert("films", source)
 
     def test_other_zip_archives_are_refused(self, tmp_path):
-        with pytest.raises(DataError, match="is no archive of a known layout"):
+        with pytest.raises(DataError, match="is not an archive of a known layout"):
             convert("films", zipped(tmp_path / "other.zip", {"a.txt": "x"}))
 
     def test_a_damaged_member_is_told(self, ml_1m):

@@ -44,7 +44,7 @@ class TestS3Rec:
 
     @pytest.mark.parametrize(
         ("text", "words"),
-        [("1 2 3 4\n2\n", "line 2 has a user and no item"), ("1 2\n1 3\n", "line 2: user 1 already has a line")],
+        [("1 2 3 4\n2\n", "line 2 has a user but no items"), ("1 2\n1 3\n", "line 2: user 1 already has a line")],
     )
     def test_bad_lines(self, tmp_path, text, words):
         (tmp_path / "x.txt").write_text(text)

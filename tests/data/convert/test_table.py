@@ -80,7 +80,7 @@ class TestTable:
 
     @pytest.mark.parametrize("ids", [["x.0", "y.0", "z.0"], ["0x", "0y", "0z"], ["X", "Y", "Z"]], ids=str)
     def test_items_that_have_no_row_at_all_are_refused(self, tmp_path, ids):
-        with pytest.raises(DataError, match=rf"a row of none of the 3 items \('x' in a.csv, '{ids[0]}' in items.csv\)"):
+        with pytest.raises(DataError, match=rf"for any of the 3 items \('x' in a.csv, '{ids[0]}' in items.csv\)"):
             self.convert_items(tmp_path, ids)
         assert not (tmp_path / "dataset/mine").exists()
 

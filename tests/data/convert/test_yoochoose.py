@@ -44,7 +44,7 @@ def test_convert_yoochoose__has_sessions_as_users(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("9,yesterday,214825110,0\n", "line 7: 'yesterday' is no time of a click"),
+        ("9,yesterday,214825110,0\n", "line 7: 'yesterday' is not the time of a click"),
         ("9,2014-04-01T13:57:19.373Z\n", "line 7: item is missing"),
         ("9,2014-04-01T13:57:19.373Z,1,2,3\n", "is not yoochoose-clicks.dat"),
     ],

@@ -254,7 +254,7 @@ class TestFaults:
     )
     def test_a_column_name_in_two_files(self, tmp_path, files, words):
         fields = {"additional_feat_suffix": ["emb"]} if "emb" in files else {}
-        self.fails(tmp_path, GOOD, words, "rename one, or leave one out of load_col", fields=fields, **files)
+        self.fails(tmp_path, GOOD, words, "rename one, or remove one from load_col", fields=fields, **files)
 
     def test_a_column_name_in_a_file_that_is_not_loaded(self, tmp_path):
         fields = {"load_col": {"inter": "*", "item": ["item_id"]}}
@@ -263,7 +263,7 @@ class TestFaults:
 
     def test_items_without_any_row(self, tmp_path):
         item = "item_id:token\tx:token\n01\ta\n02\ta\n03\ta\n"
-        self.fails(tmp_path, GOOD, "no item of", "such as '1' there, '01' here", "write the ids alike", item=item)
+        self.fails(tmp_path, GOOD, "no item of", "such as '1' there, '01' here", "use the same ids", item=item)
         fields = {"filter_inter_by_user_or_item": False}
         (warning,) = check(tmp_path, item=item, fields=fields).warnings
         assert "no item of" in warning and "'01' here" in warning

@@ -59,7 +59,7 @@ def test_read_header__splits_names_and_types(header, encoding):
         ("", "line 1 is empty: the first line names the columns, such as user_id:token"),
         (codecs.BOM_UTF8 + b"a:token\n", "line 1 begins with a UTF-8 byte order mark: save the file as UTF-8 without"),
         (b"a:token\t\xe9:token\n", "line 1, byte 9: 0xe9 is not utf-8: save the file as utf-8, or name its encoding"),
-        ("a:token,b:token\n", "line 1: ',' seems to separate the columns, where '\\t' is expected: replace it"),
+        ("a:token,b:token\n", "line 1: ',' seems to separate the columns instead of '\\t': replace it"),
         ("a:token\t\n", "line 1, column 2 has no name: name it, or remove the surplus separator"),
         ('"a:token"\n', "line 1, column 1: RecBole does not read names in quotation marks: remove the marks"),
         ("rating\n", "line 1, column 1: 'rating' has no type: the first line names every column with its type, such "
@@ -88,7 +88,9 @@ def test_guess_separator__finds_the_first_usual_one(line, found):
 def test_require_column__proposes_the_name_that_is_like_it(tmp_path):
     columns = [Column("userid", "token", ""), Column("when", "token", "")]
     require_column(tmp_path, columns, "userid", "token")
-    with pytest.raises(DataError, match=r"no column 'user_id': it has userid, when, perhaps 'userid' is meant; rename"):
+    with pytest.raises(
+        DataError, match=r"no column 'user_id': it has userid, when \(did you mean 'userid'\?\); rename"
+    ):
         require_column(tmp_path, columns, "user_id", "token")
     with pytest.raises(DataError, match=r"line 1, column when: type is token, must be float: write when:float$"):
         require_column(tmp_path, columns, "when", "float")

@@ -9,7 +9,9 @@ from recbole_samrec import compat
 from recbole_samrec.compat import Patch
 from tools.markdown import code, escape, make_table
 
-HEAD = ("patch", "in RecBole", "without it", "silent")
+HEAD = ("patch", "without it", "silent", "in RecBole")
+BREAK = "\N{ZERO WIDTH SPACE}"
+"""Where a line may break in a path, so that it does not widen the table."""
 
 
 def render_patches() -> str:
@@ -29,4 +31,5 @@ def _module(patch: Patch) -> str:
 
 
 def _show(patch: Patch) -> tuple[str, ...]:
-    return code(patch.name), escape(patch.where), escape(patch.defect), "yes" if patch.silent else ""
+    where = escape(patch.where).replace("/", f"/{BREAK}")
+    return code(patch.name), escape(patch.defect), "yes" if patch.silent else "", where

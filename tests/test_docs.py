@@ -21,12 +21,7 @@ def table_lines(page: Path) -> list[str]:
     return re.findall(r"^\|.*\|$", page.read_text(), re.MULTILINE)
 
 
-def test_patches__are_listed_on_the_page_of_differences():
-    page = (DOCS / "explanation" / "differences.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (yes)? ?\|$", page, re.M)
-    assert {name: (where, defect, said == "yes") for name, where, defect, said in rows} == {
-        name: (one.where, one.defect, one.silent) for name, one in compat.PATCHES.items()
-    }
+def test_readme__counts_the_patches():
     readme = (ROOT / "README.md").read_text()
     assert f"{len(compat.PATCHES)} defects of RecBole 1.2.1" in " ".join(readme.split())
 

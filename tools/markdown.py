@@ -1,4 +1,4 @@
-"""Markdown for generated pages: tables, and escaped text."""
+"""Markdown for generated pages: tables, and text in which no character is markup."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ def code(text: str) -> str:
     return f"{fence}{text.replace('|', chr(92) + '|')}{fence}" if text else ""
 
 
-def make_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Make a table from cells that are already Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
+def make_table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+    """Return a table of cells that are Markdown already.
+
+    Args:
+        head: Names of the columns.
+        rows: Cells of each line.
+        numbers: How many of the last columns have numbers, which are aligned to the right and do not wrap.
+    """
+    lines = [head, ["---"] * (len(head) - numbers) + ["---:"] * numbers, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

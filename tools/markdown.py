@@ -19,7 +19,13 @@ def code(text: str) -> str:
     return f"{fence}{text.replace('|', chr(92) + '|')}{fence}" if text else ""
 
 
-def make_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells that are Markdown already."""
-    lines = [head, ["---"] * len(head), *rows]
+def make_table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+    """Return a table of cells that are Markdown already.
+
+    Args:
+        head: Names of the columns.
+        rows: Cells of each line.
+        numbers: How many of the last columns have numbers, which are aligned to the right and do not wrap.
+    """
+    lines = [head, ["---"] * (len(head) - numbers) + ["---:"] * numbers, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -21,7 +21,7 @@ LABELS = {
     cases.SAMREC: "packed + SAM",
 }
 COLORS = {cases.RECBOLE: "#8b949e", cases.SASREC: HUES[0], cases.SAMREC: HUES[1]}
-WIDTH, LEFT, LONGEST = 400, 108, 214
+WIDTH, LEFT, LONGEST = 400, 116, 206
 """Width of the picture, place where bars begin, and length of the longest bar, in pixels."""
 BAR, LINE, TITLE, GAP = 14, 21, 24, 12
 """Height of a bar, of a line, of a data set's name, and the space below a data set."""
@@ -72,4 +72,4 @@ def describe_speed() -> str:
     """Return the picture in words, for readers who do not see it."""
     speed = read_speed()["seconds_per_epoch"]
     parts = (f"{name} {', '.join(format_seconds(speed[name, entry]) for entry in MAIN)}" for name in cases.DATASETS)
-    return f"Seconds per epoch of RecBole's SASRec, packed SASRec and packed SAMRec: {'; '.join(parts)}"
+    return f"Seconds per epoch of SASRec in RecBole, packed, and packed with SAM: {'; '.join(parts)}"

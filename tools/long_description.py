@@ -12,7 +12,7 @@ _INSIDE = r"(?!https?:|#)"
 
 
 def make_long_description(readme: str, repository: str) -> str:
-    """Give links and pictures of the README the address of the repository.
+    """Give links and pictures of the README the address of the repository, and drop its comments.
 
     Args:
         readme: Text of the README.
@@ -22,6 +22,8 @@ def make_long_description(readme: str, repository: str) -> str:
     Returns:
         The text, in which every link leads somewhere outside of the repository.
     """
+    readme = re.sub(r"^<!--.*?-->\n+", "", readme, flags=re.MULTILINE)
+    readme = re.sub(r"<!--.*?-->", "", readme)
     if not repository:
         readme = re.sub(r"<picture>.*?</picture>\n*", "", readme, flags=re.DOTALL)
         return re.sub(rf"\[([^\[\]]*)\]\({_INSIDE}[^()]*\)", r"\1", readme)

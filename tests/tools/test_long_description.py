@@ -34,3 +34,9 @@ def test_make_long_description__keeps_text_and_other_links():
     shown = "See the `list`, [all](#all) and [x](https://a.org).\n\n"
     picture = '<picture>\n<img src="a">\n</picture>\n\n'
     assert make_long_description(f"{text}{picture}End", "") == f"{shown}End"
+
+
+def test_make_long_description__drops_comments():
+    text = "<!-- figure: a -->\n\n| a |\n\n<!-- end -->\n\nIt is <!-- figure: b -->5<!-- end -->.\n"
+    assert make_long_description(text, "") == "| a |\n\nIt is 5.\n"
+    assert "<!--" not in make_long_description(README, ADDRESS)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import recbole_samrec
-from recbole_samrec import compat
 from tests.helpers.paths import ROOT
 
 DOCS = ROOT / "docs"
@@ -15,14 +14,6 @@ AT_THE_TOP = [ROOT / name for name in ("CODE_OF_CONDUCT.md", "CONTRIBUTING.md", 
 PAGES = [ROOT / "README.md", *AT_THE_TOP, *sorted(DOCS.rglob("*.md"))]
 CODE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
 NO_PROSE = re.compile(r"<!--.*?-->|<picture>.*?</picture>", re.DOTALL)
-
-
-def test_patches__are_listed_on_the_page_of_differences():
-    page = (DOCS / "explanation" / "differences.md").read_text()
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \| (yes)? ?\|$", page, re.M)
-    assert {name: (where, defect, said == "yes") for name, where, defect, said in rows} == {
-        name: (one.where, one.defect, one.silent) for name, one in compat.PATCHES.items()
-    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -1,4 +1,4 @@
-"""The package and its tests are where the map of folders in CONTRIBUTING.md says."""
+"""The package and its tests are where the map of folders in docs/contributing/architecture.md says."""
 
 import ast
 from collections import Counter

@@ -18,7 +18,8 @@ from recbole_samrec.version import REPOSITORY
 from tools import speed_figures
 from tools.bibtex import render_bibtex
 from tools.draw_speed import render_picture
-from tools.sam_effects import METRIC, read_page, render_effects
+from tools.evidence import METRIC, read_table
+from tools.sam_effects import render_effects
 
 QUICK_START = Path(__file__).resolve().parents[1] / "results" / "records" / "quick_start" / "result.json"
 """The result of ``make run``."""
@@ -45,7 +46,7 @@ def make_badges(repository: str = REPOSITORY) -> str:
 
 
 def _format_tuned_gru4rec() -> str:
-    return f"{read_page('ml-100k-tuned').loc['GRU4Rec', f'{METRIC}_mean']:.{DIGITS}f}"
+    return f"{read_table('ml-100k-tuned').loc['GRU4Rec', f'{METRIC}_mean']:.{DIGITS}f}"
 
 
 FIGURES: dict[str, Callable[[], str]] = {

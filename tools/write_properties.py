@@ -102,9 +102,9 @@ def format_yaml(value: Any) -> str:
 
 INTRODUCTION = """# Settings
 
-Every setting is given as `--key=value`, or in a yaml file that `--config_files` names; RecBole's own settings and those
-of its models work as RecBole documents them. These are the settings that this package adds. A value out of its range
-or a misspelled name is an error before anything is read or trained.
+Give a setting as `--key=value`, or in a yaml file that `--config_files` names. This page lists the settings that this
+package adds; RecBole's own settings and those of its models work as RecBole documents them. A misspelled name or a
+value out of its range is an error before anything is read or trained.
 """
 
 NOTES = """## Notes

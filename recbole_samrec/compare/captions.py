@@ -107,5 +107,6 @@ it. A deterministic entry gives the same ranks with every seed."""
 ENVIRONMENT = "Versions, devices and revisions of the code of all runs."
 CODE = """\
 The module of each model, of RecBole (recbole) or of this package (recbole_samrec), what it implements by its
-docstring, and the patches of this package that change the model itself; docs/differences.md lists all patches."""
+docstring, and the patches of this package that change the model itself; docs/explanation/patches.md lists all
+patches."""
 """Sentences on the page of reproducibility."""

@@ -2,8 +2,7 @@
 
 RecBole's training loop itself is kept: ``Trainer.fit`` and ``Trainer._train_epoch`` run as they are, between the
 methods below. A test compares the list with the classes, and with what :mod:`recbole_samrec.integration.hooks` wraps;
-``docs/explanation/differences.md`` prints it. What :mod:`recbole_samrec.compat` patches is listed there and is not
-repeated.
+``docs/explanation/patches.md`` shows it below the patches of :mod:`recbole_samrec.compat`, which are not repeated here.
 """
 
 from __future__ import annotations

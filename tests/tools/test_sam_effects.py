@@ -1,48 +1,43 @@
-"""What SAM changes: the signs and intervals of the differences, and what the README concludes from them."""
+"""What SAM changes: the differences of the table, and what the README concludes from them."""
 
 import pytest
 
-from tools.sam_effects import EFFECTS, find_difference, read_page, render_effects
+from tools.evidence import read_table
+from tools.sam_effects import EFFECTS, Effect, find_effect, render_effects
+
+KEYS = [(effect, masked) for effect in EFFECTS for masked in (False, True)]
 
 
-@pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: effect.label)
-@pytest.mark.parametrize("end", ["", "-masked"])
-def test_find_difference__is_that_of_the_means(effect, end):
-    page = f"{effect.page}{end}"
-    means = read_page(page)["ndcg@10_mean"]
-    difference, low, high = find_difference(page, effect.entry, effect.reference)
-    assert difference == pytest.approx(means[effect.entry] - means[effect.reference], abs=1e-12)
-    assert low < difference < high
+@pytest.mark.parametrize(("effect", "masked"), KEYS, ids=lambda one: getattr(one, "label", one))
+def test_find_effect__is_with_sam_minus_without(effect, masked):
+    one = find_effect(effect, masked)
+    means = read_table(one.page)["ndcg@10_mean"]
+    assert one.page.endswith("-masked") is masked
+    assert one.value == pytest.approx(means[effect.entry] - means[effect.reference], abs=1e-12)
+    assert one.low < one.value < one.high
 
 
-def test_find_difference__turns_the_sign_with_the_order():
-    difference, low, high = find_difference("ml-100k", "SAMRec", "SASRec")
-    assert find_difference("ml-100k", "SASRec", "SAMRec") == (-difference, -high, -low)
-
-
-def test_find_difference__refuses_what_is_not_compared():
-    with pytest.raises(KeyError, match="does not compare BSARec with Pop"):
-        find_difference("ml-100k", "BSARec", "Pop")
+def test_find_effect__refuses_what_is_not_compared():
+    with pytest.raises(KeyError, match=r"ml-100k\.csv does not compare BSARec with Pop"):
+        find_effect(Effect("none", "ml-100k", "BSARec", "Pop"))
 
 
 def test_render_effects__marks_intervals_without_0():
-    lines = render_effects().splitlines()[2:]
-    for effect, line in zip(EFFECTS, lines, strict=True):
-        for cell, end in zip(line.strip("| ").split(" | ")[3:], ("", "-masked"), strict=True):
-            _, low, high = find_difference(f"{effect.page}{end}", effect.entry, effect.reference)
-            assert cell.startswith("**") is bool(low > 0 or high < 0)
+    cells = [cell for line in render_effects().splitlines()[2:] for cell in line.strip("| ").split(" | ")[3:]]
+    found = [find_effect(*key) for key in KEYS]
+    assert [cell.startswith("**") for cell in cells] == [one.low > 0 or one.high < 0 for one in found]
 
 
 def test_conclusions__of_the_readme_hold():
     """If this fails, the tables have changed: rewrite the README's sentences on when SAM helps."""
-    found = {
-        (effect.label, end): find_difference(f"{effect.page}{end}", effect.entry, effect.reference)
-        for effect in EFFECTS
-        for end in ("", "-masked")
+    found = {(effect.label, masked): find_effect(effect, masked) for effect, masked in KEYS}
+    better = {key for key, one in found.items() if one.low > 0}
+    worse = {key for key, one in found.items() if one.high < 0}
+    assert better == {("GRU4Rec, ml-100k", True)}
+    assert worse == {("SASRec, Amazon_Beauty, rho 0.3", masked) for masked in (False, True)}
+    assert {one.page: one.seeds for one in found.values() if not one.page.endswith("-masked")} == {
+        "ml-100k": (5, 5),
+        "ml-100k-tuned": (5, 5),
+        "ml-1m": (3, 3),
+        "Amazon_Beauty": (3, 3),
     }
-    better = {key for key, (_, low, _) in found.items() if low > 0}
-    worse = {key for key, (*_, high) in found.items() if high < 0}
-    assert better == {("GRU4Rec, ml-100k", "-masked")}
-    assert worse == {("SASRec, Amazon_Beauty, rho 0.3", ""), ("SASRec, Amazon_Beauty, rho 0.3", "-masked")}
-    seeds = {effect.page: {read_page(effect.page).loc[effect.entry, "seeds"]} for effect in EFFECTS}
-    assert seeds == {"ml-100k": {5}, "ml-100k-tuned": {5}, "ml-1m": {3}, "Amazon_Beauty": {3}}

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent
 # Run as a file: importing the package would import RecBole and torch.
 VERSION = run_path(str(ROOT / "recbole_samrec" / "version.py"))
 README = ROOT / "README.md"
+DESCRIPTION = run_path(str(ROOT / "tools" / "long_description.py"))
 
 
 def _next_minor(python: str) -> str:
@@ -35,8 +36,8 @@ def _list_urls(repository: str) -> dict[str, str]:
 setup(
     name="recbole-samrec",
     version=VERSION["__version__"],
-    description="SAMRec for RecBole: SASRec trained with sharpness-aware minimization, on today's Python.",
-    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    description="RecBole on today's Python: sharpness-aware minimization, fast training and fair comparisons.",
+    long_description=DESCRIPTION["make_long_description"](README.read_text(encoding="utf-8"), VERSION["REPOSITORY"]),
     long_description_content_type="text/markdown",
     license_expression="MIT",
     license_files=["LICENSE"],

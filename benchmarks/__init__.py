@@ -1,1 +1,1 @@
-"""Measurements of speed and memory; ``python -m benchmarks.speed`` makes ``results/speed.md``."""
+"""Measurements of speed and memory; ``python -m benchmarks.speed`` makes ``results/speed.md`` and ``speed.csv``."""

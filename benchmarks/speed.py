@@ -1,4 +1,4 @@
-"""Measure speed and memory side by side and write ``results/speed.md``.
+"""Measure speed and memory side by side and write ``results/speed.md`` and ``results/speed.csv``.
 
 Every measurement runs in a separate process. The entries of a table take turns, repetition after repetition, so that
 other load on the machine affects all of them alike; an idle machine is best. Finished measurements are kept under
@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import cases, machine
+from benchmarks.figures import tabulate_figures
 from benchmarks.records import Measurement, Records
 from benchmarks.report import Results, build_tables, render_page
 
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = shlex.join(["python", "-m", "benchmarks.speed", *(sys.argv[1:] if arguments is None else arguments)])
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(render_page(results, command, machine.describe_machine(options.threads)), encoding="utf-8")
+    tabulate_figures(results).to_csv(options.out.with_suffix(".csv"), index=False)
     console.print(f"written to {options.out}")
 
 
@@ -63,7 +65,7 @@ def _make_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=_make_reader(known), default=known, help=f"some of {','.join(known)}")
     parser.add_argument("--repetitions", type=int, default=3, help="how often every entry is measured")
     parser.add_argument("--threads", type=int, default=2, help="threads of every process")
-    parser.add_argument("--out", type=Path, default=Path("results/speed.md"), help="the page that is written")
+    parser.add_argument("--out", type=Path, default=Path("results/speed.md"), help="the page, with a .csv beside it")
     parser.add_argument("--records", type=Path, default=Path("runs/bench"), help="where measurements are kept")
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
     return parser

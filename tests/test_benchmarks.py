@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import arithmetic, cases, cluster_coverage, inference, measure, speed
 from benchmarks.arithmetic import Shape, Work, count_products
 from benchmarks.breakdown import find_group
+from benchmarks.figures import tabulate_figures
 from benchmarks.interval_coverage import measure_coverage
 from benchmarks.records import Measurement, Records
 from benchmarks.report import Results, find_first_reaching, format_markdown, judge_targets, render_page
@@ -244,6 +245,20 @@ def test_report__holds_command_machine_and_omissions():
     assert "make bench" in text and "a machine" in text
     assert "SSM, 10 x 10 (synthetic): out of memory" in text and "entries on a GPU" in text
     assert "## Training on ml-1m" in text
+
+
+def test_tabulate_figures__has_medians_and_ratios():
+    seconds = {cases.RECBOLE: [400.0, 450.0, 900.0], cases.SAMREC: [8.0, 9.0, 10.0]}
+    results = results_of(seconds, {cases.RECBOLE: 5000, cases.SAMREC: 400})
+    for entry, epoch in ((cases.PLAIN, 2.0), ("looksam", 2.5)):
+        results.add(Measurement("variants", "ml-100k", entry, 1, {}), {"epoch": epoch, "peak_mb": 300})
+    table = tabulate_figures(results).set_index(["part", "dataset", "entry"])
+    assert len(table) == 2 * len(cases.DATASETS) + 2
+    line = table.loc[("epochs", "ml-1m", cases.SAMREC)]
+    found = line[["seconds_per_epoch", "seconds_lowest", "seconds_highest", "speedup", "peak_memory_mb"]].to_list()
+    assert found == [9.0, 8.0, 10.0, 50.0, 400.0]
+    assert line["speedup_without_anomaly_detection"] == 25.0 and np.isnan(line["cost"])
+    assert table.loc[("variants", "ml-100k", "looksam"), "cost"] == 1.25
 
 
 def test_report__finds_the_first_epoch_of_a_score():

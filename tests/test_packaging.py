@@ -113,7 +113,9 @@ def test_sdist__holds_what_it_takes_to_build_and_test(sdist):
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
     locks = {f"requirements{kind}.lock" for kind in ("", "-dev", "-docs", "-release")}
     docs = {
-        path.relative_to(ROOT).as_posix() for kind in ("md", "csv", "py") for path in (ROOT / "docs").rglob(f"*.{kind}")
+        path.relative_to(ROOT).as_posix()
+        for kind in ("md", "csv", "py", "svg")
+        for path in (ROOT / "docs").rglob(f"*.{kind}")
     }
     house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", *locks}
     pages = {"CITATION.cff", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md"}

@@ -77,6 +77,7 @@ KEYS = {
     "-fractions.csv": ("entry", "fraction"),
     "search.csv": ("entry", "metric"),
     "sharpness.csv": ("report", "entry", "measure"),
+    "speed.csv": ("part", "dataset", "entry"),
     ".csv": ("entry",),
 }
 """Columns that identify a line, by the end of a file's name; the first that fits counts."""

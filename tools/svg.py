@@ -9,6 +9,9 @@ SIZE = 14
 HUES = ("#3b82f6", "#d97706", "#10b981", "#a855f7", "#ef4444")
 """Colors that are readable on white and on black; boxes have them thinned out."""
 
+FONTS = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', Arial, sans-serif"
+"""Fonts of a drawing in a file of its own."""
+
 
 def draw_box(x: float, y: float, width: float, height: float, color: str) -> str:
     """Return a rectangle with rounded corners."""
@@ -31,7 +34,7 @@ def draw_path(points: str, color: str, *, arrow: bool = True) -> str:
     return f'<path d="{points}" fill="none" stroke="{color}" stroke-width="1.5"{head}/>'
 
 
-def make_drawing(title: str, width: float, height: float, parts: list[str]) -> str:
+def make_drawing(title: str, width: float, height: float, parts: list[str], *, color: str = "") -> str:
     """Return the drawing, with its arrowheads.
 
     Args:
@@ -39,13 +42,15 @@ def make_drawing(title: str, width: float, height: float, parts: list[str]) -> s
         width: Width in pixels.
         height: Height in pixels.
         parts: What the functions above returned.
+        color: Color of the text in a file of its own; empty for that of the page around the drawing.
     """
+    text = f'color="{color}" font-family="{FONTS}" ' if color else ""
     heads = "".join(
         f'<marker id="head-{hue.strip("#")}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
         f'orient="auto"><path d="M0 0L8 4L0 8z" fill="{hue}"/></marker>'
         for hue in HUES
     )
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width:g}" height="{height:g}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {text}width="{width:g}" height="{height:g}" '
         f'viewBox="0 0 {width:g} {height:g}"><title>{escape(title)}</title><defs>{heads}</defs>{"".join(parts)}</svg>'
     )

@@ -14,6 +14,7 @@ from recbole.data.dataset import DIENDataset, SequentialDataset
 from recbole.utils import init_seed
 
 from tests.helpers.toy_data import LEAVE_ONE_OUT, RATIO, SASREC, built, config, load, suspend, table, tokens
+from tools.figures import WRONG_TEST_ITEMS
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pandas.errors.ChainedAssignmentError"),
@@ -162,9 +163,9 @@ def test_exact_time_order__tests_the_latest_items_of_ml_100k(tmp_path):
     assert ml_100k(tmp_path, model="BPR", eval_args=LEAVE_ONE_OUT) == (0, 943)
 
 
-def test_exact_time_order__misses_149_without_the_patch(tmp_path):
+def test_exact_time_order__misses_test_items_without_the_patch(tmp_path):
     with suspend("sort_by_exact_time"):
-        assert ml_100k(tmp_path, **SASREC) == (149, 943)
+        assert ml_100k(tmp_path, **SASREC) == (WRONG_TEST_ITEMS, 943)
 
 
 # Time splits: `split_by_exact_time`

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from recbole_samrec.experiments.ray_cluster import Resources, connect_ray
 from tests.helpers.code_blocks import ELSEWHERE, Block, read_blocks, run_block, uses_ray
 from tests.helpers.command import succeed
 from tests.helpers.paths import ROOT
@@ -48,6 +49,13 @@ def at_desk(desk, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path / "desk"))
 
 
+@pytest.fixture(scope="module")
+def ray():
+    """One Ray for the commands of all pages, as a notebook would keep it."""
+    with connect_ray(Resources(parallel=2)) as ray:
+        yield ray
+
+
 def run_page(page):
     names = {"__name__": page.stem}
     for block in read_blocks(page):
@@ -62,7 +70,7 @@ def test_page__has_code_that_runs(page, at_desk):
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("page", WITH_RAY, ids=name)
-def test_page__has_code_that_runs_with_ray(page, at_desk):
+def test_page__has_code_that_runs_with_ray(page, at_desk, ray):
     run_page(page)
 
 

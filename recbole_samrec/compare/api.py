@@ -29,7 +29,7 @@ from recbole_samrec.experiments.entries import Entry
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.experiments.protocols import check_protocols
-from recbole_samrec.experiments.ray_cluster import choose_resources
+from recbole_samrec.experiments.ray_cluster import RayConnection, choose_resources
 from recbole_samrec.experiments.results import set_aside_damaged
 from recbole_samrec.experiments.runner import train_all
 from recbole_samrec.experiments.seeds import SELECT_SEEDS, choose_select_seeds
@@ -159,8 +159,8 @@ def compare_models(
         require_writable(pages, "--pages")
 
     limits: dict[str, Any] = {"limit_hours": limit_hours, "command": command}
-    trainer = _Trainer(train, console, lambda some, costs: train_all(some, costs, resources, console, **limits))
-    with lock_folder(out):
+    with lock_folder(out), RayConnection(resources) as connection:
+        trainer = _Trainer(train, console, lambda some, costs: train_all(some, costs, connection, console, **limits))
         choices: list[Choices] = []
         budgets: list[Mapping[str, Mapping[str, Budget]]] = []
         if select:

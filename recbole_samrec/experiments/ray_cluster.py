@@ -149,6 +149,30 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
         yield from _connect(resources, store_mb)
 
 
+class RayConnection(contextlib.AbstractContextManager["RayConnection"]):
+    """Connection to Ray for the stages of a command: made when the first stage needs it, closed after the last.
+
+    Args:
+        resources: Resources of each run.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self._stack = contextlib.ExitStack()
+        self._ray: Any = None
+
+    def open(self) -> Any:
+        """Return the module ``ray``, connected; see :func:`connect_ray` for errors."""
+        if self._ray is None:
+            self._ray = self._stack.enter_context(connect_ray(self.resources))
+        return self._ray
+
+    def __exit__(self, *error: object) -> None:
+        """Close the connection, if there is one."""
+        self._ray = None
+        self._stack.close()
+
+
 def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets every other process go first

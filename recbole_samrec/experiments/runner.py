@@ -13,7 +13,7 @@ from rich.console import Console
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
 from recbole_samrec.experiments.progress import Display, print_plan
-from recbole_samrec.experiments.ray_cluster import Capacity, Resources, connect_ray, measure_capacity
+from recbole_samrec.experiments.ray_cluster import Capacity, RayConnection, Resources, measure_capacity
 from recbole_samrec.experiments.trial_watcher import LOST, TrialWatcher
 from recbole_samrec.experiments.worker import (
     FAILURE,
@@ -37,7 +37,7 @@ Ended = Callable[[Job, Mapping[str, Any]], None]
 def train_all(
     jobs: Sequence[Job],
     costs: CostBook,
-    resources: Resources,
+    connection: RayConnection,
     console: Console,
     *,
     limit_hours: float | None = None,
@@ -48,7 +48,7 @@ def train_all(
     Args:
         jobs: All jobs.
         costs: Known costs; those of probes and of finished runs are added, and the reasons why entries are skipped.
-        resources: Resources of each run.
+        connection: Connection to Ray; it is opened here and stays open for the caller's next stage.
         console: Where progress is shown.
         limit_hours: Entries of which a run is expected to take longer are skipped.
         command: The command that would add them.
@@ -60,13 +60,13 @@ def train_all(
     waiting = [job for job in jobs if not job.finished]
     for members in group_by_entry(waiting):
         costs.skip(members[0], None)
-    with connect_ray(resources) as ray:
-        capacity = measure_capacity(ray, resources)
-        _probe_unknown(costs, waiting, resources, capacity, console)
-        if limit_hours is not None:
-            _skip_long(costs, waiting, limit_hours, command)
-        print_plan(console, jobs, costs)
-        _train_waiting([job for job in waiting if not costs.skip_reason(job)], costs, resources, capacity, console)
+    resources = connection.resources
+    capacity = measure_capacity(connection.open(), resources)
+    _probe_unknown(costs, waiting, resources, capacity, console)
+    if limit_hours is not None:
+        _skip_long(costs, waiting, limit_hours, command)
+    print_plan(console, jobs, costs)
+    _train_waiting([job for job in waiting if not costs.skip_reason(job)], costs, resources, capacity, console)
 
 
 def _train_waiting(

@@ -15,9 +15,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from recbole_samrec.experiments import runner, worker
+from recbole_samrec.experiments import ray_cluster, runner, worker
 from recbole_samrec.experiments.estimate import CostBook
-from recbole_samrec.experiments.ray_cluster import Capacity, Resources, choose_resources, connect_ray, measure_capacity
+from recbole_samrec.experiments.ray_cluster import (
+    Capacity,
+    RayConnection,
+    Resources,
+    choose_resources,
+    connect_ray,
+    measure_capacity,
+)
 from recbole_samrec.experiments.trial_watcher import LOST
 from tests.helpers.jobs import SEEING, SMALL, ignore, make_jobs, select_figures
 from tests.helpers.paths import ROOT
@@ -49,23 +56,23 @@ def test_train_all_skips_entries_that_take_too_long(data, monkeypatch):
     costs, started = CostBook(jobs, Path("out")), []
     for job, seconds in zip(jobs[:2], (1000.0, 1.0), strict=True):
         costs.add_probe(job, {"seconds_per_epoch": seconds, "epochs": 300, "memory_mb": 100.0})
-    monkeypatch.setattr(runner, "connect_ray", lambda resources: nullcontext(None))
+    monkeypatch.setattr(ray_cluster, "connect_ray", lambda resources: nullcontext(None))
     monkeypatch.setattr(runner, "measure_capacity", lambda ray, resources: CAPACITY)
     monkeypatch.setattr(runner, "run_jobs", lambda todo, *more, **options: started.extend(todo))
-    told = io.StringIO()
-    runner.train_all(jobs, costs, Resources(), Console(file=told), limit_hours=1, command="compare --out out")
+    told, connection = io.StringIO(), RayConnection(Resources())
+    runner.train_all(jobs, costs, connection, Console(file=told), limit_hours=1, command="compare --out out")
     assert started == jobs[1::2]  # GRU4Rec's: 40 epochs of the other take 11 hours
     shares = make_jobs(["SAMRec"], fractions=[0.5, 1.0], out="shares")
     of_shares = CostBook(shares, Path("shares"))
     for job in shares:
         of_shares.add_probe(job, {"seconds_per_epoch": 1000.0, "epochs": 300, "memory_mb": 100.0})
-    runner.train_all(shares, of_shares, Resources(), Console(file=io.StringIO()), limit_hours=1, command="compare")
+    runner.train_all(shares, of_shares, connection, Console(file=io.StringIO()), limit_hours=1, command="compare")
     assert ["add it on a faster one: compare" in of_shares.skip_reason(job) for job in shares] == [False, True]
     again = CostBook(jobs, Path("out"))  # as a later call reads it
     for reason in (costs.skip_reason(jobs[0]), again.skip_reason(jobs[2])):
         assert "expected to take 11:06:40" in reason and reason.endswith("add it on a faster one: compare --out out")
     assert "skipped: SAMRec on tiny: a run is expected" in told.getvalue()
-    runner.train_all(jobs, costs, Resources(), Console(file=told))
+    runner.train_all(jobs, costs, connection, Console(file=told))
     assert started[2:] == jobs and not costs.skip_reason(jobs[0])
 
 

@@ -1,4 +1,4 @@
-"""Every command on a full disk, on a disk that becomes read-only, and with halves of files: one line, nothing lost."""
+"""Every command on a full disk, a disk that becomes read-only, and with truncated files: one line, and no loss."""
 
 import shutil
 import threading
@@ -55,7 +55,7 @@ def command_of(name, finished, out="disk"):
 
 
 def assert_one_line(said):
-    """A command ended with the one line of an error that the user can correct."""
+    """A command ended with a one-line error that the user can correct."""
     assert said.status == 2 and said.err.count("\n") == 1, said.err
     assert "No space left on device" in said.err or "Read-only file system" in said.err
 
@@ -185,7 +185,7 @@ def copied(finished, own_folder):
 
 
 def cut(file):
-    """Leave half of a file."""
+    """Truncate a file to half of its size."""
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
@@ -196,7 +196,7 @@ OTHERS = ["rows.npz", "ranks.npz", "config.yaml", "last.pth"]
     "name", ["tokens.parquet", "result.json", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 )
 def test_command__with_half_of_a_file(finished, copied, name):
-    """The data are those of the run, so that no file but the weights is needed to serve it."""
+    """The data are those of the run, so that only the weights are needed to use it."""
     recommend = ["recommend", copied, "--users=all", "--out=list.csv"]
     cut(copied / name)
     succeed(*recommend)

@@ -97,7 +97,7 @@ def _train_waiting(
             if "failed" not in result:
                 costs.add_run(job, result)
             elif read_failure(job.folder) != result["failed"]:  # its process could not write it
-                with suppress(OSError, UserError):  # a folder that cannot be written may be the very reason
+                with suppress(OSError, UserError):  # a folder that cannot be written may be the reason
                     job.folder.mkdir(parents=True, exist_ok=True)
                     write_atomically(job.folder / FAILURE, f"{result['failed']}\n")
             display.end(str(job.folder), len(todo) - len(left), f"{job.title}: {_describe_end(result)}")
@@ -132,7 +132,7 @@ def _probe_unknown(
 
 
 def _skip_long(costs: CostBook, waiting: Sequence[Job], limit_hours: float, command: str) -> None:
-    """Skip entries that take too long; among those that differ in the share of users, the last names the command."""
+    """Skip entries that take too long; of entries that differ in the share of users, the last one names the command."""
     long = [first for first, *_ in group_by_entry(waiting) if costs.expected_seconds(first) > 3600 * limit_hours]
     last = {(job.entry, job.dataset): job for job in long}
     for job in long:
@@ -160,10 +160,10 @@ def run_jobs(
         costs: Costs by which memory and parts of a GPU are reserved.
         resources: Resources of each run.
         capacity: Capacity of the cluster.
-        end: Function that is called with each job that ended and its record, its cost, or ``{"failed": reason}``.
+        end: Called with each job that ended and its record, its cost, or ``{"failed": reason}``.
         probe: True to estimate the cost of each job only.
-        advance: Function that is called with the progress of a running job.
-        retry: Function that is called with a job whose process died and that is tried once more, and the reason.
+        advance: Called with the progress of a running job.
+        retry: Called with a job whose process died and that is tried once more, and the reason.
 
     Raises:
         KeyboardInterrupt: Ctrl-C ended it.

@@ -18,7 +18,7 @@ from recbole_samrec.utils.errors import ConfigError
 
 
 def machines(*memory, **resources):
-    """A cluster with these resources, and this memory of its computers in megabytes."""
+    """A cluster with these resources and this memory of its computers in megabytes."""
     nodes = [{"Alive": True, "Resources": {"memory": one * MEGABYTE}} for one in memory]
     nodes.append({"Alive": False, "Resources": {"memory": 10**15}})
     context = SimpleNamespace(get_node_id=lambda: "here")

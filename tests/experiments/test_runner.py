@@ -1,4 +1,4 @@
-"""Jobs in processes of Ray: retried, resumed, skipped, and run on the computers of a cluster."""
+"""Jobs in Ray processes: retried, resumed, skipped, and run on the computers of a cluster."""
 
 import io
 import json
@@ -87,7 +87,7 @@ def test_run_jobs_rejects_jobs_that_need_more_memory(data):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_run_jobs_retries_a_lost_process_once(data, monkeypatch):
-    """One process dies in its first attempt, one in both; an error of a run's own is not retried."""
+    """One process dies in its first attempt, one in both; an error in a run is not retried."""
     Path("own.py").write_text(DYING)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     dying, fails = make_jobs(["own.py:Dying", "Pop+SAM"], base={"epochs": 1})
@@ -119,7 +119,7 @@ def test_run_jobs_retries_a_lost_process_once(data, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_run_jobs_shares_every_gpu(data, monkeypatch):
-    """Three runs that need half a GPU each run at once on two GPUs, which Ray only believes to have; one has none."""
+    """Three runs with half a GPU each share two GPUs that only Ray believes to have; one run has to wait."""
     import ray
 
     Path("own.py").write_text(SEEING)
@@ -147,7 +147,7 @@ def test_run_jobs_shares_every_gpu(data, monkeypatch):
 
 
 def compare(*arguments):
-    """Start the command as a user does."""
+    """Start the command like a user."""
     settings = [f"--{key}={value}" for key, value in (SMALL | {"epochs": 6}).items()]
     command = [sys.executable, "-m", "recbole_samrec", "compare", "--datasets=tiny", "--out=out", *settings]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -157,7 +157,7 @@ def compare(*arguments):
 
 
 def ended(process):
-    """Wait for the command, and give back what it printed."""
+    """Wait for the command, and return its output."""
     try:
         return process.communicate(timeout=600)[0]
     except subprocess.TimeoutExpired:
@@ -168,7 +168,7 @@ def ended(process):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_compare_resumes_after_ctrl_c(data):
-    """Stop the command when one run is finished; no finished run is touched again, and the end is the same.
+    """Stop the command when one run is finished; finished runs are not touched again, and the results are the same.
 
     The test of ``tune`` kills it, through the same :func:`recbole_samrec.experiments.ray_tuner.fit`.
     """
@@ -206,7 +206,7 @@ def test_compare_resumes_after_ctrl_c(data):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_compare_runs_on_the_computers_of_a_cluster(data):
-    """Two nodes of one core each, in whose processes this package is not to be found."""
+    """Two nodes with one core each, whose processes cannot import this package from the disk."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

@@ -1,4 +1,4 @@
-"""Searches with a real Ray: what they leave, and what they survive."""
+"""Searches with a real Ray: their files, and the interruptions that they survive."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def test_run_search_starts_no_trial_beyond_its_passes(ray, data):
 
 
 def tune(*arguments):
-    """The command in a process of its own."""
+    """The command in a separate process."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "recbole_samrec", "tune", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
@@ -83,7 +83,7 @@ def trials_in(out):
 
 
 def epochs_of(folder):
-    """How often each epoch was trained, as the log of a trial tells."""
+    """How often each epoch was trained, according to the log of a trial."""
     text = Path(folder, "run.log").read_text() if Path(folder, "run.log").exists() else ""
     return [int(epoch) for epoch in re.findall(r"epoch (\d+) training", text)]
 
@@ -103,7 +103,7 @@ LONG = {"epochs": EPOCHS, "stopping_step": EPOCHS}
 
 @pytest.fixture
 def interrupted(data):
-    """Arguments of a search of two trials, which is stopped when one has ended and the next is at work."""
+    """Arguments of a search of two trials, which is stopped when one has ended and the next one is running."""
     Path("space.yaml").write_text("learning_rate: [0.01, 0.001]\n")
     search = ["--dataset=tiny", "--space=space.yaml", "--search=grid", "--scheduler=none", "--parallel=1", "--out=out"]
     return search + settings(**LONG)
@@ -148,7 +148,7 @@ def test_run_search_resumes_after_a_kill(interrupted):
 
 
 def test_run_search_resumes_after_ctrl_c(ray, interrupted):
-    """Ray goes on, as in a notebook."""
+    """Ray keeps running, as in a notebook."""
     over = threading.Event()
 
     def interrupt():
@@ -171,7 +171,7 @@ def test_connect_ray_listens_on_the_loopback(ray):
 
 
 def test_run_search_reports_why_a_trial_failed(ray, data):
-    """The first trial raises in its second epoch, whatever is done; the other one does not."""
+    """The first trial always raises in its second epoch; the other one does not."""
     Path("own.py").write_text(FAILING)
     arguments = ["--model=own.py:Stumbling", "--dataset=tiny", "--search=grid", "--scheduler=none", "--retries=0"]
     Path("space.yaml").write_text("fails: [True, False]\n")

@@ -4,7 +4,7 @@
 are averaged first, as ``compare`` does, and if all events are taken as independent. The ranks of a user's events are
 alike: they depend on the user, on how well an entry suits the user (the taste, in units of the noise of one event) and
 on noise. Both entries have the same distribution of ranks, so that the true difference is 0.
-``docs/how_to/compare.md`` has the table.
+``docs/explanation/coverage.md`` has the table.
 """
 
 from __future__ import annotations

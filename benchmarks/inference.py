@@ -4,7 +4,7 @@
 and effects of the seed from none on, how often the 95 % interval over users and seeds contains the true difference of
 NDCG@10, and how often p is below 0.05 where two entries do not differ. The logarithm of a rank is the sum of the user's
 effect, which all entries share, of how well an entry suits the user, of the seed's effect and of noise.
-``docs/how_to/compare.md`` has the table.
+``docs/explanation/coverage.md`` has the table.
 """
 
 from __future__ import annotations

@@ -58,7 +58,9 @@ def test_runs_page__lists_the_keys_of_a_result():
     assert named == set(json.loads(Path("pop", "result.json").read_text()))
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "how_to" / "sam.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", DOCS / "how_to" / "sam_in_pytorch.md"], ids=lambda page: page.name
+)
 def test_example__of_sam_runs(page):
     code = next(code for kind, code in CODE.findall(page.read_text()) if kind == "python")
     names: dict = {}

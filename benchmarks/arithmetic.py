@@ -113,7 +113,7 @@ def count_all_items(targets: int, steps: int, size: int, items: int) -> list[Pro
 
 
 def count_attention(pairs: int, work: Work, shape: Shape) -> list[Product]:
-    """Count the six products of a layer's attention, counted on the pairs that see each other."""
+    """Count the six products of a layer's attention, for the pairs of positions that attend to each other."""
     flops = 2.0 * pairs * shape.size
     length, batch = max(1, work.tokens // work.windows), max(1, work.windows // work.steps) * shape.heads
     width = shape.size // shape.heads
@@ -162,7 +162,7 @@ def measure_limit(needed: Sequence[Product], device: str = "cpu") -> dict[str, A
 
 
 def measure_rate(batch: int, m: int, k: int, n: int, device: str = "cpu") -> float:
-    """Measure operations per second of products ``[batch, m, k] x [batch, k, n]`` into memory that is there already."""
+    """Measure operations per second of products ``[batch, m, k] x [batch, k, n]`` into preallocated memory."""
     left, right = torch.randn(batch, m, k, device=device), torch.randn(batch, k, n, device=device)
     if batch == 1:
         left, right = left[0], right[0]

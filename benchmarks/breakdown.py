@@ -1,4 +1,4 @@
-"""Shares of the time of training steps, by torch's profiler."""
+"""Shares of the time of training steps, measured by torch's profiler."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from recbole_samrec.layers.item_loss import ItemLoss
 from recbole_samrec.optim import variants
 from recbole_samrec.optim.hook import SAMHook
 
-# An operation belongs to the group of the first of these names that its own name, or failing that the name of the
-# nearest thing that it is part of, contains. Ranges that are mark_function below have the names of groups.
+# An operation belongs to the group of the first of these names that occurs in its own name, or else in the name of the
+# nearest enclosing range. Ranges made by mark_function below have the names of groups.
 NAMES = {
     "aten::addmm": "matrix products",
     "aten::mm": "matrix products",
@@ -79,7 +79,7 @@ def measure_breakdown(run: Callable[[], Any], device: str = "cpu") -> dict[str, 
 
 
 def find_group(event: Any) -> str:
-    """Find the group of one event of a profile, by its name or by the names of its parents."""
+    """Find the group of one event of a profile, by its name or the names of its parents."""
     while event is not None:
         for part, group in NAMES.items():
             if part in event.name:

@@ -1,4 +1,4 @@
-"""Cases that are measured: the data sets, the entries of the tables and the settings of each."""
+"""Cases that are measured: data sets, entries of the tables, and the settings of each entry."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def make_convergence_request(entry: Entry, threads: int) -> dict[str, Any]:
 
 
 def growth_name(loss: str, interactions: int, items: int) -> str:
-    """Return the name of an entry about growth."""
+    """Return the name of a measurement of growth."""
     return f"{loss}, {interactions} x {items}"
 
 

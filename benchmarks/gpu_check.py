@@ -96,7 +96,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def find_problem(device: str) -> str | None:
-    """Find what prevents the check on this machine."""
+    """Find the reason why the check cannot run on this machine."""
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
         line = f"this Python lacks {', '.join(missing)}; install with: {sys.executable} -m pip install "
@@ -112,7 +112,7 @@ def find_problem(device: str) -> str | None:
 
 
 def describe_machine(device: str) -> dict[str, Any]:
-    """Describe the machine and the software that the results belong to, in a process that then frees the GPU."""
+    """Describe the machine and the software, in a process that then frees the GPU."""
     from tests.helpers.device_process import DeviceProcess
 
     process = DeviceProcess(device)
@@ -189,7 +189,7 @@ class Journal:
         return item in self.content["parts"].get(part, {})
 
     def add(self, part: str, item: str, result: dict[str, Any]) -> None:
-        """Keep a result."""
+        """Store a result."""
         self.content["parts"].setdefault(part, {})[item] = result
         self.file.parent.mkdir(parents=True, exist_ok=True)
         half = self.file.with_suffix(".half")
@@ -221,7 +221,7 @@ Item = tuple[str, Callable[[float], dict[str, Any]]]
 
 
 def list_checks(device: str, size: gpu_data.Size, folder: Path) -> Iterator[Item]:
-    """List the checks of ``tests/gpu``, all of which run in one process as long as none breaks it."""
+    """List the checks of ``tests/gpu``, which share one process as long as none of them breaks it."""
     from tests.helpers.device_checks import CHECKS
     from tests.helpers.device_process import DeviceProcess
 
@@ -277,7 +277,7 @@ def list_speed(device: str, size: gpu_data.Size, folder: Path) -> Iterator[Item]
 
 
 def run_module(module: str, request: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """Run a module of ours in a process of its own; what it wrote before its time was over counts."""
+    """Run a module of this package in a separate process; the results written before its time limit count."""
     with tempfile.TemporaryDirectory() as scratch:
         asked, answer = Path(scratch, "request.json"), Path(scratch, "result.json")
         asked.write_text(json.dumps(request), encoding="utf-8")

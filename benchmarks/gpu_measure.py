@@ -114,7 +114,7 @@ def build(request: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def time_block(trainer: Any, loader: Any, steps: int, wait: Callable[[], Any]) -> float:
-    """Train for a number of steps, over the ends of epochs, and return the mean seconds of one."""
+    """Train for a number of steps, across epochs, and return the mean seconds of one."""
     wait()
     started, left = time.perf_counter(), steps
     while left > 0:
@@ -179,7 +179,7 @@ if __name__ == "__main__":
     asked, answer = map(Path, sys.argv[1:])
 
     def write(results: dict[str, Any]) -> None:
-        """Write what is known so far, in case a later precision takes too long."""
+        """Write the results so far, in case a later precision takes too long."""
         answer.write_text(json.dumps(results), encoding="utf-8")
 
     write(main(json.loads(asked.read_text(encoding="utf-8")), write))

@@ -49,7 +49,7 @@ def describe(machine: dict[str, Any]) -> list[str]:
 
 
 def render_outcomes(results: dict[str, dict[str, Any]]) -> list[str]:
-    """Render what passed, failed and was skipped."""
+    """Render the checks that passed, failed and were skipped."""
     lines = []
     for name, result in results.items():
         outcome = next((f"**{key}**: {result[key]}" for key in ("failed", "skipped") if key in result), "passed")

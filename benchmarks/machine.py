@@ -22,7 +22,7 @@ def describe_machine(threads: int) -> str:
 
 
 def explain_no_bf16() -> str | None:
-    """Explain why bf16 is not measured on this CPU; None if it has products of bf16."""
+    """Explain why bf16 is not measured on this CPU; None if the CPU has bf16 matrix products."""
     lines = _CPUINFO.read_text(encoding="utf-8").splitlines() if _CPUINFO.exists() else []
     flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
     return None if {"avx512_bf16", "amx_bf16"} & set(flags) else "the CPU has neither avx512_bf16 nor amx_bf16"

@@ -20,7 +20,7 @@ STARTUP_STEPS = 25
 
 
 def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Carry out a request of ``cases.py``; ``report.py`` reads the result."""
+    """Execute a request of ``cases.py``; ``report.py`` reads the result."""
     import torch
 
     torch.set_num_threads(request["threads"])
@@ -28,7 +28,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     from recbole_samrec.quick_start.environment import peak_memory_mb, revision, versions
 
     result = MEASUREMENTS[request["what"]](request)
-    # A measurement may have read its peak before it was explained.
+    # The peak may have been read before the explanation.
     result.setdefault("peak_mb", peak_memory_mb(torch.device(request["device"])))
     return result | {"threads": torch.get_num_threads(), "revision": revision(), "versions": versions()}
 
@@ -75,7 +75,7 @@ def measure_epochs(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def explain(trainer: Any, loader: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Measure the arithmetic limit of a packed epoch at the machine's current rates, and a profile of its steps."""
+    """Measure the arithmetic limit of a packed epoch at the machine's current speed, and a profile of its steps."""
     from benchmarks.arithmetic import Shape, Work, count_products, measure_limit
     from benchmarks.breakdown import measure_breakdown
 
@@ -89,7 +89,7 @@ def explain(trainer: Any, loader: Any, request: dict[str, Any]) -> dict[str, Any
 
 
 def measure_convergence(request: dict[str, Any]) -> dict[str, Any]:
-    """Measure training until early stopping: the score, and the seconds since the beginning, after each epoch."""
+    """Measure training until early stopping: the score and the seconds since the start after each epoch."""
     from recbole_samrec.trainer.callbacks import Callback
 
     class Watch(Callback):
@@ -171,12 +171,12 @@ def time_batches(loader: Any) -> Any:
                 yield batch
                 self.requested.append(time.perf_counter())
 
-    loader.__class__ = Timed  # no wrapper: a trainer looks at what kind of loader it is given
+    loader.__class__ = Timed  # no wrapper: a trainer checks the class of its loader
     return loader
 
 
 def time_steps(trainer: Any, loader: Any, most: int | None, epoch: int = 0) -> list[float]:
-    """Train for an epoch, or the first steps of one, and return the seconds of each step, its batch's making included.
+    """Train for an epoch, or its first steps, and return the seconds of each step, including making its batch.
 
     Args:
         trainer: RecBole's or ours.
@@ -190,7 +190,7 @@ def time_steps(trainer: Any, loader: Any, most: int | None, epoch: int = 0) -> l
 
 
 def compile_loss(trainer: Any) -> None:
-    """Send the packed loss through ``torch.compile``, for sequences of any length."""
+    """Compile the packed loss with ``torch.compile``, for sequences of any length."""
     import torch
 
     plain = trainer.training_loss

@@ -63,7 +63,7 @@ class Records:
         return record["result"] if record["request"] == measurement.request else None
 
     def measure(self, measurement: Measurement) -> dict[str, Any]:
-        """Measure and keep the result; a process that fails gives ``{"failed": reason}``, which is not kept."""
+        """Measure and store the result; a process that fails gives ``{"failed": reason}``, which is not stored."""
         with tempfile.TemporaryDirectory() as scratch:
             request, answer = Path(scratch, "request.json"), Path(scratch, "result.json")
             request.write_text(json.dumps(measurement.request), encoding="utf-8")
@@ -73,7 +73,7 @@ class Records:
             if measurement.request.get("recbole"):
                 environment[LARGE_PAGES] = "0"  # RecBole alone does not use them
             run = subprocess.run(command, capture_output=True, text=True, env=environment)
-            if run.returncode < 0:  # most often because memory ran out
+            if run.returncode < 0:  # usually out of memory
                 return {"failed": f"the system ended the process (signal {-run.returncode})"}
             if run.returncode:
                 return {"failed": run.stderr.strip().splitlines()[-1]}
@@ -82,7 +82,7 @@ class Records:
         return result
 
     def keep(self, measurement: Measurement, result: dict[str, Any]) -> None:
-        """Write a record so that it is there as a whole or not at all."""
+        """Write a record atomically."""
         file = self.folder / f"{measurement.name}.json"
         half = file.with_suffix(".half")
         half.write_text(json.dumps({"request": measurement.request, "result": result}, indent=1), encoding="utf-8")

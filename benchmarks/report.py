@@ -1,4 +1,4 @@
-"""The tables of a benchmark and the page that holds them."""
+"""The tables of a benchmark, and their page."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Results:
     def median(
         self, part: str, dataset: str, entry: str, value: str | Callable[[dict], float] = "epoch"
     ) -> float | None:
-        """Compute the median of a figure, or of a function of each result, over the repetitions."""
+        """Compute the median over the repetitions of a figure, or of a function of each result."""
         read = value if callable(value) else lambda result: result[value]
         found = [read(result) for result in self.find(part, dataset, entry)]
         return statistics.median(found) if found else None
@@ -122,7 +122,7 @@ def _list_epochs(results: Results, part: str, dataset: str, entry: str) -> dict[
 
 
 def tabulate_others(results: Results) -> Table:
-    """Tabulate other ways to train, against the packed one."""
+    """Tabulate other ways of training, against packed training."""
     lines = []
     for entry in results.entries("beside", "ml-100k"):
         result = results.find("beside", "ml-100k", entry)[0]
@@ -142,7 +142,7 @@ def tabulate_others(results: Results) -> Table:
 
 
 def tabulate_variants(results: Results) -> Table:
-    """Tabulate SAM's relatives against plain Adam."""
+    """Tabulate SAM's variants against plain Adam."""
     lines = [
         {
             "entry": entry,
@@ -159,7 +159,7 @@ def tabulate_variants(results: Results) -> Table:
 
 
 def tabulate_share_of_limit(results: Results) -> Table:
-    """Tabulate the time of the matrix products, at the rates of the same process, against the time of an epoch."""
+    """Tabulate the time of the matrix products, at the speed of the same process, against the time of an epoch."""
     lines = []
     for part, dataset, entry, explained in _find_explained(results):
         limits = explained[0]["limit"]
@@ -263,7 +263,7 @@ def tabulate_convergence(results: Results) -> Table:
 
 
 def find_first_reaching(scores: list[float], target: float) -> int | None:
-    """Find the number of the first epoch, from 1, whose score reaches the target; None if none does."""
+    """Return the number of the first epoch, from 1, whose score reaches the target; None if none does."""
     return next((epoch for epoch, score in enumerate(scores, 1) if score >= target), None)
 
 

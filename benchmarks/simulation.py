@@ -13,7 +13,7 @@ from benchmarks.report import format_markdown
 def run_simulation(
     name: str, about: str, measure: Callable[[int], pd.DataFrame], default: int, arguments: Sequence[str] | None
 ) -> int:
-    """Run a simulation as often as the command line says, and print its table.
+    """Run a simulation as often as the command line requests, and print its table.
 
     Args:
         name: Name of the module.

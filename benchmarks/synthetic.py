@@ -1,4 +1,4 @@
-"""Synthetic sequences made in memory, for measurements on sets that are larger than any that may be shipped."""
+"""Synthetic sequences made in memory, for measurements on data sets that are larger than those that can be shipped."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def draw_sequences(interactions: int, items: int, seed: int = 2020) -> tuple[np.
     draw = np.random.default_rng(seed)
     lengths = draw.integers(5, 2 * MEAN_LENGTH - 4, size=2 * interactions // MEAN_LENGTH + 2)
     ends = np.cumsum(lengths)
-    ends = ends[: np.searchsorted(ends, interactions - 1)]  # the last user has what is left, at least 2 events
+    ends = ends[: np.searchsorted(ends, interactions - 1)]  # the last user gets the remaining events, at least 2
     offsets = np.concatenate([[0], ends, [interactions]])
-    # If log(1 + item) is uniform, an item's probability is about one over its number.
+    # If log(1 + item) is uniform, an item's probability is roughly one over its index.
     drawn = np.exp(draw.random(interactions) * np.log(items + 1)).astype(np.int64)
     return np.clip(drawn, 1, items), offsets
 

@@ -1,9 +1,9 @@
-"""SAMRec and everything to evaluate it by, as a plug-in for RecBole 1.2.1.
+"""A plug-in for RecBole 1.2.1: SAM for any model, fast training, fair comparisons and safe checkpoints.
 
-Importing this package loads neither torch nor RecBole: a public name is resolved when it is first used. RecBole is
-patched for today's Python (:mod:`recbole_samrec.compat`), and our models become known to it
-(:mod:`recbole_samrec.integration.registry`), at the moment RecBole is imported, before or after this package. RecBole's
-own functions then work with ``model="SAMRec"``.
+Importing this package loads neither torch nor RecBole: a public name is resolved when it is first used. When RecBole is
+imported, before or after this package, it is patched for current Python versions (:mod:`recbole_samrec.compat`), and
+the models of this package are registered (:mod:`recbole_samrec.integration.registry`). RecBole's own functions then
+accept ``model="SAMRec"``.
 """
 
 import sys
@@ -84,12 +84,12 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names, whether they have been used or not."""
+    """List the public names, including those that have not been used yet."""
     return sorted({*globals(), *_MODULES})
 
 
 def _check_python(version: tuple[int, int] = sys.version_info[:2]) -> None:
-    """Refuse a Python that this package is not made for.
+    """Raise an error on a Python version that this package does not support.
 
     Raises:
         ImportError: It is too old or too new.

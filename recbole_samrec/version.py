@@ -1,10 +1,10 @@
-"""The version of this package, its address, the Pythons that it runs on, and the oldest packages that it works with."""
+"""The version of this package, its address, the supported Python versions, and the oldest supported packages."""
 
 __version__ = "0.1.0"
 
 NAME = "recbole-samrec"
 
-# Address of the public repository, without a slash at its end; empty while there is none. The URLs in the metadata
+# Address of the public repository, without a trailing slash; empty while there is none. The URLs in the metadata
 # follow from it.
 REPOSITORY = ""
 
@@ -13,14 +13,14 @@ PYTHON = "3.11"
 NEWEST_PYTHON = "3.14"
 PYTHONS = f"{NAME} {__version__} runs on Python {PYTHON} to {NEWEST_PYTHON}"
 
-# Exactly this one: the patches in `compat` are written against its lines.
+# Exactly this version: the patches in `compat` depend on its source.
 RECBOLE = "1.2.1"
 
-# RecBole asks for a Ray that no longer imports; uv is told to ignore that, pip by --no-deps.
+# RecBole requires a Ray that can no longer be imported; uv ignores that by an override, pip by --no-deps.
 UV_OVERRIDES = ("ray[tune]>=2.50",)
 
-# Distribution -> oldest version. The first block is imported by our code, the second only by RecBole, whose own list
-# cannot be used. requirements.lock holds the versions that are tested, those of the extras too.
+# Distribution -> oldest version. This package imports the first block; only RecBole imports the second one, whose own
+# list cannot be used. requirements.lock contains the tested versions, including those of the extras.
 REQUIRES = {
     "torch": "2.6",
     "numpy": "2.0",

@@ -1,4 +1,4 @@
-"""What all tests share: the CPU with one thread, a folder of their own, and no command line that RecBole could read."""
+"""Shared by all tests: one thread on the CPU, a working folder per test, and no command line for RecBole to read."""
 
 import os
 
@@ -26,7 +26,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for jobs in a shell'
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path, monkeypatch):
-    """Run every test in an empty folder, so that nothing is scattered and nothing is found that lies about."""
+    """Run every test in an empty folder, so that tests leave no files behind and find none."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["test"])
     root = logging.getLogger()
@@ -41,13 +41,13 @@ def own_folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory):
-    """The folder of a data set ``toy`` with everything that a model may ask for; nothing is written there."""
+    """The folder of a data set ``toy`` with all data that a model may require; tests do not write to it."""
     path = tmp_path_factory.mktemp("everything")
     write_everything(path)
     return path
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the files that start Ray, which take longest, so that no process is left with one at the end."""
+    """Start with the files that use Ray, which take longest, so that no process is left with one at the end."""
     with_ray = {item.path for item in items if item.get_closest_marker("ray")}
     items.sort(key=lambda item: item.path not in with_ray)

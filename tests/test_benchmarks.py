@@ -1,4 +1,4 @@
-"""The benchmarks run on tiny settings, count what they say they count, and judge by the figures; nothing is timed."""
+"""The benchmarks run with tiny settings, count correctly, and judge by the figures; nothing is timed."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def request(folder, row, **changed):
 
 
 def test_arithmetic__counts_the_products_that_torch_counts():
-    """On full rows with a target everywhere; torch counts the whole square of attention."""
+    """On full rows with a target everywhere; torch counts the full square of attention."""
     rows, length, size, inner, heads, items = 3, 4, 8, 16, 2, 11
     work = Work(1, rows, rows * length, rows * length, *[rows * length * (length + 1) // 2] * 2)
     needed = count_products(work, Shape(size, inner, heads, 2, items))
@@ -206,7 +206,7 @@ def test_report__takes_turns_and_leaves_out_what_is_missing():
 
 
 def results_of(seconds, peaks):
-    """Results of the main comparison on all sets, one repetition for each of the seconds."""
+    """Results of the main comparison on all data sets, one repetition for each number of seconds."""
     results = Results()
     spent = dict.fromkeys(cases.GROUPS, 0.0) | {"dropout": 0.75, "data": 0.25}
     limit = {"seconds": 1.0, "flops": 1e9, "gflops": {"linear": 1.0}}

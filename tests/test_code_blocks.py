@@ -1,12 +1,15 @@
-"""The code on the pages of the documentation runs."""
+"""The code on the documentation pages and the examples in docstrings run."""
 
+import pkgutil
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.helpers.code_blocks import ELSEWHERE, Block, read_blocks, run_block, uses_ray
+import recbole_samrec
+from recbole_samrec.experiments.ray_cluster import Resources, connect_ray
+from tests.helpers.code_blocks import ELSEWHERE, Block, read_blocks, read_example, run_block, uses_ray
 from tests.helpers.command import succeed
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import cyclic, write_events, write_kinds
@@ -14,6 +17,14 @@ from tests.helpers.tiny import cyclic, write_events, write_kinds
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_RAY = [page for page in PAGES if any(uses_ray(block) for block in read_blocks(page))]
 ITEMS = 30
+EXAMPLES_WITH_RAY = ["recbole_samrec:compare_models", "recbole_samrec:search"]
+EXAMPLES = [
+    *(f"recbole_samrec:{name}" for name in recbole_samrec.__all__ if name not in ("__version__", "measure_sharpness")),
+    pytest.param("recbole_samrec:measure_sharpness", marks=pytest.mark.slow),
+    "recbole_samrec.compat.training:load_data_and_model",
+    "recbole_samrec.optim.row_adam:RowAdam",
+]
+"""Classes and functions with an example in their docstrings, as ``module:name``."""
 
 
 def name(page):
@@ -22,7 +33,7 @@ def name(page):
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    """A folder with what the pages speak of: data sets, tables, and a finished run."""
+    """A folder with the objects that the pages refer to: data sets, tables, and a finished run."""
     folder = tmp_path_factory.mktemp("desk")
     rows = [(user.removeprefix("u"), item, time) for user, item, time in cyclic(users=45, items=ITEMS)]
     for data in ("circle", "ring", "mine"):
@@ -42,10 +53,17 @@ def desk(tmp_path_factory):
 
 @pytest.fixture
 def at_desk(desk, tmp_path, monkeypatch):
-    """A copy of the desk as the present folder."""
+    """A copy of the desk as the working folder."""
     shutil.copytree(desk, tmp_path / "desk")
     monkeypatch.chdir(tmp_path / "desk")
     monkeypatch.syspath_prepend(str(tmp_path / "desk"))
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """One Ray for the commands of all pages, as a notebook would keep it."""
+    with connect_ray(Resources(parallel=2)) as ray:
+        yield ray
 
 
 def run_page(page):
@@ -62,8 +80,26 @@ def test_page__has_code_that_runs(page, at_desk):
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("page", WITH_RAY, ids=name)
-def test_page__has_code_that_runs_with_ray(page, at_desk):
+def test_page__has_code_that_runs_with_ray(page, at_desk, ray):
     run_page(page)
+
+
+def run_example(place):
+    example = read_example(pkgutil.resolve_name(place))
+    assert example.code
+    run_block(example, {"__name__": "example"})
+
+
+@pytest.mark.parametrize("place", [place for place in EXAMPLES if place not in EXAMPLES_WITH_RAY])
+def test_docstring__has_an_example_that_runs(place, at_desk):
+    run_example(place)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.parametrize("place", EXAMPLES_WITH_RAY)
+def test_docstring__has_an_example_that_runs_with_ray(place, at_desk, ray):
+    run_example(place)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

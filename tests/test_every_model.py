@@ -1,4 +1,4 @@
-"""SAM with every model that RecBole has: it is exact, it changes the training, or it says why it cannot be used."""
+"""SAM with every model of RecBole: it is exact and changes the training, or an error explains the lack of support."""
 
 import copy
 from itertools import islice
@@ -36,7 +36,7 @@ NO_GRADIENTS = {
 
 
 class FirstBatches:
-    """A data loader cut down to its first batches, which are the same whenever they are asked for."""
+    """A data loader reduced to its first batches, which are the same in every iteration."""
 
     def __init__(self, loader, count=2):
         self.loader, self.count, self.drawn = loader, count, {}
@@ -57,7 +57,7 @@ class FirstBatches:
 
 
 def train(config, batches, rho):
-    """The trainer and all that training may have changed: weights, buffers, plain attributes, random states."""
+    """The trainer and the state that training may change: weights, buffers, plain attributes, random states."""
     init_seed(config["seed"], config["reproducibility"])
     config["sam_rho"] = rho
     model = get_model(config["model"])(config, batches.loader._dataset).to(config["device"])
@@ -81,12 +81,12 @@ def differences(first: dict, second: dict) -> list[str]:
 
 @pytest.fixture
 def without_faiss(monkeypatch):
-    """NCL's clusters, for which it needs a package: node n belongs to cluster n modulo 3."""
+    """NCL's clusters, which need a package: node n belongs to cluster n modulo 3."""
     monkeypatch.setattr(NCL, "run_kmeans", lambda self, x: (torch.tensor(x[:3]), torch.arange(len(x)) % 3))
 
 
 def configurations(model, toy):
-    """The settings of each stage of training; a later one starts from what the first left in ``first.pth``."""
+    """The settings of each stage of training; a later one starts from the weights of the first in ``first.pth``."""
     settings = settings_of(model)
     for stage in STAGES.get(model, [{}]):
         files = {"pre_model_path": "first.pth", "warm_up": "first.pth"}
@@ -100,7 +100,7 @@ def load(config):
 
 @pytest.mark.parametrize("model", each_model(name for name in registry.model_names() if name not in NO_GRADIENTS))
 def test_sam__is_exact_and_changes_training(model, toy, without_faiss, monkeypatch):
-    """At another place the second gradient differs; at the same place the whole training is the same, bit for bit."""
+    """At another point the second gradient differs; at the same point the whole training is the same, bit for bit."""
     skip_without_package(model)
     for config in configurations(model, toy):
         batches = load(config)

@@ -1,10 +1,7 @@
-"""Every command on a full disk, on a disk that becomes read-only, and with halves of files: one line, nothing lost."""
+"""Every command on a full disk, a disk that becomes read-only, and with truncated files: one line, and no loss."""
 
-import os
 import shutil
-import subprocess
-import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +9,7 @@ import pandas as pd
 import pytest
 
 import recbole_samrec
+from recbole_samrec.experiments.ray_cluster import Resources, connect_ray
 from recbole_samrec.quick_start.record import RunRecord
 from recbole_samrec.sharpness.measure import Store
 from recbole_samrec.trainer.callbacks import Callback
@@ -19,7 +17,6 @@ from recbole_samrec.utils.errors import CheckpointError
 from tests.helpers.checkpoints import assert_same_end
 from tests.helpers.command import main, succeed, tree
 from tests.helpers.disks import make_disk
-from tests.helpers.paths import ROOT
 from tests.helpers.tiny import random_events, write_events
 
 SETTINGS = (
@@ -58,7 +55,7 @@ def command_of(name, finished, out="disk"):
 
 
 def assert_one_line(said):
-    """A command ended with the one line of an error that the user can correct."""
+    """A command ended with a one-line error that the user can correct."""
     assert said.status == 2 and said.err.count("\n") == 1, said.err
     assert "No space left on device" in said.err or "Read-only file system" in said.err
 
@@ -120,10 +117,24 @@ def test_run__on_a_disk_that_is_full_in_its_second_epoch(finished, disk):
 LONG = "--epochs=12 --stopping_step=12 --train_batch_size=8".split()
 
 
+@pytest.fixture(scope="module")
+def ray():
+    """One Ray for all experiments, as a notebook would keep it."""
+    with connect_ray(Resources(parallel=1)) as ray:
+        yield ray
+
+
+def fill_after_first_run(disk, stop):
+    while not list(disk.folder.glob("out/**/result.json")):
+        if stop.wait(0.05):
+            return
+    disk.fill(0)
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("command", ["tune", "compare"])
-def test_experiment__goes_on_after_a_full_disk(finished, disk, command):
+def test_experiment__goes_on_after_a_full_disk(finished, disk, ray, command):
     """The disk is full when the first of two runs has ended."""
     own = {
         "tune": "--model=SASRec --trials=2 --search=grid --grace=12 --space=space.yaml --dataset=tiny",
@@ -132,15 +143,13 @@ def test_experiment__goes_on_after_a_full_disk(finished, disk, command):
     Path("space.yaml").write_text("learning_rate: [0.01, 0.001]\n")
     small = [word for word in SETTINGS if not word.startswith(("--model", "--dataset", "--epochs", "--train_batch"))]
     words = [command, *own, "--parallel=1", "--out=disk/out", f"--data_path={finished / 'dataset'}", *small, *LONG]
-    with subprocess.Popen(
-        [sys.executable, "-m", "recbole_samrec", *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        while process.poll() is None and not list(disk.folder.glob("out/**/result.json")):
-            time.sleep(0.05)
-        disk.fill(0)
-        err = process.communicate()[1]
-    assert process.returncode == 2 and err.count("\n") == 1 and "No space left on device" in err, err
+    stop = threading.Event()
+    filling = threading.Thread(target=fill_after_first_run, args=(disk, stop))
+    filling.start()
+    said = main(*words)
+    stop.set()
+    filling.join()
+    assert said.status == 2 and said.err.count("\n") == 1 and "No space left on device" in said.err, said
     disk.repair()
     (done,) = disk.folder.glob("out/**/result.json")
     before = done.read_bytes()
@@ -176,7 +185,7 @@ def copied(finished, own_folder):
 
 
 def cut(file):
-    """Leave half of a file."""
+    """Truncate a file to half of its size."""
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
@@ -187,7 +196,7 @@ OTHERS = ["rows.npz", "ranks.npz", "config.yaml", "last.pth"]
     "name", ["tokens.parquet", "result.json", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 )
 def test_command__with_half_of_a_file(finished, copied, name):
-    """The data are those of the run, so that no file but the weights is needed to serve it."""
+    """The data are those of the run, so that only the weights are needed to use it."""
     recommend = ["recommend", copied, "--users=all", "--out=list.csv"]
     cut(copied / name)
     succeed(*recommend)

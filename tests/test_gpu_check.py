@@ -1,4 +1,4 @@
-"""The check of a GPU machine: its parts run on the CPU, its results are kept, its page says what they are."""
+"""The check of a GPU machine: its parts run on the CPU, its results are stored, and its page shows them."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def test_shape__is_that_of_ml_1m(tmp_path):
 
 @pytest.fixture
 def stubs(monkeypatch):
-    """Parts of two items each, which record that they ran."""
+    """Parts with two items each, which record their execution."""
     ran = []
 
     def make(part):
@@ -147,7 +147,7 @@ print("trained", gpu_processes.main({{"device": "cpu"}}))
 
 @pytest.mark.slow
 def test_checks__need_no_other_packages(own_folder):
-    """What training needs no package for is not needed either; what needs rich is skipped."""
+    """Packages that training does not need are not required; checks that need rich are skipped."""
     code = WITHOUT.format(unneeded=UNNEEDED)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", code, str(own_folder)], env=environment, capture_output=True, text=True)

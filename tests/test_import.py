@@ -1,4 +1,4 @@
-"""Importing the package loads little, and RecBole is patched before anyone uses it, whatever is imported first."""
+"""Importing the package loads little, and RecBole is patched before its first use, in any order of imports."""
 
 import ast
 import json
@@ -57,7 +57,7 @@ answer = sorted(one.name for one in compat.list_applied())
 
 
 def answers_of(*codes):
-    """The variable ``answer`` that each piece of code leaves, in a process that has not imported RecBole or ours."""
+    """The variable ``answer`` of each piece of code, in a process that has imported neither RecBole nor ours."""
     command = [sys.executable, "-c", FORKING]
     options = {"capture_output": True, "text": True, "cwd": ROOT, "env": ENVIRONMENT, "timeout": 300}
     done = subprocess.run(command, input=json.dumps(codes), **options)
@@ -66,7 +66,7 @@ def answers_of(*codes):
 
 
 def run_python(code, *arguments, folder=None, check=True):
-    """What a fresh process prints."""
+    """The output of a new process."""
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder or ROOT, env=ENVIRONMENT, timeout=300)
     assert not check or done.returncode == 0, done.stderr
@@ -74,7 +74,7 @@ def run_python(code, *arguments, folder=None, check=True):
 
 
 def loaded_by(code):
-    """The heavy packages that are loaded when some code has run, whether it ends by itself or by ``SystemExit``."""
+    """The heavy packages that are loaded after some code, whether it ends normally or with ``SystemExit``."""
     watched = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint('LOADED', *sys.modules)"
     return HEAVY & set(run_python(watched).rpartition("LOADED")[2].split())
 
@@ -162,7 +162,7 @@ def test_activate__patches_alike_whatever_comes_first():
 
 @pytest.mark.slow
 def test_after_patches__names_every_module_that_must_wait():
-    """What is loaded with the patches either waits for them, or does not import RecBole at all."""
+    """Modules that are loaded with the patches either wait for them, or do not import RecBole at all."""
     code = "import recbole, recbole_samrec, sys\nprint(*(m for m in sys.modules if m.startswith('recbole_samrec.')))"
     loaded = set(run_python(code).split())
     assert loaded >= AFTER_PATCHES
@@ -175,7 +175,7 @@ def test_after_patches__names_every_module_that_must_wait():
 
 
 def test_activate__replaces_names_that_a_script_took():
-    """A cell of a notebook, or the head of a script, may have taken a function before ours were there."""
+    """A notebook cell, or the top of a script, may have imported a function before it was replaced."""
     code = "from recbole.utils import early_stopping, get_model\nimport recbole_samrec, recbole.utils\n"
     run_python(f"{code}assert early_stopping is recbole.utils.early_stopping and get_model is recbole.utils.get_model")
 
@@ -281,7 +281,7 @@ print("STATUSES", *statuses)
 
 
 def run_without_extras(*commands):
-    """The statuses of commands that run where no extra is installed, and the lines of their errors."""
+    """The exit statuses of commands without any extra installed, and the lines of their errors."""
     done = run_python(HIDING, json.dumps(commands), folder=os.curdir, check=False)
     assert "STATUSES" in done.stdout, done.stderr
     statuses = [int(word) for word in done.stdout.rpartition("STATUSES")[2].split()]
@@ -366,7 +366,7 @@ if __name__ == "__main__":
 
 
 def test_activate__leaves_a_kernel_its_command_line(tmp_path):
-    """Cells are run in ``__main__`` of a kernel, whose own arguments are not RecBole's."""
+    """Cells run in ``__main__`` of a kernel, whose own arguments are not meant for RecBole."""
     cells = [
         "from recbole.quick_start import load_data_and_model\nfrom recbole.config import Config",
         "import recbole_samrec",

@@ -29,13 +29,13 @@ COVERED_BY = {
 
 
 def modules() -> list[str]:
-    """The files of the package that hold code."""
+    """The files of the package that contain code."""
     files = (file.relative_to(PACKAGE) for file in PACKAGE.rglob("*.py") if ast.parse(file.read_text()).body[1:])
     return sorted(file.as_posix() for file in files)
 
 
 def own_test(module: str) -> Path:
-    """The file at the mirrored place; a package's own code is tested by the name of its folder."""
+    """The test file at the mirrored place; the code of a package's ``__init__`` is tested under the folder's name."""
     path = Path(module)
     stem = path.parent.name if path.stem == "__init__" else path.stem
     return TESTS / path.parent / f"test_{stem}.py"

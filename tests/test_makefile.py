@@ -1,4 +1,4 @@
-"""The Makefile sets up .venv once, whoever asks for it."""
+"""The Makefile sets up .venv once, for all concurrent calls."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ WAITING = "Another make is setting up .venv; waiting for it."
 
 @pytest.fixture
 def checkout(own_folder):
-    """A folder with our Makefile and with programs that stand in for Python and pip."""
+    """A folder with our Makefile and with stand-ins for Python and pip."""
     for tool in ("make", "flock"):
         if shutil.which(tool) is None:
             pytest.skip(f"needs {tool}")

@@ -31,7 +31,7 @@ def tracked() -> list[str]:
 
 
 def built(tmp_path_factory, *command: str) -> Path:
-    """The file that a build of a clean copy of the checkout makes."""
+    """The file that a build of a clean copy of the checkout creates."""
     pytest.importorskip("setuptools", reason="nothing to build with")
     copy = tmp_path_factory.mktemp("copy") / "a checkout"
     ignore = shutil.ignore_patterns(".*", "__pycache__", "*.inter", "runs", "saved", "build", "dist", "*.egg-info")

@@ -1,4 +1,4 @@
-"""Short trainings end as they did when tests/reference was recorded, and what compares them sees what differs."""
+"""Short trainings give the results in tests/reference, and their comparison detects differences."""
 
 import platform
 from dataclasses import replace
@@ -17,7 +17,7 @@ TOLERANCE = 3e-4
 
 
 def draws_as_recorded() -> bool:
-    """True if torch draws from weights as when the runs were recorded; S3Rec draws segments so. Torch 2.6 does not."""
+    """True if torch draws from weights as in the recorded runs, which S3Rec needs for segments. Torch 2.6 does not."""
     return torch.multinomial(torch.ones(4, 9), 1, generator=torch.Generator().manual_seed(5)).tolist() == [
         [1], [5], [4], [8],
     ]  # fmt: skip
@@ -37,7 +37,7 @@ def record() -> Record:
 
 
 def nudged(arrays: dict[str, np.ndarray], name: str, by: float, entries: int = 1) -> dict[str, np.ndarray]:
-    """Arrays of which one has its first entries changed."""
+    """Arrays of which one has changed first entries."""
     values = arrays[name].copy()
     values.flat[:entries] += np.asarray(by, values.dtype)
     return arrays | {name: values}

@@ -1,4 +1,4 @@
-"""The results folder: what git keeps of it, and that the conclusions quote its tables."""
+"""The results folder: the files under version control, and conclusions that quote its tables."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""The commands for a user without a name and a home, with a read-only package, and with odd letters in paths."""
+"""The commands for a user without name and home, with a read-only package, and with unusual characters in paths."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ SETTINGS = (
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder with blanks and umlauts: the package, an interpreter, data, and a place to write."""
+    """A folder with spaces and umlauts: the package, an interpreter, data, and a writable folder."""
     place = tmp_path / "mein schöner Ordner"
     shutil.copytree(ROOT / "recbole_samrec", place / "recbole_samrec")
     shutil.copytree(ROOT / "properties", place / "properties")
@@ -43,7 +43,7 @@ def place(tmp_path):
 
 
 def carry_out(place, *arguments, **variables):
-    """Carry out a command as the unknown user, and return what it printed."""
+    """Run a command as the unknown user, and return its output."""
     kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "USER", "LOGNAME", "TMPDIR")}
     interpreter = place / "umgebung für alle" / Path(sys.executable).relative_to(sys.prefix)
     done = subprocess.run(

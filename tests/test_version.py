@@ -1,4 +1,4 @@
-"""The version and the oldest packages are the same wherever they are written down."""
+"""The version and the oldest packages are the same in all places."""
 
 import re
 import tomllib

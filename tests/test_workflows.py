@@ -1,4 +1,4 @@
-"""The workflows call targets that exist, on the Pythons of the package, with few permissions and fixed actions."""
+"""The workflows call existing targets, on the supported Pythons, with few permissions and pinned actions."""
 
 import re
 import shlex
@@ -80,7 +80,7 @@ def test_tests__run_on_every_python_of_the_package():
     [("runs-on:", "runs-in:", "runs-in"), ("make lint", "make lint ${{ github.head_ref }}", "template-injection")],
 )
 def test_linters__find_what_is_wrong(tmp_path, right, wrong, message):
-    """As ``make lint`` calls them; the second mistake lets the name of a branch run code."""
+    """Called like in ``make lint``; the second mistake would run code from the name of a branch."""
     pytest.importorskip("check_jsonschema")
     folder = tmp_path / ".github"
     shutil.copytree(ROOT / ".github", folder)

@@ -1,1 +1,1 @@
-"""Tools for those who change this package; none of them is installed with it."""
+"""Tools for developers of this package; they are not installed with it."""

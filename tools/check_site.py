@@ -22,7 +22,7 @@ LOADED = re.compile(r"""@import\s+["']?(?:https?:)?//|url\(\s*["']?(?:https?:)?/
 
 
 def check_site(folder: Path) -> list[str]:
-    """List what is wrong with a site, one line each.
+    """List the problems of a site, one line each.
 
     Args:
         folder: Folder of the built site.
@@ -66,7 +66,7 @@ def _list_anchors(page: Path) -> frozenset[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check a site and print what is wrong.
+    """Check a site and print its problems.
 
     Returns:
         1 if something is wrong, else 0.

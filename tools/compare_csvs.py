@@ -1,4 +1,4 @@
-"""Compare the CSV files of two ``results/`` folders by what each number means, and report every other change.
+"""Compare the CSV files of two ``results/`` folders by the meaning of each number, and report every other change.
 
 A number is found by its file, its entry and its column. The lists below name each change that is made on purpose:
 files that move, columns that are renamed, added or removed, differences whose sign turns, and numbers that are computed
@@ -29,7 +29,7 @@ METRIC = r"(?:hr@\d+|ndcg@\d+|mrr)"
 
 @dataclass(frozen=True)
 class Change:
-    """A change that is made on purpose.
+    """An intended change.
 
     Attributes:
         moved: Regular expressions of files that moved, and where to.
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def compare_folders(old: Path, new: Path, change: Change = CHANGES["signs"]) -> tuple[int, list[str]]:
-    """Compare all CSV files below two folders, where a change was made on purpose.
+    """Compare all CSV files below two folders, with a list of intended changes.
 
     Returns:
         Number of compared cells, and a line for each unexpected change.
@@ -152,7 +152,7 @@ def _read_cells(file: Path, change: Change) -> dict[tuple[str, ...], str]:
 
 
 def _rename_column(column: str, change: Change) -> tuple[str, bool]:
-    """Return the new column of a number of an older file, and whether its sign turned."""
+    """Return the new column of a number of an older file, and whether its sign changed."""
     for old, new in change.turned.items():
         if re.match(old, column):
             return re.sub(old, new, column), True

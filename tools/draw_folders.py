@@ -43,7 +43,7 @@ def _draw_legend(number: int, name: str) -> list[str]:
 
 
 def _draw_arrow(importing: float, imported: float, color: str) -> str:
-    """Return an arrow to the next row, or on the right side of the boxes, the wider the longer."""
+    """Return an arrow to the next row, or on the right side of the boxes, farther out the longer it is."""
     if imported - importing == ROW:
         return draw_path(f"M{WIDTH / 2:g} {importing + BOX:g}V{imported:g}", color)
     start, end = importing + BOX * 0.65, imported + BOX * 0.35

@@ -19,7 +19,7 @@ LETTERS = 50
 
 
 def draw_run() -> str:
-    """Trace a run in a process of its own, and return the drawing."""
+    """Trace a run in a separate process, and return the drawing."""
     command = [sys.executable, "-m", "tools.trace_run"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
@@ -28,7 +28,7 @@ def draw_run() -> str:
 
 
 def draw_steps(steps: list[Step]) -> str:
-    """Draw steps from the top down, in the colors of their folders; a step that is repeated has a double edge."""
+    """Draw steps from the top down, in the colors of their folders; a repeated step has a double edge."""
     parts: list[str] = []
     ends: dict[int, float] = {}
     y = 2.0
@@ -52,6 +52,6 @@ def draw_steps(steps: list[Step]) -> str:
 
 
 def _name(step: Step) -> str:
-    """Return folder and function; a method with its class, a class by itself when it is made."""
+    """Return folder and function: a method with its class, a constructor as its class."""
     name = step.place.partition(":")[2].removesuffix(".__init__").removesuffix(".__call__")
     return f"{step.folder}/ {name}"

@@ -1,4 +1,4 @@
-"""The folders of the package: their order, what each is for, and which imports which."""
+"""The folders of the package: their order, their purposes, and the imports between them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def list_layers() -> list[str]:
 
 
 def read_purposes() -> dict[str, str]:
-    """Read what each folder is for, from the table of the page of the architecture."""
+    """Read the purpose of each folder from the table on the page of the architecture."""
     return dict(re.findall(r"^\| `(\w+)/` \| (.*?) \|$", ARCHITECTURE.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def count_imports() -> dict[tuple[str, str], int]:
-    """Count the imports between each two folders, those inside functions too: (importing, imported) to a number."""
+    """Count the imports between each pair of folders, including those in functions: (importing, imported): number."""
     counts: dict[tuple[str, str], int] = {}
     for folder in list_layers():
         for file in (PACKAGE / folder).rglob("*.py"):
@@ -48,7 +48,7 @@ def _imported_folders(file: Path) -> list[str]:
 
 
 def reduce_imports(imports: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Leave out each import that a chain of others implies (transitive reduction)."""
+    """Remove each import that a chain of other imports implies (transitive reduction)."""
     follows: dict[str, set[str]] = {}
     for folder in reversed(list_layers()):
         direct = {b for a, b in imports if a == folder}

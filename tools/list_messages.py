@@ -40,7 +40,7 @@ class Message(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """Name of the folder of the package where it is made; empty at the top."""
+        """Name of the folder of the package that contains the message; empty at the top."""
         return self.place.rpartition("/")[0].partition("/")[0]
 
 
@@ -63,7 +63,7 @@ def _read(file: Path) -> Iterator[Message]:
 
 
 def _describe(node: ast.AST, describe_computed: Callable[[ast.expr], str]) -> str:
-    """Return the text of a string, with what is computed in braces; empty for anything else."""
+    """Return the text of a string, with computed parts in braces; empty for anything else."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -81,7 +81,7 @@ def make_table() -> str:
 
 
 def render_messages() -> str:
-    """Return the sections of the page of troubleshooting: errors, then remarks, each by folder, without repetitions."""
+    """Return the sections of the page of troubleshooting: errors, then remarks, each by folder, without duplicates."""
     parts = []
     for kind, title in SECTIONS.items():
         parts.append(f"## {title}\n")
@@ -95,17 +95,17 @@ def render_messages() -> str:
 
 
 def _has_words(text: str) -> bool:
-    """True if a message has a word that is not computed."""
+    """Return True if a message has a word that is not computed."""
     return re.search(r"[A-Za-z]{3}", re.sub(r"\*[^*]*\*", "", text)) is not None
 
 
 def _sort_key(text: str) -> str:
-    """Return a message without its marks, for an order by words."""
+    """Return a message in lower case and without markup at its ends, for sorting."""
     return text.strip("*\\").lower()
 
 
 def _name(node: ast.expr) -> str:
-    """Return the word that says best what an expression is: the last name in it, or an ellipsis."""
+    """Return the most descriptive word of an expression: the last name in it, or an ellipsis."""
     if isinstance(node, ast.Name):
         return node.id.strip("_").replace("_", " ")
     if isinstance(node, ast.Attribute):

@@ -1,4 +1,4 @@
-"""Markdown for generated pages: tables, and text in which no character is markup."""
+"""Markdown for generated pages: tables, and escaped text."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def code(text: str) -> str:
 
 
 def make_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells that are Markdown already."""
+    """Make a table from cells that are already Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -1,4 +1,4 @@
-"""Record what six short trainings of a checkout compute, and compare two such records bit for bit.
+"""Record the results of six short trainings of a checkout, and compare two such records bit for bit.
 
 A change that moves or renames code leaves every result as it was. To see that it does, record a checkout from before
 and one from after the change, and compare the two::
@@ -55,7 +55,7 @@ ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "CUDA_VISIBLE_DEVICES": "",
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
-    # The same instructions on every x86 processor, so that those of other kinds hardly round differently.
+    # Use the same instructions on every x86 processor, so that rounding hardly differs.
     "ATEN_CPU_CAPABILITY": "default",
     "MKL_CBWR": "COMPATIBLE",
 }
@@ -151,7 +151,7 @@ def read_arrays(file: Path) -> dict[str, np.ndarray]:
 
 
 def record_all(checkout: Path, out: Path) -> None:
-    """Run all trainings in a checkout, and leave a record of each in a folder."""
+    """Run all trainings in a checkout, and write a record of each to a folder."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         work = Workplace(checkout, Path(folder))
@@ -191,7 +191,7 @@ class Workplace:
         return Record.read_run(run)
 
     def train_and_resume(self, name: str) -> Record:
-        """Run a training twice, once killed and resumed, and require that both end alike."""
+        """Run a training twice, once killed and resumed, and require identical results."""
         whole, run = self.train(name), self._folder / f"{name}-killed" / "run"
         self._kill(name, self._new(name, run), run / "last.pth")
         self._finish(name, [f"--resume={run}"])
@@ -206,7 +206,7 @@ class Workplace:
         return [f"--{key}={value}" for key, value in (named | RUNS[name]).items()]
 
     def _start(self, name: str, arguments: Sequence[str]) -> subprocess.Popen:
-        """Start a process that trains and leaves its output in a file."""
+        """Start a process that trains and writes its output to a file."""
         command = [sys.executable, str(self._checkout / "run_recbole.py"), *arguments]
         with open(self._folder / f"{name}.log", "w", encoding="utf-8") as log:
             return subprocess.Popen(
@@ -218,7 +218,7 @@ class Workplace:
         self._require(name, self._start(name, arguments).wait(), 0)
 
     def _kill(self, name: str, arguments: Sequence[str], checkpoint: Path) -> None:
-        """Train until a first checkpoint is written, and kill the process then."""
+        """Train until the first checkpoint is written, then kill the process."""
         process = self._start(name, arguments)
         while process.poll() is None and not checkpoint.exists():
             time.sleep(0.001)
@@ -233,7 +233,7 @@ class Workplace:
 
 
 def write_data(folder: Path) -> None:
-    """Write a data set of users who walk around a circle of items, each with a fixed step, and sometimes jump."""
+    """Write a data set of users who walk around a circle of items, each with a fixed step and occasional jumps."""
     draw = random.Random(0)
     events = ["user_id:token\titem_id:token\ttimestamp:float"]
     for user in range(USERS):
@@ -281,7 +281,7 @@ def describe_size(record: Record) -> str:
 
 
 def find_differences(old: Record, new: Record, tolerance: float | None = None) -> Iterator[str]:
-    """Find the differences between two records; metrics and ranks that only the new one has do not count."""
+    """Find the differences between two records; metrics and ranks that only the new one has are ignored."""
     alike = Exactly() if tolerance is None else UpToRounding(tolerance)
     if old.best_epoch != new.best_epoch:
         yield f"best epoch: {old.best_epoch} and {new.best_epoch}"
@@ -315,18 +315,18 @@ def have_same_bits(old: np.ndarray, new: np.ndarray) -> bool:
 
 
 class Exactly:
-    """Comparison in which every bit counts."""
+    """Comparison of all bits."""
 
     def weights(self, name: str, old: np.ndarray, new: np.ndarray) -> bool:
-        """Check whether two tensors are alike."""
+        """Check whether two tensors are equal."""
         return have_same_bits(old, new)
 
     def ranks(self, name: str, old: np.ndarray, new: np.ndarray) -> bool:
-        """Check whether two arrays of ranks, or of what goes with them, are alike."""
+        """Check whether two arrays of ranks, or of accompanying values, are equal."""
         return have_same_bits(old, new)
 
     def metrics(self, name: str, old: float, new: float, unmoved: bool) -> bool:
-        """Check whether two metrics are alike.
+        """Check whether two metrics are equal.
 
         Args:
             name: What they are.
@@ -350,16 +350,16 @@ class UpToRounding(Exactly):
         self._tolerance = tolerance
 
     def weights(self, name: str, old: np.ndarray, new: np.ndarray) -> bool:
-        """Check whether two tensors are alike but for rounding."""
+        """Check whether two tensors are equal up to rounding."""
         free = name.endswith(WITHOUT_INFLUENCE)
         return free or np.allclose(new, old, rtol=self._tolerance, atol=self._tolerance, equal_nan=True)
 
     def ranks(self, name: str, old: np.ndarray, new: np.ndarray) -> bool:
-        """Check whether all but a few ranks are equal; whatever else goes with them has to be equal."""
+        """Check whether all but a few ranks are equal; accompanying values have to be equal."""
         return np.count_nonzero(old != new) <= (MOVED * old.size if name.endswith("rank") else 0)
 
     def metrics(self, name: str, old: float, new: float, unmoved: bool) -> bool:
-        """Check whether two metrics are alike; the ranks behind those of the validation are not recorded."""
+        """Check whether two metrics are close; the ranks behind validation metrics are not recorded."""
         return math.isclose(old, new, rel_tol=1e-6, abs_tol=0 if unmoved and name.startswith("test") else MOVED)
 
 

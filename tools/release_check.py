@@ -1,4 +1,4 @@
-"""Check a release: versions, files, and that a stranger can install it and train; ``make release-check`` runs it.
+"""Check a release: versions, files, and an installation and training from scratch; ``make release-check`` runs it.
 
 1. ``version.py``, ``CITATION.cff``, ``CHANGELOG.md`` and the tag have one version.
 2. The source distribution is built from the checkout, and the wheel from the source distribution, into ``dist/``.
@@ -29,7 +29,7 @@ QUICK_START = ("run", "--model=SAMRec", "--dataset=ml-100k", "--epochs=1", "--ru
 
 
 class ReleaseError(Exception):
-    """Something keeps this checkout from being released."""
+    """A reason why this checkout cannot be released."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check_versions(root: Path, tag: str = "") -> None:
-    """Check that the version is the same wherever it is written down.
+    """Check that the version is the same in all places.
 
     Args:
         root: Folder of the checkout.
@@ -169,7 +169,7 @@ def check_result(record: dict) -> None:
 
 
 def find_program(name: str) -> str:
-    """Return the absolute path of a program, which then also works in another folder; links are kept.
+    """Return the absolute path of a program, which also works in another folder; links are kept.
 
     Raises:
         ReleaseError: There is no such program.
@@ -181,7 +181,7 @@ def find_program(name: str) -> str:
 
 
 def run(what: str, command: Sequence[object], folder: Path) -> str:
-    """Run a command, and show it.
+    """Print a command and run it.
 
     Args:
         what: The step, for the message.

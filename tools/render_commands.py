@@ -1,4 +1,4 @@
-"""The arguments of all commands as Markdown, from the parsers that print ``--help``; for the page of commands."""
+"""The arguments of all commands as Markdown, from the parsers behind ``--help``; for the page of commands."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _metavar(action: argparse.Action) -> str:
 
 
 def _row(action: argparse.Action) -> tuple[str, str, str]:
-    """Return the cells of an argument; the default is the one that its help names in brackets at the end."""
+    """Return the cells of an argument; the default is the one in parentheses at the end of its help."""
     value = "" if action.nargs == 0 else f" {_metavar(action)}"
     if action.nargs == "?" and action.option_strings:
         value = f" [{value.strip()}]"

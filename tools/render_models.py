@@ -1,4 +1,4 @@
-"""The table of what works with which model as Markdown, from ``docs/models.csv``; for the page of models."""
+"""The table of features that each model supports as Markdown, from ``docs/models.csv``; for the page of models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tools.markdown import escape, make_table
 
 
 def render_models() -> str:
-    """Return the table, and below it the reasons that it numbers."""
+    """Return the table, and the numbered reasons below it."""
     lines = read_models()
     numbers = number_reasons(lines)
     rows = [[escape(cell) for cell in line] for line in format_lines(lines, numbers)]

@@ -48,7 +48,7 @@ COLUMNS = ("difference", "95 % CI", "MDE", "p", "n")
 
 @dataclass(frozen=True)
 class Found:
-    """A finished search and the runs that show its gain.
+    """A finished search, and the runs that show its gain.
 
     Args:
         search: What was searched.
@@ -227,7 +227,7 @@ seeds, marks and bars their mean and standard deviation."""
 
 
 def list_commands(found: Sequence[Found], radii: Sequence[Run], options: argparse.Namespace) -> str:
-    """Return the commands that made what the page shows."""
+    """List the commands behind the page."""
     lines = [search_command(one.search) for one in found]
     entries = ",".join(one.search.entry for one in found)
     compare = f"python -m recbole_samrec compare --models {shlex.quote(entries)} --datasets {options.dataset}"
@@ -268,7 +268,7 @@ def _shown(value: Any) -> str:
 
 
 def list_gains(found: Sequence[Found]) -> pd.DataFrame:
-    """List scores of the defaults and of the best settings, and their difference on test, as a reader sees them."""
+    """List scores of the defaults and of the best settings, and their difference on test, formatted for the page."""
     gains = compute_tuning_gains(found).set_index(["entry", "metric"])
     lines = []
     for one in found:
@@ -285,7 +285,7 @@ def list_gains(found: Sequence[Found]) -> pd.DataFrame:
 
 
 def compute_tuning_gains(found: Sequence[Found]) -> pd.DataFrame:
-    """Compute what the best settings gain over the defaults on test, where both were trained.
+    """Compute the gain of the best settings over the defaults on test, where both were trained.
 
     Returns:
         One line for each search and metric: ``entry``, ``reference``, ``metric``, ``difference`` (tuned minus default),
@@ -323,7 +323,7 @@ def _spread(scores: Sequence[float]) -> str:
 
 
 def list_importance(found: Sequence[Found]) -> pd.DataFrame:
-    """List how much each setting explains, one line per setting and one column per search."""
+    """List the importance of each setting, one line per setting and one column per search."""
     columns = {}
     for one in found:
         shares = importance(one.trials, one.search.space.parameters).set_index("parameter")
@@ -346,7 +346,7 @@ def list_radii(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def list_radius_differences(radii: Sequence[Run]) -> pd.DataFrame:
-    """List what each radius changes on test against rho 0 with the same dropout, as a reader sees it."""
+    """List the change of each radius on test against rho 0 with the same dropout, formatted for the page."""
     shares = {run.entry: run.result["config"]["hidden_dropout_prob"] for run in radii}
     plain = {shares[run.entry]: run.entry for run in radii if not run.result["config"]["sam_rho"]}
     lines = []
@@ -371,7 +371,7 @@ def list_radius_differences(radii: Sequence[Run]) -> pd.DataFrame:
 
 
 def list_budgets(found: Sequence[Found]) -> pd.DataFrame:
-    """List the budget of each search, how its trials ended, and its hours."""
+    """List the budget, the outcomes of the trials and the hours of each search."""
     statuses = sorted({status for one in found for status in one.record["found"]["statuses"]})
     return pd.DataFrame(
         {

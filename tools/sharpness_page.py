@@ -52,7 +52,7 @@ LOSSES = "All losses and their curvature are those of a sample of the training t
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; an error of the reports is one line and status 2."""
+    """Run the command line; errors in the reports are printed in one line, with status 2."""
     options = _make_parser().parse_args(arguments)
     image = options.out.with_name(f"{options.out.stem}-surfaces.png")
     try:
@@ -118,7 +118,7 @@ def render_page(reports: Sequence[Report], out: Path, image: Path) -> str:
 
 
 def _list_differences(reports: Sequence[Report]) -> pd.DataFrame:
-    """Return the comparisons of all reports as a reader sees them."""
+    """Return the comparisons of all reports, formatted for the page."""
     return pd.DataFrame(
         {
             "report": _cell_text(line.report),
@@ -143,7 +143,7 @@ def _signed(value: float) -> str:
 
 
 def _list_measures(reports: Sequence[Report]) -> pd.DataFrame:
-    """Return one line for each report and entry, with one measure for each kind."""
+    """Return one line per report and entry, with one measure of each kind."""
     lines = []
     for report in reports:
         for entry in report.entries:
@@ -167,7 +167,7 @@ def _choose_columns(report: Report) -> dict[str, str]:
 
 
 def _explain_columns(reports: Sequence[Report]) -> str:
-    """Return what the columns of the table of measures are, for each report if they differ."""
+    """Return the meaning of the columns of the table of measures, for each report if they differ."""
     meant: dict[str, list[str]] = {}
     for report in reports:
         columns = "; ".join(
@@ -221,7 +221,7 @@ def _has_missed(report: Report) -> bool:
 
 
 def _show_figures(report: Report, out: Path) -> list[str]:
-    """Return the figures of a report that the page shows, with their captions."""
+    """Return the figures of a report that the page contains, with their captions."""
     parts = []
     for name in (name for name in FIGURES if name in report.about["figures"]):
         file = report.folder / "figures" / f"{name}.png"
@@ -233,7 +233,7 @@ def _show_figures(report: Report, out: Path) -> list[str]:
 
 
 def find_pictured(reports: Sequence[Report]) -> Report | None:
-    """Return the report whose surfaces the picture shows: the first with runs of both entries and the seed."""
+    """Find the report whose surfaces the picture shows: the first one with runs of both entries and the seed."""
     return next((report for report in reports if all(SEED in report.seeds(entry) for entry in PAIR)), None)
 
 
@@ -255,7 +255,7 @@ def draw_picture(report: Report) -> bytes | None:
 
 
 def _read_surface(report: Report, entry: str) -> Measured | None:
-    """Read the surface of an entry's run with the seed, as far as its pictures need the run."""
+    """Read the surface of an entry's run with the seed, without parts of the run that pictures do not need."""
     run = report.runs[(report.runs["entry"] == entry) & (report.runs["seed"] == SEED)].iloc[0]
     file = report.folder / DATA / slug(run["run"]) / "surface.npz"
     try:
@@ -271,7 +271,7 @@ def _read_surface(report: Report, entry: str) -> Measured | None:
 
 
 def _stack_images(images: Sequence[bytes]) -> bytes:
-    """Return pictures of one width as one, the first on top."""
+    """Stack pictures of equal width into one, the first on top."""
     from matplotlib.image import imread, imsave
 
     stored = io.BytesIO()
@@ -281,7 +281,7 @@ def _stack_images(images: Sequence[bytes]) -> bytes:
 
 
 def _with_spread(value: float, half: float) -> str:
-    """Return a number with its interval: two digits of the interval, and as many decimals of the number."""
+    """Format a number with its interval: two digits of the interval, and as many decimals of the number."""
     places = max(0, 1 - math.floor(math.log10(half)))
     return f"{value:,.{places}f} ± {half:,.{places}f}"
 
@@ -291,12 +291,12 @@ def _cell_text(text: Any) -> str:
 
 
 def _text(text: Any) -> str:
-    """Escape text so that nothing in it is HTML."""
+    """Escape text so that it contains no HTML."""
     return html.escape(" ".join(str(text).split()), quote=False)
 
 
 def _link(file: Path, out: Path) -> str:
-    """Return the path of a file as seen from the page."""
+    """Return the path of a file relative to the page."""
     return quote(Path(os.path.relpath(file, out.parent)).as_posix())
 
 

@@ -50,12 +50,12 @@ class Report:
 
     @property
     def name(self) -> str:
-        """Its folder's name."""
+        """Name of the folder."""
         return self.folder.name
 
     @property
     def entries(self) -> list[str]:
-        """Its entries."""
+        """Entries of the report."""
         return list(dict.fromkeys(self.measures["entry"]))
 
     @property

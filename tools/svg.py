@@ -1,4 +1,4 @@
-"""Drawings as SVG, whose colors are those of the text around them, so that they suit light and dark pages."""
+"""Drawings as SVG, in the colors of the surrounding text, so that they suit light and dark pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HUES = ("#3b82f6", "#d97706", "#10b981", "#a855f7", "#ef4444")
 
 
 def draw_box(x: float, y: float, width: float, height: float, color: str) -> str:
-    """Return a box with round corners."""
+    """Return a rectangle with rounded corners."""
     return (
         f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="5" '
         f'fill="{color}" fill-opacity="0.16" stroke="{color}"/>'
@@ -26,13 +26,13 @@ def draw_text(x: float, y: float, text: str, *, size: float = SIZE, bold: bool =
 
 
 def draw_path(points: str, color: str, *, arrow: bool = True) -> str:
-    """Return a curve, with a head at its end."""
+    """Return a curve with an arrowhead at its end."""
     head = f' marker-end="url(#head-{color.strip("#")})"' if arrow else ""
     return f'<path d="{points}" fill="none" stroke="{color}" stroke-width="1.5"{head}/>'
 
 
 def make_drawing(title: str, width: float, height: float, parts: list[str]) -> str:
-    """Return the drawing, with the heads of its arrows.
+    """Return the drawing, with its arrowheads.
 
     Args:
         title: What it shows, for readers who do not see it.

@@ -1,4 +1,4 @@
-"""Trace a tiny run, to know which parts of the package a run passes through: ``python -m tools.trace_run`` prints it.
+"""Trace a tiny run, to find the parts of the package that a run uses: ``python -m tools.trace_run`` prints it.
 
 A run of two epochs on generated data is trained and tested in a temporary folder, and the calls of :data:`STEPS` are
 recorded. A step that is renamed or no longer called is an error, so the drawing made of this cannot go stale.
@@ -79,7 +79,7 @@ class Trace:
         self._inside: list[str] = []
 
     def watch(self, frame: FrameType, event: str, _: Any) -> None:
-        """Record that a function is called or left."""
+        """Record a call of a function, or its end."""
         file = frame.f_code.co_filename
         if event not in ("call", "return") or not file.startswith(PACKAGE):
             return

@@ -1,4 +1,4 @@
-"""Writes ``docs/models.csv``: what works with which model, and if not, why.
+"""Writes ``docs/models.csv``: the features that each model supports, and the reasons where it does not.
 
 python -m tools.write_models                       # try every model; some minutes
 python -m tools.write_models --models=SASRec,BPR   # try these, and keep the other lines
@@ -59,7 +59,7 @@ QUIET = Console(quiet=True)
 
 
 class Trials:
-    """Attempts to use one model; each returns, or raises the reason why it cannot.
+    """Attempts to use one model; each returns, or raises the reason why the model does not support it.
 
     Args:
         model: Name of the model.
@@ -77,12 +77,12 @@ class Trials:
 
     @cached_property
     def plain(self) -> RunResult:
-        """A finished run with nothing special."""
+        """A finished run with default settings."""
         return self._run("plain")
 
     @cached_property
     def ranked(self) -> RunResult:
-        """A run that was scored by rankings, which is asked for where the model's default is to predict values."""
+        """A run that was scored by rankings, which are requested if the model's default is to predict values."""
         by_time = {"order": "TO"} if find_kind(self.model) == "sequential" else {}
         ranking = {**RANKING, "eval_args": {"mode": "full", **by_time}}
         return self._run("ranked", **ranking) if self._predicts_values else self.plain
@@ -96,7 +96,7 @@ class Trials:
         self._run("packed", training="packed")
 
     def sam(self) -> None:
-        """Train with SAM, which gives other weights than training without."""
+        """Train with SAM, which gives other weights than training without it."""
         with_sam = self._run("sam", sam_rho=0.5)
         _require(not _are_equal(_weights(with_sam), _weights(self._run("no_sam", sam_rho=0))), "SAM changed nothing")
 
@@ -113,7 +113,7 @@ class Trials:
         _require(bool(np.isfinite(metrics.loc["test"]).all(axis=None)), "there are no masked metrics")
 
     def gts(self) -> None:
-        """Train and test under a global temporal split, without users that are not trained on if need be."""
+        """Train and test under a global temporal split, dropping users without training events if required."""
         settings = RANKING if self._predicts_values else {}
         try:
             self._run("gts", eval_args={"split": {"GTS": TEMPORAL}}, **settings)
@@ -138,7 +138,7 @@ def _require(holds: bool, otherwise: str) -> None:
 
 
 def _weights(result: RunResult) -> dict[str, Any]:
-    """Return the last state of a run's model; that of models without weights is in their attributes."""
+    """Return the last state of a run's model; models without weights have it in their attributes."""
     state = checkpoint_io.load(result.folder / "last.pth")
     return {**state["state_dict"], **state["attributes"]}
 
@@ -182,7 +182,7 @@ def find_kind(model: str) -> str:
 
 
 def _attempt(attempt: Callable[[], Any], model: str) -> str:
-    """Return what an attempt returns, ``yes``, or the reason why it cannot be made."""
+    """Return the result of an attempt, ``yes``, or the reason why it failed."""
     try:
         return attempt() or YES  # a trial returns nothing
     except UserError as error:
@@ -193,7 +193,7 @@ def _attempt(attempt: Callable[[], Any], model: str) -> str:
 
 
 def shorten(message: str, model: str) -> str:
-    """Return the reason in a message, without the setting before it and the remedy behind it."""
+    """Return the reason in a message, without the setting before it and the remedy after it."""
     message = re.sub(r"^--resume=\S+: ", "", message)
     reason = re.sub(rf"^.*?\b{model}\b[^:;(]*: ", "", message).removeprefix("export: ")
     reason = reason.partition("; ")[0].partition(" (known: ")[0]
@@ -201,7 +201,7 @@ def shorten(message: str, model: str) -> str:
 
 
 def try_apart(model: str, data: Path) -> dict[str, str]:
-    """Try everything with one model in a process of its own, which may die or hang; see :func:`try_model`."""
+    """Try everything with one model in a separate process, which may die or hang; see :func:`try_model`."""
     context = multiprocessing.get_context("fork")  # imports once
     receive, send = context.Pipe(duplex=False)
     process = context.Process(target=lambda: send.send(try_model(model, data)))
@@ -221,7 +221,7 @@ def try_apart(model: str, data: Path) -> dict[str, str]:
 
 
 def write_table(lines: Sequence[dict[str, str]], path: Path = MODEL_TABLE) -> None:
-    """Write the table, in the order of the models' names."""
+    """Write the table, sorted by model."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -37,7 +37,7 @@ WIDTH = 32
 
 
 def render_files() -> dict[Path, str]:
-    """Map the files that this program writes to their text."""
+    """Map the files that this program writes to their content."""
     properties = ROOT / "properties"
     texts = {properties / "overall.yaml": render_overall_yaml(), properties / "command.yaml": render_command_yaml()}
     texts |= {properties / "model" / f"{model}.yaml": render_model_yaml(model) for model in ABOUT_MODELS}
@@ -102,21 +102,22 @@ def format_yaml(value: Any) -> str:
 
 INTRODUCTION = """# Settings
 
-Every setting is given as `--key=value`, or in a yaml file that `--config_files` names; RecBole's own settings and those
-of its models work as RecBole documents them. These are the settings that this package adds. A value out of its range
-or a misspelled name is an error before anything is read or trained.
+This page lists the settings that this package adds. RecBole's own settings work as documented by RecBole. Pass a
+setting on the command line as `--key=value`, in Python as a keyword argument, or in a yaml file with `--config_files`.
+In the tables, `~` is yaml's empty value (None in Python). Invalid values and unknown names raise an error before any
+data are read.
 """
 
 NOTES = """## Notes
 
-- For a catalog of hundreds of thousands of items, `--loss_type=SSM --embedding_update=sparse` makes the cost of a step
-  independent of their number. It differs from Adam in that an embedding row without gradient rests: its moments do not
-  decay, and each row counts its own steps. With `sam_rho=0` these are SASRec with another loss, and are labeled so.
-- `clip_grad_norm` also takes a plain number. SAM works with every `learner`, weight decay, gradient clipping, bf16 and
-  fp16 autocast and several processes; the perturbation does not see weight decay, which lives in the optimizer.
+- With hundreds of thousands of items, use `--loss_type=SSM --embedding_update=sparse`: the cost of a step is then
+  independent of the number of items. Unlike Adam, it does not change embedding rows without a gradient: their moments
+  do not decay, and each row counts its own steps. With `sam_rho=0`, tables label such a run as SASRec with this loss.
+- `clip_grad_norm` also accepts a number. SAM works with every `learner`, weight decay, gradient clipping, bf16 and fp16
+  autocast and several processes. Weight decay does not affect the perturbation, since the optimizer applies it.
 - Models that are not trained by gradients (Pop, ItemKNN, EASE, XGBoost, ...) do not support `sam_rho`.
-- Models that rank are trained by our commands with {commands} unless you say otherwise.
-- Settings of a model of your own: see [Add your own model](../how_to/own_model.md).
+- The commands use {commands} by default for models that rank items.
+- For the settings of your own model, see [Add your own model](../how_to/own_model.md).
 """
 
 
@@ -130,7 +131,7 @@ def render_settings() -> str:
     parts.append(NOTES.format(commands=commands))
     renamed = "".join(f"| `{old}` | `{new}` |\n" for old, new in RENAMED.items())
     parts.append(
-        "## Renamed settings\n\nFiles and checkpoints of earlier revisions are read under today's names.\n\n"
+        "## Renamed settings\n\nFiles and checkpoints with earlier names are still read.\n\n"
         f"| earlier | now |\n| --- | --- |\n{renamed}"
     )
     return "\n".join(parts)
@@ -144,12 +145,12 @@ def _section(group: type[Group]) -> str:
 
 
 def _line_of_table(one: Setting) -> str:
-    about = f"{one.about} Read with {_code(one.reads)}." if one.reads else one.about
+    about = f"{one.about} Used only with {_code(one.reads)}." if one.reads else one.about
     return f"| `{one.key}` | {_defaults(one)} | {_escape(describe_type(one.annotation))} | {_escape(about)} |\n"
 
 
 def _defaults(one: Setting) -> str:
-    """Return the default, and those of models that have another."""
+    """Return the default, and the defaults of models that have another one."""
     others: dict[str, list[str]] = {}
     for model, defaults in DEFAULTS_OF_MODELS.items():
         if model in (one.group.models or ABOUT_MODELS) and defaults.get(one.key, one.default) != one.default:
@@ -171,7 +172,7 @@ def _escape(text: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the files, or with ``--check`` name those that are not up to date.
+    """Write the files, or with ``--check`` list those that are not up to date.
 
     Returns:
         1 if a file is not up to date, else 0.

@@ -29,7 +29,7 @@ extensions = [
     "python_names",
 ]
 
-# What is published; the rest of the repository is not even walked through.
+# Published files; the rest of the repository is not scanned.
 PUBLISHED = {"docs", "results", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "CHANGELOG.md"}
 root_doc = "docs/index"
 include_patterns = ["docs/**", "results/*.md", *(name for name in PUBLISHED if name.endswith(".md"))]
@@ -40,7 +40,7 @@ exclude_patterns = [
 ]
 templates_path = ["templates"]
 
-# Links and anchors are checked; -W makes errors of what is missing.
+# Links and anchors are checked; -W turns missing ones into errors.
 nitpicky = True
 OTHERS = "argparse collections numpy np pandas pathlib pd plotly pydantic ray recbole rich torch".split()
 nitpick_ignore_regex = [("py:.*", rf"({'|'.join(OTHERS)})\..*")]

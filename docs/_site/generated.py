@@ -1,4 +1,4 @@
-"""The directive ``generated``: what a function of ``tools/`` returns, so that a page cannot go stale.
+"""The directive ``generated``: inserts the result of a function of ``tools/``, so that a page cannot go stale.
 
 The argument names the function, as ``tools.list_messages:make_table``. It returns Markdown, which is read as a part of
 the page, or a drawing that begins with ``<svg``, which is placed into the page so that its colors follow the theme.
@@ -20,7 +20,7 @@ class Generated(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Call the function, and return the nodes of its text."""
-        self.env.note_reread()  # whatever the function depends on may have changed since the last build
+        self.env.note_reread()  # the function's input may have changed since the last build
         module, _, name = self.arguments[0].partition(":")
         text = getattr(importlib.import_module(module), name)()
         if text.startswith("<svg"):

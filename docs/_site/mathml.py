@@ -1,4 +1,4 @@
-"""Equations as MathML, which browsers draw by themselves: no script has to be loaded."""
+"""Equations as MathML, which browsers display without scripts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from docutils.utils.math.latex2mathml import tex2mathml
 
 
 def visit_inline(self: Any, node: nodes.math) -> None:
-    """Write an equation in a line."""
+    """Write an inline equation."""
     self.body.append(tex2mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def visit_block(self: Any, node: nodes.math_block) -> None:
-    """Write an equation on lines of its own."""
+    """Write a displayed equation."""
     self.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
     raise nodes.SkipNode
 

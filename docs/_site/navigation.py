@@ -1,4 +1,4 @@
-"""The navigation, made from the tables of the home page, so that no page is listed twice by hand."""
+"""The navigation, made from the tables of the home page, so that pages are listed only once by hand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_trees(app: Any, docname: str, source: list[str]) -> None:
 
 
 def _make_trees(docname: str, text: str) -> list[str]:
-    """Return a tree for each section, of the pages to which its table links."""
+    """Return a tree for each section, with the pages that its table links to."""
     folder, trees = posixpath.dirname(docname), []
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         caption = section.partition("\n")[0]
@@ -37,6 +37,6 @@ def _make_trees(docname: str, text: str) -> list[str]:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Have pages read through :func:`add_trees`."""
+    """Register :func:`add_trees` for all pages."""
     app.connect("source-read", add_trees)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""The Python API: which names are shown, and how names in docstrings find their pages."""
+"""The Python API: the names that are shown, and the pages that names in docstrings refer to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PACKAGE = "recbole_samrec"
 
 
 def skip_constants(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Leave module constants out, whose docstrings are for those who change the module."""
+    """Skip module constants, whose docstrings are for developers of the module."""
     return True if what == "module" and name.isupper() else None
 
 
@@ -33,14 +33,14 @@ class WholeDocstrings:
 
 
 def draw_dashes(app: Any, doctree: Any) -> None:
-    """Put a dash between an argument and its description, where Sphinx has two hyphens."""
+    """Put a dash between an argument and its description, in place of Sphinx's two hyphens."""
     for text in list(doctree.findall(nodes.Text)):
         if text == " -- ":
             text.parent.replace(text, nodes.Text(" – "))  # noqa: RUF001
 
 
 def resolve_short_name(app: Any, env: Any, node: Any, contnode: Any) -> Any:
-    """Find what a reference means that Sphinx has not found.
+    """Resolve a reference that Sphinx has not found.
 
     Public names are documented as ``recbole_samrec.run``, and docstrings name them by their module, or alone.
 
@@ -66,7 +66,7 @@ def _ends_alike(name: str, other: str, parts: int) -> bool:
 
 
 def _exists(name: str) -> bool:
-    """Check if a dotted name is that of an object of the package."""
+    """Check if a dotted name is the name of an object of the package."""
     words = name.split(".")
     if words[0] != PACKAGE:
         return False
@@ -82,7 +82,7 @@ def _exists(name: str) -> bool:
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Register all of this."""
+    """Register all parts of this extension."""
     whole = WholeDocstrings()
     app.connect("autodoc-skip-member", skip_constants)
     app.connect("autodoc-process-docstring", whole.remember, priority=499)

@@ -1,1 +1,1 @@
-"""Curvature, sharpness and loss surfaces, of callables and tensors."""
+"""Curvature, sharpness and loss surfaces, computed from callables and tensors."""

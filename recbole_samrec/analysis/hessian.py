@@ -1,13 +1,13 @@
 """Curvature of a loss at given parameters: eigenvalues, trace and spectral density of its Hessian.
 
-Everything is made of Hessian-vector products, so that the Hessian itself, with a row for each weight, is never built.
+All functions use Hessian-vector products only; the Hessian, which has a row for each weight, is never built.
 The loss must return the same value at each call (no dropout) and must be twice differentiable: fused attention and
 backward passes written by hand are not.
 
-Accuracy: a product is computed in the parameters' own type, and everything that uses products in double precision.
-With single precision parameters a product carries an error of about 1e-6 of the largest eigenvalue, so that smaller
-eigenvalues are indistinguishable from zero and a tolerance below 1e-5 is not reached; make parameters and loss double
-for more.
+Accuracy: a product is computed in the dtype of the parameters, all other arithmetic in double precision. With single
+precision parameters, a product has an error of about 1e-6 of the largest eigenvalue. Smaller eigenvalues are then
+indistinguishable from zero, and tolerances below 1e-5 are not reached. For higher accuracy, convert parameters and loss
+to double precision.
 
 Sources: Hutchinson, "A stochastic estimator of the trace of the influence matrix", 1990; Ghorbani et al., arXiv
 1901.10159, section 2 and appendix A (stochastic Lanczos quadrature, full re-orthogonalization); Pearlmutter, "Fast
@@ -38,7 +38,7 @@ from recbole_samrec.optim.perturbation import displace
 
 
 class ChunkedLoss:
-    """A mean loss in chunks, so that no more than one chunk's graph is in memory at a time.
+    """A mean loss computed in chunks, with the graph of one chunk in memory at a time.
 
     The loss is ``sum(w_i * l_i) / sum(w_i)`` over the chunks.
 
@@ -60,7 +60,7 @@ class ChunkedLoss:
         self.shares = [weight / total for weight in self.weights]
 
     def __iter__(self) -> Iterator[tuple[float, Callable[[], Tensor]]]:
-        """Iterate over the chunks: the share of the loss and the function of each."""
+        """Iterate over the chunks, as pairs of the share of the loss and the function."""
         return iter(zip(self.shares, self.chunks, strict=True))
 
 
@@ -92,16 +92,26 @@ class Density:
 
 
 def flatten(tensors: Sequence[Tensor]) -> Tensor:
-    """Join all elements of some tensors, dense or sparse, in order, to one vector ``[n]``."""
+    """Concatenate all elements of dense or sparse tensors into one vector.
+
+    Args:
+        tensors: Tensors of any shapes, with n elements together.
+
+    Returns:
+        A vector ``[n]``.
+    """
     return torch.cat([(t.to_dense() if t.is_sparse else t).reshape(-1) for t in tensors])
 
 
 def unflatten(vector: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Split a vector into pieces, each of the shape, the type and on the device of its parameter.
+    """Split a vector into pieces with the shapes, dtypes and devices of the parameters.
 
     Args:
         vector: A vector ``[n]``.
         parameters: Tensors of n elements together.
+
+    Returns:
+        A tensor for each parameter.
 
     Raises:
         ValueError: The vector does not have as many elements as the parameters.
@@ -115,7 +125,14 @@ def unflatten(vector: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
 
 @torch.no_grad()
 def compute_loss(loss: Loss) -> float:
-    """Compute the loss itself, its chunks added in double precision."""
+    """Compute the loss, adding its chunks in double precision.
+
+    Args:
+        loss: The loss.
+
+    Returns:
+        Its value at the current weights.
+    """
     return sum(share * float(chunk()) for share, chunk in _shares(loss))
 
 
@@ -157,7 +174,7 @@ def compute_hvp(loss: Loss, parameters: Sequence[Tensor], vector: Tensor) -> Ten
 
 
 def measure_product_error(loss: Loss, parameters: Sequence[Tensor], seed: int = 0) -> float:
-    """Measure the distance of a Hessian-vector product from the central difference of gradients, relative to both.
+    """Measure the relative error of a Hessian-vector product against the central difference of gradients.
 
     A backward pass that was written by hand, and cannot be differentiated itself, gives a wrong product without any
     error; the difference is right. The vector is random and equally long in each parameter, so that small layers count
@@ -234,7 +251,7 @@ def find_top_eigenvalues(
 def estimate_trace(
     loss: Loss, parameters: Sequence[Tensor], probes: int = 30, seed: int = 0, progress: Progress | None = None
 ) -> Estimate:
-    """Estimate the trace of the Hessian as the mean of ``z @ H @ z`` over vectors z of random signs (Hutchinson).
+    """Estimate the trace of the Hessian as the mean of ``z @ H @ z`` over random sign vectors z (Hutchinson).
 
     Args:
         loss: The loss, twice differentiable.
@@ -323,7 +340,7 @@ def _shares(loss: Loss) -> Iterator[tuple[float, Callable[[], Tensor]]]:
 def _accumulated(
     loss: Loss, parameters: Sequence[Tensor], part: Callable[[Callable[[], Tensor]], Tensor], name: str
 ) -> Tensor:
-    """Compute the weighted sum over chunks of a vector, added in double precision."""
+    """Compute the weighted sum of a vector over chunks, in double precision."""
     if not parameters:
         raise ValueError("there are no parameters to differentiate by")
     total: Tensor | None = None
@@ -343,7 +360,7 @@ def _chunk_gradient(chunk: Callable[[], Tensor], parameters: Sequence[Tensor]) -
 
 def _chunk_product(chunk: Callable[[], Tensor], parameters: Sequence[Tensor], vectors: Sequence[Tensor]) -> Tensor:
     gradients = _gradients(chunk, parameters, twice=True)
-    # A gradient that is constant has no graph: what it would add to the product is zero.
+    # A constant gradient has no graph; its part of the product is zero.
     pairs = [(g, v) for g, v in zip(gradients, vectors, strict=True) if g is not None and g.requires_grad]
     if not pairs:
         return _flat([None] * len(gradients), parameters)
@@ -360,13 +377,13 @@ def _gradients(chunk: Callable[[], Tensor], parameters: Sequence[Tensor], twice:
 
 
 def _flat(pieces: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> Tensor:
-    """Join pieces to one vector; None stands for zeros."""
+    """Concatenate pieces into one vector; None stands for zeros."""
     pairs = zip(pieces, parameters, strict=True)
     return flatten([torch.zeros_like(p) if piece is None else piece for piece, p in pairs]).detach()
 
 
 def _even(slope: Tensor, parameters: Sequence[Tensor], seed: int) -> Tensor:
-    """Draw a vector in double precision, equally long in each parameter; 0 where the gradient is."""
+    """Draw a vector in double precision with equal norm in each parameter; 0 where the gradient is 0."""
     generator = torch.Generator().manual_seed(seed)
     random = torch.randn(len(slope), generator=generator, dtype=torch.float64).to(slope.device) * (slope != 0)
     pieces = torch.split(random, [p.numel() for p in parameters])
@@ -374,13 +391,13 @@ def _even(slope: Tensor, parameters: Sequence[Tensor], seed: int) -> Tensor:
 
 
 def _gradient_at(loss: Loss, parameters: Sequence[Tensor], step: Tensor) -> Tensor:
-    """Compute the gradient after a step, in double precision; the weights are back when it returns."""
+    """Compute the gradient after a step, in double precision, and restore the weights."""
     with displace(parameters, unflatten(step, parameters)):
         return compute_gradient(loss, parameters).double()
 
 
 def _signs(random: np.random.Generator, size: int) -> Array:
-    """Draw a vector of independent random signs."""
+    """Draw a random sign vector."""
     return random.integers(0, 2, size) * 2.0 - 1.0
 
 

@@ -1,4 +1,4 @@
-"""Eigenvalues of a large symmetric matrix of which only products with vectors are available.
+"""Eigenvalues of a large symmetric matrix that is available only through products with vectors.
 
 Plain linear algebra in double precision: the Lanczos method with full re-orthogonalization (Golub and Van Loan, "Matrix
 Computations", 4th edition, section 10.3), and the search for the outermost eigenvalues with ARPACK.
@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
 """Called after each product with the number of products done and the largest number there may be."""
 
-_PROBE = 10  # products that find the size of the spectrum, to which residuals are compared
+_PROBE = 10  # products to find the size of the spectrum, the unit of residuals
 _TAKES_RNG = "rng" in inspect.signature(eigsh).parameters  # since SciPy 1.17; before, restarts are drawn with one seed
 
 
@@ -32,9 +32,9 @@ class Eigen:
         values: Eigenvalues ``[k]``, the outermost first.
         vectors: Their unit vectors ``[k, n]``.
         residuals: ``|H v - value * v| / scale`` of each ``[k]``.
-        converged: True where the residual is within the tolerance ``[k]``. A value that did not converge is a rough
-            estimate on the inner side of its eigenvalue, and not a figure to report.
-        scale: The largest absolute eigenvalue seen, near that of the matrix and not above it.
+        converged: True where the residual is within the tolerance ``[k]``. Do not report a value that did not converge:
+            it is a rough estimate, closer to the middle of the spectrum than its eigenvalue.
+        scale: The largest absolute eigenvalue found, close to that of the matrix and never above it.
         products: Number of products computed.
     """
 
@@ -47,7 +47,7 @@ class Eigen:
 
     @property
     def errors(self) -> Array:
-        """``|H v - value * v|`` of each ``[k]``: an eigenvalue of the matrix is no further from the value than that."""
+        """``|H v - value * v|`` of each ``[k]``, an upper bound on the distance to the matrix's nearest eigenvalue."""
         return self.residuals * self.scale
 
 
@@ -70,18 +70,18 @@ class Tridiagonal:
         return cast(tuple[Array, Array], eigh_tridiagonal(self.diagonal, self.beside))
 
     def residuals(self) -> Array:
-        """Compute the largest distance of an eigenvalue of the large matrix from each of its own ``[m]``."""
+        """Compute the residual of each eigenvalue ``[m]``, a bound on its distance to an eigenvalue of the matrix."""
         return cast(Array, self.left * np.abs(self.eigenvectors()[1][-1]))
 
     def shorten(self, steps: int) -> Tridiagonal:
-        """Return the matrix of the first steps; the whole one where nothing is left, as it is then exact."""
+        """Return the matrix of the first steps; an exact matrix, with nothing left, is returned whole."""
         if self.left == 0 or steps >= len(self.diagonal):
             return self
         return Tridiagonal(self.diagonal[:steps], self.beside[: steps - 1], float(self.beside[steps - 1]))
 
 
 class SymmetricMatrix:
-    """A symmetric matrix as a function from a vector ``[n]`` to its product; counts the products.
+    """A symmetric matrix given by its product with a vector ``[n]``; counts the products.
 
     Args:
         product: Computes the product with a double precision vector.
@@ -166,7 +166,7 @@ def run_lanczos(
         image = product(basis[step])
         diagonal[step] = basis[step] @ image
         known = basis[: step + 1]
-        for _ in range(2):  # one pass leaves errors of rounding
+        for _ in range(2):  # one pass leaves rounding errors
             image = image - (known @ image) @ known
         beside[step] = np.linalg.norm(image)
         largest = max(np.abs(diagonal[: step + 1]).max(), beside[:step].max(initial=0))
@@ -204,13 +204,13 @@ class _Search:
         self._values, self._vectors = np.empty(0), np.empty((0, matrix.size))
 
     def run(self) -> None:
-        """Find the size of the spectrum, then eigenvalues until no larger ones are left or the products are spent."""
+        """Find the size of the spectrum, then eigenvalues until no larger one is left or the products are used up."""
         self._scale = np.abs(self._ritz(_PROBE)[0]).max()
         subspace = _subspace(self._k)
         while True:
             self._add(*self._arpack(max(self._k - len(self._values), 1), subspace))
             if len(self._values) == self._k == 1:
-                return  # how often the largest occurs does not change it
+                return  # its multiplicity does not change it
             left, vectors = self._ritz(subspace)
             if self._complete(left.max()):
                 return
@@ -218,19 +218,19 @@ class _Search:
                 return self._add(left, vectors)
 
     def result(self) -> Eigen:
-        """Return the k largest with their residuals, each of one more product."""
+        """Return the k largest eigenvalues with their residuals, at one more product each."""
         vectors = self._vectors[np.argsort(-self._values)[: self._k]]
         products = np.stack([self._matrix(v) for v in vectors])
         return _eigen(vectors, products, self._sign, self._scale, self._tolerance, self._matrix.products)
 
     def _complete(self, left: float) -> bool:
-        """Report whether there are k eigenvalues and none is smaller than the largest one left."""
+        """Return True if there are k eigenvalues and none is smaller than the largest one left."""
         if len(self._values) < self._k:
             return False
         return bool(left <= np.sort(self._values)[-self._k] + self._tolerance * self._scale)
 
     def _room(self) -> int:
-        """Return the number of products left before those that :meth:`result` takes."""
+        """Return the number of products left, not counting those that :meth:`result` needs."""
         return self._max_products - self._matrix.products - self._k
 
     def _add(self, values: Array, vectors: Array) -> None:
@@ -255,7 +255,7 @@ class _Search:
     def _arpack(self, k: int, subspace: int) -> tuple[Array, Array]:
         """Compute the largest eigenvalues of the rest that converge."""
         # ARPACK compares a residual with its own eigenvalue, and never ends for one that is zero up to rounding.
-        # Shifted by the spectrum's size, the eigenvalues lie between 0 and twice that size.
+        # After a shift by the size of the spectrum, the eigenvalues are between 0 and twice that size.
         shift = self._scale or 1.0
 
         def shifted(vector: Array) -> Array:

@@ -6,15 +6,16 @@ One random direction, the loss along it, and the loss over a plane::
     along = compute_line(loss, parameters, first, make_positions(reach=1, count=51))
     over = compute_surface(loss, parameters, (first, second), make_positions(1, 51), make_positions(1, 51))
 
-A *loss* computes the loss of the present weights, on the same sample and without dropout at every call: a callable
-without arguments, or a :class:`recbole_samrec.analysis.hessian.ChunkedLoss`. *Parameters* are tensors by name, as
-:func:`recbole_samrec.optim.perturbation.select_parameters` returns them. A *direction* is one tensor for each
-parameter, in their order, such as a random one or an eigenvector. Weights are written in place and come back bit for
-bit, also after an exception or Ctrl-C. At position 0 nothing is added, so the loss there is exactly that of the
-weights. No graph of gradients is kept.
+A *loss* is a callable without arguments, or a :class:`recbole_samrec.analysis.hessian.ChunkedLoss`, that computes the
+loss of the current weights; every call uses the same sample and no dropout. *Parameters* are tensors by name, as
+returned by :func:`recbole_samrec.optim.perturbation.select_parameters`. A *direction* has one tensor for each
+parameter, in the same order; it may be random or an eigenvector. Weights are modified in place and restored bit for
+bit, even after an exception or Ctrl-C. At position 0 nothing is added, so the loss there is exactly that of the
+weights. No autograd graph is kept.
 
-A picture shows a slice of very many dimensions: a minimum that looks flat in two random directions may be sharp in
-others. Filter normalization makes two models' slices comparable where only the scale of their rows differs.
+A picture shows a slice of a space with very many dimensions: a minimum that looks flat in two random directions may be
+sharp in others. Filter normalization makes the slices of two models comparable if they differ only in the scale of
+their rows.
 
 Source: Li et al., Visualizing the Loss Landscape of Neural Nets, arXiv 1712.09913.
 """
@@ -66,14 +67,14 @@ def draw_direction(
     vectors: str = "ignore",
     orthogonal_to: Direction | None = None,
 ) -> list[Tensor]:
-    """Draw a Gaussian direction that is as long as the weights, filter by filter.
+    """Draw a Gaussian direction with the norms of the weights, filter by filter.
 
-    A filter holds the weights of one output: a row of a matrix, the embedding of one item. With ``d`` drawn from the
-    standard normal distribution, the direction is ``d / |d| * |w|`` for each filter ``w`` (1712.09913, section 4). A
-    filter of zeros, such as the embedding of a padding item, does not move.
+    A filter consists of the weights of one output: a row of a matrix, or the embedding of one item. With ``d`` drawn
+    from the standard normal distribution, the direction is ``d / |d| * |w|`` for each filter ``w`` (1712.09913, section
+    4). A filter of zeros, such as the embedding of a padding item, does not move.
 
-    Two directions of different seeds are independent, which in many dimensions makes them nearly orthogonal.
-    ``orthogonal_to`` makes them exactly so up to rounding, and changes the norms of the filters as little.
+    Two directions with different seeds are independent, and therefore nearly orthogonal in many dimensions.
+    ``orthogonal_to`` makes them orthogonal up to rounding, with little effect on the norms of the filters.
 
     Args:
         parameters: The weights, by name.
@@ -116,7 +117,7 @@ def compute_line(
     """Compute the loss at ``weights + step * direction`` for each step.
 
     Args:
-        loss: Computes the loss of the present weights.
+        loss: Computes the loss of the current weights.
         parameters: The weights, by name.
         direction: One tensor for each of them.
         steps: Positions on the line ``[S]``; 0 is the weights.
@@ -149,7 +150,7 @@ def compute_surface(
     To resume an interrupted grid, pass the array that ``save`` received last as ``done``.
 
     Args:
-        loss: Computes the loss of the present weights.
+        loss: Computes the loss of the current weights.
         parameters: The weights, by name.
         directions: Two directions.
         xs: Positions along the first ``[X]``.
@@ -181,10 +182,10 @@ def interpolate_loss(
 ) -> Array:
     """Compute the loss on the straight line between two sets of weights.
 
-    Only the parameters are moved; other state, such as the statistics of batch normalization, stays the model's.
+    Only the parameters are interpolated; other state, such as the statistics of batch normalization, is the model's.
 
     Args:
-        loss: Computes the loss of the present weights.
+        loss: Computes the loss of the current weights.
         parameters: The parameters that the weights are written to, by name; their own values do not matter.
         first: Weights by name, at position 0; other names are ignored.
         second: Weights by name, at position 1.
@@ -204,7 +205,7 @@ def interpolate_loss(
     starts, ends = (_fit_tensors(parameters, _pick_by_name(parameters, weights)) for weights in (first, second))
 
     def place(index: tuple[int, ...]) -> None:
-        # lerp counts from the nearer end, so that it arrives at both exactly
+        # lerp starts from the nearer end, so that both ends are exact
         for weight, start, end in zip(parameters.values(), starts, ends, strict=True):
             weight.copy_(torch.lerp(start, end, float(where[index])))
 
@@ -222,7 +223,7 @@ def _compute_grid(
     save: Save | None,
     progress: Progress | None,
 ) -> Array:
-    """Compute the loss over the grid of positions along some directions, one axis of the array for each."""
+    """Compute the loss over the grid of positions along some directions, one axis of the array per direction."""
     directions = [_fit_tensors(parameters, direction) for direction, _ in axes]
     steps = [np.asarray(steps, dtype=np.float64) for _, steps in axes]
     values = _start_values(tuple(len(s) for s in steps), done)
@@ -256,7 +257,7 @@ def _fill(
             for index in row:
                 place(index)
                 value = compute_loss(loss)
-                values[index] = math.inf if math.isnan(value) else value  # NaN marks what is not computed
+                values[index] = math.inf if math.isnan(value) else value  # NaN marks values that are not computed yet
                 done += 1
                 if progress:
                     progress(done, values.size)
@@ -275,7 +276,7 @@ def _start_values(shape: tuple[int, ...], done: Array | None) -> Array:
 
 @contextlib.contextmanager
 def _restore_after(parameters: Parameters) -> Iterator[list[Tensor]]:
-    """Yield copies of the weights, and put them back at the end, also after an error."""
+    """Yield copies of the weights, and restore the weights at the end, even after an error."""
     weights = [parameter.detach().clone() for parameter in parameters.values()]
     try:
         yield weights
@@ -293,7 +294,7 @@ def _pick_by_name(parameters: Parameters, weights: Parameters) -> list[Tensor]:
 
 
 def _fit_tensors(parameters: Parameters, tensors: Direction) -> list[Tensor]:
-    """Convert tensors to the parameters' types and devices, outside the parameters' memory, which is written to."""
+    """Convert tensors to the parameters' dtypes and devices, without sharing memory with the parameters."""
     if len(tensors) != len(parameters):
         raise ValueError(f"{len(parameters)} parameters need as many tensors, not {len(tensors)}")
     fitting = []
@@ -319,7 +320,7 @@ def _scale_to_norm(weight: Tensor, noise: Tensor, whole: bool) -> Tensor:
 
 
 def _project_out(direction: Direction, other: Direction) -> list[Tensor]:
-    """Subtract from a direction its projection on another one."""
+    """Subtract from a direction its projection onto another one."""
     along = sum(float((d.double() * o.double()).sum()) for d, o in zip(direction, other, strict=True))
     length = sum(float(o.double().square().sum()) for o in other)
     if not length:

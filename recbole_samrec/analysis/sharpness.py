@@ -1,15 +1,15 @@
-"""Measures of sharpness: the rise of the loss when the weights are moved a little.
+"""Measures of sharpness: the rise of the loss when the weights are perturbed.
 
-Measures on raw weights alone mislead. In a network of ReLU layers one layer can be multiplied by a factor and the next
-one divided by it; the function and its predictions stay the same, while the plain rise, the gradient's norm and the
-Hessian's eigenvalues and trace become arbitrarily large (Dinh et al., arXiv 1703.04933). The adaptive measures count
-each weight's move in units of that weight, ``|w|``, and do not change under such rescaling: the adaptive forms here
-with ``eta = 0``, :func:`measure_random_rises` with ``adaptive`` and :func:`maximize_adaptive_rise`. They are not
-invariant to other changes of weights that keep the function, and no measure alone predicts how well a model
-generalizes (Andriushchenko et al., arXiv 2302.07011).
+Measures on raw weights can mislead. In a network of ReLU layers, one layer can be multiplied by a factor and the next
+one divided by it: the function stays the same, while the plain rise, the norm of the gradient and the eigenvalues and
+trace of the Hessian become arbitrarily large (Dinh et al., arXiv 1703.04933). The adaptive measures scale each weight's
+perturbation by ``|w|`` and are invariant to such rescaling: the adaptive forms in this module with ``eta = 0``,
+:func:`measure_random_rises` with ``adaptive``, and :func:`maximize_adaptive_rise`. They are not invariant to all
+changes of weights that preserve the function, and no measure alone predicts how well a model generalizes
+(Andriushchenko et al., arXiv 2302.07011).
 
-The loss must return the same value at each call (no dropout). With single precision weights a rise below about
-1e-6 of the loss is rounding. The weights come back bit for bit, also after an exception.
+The loss must return the same value at each call (no dropout). With single precision weights, a rise below about 1e-6 of
+the loss is rounding. The weights are restored bit for bit, even after an exception.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class RandomRises:
 
     @property
     def standard_error(self) -> Array:
-        """The standard error of the mean rise at each radius ``[r]``; nan of a single draw."""
+        """The standard error of the mean rise at each radius ``[r]``; nan for a single draw."""
         draws = self.rises.shape[1]
         return self.rises.std(axis=1, ddof=1) / np.sqrt(draws) if draws > 1 else np.full(len(self.rises), np.nan)
 
@@ -86,6 +86,9 @@ def measure_gradient_norm(
         adaptive: Multiply each element of the gradient by its weight's unit.
         eta: Added to each weight's absolute value; the adaptive norm is invariant to rescaling with 0.
 
+    Returns:
+        The norm.
+
     Raises:
         ValueError: The loss depends on nothing that requires a gradient.
         FloatingPointError: The gradient is not finite.
@@ -96,7 +99,17 @@ def measure_gradient_norm(
 def measure_gradient_norms(
     loss: Loss, named: Mapping[str, Tensor], *, adaptive: bool = False, eta: float = 0.01
 ) -> dict[str, float]:
-    """Measure the norm of each parameter's part of the gradient, by name; see :func:`measure_gradient_norm`."""
+    """Measure the norm of each parameter's part of the gradient.
+
+    Args:
+        loss: The loss.
+        named: Parameters that require a gradient, by name.
+        adaptive: As in :func:`measure_gradient_norm`.
+        eta: As in :func:`measure_gradient_norm`.
+
+    Returns:
+        The norms by name.
+    """
     scaled = _scaled_gradient(loss, list(named.values()), adaptive, eta)
     parts = torch.split(scaled, [p.numel() for p in named.values()])
     return {name: float(part.norm()) for name, part in zip(named, parts, strict=True)}
@@ -145,6 +158,9 @@ def measure_slope(
         adaptive_rhos: Radii ``[a]`` of ASAM's step.
         progress: Called after each evaluation of the loss.
 
+    Returns:
+        The loss, both norms and the rises.
+
     Raises:
         ValueError: The loss depends on nothing that requires a gradient.
         FloatingPointError: The gradient is not finite.
@@ -169,7 +185,7 @@ def measure_random_rises(
     *,
     adaptive: bool = False,
 ) -> RandomRises:
-    """Measure rises of the loss after steps of length rho in directions that are uniform on the sphere.
+    """Measure the rise of the loss after steps of length rho in directions drawn uniformly from the sphere.
 
     Args:
         loss: The loss.
@@ -202,10 +218,11 @@ def maximize_adaptive_rise(
 ) -> Array:
     """Maximize the rise within ``|d / |w||_2 <= rho`` by projected gradient ascent (2302.07011, section 2).
 
-    The norm is Euclidean over all weights together, each move divided by its weight; a weight of zero stays. With
-    ``d = |w| * e``, each step goes along the gradient with respect to ``e``, scaled to the length ``rho`` in the first
-    step and less and less up to the last, and back into the ball. The first step is thus ASAM's with ``eta = 0``, and
-    the result is never below its rise. Departure from the paper: there Auto-PGD chooses the lengths of the steps.
+    The norm is the Euclidean norm over all weights, each perturbation divided by its weight; a weight of zero is not
+    perturbed. With ``d = |w| * e``, each step follows the gradient with respect to ``e`` and is projected back into the
+    ball; the first step has length ``rho``, and the length decreases from step to step. The first step is therefore
+    ASAM's with ``eta = 0``, and the result is never below its rise. Departure from the paper: there Auto-PGD chooses
+    the lengths of the steps.
 
     Args:
         loss: The loss.
@@ -255,7 +272,7 @@ def _rise(
 
 
 def _value_at(loss: Loss, parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> float:
-    """Compute the loss after a step; the weights are back when it returns."""
+    """Compute the loss after a step, and restore the weights."""
     with displace(parameters, steps):
         return compute_loss(loss)
 

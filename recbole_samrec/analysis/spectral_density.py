@@ -1,4 +1,4 @@
-"""Estimates of a spectrum from Lanczos matrices: its density, its negative part, and the convergence of both.
+"""Estimates of a spectrum from Lanczos matrices: its density, its negative part, and their convergence.
 
 Sources: Ghorbani et al., arXiv 1901.10159, section 2 (stochastic Lanczos quadrature); Golub and Van Loan, "Matrix
 Computations", 4th edition, section 10.1 (the residual of an eigenvalue of the Lanczos matrix).
@@ -22,7 +22,7 @@ LEAST = 0.05
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over random probes, its standard error (nan of a single probe), and the number of probes."""
+    """A mean over random probes, its standard error (nan for a single probe), and the number of probes."""
 
     value: float
     standard_error: float
@@ -74,7 +74,7 @@ def compute_quadrature(matrices: Sequence[Tridiagonal], steps: int) -> tuple[Arr
 
 
 def smooth_density(nodes: Array, weights: Array, grid: Array, width: float) -> Array:
-    """Smooth nodes and weights to a density, each node spread to a normal distribution; average over probes.
+    """Smooth nodes and weights into a density, with a normal distribution at each node; average over probes.
 
     Args:
         nodes: Nodes ``[probes, steps]``.
@@ -99,11 +99,14 @@ def smooth_density(nodes: Array, weights: Array, grid: Array, width: float) -> A
 def measure_negative(matrices: Sequence[Tridiagonal]) -> Negative:
     """Measure the negative part of a spectrum, and its convergence.
 
-    The number of eigenvalues below 0 is not reported: by far the most are near 0, and the sign of a node for them is
-    chance. They contribute almost nothing to the absolute curvature on either side.
+    The number of eigenvalues below 0 is not reported: most eigenvalues are close to 0, and the sign of their nodes is
+    random. They contribute almost nothing to the absolute curvature on either side.
 
     Args:
         matrices: The Lanczos matrix of each start vector.
+
+    Returns:
+        The negative part.
     """
     fewer = [matrix.shorten(-(-2 * len(matrix.diagonal) // 3)) for matrix in matrices]
     (share, before), (ratio, ratio_before) = map(_share, (matrices, fewer)), map(_ratio, (matrices, fewer))

@@ -1,4 +1,4 @@
-"""Forms of arguments that several commands share."""
+"""Formats of arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def split_words(text: str, flag: str) -> list[str]:
 
 
 def parse_seeds(text: str, flag: str = "--seeds", first: int = FIRST_SEED) -> list[int]:
-    """Parse seeds: a number of them, or themselves with commas; see :func:`choose_seeds` for the arguments.
+    """Parse a number of seeds, or the seeds separated by commas; see :func:`choose_seeds` for the arguments.
 
     Raises:
         ConfigError: It is neither.
@@ -35,7 +35,7 @@ def parse_seeds(text: str, flag: str = "--seeds", first: int = FIRST_SEED) -> li
 
 
 def read_data(arguments: argparse.Namespace) -> dict[str, Path]:
-    """Return the Parquet file that ``--data`` names as ``dataset``; nothing if it names none.
+    """Return the Parquet file of ``--data`` as the setting ``dataset``; empty without ``--data``.
 
     Raises:
         ConfigError: ``--dataset`` names another data set.

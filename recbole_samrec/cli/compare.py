@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any) -> int:
-    """Carry out ``compare``.
+    """Run ``compare``.
 
     Args:
         arguments: See :func:`add_arguments`.
@@ -43,10 +43,10 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any) -> in
     models = split_words(arguments.models, "--models")
     settings, command = parse_settings(rest), shorten_command(sys.argv[2:])
     files = (arguments.config_files or "").split()
-    if not any(":" in model for model in models) and not arguments.entries:  # other models may be your own
+    if not any(":" in model for model in models) and not arguments.entries:  # other models may be the user's own
         check_setting_names(settings, models[0].removesuffix("+SAM"), also=read_yaml_files(files))
     datasets = split_words(arguments.datasets, "--datasets")
-    if arguments.data is not None:  # the default of --datasets gives way to it
+    if arguments.data is not None:  # it replaces the default of --datasets
         usual = arguments.datasets == CompareOptions.model_fields["datasets"].default
         datasets = [arguments.data, *([] if usual else datasets)]
     given = {

@@ -1,4 +1,4 @@
-"""``data``: makes RecBole's atomic files from a provider's file, or reports what RecBole will make of them."""
+"""``data``: converts a provider's file to RecBole's atomic files, or reports how RecBole reads a data set."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def main(args: argparse.Namespace, rest: Sequence[str], console: Any = None) -> 
 
 
 def _report_check(args: argparse.Namespace, rest: Sequence[str]) -> int:
-    """Print what RecBole will make of a data set."""
+    """Print how RecBole reads a data set."""
     from recbole_samrec.cli.data_check import report_dataset
 
     options = [option for names in _OPTIONS.values() for option in names if option != "encoding"]
@@ -180,7 +180,7 @@ def detect(source: Path) -> str:
 
 
 def _choose_folder(args: argparse.Namespace) -> Path:
-    """Return the folder to write, whose name must be the set's: RecBole looks for it under ``data_path``."""
+    """Return the output folder, which must have the data set's name: RecBole looks for it under ``data_path``."""
     if not re.fullmatch(r"\w[\w.+-]*", args.name):
         raise DataError(f"NAME {args.name!r} must be letters, digits, '-', '_', '.' or '+': it names a folder")
     folder = args.out or Path("dataset") / args.name
@@ -190,7 +190,7 @@ def _choose_folder(args: argparse.Namespace) -> Path:
 
 
 def _check_options(args: argparse.Namespace, kind: str) -> None:
-    """Raise an error for options of another format, rather than ignore them."""
+    """Raise an error for options of another format instead of ignoring them."""
     from recbole_samrec.data.convert.source import first_line
     from recbole_samrec.data.convert.table import PARQUET
 

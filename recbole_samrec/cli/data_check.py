@@ -1,4 +1,4 @@
-"""The report of ``data --check``: what RecBole will make of a data set."""
+"""The report of ``data --check``: how RecBole reads a data set."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def report_dataset(name: str, settings: Sequence[str], config_files: Sequence[st
     Args:
         name: Name of the data set.
         settings: Settings as ``--key=value``.
-        config_files: Files with more settings, which give way to those.
+        config_files: Files with more settings, which ``settings`` override.
 
     Returns:
         Counts after each filter, other findings and notes, as lines of text.
@@ -94,7 +94,7 @@ def _list_coverage(one: Coverage, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _list_unloaded(config: Any, name: str) -> Iterator[tuple[str, str]]:
-    """List the files of users and items that are there and that these settings do not load."""
+    """List the existing files of users and items that these settings do not load."""
     loaded = config["load_col"]
     for suffix in ("user", "item"):
         if loaded is not None and not loaded.get(suffix) and Path(config["data_path"], f"{name}.{suffix}").is_file():

@@ -1,6 +1,6 @@
-"""``doctor``: lists what is installed, the device, the patches of RecBole and the data sets, with remedies.
+"""``doctor``: reports versions, the device, the patches of RecBole and the data sets, with remedies.
 
-Nothing here needs RecBole, torch or any other package at import, so that it can report that they are missing.
+This module does not need RecBole, torch or any other package at import, so that it can report that they are missing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ TOPICS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; only a bad one keeps the package from working."""
+    """A line of the report; the package does not work with a ``bad`` one."""
 
     topic: str
     name: str
@@ -80,7 +80,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Any = None
 
 
 def collect_findings(data_path: str = "dataset") -> list[Finding]:
-    """Collect everything there is to report.
+    """Collect all findings.
 
     Args:
         data_path: Folder of the data sets.
@@ -89,16 +89,16 @@ def collect_findings(data_path: str = "dataset") -> list[Finding]:
 
 
 def is_healthy(findings: Sequence[Finding]) -> bool:
-    """Check that nothing that is required is missing."""
+    """Return True if nothing that is required is missing."""
     return not any(one.bad for one in findings)
 
 
 def check_versions() -> Iterator[Finding]:
-    """Compare what is installed with what is required."""
+    """Compare the installed versions with the required ones."""
     python = platform.python_version()
-    yield Finding("versions", "python", python, f"{PYTHON} to {NEWEST_PYTHON}", "ok")  # others import nothing of ours
+    yield Finding("versions", "python", python, f"{PYTHON} to {NEWEST_PYTHON}", "ok")  # others cannot import it
     yield Finding("versions", "recbole-samrec", __version__, state="ok")
-    extras = {name: extra for extra in ("tune", "report") for name in EXTRAS[extra]}  # the smaller one last
+    extras = {name: extra for extra in ("tune", "report") for name in EXTRAS[extra]}  # the smaller extra last
     oldest = {**REQUIRES, **EXTRAS["tune"], **EXTRAS["report"]}
     wanted = {"recbole": f"=={RECBOLE}"} | {name: f">={version}" for name, version in oldest.items()}
     # All versions before any import: Ray puts its own copies of psutil and colorama in front of the installed ones.
@@ -136,7 +136,7 @@ def check_device() -> Iterator[Finding]:
 
 
 def list_patches() -> Iterator[Finding]:
-    """List the defects of RecBole that were looked for, and whether they were there."""
+    """List the known defects of RecBole, and whether this installation had them."""
     try:
         compat = _import_quietly("recbole_samrec.compat")
     except Exception as error:
@@ -148,7 +148,7 @@ def list_patches() -> Iterator[Finding]:
 
 
 def list_data_sets(data_path: str) -> Iterator[Finding]:
-    """List the data sets that a run can name, and the published ones that could be added."""
+    """List the available data sets, and the published ones that could be added."""
     try:
         find = importlib.import_module("recbole_samrec.data.find")
         known = importlib.import_module("recbole_samrec.data.catalog")
@@ -166,7 +166,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     """Print a table for each topic and, below them, the commands that fix problems."""
     try:
         _show_tables(findings)
-    except ImportError:  # rich is among what may be missing
+    except ImportError:  # rich may be missing
         for one in findings:
             print(f"{one.name:28} {one.found:24} {one.wanted:10} {one.state}".rstrip())
     urgent = dict.fromkeys(one.remedy for one in findings if one.remedy and one.bad)
@@ -197,7 +197,7 @@ def _show_tables(findings: Sequence[Finding]) -> None:
 
 
 def _cells(one: Finding) -> tuple[str, ...]:
-    """Return the columns of one line, none of them empty in all lines of its topic."""
+    """Return the cells of one line, without columns that are empty in all lines of its topic."""
     if one.topic == "patches":
         return one.state or one.name, f"{one.name}: {one.found}" if one.state else one.found
     if one.topic == "versions":
@@ -206,7 +206,7 @@ def _cells(one: Finding) -> tuple[str, ...]:
 
 
 def _describe_missing_extra(name: str, wanted: str, extra: str) -> Finding:
-    """Describe a missing package that only some commands need."""
+    """Describe a missing package that only some commands require."""
     state = f"not here, needed by {USERS[extra]}"
     return Finding("versions", name.split("[")[0], "-", wanted, state, make_extra_command(extra))
 
@@ -216,7 +216,7 @@ def _check_package(name: str, wanted: str, found: str | None) -> Finding:
     remedy = make_recbole_command() if name == "recbole" else make_install_command(f"{name}{wanted}")
     state = _compare_version(found, wanted)
     if state == "ok" and name == "recbole":
-        remedy = ""  # its top module is empty; whether the rest can be imported is seen where it is patched
+        remedy = ""  # its top module is empty; imports of the rest are checked with the patches
     elif found is not None and state == "ok":
         try:
             _import_quietly(MODULES.get(distribution, distribution.replace("-", "_")))

@@ -54,7 +54,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
 
 
 def _describe_agreement(agreement: Agreement, record: Path) -> str:
-    """Describe in one line whether the metrics are those of the record."""
+    """Describe in one line whether the metrics equal the recorded ones."""
     if not agreement.is_same:
         words = "these figures differ from"
     elif agreement.largest_difference:

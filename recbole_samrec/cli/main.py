@@ -38,7 +38,7 @@ ENVIRONMENT = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out one command.
+    """Run one command.
 
     Args:
         argv: Words of the command line, without the program; None for those of this process.
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make_console() -> Any:
-    """The console that a command writes to; None where rich is missing, which ``doctor`` reports."""
+    """Make the console that a command writes to; None if rich is missing, which ``doctor`` reports."""
     try:
         from rich.console import Console
     except ModuleNotFoundError:
@@ -106,14 +106,14 @@ def _logs_of_runs() -> list[Handler]:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a wrong argument as any other error: in one line."""
+    """Parser that reports an invalid argument like any other error, in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; --help lists the arguments")
 
 
 def build_parser(name: str) -> argparse.ArgumentParser:
-    """Return a parser of all commands, with the arguments of the one that was named.
+    """Build the parser of all commands, with the arguments of the requested one.
 
     Raises:
         ConfigError: There is no such command.

@@ -35,7 +35,7 @@ def describe_end(result: Mapping[str, Any]) -> str:
 
 
 def show_comparison(console: Console, title: str, scores: Mapping[bool, Mapping[str, Any]]) -> None:
-    """Print the metrics of a run scored again, as RecBole ranks and with each user's history masked.
+    """Print the metrics of a run that was scored again, with the history unmasked and masked.
 
     Args:
         console: Where it is printed.
@@ -56,12 +56,12 @@ def _print_table(console: Console, title: str, parts: Sequence[tuple[str, Mappin
     if _measure_width(console, table) > console.width:
         table = _lay_out_metrics(title, parts)
     if (width := _measure_width(console, table)) > console.width:
-        table.width = width  # the terminal breaks the lines then; no number is cut
+        table.width = width  # the terminal then wraps the lines, and no number is cut
     console.print(table, crop=False)
 
 
 def _measure_width(console: Console, table: Table) -> int:
-    """Return the width of a table of which nothing is wrapped or cut."""
+    """Measure the width that a table needs if no cell is wrapped or cut."""
     return console.measure(table, options=console.options.update(max_width=ANY_WIDTH)).maximum
 
 
@@ -94,7 +94,7 @@ def _lay_out_metrics(title: str, parts: Sequence[tuple[str, Mapping[str, float]]
 
 
 def _list_keys(parts: Sequence[tuple[str, Mapping[str, float]]]) -> list[str]:
-    """List the keys of all metrics, such as ``ndcg@10``, those of one metric together, in their order."""
+    """List the keys of all metrics, such as ``ndcg@10``, grouped by metric in their order."""
     keys = list(dict.fromkeys(key for _, metrics in parts for key in metrics))
     names = list(dict.fromkeys(key.split("@")[0] for key in keys))
     names.sort(key=lambda name: {"hr": 0, "ndcg": 1, "mrr": 2}.get(name, 3))

@@ -1,6 +1,7 @@
-"""The table of ``doctor --models``: what works with which model, and if not, why.
+"""The table of ``doctor --models``: the features that each model supports, and the reasons where it does not.
 
-The table is ``docs/models.csv``, which ``python -m tools.write_models`` writes. Nothing here imports RecBole or torch.
+The table is ``docs/models.csv``, which ``python -m tools.write_models`` writes. This module does not import RecBole or
+torch.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def read_models(path: Path = MODEL_TABLE) -> list[dict[str, str]]:
 
 
 def number_reasons(lines: Sequence[dict[str, str]]) -> dict[str, int]:
-    """Number the reasons why something does not work, from 1, the most frequent first."""
+    """Number the reasons why a feature is not supported, from 1, the most frequent first."""
     cells = [line[feature] for line in lines for feature in FEATURES if line[feature] != YES]
     reasons = sorted(dict.fromkeys(cells), key=cells.count, reverse=True)
     return {reason: number for number, reason in enumerate(reasons, 1)}
@@ -38,12 +39,12 @@ def format_lines(lines: Sequence[dict[str, str]], numbers: dict[str, int]) -> It
 
 
 def print_models(lines: Sequence[dict[str, str]]) -> None:
-    """Print the table, and below it the reasons that it numbers."""
+    """Print the table, and the numbered reasons below it."""
     numbers = number_reasons(lines)
     rows = list(format_lines(lines, numbers))
     try:
         _show_table(rows)
-    except ImportError:  # rich is among what may be missing
+    except ImportError:  # rich may be missing
         for row in (COLUMNS, *rows):
             print("".join(f"{cell:16}" for cell in row).rstrip())
     print("\nReasons:", *(f"{number:3}  {reason}" for reason, number in numbers.items()), sep="\n")

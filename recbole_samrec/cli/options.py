@@ -46,7 +46,7 @@ def _help(about: str, annotation: Any, default: Any) -> str:
 
 
 def _reader(name: str, annotation: Any) -> Callable[[str], Any]:
-    """Return a function that reads the value of an option and checks it.
+    """Return a function that parses the value of an option and checks it.
 
     It raises a UserError, which argparse passes on, and no ValueError, whose message argparse would replace.
     """

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
-    """Recommend, and write or show it.
+    """Recommend items, and write or print them.
 
     Args:
         arguments: See :func:`add_arguments`.

@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
         console: Where progress and the result are shown.
 
     Raises:
-        UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed for good.
+        UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed.
     """
     named = {key: getattr(arguments, key) for key in ("model", "dataset") if getattr(arguments, key)}
     named |= read_data(arguments)
@@ -90,7 +90,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
 
 
 def _describe_resuming(planned: PlannedRun, nproc: int) -> str:
-    """Describe how to resume a run that was interrupted."""
+    """Describe how to resume an interrupted run."""
     if not planned.has_checkpoint:
         return f"stopped in the first epoch; there is nothing to resume in {planned.folder}"
     program = "run_recbole.py" if Path(sys.argv[0]).name == "run_recbole.py" else "-m recbole_samrec run"

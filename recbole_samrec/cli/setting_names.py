@@ -1,4 +1,4 @@
-"""An early look at the names of settings, before torch is imported."""
+"""An early check of the names of settings, before torch is imported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recbole_samrec.utils.errors import ConfigError
 def check_setting_names(
     given: Iterable[str], model: str | None = None, dataset: str | None = None, also: Collection[str] = ()
 ) -> None:
-    """Check that every setting of the command line is one of some model, of RecBole or of this package.
+    """Check that every setting on the command line belongs to RecBole, to this package or to some model.
 
     Which of them the model of the run reads is checked again when its class has been imported. Models of your own may
     read any setting, so do not call this for them.

@@ -1,4 +1,4 @@
-"""``sharpness``: measures how sharp the minima of finished runs are, and how accurate and robust the runs are."""
+"""``sharpness``: measures the sharpness, accuracy and robustness of finished runs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
 
 
 def print_report(report: SharpnessReport, console: Console) -> None:
-    """Print the measures of a report, the marked differences, and where its page is."""
+    """Print the measures of a report, the marked differences, and the path of its page."""
     from recbole_samrec.evaluator.marks import MEANINGS, NOT_CONVERGED
 
     console.print(_table_of_measures(report.measures))

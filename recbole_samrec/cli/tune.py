@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -> int:
-    """Carry out ``tune``.
+    """Run ``tune``.
 
     Args:
         arguments: See :func:`add_arguments`.
@@ -103,7 +103,7 @@ def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Conso
 
 
 def print_result(search: SearchSpec, result: SearchResult, console: Console) -> None:
-    """Print the best configuration with its metrics, and the places of all files."""
+    """Print the best configuration with its metrics, and the paths of all files."""
     from rich.table import Table
 
     from recbole_samrec.tune.results import PAGE

@@ -1,4 +1,4 @@
-"""The page that compares the protocols of a comparison: do they order the entries alike?"""
+"""The page on the agreement of protocols: how similarly they order the entries of a comparison."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def build_agreement_table(
     masked: bool = False,
     draws: int = DRAWS,
 ) -> pd.DataFrame:
-    """Build the table of Kendall's tau between the entries' means under each two protocols.
+    """Build the table of Kendall's tau between the entries' means under each pair of protocols.
 
     Only entries with runs under both protocols count, and only pairs of protocols with at least two such entries.
 
@@ -159,7 +159,7 @@ def _score(runs: Sequence[Run], entries: Sequence[str], metric: str, masked: boo
 
 
 def _seed_draws(groups: Mapping[str, Sequence[Run]]) -> dict[str, int]:
-    """Give each protocol the seed of its draws, the same one to those that differ in their targets only."""
+    """Give each protocol the seed of its draws; protocols that differ only in their targets share one."""
     trainings: list[Any] = []
     seeds = {}
     for name, runs in groups.items():

@@ -29,7 +29,7 @@ from recbole_samrec.experiments.entries import Entry
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.experiments.protocols import check_protocols
-from recbole_samrec.experiments.ray_cluster import choose_resources
+from recbole_samrec.experiments.ray_cluster import RayConnection, choose_resources
 from recbole_samrec.experiments.results import set_aside_damaged
 from recbole_samrec.experiments.runner import train_all
 from recbole_samrec.experiments.seeds import SELECT_SEEDS, choose_select_seeds
@@ -77,49 +77,52 @@ def compare_models(
     A finished run is not trained again: the same call continues after an interruption.
 
     Args:
-        models: Models, or names of entries in ``properties/compare.yaml`` or in ``entries``, each perhaps with
-            ``+SAM``; or ``file.py:Name``. The first is the reference of the tables.
-        datasets: Names of data sets; or frames of pandas or polars, or paths of Parquet files, with one row for each
-            event; one of these or a list.
-        user: Column of the frames and files with the user's id; None for that named like RecBole's, ``user_id``.
-        item: Column with the item's id; None for ``item_id``.
-        time: Column with the time, numbers or dates; None for ``timestamp``.
+        models: Models, or names of entries in ``properties/compare.yaml`` or in ``entries``, optionally with ``+SAM``;
+            or ``file.py:Name`` for your own model. The first is the reference of the tables.
+        datasets: One data set or a list of them: names, pandas or polars frames, or paths of Parquet files with one row
+            per event.
+        user: Column of the frames and files with user ids; None for ``user_id``.
+        item: Column with item ids; None for ``item_id``.
+        time: Column with times, as numbers or dates; None for ``timestamp``.
         seeds: Number of seeds from 2020 on, or the seeds.
         train_fraction: Shares of the users to train on.
         config_files: Yaml files of settings for all entries.
-        entries: Yaml files of further entries, of the form of ``properties/compare.yaml``; one of them may declare
+        entries: Yaml files of further entries, in the format of ``properties/compare.yaml``; one of them may declare
             ``primary`` comparisons.
         tuned: Folder of searches whose best settings are used; None for the defaults.
-        protocol: Protocols, each with a table of its own, among ``loo``, ``gts-last``, ``gts-first``, ``gts-random``
+        protocol: Protocols, each with its own table, among ``loo``, ``gts-last``, ``gts-first``, ``gts-random``
             and ``gts-successive``; a further page compares them. None for the protocol of the settings.
         select: True to choose settings by validation among the candidates that entries declare under ``choose``; the
             runs that choose are never tested.
         select_seeds: Number of seeds from 2015 on of these runs, or the seeds; none may be among ``seeds``.
-        equal: ``passes`` to add entries whose search continues until they have taken the gradient passes of their entry
-            with SAM; None for none.
+        equal: ``passes`` to add entries whose search continues until they have used as many gradient passes as their
+            entry with SAM; None for no such entries.
         out: Folder of the runs.
         pages: Folder of the tables and plots; None for ``out``.
-        mask_history: True to write tables with the history masked, too. With ``select`` validation then masks it, and
-            the tables of the other form are exploratory.
+        mask_history: True to also write tables with the history masked. With ``select``, validation then masks the
+            history, and the tables without masking are exploratory.
         threads: Threads of each run.
         parallel: Largest number of runs at once; None for as many as there are cores.
-        gpus: GPUs of each run, such as 0.5; None for one where there is one.
+        gpus: GPUs of each run, such as 0.5; None for one GPU if there is one.
         address: Address of a Ray cluster to run on.
-        limit_hours: Entries of which a run is expected to take longer are skipped.
-        train: False to write the tables of finished runs only.
-        console: Where progress and tables are shown; None for the terminal or the notebook.
-        command: Command that the pages name; None for the one that equals this call.
+        limit_hours: Skip entries whose runs are expected to take longer.
+        train: False to write only the tables of finished runs.
+        console: Console for progress and tables; None for the terminal or the notebook.
+        command: Command to show on the pages; None for the command that equals this call.
         settings: Settings for all entries that read them.
 
     Returns:
         The tables of all finished runs, and the jobs that failed.
 
     Raises:
-        UserError: An argument, a setting or a data set is wrong.
-        KeyboardInterrupt: Ctrl-C ended it; the same call resumes it.
+        UserError: An argument, a setting or a data set cannot be used.
+        KeyboardInterrupt: Ctrl-C stopped the comparison; the same call resumes it.
 
-    Example:
-        ``compare_models(["SAMRec", "SASRec"], "ml-100k", seeds=3, epochs=20).table``
+    Example::
+
+        from recbole_samrec import compare_models
+
+        compare_models(["SAMRec", "SASRec"], "ml-100k", seeds=2, epochs=5).table
     """
     require_extra("tune" if train else "report", "compare")
     models, files = _make_list(models), read_yaml_files(list(map(str, config_files)))
@@ -159,8 +162,8 @@ def compare_models(
         require_writable(pages, "--pages")
 
     limits: dict[str, Any] = {"limit_hours": limit_hours, "command": command}
-    trainer = _Trainer(train, console, lambda some, costs: train_all(some, costs, resources, console, **limits))
-    with lock_folder(out):
+    with lock_folder(out), RayConnection(resources) as connection:
+        trainer = _Trainer(train, console, lambda some, costs: train_all(some, costs, connection, console, **limits))
         choices: list[Choices] = []
         budgets: list[Mapping[str, Mapping[str, Budget]]] = []
         if select:
@@ -192,7 +195,7 @@ class _Trainer:
     train_all: Callable[[Sequence[Job], CostBook], None]
 
     def train(self, jobs: Sequence[Job], folder: Path) -> CostBook:
-        """Train jobs whose folders are in a folder, and return their costs."""
+        """Train jobs whose folders are all in one folder, and return their costs."""
         if self.trains:
             set_aside_damaged(jobs, partial(print_note, self.console))
         costs = CostBook(jobs, folder)
@@ -204,7 +207,7 @@ class _Trainer:
 def _choose_selection(
     select: bool, select_seeds: int | Sequence[int], seeds: int | Sequence[int], equal: str | None
 ) -> list[int]:
-    """Choose the seeds of selection; none without it.
+    """Choose the seeds of the selection; empty if nothing is selected.
 
     Raises:
         ConfigError: They overlap with the seeds of the comparison, or something needs ``--select``.
@@ -221,7 +224,7 @@ def _join_jobs(plans: Sequence[ComparisonPlan]) -> list[Job]:
 
 
 def _plan_each(preparations: Sequence[Preparation], choices: Sequence[Choices] = ()) -> list[ComparisonPlan]:
-    """Plan the comparison under each protocol, with the choices that have been made."""
+    """Plan the comparison under each protocol, with the choices made so far."""
     taken, plans = set[Path](), []
     for number, preparation in enumerate(preparations):
         made = choices[number] if choices else Choices()
@@ -256,7 +259,7 @@ def _make_list(names: str | Sequence[str]) -> list[str]:
 
 
 def _note_once(console: Console) -> Callable[[str], None]:
-    """Make a function that prints warnings, each once."""
+    """Make a function that prints each warning once."""
     noted: set[str] = set()
 
     def note(line: str) -> None:

@@ -81,7 +81,7 @@ class Choice:
 
     @property
     def passes(self) -> float:
-        """Gradient passes of all its runs."""
+        """Sum of the gradient passes of all candidates."""
         return sum(candidate.passes for candidate in self.candidates)
 
 
@@ -118,11 +118,11 @@ class Choices:
             self.made.setdefault(dataset, {})[entry] = choice
 
     def lacks(self, dataset: str, entry: str) -> bool:
-        """Return whether an entry has to be chosen on a data set and is not."""
+        """Return True if the settings of an entry on a data set are still to be chosen."""
         return entry in self.needed and entry not in self.made.get(dataset, {})
 
     def settings(self, dataset: str, entry: Entry) -> Settings:
-        """Settings that were chosen for an entry, above those of the entry that it is tuned as."""
+        """Return the settings chosen for an entry, which override those of the entry that it is tuned as."""
         own = [self.made.get(dataset, {}).get(name) for name in (entry.tuned_as, entry.name)]
         chosen = [one.chosen for one in own if one is not None]
         return {key: value for one in chosen if one for key, value in one.settings.items()}
@@ -136,7 +136,7 @@ class Choices:
 
 
 def check_choices(entries: Sequence[Entry], given: Settings, select: bool) -> None:
-    """Check that settings are chosen exactly if entries declare candidates, and that nothing else chooses them.
+    """Check that settings are selected if and only if entries declare candidates, and that declarations are valid.
 
     Args:
         entries: The entries of the comparison.

@@ -116,7 +116,7 @@ class Selected:
         return [budget.sam, *numbers, f"{budget.added}{', no more to try' if budget.ran_out else ''}"]
 
     def list_notes(self) -> list[str]:
-        """List what a reader should know of the choices: best values at an edge, failures, budgets that are left."""
+        """List notes on the choices: best values at the edge of a grid, failures, budgets that are not used up."""
         notes = []
         for entry, choice in self.choices.items():
             best = choice.candidates[choice.decision.best or 0].settings
@@ -179,7 +179,7 @@ def _format_settings(settings: Mapping[str, Any]) -> str:
 
 
 def _plain(number: Any) -> Any:
-    """Return a number as JSON has it; None for what is not known."""
+    """Return a number for JSON; None if it is unknown."""
     if isinstance(number, (str, bool)) or number is None:
         return number
     value = float(number)

@@ -1,4 +1,4 @@
-"""The command that makes a comparison, as its pages show it."""
+"""The command of a comparison, as its pages show it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def format_command(
     equal: str | None = None,
     settings: Mapping[str, Any],
 ) -> str:
-    """Format the command that equals a call of :func:`compare_models`, without the settings of one computer.
+    """Format the command that equals a call of :func:`compare_models`, without settings specific to one machine.
 
     See :func:`recbole_samrec.compare.api.compare_models` for the arguments; ``fractions`` are its ``train_fraction``,
     ``entry_files`` its ``entries``, and ``protocols`` its ``protocol``.
@@ -50,12 +50,12 @@ def format_command(
 
 
 def quote_word(word: str) -> str:
-    """Quote a word for a shell so that it can be read, such as "SASRec (RecBole's rows)"."""
+    """Quote a word for a shell in a readable way, such as "SASRec (RecBole's rows)"."""
     return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
 
 
 def shorten_command(arguments: Sequence[str]) -> str:
-    """Format the command that was typed, without arguments that belong to one computer or one call."""
+    """Format the command that was typed, without arguments specific to one machine or one call."""
     words, kept = iter(word for word in arguments if word not in OF_ONE_CALL), []
     for word in words:
         if word in OF_ONE_MACHINE:

@@ -72,7 +72,7 @@ class Comparison:
 
     @cached_property
     def differences(self) -> pd.DataFrame:
-        """One line for each data set, metric and entry but the reference: entry minus reference, interval, p-value.
+        """One line for each data set, metric and entry except the reference: entry minus reference, interval, p-value.
 
         Only primary comparisons have a corrected p-value and a mark.
         """
@@ -109,7 +109,7 @@ class Comparison:
 
     @cached_property
     def runs(self) -> pd.DataFrame:
-        """One line a finished run: its test metrics, epochs, seconds, memory and folder."""
+        """One line per finished run: its test metrics, epochs, seconds, memory and folder."""
         lines = []
         for run in self.finished:
             figures = {key: run.result.get(key) for key in ("epochs_run", "seconds_total", "peak_memory_mb")}
@@ -119,7 +119,7 @@ class Comparison:
         return pd.DataFrame(lines)
 
     def _collect(self, make: Callable[[list[Run], bool], pd.DataFrame], index: bool = False) -> pd.DataFrame:
-        """Join the frames of all data sets, each made of the runs with the largest share of training users."""
+        """Concatenate the frames of all data sets, each from the runs with the largest share of training users."""
         frames = []
         for (dataset, protocol), runs in self._group_by_dataset():
             for masked in self.masks:

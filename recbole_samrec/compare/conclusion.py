@@ -59,7 +59,7 @@ class Conclusion:
     budgets: Sequence[Mapping[str, Mapping[str, Budget]]] = ()
 
     def write(self, console: Console) -> Comparison:
-        """Write the tables, show the main ones and their places, and collect the result."""
+        """Write the tables, print the main ones and their paths, and collect the result."""
         runs: list[Run] = []
         damaged: dict[Job, str] = {}
         for plan in self.plans:
@@ -101,7 +101,7 @@ class Conclusion:
     def _write_joint_pages(
         self, runs: Sequence[Run], declared: Family | None, verdicts: Verdicts | None, console: Console
     ) -> None:
-        """Write the pages on all data sets, and on all protocols."""
+        """Write the pages that cover all data sets or all protocols."""
         if declared:
             how = (bool(self.plans[0].tuning), self.command, bool(self.choices), verdicts)
             path = write_declared(declared, self.pages, *how)
@@ -175,7 +175,7 @@ class Conclusion:
     def _write_reproducibility(
         self, runs: Sequence[Run], selected: Mapping[tuple[str, str], Selected]
     ) -> Iterator[Path]:
-        """Write the page of reproducibility of each data set that has runs; yield their places."""
+        """Write the reproducibility page of each data set that has runs; yield the paths."""
         plans = self.plans
         for dataset in dict.fromkeys(dataset for plan in plans for dataset in plan.datasets):
             if own := [run for run in runs if run.dataset == dataset]:

@@ -1,4 +1,4 @@
-"""Continues the searches of plain entries, candidate by candidate, until their budgets are spent."""
+"""Continues the searches of plain entries, candidate by candidate, until their budgets are used up."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _sum_passes(
 
 
 def sum_run_passes(entry: str, dataset: str, jobs: Sequence[Job]) -> float | None:
-    """Sum the passes of an entry's runs with the largest share of training users; None if some have not ended.
+    """Sum the passes of an entry's runs with the largest share of training users; None if some are not finished.
 
     Raises:
         DataError: A record cannot be read, or has no passes.
@@ -139,7 +139,7 @@ def _require_known(passes: float, folder: Path) -> float:
 
 
 def _list_search_passes(preparation: Preparation, dataset: str) -> dict[str, float]:
-    """List the passes of each entry's search by ``tune``, or of the one that it is tuned as.
+    """List the passes of each entry's search by ``tune``, or of the search of the entry that it is tuned as.
 
     Raises:
         DataError: They are unknown.

@@ -1,4 +1,4 @@
-"""Entries with SAM, their plain entries and their controls, as the settings of the entries make them."""
+"""Entries with SAM, their plain entries and their controls, derived from the entries' settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recbole_samrec.utils.errors import ConfigError
 
 
 class Role(Enum):
-    """Role of an entry in a comparison of SAM; the values are their names on pages."""
+    """Role of an entry in a comparison of SAM; pages show the values."""
 
     PLAIN = "plain"
     SAM = "SAM"
@@ -26,7 +26,7 @@ CONTROLS = (Role.RANDOM, Role.AVERAGED)
 
 @dataclass(frozen=True)
 class ControlGroup:
-    """An entry with SAM and those that it has to beat.
+    """An entry with SAM and the entries that it has to beat.
 
     Attributes:
         sam: The entry.
@@ -38,7 +38,7 @@ class ControlGroup:
 
     @property
     def plain(self) -> Entry:
-        """Its plain entry."""
+        """The plain entry."""
         return self.opponents[Role.PLAIN][0]
 
 
@@ -60,7 +60,7 @@ def find_role(entry: Entry, given: Mapping[str, Any]) -> Role:
 
 
 def find_groups(entries: Sequence[Entry], given: Mapping[str, Any]) -> list[ControlGroup]:
-    """Find the entries with SAM whose plain entry is compared, too, with those that they have to beat.
+    """Find the entries with SAM whose plain entry is also compared, and the entries that each has to beat.
 
     A control is a variant of the same plain entry that has as many candidates and is tuned as the same entry.
 
@@ -90,7 +90,7 @@ def _is_selected_like(control: Entry, sam: Entry) -> bool:
 
 
 def check_controls(entries: Sequence[Entry], given: Mapping[str, Any]) -> None:
-    """Check that each control of an entry with SAM is selected like one of these entries.
+    """Check that each control of an entry with SAM is selected in the same way as such an entry.
 
     Raises:
         ConfigError: A control has another number of candidates, or is tuned as another entry.

@@ -23,7 +23,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Declarations:
-    """The comparisons that were declared.
+    """The declared comparisons.
 
     Attributes:
         primary: Pairs of entries whose difference is tested.
@@ -43,7 +43,7 @@ class Declarations:
 
 
 def read_declarations(files: Sequence[Path], entries: Sequence[Entry]) -> Declarations:
-    """Read what files of entries declare.
+    """Read the declarations in files of entries.
 
     Args:
         files: The files; one of them may declare comparisons.

@@ -1,4 +1,4 @@
-"""Equal budgets: the search of a plain entry continues until it has taken the gradient passes of its entry with SAM."""
+"""Equal budgets: the search of a plain entry continues until it has used the gradient passes of its entry with SAM."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def add_equal_entries(entries: Sequence[Entry], given: Mapping[str, Any]) -> lis
 
 
 def count_needed(spent: float, trials: Sequence[float], runs: Sequence[float], budget: float) -> int | None:
-    """Count the added candidates with which a search has taken a budget: the fewest, but at least one.
+    """Count the added candidates with which a search has used up a budget: the smallest number, at least one.
 
     Args:
         spent: Passes of the search before candidates are added.
@@ -115,7 +115,7 @@ class Continuation:
 
     @property
     def next_number(self) -> int:
-        """Number of added candidates that are needed as far as is known: as many as the budget is sure to allow."""
+        """Number of added candidates known to be needed: as many as the budget allows in any case."""
         if self.waiting or self.needed is not None:
             return len(self.added)
         if not self.added:
@@ -127,22 +127,22 @@ class Continuation:
 
     @property
     def needed(self) -> int | None:
-        """Number of added candidates that take the budget; None if it is not taken."""
+        """Number of added candidates that use up the budget; None if it is not used up."""
         trials = [one.passes for one in self.added]
         runs = [self._expect_runs(number + 1) for number in range(len(trials))]
         return count_needed(self.searched, trials, runs, self.budget)
 
     def _expect_runs(self, added: int) -> float:
-        """Passes that the runs are expected to take: those of the best candidate's runs by validation."""
+        """Estimate the passes of the final runs: those of the best candidate so far, for each run."""
         best = self._choose(added).chosen
         return 0.0 if best is None else best.passes / len(best.scores) * self.runs
 
     def _choose(self, added: int) -> Choice:
-        """Choose among the candidates of the plain entry and the first of those that were added."""
+        """Choose among the candidates of the plain entry and the first of the added ones."""
         return self.plain.extend(self.entry, self.added[:added])
 
     def close(self) -> tuple[Choice, Budget]:
-        """Return the choice among the candidates within the budget, and what they took."""
+        """Return the choice among the candidates within the budget, and the passes that they used."""
         needed = self.needed
         added = len(self.added) if needed is None else needed
         budget = Budget(self.sam, self.budget, self.searched, self._expect_runs(added), added, needed is None)

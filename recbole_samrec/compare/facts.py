@@ -1,4 +1,4 @@
-"""Facts that the entries of a page have in common, and the time of their runs, as names and values."""
+"""Facts common to the entries of a page, and the time of their runs, as names and values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Facts = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class PageSetting:
-    """Facts that the entries of one page have in common.
+    """Facts common to the entries of one page.
 
     Attributes:
         dataset: Name of the data set.
@@ -71,7 +71,7 @@ class PageSetting:
     def describe(
         cls, runs: Sequence[Run], masked: bool = False, tuned: bool = False, selected: bool = False
     ) -> PageSetting:
-        """Gather it from the runs of one data set."""
+        """Collect the facts from the runs on one data set."""
         of_entry: dict[tuple[str, float], set[int]] = {}
         for run in runs:
             of_entry.setdefault((run.entry, run.fraction), set()).add(run.seed)
@@ -124,7 +124,7 @@ class PageSetting:
 
     @property
     def leaves_one_out(self) -> bool:
-        """True if each user's last event is tested, whenever it was."""
+        """True if each user's last event is tested, whatever its time."""
         return "LS" in (self.split.get("split") or {})
 
     def _split(self) -> str:
@@ -136,7 +136,7 @@ class PageSetting:
 
 
 def are_validated_masked(runs: Sequence[Run]) -> bool:
-    """Return whether all runs were validated with the history masked."""
+    """Return True if all runs were validated with the history masked."""
     return bool(runs) and all((run.result.get("config") or {}).get("mask_history") for run in runs)
 
 
@@ -153,7 +153,7 @@ def name_page(setting: PageSetting, kind: str = "") -> str:
 
 
 def name_bars(setting: PageSetting) -> str:
-    """Return what the bars of a plot are, for its title."""
+    """Return the meaning of the bars of a plot, for its title."""
     if setting.seeds[-1] == 1:
         return "one seed"
     single = "; no bar: one seed, or all alike" if setting.seeds[0] == 1 else ""
@@ -161,7 +161,7 @@ def name_bars(setting: PageSetting) -> str:
 
 
 def list_work(runs: Sequence[Run]) -> Facts:
-    """List what went into some runs: their number, hours, devices, versions and revisions."""
+    """List the number, hours, devices, versions and revisions of some runs."""
     results = [run.result for run in runs]
     versions = [(name, _join({(one.get("versions") or {}).get(name) for one in results})) for name in VERSIONS]
     work = [
@@ -175,12 +175,12 @@ def list_work(runs: Sequence[Run]) -> Facts:
 
 
 def has_uncommitted(runs: Iterable[Run]) -> bool:
-    """Return whether a run was made from a revision with uncommitted changes."""
+    """Return True if a run was made from a revision with uncommitted changes."""
     return any(str(run.result.get("revision")).endswith(DIRTY) for run in runs)
 
 
 def join_range(numbers: Sequence[int]) -> str:
-    """Return one number, or the least and the most of several."""
+    """Format one number, or the range of several."""
     least, most = min(numbers), max(numbers)
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
@@ -190,7 +190,7 @@ def _join(values: Iterable[object]) -> str:
 
 
 def _sum_seconds(runs: Sequence[Run]) -> float:
-    """Seconds of some runs, with each pre-training once, also where a run took its weights from another one."""
+    """Sum the seconds of some runs, with each pre-training counted once, even if other runs reused its weights."""
     totals, spent, counted = 0.0, {}, set()
     for run in runs:
         totals += run.result.get("seconds_total") or 0.0

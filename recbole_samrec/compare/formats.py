@@ -38,18 +38,18 @@ _LATEX = str.maketrans(
 
 
 def write_csv(table: pd.DataFrame) -> str:
-    """Return a frame as CSV, with plain numbers in full precision; what is not known stays empty."""
+    """Return a frame as CSV, with plain numbers in full precision; unknown values stay empty."""
     return table.to_csv(index=table.index.name is not None, lineterminator="\n")
 
 
 def write_markdown(page: Page) -> str:
-    """Return a page as GitHub shows it: the best bold, the second underlined."""
+    """Return a page as Markdown for GitHub, the best values bold, the second-best underlined."""
     filters: dict[str, Callable[..., str]] = {"md": escape_markdown, "cell": _markdown_cell}
     return load_template(TEMPLATES / "markdown.md.jinja", html=False, **filters).render(page=page)
 
 
 def write_latex(page: Page) -> str:
-    """Return a page as floats for a paper; they need the package booktabs and nothing else."""
+    """Return a page as LaTeX tables for a paper; they require only the package booktabs."""
     filters: dict[str, Callable[..., str]] = {"tex": escape_latex, "cell": _latex_cell, "label": _label}
     return load_template(TEMPLATES / "latex.tex.jinja", html=False, **filters).render(page=page)
 
@@ -70,7 +70,7 @@ IN_TERMINAL = ("entry", "HR@10", "NDCG@10", "MRR")
 
 
 def print_page(console: Console, page: Page) -> None:
-    """Print the table of accuracy of a data set, the best of each column bold and the second underlined."""
+    """Print the accuracy table of a data set, the best of each column bold and the second-best underlined."""
     for grid in page.grids[:1]:
         table = Table(title=page.title, title_justify="left")
         columns = [number for number, name in enumerate(grid.header) if name in IN_TERMINAL]
@@ -97,7 +97,7 @@ def _markdown_cell(cell: Cell) -> str:
 def _latex_cell(cell: Cell) -> str:
     mean, *std = map(escape_latex, cell.text.split(SPREAD))
     mean = {1: rf"\textbf{{{mean}}}", 2: rf"\underline{{{mean}}}"}.get(cell.place, mean)
-    small = [rf"\,{{\tiny$\pm$\,{one}}}" for one in std]  # seven metrics have to fit side by side
+    small = [rf"\,{{\tiny$\pm$\,{one}}}" for one in std]  # seven metrics have to fit side by side on a page
     return "".join([mean, *small]) + escape_latex(cell.mark)
 
 

@@ -1,4 +1,4 @@
-"""Test events in groups: users by the length of their history, items by how often they occur in the training data."""
+"""Test events in groups: users by the length of their history, items by their frequency in the training data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Groups:
 
 
 def divide_events(values: np.ndarray, parts: int = 4) -> Groups:
-    """Divide events into groups of about equal size by an integer that each has.
+    """Divide events into groups of about equal size by an integer value of each event.
 
     Equal values stay together, so that there may be fewer groups, and of unequal size, where many are equal.
 
@@ -53,7 +53,7 @@ def divide_events(values: np.ndarray, parts: int = 4) -> Groups:
 
 
 def label_groups(table: pd.DataFrame) -> dict[int, tuple[str, str]]:
-    """Return labels of the groups of one kind: their bounds, and their number of test events.
+    """Return labels of the groups of one kind: their bounds and number of test events.
 
     Args:
         table: Made by :func:`build_group_table`.
@@ -106,5 +106,5 @@ def _tabulate_kind(runs: Sequence[Run], kind: str, masked: bool, metrics: Sequen
 
 
 def _add_up(values: np.ndarray) -> float:
-    """Add up from first to last, so that the last digit does not depend on how many values there are."""
+    """Sum values from first to last, so that the last digit does not depend on their number."""
     return float(np.bincount(np.zeros(len(values), dtype=int), weights=values)[0])

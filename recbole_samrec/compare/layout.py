@@ -1,4 +1,4 @@
-"""Frames laid out as tables that people read: lines of cells, with what is best and what is significant."""
+"""Frames laid out as tables for readers: cells with marks for the best values and significant differences."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """A table as it is shown.
+    """A table as displayed.
 
     Attributes:
         title: Its heading.
         name: A short name without spaces.
         captions: Fixed sentences under it.
-        header: Names of the columns; the first one holds the entries.
+        header: Names of the columns; the first one contains the entries.
         body: Lines of cells.
     """
 
@@ -77,7 +77,7 @@ class Page:
         remarks: Fixed sentences that apply to all of its tables.
         grids: The tables.
         notes: Sentences on single entries.
-        origins: Where settings come from that are no defaults, as yaml.
+        origins: Origins of settings that are not defaults, as yaml.
         plot: File name of the plot.
         made: How it was made.
         links: Titles and file names of related pages.
@@ -114,7 +114,7 @@ def lay_out_comparison(
         setting: What the entries have in common.
         notes: Sentences to add to those of the table.
         tuned: How the entries were tuned.
-        origins: Where settings come from that are no defaults, as yaml.
+        origins: Origins of settings that are not defaults, as yaml.
         plot: File name of the plot.
         made: How the table was made.
         declared: Tables of the declared comparisons.
@@ -148,7 +148,7 @@ def list_remarks(setting: PageSetting) -> list[str]:
 
 
 def list_forms(masked: bool, validated_masked: bool) -> list[str]:
-    """List the sentences on the ranking of test items and, if it has another form, of validation items."""
+    """List the sentences on the ranking of test items and, if it differs, of validation items."""
     validated = [captions.VALIDATED[validated_masked]] if validated_masked != masked else []
     return [captions.PROTOCOL[masked], *validated]
 
@@ -206,7 +206,7 @@ def _lay_out_variants(table: pd.DataFrame, setting: PageSetting) -> Grid:
 
 
 def format_interval(low: float, high: float) -> str:
-    """Return the ends of an interval of differences as text."""
+    """Format an interval of differences."""
     return NOTHING if np.isnan(low) else f"{show_number(low, f'+.{DIGITS}f')} to {show_number(high, f'+.{DIGITS}f')}"
 
 
@@ -276,7 +276,7 @@ def _lay_out_pivot(
     columns: Mapping[str, pd.DataFrame],
     metric: str,
 ) -> Grid:
-    """Entries against groups or shares, one frame for each column."""
+    """Lay out entries against groups or shares, one frame for each column."""
     cells = [_metric_cells(column.set_index("entry").reindex(entries), metric) for column in columns.values()]
     body = [[Cell(entry), *line] for entry, *line in zip(entries, *cells, strict=True)]
     return Grid(title, name, [caption], ["entry", *columns], body)
@@ -292,10 +292,10 @@ def _show_spread(mean: float, std: float) -> str:
 
 
 def show_number(value: float, form: str, unit: str = "") -> str:
-    """Return a number as text, and a dash where there is none."""
+    """Format a number; a missing number becomes a dash."""
     return f"{value:{form}}{unit}".replace("-", MINUS) if np.isfinite(value) else NOTHING
 
 
 def show_p(value: float) -> str:
-    """Return a p-value as text."""
+    """Format a p-value."""
     return NOTHING if np.isnan(value) else "<0.0001" if value < 0.0001 else f"{value:.4f}"

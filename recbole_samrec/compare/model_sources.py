@@ -1,4 +1,4 @@
-"""The code of a model: where it is, what it implements, and how it departs from that, as its docstrings state."""
+"""The code of a model: its location, the method that it implements, and its departures, from the docstrings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def find_source(model: str) -> ModelSource:
     """Find the code of a model by its name: RecBole's, ours or a registered one."""
     try:
         model_class = get_model(model)
-    except (UserError, ImportError):  # a model of the user's own, or one whose package is not installed
+    except (UserError, ImportError):  # the user's own model, or one whose package is not installed
         return ModelSource("not installed")
     module = model_class.__module__
     documented = inspect.getdoc(model_class) or ""

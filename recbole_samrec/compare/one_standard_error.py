@@ -68,7 +68,7 @@ def choose_candidate(candidates: Sequence[Mapping[str, Any]], scores: np.ndarray
 
 
 def _find_edges(candidates: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> tuple[str, ...]:
-    """Find the settings whose best value is at an end of its values; below 0 there is nothing to try."""
+    """Find the settings whose best value is at an edge of the grid; 0 is not an edge, as nothing is below it."""
     edges = []
     for key, value in best.items():
         values = [settings[key] for settings in candidates if key in settings]

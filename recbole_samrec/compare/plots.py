@@ -21,7 +21,7 @@ LINES = ("-", "--", "-.", ":")
 
 
 def draw_accuracy(table: pd.DataFrame, title: str) -> Figure:
-    """Draw dots with the spread over seeds, one line per entry, a panel for each of NDCG@10 and HR@10.
+    """Draw dots with the spread over seeds, one line per entry, in panels for NDCG@10 and HR@10.
 
     Args:
         table: Made by :func:`~recbole_samrec.compare.tables.build_main_table`; entries without runs are skipped.
@@ -58,7 +58,7 @@ def _draw_dots(axes: Axes, table: pd.DataFrame, metric: str) -> None:
 
 
 def draw_groups(table: pd.DataFrame, entries: Sequence[str], title: str) -> Figure:
-    """Draw dots by group of users and of items, the entries side by side, a panel for each metric and kind of group.
+    """Draw dots by group of users and of items, entries side by side, a panel for each metric and kind of group.
 
     Args:
         table: Made by :func:`~recbole_samrec.compare.groups.build_group_table`.
@@ -72,7 +72,7 @@ def draw_groups(table: pd.DataFrame, entries: Sequence[str], title: str) -> Figu
             for axes, kind in zip(line, KINDS, strict=True):
                 _draw_side_by_side(axes, table[table["kind"] == kind], entries, metric)
             line[0].set_ylabel(metric.upper())
-            line[0].set_ylim(bottom=-0.03 * line[0].get_ylim()[1])  # after both, which share it; a marker at 0 is whole
+            line[0].set_ylim(bottom=-0.03 * line[0].get_ylim()[1])  # after both; a marker at 0 is not clipped
         for axes, counted in zip(panels[-1], KINDS.values(), strict=True):
             axes.set_xlabel(counted)
         _draw_legend(figure, panels[0, 0])
@@ -121,7 +121,7 @@ def draw_fractions(table: pd.DataFrame, entries: Sequence[str], title: str) -> F
 
 
 def _choose_look(entry: str, number: int) -> dict[str, Any]:
-    """Return marker and line of an entry; the reference, which is the first, is filled."""
+    """Choose marker and line style of an entry; the reference, which comes first, has a filled marker."""
     color = COLORS[(number - 1) % len(COLORS)] if number else INK
     face = "white" if number else INK
     return {

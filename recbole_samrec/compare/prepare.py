@@ -34,7 +34,7 @@ class ComparisonPlan:
         jobs: Its jobs.
         incompatible: For each data set, the entries that are incompatible with it, and why.
         tuning: For each data set, how its entries were tuned.
-        origins: Where settings come from that are no defaults.
+        origins: Origins of settings that are not defaults.
         protocol: Name of its protocol, if the comparison has several.
         declared: The comparisons that the files of entries declare.
         waiting: For each data set, the entries that have no jobs yet, as their settings are not chosen, and why.
@@ -51,7 +51,7 @@ class ComparisonPlan:
 
     @property
     def datasets(self) -> list[str]:
-        """Names of the data sets, also of those that all entries are incompatible with."""
+        """Names of the data sets, including those that no entry is compatible with."""
         return list(dict.fromkeys([*(job.dataset for job in self.jobs), *self.incompatible, *self.waiting]))
 
 
@@ -70,10 +70,10 @@ class Preparation:
         tables: The user's files of entries.
         tuned: For each data set and entry, what it takes from a search.
         incompatible: For each data set, the entries that are incompatible with it, and why; filled by planning.
-        origins: Where settings come from that are no defaults.
+        origins: Origins of settings that are not defaults.
         protocol: Name of its protocol, if the comparison has several.
         declared: The comparisons that the files of entries declare.
-        note: Function that is called with warnings.
+        note: Called with warnings.
     """
 
     entries: Sequence[Entry]
@@ -99,7 +99,7 @@ class Preparation:
         }
 
     def list_tuned(self, dataset: str) -> dict[str, Tuned]:
-        """List what each entry takes from a search on a data set: its own, or that of the entry it is tuned as.
+        """List the settings that each entry takes from a search on a data set: its own, or that of its ``tuned_as``.
 
         Of another entry it takes what was searched; the rest may be what it differs in. An entry that continues the
         search of another one takes all.
@@ -194,7 +194,7 @@ def prepare_comparison(
         entry_files: Yaml files of entries.
         tuned: Folders of searches, separated by blanks; None to use defaults.
         settings: Settings for all entries that read them.
-        note: Function that is called with warnings.
+        note: Called with warnings.
         protocol: Name of a protocol; empty for the one of the settings.
         extend: Function that adds entries.
 
@@ -234,7 +234,7 @@ def prepare_comparison(
 
 
 def _warn_of_mixed_predictions(jobs: Sequence[Job]) -> Iterator[str]:
-    """Warn of entries on one data set that are not compared if a user has several test events."""
+    """Warn about entries of one data set that are not compared if a user has several test events."""
     first: dict[str, dict[bool, str]] = {}
     for job in jobs:
         if {"LS", GTS}.isdisjoint((job.settings.get("eval_args") or {}).get("split") or {}):

@@ -120,17 +120,17 @@ class Family:
 
     @classmethod
     def test(cls, runs: Sequence[Run], declared: Declarations, places: Sequence[Place]) -> Family:
-        """Test declared comparisons, with the history masked if all runs were validated so, and else unmasked."""
+        """Test the declared comparisons, with the history masked if all runs were validated that way, else unmasked."""
         masked = are_validated_masked(runs)
         return cls(build_primary_table(runs, declared, places, masked), masked)
 
     def select(self, dataset: str, protocol: str, masked: bool) -> pd.DataFrame:
-        """Select the lines of a page; none if its rankings have the other form."""
+        """Select the lines of a page; none if its rankings do not have the masking of the tests."""
         own = (self.table["dataset"] == dataset) & (self.table["protocol"] == protocol)
         return self.table[own & (masked == self.masked)]
 
     def remark(self, masked: bool) -> list[str]:
-        """Return the remark on a page whose rankings have the other form."""
+        """Return the remark on a page whose rankings do not have the masking of the tests."""
         return [] if masked == self.masked else [captions.OTHER_FORM[self.masked]]
 
     def lay_out(self, lines: pd.DataFrame) -> list[Grid]:

@@ -1,4 +1,4 @@
-"""Sources of the settings of a comparison that are no defaults: stated origins, and searches."""
+"""Sources of a comparison's settings that are not defaults: stated origins, and searches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEYS = {"origin", "settings", "models", "datasets"}
 
 @dataclass(frozen=True)
 class Origin:
-    """A sentence on where settings come from, and the runs that it applies to.
+    """A statement of the origin of settings, and the runs that it applies to.
 
     Args:
         sentence: The sentence.
@@ -37,7 +37,7 @@ class Origin:
     datasets: tuple[str, ...] = ()
 
     def applies_to(self, run: Run) -> bool:
-        """Return whether a run has these settings, and is of these models and data sets."""
+        """Return True if a run has these settings, and one of these models and data sets."""
         config = run.result.get("config") or {}
         return (
             (not self.models or run.result.get("model") in self.models)
@@ -71,7 +71,7 @@ class SearchBudget:
     passes: float | None = None
 
     def __str__(self) -> str:
-        """Return the number of trials, with the passes that they were to use."""
+        """Return the number of trials, with the passes that were planned for them."""
         return str(self.trials) if self.passes is None else f"{self.trials} in {self.passes:,g} passes"
 
 
@@ -94,7 +94,7 @@ class Tuning:
     remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        """Return the entry, its trial or that it is not tuned, and the remarks, in one line."""
+        """Return in one line the entry, its trial (if it is tuned), and the remarks."""
         source = "not tuned" if self.budget is None else f"trial {self.trial} of the search in {self.folder}"
         return f"{self.entry}: {'; '.join([source, *self.remarks])}"
 
@@ -129,7 +129,7 @@ def _parse_origin(entry: Any, file: Path) -> Origin:
 
 
 def list_origins(origins: Sequence[Origin], runs: Sequence[Run]) -> str:
-    """Return the origins that apply to some runs as a yaml list, as the entries' files write them; empty if none do."""
+    """Return the origins that apply to some runs as a yaml list, in the format of entries' files; empty if none do."""
     shown = [
         {
             "origin": one.sentence,

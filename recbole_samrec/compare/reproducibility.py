@@ -1,7 +1,7 @@
-"""The page that answers what a reviewer asks to reproduce a comparison, from the records of its runs.
+"""The reproducibility page of a comparison, from the records of its runs.
 
-Data, splits, search spaces and chosen settings, budgets, seeds, environment, and the code of each model, as ACM
-Transactions on Recommender Systems asks for them.
+Data, splits, search spaces and chosen settings, budgets, seeds, environment, and the code of each model, as required by
+ACM Transactions on Recommender Systems.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def lay_out_reproducibility(
         tuned: How its entries were tuned by searches.
         chosen: For each protocol, what validation runs chose, as in the file ``<dataset>-selected-chosen.json``; None
             if settings were not chosen so.
-        origins: Where settings come from that are no defaults, as yaml.
+        origins: Origins of settings that are not defaults, as yaml.
         made: The command, the settings and the work.
     """
     searched = [one for one in tuned if one.budget is not None]
@@ -79,7 +79,7 @@ def _lay_out_data(runs: Sequence[Run]) -> Grid:
 
 
 def _lay_out_splits(runs: Sequence[Run]) -> Grid:
-    """Lay out the split of each protocol, and what validation looked at."""
+    """Lay out the split and the validation settings of each protocol."""
     by_protocol = _group(runs, lambda run: run.protocol)
     own = {"data set", *COUNTS, "history", "seeds"}
     facts = {}
@@ -120,7 +120,7 @@ def _lay_out_searches(tuned: Sequence[Tuning]) -> Grid:
 
 
 def _lay_out_spaces(tuned: Sequence[Tuning]) -> Grid:
-    """Lay out the settings that were searched, their values, and the ones that were found."""
+    """Lay out the searched settings, their values, and the values found."""
     body = []
     for one in tuned:
         for setting, values, found in _read_space(Path(one.folder) / SEARCH):
@@ -144,7 +144,7 @@ def _read_space(file: Path) -> Iterator[tuple[str, str, str]]:
 
 
 def _lay_out_choices(chosen: Mapping[str, Mapping[str, Any]]) -> Grid:
-    """Lay out the settings that validation chose for each entry, and why."""
+    """Lay out the settings that validation chose for each entry, and the reasons."""
     header = ["entry", *["protocol"] * any(chosen), "seeds", "validation", "chosen", "why", "at the edge", "passes"]
     body = []
     for protocol, content in chosen.items():
@@ -179,7 +179,7 @@ def _show_settings(settings: Mapping[str, Any] | None) -> str:
 
 
 def _lay_out_budgets(runs: Sequence[Run]) -> Grid:
-    """Lay out when the training of each entry stopped, and what it cost."""
+    """Lay out the end of each entry's training, and its cost."""
     header = ["entry", *_place_header(runs), *LIMITS, "epochs run", "best epoch", "gradient passes", "CPU seconds"]
     header += ["seconds", "parameters"]
     body = []
@@ -244,7 +244,7 @@ def _list_models(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def _read(field: str, key: str, form: str = "{}") -> Callable[[Run], str | None]:
-    """Return a function that reads a value inside a field of a run's record; None where there is none."""
+    """Return a function that reads a value inside a field of a run's record; None if it is missing."""
 
     def read(run: Run) -> str | None:
         value = (run.result.get(field) or {}).get(key)
@@ -266,13 +266,13 @@ def _group(runs: Iterable[Run], key: Callable[[Run], str]) -> dict[str, list[Run
 
 
 def _place_header(runs: Sequence[Run]) -> list[str]:
-    """Name the columns that tell places apart: protocol and share of the users, where there are several."""
+    """List the columns that distinguish places: protocol and share of the users, if there are several."""
     several = len({run.fraction for run in runs}) > 1
     return [*["protocol"] * any(run.protocol for run in runs), *["users trained on"] * several]
 
 
 def _group_places(runs: Sequence[Run]) -> dict[tuple[str, ...], list[Run]]:
-    """Group runs by entry and what :func:`_place_header` names."""
+    """Group runs by entry and by the columns of :func:`_place_header`."""
     header = _place_header(runs)
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
@@ -282,7 +282,7 @@ def _group_places(runs: Sequence[Run]) -> dict[tuple[str, ...], list[Run]]:
 
 
 def _gather(runs: Sequence[Run], read: Callable[[Run], Any]) -> str:
-    """Return the value of all runs, or each value with its entries; empty if no run has one."""
+    """Return the value that all runs share, or each value with its entries; empty if no run has one."""
     entries: dict[str, dict[str, None]] = {}
     for run in runs:
         if text := _show(read(run)):

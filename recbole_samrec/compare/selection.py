@@ -65,7 +65,7 @@ class Selector:
         return Choice.make(entry, self.seeds, jobs[0], candidates)
 
     def run(self, groups: Iterable[Sequence[Job]]) -> CostBook:
-        """Train the runs of candidates; runs that differ in test targets only are the same."""
+        """Train the runs of candidates; runs that differ only in test targets are trained once."""
         jobs = {job.folder: job for group in groups for job in group}
         return self.train(list(jobs.values()), self.out / FOLDER)
 
@@ -118,7 +118,7 @@ class Selector:
 
 
 def read_candidate(settings: Settings, jobs: Sequence[Job], costs: CostBook) -> Candidate | str:
-    """Read the runs of a candidate; the reason if some have neither ended nor failed."""
+    """Read the runs of a candidate; return the reason if some have neither finished nor failed."""
     scores, passes, failures = [], [], []
     for job in jobs:
         score, spent = math.nan, 0.0
@@ -145,7 +145,7 @@ def read_passes(record: Mapping[str, Any]) -> float:
 
 
 def select_settings(preparations: Sequence[Preparation], selector: Selector) -> list[Choices]:
-    """Choose the settings of all entries with candidates under each protocol: first of those that others are tuned as.
+    """Choose the settings of all entries with candidates under each protocol; entries that others refer to come first.
 
     Entries whose search another entry continues are chosen, too, even if they have one candidate only.
     """
@@ -163,7 +163,7 @@ def select_settings(preparations: Sequence[Preparation], selector: Selector) -> 
 
 
 def _wait_for_others(preparation: Preparation, choices: Choices) -> None:
-    """Let entries wait whose settings are those of another entry that waits, or whose search has not continued."""
+    """Postpone entries that take settings of a postponed entry, or whose search has not continued."""
     for dataset in preparation.hashes:
         for entry in preparation.entries:
             if choices.lacks(dataset, entry.tuned_as):

@@ -31,7 +31,7 @@ OF_GPU = "peak_device_memory_mb"
 
 
 def rank_column(masked: bool) -> str:
-    """Return the name of the column of ranks among all items, or among those that are not in the user's history."""
+    """Return the name of the column of ranks, with the history unmasked or masked."""
     return "masked_rank" if masked else "rank"
 
 
@@ -49,7 +49,7 @@ def check_ranks(run: Run) -> list[str]:
     for name, written in (run.result.get("test") or {}).items():
         if name.partition("@")[0] in ("hr", "ndcg", "mrr"):
             counted = score_users(ranks, name, predictions, run.prediction).mean()
-            if abs(counted - written) > rounding + 1e-6:  # the evaluator may add up in single precision
+            if abs(counted - written) > rounding + 1e-6:  # the evaluator may sum in single precision
                 lines.append(
                     f"{run.entry}, seed {run.seed}: {name.upper()} is {counted:.4f} by its ranks and {written:.4f} by "
                     "RecBole's evaluator"
@@ -96,7 +96,7 @@ def average_seeds(lines: pd.DataFrame, by: Sequence[str], metrics: Sequence[str]
 
 
 def rank_means(means: Sequence[float]) -> list[int]:
-    """Return for each mean whether it is the best (1), the second (2) or neither (0), as shown.
+    """Return the place of each mean: the best (1), the second (2) or neither (0), as displayed.
 
     Means that look equal share a place. NaN has none, and neither has a mean without another to compare with.
     """
@@ -108,7 +108,7 @@ def rank_means(means: Sequence[float]) -> list[int]:
 
 
 def compute_gains(table: pd.DataFrame, reference: str, metrics: Sequence[str] = METRICS) -> dict[str, float]:
-    """Compute how much better the reference is than the best baseline, in percent of that, for each metric.
+    """Compute how much better the reference is than the best baseline for each metric, in percent of the baseline.
 
     Entries with SAM are not baselines.
 
@@ -204,7 +204,7 @@ def compute_differences(
 
 
 def _list_figures(mine: Scores, other: Scores, metrics: Sequence[str]) -> dict[str, float]:
-    """List the figures of one difference, see :func:`compute_differences`."""
+    """List the figures of one difference; see :func:`compute_differences`."""
     estimate = mine.subtract(other)
     of_users = mine.values.mean(axis=1) - other.values.mean(axis=1)
     ends = np.where(np.isnan(estimate.error), np.nan, estimate_over_users(of_users).interval())

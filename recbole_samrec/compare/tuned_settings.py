@@ -69,7 +69,7 @@ class Tuned:
 
 
 def find_searches(folders: Sequence[Path]) -> list[SearchRecord]:
-    """Find the records of all searches in some folders and below them, in the order of their names.
+    """Find the records of all searches in some folders and below them, sorted by name.
 
     Raises:
         ConfigError: A record cannot be read.
@@ -147,7 +147,7 @@ def tune_entries(
         searches: All searches.
         entries: Entries of the table.
         dataset: Name of the data set.
-        wishes: Settings of the user's files and of the command line, which win over those that were found.
+        wishes: Settings of the user's files and of the command line, which override the found ones.
         where: The folders that were searched, for error messages.
 
     Raises:
@@ -189,7 +189,7 @@ def _explain_unfinished(folder: Path) -> str:
 
 
 def _read_best(search: SearchRecord, entry: Entry) -> dict[str, Any]:
-    """Read the settings in a search's ``best.yaml``, without those that each run of a comparison has for itself.
+    """Read the settings in a search's ``best.yaml``, without those that each run of a comparison sets itself.
 
     Raises:
         ConfigError: It cannot be read, or is of another model or data set.
@@ -212,7 +212,7 @@ def _read_best(search: SearchRecord, entry: Entry) -> dict[str, Any]:
 def _list_replaced(
     entry: Entry, search: SearchRecord, settings: Mapping[str, Any], wishes: Mapping[str, Any]
 ) -> list[str]:
-    """List the searched settings that the user gave other values."""
+    """List the searched settings for which the user gave other values."""
     given = [key for key in search.searched if key in wishes and key not in entry.fixed]
     keys = [key for key in given if wishes[key] != settings[key]]
     return [f"{key} is {wishes[key]} as given, where its search found {settings[key]}" for key in keys]

@@ -120,7 +120,7 @@ def _show_role(lines: pd.DataFrame) -> str:
 
 
 def _list_untuned(groups: Sequence[ControlGroup]) -> list[str]:
-    """List the plain entries that are not compared with SAM both at their settings and tuned again with it."""
+    """List the plain entries that lack a comparison with SAM at their own settings or tuned again with it."""
     kinds: dict[str, set[bool]] = {}
     for group in groups:
         kinds.setdefault(group.plain.name, set()).add(bool(group.sam.tuned_as))

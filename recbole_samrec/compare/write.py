@@ -35,18 +35,18 @@ DECLARED = "primary"
 
 
 def join_stem(name: str, protocol: str = "", tuned: bool = False, selected: bool = False) -> str:
-    """Join the begin of the names of a data set's files."""
+    """Make the common prefix of the names of a data set's files."""
     return f"{name}{f'-{protocol}' if protocol else ''}{'-tuned' if tuned else ''}{'-selected' if selected else ''}"
 
 
 def name_share(name: str, runs: Sequence[Run]) -> str:
-    """Return the name of a data set, with the largest share of training users if that is not all of them."""
+    """Return the name of a data set, with the largest share of training users if it is below 1."""
     largest = max((run.fraction for run in runs), default=1.0)
     return f"{name}-{largest:g}" if largest < 1 else name
 
 
 def join_shared_stem(name: str, runs: Sequence[Run], tuned: bool, selected: bool) -> str:
-    """Join the begin of the names of the files that a data set has for all protocols together."""
+    """Make the common prefix of the names of the files that cover all protocols of a data set."""
     return join_stem(name_share(name, runs), "", tuned, selected)
 
 
@@ -86,7 +86,7 @@ def write_tables(
         masked: Whether the history is masked in the rankings.
         both: Whether the tables with and without the history masked are both written, so that they link to each other.
         tuned: For each data set, how its entries were tuned.
-        origins: Where settings come from that are no defaults.
+        origins: Origins of settings that are not defaults.
         command: The command that makes the tables.
         settings: For each data set, the settings of its entries as yaml.
         protocol: Name of the protocol, which is then part of the names, as in ``<dataset>-gts-last``.
@@ -155,14 +155,14 @@ class _DataSet:
 
     @property
     def stem(self) -> str:
-        """Begin of the names of its files."""
+        """Common prefix of the names of the files."""
         return self._join_stem(name_share(self.name, self.largest))
 
     def _join_stem(self, name: str) -> str:
         return join_stem(name, self.protocol, bool(self.tuned), self.selected is not None)
 
     def write(self) -> Page:
-        """Write the pages for the first of the masks, and return the main one."""
+        """Write the pages under the first masking, and return the main one."""
         stem = f"{self.stem}{MASKED[self.masks[0]]}"
         files = []
         if self.selected is not None:
@@ -172,7 +172,7 @@ class _DataSet:
         if not self.runs:
             notes = [f"{entry}: {reason}" for entry, reason in self.why.items()]
             page = Page(stem, remarks=[NO_RUN], notes=[*notes, *map(str, self.tuned)], links=tuple(files))
-            earlier = (self.pages / f"{stem}.md").exists()  # of other entries, and complete
+            earlier = (self.pages / f"{stem}.md").exists()  # a page of other entries, which is complete
             return page if earlier else write_page(self.pages / stem, page, None, None)
         parts: dict[str, Sequence[Run]] = {"": self.largest, "-groups": self.largest}
         if len(self.largest) < len(self.runs):
@@ -213,7 +213,7 @@ class _DataSet:
     def _make_main(
         self, runs: Sequence[Run], setting: PageSetting, plot: str, above: str
     ) -> tuple[Page, pd.DataFrame, Callable[[], Figure]]:
-        """Make the page of all numbers of the entries."""
+        """Make the main page, with all numbers of the entries."""
         declared, selected = self.declared, self.selected
         own = None if declared is None else declared.select(self.name, self.protocol, setting.masked)
         table = build_main_table(runs, self.entries, self.why, setting.masked, self.variant_of, own)
@@ -237,13 +237,13 @@ class _DataSet:
         return page, table, lambda: plots.draw_accuracy(table, above)
 
     def _judge(self, setting: PageSetting) -> list[Grid]:
-        """Lay out whether SAM helps, on the page that has the form of the declared comparisons."""
+        """Lay out the verdicts on SAM, on the page with the masking of the declared comparisons."""
         if self.verdicts is None or self.declared is None or self.declared.masked != setting.masked:
             return []
         return self.verdicts.lay_out(self.name, self.protocol)
 
     def _remark_form(self, setting: PageSetting) -> list[str]:
-        """Remark on a page whose rankings have another form than the validation that chose the settings."""
+        """List the remark on a page whose rankings are masked differently from those of the validation."""
         selected = self.selected
         other = selected is not None and bool(selected.choices) and selected.masked != setting.masked
         return [captions.CHOSEN_FORM[not setting.masked]] if other else []
@@ -257,7 +257,7 @@ def write_declared(
     selected: bool = False,
     verdicts: Verdicts | None = None,
 ) -> Path:
-    """Write the page of the declared comparisons on all data sets, and its numbers; return its place.
+    """Write the page of the declared comparisons on all data sets, and its numbers; return its path.
 
     Args:
         declared: The declared comparisons with their tests.
@@ -292,14 +292,14 @@ def write_reproducibility(
     command: str = "",
     settings: str = "",
 ) -> Path:
-    """Write the page of reproducibility of one data set beside its tables; return its place.
+    """Write the reproducibility page of one data set beside its tables; return its path.
 
     Args:
         runs: The finished runs of the data set under all protocols, at least one.
         folder: Folder of the pages.
         tuned: How its entries were tuned.
         chosen: For each protocol, what validation runs chose; see :func:`lay_out_reproducibility`.
-        origins: Where settings come from that are no defaults.
+        origins: Origins of settings that are not defaults.
         command: The command that makes the comparison.
         settings: The settings of its entries, as yaml.
 

@@ -35,7 +35,7 @@ class Patcher:
 
     def replace_everywhere(self, old: Any, new: Any) -> None:
         """Replace ``old`` by ``new`` under every name in the loaded modules of RecBole and in the user's script."""
-        theirs = ("recbole", "__main__", "__mp_main__")  # the last is the script in a process that it has spawned
+        theirs = ("recbole", "__main__", "__mp_main__")  # the last one is the script in a spawned process
         for module_name, module in list(sys.modules.items()):
             if not isinstance(module, ModuleType) or module_name.split(".")[0] not in theirs:
                 continue
@@ -59,7 +59,7 @@ class Patcher:
 
 
 class ModuleProxy:
-    """Proxy that RecBole uses in place of a module: what a subclass defines replaces the module's own attributes.
+    """Proxy that RecBole uses in place of a module; attributes defined by a subclass replace the module's own.
 
     Args:
         module: The module whose other attributes are passed through.
@@ -74,7 +74,7 @@ class ModuleProxy:
 
 @dataclass
 class Patch:
-    """Patch of one defect: its place in RecBole, what goes wrong without it, and whether that raises no error."""
+    """Patch of one defect: its place in RecBole, its consequence, and whether the consequence is silent."""
 
     name: str
     where: str

@@ -1,4 +1,4 @@
-"""Patches of how RecBole reads benchmark files, which contain interactions that are split already."""
+"""Patches of RecBole's reading of benchmark files, which contain interactions that are already split."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _hold_out(dataset: Dataset) -> None:
 def share_ids_with_lists(patch: Patcher) -> None:
     if "LIST_SUFFIX" in inspect.getsource(Dataset._set_alias):
         return
-    # Through the next class, as data sets with a knowledge graph add aliases of entities.
+    # Call the next class in line, since data sets with a knowledge graph add aliases of entities.
     following = SequentialDataset
 
     def init_alias(self: SequentialDataset) -> None:
@@ -109,7 +109,7 @@ def _check_lists(dataset: SequentialDataset) -> None:
 
 
 def _remove_padding(dataset: SequentialDataset) -> None:
-    """Remove padding from lists, and warn of lists of other columns that have other lengths."""
+    """Remove padding from lists, and warn about lists of other columns that have other lengths."""
     rows, field = dataset.inter_feat, _name_list(dataset, dataset.iid_field)
     items = set(rows[dataset.iid_field])
     if dataset.item_feat is not None:

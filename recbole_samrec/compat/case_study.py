@@ -31,7 +31,7 @@ def return_one_row_per_user(patch: Patcher) -> None:
 
 
 def score_each_user_once(score: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """Wrap RecBole's ``full_sort_scores``, whose arguments and result stay."""
+    """Wrap RecBole's ``full_sort_scores``; arguments and result stay the same."""
 
     @wraps(score)
     def full_sort_scores(uid_series: Any, model: Any, test_data: Any, device: Any = None) -> torch.Tensor:
@@ -95,7 +95,7 @@ def _check_rows(users: np.ndarray, test_data: Any) -> None:
 
 
 def _name_users(users: Sequence[int] | np.ndarray, dataset: Any) -> str:
-    """Name some of the users as the data set does."""
+    """Return some of the users as they are named in the data set."""
     tokens = list(dict.fromkeys(dataset.field2id_token[dataset.uid_field][users]))
     more = f" and {len(tokens) - SHOWN} more" if len(tokens) > SHOWN else ""
     return f"user{'s' if len(tokens) > 1 else ''} {', '.join(map(str, tokens[:SHOWN]))}{more}"

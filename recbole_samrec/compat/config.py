@@ -58,7 +58,7 @@ def parse_search_space_as_literals(patch: Patcher) -> None:
 
 @recbole_patch("model/context_aware_recommender/kd_dagfm.py 44", "the setting teacher is passed to eval")
 def look_up_teacher(patch: Patcher) -> None:
-    """Accept only the name of a teacher network."""
+    """Accept only names of teacher networks."""
     from recbole.model.context_aware_recommender import kd_dagfm
 
     def network(name: str) -> type[torch.nn.Module]:
@@ -122,7 +122,7 @@ FLAGS_OF_SCRIPTS = {"group_offset", "config_files", "params_file", "output_file"
 
 @recbole_patch("config/configurator.py", "a misspelled setting is accepted without a warning", True)
 def warn_of_misspelled_settings(patch: Patcher) -> None:
-    """Warn of settings that nothing reads and whose names resemble one that is read."""
+    """Warn about unknown settings whose names resemble a known one."""
     from recbole.config import Config
 
     merge = Config._get_final_config_dict
@@ -137,7 +137,7 @@ def warn_of_misspelled_settings(patch: Patcher) -> None:
 
 
 def list_misspelled(config: Any) -> list[str]:
-    """Describe each external setting that nothing reads and whose name resembles one that is read, in one line each.
+    """Describe each external unknown setting whose name resembles a known one, in one line each.
 
     Args:
         config: RecBole's configuration.
@@ -178,7 +178,7 @@ PRETRAINED = {
 
 @recbole_patch("s3rec.py 120 and five other models", "pre-trained weights are unpickled or cannot be read")
 def load_pretrained_weights_safely(patch: Patcher) -> None:
-    """Read the checkpoints that models start from with our safe reader."""
+    """Read the checkpoints that models start from with the safe reader of this package."""
     import importlib
 
     safe = _SafeTorch(torch)

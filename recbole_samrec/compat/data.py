@@ -1,4 +1,4 @@
-"""Patches of how RecBole reads atomic files and fills, filters and cuts their columns.
+"""Patches of how RecBole reads atomic files, and how it fills, filters and cuts columns.
 
 The patches for pandas test the behavior of pandas itself, so they change nothing on a version without the defect.
 """
@@ -75,7 +75,7 @@ class AtomicFileReader:
         if self.use_c_engine and _is_plain(path, options["delimiter"], options["encoding"]):
             try:
                 return pd.read_csv(path, **options | {"engine": "c"} | exact_floats())
-            except ValueError:  # the engine that RecBole requests accepts the file or reports what is wrong with it
+            except ValueError:  # the engine that RecBole requests accepts the file or reports its error
                 pass
         return read_by_python(path, options) if self.convert_large_numbers else pd.read_csv(path, **options)
 
@@ -142,7 +142,7 @@ def fill_empty_sequences(patch: Patcher) -> None:
 
 
 def silence_pandas() -> None:
-    """Ignore warnings of pandas and torch about lines of RecBole that are patched here or do no harm."""
+    """Ignore warnings of pandas and torch about code of RecBole that is patched here or harmless."""
     module = re.escape("recbole.data.dataset.")
     if hasattr(pd.errors, "ChainedAssignmentError"):
         warnings.filterwarnings("ignore", category=pd.errors.ChainedAssignmentError, module=module)

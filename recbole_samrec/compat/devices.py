@@ -1,4 +1,4 @@
-"""The device of a run: which GPUs this process sees, and which of them it takes."""
+"""The device of a run: the GPUs that are visible to this process, and the one that it uses."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def init_device(self: Any) -> None:
 
 
 def _join_processes(config: dict[str, Any], cuda: bool, is_given: bool) -> None:
-    """Take this process's GPU, and join the process group."""
+    """Select this process's GPU, and join the process group."""
     rank = config["local_rank"]
     config["single_spec"] = False
     if cuda:
@@ -101,7 +101,7 @@ def _require_gpus(config: dict[str, Any], is_given: bool) -> None:
 
 
 def _have_cuda(ids: str, is_given: bool, deterministic: Any) -> bool:
-    """Let CUDA see the GPUs of a configuration, and check whether there are any."""
+    """Make the GPUs of a configuration visible to CUDA, and check whether there are any."""
     global _was_read
     _show_gpus(ids)
     if deterministic:
@@ -129,7 +129,7 @@ def _show_gpus(ids: str) -> None:
 
 @contextlib.contextmanager
 def withdraw_choice() -> Iterator[None]:
-    """Let processes that are started in a ``with`` block choose their GPUs themselves, among all of this machine."""
+    """Let processes that are started in a ``with`` block choose among all GPUs of this machine."""
     ours = _visible_by_us is not None and os.environ.get(VISIBLE) == _visible_by_us
     if ours:
         del os.environ[VISIBLE]

@@ -27,7 +27,7 @@ Lists = np.ndarray
     silent=True,
 )
 def count_candidates_only(patch: Patcher) -> None:
-    """Count neither the padding nor items that are no candidates."""
+    """Count neither the padding nor items that are not candidates."""
     collect = Collector.eval_batch_collect
 
     @wraps(collect)
@@ -55,7 +55,7 @@ def count_candidates_only(patch: Patcher) -> None:
     silent=True,
 )
 def count_all_training_events(patch: Patcher) -> None:
-    """Count every training event, also those that are no target, and give every item its count."""
+    """Count every training event, including those that are not targets, and give every item its count."""
     build, collect = SequentialDataset.build, Collector.data_collect
 
     @wraps(build)
@@ -90,7 +90,7 @@ def count_all_training_events(patch: Patcher) -> None:
     "evaluator/metrics.py ShannonEntropy", "the entropy is divided by the number of recommended items", silent=True
 )
 def sum_entropy(patch: Patcher) -> None:
-    """Return the entropy itself."""
+    """Compute the entropy itself, as a sum."""
     _compute_by(patch, metrics.ShannonEntropy, lambda self, lists, data: list_metrics.compute_entropy(lists))
 
 

@@ -1,4 +1,4 @@
-"""Patches of single models of RecBole."""
+"""Patches of individual models of RecBole."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def count_every_event(patch: Patcher) -> None:
 
 @recbole_patch("model/layers.py 1208", "models with features of items cannot read two numerical features")
 def stack_numerical_features(patch: Patcher) -> None:
-    """Give each numerical feature its row; RecBole joins the pairs of all in one row."""
+    """Give each numerical feature its own row; RecBole joins the pairs of all features in one row."""
     embed = ContextSeqEmbAbstractLayer.embed_float_fields
 
     def embed_stacked(self: Any, float_fields: torch.Tensor | None, *args: Any, **kwargs: Any) -> torch.Tensor | None:
@@ -77,7 +77,7 @@ def count_features_of_sasrecf(patch: Patcher) -> None:
 
 @recbole_patch("model/context_aware_recommender/fwfm.py 85", "FwFM cannot read float_seq features")
 def number_sequences_in_fwfm(patch: Patcher) -> None:
-    """Give sequences of numbers a field, too."""
+    """Assign a field to sequences of numbers, too."""
     number = FwFM._get_feature2field
 
     def number_all(self: Any) -> None:
@@ -93,7 +93,7 @@ def number_sequences_in_fwfm(patch: Patcher) -> None:
     True,
 )
 def give_numbers_to_their_tower(patch: Patcher) -> None:
-    """Count the numerical features of users and items alone, and put those of users first."""
+    """Count only the numerical features of users and items, with those of users first."""
     build, embed = ContextRecommender.__init__, ContextRecommender.embed_input_fields
 
     def build_counted(self: Any, config: Any, dataset: Any) -> None:

@@ -1,4 +1,4 @@
-"""Patches for what numpy, scipy, torch and Ray have removed since RecBole 1.2.1 was written."""
+"""Patches for features that numpy, scipy, torch and Ray have removed since RecBole 1.2.1 was written."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def share_grad_scaler(patch: Patcher) -> None:
     "model/sequential_recommender/sine.py 25", "importing the models turns torch's anomaly detection on", True
 )
 def restore_anomaly_detection(patch: Patcher) -> None:
-    """Keep the user's choice: the detection is slow, and raises at an inf or nan that could be skipped."""
+    """Keep the user's choice: anomaly detection is slow, and raises on an inf or nan that could be skipped."""
     before = torch.is_anomaly_enabled() and "recbole.model.sequential_recommender.sine" not in sys.modules
     from recbole.model.sequential_recommender import sine  # noqa: F401
 
@@ -84,7 +84,7 @@ def restore_anomaly_detection(patch: Patcher) -> None:
 
 
 class _AnomalyDetection:
-    """Torch's switch as an attribute, so that a patch can set and restore it."""
+    """Torch's anomaly detection as an attribute, so that a patch can set and restore it."""
 
     def __init__(self) -> None:
         self.enabled = torch.is_anomaly_enabled()

@@ -81,7 +81,7 @@ def _read_times(dataset: Dataset, path: Path) -> pd.Series:
 
 
 def _look_up_times(dataset: Dataset) -> pd.Series | None:
-    """Return the exact times of the present interactions, before any value was changed; None if none were stored.
+    """Return the exact times of the remaining interactions, before any value was changed; None if none were stored.
 
     If a user's own data set class has changed rows or times, its column is the exact time.
     """

@@ -126,7 +126,7 @@ def init_logger(config: Any) -> None:
         handlers.append(logging.StreamHandler())
     for handler in handlers:
         handler.setLevel(level)
-        handler.of_a_run = True  # type: ignore[attr-defined]  # identifies it when the next run begins
+        handler.of_a_run = True  # type: ignore[attr-defined]  # identifies it at the start of the next run
         handler.setFormatter(_Plain("%(asctime)s %(levelname)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)
     root.setLevel(level)
@@ -180,7 +180,7 @@ def wrap_models_on_cpus(patch: Patcher) -> None:
         self.config, self.model = config, model
         if config["single_spec"]:
             return
-        if config["device"].type == "cuda":  # synchronized batch norm exists on GPUs only
+        if config["device"].type == "cuda":  # synchronized batch norm exists only on GPUs
             self.model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
         ids = [config["local_rank"]] if config["device"].type == "cuda" else None
         self.distributed_model = DistributedDataParallel(self.model, device_ids=ids)
@@ -198,7 +198,7 @@ def tolerate_existing_folders(patch: Patcher) -> None:
     "trainer/trainer.py _map_reduce, evaluation", "processes score users twice and weight their shares wrongly", True
 )
 def evaluate_each_user_once(patch: Patcher) -> None:
-    """Give each process its own samples, none twice, and evaluate the results of all processes."""
+    """Give each process its own samples without duplicates, and evaluate the results of all processes."""
     from recbole.data.dataloader import abstract_dataloader
     from recbole.evaluator.collector import Collector
 
@@ -209,7 +209,7 @@ def evaluate_each_user_once(patch: Patcher) -> None:
         if not config["single_spec"] and not shuffle:
             self.sampler.__class__ = _Unpadded
 
-    def gather(self: Any, model: torch.nn.Module) -> None:  # RecBole's own does nothing after the last batch
+    def gather(self: Any, model: torch.nn.Module) -> None:  # RecBole's version does nothing after the last batch
         if not self.config["single_spec"]:
             _gather_results(self.config, self.data_struct)
 
@@ -238,9 +238,9 @@ def run_recboles(rank: int, *args: Any) -> None:
 
 
 class _Unpadded(torch.utils.data.distributed.DistributedSampler):
-    """Sampler of every ``num_replicas``-th sample, without the repeated ones that make shares equal."""
+    """Sampler of every ``num_replicas``-th sample, without the duplicates that make shares equal."""
 
-    dataset: Any  # torch's own annotation has no length
+    dataset: Any  # torch's annotation has no length
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(self.rank, len(self.dataset), self.num_replicas))
@@ -275,7 +275,7 @@ def _interleave(shares: list[torch.Tensor]) -> torch.Tensor:
     "trainer/trainer.py 764, 985", "pre-trained models and boosted trees are saved with a pickled configuration"
 )
 def save_plain_checkpoints(patch: Patcher) -> None:
-    """Save these checkpoints as plain data too."""
+    """Save the checkpoints of pre-training and of boosted trees as plain data, too."""
 
     def save_pretrained(self: Any, epoch: int, saved_model_file: str) -> None:
         self.write_checkpoint(saved_model_file, epoch)
@@ -367,6 +367,14 @@ def load_data_and_model(model_file: str, trust_checkpoint: bool = False) -> tupl
 
     Raises:
         CheckpointError: The file is missing, damaged, or pickled and not trusted.
+
+    Example::
+
+        from recbole.quick_start import load_data_and_model
+        from recbole_samrec import run
+
+        result = run("SAMRec", "ml-100k", epochs=5)
+        config, model, dataset, train_data, valid_data, test_data = load_data_and_model(result.folder / "best.pth")
     """
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, init_seed

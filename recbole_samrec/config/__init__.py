@@ -1,1 +1,1 @@
-"""Settings: declared, read, validated, and made into RecBole's configuration."""
+"""Declaration, parsing and validation of settings, and construction of RecBole's configuration."""

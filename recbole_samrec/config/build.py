@@ -50,7 +50,7 @@ def configure(
     model, dataset = str(settings.get("model") or "SAMRec"), str(settings.get("dataset") or "ml-100k")
     settings |= {"model": model, "dataset": dataset}
     for key in ("sam_rho", "weight_average"):
-        if model in TREES and settings.get(key):  # reported also where their packages are missing
+        if model in TREES and settings.get(key):  # reported even if their packages are missing
             raise make_gradient_error(model, GROWS_TREES, key)
     try:
         model_class = get_model(model)
@@ -73,7 +73,7 @@ def configure(
 
 
 def report_unread(keys: Iterable[str], known: Collection[str], note: Callable[[str], None]) -> None:
-    """Report the unknown keys of files whose names resemble a known one, or that an earlier RecBole read."""
+    """Report unknown keys of files that resemble a known key, or that an earlier RecBole used."""
     for key in sorted(set(keys).difference(known)):
         if key in OF_MODELS:
             note(f"{key} in the files has no effect: no model of RecBole 1.2.1 reads it")

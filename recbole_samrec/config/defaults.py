@@ -41,7 +41,7 @@ def add_our_defaults(config: Any, model: str, model_class: type, dataset: str) -
 
 
 def _complete_temporal_split(config: Any, model: str, model_class: Any) -> None:
-    """Check the options of a global temporal split, and add what it implies where nothing else was given.
+    """Check the options of a global temporal split, and add the settings that it implies unless others were given.
 
     The kind of the model is checked first: RecBole would refuse full rankings of models that predict values.
     """

@@ -1,4 +1,4 @@
-"""Settings of RecBole 0.x and 1.0, which RecBole 1.2.1 passes over in silence, and their successors."""
+"""Settings of RecBole 0.x and 1.0, which RecBole 1.2.1 silently ignores, and their successors."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def check_former_settings(
         note: Receives a line about each former setting without which a run gives the same.
 
     Raises:
-        ConfigError: A former setting asks for something else than RecBole's defaults; names all of them and what to
+        ConfigError: A former setting differs from RecBole's defaults; the message lists all of them and what to
             write in their place.
     """
     former = {key: value for key, value in settings.items() if key in SUCCESSORS or key in WITHOUT_SUCCESSOR}
@@ -108,7 +108,7 @@ def _is_neutral(key: str, value: Any) -> bool:
 
 
 def _describe_refused(refused: Collection[str], former: Mapping[str, Any]) -> Iterator[str]:
-    """Describe former settings and what to write in their place, those with one successor together."""
+    """Describe former settings and their replacements, grouped by successor."""
     for successor in dict.fromkeys(SUCCESSORS[key] for key in refused if key in SUCCESSORS):
         keys = [key for key in refused if SUCCESSORS.get(key) == successor]
         translate = _TRANSLATIONS.get(successor)
@@ -120,7 +120,7 @@ def _describe_refused(refused: Collection[str], former: Mapping[str, Any]) -> It
 
 
 def _translate_evaluation(former: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate ``eval_setting: TO_LS,uni100`` and the settings beside it."""
+    """Translate ``eval_setting: TO_LS,uni100`` and the settings that belong to it."""
     words = former.get("eval_setting") or ""
     words = ",".join(map(str, words)) if isinstance(words, list | tuple) else str(words)
     ratio, left_out = former.get("split_ratio"), former.get("leave_one_num")

@@ -58,7 +58,7 @@ def list_known_keys(model: str | None = None, dataset: str | None = None, model_
     keys |= set(collect_defaults(model, dataset, model_class))
     if model_class is not None:
         keys |= list_own_keys(model_class)
-        for base in model_class.__mro__[1:]:  # a class of the user's may be derived from a model of RecBole's or ours
+        for base in model_class.__mro__[1:]:  # a user's class may be derived from a model of RecBole or of this package
             if base.__module__.startswith(("recbole.model.", "recbole_samrec.model.")):
                 keys |= _list_model_keys(base.__name__)
     return keys
@@ -71,7 +71,7 @@ def _list_model_keys(model: str) -> set[str]:
 
 
 def list_keys_of_all_models() -> set[str]:
-    """List every setting that a yaml file of RecBole's or ours names for any model."""
+    """List every setting that RecBole's yaml files or ours contain for any model."""
     bases = (find_recbole_folder() / "properties", PROPERTIES)
     return set().union(*(_read_shipped(file) for base in bases for file in base.rglob("*.yaml")))
 

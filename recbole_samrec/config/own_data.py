@@ -28,7 +28,7 @@ def adopt_data(
         data: Name of a data set; frame of pandas or polars; or path of a Parquet file.
         roles: The table's columns with the user, the item and the time.
         settings: Settings of the run.
-        note: Function that is called with notes on the table.
+        note: Called with notes on the table.
 
     Raises:
         UserError: The table cannot be used, or columns are named for a data set of files.

@@ -191,7 +191,7 @@ def find_recbole_folder() -> Path:
 
 
 def infer_recbole_type(key: str, default: Any, model: str | None) -> Any:
-    """Return the type of a setting of RecBole's, with its range or choices; None if nothing is known of it.
+    """Return the type of a setting of RecBole, with its range or choices; None if it is unknown.
 
     Args:
         key: The setting.

@@ -1,6 +1,6 @@
 """The settings of this package, each declared once: type, range, default, meaning, and the models that read it.
 
-Everything else is made from these classes: the checks and their messages, ``properties/overall.yaml``,
+Everything else is derived from these classes: the checks and their messages, ``properties/overall.yaml``,
 ``command.yaml`` and ``model/*.yaml`` and the page ``docs/reference/settings.md`` (by
 ``python -m tools.write_properties``), and the list of settings in ``run --help``. Importing this module loads neither
 torch nor RecBole.
@@ -34,7 +34,7 @@ RENAMED = {"sam_row_radius": "sam_item_rho", "sam_leave_out": "sam_exclude"}
 
 
 def upgrade_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Map the names of settings in earlier revisions to present ones.
+    """Replace the names of settings in earlier revisions by the current ones.
 
     Args:
         settings: Settings of a stored run, of a file of entries or of a configuration.
@@ -76,13 +76,13 @@ class SAM(Group):
     heading: ClassVar[str] = "SAM"
 
     sam_rho: NonNegative = setting(
-        0.0, "Radius of SAM's neighborhood; 0 trains without SAM. Search it between 0.01 and 2 for each data set."
+        0.0, "Radius of SAM's perturbation; 0 trains without SAM. Tune it between 0.01 and 2 for each data set."
     )
     sam_variant: Variant = setting(
         "sam",
-        "Variant of SAM. asam measures the radius in units of each weight and needs one about ten times larger; msam "
-        "needs a larger one too; looksam and msam cost little more than one pass. random is a control: it moves the "
-        "weights in a random direction instead.",
+        "Variant of SAM. asam scales the radius by each weight and needs a radius about ten times larger; msam also "
+        "needs a larger one. looksam and msam cost little more than one gradient. random is a control, which perturbs "
+        "in a random direction.",
     )
     sam_eta: NonNegative = setting(0.01, "Stability term of asam.", reads="sam_variant=asam")
     sam_exclude: Patterns = setting(
@@ -95,14 +95,15 @@ class SAM(Group):
         0, "Epochs to train without SAM first; a value below 1 is a fraction of the epochs of the run."
     )
     sam_rho_schedule: Schedule = setting(
-        "constant", "How the radius goes from sam_rho_from to sam_rho after sam_start; cosine begins and ends gently."
+        "constant",
+        "Schedule of the radius from sam_rho_from to sam_rho after sam_start; constant starts at sam_rho.",
     )
-    sam_rho_from: NonNegative = setting(0.0, "Radius at which a schedule begins.", reads="sam_rho_schedule")
-    sam_rho_epochs: Positive = setting(10, "Epochs that a schedule takes.", reads="sam_rho_schedule")
+    sam_rho_from: NonNegative = setting(0.0, "Radius at the start of the schedule.", reads="sam_rho_schedule")
+    sam_rho_epochs: Positive = setting(10, "Epochs until the schedule reaches sam_rho.", reads="sam_rho_schedule")
     sam_item_rho: ItemRho = setting(
         "uniform",
-        "Radius for the embedding rows of items: the same for all, or in proportion to how often an item occurs, at "
-        "least 0.3 of the largest.",
+        "Radius for the embedding rows of items: the same for all items, or proportional to an item's frequency, but "
+        "at least 0.3 of the largest radius.",
     )
     sam_momentum: Probability = setting(
         0.9, "Decay of the moving average of gradients.", reads="sam_variant=fsam and sam_variant=msam"
@@ -111,14 +112,14 @@ class SAM(Group):
         0.4, "Weight of the part of the gradient that is orthogonal to the perturbed one.", reads="sam_variant=gsam"
     )
     fsam_sigma: NonNegative = setting(
-        1.0, "Share of the moving average that is subtracted from the gradient.", reads="sam_variant=fsam"
+        1.0, "Factor of the moving average that is subtracted from the gradient.", reads="sam_variant=fsam"
     )
-    looksam_k: Count = setting(5, "Steps from one second gradient to the next.", reads="sam_variant=looksam")
+    looksam_k: Count = setting(5, "A second gradient is computed every looksam_k steps.", reads="sam_variant=looksam")
     looksam_alpha: NonNegative = setting(
-        0.7, "Weight of the part of the second gradient that is reused in between.", reads="sam_variant=looksam"
+        0.7, "Weight of the part of the second gradient that the other steps reuse.", reads="sam_variant=looksam"
     )
     max_bad_steps: Count = setting(
-        20, "Consecutive steps with an inf or nan gradient, each of which is skipped and counted, that end training."
+        20, "Number of consecutive steps with an inf or nan gradient after which training ends; each is skipped."
     )
 
 
@@ -129,110 +130,113 @@ class Averaging(Group):
 
     weight_average: Averages | None = setting(
         None,
-        "Average of weights that is validated, saved and tested while training goes on from its own: ema 0.999 (moving "
-        "average over steps, with its decay) or last 5 (mean over the ends of the last 5 epochs); ~ averages nothing.",
+        "Average of the weights, which is validated, saved and tested in place of the current weights: ema 0.999 "
+        "(exponential moving average over steps with this decay) or last 5 (mean of the weights after each of the last "
+        "5 epochs); ~ for no average.",
     )
 
 
 class Packed(Group):
-    """Packed training and other means of speed."""
+    """Packed training and other ways to train faster."""
 
     heading: ClassVar[str] = "Speed"
 
     training: Literal["packed", "prefix"] = setting(
         "prefix",
-        "Train on whole sequences (packed: the same loss, much faster), or on one sample for each prefix as RecBole "
-        "does. SASRec, GRU4Rec and S3Rec's fine-tuning support packed too.",
+        "packed trains on whole sequences, with the same loss and much faster; prefix trains on one sample per prefix, "
+        "like RecBole. SASRec, GRU4Rec and the fine-tuning of S3Rec also support packed.",
     )
     window_stride: Count | None = setting(
         None,
-        "Most targets of a packed window after a user's first; ~ leaves each target half of MAX_ITEM_LIST_LENGTH as "
-        "history, 1 trains on exactly RecBole's samples.",
+        "Maximum number of targets in each packed window after a user's first one; ~ gives each target a history of at "
+        "least half of MAX_ITEM_LIST_LENGTH, 1 gives exactly RecBole's samples.",
         reads="training=packed",
     )
     fast_dropout: bool = setting(
         True,
-        "Draw dropout's bits in bulk, cut padded columns where that is exact and keep freed memory on a CPU; False "
-        "trains as RecBole does, draw for draw.",
+        "Draw the random bits of dropout in bulk, remove padded columns where this is exact, and keep freed memory on "
+        "a CPU; False trains with the same random draws as RecBole.",
     )
 
 
 class Precision(Group):
-    """Number formats and reproducibility."""
+    """Numeric precision and reproducibility."""
 
     heading: ClassVar[str] = "Precision and reproducibility"
 
     amp_dtype: Literal["bfloat16", "float16", "bf16", "fp16"] | None = setting(
         None,
-        "Type that autocast computes in; ~ is bfloat16 where the device computes in it natively, else float16.",
+        "Data type of autocast; ~ is bfloat16 if the device supports it natively, else float16.",
         reads="enable_amp",
     )
     fp16_scaler: bool = setting(
         True,
-        "Scale the loss under float16, so that small gradients do not become zero; False computes without and warns.",
+        "Scale the loss under float16, so that small gradients do not underflow; False does not scale, and warns.",
         reads="enable_amp",
     )
     deterministic: bool = setting(
         False,
-        "Use deterministic algorithms, with which a run on a GPU repeats bit for bit; refuse models without them.",
+        "Use deterministic algorithms, so that a run on a GPU is reproducible bit for bit; models without such "
+        "algorithms raise an error.",
     )
 
 
 class Data(Group):
-    """Reading and splitting of data sets."""
+    """Reading and splitting data sets."""
 
     heading: ClassVar[str] = "Data"
 
     exact_time_order: bool = setting(
-        True, "Order events by their exact time; False rounds it to float32 first, as RecBole does."
+        True, "Order events by their exact times; False first rounds times to float32, like RecBole."
     )
     train_fraction: PositiveShare = setting(
-        1.0, "Share of the users, drawn by seed, who are trained on; validation and test stay complete."
+        1.0, "Share of the users to train on, drawn with the seed of the run; validation and test are not reduced."
     )
     keep_na_tokens: bool = setting(
-        True, 'Keep users and items called "NA", "None" and the like; False reads them as missing, as RecBole does.'
+        True, 'Keep users and items named "NA", "None" and the like; False treats them as missing, like RecBole.'
     )
 
 
 class Evaluation(Group):
-    """Validation, test and trackers."""
+    """Validation, test and measurements during training."""
 
     heading: ClassVar[str] = "Training and evaluation"
 
     exact_early_stopping: bool = setting(
         True,
-        "Count ties as no improvement and stop after exactly stopping_step evaluations; False counts as RecBole does.",
+        "Count ties as no improvement and stop after exactly stopping_step evaluations; False counts like RecBole.",
     )
     recbole_metrics: bool = setting(
         False,
-        "Compute ItemCoverage, GiniIndex, ShannonEntropy, AveragePopularity and TailPercentage as RecBole does, which "
-        "counts the padding item and misses each user's first event.",
+        "Compute ItemCoverage, GiniIndex, ShannonEntropy, AveragePopularity and TailPercentage like RecBole, which "
+        "counts the padding item and ignores each user's first event.",
     )
-    mask_history: bool = setting(False, "Rank without the items that the user had before (history masked).")
+    mask_history: bool = setting(False, "Exclude the items of the user's history from rankings (history masked).")
     eval_memory: Positive | None = setting(
         None,
-        "Megabytes that the scores of a full ranking may take at a time; fewer users are scored at once then. ~ is 256 "
-        "on a CPU and a 32nd of the memory of a GPU.",
+        "Maximum memory of the scores of a full ranking in megabytes, which limits the number of users scored at once; "
+        "~ is 256 on a CPU, and 1/32 of the memory on a GPU.",
     )
     track_sharpness: NonNegativeInt = setting(
         0,
-        "Epochs from one measurement of the sharpness on 2048 training targets to the next, written to the log and "
-        "result.json; 0 measures nothing.",
+        "Number of epochs between measurements of the sharpness on 2048 training targets, which are written to the log "
+        "and result.json; 0 for none.",
     )
 
 
 class Runs(Group):
-    """Folders and checkpoints."""
+    """Run folders and checkpoints."""
 
     heading: ClassVar[str] = "Runs and checkpoints"
 
     run_dir: str | None = setting(
-        None, "Folder of the run: checkpoints, log, tensorboard; ~ lets our commands make a new one under runs/."
+        None, "Folder of the run, for checkpoints, log and tensorboard; ~ is a new folder under runs/."
     )
-    trust_checkpoint: bool = setting(False, "Read pickled checkpoints and data sets too, which may run code.")
+    trust_checkpoint: bool = setting(False, "Also read pickled checkpoints and data sets, which may run code.")
     changed_data: Literal["refuse", "drop"] = setting(
         "refuse",
-        "Data with other users, items or events than a run was trained on: refuse, or drop what the run does not know.",
+        "If the data have changed since the run was trained: refuse raises an error, drop ignores events of unknown "
+        "users and items.",
     )
 
 
@@ -240,7 +244,7 @@ class Runs(Group):
 
 
 class Transformer(Group):
-    """The body of the Transformers, with RecBole's names."""
+    """The Transformer, with RecBole's names of settings."""
 
     heading: ClassVar[str] = "Transformer"
     models: ClassVar[tuple[str, ...]] = ("SAMRec", "gSASRec", "CL4SRec", "DuoRec", "BSARec", "S3Rec")
@@ -249,8 +253,8 @@ class Transformer(Group):
     n_heads: Count = setting(2, "Number of attention heads.")
     hidden_size: Count = setting(64, "Size of the embeddings and hidden states.")
     inner_size: Count = setting(256, "Size of the feed-forward layers.")
-    hidden_dropout_prob: Probability = setting(0.2, "Dropout of embeddings and hidden states.")
-    attn_dropout_prob: Probability = setting(0.2, "Dropout of attention weights.")
+    hidden_dropout_prob: Probability = setting(0.2, "Dropout probability of embeddings and hidden states.")
+    attn_dropout_prob: Probability = setting(0.2, "Dropout probability of attention weights.")
     hidden_act: Literal["gelu", "relu", "swish", "tanh", "sigmoid"] = setting(
         "gelu", "Activation function of the feed-forward layers."
     )
@@ -259,16 +263,16 @@ class Transformer(Group):
 
 
 class CausalBody(Group):
-    """The body of the Transformers with layers of their own."""
+    """The Transformer of models with their own layers."""
 
     heading: ClassVar[str] = "Transformer"
     models: ClassVar[tuple[str, ...]] = ("SASRecOriginal", "eSASRec")
 
     n_layers: Count = setting(2, "Number of Transformer layers.")
-    n_heads: Count = setting(2, "Number of attention heads, a divisor of hidden_size.")
+    n_heads: Count = setting(2, "Number of attention heads, which must divide hidden_size.")
     hidden_size: Count = setting(64, "Size of the embeddings and hidden states.")
-    hidden_dropout_prob: Probability = setting(0.2, "Dropout of embeddings and hidden states.")
-    attn_dropout_prob: Probability = setting(0.2, "Dropout of attention weights.")
+    hidden_dropout_prob: Probability = setting(0.2, "Dropout probability of embeddings and hidden states.")
+    attn_dropout_prob: Probability = setting(0.2, "Dropout probability of attention weights.")
 
 
 class GatedForward(Group):
@@ -281,21 +285,23 @@ class GatedForward(Group):
 
 
 class Losses(Group):
-    """The loss of the next item, also for large catalogs."""
+    """The next-item loss, with options for large catalogs."""
 
     heading: ClassVar[str] = "Loss"
     models: ClassVar[tuple[str, ...]] = ("SAMRec", "CL4SRec", "DuoRec")
 
     loss_type: Literal["CE", "BPR", "SSM", "gBCE"] = setting(
         "CE",
-        "CE over all items, BPR, sampled softmax with shared uniform and in-batch negatives (SSM), or calibrated "
-        "binary cross-entropy (gBCE).",
+        "Cross-entropy over all items (CE), BPR, sampled softmax with shared uniform and in-batch negatives (SSM), or "
+        "generalized binary cross-entropy (gBCE).",
     )
     n_negatives: Count = setting(
-        256, "Items that SSM draws for a batch and gBCE for each target.", reads="loss_type=SSM and loss_type=gBCE"
+        256,
+        "Number of negatives, per batch with SSM, per target with gBCE.",
+        reads="loss_type=SSM and loss_type=gBCE",
     )
     shared_negatives: bool = setting(
-        False, "Draw once for the whole batch, which is much cheaper than for each target.", reads="loss_type=gBCE"
+        False, "Use the same negatives for the whole batch, which is much cheaper.", reads="loss_type=gBCE"
     )
     gbce_t: Share = setting(0.75, "Calibration, from 0 (binary cross-entropy) to 1.", reads="loss_type=gBCE")
     embedding_update: Literal["dense", "sparse"] = setting(
@@ -306,15 +312,15 @@ class Losses(Group):
 
 
 class CalibratedLoss(Losses):
-    """The loss of gSASRec, which is gBCE by definition."""
+    """The loss of gSASRec: gBCE by definition."""
 
     models: ClassVar[tuple[str, ...]] = ("gSASRec",)
 
-    loss_type: Literal["gBCE"] = setting("gBCE", "The loss; SAMRec has the others.")
+    loss_type: Literal["gBCE"] = setting("gBCE", "Generalized binary cross-entropy; SAMRec has other losses.")
 
 
 class BinaryLoss(Group):
-    """The loss of SASRecOriginal, which has one negative by definition."""
+    """The loss of SASRecOriginal: binary cross-entropy with one negative by definition."""
 
     heading: ClassVar[str] = "Loss"
     models: ClassVar[tuple[str, ...]] = ("SASRecOriginal",)
@@ -327,18 +333,16 @@ class BinaryLoss(Group):
 
 
 class UncorrectedLoss(Group):
-    """The loss of eSASRec, a softmax over sampled items by definition."""
+    """The loss of eSASRec: a softmax over sampled items by definition."""
 
     heading: ClassVar[str] = "Loss"
     models: ClassVar[tuple[str, ...]] = ("eSASRec",)
 
     loss_type: Literal["uSSM"] = setting(
-        "uSSM", "Softmax over the target and uniform negatives, uncorrected; SAMRec has other losses."
+        "uSSM", "Softmax over the target and uniform negatives, without correction; SAMRec has other losses."
     )
-    n_negatives: Count = setting(256, "Items that are drawn for each target.")
-    shared_negatives: bool = setting(
-        False, "Draw once for the whole batch, which is much cheaper than for each target."
-    )
+    n_negatives: Count = setting(256, "Number of negatives for each target.")
+    shared_negatives: bool = setting(False, "Use the same negatives for the whole batch, which is much cheaper.")
     embedding_update: Literal["dense", "sparse"] = setting(
         "dense",
         "Embedding rows of items that Adam and SAM update: all, or those with a gradient, which suits large catalogs.",
@@ -346,45 +350,47 @@ class UncorrectedLoss(Group):
 
 
 class NextItemLoss(Group):
-    """The loss of models whose states are scored against all items."""
+    """The next-item loss of models that score all items."""
 
     heading: ClassVar[str] = "Loss"
     models: ClassVar[tuple[str, ...]] = ("BSARec", "S3Rec")
 
-    loss_type: Literal["CE", "BPR"] = setting("CE", "CE over all items, or BPR; of S3Rec's fine-tuning.")
+    loss_type: Literal["CE", "BPR"] = setting(
+        "CE", "Cross-entropy over all items (CE) or BPR; in S3Rec for fine-tuning."
+    )
 
 
 class Contrastive(Group):
-    """The second loss of contrastive models."""
+    """The additional loss of contrastive models."""
 
     heading: ClassVar[str] = "Contrastive loss"
     models: ClassVar[tuple[str, ...]] = ("CL4SRec", "DuoRec")
 
     cl_weight: NonNegative = setting(0.1, "Weight of the contrastive loss; 0 trains SASRec.")
-    cl_temperature: Positive = setting(1.0, "Divisor of similarities.")
-    cl_similarity: Literal["dot", "cosine"] = setting("cosine", "Similarity of two views: inner product, or cosine.")
+    cl_temperature: Positive = setting(1.0, "Temperature that divides the similarities.")
+    cl_similarity: Literal["dot", "cosine"] = setting("cosine", "Similarity of two views: inner product or cosine.")
 
 
 class Views(Group):
-    """Views of CL4SRec."""
+    """Augmented views of CL4SRec."""
 
     heading: ClassVar[str] = "Views of a sequence"
     models: ClassVar[tuple[str, ...]] = ("CL4SRec",)
 
-    cl_batch_users: AtLeastTwo = setting(128, "Users drawn for each step, two views of each.")
+    cl_batch_users: AtLeastTwo = setting(128, "Number of users drawn for each step, with two views of each.")
     crop_rate: Share = setting(0.6, "Share of a sequence that a crop keeps (eta).")
-    mask_rate: Share = setting(0.3, "Share of its items that are masked (gamma).")
-    reorder_rate: Share = setting(0.6, "Share of it that is shuffled (beta).")
+    mask_rate: Share = setting(0.3, "Share of a sequence that is masked (gamma).")
+    reorder_rate: Share = setting(0.6, "Share of a sequence that is shuffled (beta).")
 
 
 class SameTarget(Group):
-    """Pairs of DuoRec."""
+    """Positive pairs of DuoRec."""
 
     heading: ClassVar[str] = "Pairs of sequences"
     models: ClassVar[tuple[str, ...]] = ("DuoRec",)
 
     cl_batch: AtLeastTwo = setting(
-        256, "Training sequences drawn for each step, each with another one that is followed by the same item."
+        256, "Number of training sequences drawn for each step, each with another sequence of the same next item."
     )
 
 
@@ -395,34 +401,34 @@ class Filter(Group):
     models: ClassVar[tuple[str, ...]] = ("BSARec",)
 
     filter_share: Share = setting(
-        0.7, "Share of the frequency rescaler in a layer, the rest is attention's (the paper's alpha, 0.7 for Beauty)."
+        0.7, "Weight of the frequency rescaler against attention in a layer (the paper's alpha, 0.7 for Beauty)."
     )
     filter_cutoff: Count = setting(
-        5, "The c // 2 + 1 lowest frequencies of a sequence keep their strength (the paper's c, 5 for Beauty)."
+        5, "Cutoff c: the c // 2 + 1 lowest frequencies of a sequence are not rescaled (5 in the paper for Beauty)."
     )
 
 
 class Recency(Group):
-    """The events that RecentPop counts."""
+    """The popularity window of RecentPop."""
 
     heading: ClassVar[str] = "Recent events"
     models: ClassVar[tuple[str, ...]] = ("RecentPop",)
 
     recency: Literal["window", "decay"] = setting(
-        "window", "Count the events of the last recent_days, or weight each event by a half for every recent_days."
+        "window", "window counts the events of the last recent_days; decay halves an event's weight every recent_days."
     )
-    recent_days: Positive = setting(30.0, "Days of the window, or half-life in days, before the last training event.")
-    time_unit: Literal["s", "ms", "us", "ns", "day"] = setting("s", "Unit of the data set's times.")
+    recent_days: Positive = setting(30.0, "Length of the window, or half-life, in days before the last training event.")
+    time_unit: Literal["s", "ms", "us", "ns", "day"] = setting("s", "Unit of time in the data set.")
 
 
 class Neighbors(Group):
-    """The neighbors of items in HistoryItemKNN, with RecBole's names and defaults."""
+    """The item neighborhoods of HistoryItemKNN, with RecBole's names and defaults."""
 
     heading: ClassVar[str] = "Neighbors"
     models: ClassVar[tuple[str, ...]] = ("HistoryItemKNN",)
 
     k: Count = setting(100, "Number of neighbors of an item.")
-    shrink: NonNegative = setting(0.0, "Constant that is added to the denominator of the cosine.")
+    shrink: NonNegative = setting(0.0, "Constant added to the denominator of the cosine.")
 
 
 class Ridge(Group):
@@ -431,7 +437,7 @@ class Ridge(Group):
     heading: ClassVar[str] = "Regularization"
     models: ClassVar[tuple[str, ...]] = ("HistoryEASE",)
 
-    reg_weight: Positive = setting(250.0, "Weight of the squared weights (the paper's lambda).")
+    reg_weight: Positive = setting(250.0, "Weight of L2 regularization (the paper's lambda).")
 
 
 class Pretraining(Group):
@@ -444,36 +450,36 @@ class Pretraining(Group):
         "both", "Both stages in one run, or one of RecBole's stages."
     )
     sam_stage: Literal["finetuning", "pretraining", "both"] = setting(
-        "finetuning", "The stages in which SAM acts, if sam_rho is above 0.", reads="train_stage=both"
+        "finetuning", "Stages that use SAM, if sam_rho is above 0.", reads="train_stage=both"
     )
     pretraining: Literal["users", "recbole"] = setting(
-        "users", "Pre-train on users' sequences, aligned as in fine-tuning, or by RecBole's own loop on its samples."
+        "users", "Pre-train on users' whole sequences, aligned as in fine-tuning, or with RecBole's loop and samples."
     )
-    pretrain_epochs: Count = setting(100, "Epochs of pre-training; RecBole's own takes 500 unless this is given.")
+    pretrain_epochs: Count = setting(100, "Epochs of pre-training; the default is 500 with RecBole's loop.")
     pretrain_batch_size: Count = setting(
-        256, "Sequences in a batch; RecBole's own pre-training takes train_batch_size.", reads="pretraining=users"
+        256, "Sequences in a batch; RecBole's loop uses train_batch_size instead.", reads="pretraining=users"
     )
     pretrain_learning_rate: Positive = setting(
         0.001,
-        "Learning rate; RecBole's own pre-training, and train_stage=pretrain, take learning_rate.",
+        "Learning rate of pre-training; RecBole's loop and train_stage=pretrain use learning_rate instead.",
         reads="pretraining=users",
     )
     pretrained_dir: str | None = setting(
-        None, "Folder of pre-trained weights, which runs of equal settings share; ~ is pretrained/ beside the run's."
+        None, "Folder of pre-trained weights, which runs with equal settings share; ~ is pretrained/ next to the run."
     )
-    pre_model_path: str = setting("", "Pre-trained weights to start from.", reads="train_stage=finetune")
-    save_step: Count = setting(50, "Epochs from one saving of weights to the next.", reads="train_stage=pretrain")
+    pre_model_path: str = setting("", "File of pre-trained weights to start from.", reads="train_stage=finetune")
+    save_step: Count = setting(50, "Save the weights every so many epochs.", reads="train_stage=pretrain")
     item_attribute: str | list[str] | None = setting(
-        None, "Column of the .item file with the items' attributes, or a list of columns; ~ finds one."
+        None, "Column, or list of columns, of the .item file with the items' attributes; ~ detects it."
     )
     mask_ratio: PositiveShare = setting(0.2, "Probability that an item is masked.")
-    aap_weight: NonNegative = setting(0.2, "Weight of the prediction of an item's attributes.")
-    mip_weight: NonNegative = setting(1.0, "Weight of the prediction of masked items.")
-    map_weight: NonNegative = setting(1.0, "Weight of the prediction of masked items' attributes.")
-    sp_weight: NonNegative = setting(0.5, "Weight of the prediction of segments.")
+    aap_weight: NonNegative = setting(0.2, "Weight of the associated attribute prediction (AAP).")
+    mip_weight: NonNegative = setting(1.0, "Weight of the masked item prediction (MIP).")
+    map_weight: NonNegative = setting(1.0, "Weight of the masked attribute prediction (MAP).")
+    sp_weight: NonNegative = setting(0.5, "Weight of the segment prediction (SP).")
 
 
-# Lists of them --------------------------------------------------------------------------------------------------------
+# Lists of groups ------------------------------------------------------------------------------------------------------
 
 SHARED_GROUPS: tuple[type[Group], ...] = (SAM, Averaging, Packed, Precision, Data, Evaluation, Runs)
 """Settings of every model, in the order of ``properties/overall.yaml``."""
@@ -554,7 +560,7 @@ INTERNAL = frozenset({"quiet_terminal", "known_data", "selects_epoch"})
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting as it is declared.
+    """A declared setting.
 
     Args:
         key: Its name.

@@ -1,4 +1,4 @@
-"""Settings that are text keep their spelling: a folder ``2024-10-11`` is no date, and a column ``010`` is not 8."""
+"""Settings that are text keep their spelling: a folder ``2024-10-11`` is not a date, and a column ``010`` is not 8."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def parse_value(key: str, text: str) -> Any:
 
 
 def _is_of_texts(value: Any, text: str) -> bool:
-    """Return True if a value consists of texts, and is not a list that could not be read."""
+    """Return True if a value consists of texts, and is not a list that failed to parse."""
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_of_texts(one, "") for key, one in value.items())
     if isinstance(value, (list, tuple)):
@@ -78,7 +78,7 @@ def _read_texts(text: str) -> Any:
 
 
 def _read_yaml(text: str) -> Any:
-    """Read a dictionary in the words of yaml, such as ``{split: {GTS: {cut: 2018-01-01}}}``; else the text itself."""
+    """Parse a dictionary in yaml syntax, such as ``{split: {GTS: {cut: 2018-01-01}}}``; else return the text itself."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if not isinstance(node, yaml.MappingNode):

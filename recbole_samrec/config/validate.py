@@ -281,7 +281,7 @@ def check_evaluation(config: Any, chooses: bool = True) -> None:
     """
     name, _, cut = str(config["valid_metric"]).partition("@")
     metrics = [str(metric).lower() for metric in config["metrics"]]
-    at = config["eval_type"].name == "RANKING" and name.lower() != "gauc"  # all others are measured at each K
+    at = config["eval_type"].name == "RANKING" and name.lower() != "gauc"  # all other metrics have a value for each K
     computed = name.lower() in metrics and at == bool(cut) and (not cut or cut in map(str, config["topk"]))
     if chooses and not computed:
         cuts = f" at topk={config['topk']}" if at else ""

@@ -31,7 +31,7 @@ Patterns = str | list[str] | tuple[str, ...]
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a text, in words, which messages give in place of its type."""
+    """The format of a text in words, which messages show in place of its type."""
 
     words: str
 

@@ -1,4 +1,4 @@
-"""Read yaml files and ``--key=value`` arguments without running anything in them."""
+"""Read yaml files and ``--key=value`` arguments without executing anything in them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
 
 
 def read_yaml_files(files: Sequence[str], note: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    """Read the settings of several yaml files; later files win, and names of earlier revisions are upgraded.
+    """Read the settings of several yaml files; later files take precedence, and earlier names are replaced.
 
     Args:
         files: The files.

@@ -1,1 +1,1 @@
-"""Data sets: finding them, checking their files, and making RecBole's atomic files from the providers' own."""
+"""Data sets: locating them, checking their files, and converting providers' files to RecBole's atomic files."""

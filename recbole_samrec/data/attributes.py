@@ -40,7 +40,7 @@ def find_attribute_settings(settings: Mapping[str, Any], folder: Path) -> dict[s
     names = [choose_attribute(columns_of_file, file, one) for one in several or [None]]
     name = names[0] if len(names) == 1 else names
     loaded = settings.get("load_col")
-    if loaded is None or loaded.get("item") == "*":  # RecBole loads every column then
+    if loaded is None or loaded.get("item") == "*":  # RecBole then loads every column
         return {"item_attribute": name}
     columns = list(dict.fromkeys([*(loaded.get("item") or ()), layout.item, *names]))
     return {"item_attribute": name, "load_col": {**loaded, "item": columns}}
@@ -77,12 +77,12 @@ def choose_attribute(columns: Sequence[Column], file: Path, wanted: str | None =
 
 
 def name_joined(attributes: str | Sequence[str]) -> str:
-    """Name the column that an attribute, or several that are joined, are read from."""
+    """Return the name of the column that contains the attribute, or several joined attributes."""
     return attributes if isinstance(attributes, str) else "+".join(attributes)
 
 
 def join_attributes(dataset: Any, attributes: Sequence[str]) -> None:
-    """Add a column of items with all their attributes, whose ids are those of one column after the other.
+    """Add a column of items with all their attributes; ids of one column follow those of the other.
 
     Args:
         dataset: RecBole's data set before its tables become tensors, which is changed.
@@ -90,7 +90,7 @@ def join_attributes(dataset: Any, attributes: Sequence[str]) -> None:
     """
     table, name, offset, ids, tokens = dataset.item_feat, name_joined(attributes), 0, [], ["[PAD]"]
     for attribute in attributes:
-        # Ids begin at 1; 0 stands for none.
+        # Ids begin at 1; 0 means none.
         cells = [np.atleast_1d(cell).astype(np.int64) for cell in table[attribute]]
         ids.append([cell[cell > 0] + offset for cell in cells])
         known = dataset.field2id_token[attribute][1:]

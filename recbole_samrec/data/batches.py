@@ -19,7 +19,7 @@ MORE_STEPS = 0.04
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """Sequences of an epoch's batches: windows, or parts of a window that spans the border of two batches.
+    """Sequences of an epoch's batches: windows, or parts of a window that crosses the border of two batches.
 
     Args:
         users: Number of each sequence's user, shape ``[S]``.
@@ -46,7 +46,7 @@ class EpochPlan:
 
 
 def count_steps(targets: int, batch_size: int, longest: int) -> int:
-    """Count the batches of an epoch, which are the same number in every epoch.
+    """Count the batches of an epoch; all epochs have the same number.
 
     A few more batches than necessary allow most of them to end where a window ends.
 
@@ -63,7 +63,7 @@ def count_steps(targets: int, batch_size: int, longest: int) -> int:
 def plan_epoch(
     windows: Windows, batch_size: int, *, generator: torch.Generator | None = None, world: int = 1
 ) -> EpochPlan:
-    """Distribute windows to batches with about equal numbers of targets, windows of similar length together.
+    """Distribute windows over batches with about equal numbers of targets, windows of similar length together.
 
     A batch ends where a window ends if one ends nearby; otherwise the window is cut in two, both of which encode all
     events that the window's targets had as history.
@@ -106,7 +106,7 @@ def _locate_targets(
     edges: np.ndarray,
     bounds: np.ndarray,
 ) -> np.ndarray:
-    """Locate the targets of an epoch in the sequences of their shares, flattened, in the order of the sequences.
+    """Locate the targets of an epoch in the flattened sequences of each share, in the order of the sequences.
 
     Sequence ``s`` has the targets ``targets[first[s] : first[s] + edges[s + 1] - edges[s]]``.
     """
@@ -124,7 +124,7 @@ def _draw_order(number: int, generator: torch.Generator | None) -> np.ndarray:
 
 
 def _group_by_length(lengths: np.ndarray, pools: int, generator: torch.Generator | None) -> np.ndarray:
-    """Draw the windows pool by pool, each pool sorted by length, every other one downwards so that lengths meet."""
+    """Shuffle the windows into pools that are sorted by length, ascending and descending in turn."""
     drawn = _draw_order(len(lengths), generator)
     pool = np.arange(len(lengths)) * pools // max(len(lengths), 1)
     by_length = np.where(pool % 2, -lengths[drawn], lengths[drawn])
@@ -132,7 +132,7 @@ def _group_by_length(lengths: np.ndarray, pools: int, generator: torch.Generator
 
 
 def _place_borders(total: int, steps: int, batch_size: int, ends: np.ndarray) -> np.ndarray:
-    """Place the borders of batches, counted in targets, shape ``[steps + 1]``, at ends of windows where possible.
+    """Place the borders of batches, counted in targets, shape ``[steps + 1]``, at the ends of windows where possible.
 
     Each batch takes whole windows up to about an equal part of the remaining targets, at most ``batch_size``. It ends
     inside a window only if the remaining batches would otherwise be too full or too few.
@@ -159,7 +159,7 @@ def _split_shares(borders: np.ndarray, world: int, ends: np.ndarray) -> np.ndarr
 
 
 def _snap(cuts: np.ndarray, ends: np.ndarray, reach: int) -> np.ndarray:
-    """Move each cut to the nearest end of a window that is within reach."""
+    """Move each border to the nearest end of a window within reach."""
     after = np.searchsorted(ends, cuts)
     before = np.maximum(after - 1, 0)
     nearest = np.where(cuts - ends[before] < ends[after] - cuts, ends[before], ends[after])
@@ -226,7 +226,7 @@ class PackedBatches:
         self.batch_size, self.shuffle = batch_size, shuffle
         self.generator = generator or torch.Generator()
         self.rank, self.world = rank, world
-        # A sequence is read up to the longest one's length, and may therefore extend past the last event.
+        # Each sequence is read with the length of the longest one, possibly beyond the last event.
         self._items = torch.zeros(len(items) + length + 1, dtype=torch.int32)
         self._items[: len(items)] = torch.from_numpy(items)
         self._labels = torch.zeros_like(self._items)
@@ -234,7 +234,7 @@ class PackedBatches:
         self._items, self._labels = self._items.to(device), self._labels.to(device)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes for a pickle, tensors on the CPU: the file may be read where there is no GPU."""
+        """Return the attributes for pickling, with tensors on the CPU: the file may be read where there is no GPU."""
         return {name: value.cpu() if isinstance(value, torch.Tensor) else value for name, value in vars(self).items()}
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Benchmark files, which contain interactions that are split already: their parts, and the lists in their rows.
+"""Benchmark files, which contain interactions that are already split: their parts, and the lists in their rows.
 
 Every function works on the table of all parts, one below the other, before RecBole replaces tokens by ids.
 """
@@ -19,7 +19,7 @@ PADDING = frozenset(("0", "-1", "0.0", "-1.0", "[pad]", "<pad>", "pad", "nan", "
 
 
 def check_parts(parts: Any) -> None:
-    """Check that there is a file for training and one for test, and perhaps one for validation between them.
+    """Check that there are files for training and test, with at most a file for validation between them.
 
     Args:
         parts: The setting ``benchmark_filename``; None if it is not set.
@@ -118,7 +118,7 @@ class Lists:
         return (self.places >= first[self.rows]) & (self.places <= last[self.rows])
 
     def is_padding(self, token: str) -> bool:
-        """Return True if a token fills lists up: it is only before or after the others, and repeated or after them."""
+        """Return True if a token is padding: it is only before or after the others, and repeated or after them."""
         inside = self.mark_inside(token)
         if (self.values[inside] == token).any() or inside.all():
             return False
@@ -133,7 +133,7 @@ class Lists:
 
 
 def remove_padding(rows: pd.DataFrame, field: str, others: Sequence[str], items: Collection[str]) -> list[str]:
-    """Remove tokens that only fill up the lists of items, and what is at their places in lists of other columns.
+    """Remove padding from the lists of items, and the values at the same places from lists of other columns.
 
     Args:
         rows: The interactions, which are changed.
@@ -169,7 +169,7 @@ def remove_padding(rows: pd.DataFrame, field: str, others: Sequence[str], items:
 
 
 def drop_events(dataset: Any, dropped: np.ndarray) -> None:
-    """Drop events of a RecBole data set, and keep its sizes of the benchmark files, if it has some, in step.
+    """Drop events of a RecBole data set, and adjust the sizes of its benchmark files, if it has any.
 
     Args:
         dataset: The data set, whose events are a pandas frame.

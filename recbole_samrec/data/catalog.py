@@ -1,4 +1,4 @@
-"""Published data sets: their sizes, and where to get the files they are made from."""
+"""Published data sets: their sizes, and the sources of their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of RecBole's loaders on their way to a GPU, without waiting and without fields that a model does not read."""
+"""Copies of RecBole's batches on a GPU, made asynchronously and without fields that a model does not read."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DeviceBatches:
 
 
 class DeviceBatch(Interaction):
-    """RecBole's interaction, of which only those fields are on the device that were read.
+    """RecBole's interaction whose fields are copied to the device when they are read.
 
     Args:
         batch: The interaction on the CPU.
@@ -99,7 +99,7 @@ class _Fields(dict[str, Tensor]):
 
 
 def copy_together(fields: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """Copy tensors to a device, all of a type in one copy that the host does not wait for.
+    """Copy tensors to a device, with one asynchronous copy per dtype.
 
     Args:
         fields: Tensors on the CPU by name.

@@ -1,4 +1,4 @@
-"""Loader of full rankings for models that read no sequences, with a sample for each target instead of each user."""
+"""Loader of full rankings for models that read no sequences, with one sample per target instead of per user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of numbers: which of them a model reads, and the settings that make it read the others."""
+"""Numerical columns: those that a model reads, and the settings that make it read others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTEXT_OF_ITEMS = ("DIN", "DIEN")
 
 
 def check_numbers(config: Any, dataset: Any) -> None:
-    """Check that the columns that ``numerical_features`` names are numbers.
+    """Check that the columns of ``numerical_features`` contain numbers.
 
     Args:
         config: RecBole's configuration.
@@ -37,7 +37,7 @@ def check_numbers(config: Any, dataset: Any) -> None:
 
 
 def check_features(config: Any, dataset: Any) -> None:
-    """Check that a model can read the columns that ``selected_features`` names.
+    """Check that a model can read the columns of ``selected_features``.
 
     Args:
         config: RecBole's configuration.
@@ -68,7 +68,7 @@ def check_features(config: Any, dataset: Any) -> None:
 
 
 def describe_unread_floats(config: Any, dataset: Any) -> str | None:
-    """Describe the loaded columns of numbers that the model does not read, if there are any.
+    """Describe the loaded numerical columns that the model does not read, if there are any.
 
     Args:
         config: RecBole's configuration.
@@ -85,7 +85,7 @@ def describe_unread_floats(config: Any, dataset: Any) -> str | None:
         used |= set(config["numerical_features"] or ())
     if _is_derived_from(config, CONTEXT_OF_ITEMS):
         used -= set(dataset.fields(FLOATS, [FeatureSource.INTERACTION])) - {config["TIME_FIELD"], config["LABEL_FIELD"]}
-    if model == "DIN":  # embeds the columns of users, and uses those of items alone
+    if model == "DIN":  # embeds the columns of users, but uses only those of items
         used -= set(dataset.fields(FLOATS, [FeatureSource.USER]))
     if _is_derived_from(config, SELECTING):
         used &= {*config["selected_features"], config["TIME_FIELD"]}
@@ -107,5 +107,5 @@ def _is_derived_from(config: Any, names: tuple[str, ...]) -> bool:
 
 
 def _is_made(config: Any, field: str) -> bool:
-    """Return True for a column that RecBole makes of another: its earlier values, or that of a sampled item."""
+    """Return True for a column that RecBole derives from another one: its earlier values, or that of a sampled item."""
     return field.endswith(config["LIST_SUFFIX"]) or field.startswith(config["NEG_PREFIX"])

@@ -1,4 +1,4 @@
-"""Hashes of the files of a data set, which tell whether they are the ones that a run was trained on."""
+"""Hashes of the files of a data set, to check that they are those that a run was trained on."""
 
 from __future__ import annotations
 

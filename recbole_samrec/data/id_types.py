@@ -1,4 +1,4 @@
-"""Types that the ids of a data set have in the table it was made of, so that recommendations have them, too."""
+"""Original types of the ids of a data set that was made of a table; recommendations return ids of these types."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEXT = "string"
 
 
 def read_id_type(folder: Path, field: str) -> str:
-    """Read the type of the ids of users or items; data sets of files have text.
+    """Read the type of the ids of users or items; data sets of files have ids of type text.
 
     Args:
         folder: Folder of the data set.
@@ -29,7 +29,7 @@ def read_id_type(folder: Path, field: str) -> str:
 
 
 def restore_ids(tokens: Any, kind: str) -> np.ndarray:
-    """Return ids in the type that they had; they stay text if one of them is not of that type.
+    """Convert ids to their original type; they stay text if one of them does not have that type.
 
     Args:
         tokens: Ids as text, shape ``[N]``.

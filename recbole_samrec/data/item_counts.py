@@ -23,7 +23,7 @@ def count_training_items(dataset: Any) -> Tensor:
 
 
 def count_training_events(dataset: Any) -> Tensor:
-    """Count the training events of each item, including each user's first one, which is no target.
+    """Count the training events of each item, including each user's first one, which is not a target.
 
     Events that are validation or test targets are not training events. After a time split the first event of a user
     counts only if the user has a training target, since it may be later than the split otherwise.
@@ -36,7 +36,7 @@ def count_training_events(dataset: Any) -> Tensor:
     """
     counts = count_training_items(dataset)
     length = getattr(dataset, "item_list_length_field", None)
-    if length is None or length not in dataset.inter_feat:  # every event is a line
+    if length is None or length not in dataset.inter_feat:  # every event has a line
         return counts
     firsts = getattr(dataset, "first_items", None)
     if firsts is None:
@@ -58,7 +58,7 @@ def find_first_items(users: np.ndarray, items: np.ndarray, parts: Sequence[Any])
 
     Returns:
         The first item of each user, 0 for a user without events, shape ``[users]``; None if there is not exactly one
-        event per user that is no target.
+        event per user that is not a target.
     """
     uid, iid, n_users = parts[0].uid_field, parts[0].iid_field, parts[0].user_num
     targets = [np.concatenate([part.inter_feat[field].numpy() for part in parts]) for field in (uid, iid)]

@@ -1,4 +1,4 @@
-"""Join batches of training data, so that a GPU computes their loss at once."""
+"""Join batches of training data, so that a GPU computes their loss in one pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from recbole_samrec.data.packed_loader import TARGET_POSITIONS
 
 
 def join_batches(batches: Sequence[Any]) -> Interaction:
-    """Join batches of packed sequences or of RecBole's samples to one.
+    """Join batches of packed sequences or of RecBole's samples into one batch.
 
     Args:
         batches: Batches with the same fields. Sequences are padded with 0 to the longest.

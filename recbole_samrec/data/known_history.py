@@ -26,7 +26,7 @@ def add_histories(batch: Interaction, histories: Sequence[np.ndarray]) -> Intera
 
     Args:
         batch: RecBole's batch of samples.
-        histories: Items that are known before the target of each sample; there may be none.
+        histories: Items known before the target of each sample; may be empty.
 
     Returns:
         A batch with the column :data:`HISTORY` too.

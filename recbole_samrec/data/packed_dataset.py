@@ -20,8 +20,8 @@ EVENT = "event_of_row"
 class PackedDataset(SequentialDataset):
     """Sequential data set whose training part stores each event once.
 
-    RecBole makes and stores a sample for every prefix of a user's events. Here a sample stores only which event is its
-    target; RecBole orders and splits these samples as usual. The validation and the test part get RecBole's lists
+    RecBole makes and stores a sample for every prefix of a user's events. Here a sample stores only the index of its
+    target event; RecBole orders and splits these samples as usual. The validation and the test part get RecBole's lists
     afterwards, column for column; the lists of the training part are made on access.
 
     Args:
@@ -76,7 +76,7 @@ class PackedDataset(SequentialDataset):
             The parts for training, validation and test.
         """
         if read_options(self.config["eval_args"]):
-            return super().build()  # by data/temporal_parts.py, whose parts are complete
+            return super().build()  # split by data/temporal_parts.py, whose parts are complete
         train, *others = super().build()
         lists = {name: made_of for name, made_of in self._lists.items() if name in self.inter_feat}
         for part in others:
@@ -110,7 +110,7 @@ class PackedDataset(SequentialDataset):
         add_lists(samples, self.events, target, length, self._lists, self.max_item_list_len)
 
     def hold_events(self, events: Interaction, owners: np.ndarray, samples: Interaction, lists: Lists) -> None:
-        """Let a training part hold events of its own.
+        """Store events in a training part.
 
         Args:
             events: The items of the events, users one after the other, each in time order.

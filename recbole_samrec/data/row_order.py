@@ -37,11 +37,11 @@ class TableOrder:
 
     @classmethod
     def of(cls, table: pd.DataFrame, keys: tuple[str, ...]) -> TableOrder:
-        """Sort a table by its key columns, then by its other columns of numbers.
+        """Sort a table by its key columns, then by its other numerical columns.
 
         Args:
             table: A table whose tokens are internal ids.
-            keys: Columns that tell what a row is.
+            keys: Columns that identify a row.
         """
         numbers = [name for name in table if name not in keys and pd.api.types.is_numeric_dtype(table[name])]
         columns = {name: table[name].to_numpy() for name in (*keys, *numbers)}
@@ -97,7 +97,7 @@ class RowOrder:
 
 
 def list_tables(dataset: Any) -> dict[str, tuple[str, ...]]:
-    """List the tables whose rows RecBole takes in the order of the file, and the columns that tell what a row is."""
+    """List the tables whose rows RecBole keeps in the order of the file, and the columns that identify a row."""
     fields = (PART, dataset.uid_field, dataset.iid_field, dataset.time_field)
     tables = {"inter_feat": tuple(field for field in fields if field == PART or field in dataset.inter_feat)}
     if getattr(dataset, "kg_feat", None) is not None:
@@ -129,7 +129,7 @@ def load_row_order(path: Path) -> RowOrder:
             names = [name.removesuffix("_sha256") for name in arrays if name.endswith("_sha256")]
             tables = {name: TableOrder(arrays[name], str(arrays[f"{name}_sha256"])) for name in names}
             return RowOrder(tables, str(arrays["sha256"]))
-    except Exception as error:  # zip, zlib and numpy each raise their own for a damaged file
+    except Exception as error:  # zip, zlib and numpy each raise their own error for a damaged file
         raise CheckpointError(
             f"{path}: the order of the run's rows cannot be read ({type(error).__name__}: {error}); copy the file from "
             "where the run was trained, or train the run again"

@@ -47,7 +47,7 @@ def corrupt(
 
 
 def find_positions(batch: dict[str, Tensor], mask_token: int) -> dict[str, Tensor]:
-    """Find the positions that the objectives read, which a GPU would have to be waited for to find.
+    """Find the positions that the objectives read, on the CPU, since a GPU would have to be waited for.
 
     Args:
         batch: The fields of :func:`corrupt`.
@@ -67,7 +67,7 @@ def find_positions(batch: dict[str, Tensor], mask_token: int) -> dict[str, Tenso
 
 
 def draw_unseen(items: Tensor, where: Tensor, n_items: int, generator: torch.Generator) -> Tensor:
-    """Draw for some positions an item each, uniformly from those that are not in the sequence.
+    """Draw one item for each of some positions, uniformly from the items that are not in the sequence.
 
     Args:
         items: Sequences of items, shape ``[B, L]``.

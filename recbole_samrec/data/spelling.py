@@ -1,4 +1,4 @@
-"""Find ids that two files spell differently: ``19`` and ``19.0``, ``7`` and ``007``, blanks around, case."""
+"""Find ids that two files spell differently: ``19`` and ``19.0``, ``7`` and ``007``, surrounding spaces, case."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Alike(NamedTuple):
 
 
 def find_alike(ids: Iterable[object], others: Iterable[object]) -> Alike | None:
-    """Find the ids that are among others but for ``.0``, leading zeros, blanks and case.
+    """Find the ids that equal other ids except for ``.0``, leading zeros, surrounding spaces and case.
 
     Args:
         ids: Ids that are not among the others.
@@ -33,5 +33,5 @@ def find_alike(ids: Iterable[object], others: Iterable[object]) -> Alike | None:
 
 
 def normalize(text: str) -> str:
-    """Remove from an id what programs add or lose: ``.0``, leading zeros, blanks around it, and its case."""
+    """Remove from an id what programs add or drop: ``.0``, leading zeros, surrounding spaces, and its case."""
     return _ZEROS.sub("", text.strip()).casefold()

@@ -1,4 +1,4 @@
-"""Histories, candidates and numbers that the parts of a global temporal split have beside their samples."""
+"""Histories, candidates and counts of the parts of a global temporal split, in addition to their samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CANDIDATES = "candidates.npz"
 
 @dataclass(frozen=True)
 class Held:
-    """Knowledge that a part for validation or test has beside its samples.
+    """Data of a validation or test part in addition to its samples.
 
     Args:
         items: Items of the sequences, one sequence after the other, shape ``[N]``.
@@ -50,17 +50,17 @@ class Held:
 
 
 def find_held(dataset: Any) -> Held | None:
-    """Find what a part knows beside its samples; None for other splits and for training parts."""
+    """Find the additional data of a part; None for other splits and for training parts."""
     return getattr(dataset, "held", None)
 
 
 def find_counts(dataset: Any) -> SplitCounts | None:
-    """Find the numbers of a data set's global temporal split; None for other splits, or before the split."""
+    """Find the counts of a data set's global temporal split; None for other splits, or before the split."""
     return getattr(dataset, "split_counts", None)
 
 
 def trains_on_all(config: Any) -> bool:
-    """Return True if a run is trained again on all events before the test, and does so now."""
+    """Return True during the second training of a run, which includes all events before the test."""
     options = read_options(config["eval_args"])
     return options is not None and options.retrain and not config[SELECTS_EPOCH]
 
@@ -83,7 +83,7 @@ def load_candidates(file: Path, n_items: int) -> np.ndarray | None:
     try:
         with np.load(file, allow_pickle=False) as arrays:
             candidates[arrays["items"]] = True
-    except Exception as error:  # zip, zlib and numpy each raise their own for a damaged file
+    except Exception as error:  # zip, zlib and numpy each raise their own error for a damaged file
         raise CheckpointError(
             f"{file}: the candidates of the run cannot be read ({type(error).__name__}: {error}); copy the file from "
             "where the run was trained, or train the run again"

@@ -21,16 +21,16 @@ class TemporalOptions:
     """Options of a global temporal split.
 
     Args:
-        quantile: The events up to this quantile of all event times are for training and validation.
+        quantile: Events up to this quantile of all event times are used for training and validation.
         cut: In place of the quantile, the time at which the test begins: a date in UTC, or a number as in the data.
-        target: Test targets of a user: the last, the first or a random event of the test, or all, one after the other.
-        validation: ``by_time`` validates on the last of the events before the test, by their times;
-            ``last_train_item`` on each user's last event before the test.
-        validation_quantile: Quantile of ``by_time``, of the events before the test.
+        target: Test targets of a user: the last, the first or a random event of the test, or all successively.
+        validation: ``by_time`` validates on the latest events before the test; ``last_train_item`` on each user's last
+            event before the test.
+        validation_quantile: Quantile for ``by_time`` among the times of the events before the test.
         split_seed: Seed of random targets.
         unseen_users: ``keep`` or ``drop`` users without training events, in validation and test.
         unseen_items: ``keep`` or ``drop`` items without training events, in histories, targets and candidates.
-        retrain: Train once more on all events before the test, for as many epochs as the validation chose.
+        retrain: Train again on all events before the test, for the number of epochs that validation chose.
     """
 
     quantile: float = SHARE
@@ -45,7 +45,7 @@ class TemporalOptions:
 
     @classmethod
     def from_settings(cls, given: Mapping[str, Any] | None) -> TemporalOptions:
-        """Complete the options that were given; they have been checked."""
+        """Complete given options, which have been checked."""
         given = {key: value for key, value in (given or {}).items() if value is not None}
         given.setdefault("validation_quantile", given.get("quantile", SHARE))
         if "cut" in given and not isinstance(given["cut"], (int, float)):

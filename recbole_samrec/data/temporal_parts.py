@@ -68,8 +68,8 @@ def build_temporal_parts(dataset: Any) -> list[Any]:
 
 
 def _read_events(dataset: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Turn the interactions of a data set into tensors, in time order; return users, items and exact times."""
-    Dataset._change_feat_format(dataset)  # that of sequential data sets also makes the table of prefixes
+    """Convert the interactions of a data set to tensors in time order; return users, items and exact times."""
+    Dataset._change_feat_format(dataset)  # the method of sequential data sets also makes the table of prefixes
     exact = dataset.__dict__.pop("_exact_order", None)  # see compat/time_order.py
     if exact is None:
         raise DataError(
@@ -108,7 +108,7 @@ def _check_counts(dataset: Any, counts: SplitCounts, options: TemporalOptions) -
 
 
 def _find_firsts(users: np.ndarray, items: np.ndarray, n_users: int) -> np.ndarray:
-    """Find the item of each user's first event, 0 for users without one; see ``data/item_counts.py``."""
+    """Find the item of each user's first event, 0 for users without events; see ``data/item_counts.py``."""
     known, earliest = np.unique(users, return_index=True)
     firsts = np.zeros(n_users, dtype=np.int64)
     firsts[known] = items[earliest]
@@ -165,7 +165,7 @@ class _SequentialParts:
         return _copy(self.dataset, samples)
 
     def _place(self, part: Part) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return each target's position and the number of events before it that a list has."""
+        """Return each target's position and the length of its list."""
         lengths = np.minimum(part.targets - part.starts, self.width)
         return torch.from_numpy(part.targets), torch.from_numpy(lengths)
 

@@ -1,4 +1,4 @@
-"""Split events at one point of time for all users: what comes later is tested, what comes earlier is trained on.
+"""Split events at one point in time for all users: later events are tested, earlier events are trained on.
 
 Pure NumPy, from users, items and times. The protocol is that of Gusak et al., *Time to Split* (RecSys 2025,
 arXiv 2507.16289): a global temporal split with several choices of the target and of the validation.
@@ -187,7 +187,7 @@ def split_events(
 
 
 def _find_early(users: np.ndarray, times: np.ndarray, options: TemporalOptions) -> tuple[np.ndarray, float]:
-    """Mark the events before the test, and return the time that divides them."""
+    """Mark the events before the test, and return the time of the split."""
     if not len(times):
         return np.zeros(0, bool), math.nan
     if options.cut is not None:
@@ -201,7 +201,7 @@ def _find_early(users: np.ndarray, times: np.ndarray, options: TemporalOptions) 
 def _divide_early(
     users: np.ndarray, times: np.ndarray, early: np.ndarray, options: TemporalOptions, final: bool, n_users: int
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
-    """Mark the events that are trained on and those of the validation, and return the time that divides them."""
+    """Mark the events for training and for validation, and return the time between them."""
     several = (np.bincount(users[early], minlength=n_users) > 1)[users]
     cut = None
     if final or not early.any():
@@ -226,7 +226,7 @@ def _make_part(
     seed: int,
     n_users: int,
 ) -> Part:
-    """Make the part of the allowed events of which some are predicted, those with a history only.
+    """Make the part in which some of the allowed events are predicted; events without a history are not.
 
     Users are given one after the other, each in time order.
     """
@@ -258,7 +258,7 @@ def _occur(ids: np.ndarray, number: int) -> np.ndarray:
 
 
 def require_shared_times(users: np.ndarray, times: np.ndarray, options: TemporalOptions) -> None:
-    """Check that a quantile is of times that users share.
+    """Check that users share a time scale, which a quantile of times requires.
 
     Args:
         users: User of each event, shape ``[N]``; best of all events, as filters leave gaps in positions.
@@ -324,7 +324,7 @@ def format_time(time: float) -> str:
 
 
 def are_positions(users: np.ndarray, times: np.ndarray) -> bool:
-    """Return True if times are positions in each user's order, which say nothing about other users.
+    """Return True if times are positions in each user's order, which cannot be compared between users.
 
     They are if at least half of the users with several events have the times s, s + 1, s + 2, ..., with one s for all,
     and if no user has a time twice. Filters leave gaps in some of them.

@@ -43,7 +43,7 @@ def read_titles(file: Path, layout: Layout) -> dict[str, str] | None:
         return None
     places = columns.index(item), columns.index(title)
     rows = _read_rows(file, layout, len(columns))
-    return {row[places[0]]: row[places[1]] for row in reversed(rows)}  # the first of an item's rows counts
+    return {row[places[0]]: row[places[1]] for row in reversed(rows)}  # the first row of an item counts
 
 
 def _read_rows(file: Path, layout: Layout, width: int) -> list[list[str]]:

@@ -53,7 +53,7 @@ class TrainingSamples:
         events, not always at the last. If sequences were always full, the last position would learn from them alone.
 
         Args:
-            which: Numbers of sequences, shape ``[n]``.
+            which: Indices of sequences, shape ``[n]``.
             length: Most items of a sequence, ``L``; one of this length loses up to half of its items, at its beginning.
 
         Returns:

@@ -23,7 +23,7 @@ class Vocabulary:
 
     Args:
         tokens: For each field its tokens by internal id; id 0 is RecBole's padding token.
-        read: The fields for which the model has weights, so that it knows no other tokens of them.
+        read: The fields for which the model has weights, which determine the known tokens.
     """
 
     tokens: Mapping[str, np.ndarray]
@@ -65,7 +65,7 @@ def load_vocabulary(path: Path) -> Vocabulary:
         fields = table.groupby("field", sort=False, observed=True)
         tokens = {str(field): lines["token"].to_numpy(dtype=object) for field, lines in fields}
         read = table.loc[table["read"], "field"].unique()
-    except Exception as error:  # pyarrow, pandas and the file system each raise their own
+    except Exception as error:  # pyarrow, pandas and the file system each raise their own errors
         raise CheckpointError(
             f"{path}: the tokens of the run cannot be read ({type(error).__name__}: {error}); copy the file from where "
             "the run was trained, or train the run again"

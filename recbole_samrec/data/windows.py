@@ -1,7 +1,7 @@
 """Cut users' sequences of events into windows, so that every target is predicted exactly once by a causal model.
 
-A causal model with absolute positions that encodes the events ``[s, e)`` of a user has, at position ``t``, the state
-that predicts event ``s + t + 1`` from the ``t + 1`` events before it.
+When a causal model with absolute positions encodes the events ``[s, e)`` of a user, its state at position ``t``
+predicts event ``s + t + 1`` from the ``t + 1`` events before it.
 """
 
 from __future__ import annotations

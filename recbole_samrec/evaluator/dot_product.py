@@ -1,4 +1,4 @@
-"""Find the vectors behind a model's scores: whether they are a dot product of users and items, and of which vectors.
+"""Find out whether a model's scores are dot products of vectors of users and items, and extract the vectors.
 
 The products of matrices that a model computes while it scores all items are recorded. If the last of them, or a sum of
 the last ones, gives the scores up to a factor and a bias for each item, their factors are the vectors; the scores of
@@ -20,7 +20,7 @@ TOLERANCE, ROUNDING = 1e-4, 1e-6
 
 
 class _Products(TorchDispatchMode):
-    """Records the factors of products with a line for each sample and a column for each item."""
+    """Records the factors of products with a row for each sample and a column for each item."""
 
     def __init__(self, samples: int, items: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class DotProduct:
     products: int
 
     def read_users(self, score: Callable[[], Tensor], samples: int) -> Tensor | None:
-        """Score a batch and return the vectors of its samples, shape ``[B, D]``; None if the scores are not theirs.
+        """Score a batch and return the vectors of its samples, shape ``[B, D]``; None if they do not give the scores.
 
         Args:
             score: Returns the scores, shape ``[B, items]``.
@@ -80,7 +80,7 @@ def find_dot_product(score: Callable[[], Tensor], samples: int, items: int) -> D
 
     Args:
         score: Returns the scores, shape ``[B, items]``; those of padding are ignored.
-        samples: Number of samples ``B``; with one sample, no bias can be told from other terms.
+        samples: Number of samples ``B``; with one sample, a bias cannot be distinguished from other terms.
         items: Number of items, padding included.
 
     Returns:
@@ -102,7 +102,7 @@ def _record(score: Callable[[], Tensor], samples: int, items: int) -> tuple[Tens
 
 
 def _fit(scores: Tensor, products: list[tuple[Tensor, Tensor]]) -> DotProduct:
-    """Fit a factor for each product and a bias for each item; a bias is what is the same for all samples."""
+    """Fit a factor for each product and a bias for each item, which is the same for all samples."""
     real = slice(1, None)  # item 0 is padding
     values = torch.stack([(left.double() @ right.double().T)[:, real] for left, right in products])
     wanted = scores[:, real].double()

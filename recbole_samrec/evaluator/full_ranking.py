@@ -1,4 +1,4 @@
-"""Full rankings within a memory budget: batches are scored in parts, of which only what metrics need is stored."""
+"""Full rankings within a memory budget: batches are scored in parts, and only the input of the metrics is stored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALIVE = 8
 
 
 class RankingCollector(Collector):
-    """RecBole's collector, which finds the best items of each sample once and makes no other tensor as large as scores.
+    """RecBole's collector, which finds the best items of each sample once, without further tensors of the scores' size.
 
     Metrics that need more than the best items, such as GAUC, are computed as RecBole does.
     """
@@ -43,7 +43,7 @@ class RankingCollector(Collector):
         return any(map(self.register.need, ALL_SCORES))
 
     def data_collect(self, train_data: Any) -> None:
-        """Count what metrics need of the training data, only once even if a model is evaluated often."""
+        """Count what the metrics require of the training data, once for all evaluations."""
         if train_data is not self._counted:
             super().data_collect(train_data)
             self._counted = train_data
@@ -71,7 +71,7 @@ class RankingCollector(Collector):
 
 
 def mark_hits(best: torch.Tensor, positive_u: torch.Tensor, positive_i: torch.Tensor, n_items: int) -> torch.Tensor:
-    """Mark which of the best items of each sample are to be found, and count the items to find.
+    """Mark the targets among the best items of each sample, and count the targets.
 
     Args:
         best: The best items of each sample, shape ``[B, K]``.
@@ -118,7 +118,7 @@ def _select_part(part: slice, rows: torch.Tensor, items: torch.Tensor) -> tuple[
 def fit_batch_size(
     config: Any, model: AbstractRecommender, n_items: int, inputs: Sequence[Any] = (), sorts_samples: bool = False
 ) -> int:
-    """Return the largest number of samples whose scores, and the tensors before them, keep to ``eval_memory``.
+    """Return the largest number of samples whose scores and intermediate tensors fit in ``eval_memory``.
 
     The tensors are estimated: for a sequence, the widest layer or the attention of the model a few times; for a model
     that only scores pairs of user and item, all its inputs, once for each item.

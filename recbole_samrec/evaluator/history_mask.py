@@ -101,7 +101,7 @@ class HistoryMask:
             self._list = self._list_of(dataset)
             return
         events = [self._events(part) for part in earlier]
-        # Samples hold targets; a user's first item occurs only in the list of the user's first sample.
+        # Samples contain targets; a user's first item occurs only in the list of the user's first sample.
         if length is not None and self._sequential:
             first_items = self._first_items([*earlier, dataset], length)
             before = [first_items, *events]
@@ -128,7 +128,7 @@ class HistoryMask:
                 items.append(part.inter_feat[lists][:, 0].numpy()[first])
             else:  # the part for packed training
                 items.append(part.find_items_before(first))
-        # If samples have one item each, every sample has length 1; a user's first is the earliest.
+        # If lists have one item, every sample has length 1; a user's first sample is the earliest one.
         known, earliest = np.unique(np.concatenate(users), return_index=True)
         return known, np.concatenate(items)[earliest]
 

@@ -1,7 +1,7 @@
-"""Metrics of recommended lists as a whole: which items they contain, how evenly, and how popular these are.
+"""Metrics of recommended lists as a whole: coverage, evenness and popularity of their items.
 
-A list has one row per prediction; 0, the padding, marks a place for which there was no candidate left. Such a place is
-not an item: it is not counted, and the mean over a list is over its items. Lists without any item are skipped.
+Lists have one row per prediction; 0, the padding, marks a place without a candidate. Such a place is not counted, and
+the mean over a list is the mean over its items. Lists without items are skipped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LIST_METRICS = ("itemcoverage", "giniindex", "shannonentropy", "averagepopularit
 
 
 def drop_excluded(items: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-    """Set items to 0 that are no candidates, because their score is minus infinity.
+    """Set items to 0 that are not candidates, because their score is minus infinity.
 
     Args:
         items: Items with the highest scores, shape ``[B, K]``.
@@ -36,7 +36,7 @@ def compute_coverage(lists: np.ndarray, n_items: int) -> float:
 
 
 def compute_gini(lists: np.ndarray, n_items: int) -> float:
-    """Compute the Gini index of how often each item is recommended: 0 if all are equally often.
+    """Compute the Gini index of how often each item is recommended; 0 if all are recommended equally often.
 
     Args:
         lists: Recommended items, shape ``[B, K]``.
@@ -76,9 +76,9 @@ def find_tail(counts: np.ndarray, tail: float) -> np.ndarray:
 
     Args:
         counts: Training events of each item by its id, shape ``[items]``; the entry of the padding is ignored.
-        tail: If above 1, items with at most so many training events are in the tail; else this share of all items, the
-            least popular ones (of equally popular ones those with the lower ids), but at least one. Items without a
-            training event always are.
+        tail: If above 1, the tail contains items with at most this many training events; otherwise this share of all
+            items, the least popular ones (among equally popular ones those with lower ids), but at least one. Items
+            without training events always belong to it.
 
     Returns:
         Booleans, shape ``[items]``.

@@ -13,7 +13,7 @@ _CELLS = 2**23
 
 
 def kendall_tau(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Compute Kendall's tau-b between two rows of numbers, which corrects for ties (Kendall 1945).
+    """Compute Kendall's tau-b between two sequences of numbers, which corrects for ties (Kendall 1945).
 
     Args:
         one: Shape ``[..., M]``.
@@ -32,7 +32,7 @@ def kendall_tau(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def bootstrap_means(values: Sequence[np.ndarray], draws: int = DRAWS, seed: int | Sequence[int] = 0) -> np.ndarray:
     """Draw users and seeds with replacement, and compute the mean of each entry in each draw.
 
-    All entries have the same users, which are drawn together; the seeds of each entry are drawn apart.
+    All entries have the same users, which are drawn together; the seeds of each entry are drawn separately.
 
     Args:
         values: For each entry, the metric of each user by each seed, shape ``[U, n]``.

@@ -47,7 +47,7 @@ def compute_user_metric(ranks: np.ndarray, metric: str) -> np.ndarray:
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Correct p-values for the number of comparisons (Holm 1979); their order stays.
+    """Correct p-values for the number of comparisons (Holm 1979), in the given order.
 
     The smallest of n is multiplied by n, the next by n - 1 and so on; none may be below one before it, or above 1.
     """
@@ -72,7 +72,7 @@ class Estimate(NamedTuple):
     freedom: np.ndarray
 
     def interval(self, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
-        """Compute Student's t intervals, of which ``level`` contain the truth; return lower and upper ends."""
+        """Compute Student's t intervals with a coverage of ``level``; return lower and upper ends."""
         half = stats.t.ppf((1 + level) / 2, self.freedom) * self.error
         return self.difference - half, self.difference + half
 
@@ -98,7 +98,7 @@ class Estimate(NamedTuple):
         )
 
     def minimal_detectable(self, power: float = POWER, level: float = LEVEL) -> np.ndarray:
-        """Compute the true differences that the two-sided t test finds with some power.
+        """Compute the true differences that the two-sided t test detects with a given power.
 
         They are the standard errors times the noncentrality at which the noncentral t distribution exceeds the
         critical value with this probability (Cohen 1988).
@@ -113,7 +113,7 @@ class Estimate(NamedTuple):
 
 
 def _find_noncentrality(freedom: np.ndarray, power: float, critical: np.ndarray) -> np.ndarray:
-    """Find the noncentrality at which a noncentral t variable exceeds a critical value with some probability.
+    """Find the noncentrality at which a noncentral t variable exceeds a critical value with a given probability.
 
     With less than half a degree of freedom critical values are huge, and SciPy's search does not end. There the normal
     part of the variable is negligible beside the noncentrality, the critical value times the root of a quantile
@@ -125,7 +125,7 @@ def _find_noncentrality(freedom: np.ndarray, power: float, critical: np.ndarray)
 
 
 def estimate_over_users(differences: np.ndarray) -> Estimate:
-    """Estimate mean differences over other users, with the same trained models.
+    """Estimate mean differences in the population of users, for the trained models at hand.
 
     Args:
         differences: Of each user's metric between two models, shape ``[U, C]`` for C comparisons.
@@ -139,7 +139,7 @@ def estimate_over_users(differences: np.ndarray) -> Estimate:
 def estimate_over_users_and_seeds(
     mine: np.ndarray, other: np.ndarray, deterministic: tuple[bool, bool] = (False, False)
 ) -> Estimate:
-    """Estimate mean differences over other users and over models trained with other seeds.
+    """Estimate mean differences in the population of users and over the seeds of training.
 
     Users and seeds are crossed random effects: every seed's model ranks for every user, both entries have the same
     users, and the seeds of two entries count as independent even if they are the same numbers. The variance of the
@@ -163,7 +163,7 @@ def estimate_over_users_and_seeds(
 
 
 class _Part(NamedTuple):
-    """A part of a variance, the mean square that estimates it, in the same unit, and its degrees of freedom."""
+    """A component of a variance: the mean square that estimates it, in the same unit, and its degrees of freedom."""
 
     variance: np.ndarray
     known_by: np.ndarray

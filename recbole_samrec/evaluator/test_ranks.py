@@ -1,8 +1,8 @@
 """The rank of every test item in its full ranking, which a run writes next to its record.
 
-Other metrics, other cut-offs, groups and significance tests are computed from the ranks, without training again.
-The file names no user and no item, as data sets may not be redistributed. Runs whose ``test`` is equal ranked the same
-items for the same users, in the same order.
+Other metrics, cut-offs, groups and significance tests are computed from the ranks, without training again. The file
+contains no ids of users or items, as data sets may not be redistributed. Runs with equal ``test`` ranked the same items
+for the same users, in the same order.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def load_ranks(path: Path) -> Ranks:
             names = COLUMNS + INDEX if "user" in arrays else COLUMNS
             frame = pd.DataFrame({name: arrays[name] for name in names})
             return Ranks(frame, str(arrays["test"]), str(arrays.get("prediction", ONE_BY_ONE)))
-    except Exception as error:  # zip, zlib and numpy each raise their own for a damaged file
+    except Exception as error:  # zip, zlib and numpy each raise their own error for a damaged file
         raise DataError(
             f"{path}: these are no ranks of a run ({type(error).__name__}: {error}); remove it, and compare trains the "
             f"run again: rm {shlex.quote(str(path))}"
@@ -106,7 +106,7 @@ class RankRecorder:
         self._samples += len(users)
 
     def gather(self) -> None:
-        """Gather what the processes of a run have collected, of ``n`` processes each of every ``n``-th sample."""
+        """Gather the ranks of all processes of a run; each of ``n`` processes has every ``n``-th sample."""
         world = torch.distributed.get_world_size()
         shares: list[Any] = [None] * world
         torch.distributed.all_gather_object(shares, self._columns)
@@ -115,7 +115,7 @@ class RankRecorder:
         ]
 
     def ranks(self, dataset: Any, events: Events, held_out: list[Any], prediction: str) -> Ranks:
-        """Return the ranks that were collected.
+        """Return the collected ranks.
 
         Args:
             dataset: RecBole's data set, with the names of users and items.

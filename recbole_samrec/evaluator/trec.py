@@ -1,8 +1,8 @@
-"""Rankings and test items in TREC's formats, which the evaluators of information retrieval read.
+"""Rankings and test items in TREC's formats, which evaluation tools of information retrieval read.
 
-A line of a run file is ``query Q0 item rank score tag``, one of a qrels file ``query 0 item 1``. Evaluators sort by
-score, so equal scores are made different by the smallest steps of float32: an item then has the place that it has in
-the lists which our metrics look at.
+A line of a run file is ``query Q0 item rank score tag``; a line of a qrels file is ``query 0 item 1``. Evaluation tools
+sort by score, so equal scores are separated by the smallest steps of float32. Each item then has the same place as in
+the lists of our metrics.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BLANK = re.compile(r"[\s%]")
 
 
 def find_best(scores: Tensor, k: int, listed: int) -> tuple[Tensor, Tensor]:
-    """Find the best items in the order of the lists that metrics look at, and of worse ones.
+    """Find the best items, in the order that the metrics use, and the items after them.
 
     Args:
         scores: Scores of all items, shape ``[B, items]``.
@@ -29,7 +29,7 @@ def find_best(scores: Tensor, k: int, listed: int) -> tuple[Tensor, Tensor]:
         listed: Length of the metrics' lists, by which the order of equal scores is decided.
 
     Returns:
-        Items and their scores, best first, each of shape ``[B, k]``; scores of items that are no candidates are -inf.
+        Items and their scores, best first, each of shape ``[B, k]``; items that are not candidates have the score -inf.
     """
     best = torch.topk(scores, min(listed, scores.size(1)), dim=-1)
     items, values = best.indices, best.values
@@ -54,7 +54,7 @@ def separate_scores(scores: np.ndarray) -> np.ndarray:
 
 
 def encode_id(token: object) -> str:
-    """Write an id as one word: blanks and percent signs become ``%20`` and ``%25``, as in addresses of web pages."""
+    """Write an id as one word: spaces and percent signs become ``%20`` and ``%25``, as in URLs."""
     return _BLANK.sub(lambda found: quote(found[0], safe=""), str(token))
 
 

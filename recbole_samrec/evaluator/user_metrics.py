@@ -1,8 +1,8 @@
 """Metrics of users who may have several test events, from the ranks of these events.
 
-Sequential models predict the events of a user one by one, each from the events before it; their metrics are averaged
-within the user. General models predict all of them at once as a set, of which RecBole's set metrics are computed. In
-both cases a user counts once, so that intervals and tests over users are clustered by user.
+Sequential models predict the events of a user one by one, each from the events before it; the metrics are averaged
+within the user. General models predict all events at once as a set, with RecBole's metrics for sets. In both cases each
+user counts once, so that intervals and tests over users are clustered by user.
 """
 
 from __future__ import annotations

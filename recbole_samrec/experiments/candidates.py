@@ -61,7 +61,7 @@ def list_candidates(choices: Mapping[str, tuple[Any, ...]]) -> list[Settings]:
 
 
 def list_further(choose: Mapping[str, tuple[Any, ...]], more: Mapping[str, tuple[Any, ...]]) -> list[Settings]:
-    """List the candidates with which a search continues, in a random order that is always the same.
+    """List the candidates with which a search continues, in a random order that is fixed.
 
     Args:
         choose: Settings and values that were tried.

@@ -1,4 +1,4 @@
-"""Models that chance has no part in: the same with every seed."""
+"""Deterministic models: those that are the same with every seed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ DETERMINISTIC = ("Pop", "ItemKNN", "AsymKNN", "EASE", "ADMMSLIM")
 
 
 def is_deterministic(model: str) -> bool:
-    """Return whether a model is the same with every seed; classes of users say so with ``deterministic = True``."""
+    """Return True if a model is the same with every seed; classes of users declare ``deterministic = True``."""
     try:
         return model in DETERMINISTIC or bool(getattr(get_model(model), "deterministic", False))
-    except (ImportError, ValueError):  # of a user's own file, or a package that it needs is missing
+    except (ImportError, ValueError):  # in a user's file, or with a missing package
         return False

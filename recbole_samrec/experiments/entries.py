@@ -55,11 +55,11 @@ class Entry:
 
     @property
     def candidates(self) -> int:
-        """Number of its candidates."""
+        """Number of candidates."""
         return math.prod(len(values) for values in self.choose.values())
 
     def settings(self, *files: Mapping[str, Any], known: Collection[str] | None = None) -> dict[str, Any]:
-        """Settings of a run: the entry's defaults, those of the given files in their order, the entry's fixed ones.
+        """Settings of a run: the entry's defaults, those of the given files in their order, the entry's fixed settings.
 
         Args:
             files: Settings above the defaults.
@@ -72,14 +72,14 @@ class Entry:
 
 
 def read_entries(names: Sequence[str], files: Sequence[Path] = ()) -> list[Entry]:
-    """Read the entries of these names.
+    """Read the entries with these names.
 
     Args:
         names: Models, or names of entries in ``properties/compare.yaml`` or in ``files``, each perhaps with ``+SAM``.
         files: Further files of the same form.
 
     Raises:
-        ConfigError: There is no such entry, or a file has another form.
+        ConfigError: There is no such entry, or a file has an invalid form.
     """
     tables = [read_yaml(file) for file in (PROPERTIES / "compare.yaml", *files)]
     known = dict(_stored_entries(tables, files))
@@ -99,7 +99,7 @@ def read_entries(names: Sequence[str], files: Sequence[Path] = ()) -> list[Entry
 
 
 def _check_tuned_as(entries: Sequence[Entry]) -> None:
-    """Check that the entries whose settings others take are compared, and have settings of their own.
+    """Check that the entries of ``tuned_as`` are compared, and are tuned themselves.
 
     Raises:
         ConfigError: One is not.
@@ -136,7 +136,7 @@ def _make_entry(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[st
     if ".py:" in plain:
         source, plain = plain, plain.rpartition(":")[2]
         name = name.removeprefix(source.removesuffix(plain))
-        registry.model_from(source)  # again: the file may have changed, or another one had a model of this name
+        registry.model_from(source)  # import again: the file may have changed, or another file had a model of this name
     stored = known.get(name) or known.get(plain) or {"model": plain}
     model, fixed = stored["model"], upgrade_settings(stored.get("fixed") or {})
     if not registry.is_model(model):
@@ -166,12 +166,12 @@ def _make_entry(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[st
 
 
 def samrec_rho() -> float:
-    """SAM's default radius, which is SAMRec's."""
+    """SAM's default radius, that of SAMRec."""
     return read_yaml(PROPERTIES / "model" / "SAMRec.yaml")["sam_rho"]
 
 
 def dataset_settings(name: str, files: Sequence[Path] = ()) -> dict[str, Any]:
-    """Settings that belong to a data set."""
+    """Settings for a data set."""
     settings: dict[str, Any] = {}
     for file in (PROPERTIES / "compare.yaml", *files):
         settings |= (read_yaml(file).get("datasets") or {}).get(name) or {}

@@ -1,4 +1,4 @@
-"""Costs of a comparison's entries, known from finished runs or else from probes, and the time that is left."""
+"""Costs of a comparison's entries, from finished runs or else from probes, and the remaining time."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class CostBook:
         self._write()
 
     def skip(self, job: Job, reason: str | None) -> None:
-        """Store why an entry is skipped, or that it is not."""
+        """Store the reason why an entry is skipped; an empty one if it is not."""
         stored = self._stored.setdefault(_name(job), {})
         stored.pop(SKIPPED, None)
         if reason:

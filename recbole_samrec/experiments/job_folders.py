@@ -1,4 +1,4 @@
-"""Folders of a comparison's runs: which one belongs to a job, and whether its run is finished."""
+"""Folders of a comparison's runs: find the folder of a job, and check whether its run is finished."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def find_folder(
         parent: Folder of the data set's runs.
         job: The job.
         taken: Folders of other jobs.
-        note: Function that is called with a line for data or a source that changed since a run, which is then trained
+        note: Called with a line for data or a source that changed since a run, which is then trained
             again.
 
     Raises:
@@ -57,7 +57,7 @@ def find_folder(
     changed: list[str] = []
     for number in range(1, 1000):
         folder = parent / (name if number == 1 else f"{name}-{number}")
-        if folder in taken:  # by another entry, whose name makes the same one
+        if folder in taken:  # by another entry with the same slug
             continue
         if (made_for := read_made_for(folder)) is None:
             for key in changed:
@@ -70,7 +70,7 @@ def find_folder(
 
 
 def find_other_seeds(job: Job) -> Iterator[Path]:
-    """Find folders of finished runs that differ from a job in their seed only, its own included."""
+    """Find folders of finished runs that differ from a job only in their seed, its own included."""
     for folder in sorted(job.folder.parent.glob(f"{slug(job.entry)}*")):
         if not is_finished(folder, job.tested) or (made_for := read_made_for(folder)) is None:
             continue
@@ -86,7 +86,7 @@ def find_same_training(job: Job, *, with_weights: bool = True) -> Path | None:
 
     Args:
         job: The job.
-        with_weights: Whether the weights have to be there; a run on another computer leaves only its results here.
+        with_weights: Whether the weights must exist; a run on another computer leaves only its results here.
     """
     if read_options(job.settings.get("eval_args")) is None:
         return None
@@ -108,7 +108,7 @@ def is_finished(folder: Path, tested: bool = True) -> bool:
 
 
 def read_made_for(folder: Path) -> dict[str, Any] | None:
-    """Read what a folder's run was made for; None if there is nothing readable. Older records have fewer keys."""
+    """Read the settings that a folder was made for; None if unreadable. Older records have fewer keys."""
     made_for = {name: value for name, value in _read_mapping(folder / JOB).items() if name in MADE_FOR}
     result = _read_mapping(folder / RESULT)
     data = result.get("data")
@@ -145,7 +145,7 @@ def are_equal(one: Any, other: Any) -> bool:
 
 
 def slug(name: str) -> str:
-    """Turn a name into one of a folder: ``SASRec (RecBole's rows)`` becomes ``SASRec-RecBoles-rows``."""
+    """Turn a name into a folder name: ``SASRec (RecBole's rows)`` becomes ``SASRec-RecBoles-rows``."""
     return re.sub(r"[^\w+.]+", "-", name.replace("'", "")).strip("-")
 
 

@@ -35,7 +35,7 @@ OWN_SETTINGS = {
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One run, as a process needs it.
+    """A run, with everything that a process needs to train it.
 
     Args:
         entry: Name of its entry.
@@ -71,19 +71,19 @@ class Job:
 
     @property
     def made_for(self) -> dict[str, Any]:
-        """Fields that distinguish it from other runs of its entry."""
+        """Fields that distinguish the job from others of its entry."""
         return {name: getattr(self, name) for name in MADE_FOR}
 
     @property
     def title(self) -> str:
-        """Its name in messages."""
+        """Name in messages."""
         share = "" if self.fraction == 1 else f", {self.fraction:.0%} of the users"
         protocol = f", {self.protocol}" if self.protocol else ""
         return f"{self.entry} on {self.dataset}{protocol}, seed {self.seed}{share}"
 
     @property
     def finished(self) -> bool:
-        """True if its record is complete."""
+        """True if the record is complete."""
         return is_finished(self.folder, self.tested)
 
 
@@ -117,8 +117,8 @@ def plan_jobs(
         given: Settings of the command line, for all entries that read them.
         tables: The user's files of entries.
         tuned: For each data set and entry, the settings that a search found.
-        note: Function that is called with warnings.
-        skip: Function that is called with an entry that is incompatible with a data set, the data set's name and the
+        note: Called with warnings.
+        skip: Called with an entry that is incompatible with a data set, the data set's name and the
             error.
         protocol: Name of the protocol, for several of one comparison.
         taken: Folders of other jobs of the comparison, to which those of these jobs are added.
@@ -173,12 +173,12 @@ def _omit_test(job: Job) -> Job:
 
 
 def check_gpu_id(files: Mapping[str, Any], given: Mapping[str, Any], note: Callable[[str], None]) -> None:
-    """Check that nobody chooses the GPU of each run, which Ray does.
+    """Check that the user does not choose the GPU of each run, since Ray does.
 
     Args:
         files: Settings of the user's files, such as those of a finished run, whose ``gpu_id`` has no effect.
         given: Settings of the command line.
-        note: Function that is called with a warning of files that name another GPU than the first.
+        note: Called with a warning of files that name another GPU than the first.
 
     Raises:
         ConfigError: The command line names one.

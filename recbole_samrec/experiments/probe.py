@@ -51,7 +51,7 @@ class Cost:
 
 
 class _EnoughSeen(BaseException):
-    """Ends a probe; no handler of RecBole's or ours takes it for an error."""
+    """Ends a probe; no handler of RecBole or of this package catches it as an error."""
 
 
 class _StepTimer(Callback):
@@ -88,12 +88,12 @@ class _StepTimer(Callback):
 
     @property
     def seconds_per_step(self) -> float:
-        """Mean over all steps but the first, which has things to set up."""
+        """Mean over all steps but the first, which includes setup."""
         return self._seconds / max(self.seen - 1, 1)
 
 
 def probe_cost(job: Job) -> dict[str, Any]:
-    """Estimate the cost of a job from some steps whose results are thrown away.
+    """Estimate the cost of a job from some steps whose results are discarded.
 
     Args:
         job: A job of the entry.
@@ -113,7 +113,7 @@ def probe_cost(job: Job) -> dict[str, Any]:
 
 
 def _begin_run(job: Job, pretrain: bool = True) -> tuple[_StepTimer, float, torch.device]:
-    """Begin a run and throw it away.
+    """Begin a run and discard it.
 
     Args:
         job: The job.
@@ -128,7 +128,7 @@ def _begin_run(job: Job, pretrain: bool = True) -> tuple[_StepTimer, float, torc
         pretrained = {"pretrained_dir": folder} if "pretrained_dir" in job.settings else {}
         config = configure(process_settings(job, Path(folder)) | pretrained | {"state": "critical"}, {})
         if not pretrain:
-            config["pretrain_epochs"] = 0  # which a user may not give
+            config["pretrain_epochs"] = 0  # which users may not set
         with contextlib.suppress(_EnoughSeen):
             train.train(config, None, [timer], job.sha256)
     whole = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Progress of jobs and trials: one bar for all and one for each that runs, and a line for each that ended."""
+"""Progress of jobs and trials: one bar for all, one for each that is running, and a line for each that has ended."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Display:
         self._all = self._progress.add_task(escape(title), words="", total=max(total, 1))
 
     def __enter__(self) -> Display:
-        """Begin to draw."""
+        """Start drawing."""
         self._progress.start()
         return self
 
@@ -63,7 +63,7 @@ class Display:
         self._progress.update(self._tasks[name], description=escape(title), completed=share, words=escape(words))
 
     def show_all(self, ended: int, words: str = "") -> None:
-        """Show how many have ended."""
+        """Show the number of jobs or trials that have ended."""
         parts = [f"{ended} of {self._all_of_them}", words, self._format_left()]
         self._progress.update(self._all, completed=ended, words=escape("  ".join(filter(None, parts))))
 
@@ -91,7 +91,7 @@ class Display:
 
 
 def print_plan(console: Console, jobs: Sequence[Job], costs: CostBook) -> None:
-    """Print which jobs are finished and what the others are expected to cost.
+    """Print the number of finished jobs and the expected costs of the others.
 
     Args:
         console: Where it is printed.

@@ -25,7 +25,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 
 
 def check_protocols(names: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
-    """Check the names of protocols, and that no settings give another one.
+    """Check the names of protocols, and that no setting requests another one.
 
     Args:
         names: The names; none to compare under the settings' own ``eval_args``.
@@ -70,7 +70,7 @@ def _serves(model: str) -> bool:
 
 
 def describe_unable(unable: Iterable[str], dataset: str) -> str:
-    """Describe why users without training events are dropped."""
+    """Describe the reason for dropping users without training events."""
     return (
         f"{dataset}: users without training events are dropped for all entries, as {', '.join(unable)} cannot rank for "
         "them"

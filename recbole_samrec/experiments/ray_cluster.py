@@ -1,4 +1,4 @@
-"""Starts Ray on this machine or joins a cluster, and decides how many runs fit and how much memory each gets."""
+"""Start Ray on this machine or join a cluster, and measure how many runs fit and how much memory each gets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_ON_A_GPU = 8
 
 @dataclass(frozen=True)
 class Resources:
-    """Resources of each run, and where they come from; :func:`choose_resources` checks them.
+    """Resources of each run, and their origin; :func:`choose_resources` checks them.
 
     Args:
         threads: Threads, and so cores, of each run.
@@ -91,15 +91,15 @@ class Capacity:
     gpus: float = 0
 
     def reserved_mb(self, wanted_mb: float | None) -> float:
-        """Memory to reserve for a run: what is wanted, or the default if nothing is known."""
+        """Memory to reserve for a run: the requested memory, or the default if nothing is known."""
         return min(UNKNOWN_MB, 0.9 * self.total_mb / self.parallel) if wanted_mb is None else wanted_mb
 
     def reserved_gpus(self, resources: Resources, settings: Mapping[str, Any], share: float | None) -> float:
-        """GPUs to reserve for a run, 0 if it is to use the CPU.
+        """GPUs to reserve for a run, 0 if it uses the CPU.
 
         Args:
             resources: Resources of each run.
-            settings: Settings of the run, of which ``use_gpu`` and ``gpu_id`` may ask for the CPU.
+            settings: Settings of the run, of which ``use_gpu`` and ``gpu_id`` may request the CPU.
             share: Part of a GPU's memory that it needs; None if that is not known.
         """
         on_cpu = settings.get("use_gpu") is False or str(settings.get("gpu_id", 0)) in NO_GPU
@@ -149,13 +149,37 @@ def connect_ray(resources: Resources, store_mb: float = 100) -> Iterator[Any]:
         yield from _connect(resources, store_mb)
 
 
+class RayConnection(contextlib.AbstractContextManager["RayConnection"]):
+    """Connection to Ray for the stages of a command: made when the first stage needs it, closed after the last.
+
+    Args:
+        resources: Resources of each run.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+        self._stack = contextlib.ExitStack()
+        self._ray: Any = None
+
+    def open(self) -> Any:
+        """Return the module ``ray``, connected; see :func:`connect_ray` for errors."""
+        if self._ray is None:
+            self._ray = self._stack.enter_context(connect_ray(self.resources))
+        return self._ray
+
+    def __exit__(self, *error: object) -> None:
+        """Close the connection, if there is one."""
+        self._ray = None
+        self._stack.close()
+
+
 def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets every other process go first
+    os.environ.setdefault("RAY_worker_niceness", "0")  # with Ray's default of 15, every other process has priority
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    if ray.is_initialized():  # as in a notebook; it stays when the runs are done
+    if ray.is_initialized():  # as in a notebook; the connection stays open after the runs
         if resources.address:
             raise ConfigError(f"--address={resources.address}: Ray runs in this process; call ray.shutdown() first")
         yield ray
@@ -164,7 +188,7 @@ def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
     threads = {name: str(resources.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     options["runtime_env"] = {"env_vars": threads}
     if (quoted := shlex.quote(sys.executable)) != sys.executable and not resources.address:
-        options["runtime_env"]["py_executable"] = quoted  # Ray puts it into a line for the shell as it is
+        options["runtime_env"]["py_executable"] = quoted  # Ray inserts it unquoted into a shell command
     if resources.address:
         _require_listener(resources.address)
         with tempfile.TemporaryDirectory(prefix="recbole-samrec-") as folder:
@@ -179,7 +203,7 @@ def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
         choose_token()
         with _listen_on(resources.host), use_temporary_folder():
             ray.init(
-                "local",  # else it would join whatever Ray runs on this machine
+                "local",  # otherwise it would join any Ray that runs on this machine
                 num_cpus=slots,
                 include_dashboard=resources.dashboard,
                 dashboard_host=resources.host,
@@ -195,7 +219,7 @@ def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _listen_on(host: str) -> Iterator[None]:
-    """Make a Ray that starts listen on the loopback if requested; its default is this machine's own address.
+    """Make a local Ray listen on the loopback address if requested; its default is this machine's own address.
 
     Ray does so if it runs on one computer only, as on Windows.
     """
@@ -206,7 +230,7 @@ def _listen_on(host: str) -> Iterator[None]:
         return
     os.environ[name], before = "0", getattr(constants, "ENABLE_RAY_CLUSTER", None)
     try:
-        if before is not None:  # this process has read the variable when it imported Ray
+        if before is not None:  # this process read the variable when it imported Ray
             constants.ENABLE_RAY_CLUSTER = False
         yield
     finally:

@@ -27,9 +27,9 @@ def _set_variable(name: str, value: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def use_own_home() -> Iterator[None]:
-    """Provide a home directory where there is none; Ray asks for one when it is imported.
+    """Provide a home directory if there is none; Ray requires one when it is imported.
 
-    It is a folder that no other user can write, because Python would also import packages from it.
+    No other user can write to the folder, because Python would also import packages from it.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -43,9 +43,9 @@ def use_own_home() -> Iterator[None]:
 
 
 def choose_token() -> None:
-    """Let Ray be opened by a token of this process; Ray would write one to the home directory.
+    """Protect Ray with a token of this process; Ray would write one to the home directory.
 
-    A container may have none that can be written. The token stays, since Ray remembers it in this process.
+    A container may not have a writable one. The token stays, since Ray remembers it in this process.
     """
     if {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}.isdisjoint(os.environ):
         os.environ["RAY_AUTH_TOKEN"] = _TOKEN

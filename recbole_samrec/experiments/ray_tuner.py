@@ -1,6 +1,6 @@
 """Ray Tune, which runs the jobs of ``compare`` and the trials of ``tune``: processes, memory, retries and reports.
 
-Each trial has its own process, so that one that dies takes no other with it and its peak memory is its own.
+Each trial has its own process, so that a crash does not affect other trials, and peak memory is measured per trial.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _explain(trial: Any) -> str:
 
 
 def allot(function: Callable[..., None], request: Callable[[dict[str, Any]], dict[str, float]], **shared: Any) -> Any:
-    """Make a trainable of a function, with the resources of each of its trials.
+    """Make a trainable from a function, with the resources of each of its trials.
 
     Args:
         function: Function of the drawn settings and of the keywords in ``shared``.
@@ -127,7 +127,7 @@ def make_tuner(
 
 def fit(tuner: tune.Tuner, watcher: TrialWatcher) -> None:
     """Run the trials of a tuner; Ctrl-C ends them and returns."""
-    logging.getLogger("ray").setLevel(logging.CRITICAL)  # the watcher reports in one line why a trial failed
+    logging.getLogger("ray").setLevel(logging.CRITICAL)  # the watcher reports failures of trials in one line
     RelayCallback.watcher, RelayCallback.error = watcher, None
     try:
         with _keep_signal_handlers(), warnings.catch_warnings():
@@ -153,5 +153,5 @@ def _keep_signal_handlers() -> Iterator[None]:
         yield
     finally:
         for number, handler in handlers.items():
-            if handler is not None:  # not one of Python's
+            if handler is not None:  # not a handler of Python
                 signal.signal(number, handler)

@@ -50,12 +50,12 @@ class Run:
 
     @property
     def users(self) -> np.ndarray:
-        """Number of the user of each test event, ascending; without a column ``user`` every event has another user."""
+        """Index of the user of each test event, ascending; without a column ``user`` every event has another user."""
         return self.ranks["user"].to_numpy() if "user" in self.ranks else np.arange(len(self.ranks))
 
     @property
     def is_deterministic(self) -> bool:
-        """True if it would be the same with another seed; a share of the users is drawn by the seed."""
+        """True if the run would be the same with another seed; a share of the users depends on the seed."""
         return self.fraction == 1 and is_deterministic(self.result.get("model") or "")
 
     @property
@@ -122,7 +122,7 @@ def set_aside_damaged(jobs: Sequence[Job], note: Callable[[str], None]) -> None:
 
     Args:
         jobs: The jobs.
-        note: Function that is called with a line about each file.
+        note: Called with a line about each file.
     """
     for job in (job for job in jobs if job.finished):
         for file in (job.folder / RESULT, *[job.folder / test_ranks.RANKS] * job.tested):
@@ -195,7 +195,7 @@ def _require_same_prediction(run: Run, other: Run) -> None:
 
 
 def make_mixture_error(one_by_one: str, at_once: str, dataset: str) -> DataError:
-    """Return the error that two entries predict several test events of a user in different ways."""
+    """Return the error about two entries that predict a user's test events in different ways."""
     return DataError(
         f"{one_by_one} predicts a user's test events on {dataset} one by one and {at_once} predicts them at once, so "
         "their metrics are not comparable; compare them separately, or use a leave-one-out split (LS)"

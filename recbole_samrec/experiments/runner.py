@@ -13,7 +13,7 @@ from rich.console import Console
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
 from recbole_samrec.experiments.progress import Display, print_plan
-from recbole_samrec.experiments.ray_cluster import Capacity, Resources, connect_ray, measure_capacity
+from recbole_samrec.experiments.ray_cluster import Capacity, RayConnection, Resources, measure_capacity
 from recbole_samrec.experiments.trial_watcher import LOST, TrialWatcher
 from recbole_samrec.experiments.worker import (
     FAILURE,
@@ -37,7 +37,7 @@ Ended = Callable[[Job, Mapping[str, Any]], None]
 def train_all(
     jobs: Sequence[Job],
     costs: CostBook,
-    resources: Resources,
+    connection: RayConnection,
     console: Console,
     *,
     limit_hours: float | None = None,
@@ -48,7 +48,7 @@ def train_all(
     Args:
         jobs: All jobs.
         costs: Known costs; those of probes and of finished runs are added, and the reasons why entries are skipped.
-        resources: Resources of each run.
+        connection: Connection to Ray; it is opened here and stays open for the caller's next stage.
         console: Where progress is shown.
         limit_hours: Entries of which a run is expected to take longer are skipped.
         command: The command that would add them.
@@ -60,13 +60,13 @@ def train_all(
     waiting = [job for job in jobs if not job.finished]
     for members in group_by_entry(waiting):
         costs.skip(members[0], None)
-    with connect_ray(resources) as ray:
-        capacity = measure_capacity(ray, resources)
-        _probe_unknown(costs, waiting, resources, capacity, console)
-        if limit_hours is not None:
-            _skip_long(costs, waiting, limit_hours, command)
-        print_plan(console, jobs, costs)
-        _train_waiting([job for job in waiting if not costs.skip_reason(job)], costs, resources, capacity, console)
+    resources = connection.resources
+    capacity = measure_capacity(connection.open(), resources)
+    _probe_unknown(costs, waiting, resources, capacity, console)
+    if limit_hours is not None:
+        _skip_long(costs, waiting, limit_hours, command)
+    print_plan(console, jobs, costs)
+    _train_waiting([job for job in waiting if not costs.skip_reason(job)], costs, resources, capacity, console)
 
 
 def _train_waiting(
@@ -97,7 +97,7 @@ def _train_waiting(
             if "failed" not in result:
                 costs.add_run(job, result)
             elif read_failure(job.folder) != result["failed"]:  # its process could not write it
-                with suppress(OSError, UserError):  # a folder that cannot be written may be the very reason
+                with suppress(OSError, UserError):  # a folder that cannot be written may be the reason
                     job.folder.mkdir(parents=True, exist_ok=True)
                     write_atomically(job.folder / FAILURE, f"{result['failed']}\n")
             display.end(str(job.folder), len(todo) - len(left), f"{job.title}: {_describe_end(result)}")
@@ -132,7 +132,7 @@ def _probe_unknown(
 
 
 def _skip_long(costs: CostBook, waiting: Sequence[Job], limit_hours: float, command: str) -> None:
-    """Skip entries that take too long; among those that differ in the share of users, the last names the command."""
+    """Skip entries that take too long; of entries that differ in the share of users, the last one names the command."""
     long = [first for first, *_ in group_by_entry(waiting) if costs.expected_seconds(first) > 3600 * limit_hours]
     last = {(job.entry, job.dataset): job for job in long}
     for job in long:
@@ -160,10 +160,10 @@ def run_jobs(
         costs: Costs by which memory and parts of a GPU are reserved.
         resources: Resources of each run.
         capacity: Capacity of the cluster.
-        end: Function that is called with each job that ended and its record, its cost, or ``{"failed": reason}``.
+        end: Called with each job that ended and its record, its cost, or ``{"failed": reason}``.
         probe: True to estimate the cost of each job only.
-        advance: Function that is called with the progress of a running job.
-        retry: Function that is called with a job whose process died and that is tried once more, and the reason.
+        advance: Called with the progress of a running job.
+        retry: Called with a job whose process died and that is tried once more, and the reason.
 
     Raises:
         KeyboardInterrupt: Ctrl-C ended it.

@@ -38,7 +38,7 @@ def choose_select_seeds(select_seeds: int | Sequence[int], seeds: int | Sequence
     """Choose the seeds of the runs that choose settings; none of them may be a seed of the comparison.
 
     Raises:
-        ConfigError: One is, or they are no seeds.
+        ConfigError: A seed overlaps, or a value is not a seed.
     """
     chosen, others = choose_seeds(select_seeds, "--select_seeds", SELECT_SEEDS[0]), choose_seeds(seeds)
     if shared := sorted(set(chosen) & set(others)):

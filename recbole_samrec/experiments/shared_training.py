@@ -1,4 +1,4 @@
-"""Runs that differ in their test targets only: one is trained, and its weights are tested on the targets of the others.
+"""Runs that differ only in their test targets: one is trained, and its weights are tested on all targets.
 
 The validation of a global temporal split does not depend on the targets, so their trainings would be equal.
 """
@@ -31,7 +31,7 @@ from recbole_samrec.utils.locks import lock_folder
 
 
 def train_each_once(jobs: Sequence[Job], train: Callable[[Sequence[Job]], None], console: Console) -> None:
-    """Train jobs, those whose trainings are equal once, and test the others with the same weights in this process.
+    """Train jobs, equal trainings only once, and test the others with the same weights in this process.
 
     Args:
         jobs: All jobs; finished ones are only passed on.

@@ -1,4 +1,4 @@
-"""Events of jobs and trials, as the process that started them receives them, and the rule for lost processes."""
+"""Events of jobs and trials in the process that started them, and the rule for lost processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TrialWatcher:
     """Receives the events of trials, each with the trial's name; the base class ignores them."""
 
     def on_start(self, name: str, drawn: dict[str, Any]) -> None:
-        """Receive the start of a trial, or of another attempt at it, with the settings that were drawn."""
+        """Receive the start of a trial, or of a retry, with the settings that were drawn."""
 
     def on_report(self, name: str, result: dict[str, Any]) -> None:
         """Receive a report of a trial."""

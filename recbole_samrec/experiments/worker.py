@@ -1,4 +1,4 @@
-"""Trains a job in the process that it runs in, from where an earlier attempt stopped, and leaves its record."""
+"""Trains a job in the current process, resuming an earlier attempt, and writes its record."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REPORT_SECONDS = 1.0
 
 
 class JobProgress(NamedTuple):
-    """JobProgress of a run.
+    """Progress of a run.
 
     Args:
         pretrains: True in its pre-training, whose epochs are then counted.
@@ -55,7 +55,7 @@ class ProgressReporter(Callback):
     """Reports the progress of a run, at most every ``REPORT_SECONDS``.
 
     Args:
-        report: Function that is called with the progress.
+        report: Called with the progress.
     """
 
     def __init__(self, report: Callable[[JobProgress], None]) -> None:
@@ -113,18 +113,18 @@ def execute(job: Job, callbacks: Iterable[Callback], **options: Any) -> RunRecor
         options: Further arguments of :func:`recbole_samrec.quick_start.train.train`.
 
     Raises:
-        UserError: The settings or the data cannot be used, or training failed for good.
+        UserError: The settings or the data cannot be used, or training failed.
     """
     config = configure(process_settings(job, job.folder), {})
     return train.train(config, run_folder.find_checkpoint(job.folder), callbacks, job.sha256, **options)
 
 
 def train_job(job: Job, report: Callable[[JobProgress], None]) -> Mapping[str, Any]:
-    """Train a job of a comparison, or resume it, and leave its record in its folder.
+    """Train a job of a comparison, or resume it, and write its record to its folder.
 
     Args:
         job: The job.
-        report: Function that is called with the progress.
+        report: Called with the progress.
 
     Returns:
         The record; or, for a run that failed, ``{"failed": reason}``.
@@ -171,7 +171,7 @@ def record_failure(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        with contextlib.suppress(OSError, UserError):  # a folder that cannot be written may be the very reason
+        with contextlib.suppress(OSError, UserError):  # a folder that cannot be written may be the reason
             trace = "" if isinstance(error, UserError) else f"\n{traceback.format_exc()}"
             write_atomically(folder / FAILURE, f"{explain_failure(error)}\n{trace}")
         raise
@@ -186,7 +186,7 @@ def read_failure(folder: Path) -> str:
 
 
 def read_result_files(folder: Path) -> dict[str, bytes]:
-    """Read the files of a finished run that the computer which started it needs if it has run on another one."""
+    """Read the files of a run that finished on another computer than the one that started it."""
     return {name: (folder / name).read_bytes() for name in (RESULT, RANKS, JOB) if (folder / name).exists()}
 
 

@@ -1,1 +1,1 @@
-"""The models, trainers and defaults of this package, made known to RecBole."""
+"""Registration of this package's models, trainers and defaults with RecBole."""

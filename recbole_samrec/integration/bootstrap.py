@@ -6,12 +6,12 @@ _activated = False
 
 
 def is_activated() -> bool:
-    """Check whether RecBole is patched in this process, or being patched."""
+    """Return True if RecBole is patched in this process, or is being patched."""
     return _activated
 
 
 def activate() -> None:
-    """Patch RecBole and register what is ours; later calls do nothing.
+    """Patch RecBole and register our models, trainers and defaults; later calls do nothing.
 
     The order of the imports matters. ``import_ray_lazily`` must come before RecBole's quick start is imported, which
     imports Ray. All other patches change classes and functions of modules that are loaded by then, and come before

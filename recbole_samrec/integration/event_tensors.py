@@ -1,4 +1,4 @@
-"""A data set of RecBole as tensors, one line for each event, as models need it to recommend."""
+"""A data set of RecBole as tensors, one line for each event, as recommendation requires."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from recbole.data.dataset import Dataset, SequentialDataset
 
 
 def convert_events_to_tensors(dataset: Any) -> Any:
-    """Turn a data set that was read into tensors, one line for each event, with the names of RecBole's lists.
+    """Convert a loaded data set to tensors, one line for each event, with the names of RecBole's lists.
 
     RecBole converts while it splits, and makes its table of prefixes then. It has no public function that converts
     alone, so two private ones are called here.
@@ -16,7 +16,7 @@ def convert_events_to_tensors(dataset: Any) -> Any:
     Args:
         dataset: RecBole's data set, as ``create_dataset`` returns it; it is changed.
     """
-    Dataset._change_feat_format(dataset)  # that of sequential data sets also makes the table of prefixes
+    Dataset._change_feat_format(dataset)  # the method of sequential data sets also makes the table of prefixes
     if dataset.benchmark_filename_list is None and isinstance(dataset, SequentialDataset):
         dataset._aug_presets()
     return dataset

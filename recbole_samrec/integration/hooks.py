@@ -85,7 +85,7 @@ def _install_trainers(patch: Patcher) -> None:
 
 
 def load_our_defaults(load: Callable) -> Callable:
-    """Extend RecBole's defaults by ours."""
+    """Extend RecBole's defaults with ours."""
 
     @functools.wraps(load)
     def load_all(self: Any, model: str, model_class: type, dataset: str) -> None:
@@ -98,7 +98,7 @@ def load_our_defaults(load: Callable) -> Callable:
 
 
 def suggest_nearest_models(get_model: Callable) -> Callable:
-    """Answer an unknown model name with the nearest ones; RecBole's look-up ends in a missing lightgbm."""
+    """Suggest the nearest names for an unknown model; RecBole's look-up fails on a missing lightgbm."""
 
     @functools.wraps(get_model)
     def get_known(model_name: str) -> type:
@@ -112,7 +112,7 @@ def suggest_nearest_models(get_model: Callable) -> Callable:
 
 
 def choose_packed_data(create: Callable) -> Callable:
-    """Give RecBole the data set of packed training where it looks for the plain sequential one."""
+    """Return the data set of packed training where RecBole looks for the plain sequential one."""
 
     @functools.wraps(create)
     def create_dataset(config: Any) -> Any:
@@ -169,7 +169,7 @@ def choose_loader(choose: Callable) -> Callable:
 
 
 def connect_split(prepare: Callable) -> Callable:
-    """Let the loaders for validation and test know those of the earlier parts of the split."""
+    """Link the validation and test loaders to the loaders of the earlier parts of the split."""
 
     @functools.wraps(prepare)
     def prepare_all(config: Any, dataset: Any) -> tuple:
@@ -184,7 +184,7 @@ def connect_split(prepare: Callable) -> Callable:
 
 
 def sample_training_users(build: Callable, share: float, seed: int) -> Callable:
-    """Let a data set's training part hold a share of its users; the parts for validation and test keep all users."""
+    """Restrict a data set's training part to a share of its users; the parts for validation and test keep all users."""
 
     @functools.wraps(build)
     def build_all() -> list[Any]:

@@ -1,12 +1,12 @@
-"""Has RecBole patched as soon as it is imported, and before any part of this package is built on it.
+"""Patches RecBole as soon as it is imported, and before any part of this package builds on it.
 
-Importing ``recbole_samrec`` puts a finder in front of Python's own. It loads nothing. When RecBole is imported, by
-whomever, RecBole's empty top module is loaded and :func:`recbole_samrec.integration.bootstrap.activate` runs before the
-import returns, so that nobody sees an unpatched RecBole. Where RecBole was imported first, it is patched at once.
+Importing ``recbole_samrec`` puts a finder in front of Python's own, and loads nothing else. When any code imports
+RecBole, RecBole's empty top module is loaded and :func:`recbole_samrec.integration.bootstrap.activate` runs before the
+import returns, so that no code uses an unpatched RecBole. Where RecBole was imported first, it is patched at once.
 
 The modules in :data:`AFTER_PATCHES` are themselves imported by ``bootstrap`` and derive from RecBole's classes. If one
 of them is the first import of a process, it would be half loaded when ``bootstrap`` needs it; the finder therefore
-imports RecBole, and with it all of them, before it lets the import go ahead.
+imports RecBole, and with it all of them, before it continues the import.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ AFTER_PATCHES = frozenset(
 
 
 def install() -> None:
-    """Have RecBole patched when it is first imported, or now if it has been."""
+    """Patch RecBole when it is first imported, or now if it has been."""
     if any(isinstance(finder, _PatchingFinder) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _PatchingFinder())
@@ -67,12 +67,12 @@ class _PatchingFinder(MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find RecBole with its patches, or a module of ours that is built on it."""
+        """Find RecBole with its patches, or a module of this package that builds on it."""
         if name in AFTER_PATCHES:
             if problem := describe_recbole():
                 raise ImportError(problem, name="recbole")
             importlib.import_module("recbole")
-            module = sys.modules.pop(name, None)  # one that is found there would be loaded a second time
+            module = sys.modules.pop(name, None)  # a module found there would be loaded a second time
             return spec_from_loader(name, _Loaded(module)) if module else None
         if name != "recbole" or self._searching or bootstrap.is_activated():
             return None
@@ -87,18 +87,18 @@ class _PatchingFinder(MetaPathFinder):
 
 
 def _patch_after_loading(loader: Any) -> None:
-    """Replace a method of a loader, so that RecBole is patched when the loader has loaded it."""
+    """Replace a method of a loader, so that RecBole is patched once the loader has loaded it."""
     load = loader.exec_module
 
     def load_and_patch(module: ModuleType) -> None:
         load(module)
         _activate_or_warn()
 
-    loader.exec_module = load_and_patch  # of this one object, which loads nothing else
+    loader.exec_module = load_and_patch  # patch only this object, which loads nothing else
 
 
 def _activate_or_warn() -> None:
-    """Patch RecBole; one of another version is left as it is, for those who want only SAM of this package."""
+    """Patch RecBole; another version is left unpatched, for users who need only SAM."""
     if problem := describe_recbole():
         warnings.warn(f"RecBole is not patched: {problem}", stacklevel=3)
     else:
@@ -106,7 +106,7 @@ def _activate_or_warn() -> None:
 
 
 class _Loaded(Loader):
-    """Hands over a module that was loaded while it was looked for.
+    """Loader of a module that was loaded during the search for it.
 
     Args:
         module: The module.

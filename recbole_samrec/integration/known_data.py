@@ -1,9 +1,9 @@
 """Read a data set with the internal ids and the row order of the run that was trained on it.
 
 RecBole numbers tokens by their first appearance in the files. If a file is rewritten with its rows in another order,
-every item gets a new id, and stored weights would be applied to the wrong items. A run stores its tokens
-and its order of rows; with ``known_data``, the folder of a run, in the configuration, ``create_dataset`` returns the
-data set as the run had it, or reports what has changed.
+every item gets a new id, and stored weights would be applied to the wrong items. A run stores its tokens and its order
+of rows. If ``known_data`` in the configuration is the folder of a run, ``create_dataset`` returns the data set of that
+run, or reports the changes.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class DataChanges:
     """Differences between a data set and the one that a run was trained on.
 
     Args:
-        new: Number of tokens that the run does not know, by field; only fields with such tokens.
-        gone: Number of tokens that the run knows and the data do not have, by field.
+        new: Number of tokens of the data that the run does not have, by field; only fields with such tokens.
+        gone: Number of tokens of the run that the data do not have, by field.
         dropped: Number of events that were left out, because their user or item is new.
         events: Number of events.
         rows_differ: True if users and items are the same, but not their events.
@@ -53,7 +53,7 @@ class DataChanges:
     rows_differ: bool = False
 
     def describe(self, dataset: Any) -> list[str]:
-        """Describe the changes in a line each for what is new, for what is gone, and for other events."""
+        """Describe new users and items, missing ones, and different events, in a line each."""
         lines = []
         if self.new:
             lines.append(f"{list_counts(self.new, dataset)} that the run does not know")
@@ -65,7 +65,7 @@ class DataChanges:
 
 
 def list_counts(counts: dict[str, int], dataset: Any) -> str:
-    """List numbers of tokens, such as ``3 users and 1 item``."""
+    """Format numbers of tokens, such as ``3 users and 1 item``."""
     nouns = {dataset.uid_field: "user", dataset.iid_field: "item"}
     parts = []
     for name, count in counts.items():
@@ -77,7 +77,7 @@ def list_counts(counts: dict[str, int], dataset: Any) -> str:
 
 @dataclass
 class _Known:
-    """Stored knowledge of a run about its data, for use while RecBole reads the data again."""
+    """Ids and row order of a run, for use while RecBole reads the data again."""
 
     folder: Path
     vocabulary: Vocabulary
@@ -92,7 +92,7 @@ _CHANGES: WeakKeyDictionary[Any, DataChanges] = WeakKeyDictionary()
 
 
 def find_changes(dataset: Any) -> DataChanges:
-    """Return how a data set that was read with ``known_data`` differs from that of the run."""
+    """Return the differences between a data set that was read with ``known_data`` and that of the run."""
     return _CHANGES.get(dataset, DataChanges())
 
 
@@ -136,7 +136,7 @@ def _check_hash(config: Any, folder: Path) -> None:
     """
     trained_on = _read_hashes(folder)
     if trained_on is None:
-        return  # a run without a record, or one of RecBole's own
+        return  # a run without a record, or one made by RecBole
     if hash_interactions(config) != trained_on[0]:
         raise DataError(
             f"{folder}: {config['dataset']} has changed since the run was trained (sha256), and the run stores no "
@@ -200,7 +200,7 @@ def _make_error(dataset: Any, known: _Known) -> DataError:
 
 
 def remap_all_known(remap: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Wrap RecBole's ``Dataset._remap_ID_all``: compare tokens first, and leave out what is unknown last."""
+    """Wrap RecBole's ``Dataset._remap_ID_all``: compare tokens first, and drop unknown ones last."""
 
     @functools.wraps(remap)
     def remap_all(self: Any) -> None:
@@ -245,7 +245,7 @@ def remap_known(remap: Callable[[Any, list], None]) -> Callable[[Any, list], Non
 
 
 def _list_new(values: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """List the tokens among values that are not known, each once; missing values are no tokens."""
+    """List the unknown tokens among values, each once; missing values are not tokens."""
     unique = pd.unique(pd.Series(values, dtype=object).dropna())
     return unique[~pd.Index(unique).isin(tokens)]
 
@@ -277,14 +277,14 @@ def _strip_added_relations(tokens: np.ndarray, dataset: Any) -> np.ndarray:
 
 
 def _strip_items(tokens: np.ndarray, items: np.ndarray, dataset: Any) -> np.ndarray:
-    """Remove the items without an entity, which RecBole puts in the places of the first entities."""
+    """Remove the items without an entity, which RecBole stores in place of the first entities."""
     placeholder = np.zeros(len(tokens), dtype=bool)
     placeholder[1 : len(items)] = [item not in dataset.item2entity for item in items[1:]]
     return tokens[~placeholder]
 
 
 def _restore_links(dataset: Any, known: _Known) -> None:
-    """Link the items to the entities that they had: RecBole forgets the links of items that have no event any more."""
+    """Restore the links of items to entities: RecBole drops the links of items without events."""
     entities = known.vocabulary.tokens.get(getattr(dataset, "entity_field", None) or "")
     if entities is None:
         return
@@ -295,7 +295,7 @@ def _restore_links(dataset: Any, known: _Known) -> None:
 
 
 def _compare(dataset: Any, known: _Known) -> None:
-    """Count the tokens of known fields that are new, and those that are gone."""
+    """Count the new tokens of known fields, and the missing ones."""
     groups = [*map(list, dataset.alias.values()), *([name] for name in dataset._rest_fields)]
     for names in groups:
         remap_list = dataset._get_remap_list(np.array(names))
@@ -311,7 +311,7 @@ def _compare(dataset: Any, known: _Known) -> None:
 
 
 def _drop_unknown(dataset: Any, changes: DataChanges) -> None:
-    """Leave out the rows of unknown users, items, entities and relations, and unknown tokens of sequences."""
+    """Drop the rows of unknown users, items, entities and relations, and unknown tokens of sequences."""
     names = [dataset.uid_field, dataset.iid_field]
     names += [getattr(dataset, f"{part}_field", None) for part in ("head_entity", "tail_entity", "relation")]
     before = len(dataset.inter_feat)

@@ -1,4 +1,4 @@
-"""Every method of RecBole that this package overrides, wraps or calls although it is private, in one list.
+"""List of all methods of RecBole that this package overrides, wraps or calls although they are private.
 
 RecBole's training loop itself is kept: ``Trainer.fit`` and ``Trainer._train_epoch`` run as they are, between the
 methods below. A test compares the list with the classes, and with what :mod:`recbole_samrec.integration.hooks` wraps;

@@ -14,7 +14,7 @@ from recbole_samrec.compat import Patcher
 
 @contextmanager
 def record_read_fields() -> Iterator[set[str]]:
-    """Record the fields whose number of tokens a model asks for while it is built, which it does to size its weights.
+    """Record the fields whose number of tokens a model reads in its constructor to size its weights.
 
     Yields:
         A set that is filled with the names of the fields.

@@ -1,4 +1,4 @@
-"""The models that a run may name: RecBole's, ours and the user's own.
+"""The models available to a run: RecBole's, ours and the user's own.
 
 :mod:`recbole_samrec.integration.hooks` puts ours where RecBole looks for its own.
 """
@@ -39,7 +39,7 @@ RECBOLE = find_recbole_folder()
 
 
 def register(model_class: type[Any]) -> str:
-    """Make a user's own model known to RecBole, and to our commands, by its name.
+    """Register your own model with RecBole and with our commands, under its name.
 
     Args:
         model_class: A RecBole recommender. Its settings may have defaults in a class attribute ``settings``, a
@@ -49,10 +49,17 @@ def register(model_class: type[Any]) -> str:
         The name of the model.
 
     Raises:
-        ConfigError: It is no RecBole recommender, or has the name of another model.
+        ConfigError: The class is not a RecBole recommender, or has the name of another model.
 
-    Example:
-        ``register(MyModel)``, then ``run("MyModel", "ml-100k")``.
+    Example::
+
+        from recbole.model.general_recommender import BPR
+        from recbole_samrec import register, run
+
+        class WideBPR(BPR):
+            settings = {"embedding_size": 128}
+
+        run(register(WideBPR), "ml-100k", epochs=5).metrics
     """
     name = str(getattr(model_class, "__name__", model_class))
     if not (isinstance(model_class, type) and issubclass(model_class, AbstractRecommender)):
@@ -71,17 +78,17 @@ def register(model_class: type[Any]) -> str:
 
 
 def model_from(source: str) -> str:
-    """Register the model that ``file.py:Name`` or ``package.module:Name`` names, and return its name.
+    """Register the model at ``file.py:Name`` or ``package.module:Name``, and return its name.
 
     Raises:
-        ConfigError: The file, module or class is not there, or is no model.
+        ConfigError: The file, module or class does not exist, or is not a model.
     """
     where, _, name = source.rpartition(":")
     if not where or not name:
         raise ConfigError(f"--model={source}: give the file and the class of your model, as file.py:Name")
     try:
         if where.endswith(".py"):
-            spec = spec_from_file_location(f"own_model.{Path(where).stem}", where)  # hides no module of that name
+            spec = spec_from_file_location(f"own_model.{Path(where).stem}", where)  # hides no module with that name
             if spec is None or spec.loader is None:
                 raise ImportError("it is not a Python file")
             module = module_from_spec(spec)
@@ -97,7 +104,7 @@ def model_from(source: str) -> str:
 
 
 def source_hash(model_class: type) -> str | None:
-    """The sha256 of a user's own model as it was when it was made known: of its file, and of those of its bases.
+    """Return the sha256 of a user's own model when it was registered: of its file, and of those of its bases.
 
     None for RecBole's models and ours, and for a class without a file.
     """
@@ -113,23 +120,23 @@ def _source_hash(model_class: type) -> str | None:
 
 
 def model_names() -> list[str]:
-    """The names of all models, RecBole's and ours."""
+    """List the names of all models, RecBole's and ours."""
     theirs = {file.stem for file in (RECBOLE / "properties" / "model").glob("*.yaml")}
     theirs = theirs.difference(TREES.values()) | {*TREES, "Random"}  # Random has no settings, so no file either
     return sorted(theirs.union(MODELS), key=str.lower)
 
 
 def is_model(name: str) -> bool:
-    """Check whether a model of this name can be found: RecBole's, ours, or a registered one."""
+    """Return True if a model of this name can be found: RecBole's, ours, or a registered one."""
     return name in model_names() or _is_loaded(name)
 
 
 def _is_loaded(name: str) -> bool:
-    """Check whether a user's own model was added to one of RecBole's families."""
+    """Return True if a user's own model was added to one of RecBole's families."""
     pattern = re.compile(rf"recbole\.model\.\w+\.{re.escape(name.lower())}")
     return any(pattern.fullmatch(key) and hasattr(module, name) for key, module in list(sys.modules.items()))
 
 
 def find_module(name: str) -> ModuleType:
-    """The module of one of our models."""
+    """Import the module of one of our models."""
     return importlib.import_module(f"recbole_samrec.model.{name.lower()}")

@@ -19,7 +19,7 @@ ROW = "[row]"
 
 @contextmanager
 def number_rows() -> Iterator[None]:
-    """Give the interactions of each data set that RecBole reads meanwhile a column of row numbers, counted from 0."""
+    """Add row numbers, counted from 0, to the interactions of each data set that is read in a ``with`` block."""
     load = Dataset._load_inter_feat
 
     @functools.wraps(load)

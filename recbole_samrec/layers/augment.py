@@ -32,7 +32,7 @@ def crop(items: Tensor, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor]:
 
 
 def mask(items: Tensor, lengths: Tensor, rate: float, mask_item: int) -> tuple[Tensor, Tensor]:
-    """Replace some items of each sequence, all choices being equally likely.
+    """Replace items of each sequence, drawn uniformly without replacement.
 
     Args:
         items: Sequences of items, shape ``[B, L]``.
@@ -72,7 +72,7 @@ def reorder(items: Tensor, lengths: Tensor, rate: float) -> tuple[Tensor, Tensor
 def augment(
     items: Tensor, lengths: Tensor, *, crop_rate: float, mask_rate: float, reorder_rate: float, mask_item: int
 ) -> tuple[Tensor, Tensor]:
-    """Change each sequence in one of the three ways, drawn uniformly for each.
+    """Augment each sequence in one of the three ways, drawn uniformly for each.
 
     Args:
         items: Sequences of items, shape ``[B, L]``.

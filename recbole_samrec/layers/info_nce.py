@@ -48,7 +48,7 @@ def info_nce(
 
 
 class SameLabel:
-    """Finds for an example another one with the same label.
+    """Finds another example with the same label for each example.
 
     Args:
         labels: Integers from 0, shape ``[N]``.
@@ -64,7 +64,7 @@ class SameLabel:
         self.ranks -= self.firsts[labels]
 
     def draw(self, which: Tensor) -> Tensor:
-        """Draw for each example another one with its label, all equally likely, or itself if there is no other.
+        """Draw uniformly for each example another one with the same label, or the example itself if it is the only one.
 
         Args:
             which: Indices of examples, shape ``[n]``.

@@ -1,14 +1,14 @@
 """Losses of next-item prediction on plain torch tensors, for large catalogs.
 
-All of them compare states ``[n, d]`` with the embedding rows of an item table ``[N, d]``, whose row 0 is padding:
+All losses compare states ``[n, d]`` with the embedding rows of an item table ``[N, d]``, whose row 0 is padding:
 
-* :func:`cross_entropy` over all rows, with the logits never whole in memory;
+* :func:`cross_entropy` over all rows, without storing all logits at once;
 * :func:`sampled_softmax`, :func:`gbce`, :func:`bce`, :func:`softmax_of_few` and :func:`bpr` over a few rows, whose cost
   does not depend on ``N``.
 
-The negatives are drawn by :func:`draw_negatives` and passed as an argument, so that every loss is a fixed function of
-its arguments. Each loss is a mean over the batch's targets; ``denominator`` replaces their number where several
-processes share a batch. An empty batch has loss 0 and gradient 0.
+:func:`draw_negatives` draws the negatives, which are passed as an argument, so that every loss is a deterministic
+function of its arguments. Each loss is a mean over the batch's targets; ``denominator`` replaces the number of targets
+if several processes share a batch. An empty batch has loss 0 and gradient 0.
 """
 
 from __future__ import annotations
@@ -52,20 +52,21 @@ def cross_entropy(
 ) -> Tensor:
     """Mean cross-entropy of the targets under a softmax over all rows of the table, padding row included.
 
-    The fused form goes through chunks of states. Because the result is one number, the gradients of a chunk are taken
-    while its probabilities are at hand: three matrix products in all, none of them twice, and memory for one chunk of
-    logits. It can be differentiated once; curvature needs ``fused=False``, which keeps the whole logits.
+    The fused form processes the states in chunks. It computes the gradients of a chunk together with its probabilities,
+    which takes three matrix products in total and memory for the logits of one chunk. It can be differentiated once;
+    second derivatives require ``fused=False``, which stores all logits.
 
-    Under bfloat16 autocast the products are in bfloat16, the softmax and all sums in single precision. Under float16
-    autocast the products stay in single precision, because a probability over many items underflows in float16.
+    Under bfloat16 autocast, matrix products are computed in bfloat16, the softmax and all sums in single precision.
+    Under float16 autocast, products are also computed in single precision, because probabilities over many items
+    underflow in float16.
 
     Args:
         states: States ``[n, d]``.
         table: Item table ``[N, d]``.
         targets: Rows ``[n]`` of the table, int64.
-        denominator: What the sum of the ``n`` terms is divided by, a number or a scalar tensor. Default: ``n``.
-        fused: Compute by chunks; False for the plain, twice differentiable form.
-        chunk_elements: Logits in memory at a time; at least one row of them. Default: what fits in the cache.
+        denominator: Divisor of the sum of the ``n`` terms, a number or a scalar tensor. Default: ``n``.
+        fused: Compute in chunks; False for the plain, twice differentiable form.
+        chunk_elements: Number of logits in memory at a time, at least one row. Default: as many as fit in the cache.
 
     Returns:
         The loss, a scalar.
@@ -89,7 +90,7 @@ def sampled_softmax(
     fused: bool = True,
     chunk_elements: int | None = None,
 ) -> Tensor:
-    """Cross-entropy with the softmax's sum estimated from negatives that the whole batch shares.
+    """Cross-entropy with the normalizer of the softmax estimated from negatives that the whole batch shares.
 
     For a target ``t`` with state ``h`` and scores ``s_c = h . table[c]`` the loss is::
 
@@ -98,13 +99,13 @@ def sampled_softmax(
     The draws are the ``k`` negatives, uniform over the items 1 to N - 1 with replacement, and, where ``frequencies``
     are given, the targets of the other ``n - 1`` rows, which follow the items' frequencies ``p``. ``E(c)`` is the
     expected number of draws of item ``c`` from the mixture of both, so that each score is corrected by its logarithm
-    (logQ correction) and the sum over the draws is an unbiased estimate of the sum over all items but the target. A
-    draw that hits the row's own target is left out. The target itself is not drawn but always there, so its score is
-    not corrected. With more and more negatives the loss becomes the cross-entropy over the items, padding left out.
+    (logQ correction) and the sum over the draws is an unbiased estimate of the sum over all items but the target. Draws
+    of the state's own target are excluded. The target itself is always included rather than drawn, so its score is not
+    corrected. As the number of negatives grows, the loss converges to the cross-entropy over the items without padding.
 
-    ``p`` comes from the training data and not from the batch's own counts: an item that is in the batch once looks
-    equally frequent there whatever its frequency, so that those counts would correct nothing. Looking up ``p`` of the
-    candidates costs no more than looking up their rows.
+    ``p`` is estimated from the training data, not from the batch: all items that occur once in a batch would have equal
+    counts whatever their frequency, so that batch counts would correct nothing. Looking up ``p`` of the candidates
+    costs no more than looking up their rows.
 
     Sources: Bengio and Senecal 2008, doi 10.1109/TNN.2007.912312 (importance sampling of the softmax's sum); Yi et
     al. 2019, doi 10.1145/3298689.3346996 (in-batch negatives corrected by frequency); Yang et al. 2020, doi
@@ -115,7 +116,7 @@ def sampled_softmax(
         states: States ``[n, d]``.
         table: Item table ``[N, d]``.
         targets: Items ``[n]``, int64, none of them 0.
-        negatives: Uniformly drawn items ``[k]``, as ``draw_negatives`` gives them; at least one.
+        negatives: Uniformly drawn items ``[k]``, from :func:`draw_negatives`; at least one.
         frequencies: Share ``[N]`` of each item among all training targets, summing to 1; None to use no in-batch
             negatives.
         sparse: Give the table a sparse gradient, with the rows of the candidates only.
@@ -144,7 +145,7 @@ def sampled_softmax(
 
 
 def _find_distinct(items: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Find the distinct ones of some items, ascending, and the place of each item among them.
+    """Find the distinct items, ascending, and the place of each item among them.
 
     Their number depends on the items, and a GPU would have to be waited for to know it. There the result is as long as
     it can be: after the distinct items follows the first of them again, at places that no item has, so that each is
@@ -173,21 +174,21 @@ def _find_distinct_without_waiting(items: Tensor, most: int) -> tuple[Tensor, Te
 def gbce(
     positive: Tensor, negative: Tensor, n_items: int, t: float, *, denominator: float | Tensor | None = None
 ) -> Tensor:
-    """Generalised binary cross-entropy of gSASRec: the positive's probability is raised to the power beta.
+    """Generalized binary cross-entropy of gSASRec: the positive's probability is raised to the power beta.
 
     With ``k`` negatives for a target, the sampling rate ``alpha = k / (n_items - 1)`` and the calibration ``t``::
 
         beta = alpha (t (1 - 1 / alpha) + 1 / alpha)
         loss = -(log sigmoid(s+)^beta + sum over the negatives of log(1 - sigmoid(s-))) / (k + 1)
 
-    ``t = 0`` is binary cross-entropy, ``t = 1`` makes the sigmoid a calibrated probability. The paper draws the
-    negatives for every target anew and recommends ``t = 0.75`` and ``k = 256``.
+    ``t = 0`` is binary cross-entropy; with ``t = 1`` the sigmoid is a calibrated probability. The paper draws separate
+    negatives for every target and recommends ``t = 0.75`` and ``k = 256``.
 
     Source: Petrov and Macdonald, arXiv 2308.07192, section 5.
 
     Args:
         positive: Scores ``[n]`` of the targets.
-        negative: Scores ``[n, k]`` of uniformly drawn negatives; -inf for one that is to be left out.
+        negative: Scores ``[n, k]`` of uniformly drawn negatives; -inf excludes a negative.
         n_items: Number of items, padding not counted; at least 2.
         t: Calibration, from 0 to 1.
         denominator: As in :func:`cross_entropy`.
@@ -202,30 +203,34 @@ def gbce(
         raise ValueError(f"gbce: t must be between 0 and 1, not {t}")
     k = negative.shape[1]
     alpha = k / (n_items - 1)
-    beta = alpha * t - t + 1  # the formula above with the brackets dissolved, so that k = 0 does not divide by zero
+    beta = alpha * t - t + 1  # the formula above, expanded so that k = 0 does not divide by zero
     terms = beta * F.softplus(-_widen(positive)) + F.softplus(_widen(negative)).sum(1)
     return terms.sum() * (_scale(len(positive), denominator) / (k + 1))
 
 
 def compute_gbce_base(k: int, n_items: int, t: float) -> float:
-    """The score that a model should give to every item before it knows anything, under gBCE: ``log(beta / k)``.
+    """The best constant score under gBCE, for a model that cannot distinguish items yet: ``log(beta / k)``.
 
-    Added to all scores it changes no ranking. A model that shares one table between input and output has to learn it
-    otherwise, by moving all items the same way, until they look alike to its layers and it learns nothing more.
+    Adding this constant to all scores does not change rankings. Without it, a model that shares one table between input
+    and output has to learn the constant by moving all items in the same direction, until its layers can no longer
+    distinguish them.
 
     Args:
         k: Number of negatives for a target.
         n_items: Number of items, padding not counted; at least 2.
         t: Calibration, from 0 to 1.
+
+    Returns:
+        The score.
     """
     beta = k / (n_items - 1) * t - t + 1
     return math.log(max(beta, 1e-6) / max(k, 1))
 
 
 def bpr(positive: Tensor, negative: Tensor, *, denominator: float | Tensor | None = None) -> Tensor:
-    """Bayesian personalised ranking: ``-log(1e-10 + sigmoid(positive - negative))``, the value of RecBole's BPRLoss.
+    """Bayesian personalized ranking: ``-log(1e-10 + sigmoid(positive - negative))``, the value of RecBole's BPRLoss.
 
-    The small constant bounds the loss at 23: a pair ranked wrongly by more than that has no gradient.
+    The constant limits the loss to 23: a pair whose scores are wrong by more than that has no gradient.
 
     Source: Rendle et al., arXiv 1205.2618, section 4.
 
@@ -265,7 +270,7 @@ def softmax_of_few(positive: Tensor, negative: Tensor, *, denominator: float | T
 
     Args:
         positive: Scores ``[n]`` of the targets.
-        negative: Scores ``[n, k]`` of their negatives; -inf for one that is to be left out.
+        negative: Scores ``[n, k]`` of their negatives; -inf excludes a negative.
         denominator: As in :func:`cross_entropy`.
 
     Returns:
@@ -277,10 +282,10 @@ def softmax_of_few(positive: Tensor, negative: Tensor, *, denominator: float | T
 
 
 def score_items(states: Tensor, table: Tensor, items: Tensor, *, sparse: bool = False) -> Tensor:
-    """Compute the scores of items that each state has for itself.
+    """Compute the scores of items that differ from state to state.
 
-    The items of each state are read from the table one by one. Where the catalog is small, a matrix product of all
-    states and all items takes less time and memory than that, so the scores are picked from it.
+    The rows of each state's items are gathered from the table. For a small catalog, a matrix product of all states and
+    all items takes less time and memory, so the scores are selected from it.
 
     Args:
         states: States ``[n, d]``.
@@ -392,7 +397,7 @@ def _plain(states: Tensor, rows: Tensor, targets: Tensor, log_weights: Tensor | 
 
 
 def _chunk_rows(n: int, width: int, chunk_elements: int | None, device: torch.device) -> int:
-    """Return the number of states that are compared with all rows at a time."""
+    """Return the number of states that are scored against all rows at a time."""
     if chunk_elements is None and device.type == "cpu":
         rows = max(CACHED_ELEMENTS // width, min(FEWEST_ROWS, LARGEST_CHUNK // width))
     elif chunk_elements is None:
@@ -425,12 +430,12 @@ class _Fused(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():  # the gradients are constants to autograd: a curvature would silently miss a part
+        if torch.is_grad_enabled():  # autograd sees constants: second derivatives would silently lack a term
             raise RuntimeError(
                 "the fused loss can be differentiated only once: use fused=False to differentiate it again"
             )
         gradients = ctx.saved_tensors
-        if outer.device.type != "cpu" or outer != 1:  # asking a GPU for the number would wait for it
+        if outer.device.type != "cpu" or outer != 1:  # reading the number from a GPU would wait for it
             gradients = [None if g is None else g * outer for g in gradients]
         return (*gradients, None, None, None, None)
 
@@ -450,7 +455,7 @@ def _sweep(
     wide = torch.float32 if narrow == torch.bfloat16 else narrow
     with torch.no_grad(), torch.autocast(states.device.type, enabled=False):
         if narrow == torch.bfloat16 and states.is_cpu:
-            # Rows of zeros are added, which are zero in the table's gradient; their own losses and gradients are cut.
+            # Rows of zeros are added, which do not affect the table's gradient; their losses and gradients are dropped.
             states, targets = pad_rows(states), pad_rows(targets)
             chunk += -chunk % KERNEL_ROWS
         left, right = states.to(narrow), rows.to(narrow)
@@ -484,18 +489,18 @@ def _losses_and_errors(logits: Tensor, own: Tensor, log_weights: Tensor | None) 
         logits.add_(log_weights).scatter_(1, own, of_target)
     highest = logits.amax(1)
     probabilities = torch.softmax(logits, 1, out=logits if logits.is_cpu else None)
-    # The likeliest item has a probability of at least 1 / N: its logarithm is exact where the target's underflows.
+    # The most likely item has a probability of at least 1 / N: its logarithm is exact if the target's underflows.
     losses = highest - probabilities.amax(1).log() - of_target.squeeze(1)
     return losses, probabilities.scatter_add_(1, own, torch.full_like(of_target, -1))
 
 
 def _into(target: Tensor, source: Tensor) -> Tensor:
-    """Return the source in the type of the target, converted into the target where its type differs."""
+    """Return the source in the dtype of the target; it is converted into the target's memory if its dtype differs."""
     return source if source.dtype == target.dtype else target.copy_(source)
 
 
 def _add_product(target: Tensor, a: Tensor, b: Tensor, beta: int) -> None:
-    """Compute ``target = beta target + a b``; sums of products in a narrower type are kept in the target's type."""
+    """Compute ``target = beta target + a b``; sums of products in a narrower dtype are kept in the target's dtype."""
     if a.dtype == target.dtype:
         torch.addmm(target, a, b, beta=beta, out=target)
     elif beta:

@@ -1,8 +1,9 @@
 """Fast parts of a Transformer's training step on plain torch tensors.
 
-Besides the matrix products, a step on a CPU spends its time on dropout, whose random numbers torch draws one by one,
-and on the attention of positions that are not needed. Here dropout draws its bits in bulk, and the last layer computes
-only the positions that are needed. The weights stay where a model keeps them; these functions only read them.
+In addition to matrix products, a training step on a CPU spends its time on dropout, whose random numbers torch draws
+one by one, and on attention at positions that are not needed. These functions draw the random bits of dropout in bulk
+and compute only the required positions in the last layer. They read the weights of a model's modules and have none
+themselves.
 """
 
 from __future__ import annotations
@@ -63,13 +64,13 @@ GROUP_ROWS = 64
 
 
 class _BulkDropout(torch.autograd.Function):
-    """Multiplies by a mask of ones and zeros, scaled so that the mean stays; the mask is kept for the backward pass."""
+    """Multiplies by a mask of ones and zeros, scaled to preserve the mean; the mask is kept for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
         words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(LOWEST, None)  # else 63 bits
         bits = words.view(torch.int16)[: x.numel()].view(x.shape)
-        # Compared into the type of x at once: by way of a bool tensor it takes six times as long.
+        # Compare directly into the dtype of x: an intermediate bool tensor takes six times as long.
         mask = torch.ge(bits, threshold - LEVELS // 2, out=torch.empty_like(x)).mul_(LEVELS / (LEVELS - threshold))
         ctx.save_for_backward(mask)
         return x * mask
@@ -81,15 +82,18 @@ class _BulkDropout(torch.autograd.Function):
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
-    """Set each element to zero with probability ``p`` and scale the others so that the mean stays.
+    """Set each element to zero with probability ``p`` and scale the others to preserve the mean.
 
-    On a CPU the random bits are drawn 64 at a time from torch's generator, several times faster than torch's own
-    dropout. The probability is rounded to a multiple of 1 / 65536, and the scale is that of the rounded one, so that
-    the result is unbiased.
+    On a CPU the random bits are drawn 64 at a time from torch's generator, which is several times faster than torch's
+    own dropout. The probability is rounded to a multiple of 1 / 65536, and the scale corresponds to the rounded
+    probability, so that the result is unbiased.
 
     Args:
         x: Tensor of any shape.
         p: Probability, from 0 to 1.
+
+    Returns:
+        A tensor of the same shape.
     """
     threshold = round(p * LEVELS)
     if x.device.type != "cpu" or not 0 < threshold < LEVELS or not x.is_floating_point():
@@ -107,7 +111,11 @@ class Dropout(nn.Dropout):
 
 
 def draw_dropout_in_bulk(model: nn.Module) -> None:
-    """Make every dropout layer of a model draw its bits in bulk; weights and settings do not change."""
+    """Make every dropout layer of a model draw its bits in bulk.
+
+    Args:
+        model: The model; its weights and settings do not change.
+    """
     for module in model.modules():
         if type(module) is nn.Dropout:
             module.__class__ = Dropout
@@ -116,8 +124,7 @@ def draw_dropout_in_bulk(model: nn.Module) -> None:
 def causal_attention(query: Tensor, key: Tensor, value: Tensor, drop: nn.Dropout) -> Tensor:
     """Attend from each position to itself and the positions before it.
 
-    Left-aligned sequences that are shorter than L need no mask of their own: none of their positions sees the padding
-    after their end.
+    Left-aligned sequences shorter than L need no padding mask: no position attends to the padding after the end.
 
     Args:
         query: Shape ``[B, heads, L, d]``.
@@ -149,7 +156,7 @@ def _mask(size: int, dtype: torch.dtype) -> Tensor:
 
 
 def make_padded_attention(padding: Tensor) -> Attention:
-    """Make the attention in which each position sees all but the padded ones, on both of its sides.
+    """Make the attention in which each position attends to all positions but the padded ones, in both directions.
 
     Args:
         padding: True at padded positions, shape ``[B, L]``; each sequence must have one that is not.
@@ -228,7 +235,7 @@ def transformer_end_states(
         x: Embedded left-aligned sequences ``[B, L, d]``.
         layers: RecBole's ``TransformerLayer`` modules, at least one.
         lengths: Number of positions of each sequence, shape ``[B]``, at least 1.
-        attend: The attention between positions; causal by default. The end of a sequence sees all of it in any case.
+        attend: The attention between positions; causal by default. The end of a sequence always attends to all of it.
 
     Returns:
         Shape ``[B, d]``.
@@ -242,7 +249,7 @@ def transformer_end_states(
 
 
 def attend_from_one(query_states: Tensor, x: Tensor, hidden: Tensor, attention: MultiHeadAttention) -> Tensor:
-    """Attend from one position of each sequence to the sequence, without a key or a value of any position.
+    """Attend from one position of each sequence to the sequence, without computing keys and values.
 
     A score ``q (K x + k)`` is ``(K' q) x + q k``, and the sum of ``w (V x + v)`` over a sequence, with the weights
     ``w``, is ``V`` times the sum of ``w x``, and ``v`` times the sum of ``w``: the large products with ``K`` and ``V``
@@ -274,24 +281,42 @@ def _after_attention(x: Tensor, context: Tensor, layer: TransformerLayer) -> Ten
 
 
 def add_attention(x: Tensor, context: Tensor, attention: MultiHeadAttention) -> Tensor:
-    """Mix the heads' results of RecBole's ``MultiHeadAttention`` and add them to the states, both ``[..., d]``."""
+    """Mix the results of the attention heads and add them to the states.
+
+    Args:
+        x: States ``[..., d]``.
+        context: Concatenated results of the heads ``[..., d]``.
+        attention: RecBole's ``MultiHeadAttention``.
+
+    Returns:
+        Normalized states ``[..., d]``.
+    """
     states: Tensor = attention.LayerNorm(attention.out_dropout(attention.dense(context)) + x)
     return states
 
 
 def feed_forward(x: Tensor, forward: FeedForward) -> Tensor:
-    """Compute RecBole's ``FeedForward`` of states ``[..., d]``, with torch's faster GELU."""
+    """Compute a feed-forward block, with torch's faster GELU.
+
+    Args:
+        x: States ``[..., d]``.
+        forward: RecBole's ``FeedForward``.
+
+    Returns:
+        Normalized states ``[..., d]``.
+    """
     inner = choose_activation(forward)(forward.dense_1(x))
     states: Tensor = forward.LayerNorm(forward.dropout(forward.dense_2(inner)) + x)
     return states
 
 
 def compute_by_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, lengths: Tensor) -> Tensor:
-    """Compute the states of sequences, on a CPU in groups of similar length, so that none is padded to the longest.
+    """Compute the states of sequences, on a CPU in groups of similar length to avoid padding to the longest.
 
     Args:
         states: Computes from left-aligned sequences ``[n, l]`` and their lengths ``[n]`` the states ``[n, d]``.
-        rows: Left-aligned sequences ``[B, L]``; on a GPU not wider than needed, as nobody waits for their lengths.
+        rows: Left-aligned sequences ``[B, L]``; on a GPU they must not be wider than needed, since the lengths are not
+            read there.
         lengths: Their lengths, shape ``[B]``, at least 1.
 
     Returns:
@@ -307,11 +332,25 @@ def compute_by_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, 
 
 
 def pad_rows(x: Tensor) -> Tensor:
-    """Append zeros to a tensor ``[n, ...]``, so that its number of rows is a multiple of :data:`KERNEL_ROWS`."""
+    """Append zeros to a tensor, so that its number of rows is a multiple of :data:`KERNEL_ROWS`.
+
+    Args:
+        x: Tensor ``[n, ...]``.
+
+    Returns:
+        Tensor ``[m, ...]`` with m of at least n.
+    """
     return F.pad(x, (0, 0) * (x.dim() - 1) + (0, -len(x) % KERNEL_ROWS))
 
 
 def choose_activation(forward: FeedForward) -> Callable[[Tensor], Tensor]:
-    """Return the activation of a feed-forward block; for RecBole's GELU torch's, the same function in one step."""
+    """Choose the activation of a feed-forward block.
+
+    Args:
+        forward: RecBole's ``FeedForward``.
+
+    Returns:
+        Its activation function; RecBole's GELU is replaced by torch's, which is one operation.
+    """
     function = forward.intermediate_act_fn
     return F.gelu if getattr(function, "__name__", "") == "gelu" else function

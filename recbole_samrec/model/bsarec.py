@@ -126,7 +126,7 @@ def align_right(item_seq: Tensor, lengths: Tensor, width: int) -> Tensor:
 
 
 def make_hidden_mask(padding: Tensor) -> Tensor:
-    """Make the mask ``[B, 1, L, L]`` of what each position may not attend to from the mask of padding ``[B, L]``.
+    """Make the mask ``[B, 1, L, L]`` that is True where attention is forbidden, from the mask of padding ``[B, L]``.
 
     Later items and all padding are hidden from an item; nothing is hidden from padding.
     """

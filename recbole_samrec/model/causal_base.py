@@ -1,4 +1,4 @@
-"""Base of models with a Transformer of their own whose positions see nothing later."""
+"""Base of models with their own causal Transformer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recbole_samrec.utils.errors import ConfigError
 
 
 class CausalBase(SequentialRecommender):
-    """Embeddings, loss and scores of a Transformer whose state at a position depends on the items up to it.
+    """Embeddings, loss and scores of a Transformer whose state at a position depends only on the items up to it.
 
     Derived classes define ``packed_states``; the score of an item is the inner product of a state with its embedding.
 

@@ -63,7 +63,7 @@ class CL4SRec(ContrastiveBase):
         return packed_forward.compute_sasrec_end_states(self, items, lengths, self.embed)
 
     def embed(self, items: Tensor) -> Tensor:
-        """Look up vectors ``[B, L, d]`` of items ``[B, L]``, some of which may be the mask."""
+        """Look up vectors ``[B, L, d]`` of items ``[B, L]``, which may include the mask."""
         masked = items == self.n_items
         vectors = self.item_embedding(items.masked_fill(masked, 0))
         return torch.where(masked.unsqueeze(-1), self.mask_vector, vectors)

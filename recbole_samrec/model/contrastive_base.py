@@ -39,7 +39,7 @@ class ContrastiveBase(SAMRec):
         raise NotImplementedError
 
     def take_samples(self, which: Tensor) -> tuple[Tensor, Tensor]:
-        """Return training sequences ``[n, L]`` and lengths ``[n]`` like those of the next-item loss, by number."""
+        """Return training sequences ``[n, L]`` and lengths ``[n]`` by number, like those of the next-item loss."""
         return self.samples.take_packed(which, self.max_seq_length) if self.packed else self.samples[which]
 
     def contrast(self, first: Tensor, second: Tensor, labels: Tensor | None = None) -> Tensor:

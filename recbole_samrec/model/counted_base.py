@@ -33,11 +33,11 @@ class CountedBase(GeneralRecommender):
 
 
 class HistoryBase(CountedBase):
-    """A model that scores all items from the items that are known before a target.
+    """A model that scores all items from the items known before a target.
 
-    Trainer and recommender put them into the batch, see :mod:`recbole_samrec.data.known_history`: the whole history,
-    where RecBole's models of this kind have the training events of the user. An item that occurs several times in a
-    history counts once, and so it does among the training events of a user.
+    The trainer and the recommender add these items to the batch; see :mod:`recbole_samrec.data.known_history`. They are
+    the whole history, whereas RecBole's models of this kind use the training events of the user. An item that occurs
+    several times in a history, or in the training events of a user, counts once.
 
     Raises:
         ConfigError: The evaluation draws candidates, which RecBole scores without histories.
@@ -84,7 +84,7 @@ class HistoryBase(CountedBase):
 
 
 def build_binary_matrix(dataset: Any) -> sp.csr_matrix:
-    """Build the matrix of users and items, shape ``[users, items]``: 1 where a user has had an item in training."""
+    """Build the matrix of users and items, shape ``[users, items]``: 1 where a user has an item in training."""
     matrix = dataset.inter_matrix(form="csr").astype(np.float32)
     matrix.sum_duplicates()
     matrix.data[:] = 1

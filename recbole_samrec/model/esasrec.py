@@ -59,7 +59,7 @@ class LiGRBlock(nn.Module):
         self.dropout = nn.Dropout(config["hidden_dropout_prob"])
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
-        """Compute the block on ``[B, L, d]``; at the positions ``where``, shape ``[n]``, if given, as ``[n, d]``."""
+        """Apply the block to ``[B, L, d]``; with positions ``where`` ``[n]``, return only their states ``[n, d]``."""
         normal = self.attention_norm(x)
         parts = (self.query(normal), self.key(normal), self.value(normal))
         context = select_positions(attend_causally(*parts, self.heads, self.attn_dropout), where)

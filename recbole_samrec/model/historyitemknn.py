@@ -17,7 +17,7 @@ BLOCK = 256
 
 
 class HistoryItemKNN(HistoryBase):
-    """Neighborhood of items by the cosine of their users (Sarwar et al. 2001, doi 10.1145/371920.372071).
+    """Neighborhoods of items by cosine similarity of their users (Sarwar et al. 2001, doi 10.1145/371920.372071).
 
     The score of an item is the sum of its similarities to the items of a history that are among its ``k`` nearest
     neighbors, ``|U_i & U_j| / (sqrt(|U_i| |U_j|) + shrink)`` for the users ``U_i`` of an item in the training data.

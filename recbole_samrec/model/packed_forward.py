@@ -151,7 +151,7 @@ def compute_last_states(model: Any, item_seq: Tensor, lengths: Tensor) -> Tensor
     """
     if _find_packed_states(model) is compute_sasrec_states:
         return compute_sasrec_end_states(model, item_seq, lengths)
-    if lengths.is_cpu:  # for a GPU they are cut before they are copied: asking for the longest would wait for it
+    if lengths.is_cpu:  # for a GPU they are cut before they are copied: reading the longest length would wait for it
         item_seq = item_seq[:, : int(lengths.max())]
     return compute_packed_states(model, item_seq, find_ends(lengths, item_seq.size(1)))
 

@@ -19,7 +19,7 @@ LONGEST = 100 * 365
 
 
 class RecentPop(CountedBase):
-    """Popularity among the last training events, for all users the same (Ji et al. 2020, arXiv 2005.13829).
+    """Popularity among the last training events, the same for all users (Ji et al. 2020, arXiv 2005.13829).
 
     ``recency: window`` counts an item's training events of the last ``recent_days`` before the last training event,
     both ends included; items without one have the score 0, and are ranked in any order. ``recency: decay`` adds
@@ -89,7 +89,7 @@ def compute_ages(times: np.ndarray, unit: str, name: str) -> np.ndarray:
 
 
 def weigh_events(ages: np.ndarray, recency: str, days: float) -> np.ndarray:
-    """Compute how much each event counts.
+    """Compute the weight of each event.
 
     Args:
         ages: Days to the last event, shape ``[N]``.

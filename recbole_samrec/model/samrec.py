@@ -27,8 +27,11 @@ class SAMRec(SASRec):
         config: RecBole's configuration.
         dataset: RecBole's data set.
 
-    Example:
-        ``run("SAMRec", "ml-100k", sam_rho=0.1)``, or ``run_recbole(model="SAMRec", dataset="ml-100k")`` of RecBole.
+    Example::
+
+        from recbole_samrec import run
+
+        run("SAMRec", "ml-100k", sam_rho=0.1, epochs=5)
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -55,7 +58,7 @@ class SAMRec(SASRec):
         return self.calculate_next_item_loss(interaction)
 
     def calculate_next_item_loss(self, interaction: Any) -> Tensor:
-        """Calculate the loss of the next items alone."""
+        """Calculate the next-item loss alone."""
         if self.loss_type not in SAMPLED:
             return super().calculate_loss(interaction)
         states = self.forward(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])

@@ -14,9 +14,9 @@ EPSILON = 1e-8
 
 
 class SASRecOriginal(CausalBase):
-    """SASRec as its authors' code has it (arXiv 1808.09781, https://github.com/kang205/SASRec).
+    """SASRec as in its authors' code (arXiv 1808.09781, https://github.com/kang205/SASRec).
 
-    The loss is binary cross-entropy with one negative item, drawn anew for each target in each step. What differs from
+    The loss is binary cross-entropy with one negative item, drawn again for each target in each step. What differs from
     RecBole's SASRec, which ``SASRec`` and ``SAMRec`` are:
 
     * Embeddings of items are multiplied by the square root of their size where they are read, but not where items are
@@ -69,7 +69,7 @@ class OriginalBlock(nn.Module):
         self.dropout = nn.Dropout(config["hidden_dropout_prob"])
 
     def forward(self, x: Tensor, where: Tensor | None = None) -> Tensor:
-        """Compute the block on ``[B, L, d]``; at the positions ``where``, shape ``[n]``, if given, as ``[n, d]``."""
+        """Apply the block to ``[B, L, d]``; with positions ``where`` ``[n]``, return only their states ``[n, d]``."""
         normal = self.attention_norm(x)
         context = attend_causally(self.query(normal), self.key(x), self.value(x), self.heads, self.attn_dropout)
         normal = self.forward_norm(select_positions(context, where) + select_positions(normal, where))

@@ -1,4 +1,4 @@
-"""Random directions in the space of weights, decided by a seed and a number alone."""
+"""Random directions in the space of weights, determined by a seed and a number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recbole_samrec.optim.perturbation import replace_values
 
 
 def draw_directions(gradients: Sequence[Tensor], seed: int, number: int) -> list[Tensor]:
-    """Draw a standard Gaussian vector in pieces of the shapes of gradients; global random generators are left alone.
+    """Draw a standard Gaussian vector in pieces of the shapes of gradients, without using global random generators.
 
     Args:
         gradients: Tensors of any shapes, dense or sparse.
@@ -38,5 +38,5 @@ def draw_directions(gradients: Sequence[Tensor], seed: int, number: int) -> list
 
 
 def make_generator(device: torch.device, seed: int) -> torch.Generator:
-    """Make a random generator of a device, with a seed."""
+    """Make a random generator on a device, with a seed."""
     return torch.Generator(device).manual_seed(seed)

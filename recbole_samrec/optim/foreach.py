@@ -1,8 +1,8 @@
-"""Operations on lists of tensors in a few kernels: one for all tensors of a device and a type, not one for each tensor.
+"""Operations on lists of tensors in a few kernels: one for all tensors of a device and a dtype, not one per tensor.
 
-On a GPU a step of SAM on small parameters takes as long as its kernels take to launch. These functions use torch's
-``_foreach`` operations where tensors are dense and treat sparse ones one by one. Every element is computed as by
-the operation on its own tensor, in the same order of rounding.
+On a GPU, the time of a step of SAM on small parameters is the launch time of its kernels. These functions use torch's
+``_foreach`` operations for dense tensors and process sparse ones individually. Every element is computed exactly as
+by the operation on its own tensor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HALVES = (torch.float16, torch.bfloat16)
 
 
 def group_alike(tensors: Sequence[Tensor], *others: Sequence[Tensor]) -> Iterator[list[int]]:
-    """Group the numbers of tensors that one operation may treat together.
+    """Group the indices of tensors that one operation can process together.
 
     Args:
         tensors: Tensors, whose device, type and layout decide.
@@ -80,7 +80,7 @@ def add_to_all(targets: Sequence[Tensor], terms: Sequence[Tensor]) -> None:
 
 
 def convert_all(tensors: Sequence[Tensor], dtypes: Sequence[torch.dtype]) -> list[Tensor]:
-    """Convert dense tensors into types; one that has its type already is returned as it is."""
+    """Convert dense tensors into dtypes; a tensor that already has its dtype is returned as it is."""
     converted = list(tensors)
     others = [i for i, dtype in enumerate(dtypes) if tensors[i].dtype != dtype]
     for number, copy in zip(others, copy_all([tensors[i] for i in others], [dtypes[i] for i in others]), strict=True):
@@ -126,7 +126,7 @@ def move_all(targets: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -
 
 
 def scale_or_clear_all(tensors: Sequence[Tensor], scale: Callable[[Tensor], object], usable: Tensor) -> list[Tensor]:
-    """Scale dense tensors, or replace them by zeros where an inf or a nan makes the scale unusable.
+    """Scale dense tensors, or replace them by zeros where an inf or nan makes the scale unusable.
 
     The choice is made on the device, so that the host does not wait. Multiplying by 0 is not enough: 0 times inf is
     nan, and with weights that are nan some models raise an error in the middle of a pass.

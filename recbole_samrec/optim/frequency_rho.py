@@ -13,12 +13,12 @@ def compute_frequency_factors(counts: Tensor, rows: int, floor: float = FLOOR) -
     """Compute the factor of each row's radius, ``max(n_i / max_j n_j, floor)``.
 
     The rows of frequent items have the sharpest curvature, so they are moved farthest. With SAM's step
-    ``rho * g / |g|``, the row ``g_i`` of an item is moved by ``rho * factor_i * g_i / |g|``: the most frequent item as
-    far as by SAM, none by less than ``floor`` of it, and all other parameters as by SAM.
+    ``rho * g / |g|``, the row ``g_i`` of an item is moved by ``rho * factor_i * g_i / |g|``. The most frequent item and
+    all other parameters are moved as by SAM; the factor of any item is at least ``floor``.
 
-    The idea is that of Helen (2403.00798), which departs in two ways: it counts how often an item occurs in the batch,
-    here it is in the training data; and it divides a table's step by the norm of the table's own gradient, here the
-    norm ``|g|`` is that of all parameters together, so that no step is longer than rho.
+    The idea is from Helen (2403.00798), with two departures. Helen counts an item's occurrences in the batch; here they
+    are counted in the training data. Helen divides the step of a table by the norm of the table's gradient; here
+    ``|g|`` is the norm over all parameters, so that no step is longer than rho.
 
     Args:
         counts: Number of occurrences of each item ``[items]``, not all zero.

@@ -1,9 +1,10 @@
 """SAM in RecBole's loop: a hook on any torch optimizer that replaces the gradient just before the optimizer steps.
 
-:class:`SAMHook` sits beside the optimizer, not around it. RecBole's loop computes the loss and its gradient as always
-and calls ``optimizer.step()``; just before the optimizer moves, the hook moves the weights by the ascent step, computes
-the same batch's loss again under the same random draws, and puts the weights back. The optimizer then steps with the
-gradient of the perturbed weights. Weight decay lives in the optimizer, so the perturbation does not see it.
+:class:`SAMHook` is attached to the optimizer and does not wrap it. RecBole's loop computes the loss and its gradient as
+always and calls ``optimizer.step()``; just before the optimizer moves, the hook moves the weights by the ascent step,
+computes the same batch's loss again under the same random draws, and restores the weights. The optimizer then steps
+with the gradient of the perturbed weights. The optimizer applies weight decay, which therefore does not affect the
+perturbation.
 
 The step itself is :class:`recbole_samrec.optim.two_pass.TwoPass`; the classes of :mod:`recbole_samrec.optim.variants`
 choose the perturbation and combine the two gradients.
@@ -45,7 +46,7 @@ class SAMHook:
         autocast: Makes the autocast context of the training loop.
         rearm: Called before the second backward pass; its result is added to the loss (DDP needs both).
         scaler: A ``GradScaler`` of the second pass under fp16, or None.
-        patience: Number of steps in a row with an inf or nan gradient that ends training.
+        patience: Number of consecutive steps with an inf or nan gradient that ends training.
         skipped: Number of steps skipped because of such a gradient.
         skipped_in_a_row: Number of those since the last good step.
         extra_passes: Number of second gradients taken.
@@ -78,11 +79,11 @@ class SAMHook:
         self._replay = Replay(self.model)
 
     def begin_epoch(self, epoch: int, steps: int, item_counts: Callable[[], Tensor]) -> None:
-        """Set the clock that the schedule of rho goes by.
+        """Set the epoch and the number of steps for the schedule of rho.
 
         Args:
-            epoch: Number of the epoch, from 0. A model that goes through its data several times an epoch begins it as
-                often, and each time goes through that epoch's part of the schedule.
+            epoch: Number of the epoch, from 0. A model that passes over its data several times per epoch begins it each
+                time, and repeats that epoch's part of the schedule.
             steps: Number of batches in it.
             item_counts: Counts how often each item occurs in the training data ``[items]``.
 
@@ -136,12 +137,12 @@ class SAMHook:
         return self.settings.radius(epoch + min(taken / steps, 1.0))
 
     def settle(self) -> None:
-        """Put back weights that are away, as they are from a loss to its step; nothing else should ever see them."""
+        """Restore weights that are moved from a loss to its step, so that other code never sees them."""
         for step in self._steps:
             step.settle()
 
     def attach(self, optimizer: torch.optim.Optimizer) -> None:
-        """Hook onto an optimizer."""
+        """Register the hook on an optimizer."""
         owned = [p for group in optimizer.param_groups for p in group["params"]]
         chosen = self._choose_parameters() if self.settings.rho else set()
         moved = [p for p in owned if id(p) in chosen]
@@ -165,7 +166,7 @@ class SAMHook:
         return chosen
 
     def watch(self, scaler: torch.amp.GradScaler) -> None:
-        """Count also the steps that a scaler skips itself, so that the optimizer's hook never sees them."""
+        """Count the steps that a scaler skips, too, which the optimizer's hook never sees."""
         step = scaler.step
 
         def count_and_step(optimizer: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> Any:
@@ -191,13 +192,13 @@ class SAMHook:
         self.on_step()
 
     def _end_step(self) -> None:
-        """Forget the step that is over."""
+        """Release what was stored for the step that has ended."""
         self.settle()
         self._replay.forget()
         self._batch, self._rho = None, 0.0
 
     def _second_gradient(self, optimizer: torch.optim.Optimizer) -> None:
-        """Replace every gradient by that of the recorded batch at the weights as they are."""
+        """Replace every gradient by the gradient of the recorded batch at the current weights."""
         if self._batch is None:
             raise RuntimeError("the second gradient needs a loss function that SAMHook.recorded() wrapped")
         loss_func, batch = self._batch
@@ -227,7 +228,7 @@ class SAMHook:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what must survive an interruption."""
+        """Return the state that a resumed run needs."""
         return {
             "skipped": self.skipped,
             "skipped_in_a_row": self.skipped_in_a_row,
@@ -249,7 +250,7 @@ class SAMHook:
 
 
 def _check_sparse(optimizer: torch.optim.Optimizer, step: TwoPass) -> None:
-    """Reject gradients that torch would reject in the middle of the step, in many more words."""
+    """Raise an error for sparse gradients that torch would reject in the middle of the step."""
     sparse = [p.grad.is_sparse for p in step.parameters if p.grad is not None]
     if isinstance(optimizer, torch.optim.SparseAdam) and not all(sparse):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Counts gradient passes, by which the costs of trainings with and without SAM are compared."""
+"""Counts gradient passes, the unit in which trainings with and without SAM are compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PassCounter:
         self._size = self._samples = self._computed = 0
 
     def begin_epoch(self) -> None:
-        """Start with no batch, and forget an epoch that did not end."""
+        """Start with no batch, and discard the passes of an epoch that did not end."""
         self._samples = self._computed = 0
 
     def begin_batch(self, size: int) -> None:
@@ -33,7 +33,7 @@ class PassCounter:
         self._computed += self._size
 
     def end_epoch(self) -> None:
-        """Add the passes of an epoch that ended; a model with several parts to an epoch ends each of them."""
+        """Add the passes of an epoch that has ended; a model whose epoch has several parts ends each of them."""
         if self.total is not None and self._samples:
             self.total += self._computed / self._samples
         self.begin_epoch()

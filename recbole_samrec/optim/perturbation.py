@@ -9,7 +9,7 @@ gradient at ``w + e``, second-order terms dropped (equation 3). One update there
     with perturb(parameters, rho=0.05):
         optimizer.zero_grad()
         loss(w).backward()
-    optimizer.step()                       # w is back, its gradient is that of the perturbed weights
+    optimizer.step()                       # w is restored; its gradient is that of the perturbed weights
 
 ASAM measures the radius in units of each weight (Kwon et al., arXiv 2102.11600, equation 9).
 """
@@ -63,6 +63,13 @@ def _is_a(layer: nn.Module, kind: str) -> bool:
 def match_names(names: Iterable[str], patterns: Sequence[str]) -> set[str]:
     """Find the names that match at least one shell pattern.
 
+    Args:
+        names: The names.
+        patterns: The patterns.
+
+    Returns:
+        The matching names.
+
     Raises:
         ValueError: A pattern matches no name.
     """
@@ -112,8 +119,8 @@ def compute_ascent(
             the whole gradient.
 
     Returns:
-        One step for each parameter, in at least single precision, sparse where the gradient is. All are zero where the
-        gradient is zero, and where one of them holds an inf or a nan.
+        One step for each parameter, in at least single precision, sparse if the gradient is. All steps are zero if the
+        gradient is zero or contains an inf or nan.
     """
     directions = [p.grad for p in parameters if p.grad is not None] if directions is None else directions
     gradients = [g.coalesce() if g.is_sparse else g for g in directions]
@@ -149,7 +156,7 @@ class SavedWeights:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Put the weights back, bit for bit."""
+        """Restore the weights, bit for bit."""
         foreach.overwrite_all(self._dense, self._copies)
         for parameter, rows, weights in self._rows:
             parameter.index_put_(rows, weights)
@@ -157,7 +164,12 @@ class SavedWeights:
 
 @torch.no_grad()
 def shift(parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> None:
-    """Add a step to each parameter; of a sparse step only its rows are read and written."""
+    """Add a step to each parameter.
+
+    Args:
+        parameters: Parameters, changed in place.
+        steps: A step for each; of a sparse step only its rows are read and written.
+    """
     pairs = list(zip(parameters, steps, strict=True))
     dense = [(p, step) for p, step in pairs if not step.is_sparse]
     foreach.add_to_all([p for p, _ in dense], [step for _, step in dense])
@@ -171,8 +183,8 @@ def shift(parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> None:
 def displace(parameters: Sequence[Tensor], steps: Sequence[Tensor]) -> Iterator[None]:
     """Add a step to each parameter for the duration of a ``with`` block.
 
-    The weights come back bit for bit when the block ends, also by an exception: they are copied back, since
-    subtracting the step again would lose bits.
+    The weights are restored bit for bit when the block ends, even after an exception: they are copied back, since
+    subtracting the step would lose bits.
 
     Args:
         parameters: Parameters to move.
@@ -198,8 +210,8 @@ def perturb(
     """Move parameters by the ascent step for the duration of a ``with`` block.
 
     Args:
-        parameters: Parameters to move by their ``.grad``; those without a gradient stay, and of those with a sparse
-            gradient the rows that it does not have.
+        parameters: Parameters to move by their ``.grad``; parameters, and rows of sparse gradients, without a gradient
+            are not moved.
         rho: Radius, at least 0.
         adaptive: ASAM instead of SAM.
         eta: Stability term of ASAM.
@@ -245,7 +257,15 @@ def _values(gradient: Tensor) -> Tensor:
 
 
 def replace_values(gradient: Tensor, values: Tensor) -> Tensor:
-    """Return a tensor with other values: the values themselves, or for a sparse one its rows with them."""
+    """Return a tensor like a gradient with other values.
+
+    Args:
+        gradient: A dense tensor, or a coalesced sparse one.
+        values: The values: a dense tensor, or those of the rows of a sparse one.
+
+    Returns:
+        The values themselves, or a sparse tensor of them with the gradient's rows.
+    """
     if not gradient.is_sparse:
         return values
     return torch.sparse_coo_tensor(

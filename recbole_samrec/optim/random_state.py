@@ -1,4 +1,4 @@
-"""States of the random generators that a training step may draw from, read and written in microseconds."""
+"""States of the random generators that a training step may use, read and written in microseconds."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RandomState:
 
 
 def _drop_cpu(devices: Iterable[torch.device]) -> list[torch.device]:
-    """Return the devices that have a generator other than the CPU's."""
+    """Return the devices other than the CPU that have a generator."""
     return [device for device in devices if device.type not in ("cpu", "meta")]
 
 
@@ -74,7 +74,7 @@ _TWISTER_BYTES = 625 * 4
 
 
 class _WatchedState:
-    """The state of a generator that takes long to read or to write, and that most training steps leave alone.
+    """The state of a generator that is slow to read or write, and that most training steps do not use.
 
     The generator's memory is compared with that at the last reading, which takes a fraction of a microsecond. A normal
     number that is kept for the next draw lies elsewhere, so a state that has one is always read and written.
@@ -95,7 +95,7 @@ class _WatchedState:
         return self._state
 
     def set(self, state: tuple[Any, ...]) -> None:
-        """Put the generator into a state, unless it is in it."""
+        """Set the generator's state, unless it has that state already."""
         if self.get() is not state or state[self.NORMAL]:
             self._write(state)
             self._memory, self._state = self._read_memory(), state
@@ -107,7 +107,7 @@ class _WatchedState:
         raise NotImplementedError
 
     def _read_memory(self) -> bytes:
-        """Return the memory of the generator; empty where its place is unknown."""
+        """Return the memory of the generator; empty if its address is unknown."""
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""Adam for embedding tables of which a step reads only a few rows."""
+"""Adam for embedding tables of which a step reads only few rows."""
 
 from __future__ import annotations
 
@@ -11,21 +11,31 @@ from torch.optim.adam import adam
 
 
 class RowAdam(torch.optim.Optimizer):
-    """Adam that updates only the rows that have a gradient, where a gradient is sparse.
+    """Adam that updates only the rows with a gradient, where a gradient is sparse.
 
-    Parameters with dense gradients are updated exactly as by ``torch.optim.Adam``. A sparse gradient, as
-    ``torch.nn.Embedding(sparse=True)`` gives it, updates its rows only, so that the cost of a step does not depend on
-    the number of rows. There are two differences from Adam:
+    Parameters with dense gradients are updated exactly as by ``torch.optim.Adam``. A sparse gradient, such as that of
+    ``torch.nn.Embedding(sparse=True)``, updates only its rows, so that the cost of a step does not depend on the number
+    of rows. There are two differences from Adam:
 
-    * A row without a gradient keeps its weights and both moments. Adam would decay the moments and keep moving the
-      row by them.
-    * Each row counts its own updates for the bias correction. Its moments are averages over its own gradients only,
-      so a row whose first gradient comes late then moves by ``lr``, as every row does in Adam's first step; with the
-      global count of ``torch.optim.SparseAdam`` it would move 3.2 times as far at the usual betas.
+    * A row without a gradient keeps its weights and both moments. Adam would decay the moments and continue to move the
+      row.
+    * Each row counts its own updates for the bias correction. Its moments are averages over its own gradients, so that
+      its first update moves it by ``lr``, as in Adam's first step, even late in training. With the global count of
+      ``torch.optim.SparseAdam`` it would move 3.2 times as far with the default betas.
 
     If every row has a gradient in every step, the update is Adam's.
 
     Source: Kingma and Ba, arXiv 1412.6980, algorithm 1.
+
+    Example::
+
+        import torch
+        from recbole_samrec.optim.row_adam import RowAdam
+
+        items = torch.nn.Embedding(1000, 64, sparse=True)
+        optimizer = RowAdam(items.parameters(), lr=0.001)
+        items(torch.tensor([1, 2, 3])).square().sum().backward()
+        optimizer.step()  # updates three rows
 
     Args:
         params: Parameters or groups of parameters.
@@ -117,7 +127,7 @@ class RowAdam(torch.optim.Optimizer):
 def _step_rows(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
     """Update the rows of a coalesced gradient."""
     (beta1, beta2), rows, values = group["betas"], gradient.indices()[0], gradient.values()
-    state["step"] = state["step"].to(parameter.device)  # load_state_dict leaves it where it was
+    state["step"] = state["step"].to(parameter.device)  # load_state_dict does not move it
     counts = state["step"].index_select(0, rows).add_(1)
     mean = state["exp_avg"].index_select(0, rows).lerp_(values, 1 - beta1)
     square = state["exp_avg_sq"].index_select(0, rows).mul_(beta2).addcmul_(values, values, value=1 - beta2)

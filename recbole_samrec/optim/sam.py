@@ -72,11 +72,16 @@ class SAMOptions(TypedDict, total=False):
 class SAM(torch.optim.Optimizer):
     """Sharpness-Aware Minimization around a torch optimizer, with the SAM variants of this package.
 
-    Each step takes a gradient, moves the weights by the ascent step, takes a second gradient there under the same
-    random draws, puts the weights back bit for bit, and lets the optimizer step with the second gradient.
+    Each step computes a gradient, moves the weights by the ascent step, computes a second gradient there with the same
+    random draws, restores the weights bit for bit, and steps with the second gradient.
 
     Example::
 
+        import torch
+        from recbole_samrec import SAM
+
+        model = torch.nn.Linear(8, 1)
+        batches = [(torch.randn(32, 8), torch.randn(32, 1)) for _ in range(10)]
         sam = SAM(torch.optim.AdamW(model.parameters(), lr=0.01), rho=0.05)
         for inputs, targets in batches:
 
@@ -88,34 +93,35 @@ class SAM(torch.optim.Optimizer):
 
             loss = sam.step(closure)
 
-    ``param_groups``, ``state`` and ``defaults`` are those of the optimizer, so learning rate schedulers, Lightning's
-    automatic optimization and Accelerate work with either. With ``rho`` 0 a step is the optimizer's, bit for bit.
+    ``param_groups``, ``state`` and ``defaults`` are those of the optimizer, so that learning rate schedulers,
+    Lightning's automatic optimization and Accelerate work unchanged. With ``rho`` 0 a step equals the optimizer's, bit
+    for bit.
 
     * Half precision: the closure calls ``scaler.scale(loss).backward()``. Then call ``sam.step(closure,
       scaler=scaler)`` and ``scaler.update()``; an inf in either gradient skips the step and lowers the scale.
     * Clipping: ``max_norm`` clips the gradient that the optimizer steps with, after it is unscaled.
     * Accumulation: the closure clears the gradients once and calls backward for each micro-batch.
-    * Several processes: wrap the model in ``DistributedDataParallel``; no more is needed.
+    * Several processes: wrap the model in ``DistributedDataParallel``; nothing else is needed.
     * Schedules: assign ``sam.rho``, or ``sam_rho`` of every parameter group.
 
-    Sources: Foret et al., arXiv 2010.01412, algorithm 1; those of the variants stand with their classes in
-    :mod:`recbole_samrec.optim.variants`.
+    Source: Foret et al., arXiv 2010.01412, algorithm 1. :mod:`recbole_samrec.optim.variants` lists the sources of the
+    variants.
 
     Args:
-        optimizer: The optimizer that makes the steps, of any class that needs no closure.
+        optimizer: The optimizer that makes the steps, of any class that does not need a closure.
         rho: Radius, at least 0.
-        variant: ``sam``, ``asam``, ``gsam``, ``fsam``, ``msam`` or ``looksam``; or ``random``, a control that takes
+        variant: ``sam``, ``asam``, ``gsam``, ``fsam``, ``msam`` or ``looksam``; or ``random``, a control that computes
             as many gradients as SAM but perturbs in a random direction.
-        model: The model, if its forward pass changes buffers or attributes, as batch normalization's does: the second
-            pass then sees what the first one saw, and leaves what the first one left. Without it only the random draws
-            are repeated.
+        model: The model, if its forward pass changes buffers or attributes, as batch normalization does: the second
+            pass then starts from the same state as the first one, and the state after the first pass is kept. Without
+            a model, only the random draws are repeated.
         max_norm: Largest Euclidean norm of the gradient that the optimizer steps with, above 0; None does not clip.
-        skip_nonfinite: Skip a step whose gradient holds an inf or a nan, as is always done with a scaler. The check
+        skip_nonfinite: Skip a step whose gradient contains an inf or nan; with a scaler this is always done. The check
             waits for the device.
         local_ascent: Let each process perturb by the gradient of its own batch, which saves the first of two
-            all-reduces (2010.01412, section 4.1: m-sharpness). For ``sam`` and ``asam``, and ``random``, which reads
-            no gradient, with a ``model`` wrapped in ``DistributedDataParallel``.
-        **options: Options of the variant and the choice of parameters, see :class:`SAMOptions`.
+            all-reduces (2010.01412, section 4.1: m-sharpness). For ``sam``, ``asam`` and ``random``, with a ``model``
+            wrapped in ``DistributedDataParallel``.
+        **options: Options of the variant and the choice of parameters; see :class:`SAMOptions`.
 
     Raises:
         ConfigError: A setting is out of its range, or lacks the ``model`` that it needs.
@@ -155,9 +161,9 @@ class SAM(torch.optim.Optimizer):
         replayed = model.module if isinstance(model, DistributedDataParallel) else model
         clip = None if max_norm is None else {"max_norm": max_norm}
         self._two_pass = TwoPass(parameters, self._variant, Replay(replayed, parameters), clip)
-        self._ascent: float | None = None  # the radius of a first_step() whose second_step() is to come
+        self._ascent: float | None = None  # the radius of a first_step() that waits for its second_step()
 
-    # What is the optimizer's ------------------------------------------------------------------------------------------
+    # Attributes of the optimizer --------------------------------------------------------------------------------------
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -191,7 +197,7 @@ class SAM(torch.optim.Optimizer):
         self.base_optimizer.zero_grad(set_to_none=set_to_none)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add parameters, which SAM moves as it does those of the other groups."""
+        """Add parameters, which SAM moves like those of the other groups."""
         self.base_optimizer.add_param_group({RHO_KEY: self.rho, **param_group})
         added = _parameters_of(self.param_groups[-1:])
         self._two_pass.parameters.extend(added)
@@ -220,12 +226,12 @@ class SAM(torch.optim.Optimizer):
         """Take a step with SAM.
 
         Args:
-            closure: Clears the gradients, computes the loss, calls backward and returns the loss. It is called a second
-                time where the variant takes a second gradient.
+            closure: Clears the gradients, computes the loss, calls backward and returns the loss. It is called twice
+                if the variant computes a second gradient.
             scaler: Scales the closure's loss under half precision. Call its ``update`` afterwards.
 
         Returns:
-            What the closure returned when it was first called.
+            The return value of the closure's first call.
 
         Raises:
             RuntimeError: There is no closure, or it does not replace the gradients.
@@ -262,7 +268,7 @@ class SAM(torch.optim.Optimizer):
             return closure()
 
     def _share_overflow(self, model: DistributedDataParallel) -> None:
-        """Let an inf or a nan that one process alone has seen be that of all, so that all skip the step."""
+        """Share an inf or nan gradient of one process with all processes, so that all skip the step."""
         gradients = [p.grad for p in self._two_pass.parameters if p.grad is not None]
         good = torch.tensor(float(self._two_pass.has_finite_gradients()), device=next(model.parameters()).device)
         torch.distributed.all_reduce(good, torch.distributed.ReduceOp.MIN, group=model.process_group)
@@ -273,11 +279,11 @@ class SAM(torch.optim.Optimizer):
         with torch.enable_grad(), self._expect_new_gradients():
             closure()
         if scaler is not None:
-            scaler.unscale_(self.base_optimizer)  # a name of its own in the scaler's book: one inf check for each pass
+            scaler.unscale_(self.base_optimizer)  # a separate key in the scaler's state: one inf check for each pass
 
     @contextlib.contextmanager
     def _expect_new_gradients(self) -> Iterator[None]:
-        """Raise if the gradients are left, or added to, instead of replaced: mark the smallest one with nan."""
+        """Raise if the closure leaves or accumulates the gradients: mark the smallest one with nan."""
         dense = [p for p in self._two_pass.parameters if p.grad is not None and not p.grad.is_sparse]
         if not dense:
             yield
@@ -299,10 +305,10 @@ class SAM(torch.optim.Optimizer):
 
     @torch.no_grad()
     def first_step(self, zero_grad: bool = False) -> None:
-        """Move the weights by the ascent step of the present gradient, the first half of a step in two calls.
+        """Move the weights by the ascent step of the current gradient, the first half of a step in two calls.
 
-        Then compute the loss and its gradient again and call :meth:`second_step`. Unlike :meth:`step`, the second
-        pass makes random draws of its own and changes buffers again.
+        Then compute the loss and its gradient again and call :meth:`second_step`. Unlike with :meth:`step`, the second
+        pass makes its own random draws and changes buffers again.
 
         Args:
             zero_grad: Clear the gradients afterwards.
@@ -326,7 +332,7 @@ class SAM(torch.optim.Optimizer):
 
     @torch.no_grad()
     def second_step(self, zero_grad: bool = False) -> None:
-        """Put the weights back and step with the gradient, the second half of a step in two calls.
+        """Restore the weights and step with the gradient, the second half of a step in two calls.
 
         Args:
             zero_grad: Clear the gradients afterwards.
@@ -353,12 +359,12 @@ class SAM(torch.optim.Optimizer):
         else:
             self.skipped_steps += 1
 
-    # What is kept -----------------------------------------------------------------------------------------------------
+    # State ------------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the optimizer's state and, under ``sam``, what the variant remembers from step to step.
+        """Return the optimizer's state and, under ``sam``, the state of the variant.
 
-        The optimizer alone can load it, as can SAM a state of the optimizer alone.
+        The optimizer can load this state, and SAM can load a state of the optimizer alone.
         """
         kept = {"variant": self._settings.variant, "skipped_steps": self.skipped_steps, **self._variant.state_dict()}
         return {**self.base_optimizer.state_dict(), "sam": kept}
@@ -387,7 +393,7 @@ class SAM(torch.optim.Optimizer):
         return f"SAM (variant={self._settings.variant}, rho={self.rho:g}) of {self.base_optimizer!r}"
 
     def _choose_moved(self, parameters: Sequence[Tensor]) -> list[Tensor]:
-        """Return those of some parameters that SAM moves."""
+        """Select the parameters that SAM moves."""
         if self._model is None:
             return list(parameters)
         try:

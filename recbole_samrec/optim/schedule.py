@@ -23,16 +23,16 @@ class SAMSettings:
         eta: ASAM's stability term.
         exclude: Shell patterns of names of parameters that SAM does not perturb.
         params: Parameters that SAM perturbs: ``all``, ``norm``, ``embedding``, or shell patterns of their names.
-        start: Epochs, not necessarily whole ones, that are trained without SAM first.
+        start: Epochs to train without SAM first, possibly a fraction.
         schedule: How rho changes after that.
         rho_from: The radius at which a schedule begins.
         rho_epochs: Epochs after which a schedule has reached ``rho``.
-        item_rho: Radius for the embedding rows of items: the same for all, or by how often an item occurs.
+        item_rho: Radius for the embedding rows of items: the same for all, or proportional to the item's frequency.
         momentum: Decay of the moving average of gradients that ``fsam`` and ``msam`` keep.
         gsam_alpha: Weight of GSAM's orthogonal part.
-        fsam_sigma: Share of the average that Friendly SAM subtracts from the gradient.
-        looksam_k: Steps from one of LookSAM's second gradients to the next.
-        looksam_alpha: Weight of the part of it that LookSAM reuses in between.
+        fsam_sigma: Factor of the average that Friendly SAM subtracts from the gradient.
+        looksam_k: LookSAM computes a second gradient every ``looksam_k`` steps.
+        looksam_alpha: Weight of the part of it that LookSAM reuses in the other steps.
         seed: Seed of the directions of ``random``, the same in all processes of a run.
     """
 
@@ -56,8 +56,8 @@ class SAMSettings:
     def radius(self, epochs: float) -> float:
         """Return the radius of a step.
 
-        It is 0 before ``start``, so that the step is a plain one (late-phase SAM, 2410.10373). After that a schedule
-        takes it from ``rho_from`` to ``rho`` within ``rho_epochs``, in a straight line or as half a cosine wave.
+        It is 0 before ``start``, so that steps are plain ones (late-phase SAM, 2410.10373). Then it changes from
+        ``rho_from`` to ``rho`` within ``rho_epochs``, linearly or as half a cosine wave.
 
         Args:
             epochs: Epochs trained before the step, with the share of the one under way.

@@ -1,7 +1,7 @@
 """Snapshots of a model's state besides its parameters: random generators, buffers, counters, hidden layers.
 
-A forward pass may change more than gradients: it draws random numbers, moves running statistics, counts steps. SAM's
-second pass must see all of that as the first one did, and a resumed run as the interrupted one left it.
+A forward pass may change more than gradients: random generators, running statistics, counters. SAM's second pass must
+start from the same state as the first one, and a resumed run from the state of the interrupted one.
 """
 
 from __future__ import annotations
@@ -81,12 +81,12 @@ class ModelState:
         return self._values[number].detach().clone() if is_copied else None
 
     def changed_in_place(self) -> VolatileNames:
-        """Return the names of the plain tensors that were written into since."""
+        """Return the names of the plain tensors that were modified in place since then."""
         changed = [self._attributes[i] for i, version, _ in self._tensors if self._values[i]._version != version]
         return {(id(module), name) for module, name in changed}
 
     def restore(self) -> None:
-        """Put buffers and attributes back as they were; a tensor that nobody wrote into is left alone."""
+        """Restore buffers and attributes; a tensor that was not modified is left alone."""
         if self._buffers:
             foreach.overwrite_all(self._buffers, self._contents)
         present = [table.get(name) for table, name in self._tables]
@@ -103,7 +103,7 @@ class ModelState:
 
 
 class Replay:
-    """Runs a second pass under the random draws and the model state of the first, and leaves what the first left.
+    """Runs a second pass with the random draws and model state of the first, and restores the state after the first.
 
     Args:
         model: The model whose buffers and plain attributes are kept; None keeps the random draws only.
@@ -120,17 +120,17 @@ class Replay:
         self._before: tuple[dict[str, Any], ModelState | None] | None = None
 
     def record(self) -> None:
-        """Remember the state before the first pass."""
+        """Store the state before the first pass."""
         self._devices = list({p.device for p in self._parameters or ()})
         self._before = (RandomState.get(*self._devices), self._copy_model())
 
     def forget(self) -> None:
-        """Release what :meth:`record` remembered."""
+        """Release the state that :meth:`record` stored."""
         self._before = None
 
     @contextlib.contextmanager
     def second_pass(self) -> Iterator[None]:
-        """Set the state before the first pass for the duration of a ``with`` block, then that after the first pass.
+        """Set the state before the first pass for the duration of a ``with`` block, then the one after the first pass.
 
         Raises:
             RuntimeError: No first pass was recorded.
@@ -183,12 +183,12 @@ def _is_public(name: str) -> bool:
 
 
 def snapshot_attribute(value: Any) -> tuple[Any, int | None]:
-    """Return what :func:`is_unchanged` compares an attribute with; tensors count their changes themselves."""
+    """Return the value that :func:`is_unchanged` compares an attribute with; tensors count their changes themselves."""
     return (value.copy(), None) if isinstance(value, np.ndarray) else (value, getattr(value, "_version", None))
 
 
 def is_unchanged(value: Any, snapshot: tuple[Any, int | None]) -> bool:
-    """Report whether an attribute of a model is what it was at its snapshot."""
+    """Return True if an attribute of a model equals its snapshot."""
     before, version = snapshot
     if isinstance(value, np.ndarray):
         return isinstance(before, np.ndarray) and np.array_equal(value, before)
@@ -198,7 +198,7 @@ def is_unchanged(value: Any, snapshot: tuple[Any, int | None]) -> bool:
 
 
 def load_weights(model: nn.Module, state: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Load a checkpoint's weights, and what RecBole stores of a model beside them, into a model.
+    """Load a checkpoint's weights, and the other data that RecBole stores of a model, into a model.
 
     Raises:
         CheckpointError: The checkpoint belongs to another model or other data.

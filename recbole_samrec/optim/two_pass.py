@@ -1,7 +1,7 @@
-"""The core of a step with SAM, which RecBole's hook and :class:`recbole_samrec.optim.sam.SAM` share.
+"""The core of a step with SAM, shared by RecBole's hook and :class:`recbole_samrec.optim.sam.SAM`.
 
-Whoever computes the first gradient calls :meth:`TwoPass.begin` before and :meth:`TwoPass.finish` after it. In between
-and afterwards the weights are the optimizer's own again, bit for bit, and ``.grad`` is the gradient to step with.
+The code that computes the first gradient calls :meth:`TwoPass.begin` before and :meth:`TwoPass.finish` after it.
+Afterwards the weights are restored bit for bit, and ``.grad`` is the gradient to step with.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from recbole_samrec.utils.errors import ConfigError
 
 
 class TwoPass:
-    """The part of one optimizer in a step with SAM.
+    """One optimizer's part of a step with SAM.
 
     Args:
         parameters: All parameters of the optimizer.
@@ -41,7 +41,7 @@ class TwoPass:
         self.parameters, self.variant, self.replay, self.clip, self.key = list(parameters), variant, replay, clip, key
 
     def needs_second(self) -> bool:
-        """Report whether the next step takes a second gradient."""
+        """Return True if the next step takes a second gradient."""
         return self.variant is not None and self.variant.needs_second()
 
     def begin(self, rho: float) -> None:
@@ -54,7 +54,7 @@ class TwoPass:
             self.variant.displace(rho)
 
     def finish(self, rho: float, second: Callable[[], object], check: bool = True) -> bool:
-        """Make the gradients those to step with, clipped.
+        """Replace the gradients by those of the step, clipped.
 
         Args:
             rho: Radius, at least 0.
@@ -79,7 +79,7 @@ class TwoPass:
         return good
 
     def accept_gradients(self, check: bool) -> bool:
-        """Clip the gradients to step with, the end of a step whose two gradients the caller took.
+        """Clip the gradients, the end of a step whose two gradients the caller computed.
 
         Args:
             check: Check them for inf and nan.
@@ -96,16 +96,16 @@ class TwoPass:
             second()
 
     def settle(self) -> None:
-        """Put back weights that are moved, as they are from a loss to its step."""
+        """Restore weights that are moved from a loss to its step."""
         if self.variant is not None:
             self.variant.settle()
 
     def has_finite_gradients(self) -> bool:
-        """Report whether no gradient holds an inf or a nan, which waits for the device."""
+        """Return True if no gradient contains an inf or nan; this waits for the device."""
         return _are_finite([self._compute_norm()])
 
     def _compute_norm(self) -> Tensor | None:
-        """Compute the norm of all gradients; coalesce sparse ones, once for all that will read them."""
+        """Compute the norm of all gradients; sparse ones are coalesced once for all later uses."""
         for parameter in self.parameters:
             if parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = parameter.grad.coalesce()
@@ -127,7 +127,7 @@ class TwoPass:
             )
 
     def _clip_or_clear(self, good: bool) -> None:
-        """Clip good gradients; make the step empty otherwise, as optimizers pass over parameters without a gradient."""
+        """Clip good gradients; remove bad ones, since optimizers skip parameters without a gradient."""
         if not good:
             for parameter in self.parameters:
                 parameter.grad = None
@@ -136,6 +136,6 @@ class TwoPass:
 
 
 def _are_finite(norms: Sequence[Tensor | None]) -> bool:
-    """Report whether no norm is inf or nan, and wait for the device only once."""
+    """Return True if no norm is inf or nan, waiting for the device only once."""
     known = [norm for norm in norms if norm is not None]
     return not known or math.isfinite(sum(known[1:], known[0]).item())

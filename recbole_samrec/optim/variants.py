@@ -1,20 +1,22 @@
-"""The SAM family on plain torch parameters: which gradient an optimizer is to step with.
+"""The SAM family on plain torch parameters: computes the gradient with which an optimizer steps.
 
-Each class holds the parameters of one optimizer, whose ``.grad`` is that of the loss at the weights, and replaces it.
-Where that takes a second gradient, the caller passes a function that computes it at the weights as they are then::
+Use a variant through :class:`recbole_samrec.SAM`, such as ``SAM(optimizer, rho=0.05, variant="gsam", gsam_alpha=0.4)``.
+The classes in this module are the building blocks. Each has the parameters of one optimizer, whose ``.grad`` is the
+gradient of the loss at the weights, and replaces that gradient. If it needs a second gradient, the caller passes a
+function that computes the gradient at the current (perturbed) weights::
 
     variant = GSAM(parameters, moved, settings)
     loss(w).backward()
     variant.replace(rho, second=lambda: (optimizer.zero_grad(), loss(w).backward()))
-    variant.end(good=True)                  # False where a gradient is inf or nan, and no step is taken
+    variant.end(good=True)                  # False if a gradient is inf or nan and the step is skipped
     optimizer.step()
 
-A caller that cannot pass a function calls :meth:`SAMVariant.ascend` after the first gradient, and after the second
+A caller that cannot pass a function calls :meth:`SAMVariant.ascend` after the first gradient, and after the second one
 :meth:`SAMVariant.settle`, :meth:`SAMVariant.combine` and :meth:`SAMVariant.end`.
 
-Departures from the papers, the same for all: a parameter that SAM does not move still takes part in what is done to
-whole gradients; and the moving average of gradients is kept here with a factor of its own, so that it does not depend
-on the optimizer, sees no weight decay, no clipping and no bias correction.
+Departures from the papers, common to all variants: operations on whole gradients include parameters that SAM does not
+move; and the moving average of gradients has its own factor, so that it is independent of the optimizer, of weight
+decay, clipping and bias correction.
 """
 
 from __future__ import annotations
@@ -53,12 +55,12 @@ class SAMVariant:
         self._saved: SavedWeights | None = None
 
     def extend(self, parameters: Sequence[Tensor], moved: Sequence[Tensor]) -> None:
-        """Take in more parameters of the optimizer."""
+        """Add parameters of the optimizer; see the class for the arguments."""
         self.parameters.extend(parameters)
         self.moved.extend(moved)
 
     def needs_second(self) -> bool:
-        """Report whether the next step takes a second gradient."""
+        """Return True if the next step takes a second gradient."""
         return True
 
     def displace(self, rho: float) -> None:
@@ -88,32 +90,32 @@ class SAMVariant:
         shift(moved, steps)
 
     def settle(self) -> None:
-        """Put weights that :meth:`displace` or :meth:`ascend` moved back, bit for bit."""
+        """Restore weights that :meth:`displace` or :meth:`ascend` moved, bit for bit."""
         if self._saved is not None:
             self._saved.restore()
             self._saved = None
 
     def combine(self) -> None:
-        """Make the gradients those to step with, after the last gradient of a step."""
+        """Combine the gradients into that of the step, after the last gradient of a step."""
 
     def end(self, good: bool) -> None:
-        """Keep in memory what the next steps need of this one.
+        """Update the state that later steps need.
 
-        Gradients are checked once, at the end of a step, so that the host waits for the device only once. Until then
-        a variant keeps what it remembered before.
+        Gradients are checked once, at the end of a step, so that the host waits for the device only once. Until then a
+        variant keeps its previous state.
 
         Args:
-            good: False if a gradient of the step was inf or nan; the memory is then as before it.
+            good: False if a gradient of the step was inf or nan; the state is then the one before the step.
         """
 
     def replace(self, rho: float, second: Callable[[], object]) -> None:
-        """Make the gradients those to step with, and take the second gradient where one is needed.
+        """Replace the gradients by that of the step, computing the second gradient where one is needed.
 
-        The weights come back bit for bit, also if ``second`` raises.
+        The weights are restored bit for bit, even if ``second`` raises.
 
         Args:
             rho: Radius, above 0.
-            second: Replaces all gradients by those at the weights as they are when it is called.
+            second: Replaces all gradients by those at the weights at the time of the call.
         """
         if self.needs_second():
             try:
@@ -124,7 +126,7 @@ class SAMVariant:
         self.combine()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what must survive an interruption."""
+        """Return the state that a resumed run needs."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -135,8 +137,9 @@ class GSAM(SAMVariant):
     """GSAM (2203.08065, algorithm 1): also lowers the gap between the perturbed loss and the loss.
 
     The step is ``h - alpha * (g - <g, h> / <h, h> * h)`` with the gradient ``g`` at the weights and ``h`` at the
-    perturbed weights: the part of ``g`` that is orthogonal to ``h`` is climbed, which leaves the perturbed loss as it
-    is. Departure: rho follows its own schedule, not that of the learning rate.
+    perturbed weights: the step ascends along the part of ``g`` that is orthogonal to ``h``, which does not change the
+    perturbed loss to first order. Departure: rho follows its own schedule, not that of the learning rate. See
+    :class:`SAMVariant` for the arguments.
     """
 
     def __init__(self, parameters: Sequence[Tensor], moved: Sequence[Tensor], settings: SAMSettings) -> None:
@@ -168,12 +171,12 @@ class _AveragingSAM(SAMVariant):
         self.average = GradientAverage(self.moved, settings.momentum)
 
     def extend(self, parameters: Sequence[Tensor], moved: Sequence[Tensor]) -> None:
-        """Take in more parameters of the optimizer, which have no average yet."""
+        """Add parameters of the optimizer, without an average yet; see the class for the arguments."""
         super().extend(parameters, moved)
         self.average.extend(moved)
 
     def end(self, good: bool) -> None:
-        """Keep the average of this step, or go back to the one before it."""
+        """Keep the average of this step, or restore the previous one."""
         self.average.end(good)
 
     def state_dict(self) -> dict[str, Any]:
@@ -206,20 +209,20 @@ class FriendlySAM(_AveragingSAM):
 class MomentumSAM(_AveragingSAM):
     """Momentum SAM (2401.12033, algorithm 1): a perturbation that costs no second gradient.
 
-    The only gradient of a step is taken at ``w - rho * m / |m|``, with the average ``m`` of the gradients before it:
-    where the momentum is about to go. The first step is a plain one. The weights are away only from the loss to the
-    step, so that whatever is measured or saved between steps has the weights themselves; the training loss is that of
-    the perturbed weights.
+    The only gradient of a step is computed at ``w - rho * m / |m|`` with the average ``m`` of the previous gradients,
+    which is where the momentum will move the weights. The first step is a plain one. The weights are perturbed only
+    from the loss to the step, so that measurements and checkpoints between steps contain the weights themselves; the
+    training loss is that of the perturbed weights.
     """
 
     ascends_by_gradient = False
 
     def needs_second(self) -> bool:
-        """Report that no step takes a second gradient."""
+        """Return False: no step takes a second gradient."""
         return False
 
     def displace(self, rho: float) -> None:
-        """Move the weights to where the momentum is about to go."""
+        """Move the weights to where the momentum will take them."""
         self.settle()
         known = self.average.known()
         if known:
@@ -227,16 +230,16 @@ class MomentumSAM(_AveragingSAM):
             self._move(moved, compute_ascent(moved, -rho, directions=averages, row_radius=self.row_radius))
 
     def combine(self) -> None:
-        """Leave the gradient, which is that of the perturbed weights, and add it to the average."""
+        """Keep the gradient, which is that of the perturbed weights, and add it to the average."""
         self.average.update()
 
 
 class LookSAM(SAMVariant):
-    """LookSAM (2203.02714, algorithm 1): SAM in every k-th step, whose orthogonal part is used again in between.
+    """LookSAM (2203.02714, algorithm 1): SAM in every k-th step, whose orthogonal part is reused in between.
 
     SAM's gradient ``h`` has the part ``v = h - <h, g> / <g, g> * g`` orthogonal to the gradient ``g``. The next
-    ``k - 1`` steps are taken with ``g + alpha * |g| / |v| * v`` of their own ``g``. A step that is skipped, because its
-    gradient is inf or nan, is not counted.
+    ``k - 1`` steps use ``g + alpha * |g| / |v| * v`` with their own ``g``. A step that is skipped because its gradient
+    is inf or nan is not counted. See :class:`SAMVariant` for the arguments.
     """
 
     keeps_vectors = True
@@ -250,12 +253,12 @@ class LookSAM(SAMVariant):
         self._new_part: list[Tensor | None] | None = None
 
     def extend(self, parameters: Sequence[Tensor], moved: Sequence[Tensor]) -> None:
-        """Take in more parameters of the optimizer, which have no orthogonal part yet."""
+        """Add parameters of the optimizer, without an orthogonal part yet; see the class for the arguments."""
         super().extend(parameters, moved)
         self._part += [None] * len(parameters)
 
     def needs_second(self) -> bool:
-        """Report whether the next step is the first of k steps."""
+        """Return True if the next step is the first of k steps."""
         return self._taken % self.settings.looksam_k == 0
 
     def ascend(self, rho: float) -> None:
@@ -287,7 +290,7 @@ class LookSAM(SAMVariant):
         self._new_part = [known.get(id(p)) for p in self.parameters]
 
     def end(self, good: bool) -> None:
-        """Count a good step, and keep the orthogonal part if it computed one."""
+        """Count a good step, and store the orthogonal part if the step computed one."""
         if good and (self._new_part is not None or not self.needs_second()):
             self._part = self._part if self._new_part is None else self._new_part
             self._taken += 1
@@ -305,7 +308,7 @@ class LookSAM(SAMVariant):
             parameter.grad = step
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the number of steps taken, and the part of SAM's gradient that is used again, of unit length."""
+        """Return the number of steps taken, and the reused part of SAM's gradient, of unit length."""
         return {"taken": self._taken, "part": self._part}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -316,14 +319,15 @@ class LookSAM(SAMVariant):
 
 
 class RandomPerturbation(SAMVariant):
-    """A control for SAM that takes as many gradients: the weights move in a random direction instead of uphill.
+    """A control for SAM with the same number of gradients: the weights move in a random direction instead of uphill.
 
-    Each step draws a Gaussian vector and scales it to the length of SAM's ascent step, over the weights that SAM would
-    move. The first gradient is computed as SAM computes it and dropped, as SAM drops it; it only decides which weights
-    move, those that have one. What SAM gains over this control is due to the direction of the gradient.
+    Each step draws a Gaussian vector over the weights that SAM would move, and scales it to the length of SAM's ascent
+    step. The first gradient is computed and discarded, as in SAM; only weights with a gradient are moved. A gain of SAM
+    over this control is due to the direction of the gradient.
 
-    The draws depend on the seed and the number of the step alone, not on the random numbers of the training, so that
-    all processes draw the same, and a resumed run draws what comes next.
+    The draws depend only on the seed and the number of the step, not on the random numbers of the training, so that
+    all processes draw the same vectors, and a resumed run continues with the same draws. See :class:`SAMVariant` for
+    the arguments.
     """
 
     def __init__(self, parameters: Sequence[Tensor], moved: Sequence[Tensor], settings: SAMSettings) -> None:
@@ -336,7 +340,7 @@ class RandomPerturbation(SAMVariant):
         return compute_ascent(moved, rho, directions=directions, row_radius=self.row_radius)
 
     def end(self, good: bool) -> None:
-        """Count a good step; after a skipped one the same direction is tried again."""
+        """Count a good step; after a skipped step the same direction is used again."""
         self._taken += good
 
     def state_dict(self) -> dict[str, Any]:
@@ -374,12 +378,12 @@ class GradientAverage:
         self._before: list[Tensor | None] | None = None
 
     def extend(self, parameters: Sequence[Tensor]) -> None:
-        """Take in more parameters, which have no average yet."""
+        """Add parameters, without an average yet."""
         self._parameters.extend(parameters)
         self.values += [None] * len(parameters)
 
     def update(self) -> None:
-        """Add the present gradients, in at least single precision, until :meth:`end` decides about them."""
+        """Add the current gradients, in at least single precision; :meth:`end` keeps or reverts this."""
         self._before, self.values = self.values, list(self.values)
         there = [i for i, p in enumerate(self._parameters) if p.grad is not None]
         gradients = foreach.widen_all([cast(Tensor, self._parameters[i].grad) for i in there])
@@ -389,7 +393,7 @@ class GradientAverage:
             self.values[i] = average
 
     def end(self, good: bool) -> None:
-        """Keep the last update, or take it back if its gradients were inf or nan."""
+        """Keep the last update, or revert it if its gradients were inf or nan."""
         if not good and self._before is not None:
             self.values = self._before
         self._before = None
@@ -410,6 +414,9 @@ def compute_orthogonal_parts(vectors: Sequence[Tensor], others: Sequence[Tensor]
     Args:
         vectors: The vector ``a`` in pieces of any shapes, dense or sparse.
         others: The vector ``b`` in the same pieces; where it is 0, the result is ``a`` itself.
+
+    Returns:
+        The part in the same pieces.
     """
     square = _compute_inner(others, others)
     share = torch.where(square == 0, 0.0, _compute_inner(vectors, others) / square)
@@ -431,7 +438,7 @@ def _multiply_sparse(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _add_scaled(tensors: Sequence[Tensor], others: Sequence[Tensor], factor: Tensor | float) -> list[Tensor]:
-    """Compute ``tensor + factor * other`` of each pair, in the type of the other tensor; a pair may be sparse."""
+    """Compute ``tensor + factor * other`` of each pair, in the dtype of the other tensor; a pair may be sparse."""
     sums = list(tensors)
     dense = [i for i, a in enumerate(tensors) if not a.is_sparse]
     scaled = foreach.scale_all([others[i] for i in dense], factor)

@@ -1,4 +1,4 @@
-"""Averages of the weights of a training, which are evaluated in place of the weights that train."""
+"""Averages of the weights during training, which are evaluated in place of the current weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from recbole_samrec.optim.average_options import parse_average
 
 
 class WeightAverage:
-    """No average: the weights that train are evaluated and saved. The base of the averages.
+    """No average: the current weights are evaluated and saved. Base of the averages.
 
-    Only trainable parameters are averaged. Buffers, such as the running statistics of batch normalization, and all else
-    that a model keeps stay those of the training at that moment.
+    Only trainable parameters are averaged. Buffers, such as the running statistics of batch normalization, and other
+    state of the model have their current values.
 
     Args:
         model: The model that is trained.
@@ -25,23 +25,23 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module) -> None:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self._training: list[Tensor] | None = None  # the weights that train, while the average is in their place
+        self._training: list[Tensor] | None = None  # the current weights while the average replaces them
 
     def attach(self, optimizer: torch.optim.Optimizer) -> None:
-        """Follow the steps of an optimizer, of those that a model has."""
+        """Follow the steps of one of a model's optimizers."""
 
     def end_epoch(self, epoch: int) -> None:
         """Follow the end of an epoch, or of a part of it."""
 
     def compute(self) -> list[Tensor] | None:
-        """Compute the average of each parameter; None if the weights that train are evaluated."""
+        """Compute the average of each parameter; None if the current weights are evaluated."""
         return None
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Put the average in the place of the weights for the duration of a ``with`` block.
+        """Use the average in place of the weights for the duration of a ``with`` block.
 
-        The weights come back bit for bit, also by an exception.
+        The weights are restored bit for bit, even after an exception.
         """
         averages = self.compute() if self._training is None else None
         if averages is None:
@@ -56,11 +56,11 @@ class WeightAverage:
             self._training = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what must survive an interruption; empty if nothing is averaged."""
+        """Return the state that a resumed run needs; empty if nothing is averaged."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load a state that :meth:`state_dict` returned, and let the model train on from its weights.
+        """Load a state that :meth:`state_dict` returned, and restore the weights with which training continues.
 
         Raises:
             ValueError: It belongs to another kind of average.
@@ -89,8 +89,8 @@ class MovingAverage(WeightAverage):
     """The exponential moving average of the weights after each optimizer step, with bias correction.
 
     ``a = decay * a + (1 - decay) * w`` from 0, divided by ``1 - decay ** steps`` (Kingma and Ba, 1412.6980, section 3).
-    The corrected average is kept: it moves by the share ``(1 - decay) / (1 - decay ** steps)`` towards ``w``. Skipped
-    steps do not count.
+    The corrected average is stored: it moves by the fraction ``(1 - decay) / (1 - decay ** steps)`` toward ``w``.
+    Skipped steps do not count.
 
     Args:
         model: The model that is trained.
@@ -126,11 +126,11 @@ class MovingAverage(WeightAverage):
         return self._average or None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the average, the number of steps and the weights that train."""
+        """Return the average, the number of steps and the current weights."""
         return {"average": self._average, "steps": self._steps, "weights": self._training_weights()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load the average, the number of steps and the weights that train."""
+        """Load the average, the number of steps and the current weights."""
         if "average" not in state:
             raise ValueError("it holds no moving average of weights")
         self._average = self._place(state["average"]) if state["steps"] else []
@@ -141,7 +141,7 @@ class MovingAverage(WeightAverage):
 class EpochMean(WeightAverage):
     """The mean of the weights at the ends of the last epochs (stochastic weight averaging, 1803.05407, equally spaced).
 
-    Before there are as many epochs, the mean of all that there are. The weights of each are kept.
+    Until there are that many epochs, the mean is over all of them. The weights of each epoch are kept in memory.
 
     Args:
         model: The model that is trained.
@@ -154,7 +154,7 @@ class EpochMean(WeightAverage):
         self._ends: dict[int, list[Tensor]] = {}
 
     def end_epoch(self, epoch: int) -> None:
-        """Keep the weights at the end of an epoch; the last part of an epoch that has several counts."""
+        """Store the weights at the end of an epoch; the last part of an epoch that has several counts."""
         self._ends = {one: kept for one, kept in self._ends.items() if epoch - self._epochs < one < epoch}
         self._ends[epoch] = self._copy_weights()
 
@@ -170,11 +170,11 @@ class EpochMean(WeightAverage):
         return foreach.scale_all(total, 1 / len(self._ends))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the weights at the ends of epochs, and those that train."""
+        """Return the weights at the ends of epochs, and the current weights."""
         return {"ends": self._ends, "weights": self._training_weights()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Load the weights at the ends of epochs, and those that train."""
+        """Load the weights at the ends of epochs, and the current weights."""
         if "ends" not in state:
             raise ValueError("it holds no weights of epochs to average")
         self._ends = {int(epoch): self._place(weights) for epoch, weights in state["ends"].items()}

@@ -1,1 +1,1 @@
-"""One run, from its configuration to its result, and what can be done with it."""
+"""One run, from its configuration to its result, and its later uses."""

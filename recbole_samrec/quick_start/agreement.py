@@ -1,4 +1,4 @@
-"""Agreement of metrics that were computed again with those of a run's record."""
+"""Agreement of recomputed metrics with a run's record."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Agreement:
 
 
 def compare_with_record(record: RunRecord, scores: Scores, device: str, on_gpu: bool = False) -> Agreement | None:
-    """Compare metrics with those that a record has too.
+    """Compare metrics with those that a record also contains.
 
     Args:
         record: The record of a run.

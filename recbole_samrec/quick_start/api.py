@@ -45,7 +45,7 @@ class RunResult:
         return pd.DataFrame.from_dict(parts, orient="index")
 
     def __repr__(self) -> str:
-        """Name, folder and metrics."""
+        """Return name, folder and metrics."""
         title = f"{self.record['label']} on {self.record['dataset']}, seed {self.record['seed']}, in {self.folder}"
         return f"{title}\n{self.metrics.T.round(4)}"
 
@@ -68,30 +68,36 @@ def run(
     """Train and test a model, as the command ``run`` does.
 
     Args:
-        model: Name of a model, or ``file.py:Name`` for one of your own; None for that of ``config_files`` or of the
-            resumed run, or SAMRec.
-        dataset: Name of a data set; or a frame of pandas or polars, or the path of a Parquet file, with one row for
-            each event; None for that of ``config_files`` or of the resumed run, or ml-100k.
-        user: Column of the frame or file with the user's id; None for that named like RecBole's, ``user_id``.
-        item: Column with the item's id; None for ``item_id``.
-        time: Column with the time, numbers or dates; None for ``timestamp``.
+        model: Name of a model, or ``file.py:Name`` for your own model; None for the model of ``config_files`` or of the
+            resumed run, else SAMRec.
+        dataset: Name of a data set; or a pandas or polars frame, or the path of a Parquet file, with one row per event;
+            None for the data set of ``config_files`` or of the resumed run, else ml-100k.
+        user: Column of the frame or file with user ids; None for ``user_id``.
+        item: Column with item ids; None for ``item_id``.
+        time: Column with times, as numbers or dates; None for ``timestamp``.
         callbacks: Callbacks of the run.
-        config_files: Yaml files of settings, which give way to ``settings``; later files win.
+        config_files: Yaml files of settings. Later files override earlier ones, and ``settings`` override all files.
         run_dir: Folder of the run; None for a new one under ``runs/``.
         resume: Folder of a run or a checkpoint to resume from; ``auto`` for the newest run with the same settings.
-        processes: Processes to train on; None for this one.
-        console: Where progress and notes are shown; None for standard output, ``Console(quiet=True)`` for nowhere.
+        processes: Processes to train on; None for the current process.
+        console: Console for progress and notes; None for standard output, ``Console(quiet=True)`` for no output.
         settings: Settings of RecBole, of the model and of this package.
 
     Returns:
         The record of the run and its folder.
 
     Raises:
-        UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed for good.
+        UserError: A setting, the data, the folder or the checkpoint cannot be used, or training failed.
 
-    Example:
-        ``run("SAMRec", "ml-100k", sam_rho=0.1, epochs=30).metrics``, or
-        ``run("SAMRec", frame, user="customer", item="sku", time="bought").metrics``
+    Example::
+
+        import pandas as pd
+        from recbole_samrec import run
+
+        run("SAMRec", "ml-100k", sam_rho=0.1, epochs=5).metrics
+
+        frame = pd.read_parquet("purchases.parquet")
+        run("SAMRec", frame, user="customer", item="sku", time="bought", epochs=5).metrics
     """
     console = console or Console()
     named = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
@@ -104,13 +110,13 @@ def run(
 
 @dataclass(frozen=True, repr=False)
 class Evaluation:
-    """Metrics of a finished run that was scored again.
+    """Metrics of a finished run that was evaluated again.
 
     Args:
         title: Name of the model and the data set.
-        weights: Checkpoint that was scored.
-        scores: For each way to rank (False: as RecBole does; True: history masked), the metrics of ``valid`` and
-            ``test``, or None where there is no such part.
+        weights: The evaluated checkpoint.
+        scores: For each masking (False: as RecBole does; True: history masked), the metrics of ``valid`` and ``test``;
+            None for a missing part.
         agreement: Agreement with the metrics in the run's ``result.json``; None if it has none of them.
     """
 
@@ -121,7 +127,7 @@ class Evaluation:
 
     @property
     def as_recorded(self) -> bool | None:
-        """True if the metrics equal the recorded ones, where they may be rounded up to that; None if there are none."""
+        """True if the metrics equal the recorded ones, up to rounding if allowed; None without recorded metrics."""
         return None if self.agreement is None else self.agreement.is_same
 
     @property
@@ -137,7 +143,7 @@ class Evaluation:
         return pd.DataFrame(list(scores.values()), index=index)
 
     def __repr__(self) -> str:
-        """Name, checkpoint and metrics."""
+        """Return name, checkpoint and metrics."""
         return f"{self.title}, {self.weights}\n{self.metrics.T.round(4)}"
 
 
@@ -154,9 +160,9 @@ def evaluate(
     Args:
         run: Folder of a run, or a checkpoint file.
         mask_history: Also rank with each user's history masked.
-        model: Source of a model of your own, as ``file.py:Name``; None for others.
-        console: Where notes are shown; None for standard output.
-        settings: Settings that replace those of the run.
+        model: ``file.py:Name`` of your own model; None for other models.
+        console: Console for notes; None for standard output.
+        settings: Settings that override those of the run.
 
     Returns:
         Metrics of the validation and the test set.
@@ -164,8 +170,12 @@ def evaluate(
     Raises:
         UserError: There is no such run, it is damaged, or a setting or the data cannot be used.
 
-    Example:
-        ``evaluate("runs/SAMRec-ml-100k-1", mask_history=True).metrics``
+    Example::
+
+        from recbole_samrec import evaluate, run
+
+        result = run("SAMRec", "ml-100k", epochs=5)
+        evaluate(result.folder, mask_history=True).metrics
     """
     console = console or Console()
     config, weights = load_finished_run(run, model, settings, partial(print_note, console))

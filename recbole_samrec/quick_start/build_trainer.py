@@ -89,7 +89,7 @@ def explain_unserved(config: Any, model: Any, users: int) -> str | None:
 
 
 def _serves_all(name: str, model_class: Any) -> bool:
-    """Report whether a general model needs no training data of a user to rank for them."""
+    """Return True if a general model can rank for users without their training data."""
     return name in SERVE_ALL or scores_histories(model_class)
 
 

@@ -1,4 +1,4 @@
-"""Everything that a run is made of before its model is built: configuration, data, hashes, callbacks and folder."""
+"""The parts of a run that precede its model: configuration, data, hashes, callbacks and folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RunContext:
 
     Args:
         config: RecBole's configuration.
-        dataset: RecBole's data set; after the split that of sequential models holds samples instead of events.
+        dataset: RecBole's data set; after the split, it contains samples instead of events for sequential models.
         train_data: Loader of the training set.
         valid_data: Loader of the validation set.
         test_data: Loader of the test set.

@@ -94,7 +94,7 @@ def peak_memory_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     if sys.platform == "win32":
-        import psutil  # training needs it nowhere else
+        import psutil  # training does not need it elsewhere
 
         return psutil.Process().memory_info().peak_wset / 2**20
     import resource  # there is none on Windows

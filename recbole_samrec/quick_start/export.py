@@ -42,7 +42,7 @@ class Export:
         item_vectors: Their vectors, shape ``[I, D]``.
         item_biases: Their biases, shape ``[I]``; None if the model has none.
         user_ids: Ids of the users as in the data set, shape ``[U]``.
-        user_vectors: Their vectors after their whole history, shape ``[U, D]``.
+        user_vectors: Vectors of the users after their full history, shape ``[U, D]``.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class Export:
     user_vectors: np.ndarray
 
     def __repr__(self) -> str:
-        """Numbers of vectors, and the folder."""
+        """Return the numbers of vectors, and the folder."""
         biases = "" if self.item_biases is None else " with biases"
         size = f"{self.item_vectors.shape[1]} numbers each"
         return f"{len(self.item_ids):,} items{biases} and {len(self.user_ids):,} users, {size}, in {self.folder}"
@@ -72,11 +72,11 @@ def export_vectors(
 
     Args:
         run: Folder of a run, or a checkpoint file.
-        out: Folder to write; it is made if it does not exist.
+        out: Output folder, which is created if it does not exist.
         overwrite: Replace an earlier export in that folder.
-        model: Source of a model of your own, as ``file.py:Name``; None for others.
-        console: Where notes are shown; None for standard output.
-        settings: Settings that replace those of the run.
+        model: ``file.py:Name`` of your own model; None for other models.
+        console: Console for notes; None for standard output.
+        settings: Settings that override those of the run.
 
     Returns:
         The vectors, as in the files.
@@ -84,8 +84,12 @@ def export_vectors(
     Raises:
         UserError: The run or the folder cannot be used, or the model does not score by a dot product.
 
-    Example:
-        ``export_vectors("runs/SAMRec-ml-100k", "vectors").item_vectors``
+    Example::
+
+        from recbole_samrec import export_vectors, run
+
+        result = run("SAMRec", "ml-100k", epochs=5)
+        export_vectors(result.folder, "vectors").item_vectors
     """
     console, folder = console or Console(), Path(out)
     require_folder(folder, FILES, overwrite)

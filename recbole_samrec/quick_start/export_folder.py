@@ -19,7 +19,7 @@ STAGE = ".export-"
 def require_folder(folder: Path, files: Sequence[str], overwrite: bool, flag: str = "--overwrite") -> None:
     """Check that an export can be written before anything is computed.
 
-    What is left of an export that ended early is no export: the same command makes it again.
+    The files of an interrupted export do not count as an export: the same command makes it again.
 
     Args:
         folder: The folder.

@@ -72,14 +72,14 @@ def export_split(
     """Write the split of a data set, as a run with these settings has it, for other programs.
 
     Args:
-        dataset: Name of a data set, frame of pandas or polars, or path of a Parquet file.
-        out: Folder to write; it is made if it does not exist.
-        user: Column of the frame or file with the user's id; None for ``user_id``.
-        item: Column with the item's id; None for ``item_id``.
-        time: Column with the time; None for ``timestamp``.
-        config_files: Yaml files of settings, which give way to ``settings``.
+        dataset: Name of a data set, pandas or polars frame, or path of a Parquet file.
+        out: Output folder, which is created if it does not exist.
+        user: Column of the frame or file with user ids; None for ``user_id``.
+        item: Column with item ids; None for ``item_id``.
+        time: Column with times; None for ``timestamp``.
+        config_files: Yaml files of settings, which ``settings`` override.
         overwrite: Replace an earlier export in that folder.
-        console: Where notes are shown; None for standard output.
+        console: Console for notes; None for standard output.
         settings: Settings of the run: ``model``, ``eval_args``, filters, ``seed`` and so on.
 
     Returns:
@@ -88,8 +88,11 @@ def export_split(
     Raises:
         UserError: A setting, the data or the folder cannot be used.
 
-    Example:
-        ``export_split("ml-100k", "split", model="SASRec").test``
+    Example::
+
+        from recbole_samrec import export_split
+
+        export_split("ml-100k", "split", model="SASRec").test
     """
     folder, note = Path(out), partial(print_note, console or Console())
     require_folder(folder, FILES, overwrite, flag="--force")
@@ -126,7 +129,7 @@ def find_split(config: Any) -> SplitRows:
     Raises:
         UserError: RecBole does not take the settings or the data, or prepares the model's data in another way.
     """
-    config["training"], config["MAX_ITEM_LIST_LENGTH"] = "prefix", 1  # which spares memory
+    config["training"], config["MAX_ITEM_LIST_LENGTH"] = "prefix", 1  # to save memory
     config[SELECTS_EPOCH] = trains_on_all(config)
     name = config["dataset"]
     init_seed(config["seed"], config["reproducibility"])

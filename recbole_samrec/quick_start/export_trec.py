@@ -45,7 +45,7 @@ class TrecExport:
     metrics: dict[str, float]
 
     def __repr__(self) -> str:
-        """Numbers, and the folder."""
+        """Return the numbers of users and events, and the folder."""
         return f"rankings of up to {self.k} items for {self.queries:,} queries in {self.folder}"
 
 
@@ -64,13 +64,13 @@ def export_trec(
 
     Args:
         run: Folder of a run, or a checkpoint file.
-        out: Folder to write; it is made if it does not exist.
+        out: Output folder, which is created if it does not exist.
         k: Number of items of each ranking; None for the largest of the run's ``topk``.
-        mask_history: Whether to mask the items that the user had before; None to follow the run's settings.
+        mask_history: Whether to mask the items of the user's history; None to follow the run's settings.
         overwrite: Replace an earlier export in that folder.
-        model: Source of a model of your own, as ``file.py:Name``; None for others.
-        console: Where notes are shown; None for standard output.
-        settings: Settings that replace those of the run.
+        model: ``file.py:Name`` of your own model; None for other models.
+        console: Console for notes; None for standard output.
+        settings: Settings that override those of the run.
 
     Returns:
         Numbers of the export, and our metrics of the same rankings.
@@ -78,8 +78,12 @@ def export_trec(
     Raises:
         UserError: The run or the folder cannot be used, or the test set is not ranked in full.
 
-    Example:
-        ``export_trec("runs/SASRec-ml-100k", "trec", k=100)``
+    Example::
+
+        from recbole_samrec import export_trec, run
+
+        result = run("SAMRec", "ml-100k", epochs=5)
+        export_trec(result.folder, "trec", k=20).metrics
     """
     folder = Path(out)
     require_folder(folder, FILES, overwrite)
@@ -117,7 +121,7 @@ class _Rankings(Callback):
         self.targets: list[tuple[np.ndarray, np.ndarray]] = []
 
     def on_test_batch_end(self, trainer: Any, batch: RankedBatch) -> None:
-        """Store the best items of a batch, and those to be found."""
+        """Store the best items of a batch, and its targets."""
         scores = batch.masked_scores if self.masked else batch.scores
         items, values = find_best(scores, self.k, self._listed)
         self.best.append((items.cpu().numpy(), separate_scores(values.float().cpu().numpy())))

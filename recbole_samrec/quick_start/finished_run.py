@@ -1,4 +1,4 @@
-"""A finished run, read again: its settings and its weights."""
+"""Load the settings and the checkpoint of a finished run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def load_finished_run(
 
     Args:
         run: Folder of a run, or a checkpoint file.
-        model: Source of a model of your own, as ``file.py:Name``; None for others.
+        model: ``file.py:Name`` of your own model; None for other models.
         settings: Settings that replace those of the run.
         note: Called with each remark on the settings.
 
@@ -62,6 +62,6 @@ def load_settings(file: Path, trust: bool = False) -> dict[str, Any]:
     stored = checkpoint_io.extract_run_settings(checkpoint_io.load(file, trust=trust), file)
     if not registry.is_model(stored["model"]):
         raise CheckpointError(f"{file}: custom model; pass its location with --model=file.py:{stored['model']}")
-    # gpu_id is of the machine; the other of the first of two trainings, which the second one's settings do not have
+    # gpu_id belongs to the machine; the other one only to the first of two trainings
     left_out = ("gpu_id", SELECTS_EPOCH)
     return {key: value for key, value in upgrade_settings(stored).items() if key not in left_out}

@@ -42,7 +42,7 @@ class PlannedRun:
         folder: Folder of the run.
         resume: Checkpoint to resume from; None for a new run.
         sha256: Hash of the interactions.
-        source: Source of a model of your own, as ``file.py:Name``; None for others.
+        source: ``file.py:Name`` of your own model; None for other models.
     """
 
     config: Any
@@ -73,11 +73,11 @@ class PlannedRun:
             The record of the run, as in ``result.json``.
 
         Raises:
-            UserError: The data or the settings cannot be used, or training failed for good.
+            UserError: The data or the settings cannot be used, or training failed.
         """
         console = console or Console(quiet=True)
         with ExitStack() as stack:
-            stack.enter_context(lock_folder(self.folder))  # if it fails, the folder is another process's
+            stack.enter_context(lock_folder(self.folder))  # if it fails, the folder belongs to another process
             try:
                 return self._train(tuple(callbacks), processes, console)
             except UserError:
@@ -111,7 +111,7 @@ def plan_run(
     Args:
         given: Settings, ``model`` and ``dataset`` among them; a model may be your own, as ``file.py:Name``, and a data
             set your own frame or Parquet file.
-        base: Settings of files, which give way to ``given``.
+        base: Settings of files, which ``given`` override.
         run_dir: Folder of the run; None for a new one under ``runs/``.
         resume: Folder of a run or a checkpoint to resume from; ``auto`` for the newest run with the same settings.
         roles: Columns of such a table with the user, the item and the time.
@@ -144,7 +144,7 @@ def plan_run(
     folder = folder or Path("runs", make_unique_name(config["model"], config["dataset"]))
     if checkpoint is None:
         run_folder.make_folder(folder)
-    for file in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+    for file in folder.glob(".*.tmp"):  # left by a process that was killed while writing
         file.unlink(missing_ok=True)
     of_this_run = {"run_dir": str(folder), "checkpoint_dir": str(folder)}
     config.final_config_dict.update(of_this_run, quiet_terminal=True, show_progress=False)
@@ -152,7 +152,7 @@ def plan_run(
 
 
 def _stored_settings(checkpoint: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the run that is resumed.
+    """Read the settings of the run that is resumed.
 
     Raises:
         ConfigError: A given setting that decides the result differs from the run's.

@@ -1,4 +1,4 @@
-"""One run on several processes, of this machine or of several."""
+"""One run on several processes, on one machine or several."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class Processes:
 
     @property
     def several(self) -> bool:
-        """True if there is more than one process in all."""
+        """True if the run has more than one process in total."""
         return self.nproc > 1 or (self.world_size or 0) > 1
 
     @property
     def settings(self) -> dict[str, Any]:
-        """RecBole's settings of these processes."""
+        """RecBole's settings for these processes."""
         return {
             "nproc": self.nproc,
             "world_size": self.world_size or self.nproc,
@@ -75,7 +75,7 @@ def train_in_processes(
     source: str | None,
     quiet: bool,
 ) -> RunRecord:
-    """Carry out one run on several processes.
+    """Train a run on several processes.
 
     Args:
         settings: All settings of the run; without ``gpu_id`` the processes take the first GPUs.
@@ -83,7 +83,7 @@ def train_in_processes(
         sha256: Hash of the interactions.
         callbacks: Callbacks of the run, which are pickled; only the first process calls them.
         processes: The processes.
-        source: Source of a model of your own, as ``file.py:Name``.
+        source: ``file.py:Name`` of your own model.
         quiet: Show no progress.
 
     Raises:
@@ -117,7 +117,7 @@ def _train_as_one(
     debug: bool,
     last_words: Any,
 ) -> None:
-    """Carry out a run as one of several processes; when one fails, the others would wait, and the parent ends them."""
+    """Train a run as one of several processes; if one process fails, the parent ends the others, which wait for it."""
     try:
         if source:
             registry.model_from(source)

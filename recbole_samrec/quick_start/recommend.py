@@ -42,21 +42,25 @@ class Recommender:
 
     Args:
         run: Folder of a run, or a checkpoint file.
-        model: Source of a model of your own, as ``file.py:Name``; None for others.
-        console: Where progress and notes are shown; None for standard output.
-        settings: Settings that replace those of the run.
+        model: ``file.py:Name`` of your own model; None for other models.
+        console: Console for progress and notes; None for standard output.
+        settings: Settings that override those of the run.
 
     Attributes:
-        dataset: RecBole's data set with all events, also those that were held out for validation and test.
+        dataset: RecBole's data set with all events, including validation and test events.
         trainer: The trainer, with the trained model.
         mask_history: True if the run's settings mask the history.
 
     Raises:
-        UserError: There is no such run, it is damaged, its model ranks no items, or a setting or the data cannot be
-            used.
+        UserError: There is no such run, it is damaged, its model does not rank items, or a setting or the data cannot
+            be used.
 
-    Example:
-        ``Recommender("runs/SAMRec-ml-100k-1").recommend(users=["196", "22"], k=5)``
+    Example::
+
+        from recbole_samrec import Recommender, run
+
+        result = run("SAMRec", "ml-100k", epochs=5)
+        Recommender(result.folder).recommend(users=["1", "22"], k=5)
     """
 
     def __init__(
@@ -109,7 +113,7 @@ class Recommender:
             print_note(self.console, line)
 
     def __repr__(self) -> str:
-        """Model and size of the data."""
+        """Return model and size of the data."""
         data = self.dataset
         sizes = f"{data.user_num - 1:,} users, {data.item_num - 1:,} items"
         return f"Recommender({self.trainer.config['model']} on {data.dataset_name}: {sizes})"
@@ -125,19 +129,19 @@ class Recommender:
         """Recommend the best items to users of the data set, or for new sequences.
 
         Args:
-            users: Ids of users, as the data set has them; ``all`` for all of them. Their whole history is used,
-                validation and test events included.
-            k: Number of items for each.
-            sequences: In place of ``users``, a CSV, TSV or Parquet file or a data frame with columns ``user``, ``item``
-                and perhaps ``timestamp``.
+            users: Ids of users in the data set, or ``all``. The full history of a user is used, including validation
+                and test events.
+            k: Number of items for each user or sequence.
+            sequences: In place of ``users``, a CSV, TSV or Parquet file or a data frame with the columns ``user``,
+                ``item`` and optionally ``timestamp``.
             mask_history: Whether to mask the items of each user's own history; None to follow the run's settings.
 
         Returns:
-            One line for each recommendation, best first: ``user``, ``rank`` from 1, ``item``, ``score`` and, where the
-            data set has titles, ``title``.
+            One row per recommendation, best first: ``user``, ``rank`` from 1, ``item``, ``score`` and, if the data set
+            has titles, ``title``.
 
         Raises:
-            UserError: A user or the sequences are not known, or the model cannot recommend for them.
+            UserError: A user is unknown, the sequences cannot be read, or the model cannot recommend for them.
         """
         chosen = self.find_sequences(users, sequences)
         return self.table(chosen, *self.rank(chosen, k, mask_history))
@@ -151,7 +155,7 @@ class Recommender:
         return self._drop_unseen(self._find_all(users, sequences))
 
     def _drop_unseen(self, found: Sequences) -> Sequences:
-        """Leave out events of items that the model was not trained on, as its validation and test did."""
+        """Drop events of items that the model was not trained on, as its validation and test did."""
         if self.candidates is None:
             return found
         kept = found.select_events(self.candidates[found.fields[self.dataset.iid_field].numpy()])
@@ -296,7 +300,7 @@ class Recommender:
         Args:
             sequences: The sequences of the recommendations.
             items: Items, shape ``[S, k]``.
-            scores: Their scores, shape ``[S, k]``; items with the score -inf are no recommendations.
+            scores: Their scores, shape ``[S, k]``; items with the score -inf are not recommendations.
         """
         kept = scores > -np.inf
         name, folder = self.dataset.dataset_name, Path(self.dataset.dataset_path)
@@ -315,7 +319,7 @@ class Recommender:
 
 
 def _make_events_and_part(config: Any, dataset: Any) -> Any:
-    """Turn the events of a data set into tensors, all of them, and return the data set that the model is built on."""
+    """Convert all events of a data set to tensors, and return the data set that the model is built on."""
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     if read_options(config["eval_args"]) and not sequential:
         part = copy.copy(dataset).build()[0]
@@ -325,7 +329,7 @@ def _make_events_and_part(config: Any, dataset: Any) -> Any:
 
 
 def _describe_changes(dataset: Any) -> list[str]:
-    """Describe what the data have and the run does not know, and the reverse, a line each."""
+    """Describe the differences between the data and those of the run, a line each."""
     name, changes = dataset.dataset_name, find_changes(dataset)
     lines = []
     if changes.new:

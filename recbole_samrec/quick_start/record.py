@@ -54,7 +54,7 @@ class PretrainingRecord(TypedDict):
 
 
 class RetrainingRecord(TypedDict):
-    """The second training, on all events before the test; the other fields of costs are of the first one."""
+    """The second training, on all events before the test; the other cost fields refer to the first training."""
 
     epochs: int
     seconds: Annotated[float, Field(description="time of the second training, which seconds_total contains")]
@@ -133,7 +133,7 @@ class RunRecord(Mapping):
 
     @classmethod
     def from_dict(cls, content: Any) -> RunRecord:
-        """Return the record of the content of a file, also of one that an earlier version wrote.
+        """Return the record in the content of a file, which an earlier version may have written.
 
         Raises:
             ValueError: A field is missing, unknown, or has another type.
@@ -149,11 +149,11 @@ class RunRecord(Mapping):
 
     @classmethod
     def read(cls, file: Path) -> RunRecord:
-        """Read a record, also one that an earlier version wrote.
+        """Read a record, which an earlier version may have written.
 
         Raises:
             OSError: The file cannot be read.
-            ValueError: It is no record.
+            ValueError: The content is not a record.
         """
         return cls.from_dict(json.loads(file.read_text(encoding="utf-8")))
 
@@ -192,7 +192,7 @@ class RunRecord(Mapping):
 
 
 def upgrade_record(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of a file in the present form; the file stays as it is.
+    """Return the content of a file in the current form; the file stays as it is.
 
     Args:
         content: The content. Records up to revision 6de9c71 have no ``schema_version``, and earlier names of some
@@ -206,7 +206,7 @@ def upgrade_record(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the present form."""
+    """Return the JSON Schema of the current form."""
     schema = TypeAdapter(RunRecord).json_schema()
     schema["required"] = ["schema_version", *schema["required"]]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
@@ -234,7 +234,7 @@ SAM_STAGES = {"pretraining": "pre-training", "both": "both stages"}
 
 
 def make_label(config: Mapping[str, Any]) -> str:
-    """Return the name under which tables show a run: what was trained, rather than by which class.
+    """Return the name of a run in tables: the method that was trained, rather than its class.
 
     SAMRec without SAM is SASRec; other models with SAM are marked, and so are losses, variants of SAM, stages in which
     it acts, averages of weights, and RecBole's own pre-training.

@@ -27,7 +27,7 @@ TrainOnce = Callable[..., RunRecord]
 def train_twice(train_once: TrainOnce, config: Any, resume: Path | None, callbacks: Iterable[Callback]) -> RunRecord:
     """Train until validation has chosen an epoch, then again without validation until that epoch, and test.
 
-    The first training has a folder of its own inside that of the run.
+    The first training has its own folder inside that of the run.
 
     Args:
         train_once: Function that trains a configuration; see :func:`recbole_samrec.quick_start.train.train_once`.
@@ -39,7 +39,7 @@ def train_twice(train_once: TrainOnce, config: Any, resume: Path | None, callbac
         The record of the run: costs of both trainings, validation metrics of the first, test metrics of the second.
 
     Raises:
-        UserError: A training failed for good, or the first one has no best epoch.
+        UserError: A training failed, or the first one has no best epoch.
     """
     callbacks = list(callbacks)
     folder = _need_folder(config)

@@ -1,4 +1,4 @@
-"""The folder of a run: its files, its newest checkpoint, and what is left of a run that did not start."""
+"""The folder of a run: its files, its newest checkpoint, and the removal of folders of runs that did not start."""
 
 from __future__ import annotations
 
@@ -117,17 +117,17 @@ def make_folder(path: Path) -> None:
 
 
 def newest_weights(folder: Path) -> Path | None:
-    """Return the file of pre-trained weights that was written last to a run's folder, or None."""
+    """Return the newest file of pre-trained weights in a run's folder, or None."""
     others = [file for file in folder.glob("*.pth") if file.name not in CHECKPOINTS]
     return max(others, key=lambda file: file.stat().st_mtime, default=None)
 
 
 def remove_unstarted(path: Path) -> None:
-    """Remove what a run that ended before its training started left in its folder, and the folder if it is empty."""
+    """Remove the files of a run that ended before its training started, and its folder if it is empty."""
     if (path / CONFIG).exists():
         return
     (path / "run.log").unlink(missing_ok=True)
     shutil.rmtree(path / "tensorboard", ignore_errors=True)
-    with suppress(OSError):  # it has other files, which are not ours
+    with suppress(OSError):  # it has other files
         path.rmdir()
         path.parent.rmdir()

@@ -57,7 +57,7 @@ def train(
         The content of ``result.json``.
 
     Raises:
-        UserError: Settings, data or checkpoint cannot be used, or training failed for good.
+        UserError: Settings, data or checkpoint cannot be used, or training failed.
     """
     once = partial(train_once, sha256=sha256, read=read, note=note)
     if not trains_on_all(config):
@@ -91,7 +91,7 @@ def train_once(
         test: Score the test set at the end.
         note: Called with each remark on settings and data.
         epochs: Number of epochs, if not that of the configuration.
-        ends: Whether the run ends with this training, so that ``callbacks`` are told.
+        ends: Whether the run ends with this training, so that ``callbacks`` are notified.
         complete: Completes the record before it is written.
     """
     started, cpu_started = time.perf_counter(), read_cpu_seconds()

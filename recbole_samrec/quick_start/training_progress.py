@@ -66,7 +66,7 @@ class TrainingProgress(Callback):
 
     @property
     def least_left(self) -> str:
-        """Time that is left at least: ``0:01:00+`` if training may stop early but need not."""
+        """Minimum time left: ``0:01:00+`` if training may stop early but need not."""
         least, most = self._find_time_left()
         return least if least == most else f"{least}+"
 
@@ -80,7 +80,7 @@ class TrainingProgress(Callback):
         return str(least), str(most)
 
     def __str__(self) -> str:
-        """Loss, score and best score."""
+        """Return loss, score and best score."""
         return f"loss {shown(self.loss)}  {self.metric} {shown(self.score)}  best {shown(self.best)}"
 
 

@@ -44,7 +44,7 @@ class RecordWriter(Callback):
 
 
 class DataWriter(Callback):
-    """Writes what the internal ids of a run mean, and the order of its rows, before its first epoch.
+    """Writes the tokens of a run's internal ids, and the order of its rows, before its first epoch.
 
     Args:
         context: What the run is made of.
@@ -69,7 +69,7 @@ class DataWriter(Callback):
 
 
 class RankWriter(Callback):
-    """Writes the place of each test item in its full ranking, where the test set is ranked in full.
+    """Writes the rank of each test item, if the test set is ranked in full.
 
     Args:
         context: What the run is made of.

@@ -88,7 +88,7 @@ class Levels:
 
     @property
     def beyond(self) -> str:
-        """Name of the part of that rise which a straight slope would not have."""
+        """Name of the part of that rise that exceeds the linear slope."""
         return f"rise beyond the slope at rho {self.rho:g}"
 
     @property
@@ -118,12 +118,12 @@ class Levels:
 
     @property
     def under_noise(self) -> str:
-        """Name of what noise takes away of the metric."""
+        """Name of the loss of the metric under noise."""
         return f"relative loss of {self.metric.upper()} at noise {self.noise:g}"
 
     @property
     def under_drops(self) -> str:
-        """Name of what dropped events take away of the metric."""
+        """Name of the loss of the metric under dropped events."""
         return f"relative loss of {self.metric.upper()} with {100 * (self.dropped or 0):g} % of the events dropped"
 
 
@@ -143,7 +143,7 @@ def find_common_metric(runs: Sequence[Recorded]) -> str:
 
 
 def list_meanings(runs: Sequence[Measured]) -> dict[str, Meaning]:
-    """Return what the measures that are compared are about, by name."""
+    """Return the meanings of the compared measures, by name."""
     levels = Levels.choose(runs)
     found = {
         TOP: Meaning(PLAIN),
@@ -258,7 +258,7 @@ def half_width(standard_error: float, samples: int) -> float:
 
 
 def compute_relative_loss(table: pd.DataFrame, metric: str, level: float) -> float:
-    """Compute by which share of its value at level 0 a metric gets worse at another level, averaged over the draws.
+    """Compute the relative loss of a metric at a level against level 0, averaged over the draws.
 
     Args:
         table: Columns ``level`` and the metric.
@@ -281,7 +281,7 @@ def _relative_losses(table: pd.DataFrame, metric: str, level: float) -> np.ndarr
 
 
 def _measures(run: Measured, levels: Levels) -> dict[str, float]:
-    """The measures of one run, by name."""
+    """Return the measures of one run, by name."""
     curvature, sharpness = run.parts["curvature"], run.parts["sharpness"]
     plain, adaptive = (np.asarray(sharpness[name]) for name in ("rhos", "adaptive_rhos"))
     found = {
@@ -319,12 +319,12 @@ def _errors(run: Measured, levels: Levels) -> dict[str, tuple[float, int]]:
 
 
 def _estimates(curvature: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return value, standard error and number of probes of each measure that random probes estimate."""
+    """Return value, standard error and number of probes of each measure that is estimated from random probes."""
     return {TRACE: curvature["trace"], NEGATIVE: curvature["negative"]}
 
 
 def _converged(run: Measured) -> dict[str, bool]:
-    """Return whether each measure that can fail to converge did converge."""
+    """Return whether each measure converged, among those that can fail to."""
     curvature = run.parts["curvature"]
     return {
         TOP: bool(curvature["converged"][0]),
@@ -334,7 +334,7 @@ def _converged(run: Measured) -> dict[str, bool]:
 
 
 def compute_slope_share(run: Measured, rho: float) -> float:
-    """Compute which share of the rise after SAM's step a straight slope would have; NaN where nothing rises."""
+    """Compute the share of the rise after SAM's step that the linear slope explains; NaN where nothing rises."""
     sharpness = run.parts["sharpness"]
     rise, slope = float(_value_at(sharpness["ascent"], np.asarray(sharpness["rhos"]), rho)), rho * sharpness["gradient"]
     return float(slope / rise) if rise > 0 else math.nan

@@ -40,8 +40,11 @@ def measure_sharpness(
 
     Example::
 
-        report = recbole_samrec.measure_sharpness("runs/SAMRec", "no SAM=runs/SASRec", quick=True)
-        report.comparisons
+        from recbole_samrec import measure_sharpness, run
+
+        with_sam = run("SAMRec", "ml-100k", epochs=5).folder
+        without = run("SAMRec", "ml-100k", epochs=5, sam_rho=0).folder
+        measure_sharpness(with_sam, without, quick=True).comparisons
 
     Args:
         run: Folder of a finished run, or ``label=folder``; runs with the same label are the seeds of one entry.
@@ -51,8 +54,8 @@ def measure_sharpness(
         out: Folder of the report; by default ``runs/sharpness-<data set>``.
         fractions: A ``<dataset>-fractions.csv`` of ``compare`` to draw as well.
         threads: Threads to compute with; by default torch's.
-        model: ``file.py:Name`` of a model of your own.
-        console: Where progress is shown; by default the terminal or notebook.
+        model: ``file.py:Name`` of your own model.
+        console: Console for progress; by default the terminal or notebook.
 
     Returns:
         The report, whose files are in its folder.

@@ -41,7 +41,7 @@ class NamedRun:
 
     @property
     def name(self) -> str:
-        """Its name among the runs of a report."""
+        """Name among the runs of a report."""
         return name_run(self.label, self.record["seed"])
 
 
@@ -106,7 +106,7 @@ def _make_name_unique(run: NamedRun, others: Sequence[NamedRun]) -> NamedRun:
 
 
 def _require_other_weights(runs: Sequence[NamedRun]) -> None:
-    """Raise an error for copies of one run, which would count as several."""
+    """Raise an error for copies of one run, which would be counted as several runs."""
     seen: dict[str, Path] = {}
     for run in runs if len(runs) > 1 else ():
         if (weights := _hash_weights(run)) is None:

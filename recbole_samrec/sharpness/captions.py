@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Caption(NamedTuple):
-    """The texts of a figure: heading, caption, and a description for readers who do not see it."""
+    """The texts of a figure: heading, caption, and alternative text for readers who do not see it."""
 
     title: str
     text: str

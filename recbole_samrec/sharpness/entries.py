@@ -1,4 +1,4 @@
-"""The entries of a report: which runs belong together, their training losses, and the reference."""
+"""The entries of a report: groups of runs, their training losses, and the reference."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def list_labels(runs: Sequence[Measured]) -> list[str]:
 
 
 def choose_reference(runs: Sequence[Measured]) -> str:
-    """Choose the entry that the others are compared with: plain SASRec where it is there, else the last one."""
+    """Choose the entry that the others are compared with: plain SASRec if it is present, else the last one."""
     labels = list_labels(runs)
     plain = [label for label in labels if label.startswith("SASRec")]
     return "SASRec" if "SASRec" in labels else (plain or labels)[-1]
 
 
 def describe_entries(runs: Sequence[Measured]) -> pd.DataFrame:
-    """Describe what was trained under each label.
+    """Describe the training of the runs with each label.
 
     Returns:
         One line per entry: ``entry``, ``seeds``, ``loss``, ``weights``, ``ranking`` (among which items the test items
@@ -94,13 +94,13 @@ def join_losses(runs: Sequence[Measured]) -> str:
 
 
 def ranking_mode(run: Measured) -> str:
-    """Return among which items the test items are ranked: ``full``, ``uni100`` and the like."""
+    """Return the candidates among which test items are ranked: ``full``, ``uni100`` and the like."""
     mode = (find_config(run).get("eval_args") or {}).get("mode", "full")
     return str(mode.get("test", "full") if isinstance(mode, Mapping) else mode)
 
 
 def list_differing_settings(runs: Sequence[Measured]) -> str:
-    """Return the settings in which the runs of an entry differ; settings that only some records have do not count."""
+    """Return the settings in which the runs of an entry differ; settings that only some records have are ignored."""
     configs = [find_config(run) for run in runs]
     keys = [key for key in configs[0] if key not in IGNORED and all(key in config for config in configs)]
     found = {key: list(dict.fromkeys(str(config[key]) for config in configs)) for key in keys}

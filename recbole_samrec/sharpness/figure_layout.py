@@ -1,4 +1,4 @@
-"""Shared parts of the figures of a report: panels, the looks of entries, legends and captions.
+"""Shared parts of the figures of a report: panels, styles of entries, legends and captions.
 
 Lines and markers distinguish entries, not only colors, so that figures print in gray; runs of one entry look alike.
 """
@@ -59,7 +59,7 @@ class Drawn:
 
 
 def make_panels(number: int, height: float, *, sharey: bool = False, **axes: Any) -> tuple[Figure, list[Axes]]:
-    """Make a figure of one panel, or of several in two columns.
+    """Make a figure with one panel, or with several in two columns.
 
     Args:
         number: Number of panels.
@@ -82,7 +82,7 @@ def choose_looks(runs: Sequence[Measured]) -> dict[str, dict[str, Any]]:
 
 
 def style_entries(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return color, line and marker of each entry; the first has ink."""
+    """Return color, line and marker of each entry; the first one is black."""
     colors = (INK, *COLORS)
     return {
         label: {
@@ -98,12 +98,12 @@ def style_entries(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def thin_line(look: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the look of a line of many points."""
+    """Return the style of a line with many points."""
     return {**look, "marker": "", "linewidth": 1.0}
 
 
 def draw_legend(figure: Figure, looks: Mapping[str, dict[str, Any]], missed: bool = False) -> None:
-    """Draw the legend above the panels, in as many columns as the names leave room for."""
+    """Draw the legend above the panels, in as many columns as the names allow."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], **look) for look in looks.values()]
@@ -120,10 +120,10 @@ def draw_legend(figure: Figure, looks: Mapping[str, dict[str, Any]], missed: boo
 
 
 def wrap_name(name: str) -> str:
-    """Return a name as the title of a panel, in several lines where it is long."""
+    """Return a name as the title of a panel, in several lines if it is long."""
     return _escape(textwrap.fill(name, 36))
 
 
 def _escape(text: str) -> str:
-    """Escape text so that matplotlib does not read a formula."""
+    """Escape text so that matplotlib does not interpret it as a formula."""
     return text.replace("$", r"\$")

@@ -84,7 +84,7 @@ def draw_figures(
 
 
 def draw_eigenvalues(runs: Sequence[Measured]) -> Drawn:
-    """Draw the top eigenvalues of each run by their rank; those that did not converge are crosses."""
+    """Draw the top eigenvalues of each run by their rank; eigenvalues that did not converge are crosses."""
     looks, missed = choose_looks(runs), False
     figure, (axes,) = make_panels(1, 3.4)
     for run, offset in zip(runs, spread_offsets(len(runs), 0.3), strict=True):
@@ -141,7 +141,7 @@ def draw_rises(runs: Sequence[Measured]) -> Drawn:
 
 
 def draw_between(runs: Sequence[Measured], between: pd.DataFrame) -> Drawn | None:
-    """Draw the loss on the straight lines from the first run to others; None where there are none."""
+    """Draw the loss on the straight lines from the first run to others; None if there are none."""
     if between.empty:
         return None
     looks, run_of = choose_looks(runs), {run.name: run for run in runs}
@@ -168,7 +168,7 @@ def draw_noise(runs: Sequence[Measured]) -> Drawn:
 
 
 def draw_histories(runs: Sequence[Measured]) -> Drawn | None:
-    """Draw the test metric against changed histories, a panel for each kind; None where no run reads histories."""
+    """Draw the test metric against changed histories, a panel for each kind; None if no run reads histories."""
     read = [run for run in runs if len(run.changes)]
     if not read:
         return None
@@ -183,7 +183,7 @@ def draw_histories(runs: Sequence[Measured]) -> Drawn | None:
 
 
 def draw_training(runs: Sequence[Measured]) -> Drawn | None:
-    """Draw the sharpness during training of the runs that recorded it; None where none did."""
+    """Draw the sharpness during training of the runs that recorded it; None if none did."""
     tracked = [run for run in runs if run.record.get("sharpness")]
     if not tracked:
         return None
@@ -211,7 +211,7 @@ def draw_training(runs: Sequence[Measured]) -> Drawn | None:
 
 
 def draw_training_fractions(shares: pd.DataFrame | None, metric: str) -> Drawn | None:
-    """Draw a test metric against the share of the users that models were trained on; None without a table of it.
+    """Draw a test metric against the share of training users; None without a table of it.
 
     Args:
         shares: The ``<dataset>-fractions.csv`` of ``compare``: columns ``entry``, ``fraction``, and mean and standard

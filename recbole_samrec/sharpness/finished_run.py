@@ -1,4 +1,4 @@
-"""A finished run as the mathematics of sharpness takes it: a loss without arguments, and the weights it depends on."""
+"""A finished run as input to measures of sharpness: a loss without arguments, and the weights it depends on."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Solution:
 
     @property
     def name(self) -> str:
-        """Its name among the runs of a report."""
+        """Name among the runs of a report."""
         return name_run(self.label, self.seed)
 
     @property
@@ -117,7 +117,7 @@ def load_run(folder: Path, targets: int, source: str | None = None) -> Solution:
     settings = {**record["config"], "run_dir": None, "checkpoint_dir": str(folder), "show_progress": False}
     settings |= {"train_batch_size": min(CHUNK_TARGETS, record["config"]["train_batch_size"])}
     settings |= {"enable_amp": False, "embedding_update": "dense", "quiet_terminal": True}
-    settings.pop("gpu_id", None)  # a number of the machine on which it was trained
+    settings.pop("gpu_id", None)  # the index on the machine on which it was trained
     config = configure(settings, {})
     config["known_data"] = str(folder)
     check_data(config, lambda line: None)
@@ -151,7 +151,7 @@ def require_finite(model: nn.Module, file: Path) -> None:
 
 
 def _prepare(config: Any) -> tuple[Any, tuple]:
-    """Prepare the trainer and loaders of a run, without the warnings that its log already has."""
+    """Prepare the trainer and loaders of a run, without the warnings that are already in its log."""
     logging.disable(logging.WARNING)
     try:
         context = prepare_run(config, log=False)

@@ -1,4 +1,4 @@
-"""Measurements of finished runs, stored as arrays and tables that figures and pages read."""
+"""Measurements of finished runs, stored as arrays and tables for figures and pages."""
 
 from __future__ import annotations
 
@@ -126,11 +126,11 @@ class Store:
                 return None
             self.seconds[part] = float(arrays.pop("seconds"))
             return arrays
-        except Exception:  # zip, zlib and numpy each raise their own for a damaged file, which is computed again
+        except Exception:  # zip, zlib and numpy each raise their own error for a damaged file, which is computed again
             return None
 
     def write(self, part: str, **arrays: Any) -> None:
-        """Keep a part, with the time since a part was read or written, which went into it."""
+        """Store a part, with the time since the last part was read or written as the time that it took."""
         self.seconds[part] = self.seconds.get(part, 0.0) + self._lap()
         with checkpoint_io.open_atomically(self.file(part)) as file:
             np.savez_compressed(file, key=np.array(self._key), seconds=self.seconds[part], **arrays)
@@ -150,7 +150,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Measured:
-    """All that was measured of a run.
+    """All measurements of a run.
 
     Args:
         name: Name of the run.
@@ -184,7 +184,7 @@ def measure_run(solution: Solution, budget: Budget, out: Path, progress: PartPro
         solution: The run.
         budget: How much is computed.
         out: Folder of the report.
-        progress: Function that is called with the name of a part, the finished steps and all steps.
+        progress: Called with the name of a part, the finished steps and all steps.
     """
     store = Store(out / DATA / slug(solution.name), f"{_hash_weights(solution)}-{budget.key}")
     parts = {

@@ -1,4 +1,4 @@
-"""Choice of the notes of :data:`recbole_samrec.sharpness.captions.NOTES` that apply to a report."""
+"""Choose the notes of :data:`recbole_samrec.sharpness.captions.NOTES` that apply to a report."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def write_report(
     notes: Sequence[str],
     budget: Budget,
 ) -> None:
-    """Write what was measured of some runs as one HTML file.
+    """Write the measures of some runs as one HTML file.
 
     Args:
         file: Where to write; replaced as a whole or not at all.
@@ -101,7 +101,7 @@ def _list_by_run(runs: pd.DataFrame) -> dict[str, list[dict[str, Any] | None]]:
 
 
 def _choose_line_digits(cells: Iterable[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
-    """Return the cells of a line with as many digits as they need so that numbers that differ do not look alike."""
+    """Format the cells of a line with as many digits as different numbers need to look different."""
     cells = list(cells)
     values = [float(cell["value"]) for cell in cells if cell is not None and cell["value"] is not None]
     digits = choose_digits(itertools.combinations(filter(math.isfinite, values), 2))
@@ -109,7 +109,7 @@ def _choose_line_digits(cells: Iterable[dict[str, Any] | None]) -> list[dict[str
 
 
 def choose_digits(pairs: Iterable[tuple[float, float]]) -> int:
-    """Return how many significant digits pairs of numbers need: one more where two that differ would look alike."""
+    """Return the number of significant digits for pairs of numbers: one more if two that differ would look alike."""
     return DIGITS + any(a != b and round_digits(a, DIGITS) == round_digits(b, DIGITS) for a, b in pairs)
 
 
@@ -134,11 +134,11 @@ def _signed(value: float) -> str:
 
 
 def _join_range(values: Iterable[int]) -> str:
-    """Return one number, or the least and the most of several."""
+    """Format one number, or the range of several."""
     least, most = min(values), max(values)
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _address(png: bytes) -> str:
-    """Return the address of an image that contains it."""
+    """Return the address of an image that contains its data."""
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")

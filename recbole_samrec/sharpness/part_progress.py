@@ -1,4 +1,4 @@
-"""Progress of a measurement: a bar for each part on a terminal, a line for each elsewhere."""
+"""Progress of a measurement: a bar for each part on a terminal, a line for each otherwise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class PartBars:
-    """A bar for each part that is measured, with the time left; a line for each where there is no terminal.
+    """A bar for each part that is measured, with the time left; a line for each without a terminal.
 
     Args:
         console: Where they are drawn.
@@ -22,16 +22,16 @@ class PartBars:
         self._progress = Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet)
 
     def __enter__(self) -> PartBars:
-        """Start to draw."""
+        """Start drawing."""
         self._progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Leave the terminal as it was."""
+        """Stop drawing, and restore the terminal."""
         self._progress.stop()
 
     def __call__(self, part: str, done: int, total: int) -> None:
-        """Show how much of a part is done."""
+        """Show the progress of a part."""
         if part not in self._tasks:
             self._tasks[part] = self._progress.add_task(part, total=total)
             if not self._console.is_terminal:

@@ -62,7 +62,7 @@ class SharpnessReport:
 
     @property
     def page(self) -> Path:
-        """The page for readers."""
+        """The HTML page."""
         return self.folder / PAGE
 
     def __repr__(self) -> str:
@@ -82,7 +82,7 @@ def write_files(
     shares: pd.DataFrame | None = None,
     seconds: float = 0.0,
 ) -> SharpnessReport:
-    """Write tables, figures and page of what was measured.
+    """Write tables, figures and page with the measures of some runs.
 
     Args:
         runs: What was measured of each run.
@@ -196,7 +196,7 @@ def describe_report(
 
 
 def _name_budget(budget: Budget) -> str:
-    """Return which of the budgets it is, and how many targets it takes if not as many as that."""
+    """Return the name of the budget, and its number of targets if it differs."""
     for name, known in {"quick": QUICK, "full": FULL}.items():
         if replace(budget, targets=known.targets) == known:
             return name if budget == known else f"{name}, {budget.targets} targets"

@@ -38,7 +38,7 @@ def score_test_set(solution: Solution) -> dict[str, float]:
 
 @contextlib.contextmanager
 def use_seed(seed: int, *devices: torch.device) -> Iterator[None]:
-    """Seed all random generators, and restore the states of those of the CPU and the devices at the end."""
+    """Seed all random generators, and restore the states of the CPU's and the devices' generators at the end."""
     before = RandomState.get(*devices)
     random.seed(seed)
     np.random.seed(seed)
@@ -62,7 +62,7 @@ def measure_under_noise(
         levels: The noise, as shares of the weights; 0 gives the recorded metrics where all items are ranked.
         draws: How often each level above 0 is drawn.
         seed: Decides the draws, which are the same for all runs of a model.
-        progress: Function that is called with the numbers of finished and of all evaluations.
+        progress: Called with the numbers of finished and of all evaluations.
 
     Returns:
         Columns ``level``, ``draw`` and the metrics.
@@ -97,7 +97,7 @@ def add_noise(model: nn.Module, weights: Sequence[Tensor], level: float, generat
 
 
 def reads_histories(solution: Solution) -> bool:
-    """Check whether a model recommends by the history in its input rather than by the user's id."""
+    """Return True if a model recommends from the history in its input rather than from the user's id."""
     return solution.trainer.config["MODEL_TYPE"] == ModelType.SEQUENTIAL
 
 
@@ -116,7 +116,7 @@ def measure_under_changes(
             recorded metrics where all items are ranked.
         draws: How often each share above 0 is drawn; cutting draws nothing and is done once.
         seed: Decides the draws, which are the same for all runs on a data set.
-        progress: Function that is called with the numbers of finished and of all evaluations.
+        progress: Called with the numbers of finished and of all evaluations.
 
     Returns:
         Columns ``change``, ``level``, ``draw`` and the metrics.

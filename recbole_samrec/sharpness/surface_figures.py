@@ -67,7 +67,7 @@ def draw_contours(runs: Sequence[Measured], scale: Scale) -> Drawn:
         surface = run.parts["surface"]
         heights = (surface["x"], surface["y"], scale(compute_rise(surface)).T)
         filled = axes.contourf(*heights, scale.levels, cmap=COLOR_MAP, norm=scale.colors)
-        if ((scale.levels > heights[2].min()) & (scale.levels < heights[2].max())).any():  # else there is no contour
+        if ((scale.levels > heights[2].min()) & (scale.levels < heights[2].max())).any():  # else no contour exists
             lines = axes.contour(*heights, scale.levels, colors="white", linewidths=0.5)
             axes.clabel(lines, fontsize=6, fmt="%g")
         axes.plot(0, 0, "+", color="white", markersize=8)
@@ -93,7 +93,7 @@ def draw_surfaces(runs: Sequence[Measured], scale: Scale) -> Drawn:
         axes.set_zlabel("rise of the loss", size=8, labelpad=-2)
         axes.tick_params(labelsize=7, pad=-2)
         axes.locator_params(nbins=5)
-        axes.set_box_aspect(None, zoom=0.88)  # the label of the heights is no part of the layout
+        axes.set_box_aspect(None, zoom=0.88)  # the layout ignores the label of the heights
     return Drawn("surfaces", figure)
 
 

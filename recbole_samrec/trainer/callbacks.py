@@ -1,7 +1,7 @@
-"""Callbacks: what a program may do while a model is trained, under the names that Lightning gives to these moments.
+"""Callbacks: code that runs at fixed points of training, with the method names of Lightning.
 
-Pass callbacks as ``train(config, callbacks=[...])``, or add them to ``trainer.callbacks`` of a trainer that was made by
-RecBole's own functions. Each method is given the trainer first; the base class does nothing at any moment.
+Pass callbacks to :func:`recbole_samrec.run`, or add them to ``trainer.callbacks`` of a trainer that was made by
+RecBole's own functions. The first argument of each method is the trainer. The methods of the base class do nothing.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ class Callback:
 
     Example::
 
+        from recbole_samrec import Callback, run
+
         class PrintLoss(Callback):
             def on_train_epoch_end(self, trainer, epoch, loss, seconds):
                 print(epoch, loss)
 
-        run("SAMRec", "ml-100k", callbacks=[PrintLoss()])
+        run("SAMRec", "ml-100k", epochs=5, callbacks=[PrintLoss()])
     """
 
     def on_train_start(self, trainer: Any) -> None:
-        """Run before the first epoch; :func:`planned_epochs` and :func:`best_score` return what is known by then."""
+        """Run before the first epoch; :func:`planned_epochs` and :func:`best_score` are available by then."""
 
     def on_stage_start(self, trainer: Any, stage: str, epochs: int) -> None:
-        """Run when a stage begins, for models that are trained in several (S3Rec).
+        """Run when a stage begins, for models that are trained in several stages (S3Rec).
 
         Args:
             trainer: The trainer of the run.
@@ -164,7 +166,7 @@ class CallbackList:
         return iter(self._callbacks)
 
     def add(self, *callbacks: Callback) -> None:
-        """Add callbacks after those that are there."""
+        """Add callbacks after the existing ones."""
         self._callbacks += callbacks
 
     def call(self, moment: str, trainer: Any, *known: Any) -> None:
@@ -204,11 +206,25 @@ class CallbackList:
 
 
 def planned_epochs(trainer: Any) -> int:
-    """Return the largest number of epochs of a trainer: models made of counts take one, pre-training has its own."""
+    """Return the maximum number of epochs of a trainer.
+
+    Args:
+        trainer: The trainer that a callback receives.
+
+    Returns:
+        The number: 1 for models that are computed from counts; of pre-training its own number.
+    """
     stage = getattr(getattr(trainer, "model", None), "train_stage", "")
     return trainer.pretrain_epochs if "pretrain" in str(stage) else trainer.epochs
 
 
 def best_score(trainer: Any) -> float:
-    """Return the best validation score so far, of a resumed run's earlier epochs too; infinite if there is none."""
+    """Return the best validation score so far, including earlier parts of a resumed run.
+
+    Args:
+        trainer: The trainer that a callback receives.
+
+    Returns:
+        Value of ``valid_metric``; infinite without a score.
+    """
     return float(trainer.best_valid_score)

@@ -1,4 +1,4 @@
-"""One-line errors for columns that a model is trained on and that its batches lack."""
+"""One-line errors for columns that a model is trained on and that are missing in its batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def report_missing_field(config: Any) -> Iterator[None]:
 
 
 def describe_missing_field(config: Any, field: Any) -> str | None:
-    """Describe a column that a model reads and that its batches lack; None for what is not the name of one.
+    """Describe a column that a model reads and that is missing in its batches; None for unknown columns.
 
     Args:
         config: RecBole's configuration.

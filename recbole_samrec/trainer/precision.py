@@ -1,4 +1,4 @@
-"""Mixed precision: the type that autocast computes in, and whether gradients are scaled."""
+"""Mixed precision: the dtype of autocast, and scaling of gradients."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def choose_precision(config: Any, device: torch.device) -> Precision:
         device: Device of the run.
 
     Raises:
-        ConfigError: ``amp_dtype`` is no type that autocast has.
+        ConfigError: ``amp_dtype`` is not a dtype of autocast.
     """
     dtype, is_scaled = parse_dtype(config["amp_dtype"]), bool(config["enable_scaler"])
     if not config["enable_amp"]:
@@ -60,7 +60,7 @@ def choose_precision(config: Any, device: torch.device) -> Precision:
 
 
 def parse_dtype(name: str | None) -> torch.dtype | None:
-    """Return the type that a name of ``amp_dtype`` stands for; None for no name.
+    """Return the dtype for a value of ``amp_dtype``; None without a value.
 
     Raises:
         ConfigError: It is not ``bfloat16`` or ``float16``.
@@ -71,7 +71,7 @@ def parse_dtype(name: str | None) -> torch.dtype | None:
 
 
 def find_native_dtype(device: torch.device) -> torch.dtype:
-    """Return bfloat16 where the GPU computes in it without emulation, else float16; on a CPU torch's choice."""
+    """Return bfloat16 if the GPU supports it without emulation, else float16; on a CPU torch's choice."""
     if device.type != "cuda":
         return torch.get_autocast_dtype(device.type)
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

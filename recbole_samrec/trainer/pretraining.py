@@ -1,7 +1,7 @@
 """Both stages of S3Rec in one run: pre-train, or take the weights of an equal pre-training, then fine-tune.
 
 Pre-training is a small run inside the run: RecBole's loop with ``train_stage: pretrain`` on separate data.
-It is drawn from the seed alone, so that equal settings give equal weights, which later runs then read from a file.
+It depends only on the seed and the settings, so that later runs with equal settings read its weights from a file.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     file = Path(share_name(config, str(weights_file(config, stage))))
     with FileLock(f"{file}.lock") if config["single_spec"] else nullcontext():  # equal runs wait for the first one
         state = _read_weights(file)
-        reused = bool(share_name(config, "yes" if state else ""))  # what the first of several processes sees counts
+        reused = bool(share_name(config, "yes" if state else ""))  # the first of several processes decides
         if not reused:
             trainer.callbacks.call("on_stage_start", trainer, PRETRAINING, stage["pretrain_epochs"])
             others = [callback for callback in trainer.callbacks if callback is not trainer.tracker]
@@ -148,7 +148,7 @@ def _pretrain(trainer: Any, verbose: bool) -> dict[str, Any]:
     digest = hash_files([file])
     from_elsewhere = (
         reused and state["config"].get("run_dir") != stage["run_dir"]
-    )  # else this run's, which was stopped since
+    )  # otherwise those of this run, which was stopped since
     if reused and not from_elsewhere:
         trainer.elapsed += state["pretraining"]["seconds"]
         trainer.cpu_elapsed = add_known([trainer.cpu_elapsed, state["pretraining"].get("cpu_seconds")])
@@ -262,7 +262,7 @@ def _progress_folder(config: Any) -> Path:
 
 
 def weights_file(config: Any, stage: Any) -> Path:
-    """Return the file of the weights of a pre-training, named by a hash of all that decides them.
+    """Return the file of the weights of a pre-training, named by a hash of everything that determines them.
 
     Raises:
         ConfigError: The folder cannot be made.
@@ -277,7 +277,7 @@ def weights_file(config: Any, stage: Any) -> Path:
 
 
 def pretraining_key(stage: Any) -> str:
-    """Return a short hash of the settings of a pre-training and of its data, without what only fine-tuning reads.
+    """Return a short hash of the settings and data of a pre-training, without settings that only fine-tuning reads.
 
     Args:
         stage: What :func:`stage_config` returns. A setting that is not known to act later counts.

@@ -10,7 +10,7 @@ from recbole_samrec.trainer.trainer import require_gradients
 
 
 def reject_sam(init: Callable) -> Callable:
-    """Wrap the constructor of the trainer of boosted trees so that it rejects what needs gradients.
+    """Wrap the constructor of the trainer of boosted trees so that it rejects settings that need gradients.
 
     Args:
         init: The constructor; the class is not derived from RecBole's ``Trainer``, so it would ignore such settings.
@@ -27,7 +27,7 @@ def reject_sam(init: Callable) -> Callable:
 
 
 def train_ncl_with_sam(train: Callable) -> Callable:
-    """Wrap the epoch of NCL, which has its own loop, with all that surrounds an epoch of :class:`SAMTrainer`.
+    """Wrap the epoch of NCL, which has its own loop, with everything that surrounds an epoch of :class:`SAMTrainer`.
 
     Args:
         train: NCL's method; it drops the last of the losses while it warms up, so SAM's second pass does too.

@@ -1,4 +1,4 @@
-"""Checkpoints of the whole state of training, from which a resumed run ends in the same bits."""
+"""Checkpoints of the complete training state, from which a resumed run ends with identical bits."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Resumable:
     it is. It includes every random generator and counter of training.
     """
 
-    # What RecBole's trainer and ours give it.
+    # Attributes of RecBole's trainer and of SAMTrainer.
     callbacks: Any
     checkpoint_dir: str
     config: Any
@@ -123,7 +123,7 @@ class Resumable:
             self._continue()
 
     def _begin_epoch(self, train_data: DataLoader, epoch_idx: int) -> None:
-        """Save the state after the epoch before, unless that was done when its validation had ended."""
+        """Save the state after the previous epoch, unless it was saved at the end of its validation."""
         self._start(train_data)
         self._end_epoch()
         self._epoch = epoch_idx
@@ -140,14 +140,14 @@ class Resumable:
             self._save_checkpoint(max(self.train_loss_dict), verbose=False)
 
     def _out_of_patience(self) -> bool:
-        """Return True if early stopping had ended the run that was resumed."""
+        """Return True if early stopping had ended the resumed run."""
         exact = self.config["exact_early_stopping"] is not False
         return self.cur_step >= self.stopping_step + (not exact) and self.start_epoch > 0
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         """Write the state after the training and validation of ``epoch``.
 
-        RecBole passes -1 when there is nothing left to train; what is there of a resumed run is then left alone.
+        RecBole passes -1 when there is nothing left to train; the files of a resumed run then stay as they are.
         """
         if epoch < 0 and self.start_epoch > 0:
             return
@@ -169,7 +169,7 @@ class Resumable:
             self.callbacks.call("on_save_checkpoint", self, epoch)
 
     def write_checkpoint(self, path: str | os.PathLike[str], epoch: int, previous: Path | None = None) -> None:
-        """Write a checkpoint; all processes take part, since each draws its own random numbers, and find it written."""
+        """Write a checkpoint; all processes take part, since each has its own random numbers, and wait for the file."""
         everyones = gather_values(self.config, RandomState.get(self.device))
         of_all = {"random": everyones, "cpu_elapsed": self.sum_cpu_seconds(self._cpu_started)}
         if is_first_process(self.config):
@@ -332,7 +332,7 @@ class Resumable:
         return named if any(main is one for one in named.values()) else {"optimizer": main, **named}
 
     def _model_attributes(self) -> Iterator[tuple[str, Any]]:
-        """Yield numbers and tensors outside the ``state_dict`` under their dotted names, tensors with their version."""
+        """Yield numbers and tensors outside the ``state_dict`` with their dotted names, and versions of tensors."""
         names = {id(module): name for name, module in self.model.named_modules()}
         for module, name, value in plain_attributes(self.model):
             yield f"{names[id(module)]}.{name}", value

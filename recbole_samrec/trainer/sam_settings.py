@@ -53,7 +53,7 @@ def read_sam_settings(config: Any) -> SAMSettings:
 
 
 def _plain_epochs(config: Any) -> float:
-    """Return the epochs before SAM: a whole number of them, or a share of them all."""
+    """Return the number of epochs before SAM, which is given as a number or as a fraction of all epochs."""
     start = config["sam_start"] or 0.0
     epochs = config["pretrain_epochs" if "pretrain" in str(config["train_stage"]) else "epochs"]
     if start >= 1 and start % 1:

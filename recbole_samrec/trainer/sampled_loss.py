@@ -38,7 +38,7 @@ SAMPLE_SEED = 2020
 
 
 def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, int, int]:
-    """Return the training loss of a model on a few batches, always the same ones, with the same random draws.
+    """Return the training loss of a model on a few fixed batches, with the same random draws in each call.
 
     Args:
         trainer: Our trainer of the model.
@@ -71,7 +71,7 @@ def sampled_loss(trainer: Any, train: Any, targets: int) -> tuple[ChunkedLoss, i
 
 
 def _group_batches(sizes: Sequence[int], most: int) -> list[list[int]]:
-    """Group the numbers of consecutive batches that have at most so many targets together; at least one a group."""
+    """Group the indices of consecutive batches so that a group has at most so many targets, but at least one batch."""
     groups: list[list[int]] = []
     for number, size in enumerate(sizes):
         if groups and sum(sizes[i] for i in groups[-1]) + size <= most:
@@ -82,7 +82,7 @@ def _group_batches(sizes: Sequence[int], most: int) -> list[list[int]]:
 
 
 def _count_targets_at_once(trainer: Any) -> int:
-    """Return the number of targets whose loss a GPU differentiates twice at once; 0 if batches stay apart.
+    """Return the number of targets whose loss a GPU differentiates twice at once; 0 if batches stay separate.
 
     Only where the loss is a sum over targets, without random draws, is that of joined batches the same.
     """
@@ -98,7 +98,7 @@ def _count_targets_at_once(trainer: Any) -> int:
 
 @contextlib.contextmanager
 def _restore_generators(train: Any, device: torch.device) -> Iterator[None]:
-    """Restore all random generators after the block, so that training draws as if it had not been there."""
+    """Restore all random generators after the block, so that it does not affect the draws of training."""
     before, states = RandomState.get(device), [generator.get_state() for generator in find_generators(train)]
     try:
         yield
@@ -124,7 +124,7 @@ def count_targets(trainer: Any, batch: Any) -> int:
 
 
 def _chunk(trainer: Any, of_batch: Callable[[Any], Any], batch: Any, draws: Mapping[str, Any]) -> Callable[[], Tensor]:
-    """The loss of one batch, which draws the same random numbers and leaves the model as it is at every call."""
+    """The loss of one batch, with the same random numbers in every call and without effect on the model."""
 
     def loss() -> Tensor:
         kept, before = ModelState(trainer.model), RandomState.get(trainer.device)
@@ -152,7 +152,7 @@ def differentiable_loss(trainer: Any) -> Callable[[Any], Any]:
 
 
 def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str, model: str) -> None:
-    """Check that the Hessian-vector products of a loss exist and are right.
+    """Check that the Hessian-vector products of a loss exist and are correct.
 
     Args:
         loss: The loss.
@@ -182,6 +182,6 @@ def require_second_derivative(loss: Loss, weights: Sequence[Tensor], place: str,
 
 @contextlib.contextmanager
 def allow_second_derivatives() -> Iterator[None]:
-    """Compute attention and recurrent layers by operations with a second derivative; the fast ones have none."""
+    """Compute attention and recurrent layers by operations that have a second derivative; the fast ones have none."""
     with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False):
         yield

@@ -49,7 +49,7 @@ class SharpnessTracker(Callback):
         )
 
     def is_due(self, epoch: int) -> bool:
-        """Return True for an epoch, counted from 0, that is measured: the first, and the last of each ``every``."""
+        """Return True for an epoch, counted from 0, that is measured: the first one, and every ``every``-th one."""
         return self._every > 0 and (epoch == 0 or (epoch + 1) % self._every == 0)
 
     def measure(self, trainer: Any, epoch: int) -> dict[str, Any]:

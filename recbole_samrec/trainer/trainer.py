@@ -1,8 +1,8 @@
-"""RecBole's trainer with SAM in its optimizer step, checkpoints that are safe, and resume that is exact.
+"""RecBole's trainer with SAM in its optimizer step, safe checkpoints and exact resuming.
 
 :class:`SAMTrainer` is inserted between RecBole's ``Trainer`` and all trainers derived from it, by
-:mod:`integration.hooks`. Every model therefore trains through the same few overrides, and no loop of RecBole's is
-copied. The trainer consists of
+:mod:`integration.hooks`. Every model therefore trains through the same few overrides, and no loop of RecBole is copied.
+The trainer consists of
 
 * this module: the loss, the optimizer, an epoch, validation and test;
 * ``resume.py``: :class:`Resumable`, the content of a checkpoint, and :func:`make_resumable` around ``fit``;
@@ -78,9 +78,20 @@ class SAMTrainer(Resumable, Trainer):
     Raises:
         ConfigError: ``sam_rho`` is set for a model that is not trained by gradients, or a setting is wrong.
 
-    Example:
-        ``SAMTrainer(config, model).fit(train_data, valid_data)``, with what RecBole's ``create_dataset`` and
-        ``data_preparation`` return; ``recbole.trainer.Trainer`` is this class once the package is imported.
+    Once this package is imported, ``recbole.trainer.Trainer`` is this class, and all trainers of RecBole derive from
+    it.
+
+    Example::
+
+        from recbole.config import Config
+        from recbole.data import create_dataset, data_preparation
+        from recbole.utils import get_model
+        from recbole_samrec import SAMTrainer
+
+        config = Config(model="BPR", dataset="ml-100k", config_dict={"sam_rho": 0.1, "epochs": 5})
+        train_data, valid_data, test_data = data_preparation(config, create_dataset(config))
+        model = get_model(config["model"])(config, train_data.dataset).to(config["device"])
+        SAMTrainer(config, model).fit(train_data, valid_data)
     """
 
     read_fields: frozenset[str] = frozenset()
@@ -171,7 +182,7 @@ class SAMTrainer(Resumable, Trainer):
         return losses
 
     def move_batches(self, train_data: Any) -> Any:
-        """Return a loader whose batches are copied to the device, cut and without unread fields; itself on a CPU."""
+        """Return a loader whose batches are copied to the device, cut and without unread fields; unchanged on a CPU."""
         if self.device.type == "cpu":
             return train_data
         cut = functools.partial(cut_to_longest, self.model) if self.computes_last_positions else None
@@ -194,7 +205,7 @@ class SAMTrainer(Resumable, Trainer):
 
     @contextlib.contextmanager
     def epoch(self, train_data: Any, epoch_idx: int) -> Iterator[None]:
-        """Surround an epoch with what RecBole's loop lacks: saving, callbacks, SAM's schedule, autocast, a clock.
+        """Surround an epoch with what RecBole's loop lacks: saving, callbacks, SAM's schedule, autocast, timing.
 
         Args:
             train_data: Loader of the training data.
@@ -253,7 +264,7 @@ class SAMTrainer(Resumable, Trainer):
         self.callbacks.call("on_train_batch_end", self, self._step_epoch, self._step)
 
     def _check_nan(self, loss: torch.Tensor) -> None:
-        """Accept a loss that is nan: its gradient is nan too, and SAM's hook skips such a step and counts it."""
+        """Accept a nan loss: its gradient is nan too, and SAM's hook skips such a step and counts it."""
 
     def _autocast(self) -> Any:
         return torch.autocast(device_type=self.device.type, enabled=self.enable_amp)
@@ -268,7 +279,7 @@ class SAMTrainer(Resumable, Trainer):
     fit = make_resumable(Trainer.fit)
 
     def _valid_epoch(self, valid_data: DataLoader, show_progress: bool = False) -> tuple[float, dict[str, float]]:
-        """Validate the weights, or their average, with RecBole's evaluator, and reject scores that are nan."""
+        """Validate the weights, or their average, with RecBole's evaluator, and reject nan scores."""
         with self.average.applied():
             score, result = super()._valid_epoch(valid_data, show_progress)
         if not np.isfinite(score):
@@ -318,7 +329,7 @@ class SAMTrainer(Resumable, Trainer):
             return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
 
     def test(self, test_data: DataLoader) -> dict[str, float] | None:
-        """Score the test set with the best weights, and let the callbacks see the scores of a full ranking.
+        """Score the test set with the best weights, and pass the scores of a full ranking to the callbacks.
 
         Args:
             test_data: RecBole's loader of the test set.
@@ -341,7 +352,7 @@ class SAMTrainer(Resumable, Trainer):
         self.logger.info(f"Loading model structure and parameters from {path}")
 
     def _full_sort_batch_eval(self, batched_data: tuple) -> tuple:
-        """Score a batch in parts that keep to ``eval_memory``; RecBole collects the last one itself."""
+        """Score a batch in parts that fit in ``eval_memory``; RecBole collects the last one itself."""
         *parts, last = full_ranking.split_batch(batched_data, self._samples_at_once(batched_data[0]))
         for part in parts:
             self._collect(*self.full_scores(part))
@@ -383,8 +394,8 @@ class SAMTrainer(Resumable, Trainer):
         return interaction, scores, positive_u, positive_i
 
     def _reject_nan(self, scores: torch.Tensor) -> None:
-        """Reject scores that are nan, which RecBole would rank; masked items have the score -inf."""
-        suspect = scores.amax(dim=-1).isnan()  # nan is the largest; looking at each score would take their memory again
+        """Reject nan scores, which RecBole would rank; masked items have the score -inf."""
+        suspect = scores.amax(dim=-1).isnan()  # nan is the largest; checking each score would double the memory
         if suspect.any() and not scores[suspect].isfinite().any(dim=-1).all():
             name = self.config["model"]
             raise TrainingError(
@@ -441,7 +452,7 @@ def explain_model_kind(model_class: type) -> str:
     counted = "it is computed from counts, not trained by gradients"
     reasons = {
         "Random": "it has nothing to learn",
-        "NCEPLRec": counted,  # RecBole has it among the models that are trained
+        "NCEPLRec": counted,  # RecBole lists it among trained models
         ModelType.TRADITIONAL: counted,
         ModelType.DECISIONTREE: GROWS_TREES,
     }

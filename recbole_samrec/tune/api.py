@@ -60,16 +60,15 @@ def search(
 
     Args:
         model: Name of a model or an entry of ``compare``, or ``file.py:Name``.
-        dataset: Name of the data set; or a frame of pandas or polars, or the path of a Parquet file, with one row for
-            each event.
-        user: Column of the frame or file with the user's id; None for that named like RecBole's, ``user_id``.
-        item: Column with the item's id; None for ``item_id``.
-        time: Column with the time, numbers or dates; None for ``timestamp``.
-        space: Settings that are searched: a file, or a mapping of its form; None for
-            ``properties/search/<Model>.yaml``.
-        trials: Number of trials; None for 20, or all combinations of a grid, unless ``passes`` is given.
-        passes: Gradient passes of all trials, as ``result.json`` counts them: no new trial starts once those that have
-            started have used them, and those that run go on to their end. For random search and search algorithms.
+        dataset: Name of the data set; or a pandas or polars frame, or the path of a Parquet file, with one row per
+            event.
+        user: Column of the frame or file with user ids; None for ``user_id``.
+        item: Column with item ids; None for ``item_id``.
+        time: Column with times, as numbers or dates; None for ``timestamp``.
+        space: Search space: a file, or a mapping of the same form; None for ``properties/search/<Model>.yaml``.
+        trials: Number of trials; None for 20, or for all combinations of a grid, unless ``passes`` is given.
+        passes: Budget of gradient passes for all trials, as counted in ``result.json``: no new trial starts once the
+            started ones have used it, and running trials are completed. For random search and search algorithms.
         algorithm: ``random``, ``grid``, ``optuna`` or ``hyperopt``.
         scheduler: Rule that stops bad trials: ``asha``, ``median``, ``pbt`` or ``none``.
         grace: Epochs before which no trial is stopped.
@@ -79,8 +78,8 @@ def search(
         config_files: Yaml files of settings for all trials.
         out: Folder of the search; None for ``runs/tune/<Model>-<dataset>``.
         threads: Threads of each trial.
-        parallel: Largest number of trials at once; None for one a core.
-        gpus: GPUs of each trial, such as 0.5; None for one where there is one.
+        parallel: Largest number of trials at once; None for one per core.
+        gpus: GPUs of each trial, such as 0.5; None for one GPU if there is one.
         memory: Memory to reserve for a trial, in gigabytes; None for 2, or an equal share of all memory if that is
             less.
         address: Address of a Ray cluster to run on.
@@ -92,10 +91,13 @@ def search(
         search it is not ``complete``; :func:`resume_search` continues it.
 
     Raises:
-        UserError: Something is wrong with the model, the settings, the space or the data, or the folder is taken.
+        UserError: The model, a setting, the space, the data or the folder cannot be used.
 
-    Example:
-        ``search("SAMRec", "ml-100k", {"sam_rho": [0.1, 0.3, 1.0]}, algorithm="grid", epochs=30)``
+    Example::
+
+        from recbole_samrec import search
+
+        search("SAMRec", "ml-100k", {"sam_rho": [0.1, 0.3]}, algorithm="grid", epochs=5).best
     """
     console = console or Console()
     resources = choose_resources(threads, parallel, gpus, address)
@@ -137,11 +139,14 @@ def resume_search(
     Args:
         out: Folder of the search.
         threads: See :func:`search`, as for the following ones.
-        parallel: Largest number of trials at once; the number at the start of the search holds if there was one.
+        parallel: Largest number of trials at once; None for the number at the start of the search, if there was one.
         gpus: GPUs of each trial.
         memory: Memory to reserve for a trial, in gigabytes.
         address: Address of a Ray cluster to run on.
         console: Where progress is shown.
+
+    Returns:
+        The result, as from :func:`search`.
 
     Raises:
         UserError: There is no such search, it cannot be read, or its data have changed.
@@ -175,7 +180,7 @@ def prepare_search(
     """Plan a search without running it; see :func:`search` for the arguments.
 
     Raises:
-        UserError: Something is wrong with the model, the settings, the space or the data, or the folder is taken.
+        UserError: The model, a setting, the space, the data or the folder cannot be used.
     """
     given = Path(space) if isinstance(space, str) else space
     if isinstance(given, Path) and not given.is_file():
@@ -241,7 +246,10 @@ def objective(model: str = "SAMRec", dataset: str = "ml-100k", **settings: Any) 
     Args:
         model: Name of a model or an entry of ``compare``, or ``file.py:Name``.
         dataset: Name of the data set.
-        settings: Settings of all trials; those that the tuner draws win over them.
+        settings: Settings of all trials; the settings that the tuner draws override them.
+
+    Returns:
+        The trainable.
 
     Raises:
         UserError: The model, a setting or the data set is wrong.

@@ -1,4 +1,4 @@
-"""A budget of gradient passes: no trial starts once those that have started have used it."""
+"""A budget of gradient passes: no trial starts once the started ones have used it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BudgetSearcher(Searcher):
         return Searcher.FINISHED if sum(self._used.values()) >= self._passes else self._inner.suggest(trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict) -> None:
-        """Keep the passes of a trial, and pass its result on."""
+        """Store the passes of a trial, and pass its result on."""
         self._used[trial_id] = result.get("passes") or 0.0
         self._inner.on_trial_result(trial_id, result)
 

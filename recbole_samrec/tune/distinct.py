@@ -1,4 +1,4 @@
-"""No settings are trained twice: distinct draws from a space, and a guard around search algorithms."""
+"""Searches without repetition: distinct draws from a space, and a guard around search algorithms."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class DistinctSearcher(Searcher):
         return bool(self._inner.set_search_properties(metric, mode, config, **spec))
 
     def suggest(self, trial_id: str) -> Any:
-        """Suggest settings that no trial has yet; ``Searcher.FINISHED`` if there are no more."""
+        """Suggest settings that no trial has had; ``Searcher.FINISHED`` if there are no more."""
         for attempt in range(TRIES):
             name = trial_id if attempt == 0 else f"{trial_id}-{attempt}"
             drawn = self._inner.suggest(name)

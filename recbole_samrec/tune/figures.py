@@ -163,7 +163,7 @@ def _place_logarithmic_ticks(low: float, high: float) -> list[float]:
 
 
 def _choose_colors(score: np.ndarray, bigger: bool) -> dict[str, Any]:
-    """Choose the colors of lines; plotly draws greater numbers in front, so a score to minimize is negated."""
+    """Choose the colors of lines; plotly draws larger numbers in front, so a score to minimize is negated."""
     sign = 1 if bigger else -1
     worst, best = np.quantile(sign * score, [POORER, 1])
     ticks = _place_even_ticks(*sorted((sign * worst, sign * best)))

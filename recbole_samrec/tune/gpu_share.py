@@ -1,4 +1,4 @@
-"""Part of a GPU that the trials of a search need, from probes of the largest ones of its space."""
+"""The share of a GPU that the trials of a search need, from probes of the largest trials of its space."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_PROBED = 4
 
 
 def measure_gpu_share(ray: Any, task: TrialTask, threads: int) -> float | None:
-    """Measure the part of a GPU that every trial of a search fits in.
+    """Measure a share of a GPU in which every trial of a search fits.
 
     The trials with the largest numbers are probed, with each combination of other values, one GPU each.
 
@@ -36,14 +36,14 @@ def measure_gpu_share(ray: Any, task: TrialTask, threads: int) -> float | None:
     jobs = [task.make_job(drawn, task.seeds[0], Path()) for drawn in largest]
     try:
         costs = ray.get([probe.remote(job, str(task.start), threads) for job in jobs])
-    except RayError:  # a process died, perhaps because memory ran out
+    except RayError:  # a process died, possibly out of memory
         return None
     shares = [compute_gpu_share(cost.get("gpu_mb", 0.0), cost.get("gpu_total_mb", 0.0)) for cost in costs]
     return None if None in shares else max(share for share in shares if share is not None)
 
 
 def _probe(job: Job, folder: str, threads: int) -> Mapping[str, Any]:
-    """Probe a trial in a process of Ray's."""
+    """Probe a trial in a process of Ray."""
     from recbole_samrec.experiments.probe import probe_cost
     from recbole_samrec.experiments.worker import prepare_process
 

@@ -17,7 +17,7 @@ FOLDS, REPEATS, TREES, SHUFFLES = 4, 3, 50, 5
 
 
 def select_scored(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials that can be compared: finished or stopped early, with a score."""
+    """Select the trials that can be compared: finished or stopped early, with a score."""
     return trials[(trials["status"] != "failed") & np.isfinite(trials["score"].astype(float))]
 
 
@@ -63,7 +63,7 @@ def encode_values(values: pd.Series, parameter: Parameter) -> np.ndarray:
 
 
 def find_categories(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
-    """Find the place of each value among the distinct ones, and these, in order where they have one.
+    """Find the index of each value among the distinct ones, and these, sorted if they have an order.
 
     Lists are categories too.
     """
@@ -90,6 +90,6 @@ def _measure_added_errors(inputs: np.ndarray, goal: np.ndarray, seed: int) -> np
             forest, inputs[unseen], goal[unseen],
             scoring="neg_mean_squared_error", n_repeats=SHUFFLES, random_state=number,
         )  # fmt: skip
-        in_place = 1 / len(unseen)  # the share of the values that a shuffle leaves where they were
+        in_place = 1 / len(unseen)  # the share of the values that a shuffle does not move
         added.append(found.importances_mean / (1 - in_place))
     return np.stack(added) / (2 * goal.var())

@@ -1,4 +1,4 @@
-"""The page of a search: one HTML file that needs no network."""
+"""The page of a search: one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def render_page(
         bigger: Whether more of it is better.
         facts: Facts about the search, in the order to show.
         best: The best configuration; empty if there is none.
-        scores: Metrics of the best configuration: ``valid`` and ``test``, as far as there are any.
+        scores: Metrics of the best configuration: ``valid`` and ``test``, if available.
     """
     from plotly.offline import get_plotlyjs
 

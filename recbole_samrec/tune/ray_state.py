@@ -1,6 +1,6 @@
 """Copies of Ray Tune's state of a search, from which a damaged state is restored.
 
-Ray Tune overwrites its files in place, so that a full disk leaves halves of them.
+Ray Tune overwrites its files in place, so that a full disk leaves them incomplete.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TUNER, TRIALS = "tuner.pkl", "experiment_state-"
 
 
 def copy_state(folder: Path) -> None:
-    """Copy the files of a state if they are whole; otherwise the copy before stays.
+    """Copy the files of a state if they are complete; otherwise keep the previous copy.
 
     Args:
         folder: Folder of the state.
@@ -44,7 +44,7 @@ def copy_state(folder: Path) -> None:
 
 
 def repair_state(folder: Path) -> bool:
-    """Put the copy in the place of a damaged state.
+    """Replace a damaged state by the copy.
 
     Args:
         folder: Folder of the state.
@@ -63,7 +63,7 @@ def repair_state(folder: Path) -> bool:
 
 
 def is_whole(files: Mapping[str, bytes]) -> bool:
-    """Tell whether files are a whole state: that of the trials is JSON, the others end like pickles."""
+    """Return True if files are a complete state: that of the trials is JSON, the others end like pickles."""
     states = {name: content for name, content in files.items() if name.startswith(TRIALS)}
     others = [content for name, content in files.items() if name not in states]
     return bool(states) and TUNER in files and all(map(_is_json, states.values())) and all(map(_is_pickle, others))

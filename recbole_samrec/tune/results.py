@@ -90,7 +90,7 @@ def conclude_search(search: SearchSpec, log: TrialLog, note: Callable[[str], Non
     Args:
         search: The search.
         log: Log of its trials.
-        note: Function that is called with warnings.
+        note: Called with warnings.
     """
     complete = log.is_complete(search.trials, search.strategy.passes)
     trials, name = log.table(search.space.names), log.best if complete else None
@@ -135,7 +135,7 @@ def _evaluate_trial(search: SearchSpec, name: str, drawn: Mapping[str, Any]) -> 
                 words = "the best trial's weights are gone; best.yaml trains them again"
                 raise CheckpointError(f"{place / 'best.pth'}: {words}")
             settings = {**search.settings, **drawn, "seed": seed, "run_dir": None, "checkpoint_dir": str(place)}
-            # on the CPU, so that this process holds no GPU when the next search begins
+            # on the CPU, so that this process does not occupy a GPU when the next search begins
             settings |= {"show_progress": False, "quiet_terminal": True, "use_gpu": False}
             config = configure(settings, {})
             mask = bool(config["mask_history"])
@@ -209,7 +209,7 @@ def _find_device(search: SearchSpec) -> str:
 
 
 def _tidy(search: SearchSpec, log: TrialLog, best: str | None) -> None:
-    """Remove files that only a search that is resumed needs: Ray Tune's state, and all weights but the best trial's.
+    """Remove files that only a resumed search needs: Ray Tune's state, and all weights but the best trial's.
 
     Failed trials may be tried again, so that their files stay, and with them the state.
     """

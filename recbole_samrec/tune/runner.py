@@ -129,7 +129,7 @@ def run_search(search: SearchSpec, resources: Resources, console: Console, memor
 
 
 def _reserve_gpus(ray: Any, search: SearchSpec, resources: Resources, capacity: Capacity, console: Console) -> float:
-    """Choose the GPUs of each trial: those that the user gives, or the part of one that the largest trial needs."""
+    """Choose the GPUs of each trial: the requested ones, or the share of one that the largest trial needs."""
     gpus = capacity.reserved_gpus(resources, search.settings, None)
     if not gpus or resources.gpus is not None:
         return gpus
@@ -166,7 +166,7 @@ def _fit_trials(
 
 
 def _restore_tuner(trainable: Any, state: Path, watcher: SearchWatcher) -> Any:
-    """Restore Ray Tune's state of a search; None if it had not begun.
+    """Restore Ray Tune's state of a search; None if the search had not begun.
 
     Raises:
         CheckpointError: It is lost or damaged, and trials would be drawn again.

@@ -66,12 +66,12 @@ class SearchSpec:
 
     @property
     def title(self) -> str:
-        """Its name on pages and in messages."""
+        """Name on pages and in messages."""
         return f"{self.entry} on {self.dataset}"
 
     @property
     def budget(self) -> str:
-        """Its budget in words."""
+        """Budget in words."""
         passes = self.strategy.passes
         return f"{self.trials} trials" if passes is None else f"{passes:g} gradient passes"
 
@@ -106,10 +106,10 @@ def plan_search(
         files: Settings of the user's files.
         given: Settings of the command line.
         retries: Number of further attempts at a trial that dies.
-        note: Function that is called with warnings.
+        note: Called with warnings.
 
     Raises:
-        UserError: Something is wrong with the model, the settings, the space or the data.
+        UserError: The model, a setting, the space or the data cannot be used.
     """
     if retries < 0:
         raise ConfigError(f"--retries={retries}: give a number of at least 0")

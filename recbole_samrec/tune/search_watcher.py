@@ -45,7 +45,7 @@ class SearchWatcher(TrialWatcher):
 
     @property
     def _done(self) -> int:
-        """Part of the budget that is used: trials that have ended, or gradient passes."""
+        """Used part of the budget: trials that have ended, or gradient passes."""
         return len(self._log.ended) if self._search.strategy.passes is None else int(self._log.passes)
 
     @property
@@ -135,7 +135,7 @@ class SearchWatcher(TrialWatcher):
         return seconds_left([*running, *[mean] * self._count_waiting(len(running))], self._parallel)
 
     def _count_waiting(self, running: int) -> int:
-        """Count the trials that have not begun; of a budget in passes, as many as it pays for at the mean so far."""
+        """Count the trials that have not begun; for a budget in passes, as many as it allows at the mean so far."""
         left = self._search.trials - len(self._log.ended) - running
         if (passes := self._search.strategy.passes) is not None:
             known = [record.passes for record in self._log.ended.values() if record.passes]

@@ -14,7 +14,7 @@ from recbole_samrec.utils.errors import ConfigError
 
 
 def share_data_set(names: Iterable[str]) -> bool:
-    """Check whether trials that differ in these settings read the same data set."""
+    """Return True if trials that differ in these settings read the same data set."""
     return not set(names) & {*dataset_arguments, "item_attribute", "exact_time_order", "keep_na_tokens"}
 
 

@@ -90,7 +90,7 @@ class Parameter:
 
     def domain(self) -> Any:
         """Ray Tune's domain, from which values are drawn."""
-        from ray import tune  # takes a second to import
+        from ray import tune  # the import takes a second
 
         if self.kind == "choice":
             return tune.choice(list(self.values))

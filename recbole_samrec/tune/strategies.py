@@ -52,7 +52,7 @@ class Strategy:
         With a budget in passes it is the largest number, since each trial takes at least one pass.
 
         Raises:
-            ConfigError: Search, scheduler and space do not go together, or a package is missing.
+            ConfigError: Search, scheduler and space cannot be combined, or a package is missing.
         """
         for flag, value, there in (("search", self.search, SEARCHES), ("scheduler", self.scheduler, SCHEDULERS)):
             if value not in there:

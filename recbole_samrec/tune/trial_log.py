@@ -84,7 +84,7 @@ class TrialLog:
             raise DataError(f"{file}: it is damaged ({error}); start a new search in another --out") from error
 
     def write(self) -> None:
-        """Write it to the disk."""
+        """Write the log to disk."""
         stored = {"seconds": self.now, "trials": {name: asdict(entry) for name, entry in self.trials.items()}}
         write_atomically(self.file, json.dumps(stored, indent=1, default=str) + "\n", folder="--out")
 
@@ -100,7 +100,7 @@ class TrialLog:
 
     @property
     def passes(self) -> float:
-        """Gradient passes that are known of all trials, also of those that run."""
+        """Known gradient passes of all trials, including running ones."""
         return sum(entry.passes or 0.0 for entry in self.trials.values())
 
     def is_complete(self, trials: int, passes: float | None = None) -> bool:
@@ -136,7 +136,7 @@ class TrialLog:
         return len(failed)
 
     def table(self, parameters: Sequence[str]) -> pd.DataFrame:
-        """Make a table with one line a trial, in the order of their names; its columns are those of the records."""
+        """Make a table with one line per trial, in the order of their names; its columns are those of the records."""
         lines = []
         for name, entry in sorted(self.trials.items()):
             known = {"trial": int(name), "status": entry.status, "score": math.nan, **_select_fields(asdict(entry))}

@@ -61,7 +61,7 @@ class TrialTask:
         searched = dict(drawn) if self.space is None else self.space.complete(drawn)
         settings = {**self.settings, **searched, "seed": seed}
         if self.folder is not None:
-            settings["pretrained_dir"] = str(self.folder.parent / "pretrained")  # equal ones are made once
+            settings["pretrained_dir"] = str(self.folder.parent / "pretrained")  # equal values are made once
         fraction = float(settings.get("train_fraction", 1))
         return Job(self.entry, settings["dataset"], seed, fraction, settings, self.sha256, folder, self.source)
 
@@ -90,7 +90,7 @@ class TrialState:
             self.passes = stored.get("passes")
 
     def write(self) -> None:
-        """Write it to the disk."""
+        """Write the state to disk."""
         stored = {key: getattr(self, key) for key in ("trial", "finished", "epochs", "seconds", "passes")}
         write_atomically(self.file, json.dumps(stored) + "\n")
 
@@ -148,7 +148,7 @@ def run_trial(drawn: Mapping[str, Any], task: TrialTask, data: bytes | None = No
         data: The data set as :func:`recbole_samrec.tune.shared_data.pack` made it, if all trials read it alike.
 
     Raises:
-        UserError: The settings do not go together, or training failed for good.
+        UserError: The settings cannot be combined, or training failed.
     """
     from ray import tune
 

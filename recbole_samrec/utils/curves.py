@@ -1,4 +1,4 @@
-"""Tensorboard's files of a run, which a full disk or a folder that cannot be written does not turn into an error."""
+"""Tensorboard's files of a run; a full disk or a folder that is not writable does not raise an error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class _Records(RecordWriter):
-    """Writes records until one cannot be written, so that a reader finds no half ones before whole ones.
+    """Writes records until one cannot be written, so that a reader finds no incomplete record before complete ones.
 
     It runs in a thread of tensorboard's, which would print a traceback.
     """
@@ -52,7 +52,7 @@ def _use_own_records() -> Iterator[None]:
 
 
 class CurveWriter(SummaryWriter):
-    """Writer of the curves of a run; what cannot be written is left out.
+    """Writer of the curves of a run; values that cannot be written are dropped.
 
     Args:
         folder: Folder of the files.

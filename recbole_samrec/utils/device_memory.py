@@ -1,4 +1,4 @@
-"""Memory of a GPU that one calculation may take, so that it goes in as few parts as fit."""
+"""Memory of a GPU that one calculation may use, so that it is split into as few parts as fit."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ LARGEST_FREE_SHARE = 0.25
 def measure_budget(device: torch.device, share: float) -> int | None:
     """Measure how many bytes a calculation may take on a device.
 
-    It is a share of all memory, rounded down to a power of two and measured once, so that a run goes through the same
-    parts whenever it is repeated on such a GPU: sums of parts of other sizes are rounded differently. Only where other
-    processes have taken so much that a quarter of what is free is less, it is that.
+    The budget is a share of all memory, rounded down to a power of two and measured once, so that a repeated run on the
+    same kind of GPU uses the same parts: sums over parts of other sizes are rounded differently. It is limited to a
+    quarter of the free memory if other processes use the GPU.
 
     Args:
         device: The device.

@@ -1,6 +1,6 @@
-"""The commands that install packages into the environment of the running interpreter, whoever made it.
+"""The commands that install packages into the environment of the running interpreter.
 
-Nothing here imports more than the standard library, since it is asked when packages are missing.
+This module does not import more than the standard library, since it is asked when packages are missing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def make_install_command(*words: str) -> str:
 
 
 def find_installer() -> str:
-    """Find what made the environment of the running interpreter: ``pip``, ``pipx`` or ``uv``."""
+    """Find the installer of the running interpreter's environment: ``pip``, ``pipx`` or ``uv``."""
     prefix = Path(sys.prefix)
     if prefix.parent.name == "venvs" and "pipx" in str(prefix):
         return "pipx"
@@ -42,7 +42,7 @@ def find_installer() -> str:
 
 
 def _read_installer() -> str:
-    """Read who installed this package, as the installer noted it."""
+    """Read the name of this package's installer from its metadata."""
     try:
         return (metadata.distribution(NAME).read_text("INSTALLER") or "").strip()
     except metadata.PackageNotFoundError:
@@ -86,7 +86,7 @@ def _list_modules(extra: str) -> list[str]:
 
 
 def make_recbole_command() -> str:
-    """Make the command that installs the RecBole that is needed, without the requirements of its day."""
+    """Make the command that installs the required version of RecBole, without its outdated requirements."""
     command = make_install_command("--no-deps", "--force-reinstall", f"recbole=={RECBOLE}")
     if find_installer() != "uv":
         return command
@@ -96,7 +96,7 @@ def make_recbole_command() -> str:
 
 
 def describe_recbole() -> str | None:
-    """Describe what is wrong with the installed RecBole, and the command that repairs it; None if it is right."""
+    """Describe the problem with the installed RecBole, and the command that fixes it; None if there is none."""
     try:
         found = metadata.version("recbole")
     except metadata.PackageNotFoundError:

@@ -70,8 +70,8 @@ def request_large_pages() -> None:
     """Let torch request pages of 2 MB instead of 4 kB from Linux for the memory of large tensors.
 
     A large tensor gets new memory each time, whose pages the system clears one by one on first use. With 134 MB of
-    negatives that was two fifths of gSASRec's step; with large pages it is an eighth. A value that the user has set is
-    kept. The variable must be set before torch's first tensor; nothing changes on a system without such pages.
+    negatives, clearing took two fifths of gSASRec's step; with large pages it takes an eighth. A value set by the user
+    is kept. The variable must be set before torch's first tensor; it has no effect on a system without such pages.
     """
     if KERNELS.exists():
         os.environ.setdefault(LARGE_PAGES, "1")

@@ -1,4 +1,4 @@
-"""Style of all figures; a marker and a line tell entries apart before a color does, so that figures print in gray."""
+"""Style of all figures; markers and lines distinguish entries without color, so that figures print in gray."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STYLE = {
     "grid.color": "0.9",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
-    "pdf.fonttype": 42,  # letters stay text; many publishers refuse type 3
+    "pdf.fonttype": 42,  # letters stay text; many publishers reject type 3 fonts
 }
 
 
@@ -35,15 +35,15 @@ _OF_NO_INTEREST = ("temporary cache directory", "mkdir -p failed")
 
 
 def _is_of_interest(record: logging.LogRecord) -> bool:
-    """Leave out that matplotlib keeps its fonts in a temporary folder where there is no home directory."""
+    """Filter out matplotlib's message about a temporary folder for fonts if there is no home directory."""
     return not any(words in str(record.msg) for words in _OF_NO_INTEREST)
 
 
-logging.getLogger("matplotlib").addFilter(_is_of_interest)  # before it is imported, when it says so
+logging.getLogger("matplotlib").addFilter(_is_of_interest)  # before the import, which logs the message
 
 
 def use_style() -> AbstractContextManager:
-    """Return a context in which figures are made and written, whatever the user's matplotlibrc contains."""
+    """Return a context in which figures are made and written, regardless of the user's matplotlibrc."""
     import matplotlib.style
 
     return matplotlib.style.context(["default", STYLE])
@@ -80,5 +80,5 @@ def render_figure(figure: Figure, form: str, dpi: int) -> bytes:
 
 
 def spread_offsets(number: int, width: float) -> np.ndarray:
-    """Return positions side by side around zero, so that points and error bars do not hide each other."""
+    """Return positions side by side around zero, so that points and error bars do not overlap."""
     return np.linspace(-width / 2, width / 2, number) if number > 1 else np.zeros(1)

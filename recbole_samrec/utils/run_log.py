@@ -1,4 +1,4 @@
-"""The log file of a run, which a full disk or a folder that cannot be written does not turn into an error."""
+"""The log file of a run; a full disk or a folder that is not writable does not raise an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 
 class RunLog(logging.FileHandler):
-    """Writes lines to a file; lines that cannot be written are counted and left out.
+    """Writes lines to a file; lines that cannot be written are counted and dropped.
 
     Logging would print a traceback for each of them. What a run needs is in other files, whose errors end it.
     """
@@ -17,7 +17,7 @@ class RunLog(logging.FileHandler):
     """Number of lines that could not be written since the last one that was."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, after one about those that are missing."""
+        """Write a line, preceded by a line about missing ones."""
         if lost := self.lost:
             self.lost = 0
             about = logging.LogRecord(record.name, logging.WARNING, "", 0, f"{lost} lines are missing here", None, None)
@@ -33,6 +33,6 @@ class RunLog(logging.FileHandler):
             super().handleError(record)
 
     def close(self) -> None:
-        """Close the file, whose last lines may not be written."""
+        """Close the file; its last lines may be lost."""
         with contextlib.suppress(OSError):
             super().close()

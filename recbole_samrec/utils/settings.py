@@ -84,7 +84,7 @@ def _evaluate(node: ast.AST | None) -> Any:
         return _OPERATORS[type(node.op)](_parse_number(node.left), _parse_number(node.right))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         base, exponent = _parse_number(node.left), _parse_number(node.right)
-        if abs(base) <= 1e6 and abs(exponent) <= 64:  # more would take long
+        if abs(base) <= 1e6 and abs(exponent) <= 64:  # larger ones would take long
             return base**exponent
     if node is None:
         raise ValueError("a dictionary cannot be unpacked in a setting")

@@ -1,4 +1,4 @@
-"""Tables in files: CSV, TSV, JSON Lines or Parquet, according to the end of the file's name."""
+"""Tables in files: CSV, TSV, JSON Lines or Parquet, according to the file name."""
 
 from __future__ import annotations
 

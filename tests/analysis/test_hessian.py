@@ -154,7 +154,7 @@ def test_compute_hvp__raises_without_curvature():
 
 
 class Cube(torch.autograd.Function):
-    """``x^3``, whose backward takes the slope from the forward as if it were a constant."""
+    """``x^3`` with a backward pass that treats the slope from the forward pass as a constant."""
 
     @staticmethod
     def forward(ctx, x, honest):

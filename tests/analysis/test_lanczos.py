@@ -1,4 +1,4 @@
-"""Lanczos' method finds the outermost eigenvalues of matrices that are known, and bounds its errors."""
+"""Lanczos' method finds the outermost eigenvalues of known matrices, and bounds its errors."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Loss surfaces: directions, lines and planes of losses that are known, and weights that come back."""
+"""Loss surfaces: directions, lines and planes of known losses, and restored weights."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Measures of sharpness on losses whose answer is known."""
+"""Measures of sharpness on losses with known values."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def bowl(weights, centre, heights):
 
 
 def relu_network(factor):
-    """A network whose first layer is multiplied and whose second is divided by a factor: the same function."""
+    """A network whose first layer is multiplied and whose second layer is divided by a factor: the same function."""
     random = torch.Generator().manual_seed(0)
     inputs, targets = (torch.randn(12, n, generator=random, dtype=torch.float64) for n in (3, 2))
     shapes = {"w1": (5, 3), "b1": (5,), "w2": (2, 5), "b2": (2,)}

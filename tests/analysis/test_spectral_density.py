@@ -1,4 +1,4 @@
-"""Densities and shares of eigenvalues from Lanczos' matrices are those of spectra that are known."""
+"""Densities and shares of eigenvalues from Lanczos' matrices equal those of known spectra."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Forms of arguments that several commands share."""
+"""Formats of arguments that several commands share."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The command ``compare``: its arguments and what it leaves out."""
+"""The command ``compare``: its arguments and the entries that it skips."""
 
 from pathlib import Path
 

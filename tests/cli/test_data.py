@@ -1,4 +1,4 @@
-"""The command ``data``: what it reports, what it leaves alone, what it refuses."""
+"""The command ``data``: its reports, the files that it keeps, and the input that it rejects."""
 
 import os
 

@@ -14,7 +14,7 @@ from tests.helpers.paths import ROOT
 
 @pytest.fixture
 def installed(monkeypatch):
-    """The versions that the doctor finds; change it to spoil the installation."""
+    """Versions that the doctor finds; change them to break the installation."""
     oldest = REQUIRES | EXTRAS["report"] | EXTRAS["tune"] | {"recbole": "1.2.1"}
     versions = {name.split("[")[0]: version for name, version in oldest.items()}
     monkeypatch.setattr(doctor, "_find_version", versions.get)
@@ -23,7 +23,7 @@ def installed(monkeypatch):
 
 
 def doctor_status(*words: str) -> int:
-    """The exit status of the command, whose report is printed."""
+    """Run the command, print its report and return its exit status."""
     parser = argparse.ArgumentParser()
     doctor.add_arguments(parser)
     return doctor.main(*parser.parse_known_args(words))

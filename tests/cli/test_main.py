@@ -1,4 +1,4 @@
-"""The commands as whole processes, and how their arguments are read."""
+"""The commands as separate processes, and the parsing of their arguments."""
 
 import importlib
 import json
@@ -65,7 +65,7 @@ def test_run__stopped_on_a_terminal_resumes_as_printed(data):
 
 
 def on_a_terminal(arguments):
-    """Start Python with a terminal of 80 columns; what it shows can be read from the first value."""
+    """Start Python in a terminal of 80 columns; its output can be read from the first value."""
     import pty  # there is none on Windows
 
     screen, inner = pty.openpty()
@@ -102,7 +102,7 @@ def process_of(arguments):
 
 
 def test_run_recbole__is_the_command_run(data, monkeypatch):
-    """The script does nothing but put the word in front."""
+    """The script only inserts the word ``run``."""
     seen = []
     monkeypatch.setattr("recbole_samrec.cli.main.main", lambda argv: seen.append(argv) or 0)
     monkeypatch.setattr(sys, "argv", ["run_recbole.py", "--model=Pop", "--nproc=2"])

@@ -1,4 +1,4 @@
-"""The tables that show what a run has reached."""
+"""The tables of a run's metrics."""
 
 import io
 import re

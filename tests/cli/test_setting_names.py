@@ -1,4 +1,4 @@
-"""Unknown settings are named with those that were perhaps meant."""
+"""Errors on unknown settings suggest similar names."""
 
 import pytest
 

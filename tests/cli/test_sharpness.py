@@ -1,4 +1,4 @@
-"""``sharpness`` on finished runs: the loss that it measures, what it leaves, and what it refuses."""
+"""``sharpness`` on finished runs: the loss that it measures, the files that it writes, and its errors."""
 
 import json
 import shutil

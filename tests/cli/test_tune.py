@@ -12,7 +12,7 @@ from tests.helpers.tiny import cyclic, write_events
 
 @pytest.fixture
 def data(own_folder):
-    """Users who go round a circle of items."""
+    """Users whose items follow one another in a circle."""
     write_events("dataset", "tiny", cyclic(users=40, items=12))
     return own_folder
 

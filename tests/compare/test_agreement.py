@@ -1,4 +1,4 @@
-"""The page on the agreement of protocols has the taus of its means."""
+"""The page on the agreement of protocols contains the taus of its means."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ ENTRIES = ["A", "B", "C"]
 
 
 def under(protocol, better, users=60):
-    """Runs of three entries of which each is so much better."""
+    """Runs of three entries that differ by given amounts."""
     config = {"config": {"eval_args": {"split": {"GTS": {"target": protocol}} if protocol != "loo" else {"LS": "x"}}}}
     return [
         replace(run, protocol=protocol, result={**run.result, **config})

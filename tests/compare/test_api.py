@@ -22,7 +22,7 @@ from tests.helpers.tiny import random_events, write_events
 
 @pytest.fixture
 def trained(own_folder, monkeypatch):
-    """A data set, and runs that are trained in this process."""
+    """A data set, and a comparison whose runs are trained in this process."""
     write_events("dataset", "tiny", random_events(users=30, items=25))
 
     def train_all(jobs, *more, **options):
@@ -119,7 +119,7 @@ def test_compare_models__tests_what_a_file_declares(trained):
 
 
 def test_compare_models__under_several_protocols(trained, monkeypatch):
-    """Each protocol has a table, runs that differ in their targets are trained once, and a page compares them."""
+    """Each protocol has a table, runs that differ only in their targets are trained once, and a page compares them."""
     draw = random.Random(0)
     starts = [draw.randrange(300) for _ in range(40)]
     events = [
@@ -186,7 +186,7 @@ def test_compare_models__names_what_equal_passes_add(trained):
 
 
 def test_compare_models__lists_entries_without_a_choice(trained):
-    """Without the runs of the selection there are pages, which say why; in the family the pair counts."""
+    """Without the runs of the selection, the pages give the reasons; the comparison still counts in the family."""
     Path("mine.yaml").write_text(ENTRIES)
     found = compare(["SASRec", "SAMRec"], entries=["mine.yaml"], select=True, select_seeds=[7], train=False)
     words = "2 of 2 candidates are not trained: start the command again without --tables"

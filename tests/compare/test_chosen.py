@@ -1,4 +1,4 @@
-"""The file of what was chosen, computed again from the records of the runs that chose."""
+"""The file of choices equals a recomputation from the records of the runs of the selection."""
 
 import json
 import math
@@ -20,7 +20,7 @@ RHOS = (0, 0.03, 0.1, 0.3)
 
 
 def choose(settings, scores, name="A", **more):
-    """A choice among candidates with some scores, each of which took 4 passes."""
+    """Choose among candidates with given scores, each of which took 4 passes."""
     empty = Choice(name, (7, 8), "ndcg@10", False, (), None)
     failures = [("seed 7: nan",) if any(map(math.isnan, own)) else () for own in scores]
     candidates = [

@@ -1,4 +1,4 @@
-"""The command that makes a comparison."""
+"""The command of a comparison."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The tables of a comparison are joined over data sets, from the runs with the largest share of users."""
+"""The tables of a comparison cover all data sets, with the runs on the largest share of users."""
 
 from dataclasses import replace
 from pathlib import Path

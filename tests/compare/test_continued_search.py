@@ -1,4 +1,4 @@
-"""Searches of plain entries continue until they have taken the passes of their entry with SAM."""
+"""Searches of plain entries continue until they have used the passes of their entry with SAM."""
 
 import pytest
 import yaml
@@ -14,7 +14,7 @@ NAME = "SASRec (equal passes)"
 
 
 def passes(job):
-    """A pass each epoch, two with SAM."""
+    """A pass per epoch, two with SAM."""
     return job.settings["epochs"] * (2.0 if job.settings["sam_rho"] else 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Declared comparisons are read, and wrong ones are refused with file, place and remedy."""
+"""Declared comparisons are read; wrong ones raise errors with file, place and remedy."""
 
 import math
 import re

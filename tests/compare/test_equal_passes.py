@@ -1,4 +1,4 @@
-"""Searches continue until they have taken a budget; the truth is counted by hand."""
+"""Searches continue until they have used a budget; the expected numbers are counted by hand."""
 
 import re
 
@@ -16,7 +16,7 @@ from tests.helpers.paths import ROOT
 
 
 def test_count_needed__takes_the_fewest():
-    """Spent 10; each trial takes 4, and the runs that follow 6 or 8."""
+    """10 passes are spent; each trial takes 4, and the runs that follow take 6 or 8."""
     for budget, number in [(0, 1), (20, 1), (20.5, 2), (26, 2), (28, 3), (30, 3), (31, None)]:
         assert count_needed(10, [4, 4, 4], [6, 8, 8], budget) == number, budget
     assert count_needed(10, [], [], 5) is None
@@ -64,7 +64,7 @@ def test_continuation__stops_within_a_trial_of_its_budget():
 
 
 def test_continuation__chooses_within_the_budget_only():
-    """A round may train more than the budget allows; these candidates do not count."""
+    """A round may train more than the budget allows; the surplus candidates do not count."""
     search = continuation(budget=50.0, added=ADDED)
     assert search.needed == 1  # 18 + 20 + 20 are more than 50
     choice, budget = search.close()

@@ -1,4 +1,4 @@
-"""The code of a model is named with the source and the departures that its docstrings state."""
+"""The code of a model is listed with the source and the departures from its docstrings."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The rule by which validation chooses, beside computations written out with numpy."""
+"""The rule by which validation chooses, against computations written out with numpy."""
 
 import math
 
@@ -60,7 +60,7 @@ def test_choose_candidate__excludes_missing_seeds():
 
 
 def test_choose_candidate__takes_the_best_of_other_settings():
-    """A smaller rho with another learning rate does not count, though it is within an error of the best."""
+    """A smaller rho with another learning rate does not count, although it is within an error of the best."""
     grid = [{"sam_rho": rho, "learning_rate": rate} for rho in (0, 0.1) for rate in (1, 2, 3)]
     scores = [[0.50, 0.60], [0.58, 0.50], [0.3, 0.3], [0.2, 0.2], [0.54, 0.56], [0.56, 0.55]]
     decision = choose_candidate(grid, scores)

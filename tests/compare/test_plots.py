@@ -57,7 +57,7 @@ def test_draw_distinguishes_entries_without_color(figures, name):
 
 
 def _ticks(axis):
-    """Labels of the ticks that are within the axis; there are some beyond it."""
+    """Labels of the ticks within the axis; matplotlib also has ticks outside of it."""
     low, high = sorted(axis.get_view_interval())
     return [
         tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high and tick.label1.get_visible()
@@ -79,7 +79,7 @@ def test_draw_cuts_off_and_hides_nothing(figures, name):
 
 
 def test_draw_groups_shows_all_dots_of_shared_axes():
-    """Whichever panel has the highest ones."""
+    """Whichever panel has the largest values."""
     runs = []
     for seed in (1, 2):
         rank = np.r_[np.full(30, 15), np.full(30, 1)] + seed

@@ -1,4 +1,4 @@
-"""Comparisons are prepared, and what cannot be compared is told."""
+"""Comparisons are prepared, and entries that cannot be compared are reported."""
 
 from pathlib import Path
 

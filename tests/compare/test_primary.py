@@ -1,4 +1,4 @@
-"""Declared comparisons, computed again from ranks with numpy and scipy alone."""
+"""Declared comparisons, recomputed from ranks with numpy and scipy alone."""
 
 import math
 from dataclasses import replace
@@ -20,7 +20,7 @@ PAIRS = (("B", "A"), ("A", "C"), ("Pop", "A"))
 
 
 def draw(place: Place, names="ABC", users=80):
-    """Runs with different numbers of seeds, and one of a deterministic model."""
+    """Runs with different numbers of seeds, and one run of a deterministic model."""
     generator = np.random.default_rng([PLACES.index(place), users])
     easy, runs = generator.normal(2, 0.7, users), []
     for name in (*names, "Pop"):

@@ -1,4 +1,4 @@
-"""Every mean, interval and p of a page, computed again from the ``ranks.npz`` of its runs with numpy and scipy alone.
+"""Every mean, interval and p-value of a page, recomputed from the ``ranks.npz`` of its runs with numpy and scipy alone.
 
 Nothing of the package computes here: ranks are read by numpy, pages as CSV, and the statistics are written out below.
 """
@@ -46,7 +46,7 @@ def compare(train: bool) -> None:
 
 @cache
 def find_runs(out: Path) -> dict[tuple[str, str], list[Path]]:
-    """The folders of the runs of each protocol and entry, as their records say, by seed."""
+    """The folders of the runs of each protocol and entry, by seed, from their records."""
     found = defaultdict(list)
     for file in out.rglob("result.json"):
         record = json.loads(file.read_text())
@@ -57,7 +57,7 @@ def find_runs(out: Path) -> dict[tuple[str, str], list[Path]]:
 
 
 def replace_ranks(folder: Path, seed: int, shift: float) -> None:
-    """Put drawn ranks in place of those of a run, in which users, seeds and entries differ."""
+    """Replace the ranks of a run by random ones that differ by user, seed and entry."""
     with np.load(folder / "ranks.npz") as file:
         arrays = dict(file)
     own, easy = np.random.default_rng(seed), np.random.default_rng(0)
@@ -70,7 +70,7 @@ def replace_ranks(folder: Path, seed: int, shift: float) -> None:
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
-    """The folder of the runs and pages of a comparison under three protocols, with drawn ranks."""
+    """The folder with the runs and pages of a comparison under three protocols, with random ranks."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("comparison")
         patch.chdir(folder)
@@ -150,7 +150,7 @@ class Inference:
         return max(above, stats.t.cdf((self.difference - margin) / self.error, self.freedom))
 
     def detectable(self) -> float:
-        """The difference that is found with 80 % power: the noncentrality is searched for."""
+        """The difference that is detected with 80 % power, by a search for the noncentrality."""
         critical = stats.t.ppf(0.975, self.freedom)
         return self.error * optimize.brentq(lambda shift: stats.nct.sf(critical, self.freedom, shift) - 0.8, 0, 60)
 
@@ -162,7 +162,7 @@ def infer(out: Path, protocol: str, metric: str, column: str, entry: str, other:
 
 
 def correct(p: list[float]) -> list[float]:
-    """Holm's correction: the smallest times their number, the next times one less, never falling."""
+    """Holm's correction: the smallest p-value times their number, the next times one less, never decreasing."""
     order, corrected, largest = np.argsort(p), [0.0] * len(p), 0.0
     for place, index in enumerate(order):
         largest = max(largest, min(1.0, p[index] * (len(p) - place)))

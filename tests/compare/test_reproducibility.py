@@ -1,4 +1,4 @@
-"""The page of reproducibility shows what the records of the runs contain."""
+"""The reproducibility page contains the values from the records of the runs."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ def make_record(model="SAMRec", **changes) -> dict:
 
 
 def make_runs() -> list:
-    """Two entries with two seeds, one entry with another number of epochs."""
+    """Two entries with two seeds, one with another number of epochs."""
     runs = [make_run("SAMRec", seed, **make_record(gradient_passes=80.0, cpu_seconds=100.0 * seed)) for seed in (1, 2)]
     others = {"config": {**CONFIG, "epochs": 50}, "epochs_run": 50, "revision": "def-dirty"}
     return [*runs, *(make_run("GRU4Rec", seed, **make_record("GRU4Rec", **others)) for seed in (1, 2))]
@@ -122,7 +122,7 @@ def test_page__has_search_spaces_and_what_was_found(tmp_path):
 
 
 def make_choice(passes=None) -> dict:
-    """The content of a file of chosen settings: of two candidates the second is chosen."""
+    """The content of a file of chosen settings, in which the second of two candidates is chosen."""
     scores = {"scores": {"7": 0.1, "8": None}, "runs": ["a", "b"], "failures": ["b"], "passes": 1234.56}
     best = {"settings": {"sam_rho": 0.1}, "mean": 0.2, "behind_best": 0.0, "standard_error": 0.0, **scores}
     other = {"settings": {"sam_rho": 0}, "mean": 0.19, "behind_best": 0.01, "standard_error": None, **scores}

@@ -1,4 +1,4 @@
-"""Selection: which runs choose, what they choose, and when entries wait for a choice."""
+"""Selection: the runs that choose, their choices, and the entries that wait for a choice."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def test_select_settings__trains_no_finished_run_again(file):
 
 
 def test_select_settings__shares_runs_between_targets(file):
-    """Two protocols that differ in test targets only are validated alike, also if runs are trained again."""
+    """Protocols that differ only in test targets share validation runs, even if runs are trained again."""
     log = []
     split = {"GTS": {"quantile": 0.7, "target": "last", "retrain": True}}
     other = {"GTS": {"quantile": 0.7, "target": "successive", "retrain": True}}
@@ -89,7 +89,7 @@ def test_select_settings__excludes_candidates_that_fail(file):
 
 
 def test_select_settings__waits_for_choices(file):
-    """Without a score of the plain entry neither it nor the entry that is tuned as it has jobs."""
+    """Without a score of the plain entry, neither it nor the entry that is tuned as it has jobs."""
     preparation = prepare(["SASRec", "SAM", "again"], file)
     (choices,) = select_settings(
         [preparation], make_selector(lambda job: None if job.entry.startswith("SASRec") else score(job))

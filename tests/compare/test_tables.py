@@ -150,7 +150,7 @@ def test_fraction_table_is_in_the_order_of_entries_and_shares():
 
 
 def test_differences__are_clustered_by_user():
-    """Intervals and tests are those of the three users' means, not of six events."""
+    """Intervals and tests use the means of three users, not six events."""
     runs = [
         make_clustered("A", ONE_BY_ONE),
         make_clustered("A", ONE_BY_ONE, (2, 4, 5, 1, 9, 3), seed=2),
@@ -169,7 +169,7 @@ def test_differences__are_clustered_by_user():
 
 
 def test_check_ranks__of_several_events():
-    """RecBole averages over events that are predicted one by one, and over users otherwise."""
+    """RecBole averages over events if they are predicted one by one, else over users."""
     ranks = np.array([1, 3, 11, 2, 2, 8])
     by_event = (1 / ranks).mean()
     at_once = np.mean([1, 1 / 2, 1 / 8])

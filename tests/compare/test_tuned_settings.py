@@ -1,4 +1,4 @@
-"""Settings that entries take from searches, what tables show of them, and wrong searches."""
+"""Settings that entries take from searches, their display in tables, and invalid searches."""
 
 import json
 import sys
@@ -243,7 +243,7 @@ def test_write_tables_lists_searches_without_runs(tmp_path):
 
 
 def test_compare_uses_tuned_settings(monkeypatch):
-    """Tables of what is finished, which is nothing: the runs' folders and pages are those of tuned rows."""
+    """With no finished runs: folders and pages are those of tuned entries."""
     write_events("dataset", "tiny", random_events(users=30, items=25))
     write_search("runs/tune/SAMRec-tiny", dataset="tiny", settings=SMALL | {"topk": [5, 10]})
     arguments = ["compare", "--models=SAMRec,Pop", "--datasets=tiny", "--seeds=1", "--topk=[5,10]", "--tuned"]
@@ -273,7 +273,7 @@ def test_compare_shows_the_command_and_the_settings(monkeypatch):
 
 
 def finish(monkeypatch):
-    """Let runs be carried out in this process, one after the other."""
+    """Train runs in this process, one after the other."""
 
     def train_all(jobs, *more, **options):
         for job in jobs:

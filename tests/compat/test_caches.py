@@ -1,4 +1,4 @@
-"""Pickled data are opened only when trusted, and used only while they fit."""
+"""Pickled data are opened only if trusted, and used only if they match the run."""
 
 import pickle
 import warnings
@@ -21,7 +21,7 @@ DATASET, LOADERS = "toy-SequentialDataset.pth", "toy-for-SASRec-dataloader.pth"
 
 
 class Bomb:
-    """A pickle of this creates a file as soon as it is read."""
+    """An object whose pickle creates a file when it is read."""
 
     def __init__(self, path):
         self.path = path
@@ -32,7 +32,7 @@ class Bomb:
 
 @pytest.fixture
 def bomb(tmp_path):
-    """Plant a bomb under a name; its ``exploded`` says whether somebody has read it."""
+    """Place a bomb under a name; ``exploded`` returns True once it has been read."""
 
     def plant(name):
         path = tmp_path / "saved" / name

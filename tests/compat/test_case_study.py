@@ -16,7 +16,7 @@ SHORT = {"SASRec": 2, "SAMRec": 2, "BPR": 1, "FPMC": 2}
 
 
 def make_model(folder, model, split):
-    """The model, the test loader and a function from users' names to their ids."""
+    """The model, the test loader and a function from the names of users to their ids."""
     short = [(f"s{k}", f"i{k}", 100 * k + j) for k in range(7) for j in range(SHORT[model])]
     write_events(folder, "tiny", [*random_events(users=12), *short])
     loaders, network, _ = build(make_config(model, folder, eval_args=split))
@@ -47,7 +47,7 @@ def test_full_sort_scores__name_users_without_a_test_row(tmp_path, model, split)
 
 
 def test_full_sort_scores__of_users_with_several_events(tmp_path):
-    """A sequential model predicts them one by one, a general model at once."""
+    """A sequential model predicts them one by one, a general model all at once."""
     network, test, ids = make_model(tmp_path, "SASRec", RATIO)
     several = [f"u{n}" for n in range(12) if (test.dataset.inter_feat["user_id"] == ids(f"u{n}")).sum() > 1]
     with pytest.raises(DataError, match=f"several test rows for user {several[0]}, one per test event"):

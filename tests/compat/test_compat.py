@@ -1,4 +1,4 @@
-"""The registry of patches: each can be suspended by itself, and is tested with and without."""
+"""The registry of patches: each can be suspended, and is tested with and without."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def test_patches__change_no_attribute_twice():
 
 
 def test_patches__come_back_as_they_were_suspended():
-    """Also where the plug-in has wrapped a patched function, which must not be lost."""
+    """This includes functions that the plug-in has wrapped after patching."""
     for name, one in APPLIED.items():
         before = [vars(owner)[attribute] for owner, attribute, *_ in one.patcher.changes]
         with compat.suspend(name):

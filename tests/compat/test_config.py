@@ -1,4 +1,4 @@
-"""A configuration is data: nothing in it runs, nobody else's command line is in it, and what is wrong in it is said."""
+"""A configuration is data: nothing in it is executed, foreign command lines are ignored, and errors are reported."""
 
 import os
 import pickle
@@ -25,7 +25,7 @@ NO_WARNING = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::S
 
 
 def settings(**values):
-    """What RecBole's configuration makes of these settings."""
+    """RecBole's configuration from these settings."""
     config = Config(model="BPR", dataset="tiny", config_dict=values)
     return {key: config[key] for key in values}
 
@@ -38,7 +38,7 @@ def command_line(monkeypatch):
     return say
 
 
-# Strings: `literal_strings`, `literal_search_space`, `named_teacher`
+# Strings: `parse_strings_as_literals`, `parse_search_space_as_literals`, `look_up_teacher`
 
 PLAIN = [
     *("10", "-1", "+3", "1e-3", "1e-12", "0.5", ".5", "1_000", "0x10", "None", "True", "true", "FALSE", "false"),
@@ -85,7 +85,7 @@ def test_literal_settings__are_not_read_twice():
 
 @pytest.fixture
 def search_space(tmp_path, monkeypatch):
-    """RecBole's reading of a file of search spaces, with a stand-in for hyperopt."""
+    """Read a file of search spaces with RecBole, with a stand-in for hyperopt."""
     hyperopt = types.ModuleType("hyperopt")
     hyperopt.hp = types.SimpleNamespace(choice=lambda name, values: values, uniform=lambda name, low, high: (low, high))
     monkeypatch.setitem(sys.modules, "hyperopt", hyperopt)
@@ -160,7 +160,7 @@ def test_own_yaml_loader__runs_nothing(tmp_path):
     assert not (tmp_path / "crater").exists()
 
 
-# The command line: `argv_of_recbole_only`
+# The command line: `ignore_foreign_command_lines`
 
 OTHERS = [
     ("/usr/bin/pytest", "--learning_rate=7", "-q"),
@@ -196,7 +196,7 @@ def test_own_command_line__configures_a_script(command_line, monkeypatch):
         assert Config(model="BPR", dataset="tiny")["learning_rate"] == 7
 
 
-# Defaults: `no_negatives_for_cross_entropy`
+# Defaults: `drop_negatives_for_cross_entropy`
 
 
 def test_negatives__need_not_be_named_for_cross_entropy(events):
@@ -251,7 +251,7 @@ PROCESS = {"nproc": 1, "world_size": 1, "offset": -1, "ip": "localhost", "port":
 
 @pytest.fixture(autouse=True)
 def no_process_group(monkeypatch):
-    """Nothing here joins a real group of processes."""
+    """Do not join a real process group."""
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda **how: None)
 
 
@@ -265,7 +265,7 @@ def test_model_name__unknown_is_answered_with_the_nearest():
     assert get_model("SAMRec").__name__ == "SAMRec" and get_model("BPR").__name__ == "BPR"
 
 
-# Weights of another model: `pretrained_weights`
+# Weights of another model: `load_pretrained_weights_safely`
 
 
 NCF = {"mf_embedding_size": 8, "mlp_embedding_size": 8, "mlp_hidden_size": [8, 4]}
@@ -291,7 +291,7 @@ STAGES = [  # a model, its settings, and for each setting of a path the model wh
 
 
 def random_weights(config):
-    """Weights that fit the model of a configuration and that it would not start with itself."""
+    """Weights that fit the model of a configuration and differ from its initial ones."""
     state = build(config)[1].state_dict()
     return {name: torch.rand_like(tensor) if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
@@ -324,7 +324,7 @@ def test_pretrained_weights__are_read_safely(model, settings, sources, events, m
 
 
 class Pickled:
-    """Something that torch's restricted reader refuses, as it does RecBole's ``Config``."""
+    """An object that torch's restricted reader rejects, like RecBole's ``Config``."""
 
 
 def test_pretrained_weights__leave_torch_as_it_is_but_for_load():

@@ -1,4 +1,4 @@
-"""Reading, filling, filtering and cutting: the tensors of pandas 2, and what RecBole gets wrong on any pandas."""
+"""Reading, filling, filtering and cutting: tensors as with pandas 2, and RecBole's errors with any pandas."""
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,7 @@ def test_empty_sequences__crash_without_the_patch(tmp_path):
         built(tmp_path, EMPTY_CELLS)
 
 
-# Lengths of rows: `length_of_each_row`
+# Lengths of rows: `return_length_of_each_row`
 
 BENCHMARK_HEAD = "user_id:token item_id:token timestamp:float item_id_list:token_seq timestamp_list:float_seq"
 BENCHMARK = {
@@ -138,7 +138,7 @@ def test_float_sequences__are_discretized(tmp_path):
 
 
 def read(tmp_path, text, **settings):
-    """What RecBole reads from an ``.inter`` file."""
+    """Read an ``.inter`` file with RecBole."""
     dataset = load(tmp_path, {"inter": INTER}, **settings)
     path = tmp_path / "read.inter"
     path.write_bytes(text.encode())
@@ -278,7 +278,7 @@ def test_rows_without_ids__take_others_along_without_the_patch(tmp_path):
     assert ("u2", "[PAD]") in rows and ("u3", "i3") not in rows
 
 
-# Benchmark files: `cut_benchmark_lists`, `say_that_benchmark_files_are_not_filtered`
+# Benchmark files: `cut_benchmark_lists`, `warn_of_unfiltered_benchmark_files`
 
 
 def test_benchmark_lists__are_cut_to_the_last_items(tmp_path):

@@ -17,7 +17,7 @@ PROCESSES = {"local_rank": 1, "nproc": 2, "world_size": 4, "offset": 2, "ip": "h
 
 @pytest.fixture(autouse=True)
 def no_choice_yet(monkeypatch):
-    """No GPU has been chosen, neither by a user nor by an earlier configuration."""
+    """No GPU has been chosen yet, by a user or by an earlier configuration."""
     monkeypatch.setattr(devices, "_visible_by_us", None)
     monkeypatch.setattr(devices, "_was_read", False)
     for name in (VISIBLE, devices.WORKSPACE):
@@ -27,7 +27,7 @@ def no_choice_yet(monkeypatch):
 
 @pytest.fixture
 def gpus(monkeypatch):
-    """Let torch report a number of GPUs, of which CUDA shows those that the variable names."""
+    """Let torch report a number of GPUs, of which CUDA shows those in the variable."""
 
     def count():
         shown = [int(one) for one in os.environ.get(VISIBLE, "0,1,2,3,4,5,6,7").split(",") if one]
@@ -45,7 +45,7 @@ def gpus(monkeypatch):
 
 @pytest.fixture
 def joined(monkeypatch):
-    """Record the call that joins the process group, and the GPU that is taken."""
+    """Record the call that joins the process group, and the selected GPU."""
     found = {}
     monkeypatch.setattr(torch.cuda, "set_device", lambda rank: found.update(on=rank))
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda **how: found.update(how))
@@ -53,7 +53,7 @@ def joined(monkeypatch):
 
 
 def device(**values):
-    """The device of these settings, as RecBole's users give them."""
+    """The device for these settings, given as RecBole's users give them."""
     return Config(model="BPR", dataset="tiny", config_dict=values)["device"]
 
 
@@ -93,7 +93,7 @@ def test_gpu_choice__is_none_for_the_cpu(gpus):
 
 
 def test_gpu_choice__is_none_for_a_plan(gpus, monkeypatch):
-    """A driver leaves the variable to Ray, and does not ask CUDA, whose answer would hold for the whole process."""
+    """A driver leaves the variable to Ray and does not ask CUDA, whose answer would be final for the process."""
     gpus(4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("a plan asked CUDA"))
     for more in ({}, {"gpu_id": "2"}, {"deterministic": True}):

@@ -1,4 +1,4 @@
-"""Metrics of recommended lists, counted again from the file; and RecBole's own, which a setting restores."""
+"""Metrics of recommended lists, counted again from the file; a setting restores RecBole's own metrics."""
 
 import math
 from collections import Counter
@@ -38,7 +38,7 @@ def histories(rows):
 
 
 def evaluate(folder, model, **settings):
-    """RecBole's test metrics of a model that is not trained, and the lists it recommends as names of items."""
+    """RecBole's test metrics of an untrained model, and its lists as names of items."""
     settings = {"metrics": LISTS, "topk": [3, 12], "valid_metric": "ItemCoverage@3", "eval_args": LAST_TWO, **settings}
     loaders, _, trainer = build(make_config(model, folder, **settings))
     trainer.eval_collector.data_collect(loaders[0])
@@ -54,7 +54,7 @@ def evaluate(folder, model, **settings):
 
 
 def count_by_hand(lists, k, training, tail=0.1):
-    """The five metrics of lists of names; ``training`` has every training event's item."""
+    """The five metrics of lists of names; ``training`` contains the items of all training events."""
     lists = [[item for item in row[:k] if item != "[PAD]"] for row in lists]
     shown, popular = Counter(item for row in lists for item in row), Counter(training)
     names, total = [f"i{i}" for i in range(ITEMS)], sum(shown.values())
@@ -73,7 +73,7 @@ def count_by_hand(lists, k, training, tail=0.1):
 @pytest.mark.parametrize("gauc", [False, True], ids=["", "with GAUC"])
 @pytest.mark.parametrize("model", ["SASRec", "SAMRec", "BPR"])
 def test_list_metrics__equal_those_by_hand(events, model, gauc):
-    """Also where a general model has fewer candidates than places, as the history is masked."""
+    """This includes a general model with fewer candidates than places, since the history is masked."""
     folder, rows = events
     found, lists = evaluate(folder, model, metrics=LISTS + ["GAUC"] * gauc)
     training = [item for items in histories(rows).values() for item in (items[:-2] if len(items) > 1 else items)]

@@ -1,4 +1,4 @@
-"""RecBole runs on today's numpy, scipy and torch, and does not need Ray or thop to be imported."""
+"""RecBole runs on current numpy, scipy and torch, and is imported without Ray or thop."""
 
 import inspect
 import subprocess
@@ -69,7 +69,7 @@ def test_dok_matrix__update_fills_the_matrix():
 
 
 def steps_since_the_scale_grew(folder):
-    """What the trainer's scaler has counted after two epochs of training, and the optimizer steps there were."""
+    """The count of the trainer's scaler after two epochs of training, and the number of optimizer steps."""
     half = {"enable_scaler": True, "enable_amp": True, "amp_dtype": "bfloat16"}
     loaders, _, trainer = build(make_config("SASRec", folder, **half))
     trainer.fit(loaders[0], verbose=False, saved=False)
@@ -99,7 +99,7 @@ def test_share_grad_scaler__is_new_each_epoch_without_the_patch(monkeypatch):
         assert torch.is_autocast_enabled("cuda" if torch.cuda.is_available() else "cpu")
 
 
-# Precision: `ksr_precision`
+# Precision: `unify_ksr_precision`
 
 KSR = {
     "load_col": {
@@ -158,7 +158,7 @@ def test_import_ray_lazily__loads_it_on_first_use():
 
 
 def test_import_ray_lazily__is_still_needed():
-    """The line of RecBole that the patch is for, since it cannot be suspended once RecBole is imported."""
+    """The line of RecBole that makes the patch necessary, since it cannot be suspended after RecBole's import."""
     assert "\nfrom ray import tune\n" in inspect.getsource(quick_start)
 
 

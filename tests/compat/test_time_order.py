@@ -1,4 +1,4 @@
-"""Interactions are sorted and split by the exact time, ties in file order; the stored timestamps stay as they are."""
+"""Interactions are sorted and split by exact time, ties in file order; stored timestamps do not change."""
 
 from itertools import chain
 from pathlib import Path
@@ -39,11 +39,11 @@ def items_of(dataset, user):
 
 
 def targets(tmp_path, files, **settings):
-    """The items of the train, valid and test part, in their order."""
+    """The items of the train, valid and test part, in order."""
     return [tokens(part, "item_id") for part in load(tmp_path, files, **settings).build()]
 
 
-# Exact order: `exact_time_order`
+# Exact order: `sort_by_exact_time`
 
 
 def test_exact_time_order__holds_in_histories(tmp_path):
@@ -143,7 +143,7 @@ def test_exact_time_order__needs_no_time_field(tmp_path):
 
 
 def ml_100k(folder, **settings):
-    """How many users' test item is not their latest, of RecBole's own ml-100k without normalization."""
+    """The number of users of RecBole's own ml-100k whose test item is not their latest, without normalization."""
     source = Path(recbole.__file__).parent / "dataset_example"
     base = {"data_path": str(source), "checkpoint_dir": str(folder), "use_gpu": False, "MAX_ITEM_LIST_LENGTH": 2}
     base |= {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}, "normalize_all": False}
@@ -167,13 +167,13 @@ def test_exact_time_order__misses_149_without_the_patch(tmp_path):
         assert ml_100k(tmp_path, **SASREC) == (149, 943)
 
 
-# Time splits: `exact_time_split`
+# Time splits: `split_by_exact_time`
 
 TIME_SPLIT = {"split": {"TS": [0.5, 0.2, 0.3]}, "order": "TO", "group_by": "user", "mode": "full"}
 
 
 def many_events(seed=0, users=6, events=60):
-    """Unix seconds within two minutes, so that float32 knows two values of them; rows in random order, with ties."""
+    """Unix seconds within two minutes, of which float32 distinguishes two values; in random order, with ties."""
     rng = np.random.default_rng(seed)
     times = 1_600_000_000 + rng.integers(0, 120, events)
     rows = [f"u{rng.integers(users)}|i{k}|{time}" for k, time in enumerate(times)]
@@ -279,7 +279,7 @@ def test_exact_time_order__takes_times_that_a_data_set_changes(tmp_path):
     assert sorted(tokens(dataset.build()[2], "item_id")) == ["early", "first"]
 
 
-# Duplicates: `stable_duplicate_removal`
+# Duplicates: `remove_duplicates_stably`
 
 HEAD_RATED = "user_id:token item_id:token timestamp:float rating:float"
 # A hundred users rate one item three times, each at the same moment.

@@ -1,4 +1,4 @@
-"""Metrics, early stopping, logs and checkpoints of RecBole's own functions, and that they do as RecBole does."""
+"""Metrics, early stopping, logs and checkpoints of RecBole's own functions, and their agreement with RecBole."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ NEEDS_TRAINING_DATA = {"metrics": ["NDCG", "ItemCoverage", "AveragePopularity"],
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """RecBole measures the load of the processor for a second at the end of each run."""
+    """RecBole measures the processor load for a second at the end of each run."""
     monkeypatch.setattr("psutil.cpu_percent", lambda interval=None: 0.0)
 
 
@@ -50,7 +50,7 @@ def settings(folder, **more):
     return {**SMALL, "data_path": str(folder), "state": "INFO", **more}
 
 
-# Metrics: `unrounded_metrics`
+# Metrics: `keep_metrics_unrounded`
 
 
 def scores(folder, model="BPR", **more):
@@ -87,11 +87,11 @@ def test_metrics__are_shown_with_four_places():
     assert recbole_trainer.dict2str({"ndcg@10": 1 / 3, "hit@10": 0.5}) == "ndcg@10 : 0.3333    hit@10 : 0.5"
 
 
-# Early stopping: `early_stopping`
+# Early stopping: `stop_exactly`
 
 
 def scripted(folder, figures, **more):
-    """Train with planted validation scores; the epochs that were trained and the trainer."""
+    """Train with given validation scores; return the trained epochs and the trainer."""
     config = make_config("BPR", folder, epochs=20, valid_metric="Recall@10", **more)
     loaders, _, trainer = build(config)
     planted = iter(figures)
@@ -148,7 +148,7 @@ def test_nan_scores__are_an_error(model, more, events):
         trainer.evaluate(loaders[1], load_best_model=False)
 
 
-# Logs: `logs_of_each_run`
+# Logs: `separate_logs_of_runs`
 
 
 def logs(folder):
@@ -205,7 +205,7 @@ def test_run_log__is_not_needed_for_figures(events):
     assert boards(events) == []
 
 
-# Folders: `folders_of_several_processes`
+# Folders: `tolerate_existing_folders`
 
 
 def test_run_log__may_share_a_new_folder(tmp_path, monkeypatch):
@@ -215,12 +215,12 @@ def test_run_log__may_share_a_new_folder(tmp_path, monkeypatch):
         recbole_trainer.ensure_dir(tmp_path)
 
 
-# The search: `objective`
+# The search: `report_validation_metrics`
 
 
 @pytest.fixture
 def trial(monkeypatch):
-    """A stand-in for a trial of Ray Tune; the list of what was reported to it."""
+    """A stand-in for a trial of Ray Tune; a list of the reported values."""
     reported = []
     tune = types.ModuleType("ray.tune")
     tune.get_context = lambda: types.SimpleNamespace(get_trial_id=lambda: "trial_1")
@@ -233,7 +233,7 @@ def trial(monkeypatch):
 
 
 def valid_and_test_disagree(folder):
-    """Users go round a circle of items until their last event, which never is the item that follows."""
+    """Users follow a circle of items except in their last event."""
     events = [(f"u{u}", f"i{(u + t + (t == 9) * 5) % 12}", 100 * u + t) for u in range(40) for t in range(10)]
     write_events(folder, "tiny", events)
     more = {"model": "SASRec", "dataset": "tiny", "epochs": 8, "learning_rate": 0.01, "topk": [1], "metrics": ["Hit"]}
@@ -264,7 +264,7 @@ def test_objective_function__is_a_plain_function_outside_of_ray(events):
     assert result["model"] == "BPR" and result["best_valid_result"]["mrr@10"] == result["best_valid_score"]
 
 
-# Checkpoints: `plain_checkpoints`, `load_safely`
+# Checkpoints: `save_plain_checkpoints`, `load_safely`
 
 
 def test_plain_checkpoints__hold_pretrained_weights(events):
@@ -345,7 +345,7 @@ def test_plain_checkpoints__are_scored_again_in_a_fresh_process(events):
 
 
 def pickled(file):
-    """The same checkpoint as RecBole would have written it."""
+    """The same checkpoint in RecBole's format."""
     state = torch.load(file, weights_only=True)
     config = Config(model=state["config"]["model"], dataset="tiny", config_dict=dict(state["config"]))
     torch.save({**state, "config": config}, file, pickle_protocol=4)
@@ -397,7 +397,7 @@ def test_entry_points__know_samrec_by_name_and_class(events):
 
 
 def by_hand(folder, model):
-    """RecBole's classes driven by the plainest loop there is; the weights after two epochs."""
+    """RecBole's classes in the simplest possible loop; returns the weights after two epochs."""
     config = make_config(model, folder)
     init_seed(config["seed"], True)
     train_data, _, _ = data_preparation(config, create_dataset(config))

@@ -1,4 +1,4 @@
-"""Options of commands are checked, and their help agrees with what reads them."""
+"""Options of commands are checked, and their help agrees with the functions that use them."""
 
 import inspect
 from dataclasses import fields
@@ -69,7 +69,7 @@ def test_options__agree_with_what_reads_them():
 
 @pytest.mark.parametrize(("function", "options"), [(compare_models, CompareOptions), (search, TuneOptions)])
 def test_options__have_the_defaults_of_the_function(function, options):
-    """A call from Python does what the command without arguments does."""
+    """A call from Python equals the command without arguments."""
     renamed, of_command = {"algorithm": "search"}, {name: one.default for name, one in options.model_fields.items()}
     parameters = inspect.signature(function).parameters.values()
     shared = {one.name: one.default for one in parameters if renamed.get(one.name, one.name) in of_command}

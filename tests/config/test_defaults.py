@@ -1,4 +1,4 @@
-"""Our defaults come after RecBole's, give way to the user's settings, and load the time where order matters."""
+"""Our defaults override RecBole's, yield to the user's settings, and load times where order matters."""
 
 import pytest
 from recbole.config import Config

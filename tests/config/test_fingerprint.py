@@ -1,4 +1,4 @@
-"""Runs that would come out alike have one fingerprint."""
+"""Runs with equal results have the same fingerprint."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Settings of an earlier RecBole are refused with what to write in their place, or noted where they are harmless."""
+"""Settings of an earlier RecBole raise errors that name their replacements, or are noted if harmless."""
 
 import pytest
 

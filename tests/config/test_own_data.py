@@ -1,4 +1,4 @@
-"""A table is accepted wherever the name of a data set is."""
+"""A table is accepted in place of the name of a data set."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Settings of a model of the user's own come from its class and its source."""
+"""Settings of a user's own model come from its class and its source."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""The table of RecBole's settings is that of the installed RecBole."""
+"""The table of RecBole's settings equals the settings of the installed RecBole."""
 
 import re
 from functools import cache
@@ -28,7 +28,7 @@ THEIRS = [name for name in registry.model_names() if name not in registry.MODELS
 
 @cache
 def looked_up(file):
-    """Settings that a source of RecBole's looks up in its configuration."""
+    """Settings that a source file of RecBole reads from its configuration."""
     return frozenset(re.findall(r"""config(?:\.get\(|\[)\s*["'](\w+)["']""", file.read_text(encoding="utf-8")))
 
 

@@ -1,4 +1,4 @@
-"""The schema of settings is complete and agrees with what reads them."""
+"""The schema of settings is complete and agrees with the code that reads them."""
 
 import ast
 import subprocess
@@ -77,7 +77,7 @@ def test_upgrade_settings__renames_and_keeps_the_rest():
 
 
 def test_schema__needs_neither_torch_nor_recbole():
-    """The package's own ``__init__`` is left out, as this is about the modules of settings."""
+    """The package's own ``__init__`` is not imported, since this test is about the modules of settings."""
     code = f"""
 import sys, types
 package = types.ModuleType("recbole_samrec")

@@ -1,4 +1,4 @@
-"""Settings are checked, and messages name what they may be."""
+"""Settings are checked, and messages name the allowed values."""
 
 import pytest
 from recbole.utils import EvaluatorType, ModelType

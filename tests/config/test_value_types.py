@@ -1,4 +1,4 @@
-"""Types of settings accept what they say."""
+"""Types of settings accept the values that they describe."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Settings are read from yaml files and arguments, as numbers where they are numbers, and nothing in them is run."""
+"""Settings are read from yaml files and arguments, with numbers as numbers, and nothing in them is executed."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from recbole_samrec.utils.errors import ConfigError
 
 @pytest.fixture
 def file(tmp_path):
-    """Writes a yaml file and returns its path."""
+    """Write a yaml file and return its path."""
 
     def write(text, name="my.yaml"):
         (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())

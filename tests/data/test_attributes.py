@@ -1,4 +1,4 @@
-"""Attributes of items: several of them are one vocabulary, and one of them is read as before."""
+"""Attributes of items: several of them share one vocabulary, and a single one is read as before."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def test_join_attributes__unites_the_vocabularies(folder):
 
 
 def test_build_attribute_table__has_the_columns_of_both(folder):
-    """The table of two attributes is that of the one beside that of the other."""
+    """The table of two attributes consists of both tables side by side."""
     tables = {}
     for attributes in (["class", "brand"], "class", "brand"):
         _, model, _ = build(configure(folder, attributes))
@@ -78,7 +78,7 @@ def test_join_attributes__trains_in_both_stages(folder, pretraining):
 
 
 def test_join_attributes__leaves_a_single_attribute_alone(folder):
-    """One name in a list gives the weights of the name alone, bit for bit."""
+    """A list of one name gives the same weights as the name alone, bit for bit."""
     weights = []
     for attributes in ("class", ["class"]):
         loaders, model, trainer = build(configure(folder, attributes, pretrained_dir=f"weights{len(weights)}"))

@@ -1,4 +1,4 @@
-"""Every target is predicted exactly once in an epoch, in batches that fill up and that processes can share."""
+"""Every target is predicted exactly once in an epoch, in full batches that processes can share."""
 
 import pickle
 from collections import Counter
@@ -24,7 +24,7 @@ MIXES = {
 
 
 def seen(batch):
-    """The predictions of a batch: user, target's item and the items before it."""
+    """The predictions of a batch: user, target and the items before it."""
     for user, items, length, targets in zip(batch.users, batch.items, batch.lengths, batch.targets, strict=True):
         assert (items[:length] > 0).all() and (items[length:] == 0).all() and (targets[length:] == 0).all()
         for place in torch.nonzero(targets).flatten().tolist():

@@ -1,4 +1,4 @@
-"""Benchmark files: events for validation, padding in lists, and the errors that name a setting."""
+"""Benchmark files: events for validation, padding in lists, and errors that name a setting."""
 
 import numpy as np
 import pandas as pd

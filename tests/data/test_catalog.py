@@ -1,4 +1,4 @@
-"""Published data sets are named with where they are found, and misspelled names with what is like them."""
+"""Published data sets are listed with their sources, and misspelled names with similar ones."""
 
 import pytest
 

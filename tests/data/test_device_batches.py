@@ -1,4 +1,4 @@
-"""Batches reach a device with the fields that are read, and each batch has what the loader made."""
+"""Batches on a device have the fields that are read, with the values of the loader."""
 
 import pytest
 import torch

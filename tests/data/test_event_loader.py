@@ -1,4 +1,4 @@
-"""Models that read no sequences predict each target apart."""
+"""Models that read no sequences predict each target separately."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""Times that float64 rounds are read as integers."""
+"""Times that float64 would round are read as integers."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Columns of numbers change what a model computes, or a line says that it does not read them."""
+"""Numerical columns change a model's computation, or a message reports that the model does not read them."""
 
 import random
 
@@ -20,7 +20,7 @@ LOADED["inter"] = ["user_id", "item_id", "rating", "timestamp"]
 
 
 def write_numbers(folder, seed):
-    """Write a data set whose numbers alone depend on the seed."""
+    """Write a data set in which only the numbers depend on the seed."""
     path = folder / "tiny"
     path.mkdir(parents=True)
     draw, numbers = random.Random(0), random.Random(seed)
@@ -97,7 +97,7 @@ def test_numbers__fail_without_the_patches(own_folder, patch, model, selected):
 
 
 def test_give_numbers_to_their_tower__moves_no_item_to_users(own_folder):
-    """Other numbers of items leave what the user's tower reads as it is."""
+    """Other numbers of items do not change the input of the users' tower."""
     write_numbers(own_folder, 1)
     loaders, model, _ = build(configure(own_folder, "DSSM", numerical_features=["price", "vec", "income", "uvec"]))
     batch = next(iter(loaders[0]))

@@ -1,4 +1,4 @@
-"""Ids have the types that they had in the table."""
+"""Ids have their types from the table."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Training items are counted: the targets, every event, and each user's first one, which is no target."""
+"""Counts of training items: targets, all events, and each user's first event, which is not a target."""
 
 from types import SimpleNamespace
 
@@ -25,7 +25,7 @@ def test_count_training_items__of_recboles_training_data(tmp_path, model):
 
 
 def part(users, items, **fields):
-    """A part of a split as RecBole has it: three users and the items 1 to 4."""
+    """A part of RecBole's split: three users and the items 1 to 4."""
     columns = {"user": torch.tensor(users), "item": torch.tensor(items)}
     return SimpleNamespace(
         uid_field="user", iid_field="item", user_num=4, item_num=5, inter_feat=columns,

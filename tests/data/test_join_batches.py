@@ -1,4 +1,4 @@
-"""Joined batches have the samples of all, and the positions of targets in the joined sequences."""
+"""Joined batches contain the samples of all batches, and the positions of targets in the joined sequences."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Packed training reads the events once, and nobody who reads RecBole's rows can tell the difference."""
+"""Packed training reads the events once, and is equivalent to RecBole's rows for every reader."""
 
 from collections import Counter
 from pathlib import Path
@@ -39,7 +39,7 @@ def prefixes(rows):
 
 
 def cut(triples, least):
-    """The triples with no more items than are promised."""
+    """The triples, with histories cut to the guaranteed length."""
     return Counter((user, target, items[-least:]) for user, target, items in triples)
 
 
@@ -61,7 +61,7 @@ def test_packed_dataset__has_recboles_parts(own_folder, split, options):
 
 
 def assert_training_is_recboles(ours, theirs, length=LENGTH):
-    """The rows, their order and what RecBole counts in them are the same, and so are the targets of the batches."""
+    """Check that the rows, their order, RecBole's counts and the targets of the batches are equal."""
     mine, his = ours._dataset, theirs._dataset
     assert set(mine.inter_feat.columns) == {"user_id", "item_id", "item_length", EVENT}
     for field in ("user_id", "item_id", "item_length"):

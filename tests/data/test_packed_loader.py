@@ -1,4 +1,4 @@
-"""The loader of packed training gives what RecBole's trainer reads, in an order that a seed and a state decide."""
+"""The loader of packed training provides RecBole's trainer with batches in an order fixed by seed and state."""
 
 import logging
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Lists of the events before a target are RecBole's."""
+"""Lists of the events before a target equal RecBole's."""
 
 import torch
 from recbole.data.interaction import Interaction

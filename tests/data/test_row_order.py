@@ -1,4 +1,4 @@
-"""The order of rows is found again in the same rows in any order, and nothing else counts as the same rows."""
+"""The order of rows is recovered from the same rows in any order; other rows do not match."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""S3Rec is pre-trained on users' training events alone, with items and segments masked as its paper says."""
+"""S3Rec is pre-trained on users' training events only, with items and segments masked as in its paper."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ def data(tmp_path):
 
 
 def test_pretraining_loader__has_only_training_events(data):
-    """Each user's events but the last two, left-aligned; longer histories in windows of which each is full."""
+    """Each user's events except the last two, left-aligned; longer histories are cut into full windows."""
     config = make_config("S3Rec", data, train_stage="pretrain", MAX_ITEM_LIST_LENGTH=5)
     dataset = create_dataset(config)
     loader = data_preparation(config, dataset)[0]

@@ -1,4 +1,4 @@
-"""Sequences are read in time order from tables of many forms, and what is left out or wrong is told."""
+"""Sequences are read in time order from tables in many formats, and omissions and errors are reported."""
 
 import gzip
 from pathlib import Path
@@ -24,7 +24,7 @@ CIRCLE = SimpleNamespace(
 
 
 def read(text, name="new.csv"):
-    """The items of each sequence, by its name, and the notes, for the text of a file."""
+    """The items of each sequence by its name, and the notes, for the text of a file."""
     Path(name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
     sequences, notes = read_sequences(Path(name), CIRCLE)
     items = (values.tolist() for values in sequences.list_values("item_id"))
@@ -110,7 +110,7 @@ def test_collect_sequences__of_each_user_in_time_order():
 
 
 class Events(dict):
-    """The interactions of a RecBole data set, as far as sequences need them."""
+    """The parts of a RecBole data set's interactions that sequences need."""
 
     columns = property(list)
 

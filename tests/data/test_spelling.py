@@ -1,4 +1,4 @@
-"""Ids that differ by what programs add or lose are found."""
+"""Ids that differ only by what programs add or drop are found."""
 
 import pytest
 

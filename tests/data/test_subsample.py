@@ -1,4 +1,4 @@
-"""Training on a share of the users: which they are, and what stays whole."""
+"""Training on a share of the users: which users are drawn, and the data that stays complete."""
 
 import json
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_train_fraction__needs_models_that_know_no_users(data, model):
 
 
 def test_train_fraction__suits_as_many_users_as_items(own_folder):
-    """Then a table of items has as many rows as one of users."""
+    """In this case tables of items and of users have equally many rows."""
     write_events("dataset", "tiny", [(f"u{u}", f"i{(u + k) % 20}", 10 * u + k) for u in range(20) for k in range(6)])
     succeed("run", "--dataset=tiny", "--train_fraction=0.5", *SMALL)
     succeed("run", "--model=Pop", "--dataset=tiny", "--train_fraction=0.5")

@@ -1,4 +1,4 @@
-"""RecBole's data sets of a global temporal split have the rows, histories and candidates of pandas."""
+"""The parts of RecBole's data sets under a global temporal split equal a computation with pandas."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ TOPK = {"topk": [2], "valid_metric": "NDCG@2", "train_neg_sample_args": None}
 
 
 def named(frame):
-    """Events with names whose order is not that of the numbers."""
+    """Events with names whose order differs from the order of their numbers."""
     return frame.assign(user="u" + frame["user"].astype(str), item="i" + frame["item"].astype(str))
 
 
@@ -78,7 +78,7 @@ def test_sequential_parts__have_the_samples_of_pandas(training, target, own_fold
 
 
 def _count_alone(frame, truth):
-    """Count the training events that are their user's only one, which no sample of a sequential model has."""
+    """Count the training events that are their user's only event, of which a sequential model has no sample."""
     return int((frame.loc[truth["train"]].groupby("user").size() == 1).sum())
 
 

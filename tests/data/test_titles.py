@@ -1,4 +1,4 @@
-"""Titles are those that are written, whatever separates and quotes the cells."""
+"""Titles are read as written, with any separator and any quoting of cells."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The sequences of the training part are the same in both kinds of data, without events of validation and test."""
+"""Sequences of the training part are the same in both kinds of data, without validation and test events."""
 
 import pytest
 import torch
@@ -48,7 +48,7 @@ def test_collect_user_sequences__leaves_the_last_two_events(training, length, tm
 
 @pytest.mark.parametrize("length", [1, 4, 5, 50])
 def test_take_packed__cuts_up_to_half_off_full_sequences(length, tmp_path):
-    """As packed training's windows, in which a target far from the beginning stands at any place of the second half."""
+    """As in the windows of packed training, where a target far from the start has any position in the second half."""
     write_events(tmp_path, "tiny", events())
     rows = collect_user_sequences(training_part(tmp_path, "packed", length, LAST_TWO), length)
     whole, everyone, lost = list_items(rows), torch.arange(len(rows)), set()

@@ -1,4 +1,4 @@
-"""Users are named in an argument or in a file, whatever their ids contain."""
+"""Users are listed in an argument or in a file, with any characters in their ids."""
 
 import gzip
 from pathlib import Path

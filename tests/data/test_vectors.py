@@ -1,4 +1,4 @@
-"""Additional files with vectors: what is wrong is named with file and line, and what is odd is counted."""
+"""Additional files with vectors: errors are reported with file and line, and oddities are counted."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A run's tokens are stored in the order of their ids, as text, with the fields for which the model has weights."""
+"""A run's tokens are stored in the order of their ids, as text, with the fields that the model has weights for."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Every target is in exactly one window, with no less of its history than was promised."""
+"""Every target is in exactly one window, with at least the guaranteed history."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Vectors are found behind scores that are dot products, and behind no others."""
+"""Vectors are found for scores that are dot products, and for no others."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A full ranking in parts gives what RecBole's in one piece gives, and keeps within its memory."""
+"""A full ranking in parts equals RecBole's ranking in one piece, and keeps to its memory budget."""
 
 import math
 
@@ -29,14 +29,14 @@ def tiny(own_folder):
 
 
 def tied(batch, left_out=()):
-    """Stands in for a model: scores of three values, so that most are tied, and for some users no score at all."""
+    """A stand-in for a model: scores with three values and many ties, and for some users no score."""
     users = batch["user_id"].unsqueeze(1)
     scores = ((users * 7 + torch.arange(ITEMS + 1) * 5) % 3).float()
     return scores.masked_fill(users % 5 == 2, -torch.inf)
 
 
 def evaluated(folder, model="SASRec", metrics=OF_THE_BEST, recboles=False, scores=tied, **settings):
-    """What the collector holds after each evaluation, and the metrics; ``recboles`` goes RecBole's way."""
+    """The collector's data after each evaluation, and the metrics; ``recboles`` uses RecBole's own collector."""
     settings = {"topk": [1, 3, 10], "valid_metric": f"{metrics[0]}@3" * (metrics[0] != "gauc") or "gauc", **settings}
     loaders, network, trainer = build(make_config(model, folder, metrics=metrics, **settings))
     if scores:
@@ -86,7 +86,7 @@ def test_sampled_items(tiny, mode):
 @pytest.mark.parametrize("memory", [ONE_ROW, THREE_ROWS], ids=["one row", "three rows"])
 @pytest.mark.parametrize("model", ["SASRec", "GRU4Rec", "DIN"])
 def test_models(tiny, model, memory):
-    """DIN has no full ranking of its own: RecBole has it score each pair."""
+    """DIN has no full ranking; RecBole scores each pair."""
     more = {"scores": None, "metrics": OF_THE_BEST}
     if model == "DIN":
         more |= {"mlp_hidden_size": [8], "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
@@ -139,7 +139,7 @@ def test_parts_hold_every_row_once(tiny):
 
 
 class Largest(TorchDispatchMode):
-    """Watches for the largest tensor, in bytes, that is made and is not part of one that was there before."""
+    """Records the size in bytes of the largest new tensor."""
 
     def __init__(self, known):
         super().__init__()
@@ -219,7 +219,7 @@ COLLECTORS = pytest.mark.parametrize("collector", [Collector, full_ranking.Ranki
 
 
 def evaluate_scores(collector, metrics, scores, positives, topk=(1, 2, 4)):
-    """RecBole's metrics of scores, which reach the collector in two batches."""
+    """RecBole's metrics of scores, which are collected in two batches."""
     config = {"metrics": metrics, "topk": list(topk), "device": torch.device("cpu"), "metric_decimal_place": 4}
     config |= {"eval_args": {"mode": {"test": "full"}}, "recbole_metrics": False}
     collected = collector(config)
@@ -242,7 +242,7 @@ def test_metrics__worked_out_by_hand(collector, more):
 
 @COLLECTORS
 def test_gauc__worked_out_from_pairs(collector):
-    """Ties count half, users weigh as much as they have positives, and one without negatives does not count."""
+    """Ties count as half, users are weighted by their number of positives, and users without negatives do not count."""
     inf = torch.inf
     rows = [
         ([-inf, 5.0, 9.0, 3.0, 3.0, 2.0, 1.0], [2, 3]),

@@ -1,4 +1,4 @@
-"""What a user had before an event, and nothing else, is left out of the ranking."""
+"""Exactly the items that a user had before an event are masked in the ranking."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def prepared(folder, events, model, **settings):
 
 
 def hidden_rows(dataset, loaders, part):
-    """For each row of a part of the split: user, target, time and the items that the mask hides, as their names."""
+    """For each row of a part of the split, the names of user, target, time and masked items."""
     earlier, data = [one._dataset for one in loaders[:part]], loaders[part]._dataset
     mask = HistoryMask(earlier, data)
     for start in range(0, len(data), 7):  # batches must not matter
@@ -42,7 +42,7 @@ def hidden_rows(dataset, loaders, part):
 
 
 def scattered(users=12, items=8):
-    """Events of users whose times lie between each other's, with items that come again."""
+    """Events of users whose times interleave, with repeated items."""
     for user, item, time in random_events(users=users, items=items):
         yield user, item, time % 1000 * 50 + int(user[1:])
 
@@ -76,7 +76,7 @@ def test_an_event_worked_out_by_hand(own_folder):
 @pytest.mark.parametrize("order", ["RO", "TO"])
 @pytest.mark.parametrize("part", [1, 2], ids=["valid", "test"])
 def test_general_models(own_folder, order, part):
-    """What RecBole hides of itself for them, and so nothing more."""
+    """The masking equals RecBole's own for these models."""
     options = {"eval_args": {"split": {"RS": [0.5, 0.2, 0.3]}, "order": order}}
     dataset, loaders = prepared(own_folder, scattered(items=25), "BPR", **options)
     rows = list(hidden_rows(dataset, loaders, part))

@@ -54,7 +54,7 @@ def test_interval_over_users_and_seeds__equals_one_by_hand():
 
 
 def crossed(generator, seeds, effect, users=2000, interaction=0.5):
-    """Metrics of a row whose true mean is 0: users, seeds and their interaction, each normal."""
+    """Metrics with a true mean of 0: users, seeds and their interaction are normal."""
     of_users, of_seeds = generator.normal(size=(users, 1)), generator.normal(0, effect, (1, seeds))
     return (of_users + of_seeds + generator.normal(0, interaction, (users, seeds)))[:, :, None]
 
@@ -81,7 +81,7 @@ def test_an_effect_of_seeds_widens_the_interval_to_what_it_is():
 
 @pytest.mark.parametrize("seeds", [3, 5])
 def test_intervals_over_users_and_seeds_hold_the_truth(seeds):
-    """19 in 20 times, where intervals over users alone do not."""
+    """They do in 19 of 20 cases, unlike intervals over users alone."""
     generator = np.random.default_rng(8)
     held = []
     for _ in range(400):
@@ -146,7 +146,7 @@ def test_equivalence_p__is_the_larger_of_two_one_sided_tests():
 
 
 def test_equivalence_p__is_below_the_level_in_one_case_of_20():
-    """For entries whose true difference is just the margin."""
+    """For entries whose true difference equals the margin."""
     generator = np.random.default_rng(13)
     found = []
     for _ in range(400):
@@ -176,7 +176,7 @@ def test_minimal_detectable__is_found_in_four_cases_of_five():
 
 @pytest.mark.parametrize("freedom", [0.3, 0.36, 0.38, 0.6, 4])
 def test_minimal_detectable__is_found_with_few_degrees(freedom):
-    """Exceeded with 80 % power, by the integral over the chi^2 variable written out."""
+    """Exceeded with 80 % power, according to the integral over the chi^2 variable."""
     (found,) = Estimate(np.zeros(1), np.ones(1), np.array([freedom])).minimal_detectable()
     critical = stats.t.ppf(0.975, freedom)
     shares = (np.arange(200_000) + 0.5) / 200_000

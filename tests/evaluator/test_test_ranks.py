@@ -1,4 +1,4 @@
-"""The places of test items: those that RecBole's metrics count, kept for every run."""
+"""The ranks of test items agree with RecBole's metrics, and are stored for every run."""
 
 import json
 import math
@@ -78,7 +78,7 @@ def test_what_is_told_of_each_test_event(data):
 
 
 def test_masked_places_leave_the_history_out(own_folder):
-    """On a circle that is gone round once, the model that knows it best ranks nothing that was there before."""
+    """On a circle that is completed once, the best model ranks no item of the history."""
     write_events("dataset", "tiny", cyclic(users=60, items=30, length=10))
     _, kept = trained("one", "--sam_rho=0", *SMALL)
     frame = kept.frame
@@ -157,7 +157,7 @@ def test_several_events_of_a_user(data, model):
 
 
 def test_gather__numbers_the_samples_of_all_processes(monkeypatch):
-    """Of two processes each scores every other sample; together they have what one process has."""
+    """Each of two processes scores every other sample; together they have the ranks of one process."""
     draw = torch.Generator().manual_seed(0)
     scores, users, items = torch.rand((5, 7), generator=draw), torch.tensor([3, 1, 1, 2, 3]), torch.arange(1, 6)
     alone, *shares = recorders = [test_ranks.RankRecorder(3) for _ in range(3)]

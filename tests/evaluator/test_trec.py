@@ -1,4 +1,4 @@
-"""TREC lines have the order of the metrics' lists, whatever the evaluator does with equal scores."""
+"""TREC lines have the order of the metrics' lists, however evaluation tools order equal scores."""
 
 import numpy as np
 import torch

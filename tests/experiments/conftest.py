@@ -1,4 +1,4 @@
-"""Data of the tests of experiments."""
+"""Data for the tests of experiments."""
 
 import pytest
 

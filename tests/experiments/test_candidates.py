@@ -1,4 +1,4 @@
-"""Candidates of entries: their grids, their names, and what is refused."""
+"""Candidates of entries: their grids, their names, and invalid ones."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Entries: what names stand for, and which settings they have."""
+"""Entries: the meaning of their names, and their settings."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Costs of entries: from probes, from finished runs, and what is expected of them."""
+"""Costs of entries: from probes, from finished runs, and expected costs."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Folders of jobs: which runs count as finished, and which have to be trained again."""
+"""Folders of jobs: runs that count as finished, and runs that have to be trained again."""
 
 import json
 import shutil
@@ -15,12 +15,12 @@ from tests.helpers.paths import ROOT
 
 
 def job(settings, sha256="data", **more):
-    """A run that asks for its folder."""
+    """A run that needs a folder."""
     return Job("SAMRec", "set", 1, 1.0, settings, sha256, Path(), **more)
 
 
 def record(folder, job):
-    """Leave what a run writes before it starts."""
+    """Write the files that a run writes before it starts."""
     folder.mkdir(parents=True)
     (folder / "job.json").write_text(json.dumps({"entry": job.entry, **job.made_for}))
 
@@ -68,7 +68,7 @@ def test_find_folder_of_another_source_or_attributes(tmp_path, key):
 
 
 def test_find_folder_reads_the_result_alone(tmp_path):
-    """Repositories keep no more of it."""
+    """Repositories contain no other file of a run."""
     old, new = job({"a": 1}, source_sha256="old"), job({"a": 1}, source_sha256="new")
     folder = find_folder(tmp_path, old)
     folder.mkdir()
@@ -102,7 +102,7 @@ def test_slug():
 
 
 def test_read_made_for_upgrades_earlier_records(tmp_path):
-    """A record has the names of its time; a setting that was added later does not count."""
+    """A record has the names of its time; settings that were added later do not count."""
     folder = tmp_path / "SAMRec-2020"
     folder.mkdir()
     shutil.copy(RECORDS / "SAMRec-2020-2" / "result.json", folder)

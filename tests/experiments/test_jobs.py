@@ -1,4 +1,4 @@
-"""Jobs of a comparison: their order, their settings, and what makes them be trained again."""
+"""Jobs of a comparison: their order, their settings, and the changes after which they are trained again."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.helpers.tiny import random_events, write_events
 
 
 def record(folder, job):
-    """Leave what a run writes before it starts."""
+    """Write the files that a run writes before it starts."""
     folder.mkdir(parents=True)
     (folder / "job.json").write_text(json.dumps({"row": job.entry, **job.made_for}))
 
@@ -43,7 +43,7 @@ def test_choose_settings_of_a_data_set():
 
 
 def test_choose_settings_of_a_data_set_by_model():
-    """Else a setting of one row would make the finished runs of all others count as not trained."""
+    """Otherwise a setting of one entry would make the finished runs of all others count as unfinished."""
     settings = choose_settings(read_entries(["SASRec", "SAMRec", "CL4SRec", "BSARec"]), "ml-1m", {}, {})
     assert [row for row, given in settings.items() if "cl_batch_users" in given] == ["CL4SRec"]
     assert all(given["MAX_ITEM_LIST_LENGTH"] == 200 for given in settings.values())
@@ -80,7 +80,7 @@ class Planned(BPR):
 
 
 def planned(*names, out="out", **more):
-    """The jobs of these rows on the data set in the working folder, and what was said."""
+    """The jobs of these entries on the data set in the working folder, and the warnings."""
     said = []
     jobs = plan_jobs(read_entries(names), {"tiny": "hash"}, [1], [1.0], Path(out), note=said.append, **more)
     return jobs, said

@@ -8,7 +8,7 @@ from recbole_samrec.experiments.progress import Display
 
 
 def lines(console):
-    """The lines that were printed; rich 13.7 ends with an empty one."""
+    """The printed lines; rich 13.7 adds an empty one at the end."""
     return console.file.getvalue().rstrip("\n").splitlines()
 
 

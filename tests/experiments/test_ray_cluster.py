@@ -1,15 +1,24 @@
 """Resources of runs and the capacity of a cluster."""
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
 
-from recbole_samrec.experiments.ray_cluster import MEGABYTE, Capacity, Resources, choose_resources, measure_capacity
+from recbole_samrec.experiments import ray_cluster
+from recbole_samrec.experiments.ray_cluster import (
+    MEGABYTE,
+    Capacity,
+    RayConnection,
+    Resources,
+    choose_resources,
+    measure_capacity,
+)
 from recbole_samrec.utils.errors import ConfigError
 
 
 def machines(*memory, **resources):
-    """A cluster with these resources, and this memory of its computers in megabytes."""
+    """A cluster with these resources and this memory of its computers in megabytes."""
     nodes = [{"Alive": True, "Resources": {"memory": one * MEGABYTE}} for one in memory]
     nodes.append({"Alive": False, "Resources": {"memory": 10**15}})
     context = SimpleNamespace(get_node_id=lambda: "here")
@@ -73,3 +82,22 @@ def test_reserved_gpus_follow_need_and_wish(gpus, settings, share, reserved):
 def test_choose_resources_does_not_ask_cuda(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: pytest.fail("the driver asked CUDA"))
     assert choose_resources().gpus is None
+
+
+def test_ray_connection__is_opened_once_and_closed(monkeypatch):
+    events = []
+
+    @contextlib.contextmanager
+    def connect(resources):
+        events.append(resources)
+        yield "ray"
+        events.append("closed")
+
+    monkeypatch.setattr(ray_cluster, "connect_ray", connect)
+    with RayConnection(Resources(parallel=3)) as connection:
+        assert events == []
+        assert connection.open() == connection.open() == "ray"
+    assert events == [Resources(parallel=3), "closed"]
+    with RayConnection(Resources()):
+        pass
+    assert len(events) == 2

@@ -1,4 +1,4 @@
-"""What Ray needs of its surroundings."""
+"""Home directory, token and temporary folder for Ray."""
 
 import os
 import pwd

@@ -7,7 +7,7 @@ from recbole_samrec.experiments.trial_watcher import TrialWatcher
 
 
 class LeavesHandlers:
-    """A tuner that ends like Ray Tune's: its own handlers of signals stay."""
+    """A tuner that leaves its own signal handlers behind, like Ray Tune's."""
 
     def fit(self):
         for number in (signal.SIGINT, signal.SIGUSR1):

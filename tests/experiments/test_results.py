@@ -1,4 +1,4 @@
-"""Reading of finished runs."""
+"""Reading finished runs."""
 
 import json
 from pathlib import Path
@@ -103,14 +103,14 @@ COLUMNS = {"load_col": {"inter": ["user_id", "item_id", "timestamp"]}}
 
 
 def store_as_earlier(file):
-    """Remove from the ranks of a run what an earlier version did not store."""
+    """Remove from the ranks of a run the arrays that an earlier version did not store."""
     with np.load(file) as arrays:
         kept = {name: arrays[name] for name in (*test_ranks.COLUMNS, "test")}
     np.savez_compressed(file, **kept)
 
 
 def test_read_finished_runs__of_an_earlier_version(data):
-    """Without users: every event is of another user where one was left out; otherwise the run is refused."""
+    """Without users, every event has another user under leave-one-out; other splits raise an error."""
     (job,), (several,) = make_jobs(["SASRec"]), make_jobs(["SASRec"], out="ratio", eval_args=RATIO)
     for each in (job, several):
         worker.train_job(each, ignore)

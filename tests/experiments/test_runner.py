@@ -1,4 +1,4 @@
-"""Jobs in processes of Ray: retried, resumed, skipped, and run on the computers of a cluster."""
+"""Jobs in Ray processes: retried, resumed, skipped, and run on the computers of a cluster."""
 
 import io
 import json
@@ -15,9 +15,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from recbole_samrec.experiments import runner, worker
+from recbole_samrec.experiments import ray_cluster, runner, worker
 from recbole_samrec.experiments.estimate import CostBook
-from recbole_samrec.experiments.ray_cluster import Capacity, Resources, choose_resources, connect_ray, measure_capacity
+from recbole_samrec.experiments.ray_cluster import (
+    Capacity,
+    RayConnection,
+    Resources,
+    choose_resources,
+    connect_ray,
+    measure_capacity,
+)
 from recbole_samrec.experiments.trial_watcher import LOST
 from tests.helpers.jobs import SEEING, SMALL, ignore, make_jobs, select_figures
 from tests.helpers.paths import ROOT
@@ -49,23 +56,23 @@ def test_train_all_skips_entries_that_take_too_long(data, monkeypatch):
     costs, started = CostBook(jobs, Path("out")), []
     for job, seconds in zip(jobs[:2], (1000.0, 1.0), strict=True):
         costs.add_probe(job, {"seconds_per_epoch": seconds, "epochs": 300, "memory_mb": 100.0})
-    monkeypatch.setattr(runner, "connect_ray", lambda resources: nullcontext(None))
+    monkeypatch.setattr(ray_cluster, "connect_ray", lambda resources: nullcontext(None))
     monkeypatch.setattr(runner, "measure_capacity", lambda ray, resources: CAPACITY)
     monkeypatch.setattr(runner, "run_jobs", lambda todo, *more, **options: started.extend(todo))
-    told = io.StringIO()
-    runner.train_all(jobs, costs, Resources(), Console(file=told), limit_hours=1, command="compare --out out")
+    told, connection = io.StringIO(), RayConnection(Resources())
+    runner.train_all(jobs, costs, connection, Console(file=told), limit_hours=1, command="compare --out out")
     assert started == jobs[1::2]  # GRU4Rec's: 40 epochs of the other take 11 hours
     shares = make_jobs(["SAMRec"], fractions=[0.5, 1.0], out="shares")
     of_shares = CostBook(shares, Path("shares"))
     for job in shares:
         of_shares.add_probe(job, {"seconds_per_epoch": 1000.0, "epochs": 300, "memory_mb": 100.0})
-    runner.train_all(shares, of_shares, Resources(), Console(file=io.StringIO()), limit_hours=1, command="compare")
+    runner.train_all(shares, of_shares, connection, Console(file=io.StringIO()), limit_hours=1, command="compare")
     assert ["add it on a faster one: compare" in of_shares.skip_reason(job) for job in shares] == [False, True]
     again = CostBook(jobs, Path("out"))  # as a later call reads it
     for reason in (costs.skip_reason(jobs[0]), again.skip_reason(jobs[2])):
         assert "expected to take 11:06:40" in reason and reason.endswith("add it on a faster one: compare --out out")
     assert "skipped: SAMRec on tiny: a run is expected" in told.getvalue()
-    runner.train_all(jobs, costs, Resources(), Console(file=told))
+    runner.train_all(jobs, costs, connection, Console(file=told))
     assert started[2:] == jobs and not costs.skip_reason(jobs[0])
 
 
@@ -80,7 +87,7 @@ def test_run_jobs_rejects_jobs_that_need_more_memory(data):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_run_jobs_retries_a_lost_process_once(data, monkeypatch):
-    """One process dies in its first attempt, one in both; an error of a run's own is not retried."""
+    """One process dies in its first attempt, one in both; an error in a run is not retried."""
     Path("own.py").write_text(DYING)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     dying, fails = make_jobs(["own.py:Dying", "Pop+SAM"], base={"epochs": 1})
@@ -112,7 +119,7 @@ def test_run_jobs_retries_a_lost_process_once(data, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_run_jobs_shares_every_gpu(data, monkeypatch):
-    """Three runs that need half a GPU each run at once on two GPUs, which Ray only believes to have; one has none."""
+    """Three runs with half a GPU each share two GPUs that only Ray believes to have; one run has to wait."""
     import ray
 
     Path("own.py").write_text(SEEING)
@@ -140,7 +147,7 @@ def test_run_jobs_shares_every_gpu(data, monkeypatch):
 
 
 def compare(*arguments):
-    """Start the command as a user does."""
+    """Start the command like a user."""
     settings = [f"--{key}={value}" for key, value in (SMALL | {"epochs": 6}).items()]
     command = [sys.executable, "-m", "recbole_samrec", "compare", "--datasets=tiny", "--out=out", *settings]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -150,7 +157,7 @@ def compare(*arguments):
 
 
 def ended(process):
-    """Wait for the command, and give back what it printed."""
+    """Wait for the command, and return its output."""
     try:
         return process.communicate(timeout=600)[0]
     except subprocess.TimeoutExpired:
@@ -161,7 +168,7 @@ def ended(process):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_compare_resumes_after_ctrl_c(data):
-    """Stop the command when one run is finished; no finished run is touched again, and the end is the same.
+    """Stop the command when one run is finished; finished runs are not touched again, and the results are the same.
 
     The test of ``tune`` kills it, through the same :func:`recbole_samrec.experiments.ray_tuner.fit`.
     """
@@ -199,7 +206,7 @@ def test_compare_resumes_after_ctrl_c(data):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_compare_runs_on_the_computers_of_a_cluster(data):
-    """Two nodes of one core each, in whose processes this package is not to be found."""
+    """Two nodes with one core each, whose processes cannot import this package from the disk."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

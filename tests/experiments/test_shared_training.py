@@ -1,4 +1,4 @@
-"""Runs that differ in their targets only are trained once."""
+"""Runs that differ only in their targets are trained once."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ test_again.__test__ = False  # a function of the package, not a test
 
 @pytest.fixture
 def data(own_folder):
-    """Users who begin one after the other, so that many are there before and after the time of the split."""
+    """Users who start one after the other, so that many have events before and after the split."""
     events = [(f"u{u}", f"i{(u * u + step) % 9}", 40 * u + 97 * step) for u in range(30) for step in range(9)]
     write_events("dataset", "tiny", events)
     return own_folder

@@ -1,4 +1,4 @@
-"""Training of a job in one process."""
+"""Training a job in one process."""
 
 import json
 from dataclasses import replace

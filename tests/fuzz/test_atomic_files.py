@@ -1,4 +1,4 @@
-"""Generated atomic files become exactly the data that they contain, or are refused in one line."""
+"""Generated atomic files give exactly the data that they contain, or a one-line error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BASE = {
 
 
 def read(settings: dict[str, Any]) -> tuple[Any, Any, list[tuple[str, str]]]:
-    """Summary, context and events of the data set, as a run reads it."""
+    """Summary, context and events of the data set, read like a run reads it."""
     config = configure({}, BASE | {key: one for key, one in settings.items() if one is not None}, lambda line: None)
     if "load_col" in settings:
         config["load_col"] = settings["load_col"]

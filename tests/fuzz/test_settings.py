@@ -1,4 +1,4 @@
-"""Generated settings have the value that was meant, or are refused in one line, on the command line and in yaml."""
+"""Generated settings have the intended value, or give a one-line error, on the command line and in yaml."""
 
 from __future__ import annotations
 

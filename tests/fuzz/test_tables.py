@@ -1,4 +1,4 @@
-"""Generated tables are converted, and read as sequences and lists of users, row by row, or refused in one line."""
+"""Generated tables are converted, and read as sequences and lists of users, row by row, or give a one-line error."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ KNOWN = ["i1", "NA", "a,b", "007"]
 
 
 def clean(text: str) -> str:
-    """An id as documented: blanks around it, line ends, tabs and quotation marks cannot be in an atomic file."""
+    """An id as documented: atomic files cannot contain surrounding spaces, line ends, tabs and quotation marks."""
     for mark in ("\t", "\r", "\n"):
         text = text.replace(mark, " ")
     return text.replace('"', "'").strip()
 
 
 def is_refused(table: Table) -> bool:
-    """True for a fault that cannot pass: any byte is text in some encodings, and a single time may be of any kind."""
+    """True for an error that must be reported: some encodings decode any byte, and a single time may be of any kind."""
     if table.fault == "byte":
         return table.encoding.startswith("utf-8")
     return table.fault in ("missing", "surplus", "delimiter")

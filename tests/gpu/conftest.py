@@ -1,4 +1,4 @@
-"""The process with a device, pretended or real, that the tests of this folder send their checks to."""
+"""The process with a device, pretended or real, in which the checks of this folder run."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Runs of a device are evaluated, measured and resumed there and elsewhere."""
+"""Runs from a device are evaluated, measured and resumed there and elsewhere."""
 
 import pytest
 

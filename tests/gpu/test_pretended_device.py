@@ -1,4 +1,4 @@
-"""The pretended device has a device's rules, so that the other tests of this folder mean something."""
+"""The pretended device follows the rules of a device, so that the other tests of this folder are meaningful."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from tests.helpers.pretended_device import NAME
 
 
 def run_mixed(device, name):
-    """Run an operation that is given tensors of both the CPU and the device."""
+    """Run an operation on tensors of both the CPU and the device."""
     here, there = torch.ones(3, 3), torch.ones(3, 3, device=device.kind)
     index = torch.tensor([0, 1], device=device.kind)
     operations = {
@@ -54,7 +54,7 @@ def test_device__differentiates_as_the_cpu_does(device):
 
 
 def draw(device):
-    """Draw on the device and on the CPU, with the state of the device's generator put back in between."""
+    """Draw on the device and on the CPU, with the state of the device's generator restored in between."""
     torch.manual_seed(5)
     cpu = torch.rand(4)
     torch.manual_seed(5)

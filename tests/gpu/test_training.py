@@ -1,4 +1,4 @@
-"""A training step of every model on a device: nothing is mixed, draws are repeated, costs stay as recorded."""
+"""A training step of every model on a device: no mixed devices, repeated draws, and costs as recorded."""
 
 import pytest
 

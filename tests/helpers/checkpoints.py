@@ -1,4 +1,4 @@
-"""Comparing what two runs left."""
+"""Comparison of the files of two runs."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ TIMES = ("config", "elapsed", "cpu_elapsed", "seconds", "pretraining")
 
 
 def same(one, other) -> bool:
-    """Return True if two values are equal to the last bit, nested ones included."""
+    """Return True if two values, which may be nested, are equal to the last bit."""
     if isinstance(one, torch.Tensor):
         if one.is_sparse:
             one, other = one.coalesce(), other.coalesce()

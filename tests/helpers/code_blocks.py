@@ -1,4 +1,4 @@
-"""The blocks of code on the pages of the documentation, and their execution on tiny data.
+"""The code on the documentation pages and in docstrings, and its execution on tiny data.
 
 Every block runs. One that cannot has a comment on the line before it, which the site does not show::
 
@@ -12,13 +12,17 @@ commands of this package is their output: its lines have to be printed in this o
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import json
 import re
 import shlex
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -96,6 +100,14 @@ def read_blocks(page: Path) -> Iterator[Block]:
         yield Block(page, line, match["language"], match["code"], *marks, output["code"] if output else "")
 
 
+def read_example(documented: Any) -> Block:
+    """Read the code after ``Example::`` in the docstring of a class or function; empty without an example."""
+    lines = (inspect.getdoc(documented) or "").partition("\nExample::\n")[2].splitlines()
+    code = itertools.takewhile(lambda line: not line or line.startswith(" "), lines)
+    file, line = inspect.getsourcefile(documented), inspect.getsourcelines(documented)[1]
+    return Block(Path(file), line, "python", textwrap.dedent("\n".join(code)).strip("\n"))
+
+
 def uses_ray(block: Block) -> bool:
     """Return True if a block starts Ray, which takes long."""
     ours = [_find_arguments(words) for words in block.commands if not block.kind.startswith(("not", "run by"))]
@@ -103,7 +115,7 @@ def uses_ray(block: Block) -> bool:
 
 
 def _find_arguments(words: list[str]) -> list[str] | None:
-    """Return the arguments of a command of this package, and None for another program."""
+    """Return the arguments of a command of this package; None for another program."""
     line = " ".join(words) + " "
     for command in COMMANDS:
         if line.startswith(command):
@@ -113,7 +125,7 @@ def _find_arguments(words: list[str]) -> list[str] | None:
 
 
 def run_block(block: Block, names: dict) -> None:
-    """Run a block in the present folder.
+    """Run a block in the working folder.
 
     Args:
         block: The block.
@@ -135,7 +147,7 @@ def run_block(block: Block, names: dict) -> None:
 
 
 def _run_command(block: Block, words: list[str]) -> str:
-    """Run a command line, and return what it prints."""
+    """Run a command line, and return its output."""
     arguments = _find_arguments(words)
     if arguments is None:
         assert words[0] in ELSEWHERE, f"{block.place}: {words[0]} is not run; say why"
@@ -152,7 +164,7 @@ def _run_command(block: Block, words: list[str]) -> str:
 
 
 def _require_output(block: Block, said: str) -> None:
-    """Fail if a line of the output that the page shows is not printed, or not in its order; numbers may differ."""
+    """Fail if a line of the output on the page is not printed, or not in its order; numbers may differ."""
     printed = iter([_drop_numbers(line) for line in said.splitlines()])
     for line in block.output.splitlines():
         assert _drop_numbers(line) in printed, f"{block.place}: the output has no line like {line!r}:\n{said}"
@@ -163,14 +175,14 @@ def _drop_numbers(line: str) -> str:
 
 
 def _require_targets(block: Block, words: list[str]) -> None:
-    """Fail if the Makefile has not one of the targets."""
+    """Fail if the Makefile lacks one of the targets."""
     targets = set(re.findall(r"^([\w-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     wrong = [word for word in words if "=" not in word and word not in targets]
     assert not wrong, f"{block.place}: the Makefile has no target {wrong}"
 
 
 def _fill_in(word: str) -> str:
-    """Replace the names of data and runs; a name that ends in dots is that of a folder that begins so."""
+    """Replace the names of data and runs; a name that ends in dots stands for a folder that begins with it."""
     word = _replace_names(word.strip("[]") if word.startswith("[--") else word)
     if not word.endswith("..."):
         return word

@@ -1,4 +1,4 @@
-"""Our commands as a user types them, but in this process."""
+"""Our commands as a user types them, run in this process."""
 
 import contextlib
 import hashlib
@@ -22,7 +22,7 @@ class Said:
 
 
 def main(*arguments: str) -> Said:
-    """Carry out a command and catch what it prints."""
+    """Run a command and capture its output."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = cli.main([str(argument) for argument in arguments])
@@ -30,14 +30,14 @@ def main(*arguments: str) -> Said:
 
 
 def succeed(*arguments: str) -> Said:
-    """Carry out a command that must succeed."""
+    """Run a command that must succeed."""
     said = main(*arguments)
     assert said.status == 0, said.err or said.out
     return said
 
 
 def tree(folder: Path) -> dict[str, str]:
-    """Every path under a folder, with a hash of what is in the files."""
+    """Every path under a folder, with a hash of each file."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         for path in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""Finished runs of a comparison that are made up, for tests of its tables."""
+"""Made-up finished runs of a comparison, for tests of its tables."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from recbole_samrec.experiments.results import Run
 
 
 def make_run(entry="SAMRec", seed=1, rank=(1, 3, 11, 40), fraction=1.0, **result) -> Run:
-    """A run whose test items have these ranks; among items that are new to the user they are one place better."""
+    """A run with these ranks of its test items; with the history masked they are one place better."""
     rank = np.array(rank)
     columns = {"rank": rank, "masked_rank": np.maximum(rank - 1, 1), "history": 5, "popularity": np.arange(len(rank))}
     about = {"data": {"users": len(rank), "items": 50, "interactions": 1000}, "device": "cpu", **result}
@@ -17,13 +17,13 @@ def make_run(entry="SAMRec", seed=1, rank=(1, 3, 11, 40), fraction=1.0, **result
 
 
 def make_runs(entry: str, better: int, users: int = 60, seeds=(1, 2)) -> list[Run]:
-    """Runs of a model that places every item some places better than 30 to 40."""
+    """Runs of a model that ranks every item some places better than 30 to 40."""
     ranks = 30 + np.arange(users) % 10
     return [make_run(entry, seed, np.maximum(1, ranks - better - seed)) for seed in seeds]
 
 
 def make_shifted(entry: str, shifts) -> list[Run]:
-    """Runs whose seeds place every item so many places lower."""
+    """Runs in which each seed ranks every item a given number of places lower."""
     return [make_run(entry, seed, 3 + np.arange(60) % 10 + shift) for seed, shift in enumerate(shifts)]
 
 

@@ -1,4 +1,4 @@
-"""Helpers of the tests of CL4SRec and DuoRec."""
+"""Helpers for the tests of CL4SRec and DuoRec."""
 
 import torch
 

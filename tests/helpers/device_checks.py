@@ -1,4 +1,4 @@
-"""What must hold on a GPU, as plain functions of a folder; each raises where something does not hold.
+"""Requirements on a GPU, as plain functions of a folder, each of which raises if its requirement fails.
 
 They run in a process that has a device: a pretended one, or a real one, where ``benchmarks/gpu_check.py`` also calls
 them. They need neither pytest nor anything else that training does not need.
@@ -84,7 +84,7 @@ CASES = {**MODELS, **VARIANTS, **AMP, **LOSSES, **PREFIX}
 
 
 class Device:
-    """A real device, or what stands for one.
+    """A real device, or its stand-in.
 
     Args:
         kind: Type of the device: ``cuda``, or the name of the pretended one.
@@ -102,7 +102,7 @@ class Device:
 
     @contextlib.contextmanager
     def repeatable(self):
-        """Use kernels that repeat their results to the last bit, where there are such; those of the CPU do."""
+        """Use kernels with repeatable results where they exist; those of the CPU are repeatable."""
         if self.kind != "cuda":
             yield
             return
@@ -115,7 +115,7 @@ class Device:
 
     @contextlib.contextmanager
     def counting(self):
-        """Count what the block costs the device."""
+        """Count the costs of a block on the device."""
         counter = DeviceCounter(self.generator_state)
         with watch_phases(counter):
             if self.pretended is None:
@@ -130,7 +130,7 @@ class Device:
 
 
 def write_data(folder) -> str:
-    """Write the data set ``tiny``: 24 users with 5 to 14 events, 20 items of some kinds."""
+    """Write the data set ``tiny``: 24 users with 5 to 14 events, 20 items of several kinds."""
     write_kinds(write_events(folder, "tiny", random_events(24)), 20)
     return str(folder)
 
@@ -187,7 +187,7 @@ def train_until(data, run_dir, device, settings, epoch):
 
 
 def check_training(device, folder, settings, resumed=True) -> dict:
-    """Train and evaluate on the device, count, and check that draws are repeated and a resumed run ends alike.
+    """Train and evaluate on the device, count, and check that draws are repeated and that a resumed run ends the same.
 
     Args:
         device: The device.
@@ -221,7 +221,7 @@ def check_training(device, folder, settings, resumed=True) -> dict:
 
 
 def check_draws(counter, settings):
-    """Check that each second pass drew from the device's generator in the states in which the first pass did."""
+    """Check that each second pass used the device's generator in the states of the first pass."""
     by_step = {"forward": defaultdict(list), "second forward": defaultdict(list)}
     for phase, step, state in counter.draws:
         if phase in by_step:
@@ -270,13 +270,13 @@ def check_moves(device, folder, settings) -> None:
 
 
 def assert_close(one, other, what):
-    """Check that two dictionaries of metrics are equal but for rounding."""
+    """Check that two dictionaries of metrics are equal up to rounding."""
     for key, value in one.items():
         assert math.isclose(value, other[key], rel_tol=0.05, abs_tol=0.05), f"{what}: {key} {value} and {other[key]}"
 
 
 def check_fewer_devices(device, folder, settings) -> None:
-    """Resume with one visible device a run that was begun with two, which changes nothing."""
+    """Resume with one visible device a run that was started with two, without any change."""
     data, whole, parts = write_data(folder), Path(folder, "whole"), Path(folder, "parts")
     own = {**settings, "epochs": 2}
     result = train(data, whole, device, own)

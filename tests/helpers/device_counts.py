@@ -1,4 +1,4 @@
-"""Counts of what training costs a device: launches of kernels, copies to it, and waits of the host for it.
+"""Counts of the costs of training on a device: kernel launches, copies to it, and waits of the host for it.
 
 The counts are those of torch's operations, one launch each, so they need no profiler and are the same on every machine.
 They hold for a real device and for the pretended one of :mod:`tests.helpers.pretended_device` alike.
@@ -33,7 +33,7 @@ OTHER = "other"
 
 
 class Operation(NamedTuple):
-    """What the counts and the pretended device have to know of one of torch's operations.
+    """The properties of one of torch's operations that the counts and the pretended device need.
 
     Args:
         name: Its name without namespace and overload.
@@ -51,7 +51,7 @@ class Operation(NamedTuple):
 
 @functools.cache
 def describe(func) -> Operation:
-    """Describe an operation; torch takes long to answer, so that this is asked once for each."""
+    """Describe an operation; torch is slow to answer, so this is done once for each."""
     schema = func._schema
     places = {
         frozenset(argument.alias_info.before_set): (place, argument.name)
@@ -69,7 +69,7 @@ def describe(func) -> Operation:
 
 
 def list_tensors(args, kwargs) -> list[torch.Tensor]:
-    """Return the tensors among the arguments of an operation, those in lists too."""
+    """Return the tensors among the arguments of an operation, including those in lists."""
     found = []
     for value in (*args, *kwargs.values()):
         if isinstance(value, torch.Tensor):
@@ -80,7 +80,7 @@ def list_tensors(args, kwargs) -> list[torch.Tensor]:
 
 
 def on_device(value) -> bool:
-    """Return True for a tensor that is not the host's."""
+    """Return True for a tensor that is not on the host."""
     return value.device.type != "cpu"
 
 
@@ -93,7 +93,7 @@ def indexed_by_mask(name, args) -> bool:
 
 
 def find_place() -> str:
-    """Return file and line of the innermost code of ours or of RecBole's that runs; autograd's threads have none."""
+    """Find file and line of the innermost running code of this package or RecBole; autograd's threads have none."""
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename.replace("\\", "/")
@@ -182,7 +182,7 @@ class DeviceCounter(TorchDispatchMode):
         self.operations[self.phase, name] += 1
 
     def draw(self):
-        """Remember a draw."""
+        """Record a draw."""
         if self.phase in TRAINING:
             step = self.steps - self.phase.startswith("second")  # by then the step has been counted
             self.draws.append((self.phase, step, bytes(self.generator_state().numpy())))
@@ -197,11 +197,11 @@ class DeviceCounter(TorchDispatchMode):
             self.phase = before
 
     def begin_epoch(self):
-        """Note that an epoch begins."""
+        """Mark the beginning of an epoch."""
         self._before = None
 
     def begin_step(self):
-        """Note that a step's forward pass begins."""
+        """Mark the beginning of a step's forward pass."""
         launches = sum(self.launches[phase] for phase in TRAINING)
         now = self._sum(self.waits), self._sum(self.copies), launches
         if self._before is not None:
@@ -212,12 +212,12 @@ class DeviceCounter(TorchDispatchMode):
         return sum(number for key, number in counts.items() if key[0] in TRAINING)
 
     def per_step(self) -> dict[str, float]:
-        """Return the mean costs of the steps, without the first one, in which the optimizer makes its state."""
+        """Return the mean costs per step, without the first step, in which the optimizer makes its state."""
         means = [round(sum(column) / len(column), 2) for column in zip(*self.costs[1:], strict=True)]
         return dict(zip(("waits", "copies", "launches"), means, strict=True))
 
     def places(self) -> list[str]:
-        """Describe where all training steps wait and copy, and how often in one, for a message."""
+        """Describe the places where training steps wait and copy, and how often per step, for a message."""
         counts = [
             (f"{op} at {place} ({phase})", n) for (phase, op, place), n in self.waits.items() if phase in TRAINING
         ]
@@ -227,7 +227,7 @@ class DeviceCounter(TorchDispatchMode):
 
 @contextlib.contextmanager
 def watch_phases(counter: DeviceCounter):
-    """Have training say in which phase it is."""
+    """Record the phases of training."""
     from recbole_samrec.optim.hook import SAMHook
     from recbole_samrec.trainer.trainer import SAMTrainer
 

@@ -1,4 +1,4 @@
-"""A process that has a device, real or pretended, in which the checks of ``device_checks.py`` run.
+"""A process with a device, real or pretended, in which the checks of ``device_checks.py`` run.
 
 The tests' own process computes on the CPU: many tests compare bits, which a GPU rounds in another order.
 """
@@ -40,7 +40,7 @@ class DeviceProcess:
         return self._pool.submit(_call, function, *arguments).result(seconds)
 
     def restart(self):
-        """End the process, whatever it does, and start another."""
+        """End the process, whatever its state, and start another one."""
         for process in list((self._pool._processes or {}).values()):
             process.kill()
         self.close()

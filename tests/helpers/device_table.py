@@ -1,4 +1,4 @@
-"""The table of what a training step costs a device, which the counts may go below but not above.
+"""The table of the costs of a training step on a device, which are upper limits of the counts.
 
 ``python -m tests.helpers.device_table`` measures all of it again and writes it, and the table of
 ``docs/how_to/gpu.md``; with names of cases, only those.
@@ -21,7 +21,7 @@ TORCH = ".".join(torch.__version__.split(".")[:2])
 
 
 def read_counts() -> pd.DataFrame:
-    """Read the table: a line for each case, with the torch on which its launches were counted."""
+    """Read the table: a line for each case, with the torch version for which its launches were counted."""
     return pd.read_csv(FILE, index_col="case", dtype={"torch": str})
 
 
@@ -51,7 +51,7 @@ def compare_counts(case, found, launches=True) -> str | None:
 
 
 def main(names) -> None:
-    """Measure cases, all if none is named, and write the table."""
+    """Measure cases, all if none is given, and write the table."""
     process, lines = DeviceProcess(PRETENDED), []
     for name in names or CASES:
         with tempfile.TemporaryDirectory() as folder:
@@ -69,7 +69,7 @@ def main(names) -> None:
 
 
 def fill_page(page, table) -> str:
-    """Write the counts into the columns of the documentation's table that show those of today."""
+    """Write the counts into the columns of the documentation's table that show the current ones."""
 
     def fill(line):
         cells = line.split("|")

@@ -1,4 +1,4 @@
-"""A small disk of its own that can be full or read-only."""
+"""A small separate disk that can be full or read-only."""
 
 import contextlib
 import os
@@ -27,28 +27,28 @@ class Disk:
         _mount("mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "tmpfs", folder)
 
     def fill(self, left: int) -> None:
-        """Fill it up to some bytes; less is left if others write at the same time."""
+        """Fill the disk up to some bytes; fewer are left if other processes write at the same time."""
         space = os.statvfs(self.folder)
         with contextlib.suppress(OSError):
             self._filler.write_bytes(b"x" * max(0, space.f_bavail * space.f_frsize - left))
 
     def close_writing(self) -> None:
-        """Make it read-only."""
+        """Make the disk read-only."""
         _mount("mount", "-o", "remount,ro", self.folder)
 
     def repair(self) -> None:
-        """Make it writable and free its space."""
+        """Make the disk writable and free its space."""
         _mount("mount", "-o", "remount,rw", self.folder)
         self._filler.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Unmount it."""
+        """Unmount the disk."""
         _mount("umount", "--lazy", self.folder)
 
 
 @contextlib.contextmanager
 def make_disk(folder: Path):
-    """Mount a disk for the time of a block; skip the test where nobody may."""
+    """Mount a disk for the duration of a block; skip the test if mounting is not permitted."""
     try:
         disk = Disk(folder)
     except (OSError, AttributeError, subprocess.CalledProcessError):  # Windows has no os.geteuid

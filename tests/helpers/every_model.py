@@ -1,4 +1,4 @@
-"""Settings and a data set with which each of RecBole's models can be trained."""
+"""Settings and a data set for training each of RecBole's models."""
 
 import importlib.util
 import random
@@ -70,7 +70,7 @@ USUAL = set("BPR BSARec CKE CL4SRec FM GRU4Rec LightGCN MultiVAE NCL RecVAE S3Re
 
 
 def each_model(names: Iterable[str]) -> list:
-    """Models as a test's parameters, of which those that are not :data:`USUAL` are marked as slow."""
+    """Models as parameters of a test; those that are not :data:`USUAL` are marked as slow."""
     return [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
@@ -80,7 +80,7 @@ def settings_of(model: str) -> dict:
 
 
 def skip_without_package(model: str) -> None:
-    """Skip a test of a model that needs a package which is not there."""
+    """Skip a test of a model that needs a missing package."""
     package = PACKAGES.get(model, PACKAGES.get(model.lower()))
     if package and importlib.util.find_spec(package) is None:
         pytest.skip(f"{package} is not installed")

@@ -1,4 +1,4 @@
-"""Generated data sets: atomic files as people write them, with the rows that they contain, and settings for them."""
+"""Generated data sets: atomic files in many styles, with the rows that they contain and suitable settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAULTS = [
 
 @dataclass
 class Style:
-    """How files are written."""
+    """The style of files."""
 
     separator: str
     encoding: str
@@ -33,14 +33,14 @@ class Style:
     last_end: bool
 
     def spell(self, cell: str) -> str:
-        """Write a cell, quoted where it must be or where quotes are the style."""
+        """Write a cell, quoted if necessary or if the style quotes."""
         special = cell.startswith('"') or (len(self.separator) == 1 and self.separator in cell)
         if special or (self.quotes and cell and len(self.separator) == 1):
             return '"' + cell.replace('"', '""') + '"'
         return cell
 
     def write(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-        """Write lines without their ends; the first one is the header."""
+        """Write lines without line ends; the first one is the header."""
         lines = [self.separator.join(header)]
         for number, row in enumerate(rows):
             lines += [""] if self.blank_lines and number % 3 == 1 else []
@@ -48,7 +48,7 @@ class Style:
         return lines
 
     def encode(self, lines: Sequence[str]) -> bytes:
-        """Join lines to a file."""
+        """Join lines into a file."""
         text = self.line_end.join(lines) + (self.line_end if self.last_end else "")
         return text.encode(self.encoding)
 
@@ -131,7 +131,7 @@ def _events(users: list[str], items: list[str], clock: list[str]) -> st.SearchSt
 
 
 def _features(keys: list[str]) -> st.SearchStrategy[Feature]:
-    """Rows for some of the ids, in any order, some twice, and for others."""
+    """Rows for some of the ids, in any order, some twice, and for other ids."""
     numbers = st.integers(0, 9).map(str) | st.none() | NUMBERS
     some = st.lists(st.tuples(st.sampled_from([*keys, *keys, "other", None]), numbers), max_size=12)
     every = st.tuples(*(st.tuples(st.just(key), numbers) for key in keys)).map(list)
@@ -203,7 +203,7 @@ def _rules(draw: Draw) -> tuple[Rules, dict[str, Any]]:
 def _apply_fault(
     draw: Draw, fault: str | None, style: Style, lines: list[str], columns: list[str], settings: dict[str, Any]
 ) -> tuple[bool, bool, bytes]:
-    """Spoil a file; return whether its rows still count, whether a refusal is right, and the bytes."""
+    """Introduce an error into a file; return whether its rows still count, whether an error is right, and the bytes."""
     separator, at = style.separator, len(lines) - 1
     places = [place for place, line in enumerate(lines[1:], 1) if line]
     if fault is None:
@@ -264,7 +264,7 @@ def _apply_fault(
 
 
 def _is_read_by_python(text: str) -> bool:
-    """True if Python takes a text for a number, as pandas' Python engine does: digits of other scripts."""
+    """True if Python, and so pandas' Python engine, reads a text as a number: digits of other scripts."""
     try:
         float(text)
     except ValueError:

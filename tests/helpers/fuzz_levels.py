@@ -1,4 +1,4 @@
-"""Levels of fuzzing: how many examples a test tries, and what it accepts as their outcome."""
+"""Levels of fuzzing: the number of examples of a test, and the outcomes that it accepts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ settings.register_profile("fuzz", **_SHARED, database=DirectoryBasedExampleDatab
 
 
 class Hangs(BaseException):
-    """An example is still busy; derived from BaseException, so that nothing takes it for an error of RecBole."""
+    """An example takes too long; derived from BaseException, so that nothing treats it as an error of RecBole."""
 
 
 class Refused(NamedTuple):
@@ -71,7 +71,7 @@ def try_examples(level: tuple[str, int], strategy: st.SearchStrategy, check: Cal
 
 
 def outcome(function: Callable[[], Any]) -> Any:
-    """Return what a function returns, or its refusal; any other error is a defect."""
+    """Return the result of a function, or its refusal; any other error is a defect."""
     try:
         return function()
     except UserError as error:
@@ -81,7 +81,7 @@ def outcome(function: Callable[[], Any]) -> Any:
 
 @contextlib.contextmanager
 def limit_time(seconds: int) -> Iterator[None]:
-    """Raise :class:`Hangs` in this thread after some seconds of computing."""
+    """Raise :class:`Hangs` in this thread after some seconds of computation."""
 
     def stop(number: int, frame: Any) -> None:
         raise Hangs(f"still busy after {seconds} seconds")

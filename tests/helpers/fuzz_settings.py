@@ -1,4 +1,4 @@
-"""Generated settings: values of known settings in their spellings, and whatever else people type."""
+"""Generated settings: values of known settings in their spellings, and other input that people type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Draw = Callable[[st.SearchStrategy], Any]
 
 
 class Known(NamedTuple):
-    """A setting: values that it takes, and values that it does not."""
+    """A setting with valid and invalid values."""
 
     good: st.SearchStrategy
     bad: st.SearchStrategy
@@ -91,7 +91,7 @@ TEXTS = st.one_of(
 
 @st.composite
 def valued(draw: Draw) -> tuple[str, Any, bool, str]:
-    """Draw a setting, its value, whether that is right, and one of its spellings on the command line."""
+    """Draw a setting, its value, whether it is valid, and one of its spellings on the command line."""
     key = draw(st.sampled_from(sorted(KNOWN)))
     is_good = draw(st.booleans())
     value = draw(KNOWN[key].good if is_good else KNOWN[key].bad)
@@ -118,13 +118,13 @@ def yaml_of(key: str, value: Any) -> str:
 
 @st.composite
 def typed(draw: Draw, names: list[str]) -> list[str]:
-    """Draw arguments ``--key=value`` with anything behind the equals sign."""
+    """Draw arguments ``--key=value`` with arbitrary text after the equals sign."""
     keys = draw(st.lists(st.sampled_from(names), min_size=1, max_size=3))
     return [f"--{key}={draw(TEXTS)}" for key in keys]
 
 
 def misspelled(known: list[str]) -> st.SearchStrategy[str]:
-    """A name with one letter lost, doubled or exchanged."""
+    """A name with one letter dropped, doubled or exchanged."""
 
     def spoil(name: str, place: int, kind: int) -> str:
         place %= len(name)

@@ -1,4 +1,4 @@
-"""Texts as people's files contain them: ids, numbers and times in their many spellings."""
+"""Texts as in real files: ids, numbers and times in their many spellings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ODD = st.text(
 
 
 def ids() -> st.SearchStrategy[str]:
-    """An id that is not empty and has no tab, line end or NUL."""
+    """A nonempty id without tab, line end or NUL."""
     return st.one_of(LETTERS, st.sampled_from(WORDS), ODD)
 
 
@@ -59,7 +59,7 @@ NO_NUMBERS = [
 
 
 def times() -> st.SearchStrategy[list[str]]:
-    """Twelve times of one kind, as texts: seconds to nanoseconds, decimals, small, negative, huge, with ties."""
+    """Twelve times of one kind as texts: seconds to nanoseconds, decimals, small, negative, huge, with ties."""
 
     def spell(numbers: list[int], kind: str) -> list[str]:
         spellings = {

@@ -1,4 +1,4 @@
-"""What RecBole has to make of rows of events, written out in plain Python.
+"""The data set that RecBole has to make of rows of events, computed in plain Python.
 
 Nothing here calls the package: the figures of generated data sets are compared with these.
 """
@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 
 @dataclass
 class Truth:
-    """The data set that has to come out.
+    """The expected data set.
 
     Attributes:
         users: Users, those of a file without events included.
@@ -83,7 +83,7 @@ class Rules:
 def find_truth(
     rows: Sequence[Event], rules: Rules, user: Feature | None = None, item: Feature | None = None
 ) -> Truth | None:
-    """Filter and split events; None if they cannot be used, because nothing is left or a time is missing."""
+    """Filter and split events; None if nothing is left or a time is missing."""
     whole = [row for row in rows if row.user is not None and row.item is not None]
     read = len({row.user for row in whole}), len({row.item for row in whole}), len(whole)
     times = dict(zip(map(id, rows), exact_times([row.time for row in rows]), strict=True))
@@ -114,7 +114,7 @@ def find_truth(
 
 
 def exact_times(texts: Sequence[str | None]) -> list[Any]:
-    """Whole numbers that 64 bits hold, or else floats; missing times are nan."""
+    """Integers within 64 bits, otherwise floats; missing times are nan."""
     numbers = [math.nan if text is None else float(text) for text in texts]
     if any(text is None for text in texts) or not all(map(math.isfinite, numbers)):
         return numbers
@@ -125,7 +125,7 @@ def exact_times(texts: Sequence[str | None]) -> list[Any]:
 
 
 def lies_in(text: str | None, intervals: str) -> bool:
-    """True if a number lies in one of the intervals; a missing one does not."""
+    """True if a number is in one of the intervals; a missing one is not."""
     if text is None:
         return False
     value = float(text)

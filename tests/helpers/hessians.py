@@ -1,4 +1,4 @@
-"""Losses whose Hessian is known."""
+"""Losses with known Hessians."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def quadratic(eigenvalues, seed=0, rotated=True, dtype=torch.float64):
-    """``w @ H @ w / 2`` in two parameters; its Hessian has the eigenvalues, in random directions or on the axes."""
+    """``w @ H @ w / 2`` in two parameters, with a Hessian of given eigenvalues, in random directions or on the axes."""
     random = torch.Generator().manual_seed(seed)
     eigenvalues = torch.as_tensor(eigenvalues, dtype=torch.float64)
     n = len(eigenvalues)
@@ -23,7 +23,7 @@ def quadratic(eigenvalues, seed=0, rotated=True, dtype=torch.float64):
 
 
 def regression():
-    """Linear regression, which is convex, with its Hessian ``2 X^T X / N`` of rank 9 of 30."""
+    """Linear regression, which is convex; its Hessian is ``2 X^T X / N`` of rank 9 of 30."""
     random = torch.Generator().manual_seed(1)
     inputs, targets = (torch.randn(9, n, generator=random, dtype=torch.float64) for n in (30, 1))
     layer = nn.Linear(30, 1, bias=False).double()
@@ -48,5 +48,5 @@ def tanh_network(hidden=6):
 
 
 def wide():
-    """Four hundred eigenvalues from -100 to 1000, most of them near 0 on either side."""
+    """Four hundred eigenvalues from -100 to 1000, most of them close to 0 on either side."""
     return quadratic(np.r_[-np.logspace(-6, 2, 200), np.logspace(-6, 3, 200)])

@@ -15,7 +15,7 @@ EVENTS = [
 
 
 def known_before(part: str) -> dict[str, list[str]]:
-    """The items of each user that are known before the target of validation or test."""
+    """The items of each user before the target of validation or test."""
     users = dict.fromkeys(user for user, _, _ in EVENTS)
     end = {"valid": -2, "test": -1}[part]
     return {user: [item for one, item, _ in EVENTS if one == user][:end] for user in users}
@@ -56,7 +56,7 @@ def scores_of(trainer, loader) -> dict[str, np.ndarray]:
 
 
 def scores_in_validation(folder, model, **settings) -> dict[str, np.ndarray]:
-    """The scores of a model on the validation set of 20 users who have no item twice."""
+    """The scores of a model on the validation set of 20 users without repeated items."""
     events = {}
     for user, item, time in random_events(users=20, items=12):
         events.setdefault((user, item), time)

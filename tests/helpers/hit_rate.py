@@ -9,7 +9,7 @@ from tests.helpers.tiny import cyclic
 
 
 def hit_rate_on_new_users(network, dataset, length: int, items: int, shuffled: bool = False, users: int = 300) -> float:
-    """HR@1 on users that were not trained on, with histories of every length."""
+    """HR@1 on users outside of the training data, with histories of every length."""
     rows = list(cyclic(users=users, items=items, length=length + 1, shuffled=shuffled, seed=99))
     ids = [dataset.token2id("item_id", item) for _, item, _ in rows]
     draw = random.Random(1)

@@ -53,11 +53,11 @@ def ignore(progress):
 
 
 def select_figures(record):
-    """Select the figures that are equal in two runs of the same settings."""
+    """Select the figures that two runs with the same settings have in common."""
     return {key: record[key] for key in ("valid", "test", "best_epoch", "epochs_run", "parameters")}
 
 
 def settings_of(names, data="ml-100k", out="out", seeds=(1,), fractions=(1.0,), **given):
-    """Plan jobs on a data set, and return the settings of each entry's first one."""
+    """Plan jobs on a data set, and return the settings of the first job of each entry."""
     jobs = plan_jobs(read_entries(names), {data: "hash"}, seeds, fractions, Path(out), given=given)
     return {job.entry: job.settings for job in reversed(jobs)}

@@ -1,4 +1,4 @@
-"""Random users' data and loaders, for packed training and as RecBole makes them."""
+"""Data and loaders of random users, for packed training and for RecBole's prefixes."""
 
 import random
 
@@ -21,7 +21,7 @@ HEAD = "user_id:token item_id:token timestamp:float rating:float tags:token_seq 
 
 
 def rows_of(seed):
-    """Users of 1 to 3 and of up to 20 events, whose times lie between each other's and are often equal."""
+    """Users with 1 to 3 and with up to 20 events, whose times interleave and are often equal."""
     draw = random.Random(seed)
     rows = ["u0|i1|1|1.0|t1 t2 t3|p1|0.5 0.25"]
     for user in range(1, 14):
@@ -57,7 +57,7 @@ def assert_same(one, other):
 
 
 def predictions(batch):
-    """What a packed batch predicts, as triples of user, target and all items before it in the row."""
+    """The predictions of a packed batch, as triples of user, target and all items before it in the row."""
     columns = (batch[field].tolist() for field in ("user_id", "item_id", "item_id_list", "item_length"))
     for user, targets, items, length in zip(*columns, strict=True):
         assert 0 not in items[:length] and not any(items[length:]) and not any(targets[length:])

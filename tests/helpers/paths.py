@@ -1,4 +1,4 @@
-"""The checkout that is tested."""
+"""The checkout under test."""
 
 from pathlib import Path
 

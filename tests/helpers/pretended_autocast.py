@@ -1,4 +1,4 @@
-"""Autocast on the pretended device, by the rules that torch has for CUDA."""
+"""Autocast on the pretended device, with torch's rules for CUDA."""
 
 import functools
 

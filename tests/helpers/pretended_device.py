@@ -1,4 +1,4 @@
-"""A device that torch takes for an accelerator, on any machine: real values, real autograd, a device's rules.
+"""A device that torch treats as an accelerator, on any machine: real values, real autograd, a device's rules.
 
 A tensor "on the device" is a wrapper around one on the CPU. An operation that mixes devices, or draws for the device
 from a generator of the CPU, raises as CUDA would; the device has its own random generator. It is registered through
@@ -34,12 +34,12 @@ RESHAPING = {"squeeze_", "unsqueeze_", "t_", "transpose_"}
 
 
 def is_possible() -> bool:
-    """Return True if this torch can register such a device."""
+    """Return True if this version of torch can register such a device."""
     return hasattr(backend_registration, REGISTER)
 
 
 class Wrapped(torch.Tensor):
-    """A tensor on the pretended device, around one on the CPU."""
+    """A tensor on the pretended device, which wraps a tensor on the CPU."""
 
     @staticmethod
     def __new__(cls, inner):
@@ -106,7 +106,7 @@ class PretendedDevice(TorchDispatchMode):
     # Random numbers ---------------------------------------------------------------------------------------------
 
     def seed(self, seed):
-        """Seed the device's generator, whose numbers are not those of the CPU's."""
+        """Seed the device's generator, whose numbers differ from the CPU's."""
         self.state = torch.Generator().manual_seed((int(seed) + 7919) % 2**63).get_state()
 
     def get_state(self, device=None):
@@ -142,7 +142,7 @@ class PretendedDevice(TorchDispatchMode):
     # Operations -------------------------------------------------------------------------------------------------
 
     def run(self, func, args, kwargs):
-        """Run an operation on the tensors that are wrapped."""
+        """Run an operation on the wrapped tensors."""
         operation, tensors = describe(func), list_tensors(args, kwargs)
         if self.counter is not None:
             self.counter.count(operation, tensors, args, kwargs)
@@ -182,7 +182,7 @@ class PretendedDevice(TorchDispatchMode):
         return wrap(result) if goes_there else result
 
     def one_kernel(self, compute, *tensors):
-        """Compute a function of tensors by a single kernel each way, which has no second derivative.
+        """Compute a function of tensors with one kernel each way and no second derivative.
 
         Args:
             compute: The function, of tensors on the CPU.
@@ -192,7 +192,7 @@ class PretendedDevice(TorchDispatchMode):
 
 
 def unwrap(value):
-    """Return the tensor in a wrapper, or those in a list of wrappers."""
+    """Return the tensor in a wrapper, or the tensors in a list of wrappers."""
     if isinstance(value, Wrapped):
         return value.inner
     if isinstance(value, (list, tuple)) and any(isinstance(entry, Wrapped) for entry in value):
@@ -201,14 +201,14 @@ def unwrap(value):
 
 
 def wrap(value):
-    """Put a tensor, or those in a list or tuple, on the device."""
+    """Put a tensor, or the tensors in a list or tuple, on the device."""
     if isinstance(value, torch.Tensor):
         return value if isinstance(value, Wrapped) else Wrapped(value)
     return type(value)(map(wrap, value)) if isinstance(value, (list, tuple)) else value
 
 
 def check_mixed(operation, func, args, host):
-    """Raise where an operation mixes tensors of the CPU and of the device, unless a device would take them."""
+    """Raise if an operation mixes tensors of the CPU and of the device, unless a real device accepts them."""
     name = operation.name
     if name in ("_to_copy", "copy_", "_foreach_copy_"):
         return
@@ -226,7 +226,7 @@ def check_mixed(operation, func, args, host):
 
 
 def raise_mixed(func, reason):
-    """Raise as CUDA does."""
+    """Raise CUDA's error."""
     raise RuntimeError(
         f"Expected all tensors to be on the same device, but found at least two devices, {NAME}:0 and cpu! "
         f"({func}: {reason})"
@@ -234,7 +234,7 @@ def raise_mixed(func, reason):
 
 
 def written(targets, args, kwargs, result):
-    """Return the arguments that an operation wrote into, in place of what was written."""
+    """Return the arguments that an operation wrote into, in place of its results."""
 
     def choose(target, value):
         if target is None:
@@ -292,7 +292,7 @@ DEVICE = PretendedDevice()
 
 
 class _Module:
-    """What ``torch.pretended`` is, the counterpart of ``torch.cuda``."""
+    """The module ``torch.pretended``, the counterpart of ``torch.cuda``."""
 
     def _is_in_bad_fork(self):
         return False
@@ -323,7 +323,7 @@ class _Module:
 
 
 def register() -> PretendedDevice:
-    """Register the device with torch and have RecBole choose it; once in a process, before any backward pass.
+    """Register the device with torch and make RecBole choose it; once in a process, before any backward pass.
 
     Returns:
         The device, which is to be entered as a context for as long as its tensors are used.
@@ -343,7 +343,7 @@ def register() -> PretendedDevice:
 
 
 def _answer_for_cuda():
-    """Have the questions answered that code asks ``torch.cuda``; each by its own function, as torch's compiler asks."""
+    """Answer the calls of ``torch.cuda``, each with its own function, as torch's compiler requires."""
     answers = {
         "_lazy_init": lambda: None,
         "is_available": lambda: True,
@@ -372,7 +372,7 @@ def _answer_for_cuda():
 
 
 def _copy_over(make):
-    """Have a constructor that dispatch modes do not see make its tensor on the CPU, and copy it over."""
+    """Wrap a constructor that dispatch modes do not see: make its tensor on the CPU, and copy it to the device."""
 
     def make_there(data, *args, device=None, requires_grad=False, **kwargs):
         if device is None or torch.device(device).type != NAME:
@@ -383,7 +383,7 @@ def _copy_over(make):
 
 
 def _choose_device():
-    """Have RecBole's configuration choose the device where it would choose CUDA."""
+    """Make RecBole's configuration choose the device where it would choose CUDA."""
     from recbole.config import Config
     from recbole.trainer import trainer
 
@@ -408,7 +408,7 @@ _sdpa, _gru = F.scaled_dot_product_attention, torch.nn.GRU.forward
 
 
 def _attend(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, **options):
-    """Attend by one kernel, as CUDA's memory-efficient one, unless a second derivative is asked for."""
+    """Attend with one kernel, like CUDA's memory-efficient one, unless a second derivative is needed."""
     fused = isinstance(query, Wrapped) and attn_mask is None and torch.backends.cuda.mem_efficient_sdp_enabled()
     if not fused:
         return _sdpa(query, key, value, attn_mask=attn_mask, dropout_p=dropout_p, is_causal=is_causal, **options)
@@ -422,7 +422,7 @@ def _attend(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, *
 
 
 def _run_gru(self, x, hx=None):
-    """Run a GRU by one kernel, as cuDNN does, or step by step where cuDNN is switched off."""
+    """Run a GRU with one kernel, like cuDNN, or step by step if cuDNN is disabled."""
     if not isinstance(x, Wrapped):
         return _gru(self, x, hx)
     assert self.batch_first and not self.bidirectional and hx is None, "not needed by any model so far"
@@ -443,7 +443,7 @@ def _run_gru(self, x, hx=None):
 
 
 def _step_gru(gru, x):
-    """Compute a GRU step by step, by operations that have a second derivative."""
+    """Compute a GRU step by step, with operations that have a second derivative."""
     last = []
     for layer in gru.all_weights:
         w_input, w_hidden, b_input, b_hidden = layer if gru.bias else (*layer, None, None)

@@ -1,4 +1,4 @@
-"""Files of providers in their true layout, and the command that converts them."""
+"""Files of providers in their true layout, and the command to convert them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def zipped(path: Path, members: dict[str, str], encoding: str = "utf-8") -> Path
 
 
 def write_ml_1m(folder: Path) -> Path:
-    """Six ratings of ml-1m in an archive of its provider's layout and encoding."""
+    """Write six ratings of ml-1m to an archive with its provider's layout and encoding."""
     members = {
         "ml-1m/README": "about",
         "ml-1m/movies.dat": (

@@ -1,11 +1,11 @@
-"""Records of finished runs, as files of tests."""
+"""Records of finished runs as files for tests."""
 
 import json
 from pathlib import Path
 
 
 def record_of_a_run(**changes) -> dict:
-    """The content of a ``result.json``, with some fields changed; those that are ``...`` are left out."""
+    """The content of a ``result.json`` with some fields changed; a field set to ``...`` is removed."""
     content = {
         "schema_version": 1,
         "model": "SAMRec",

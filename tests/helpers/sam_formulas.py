@@ -1,4 +1,4 @@
-"""The SAM family's formulas, written out again on flat vectors, and a small network to try them on."""
+"""The SAM family's formulas, written out again on flat vectors, and a small network to apply them to."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Searches on tiny data, and models of the user's own."""
+"""Searches on tiny data, and a user's own models."""
 
 import json
 from pathlib import Path
@@ -64,7 +64,7 @@ BEST = {"learning_rate": 0.002, "hidden_dropout_prob": 0.4, "attn_dropout_prob":
 def write_search(
     folder, entry="SAMRec", dataset="ml-100k", best=BEST, complete=True, settings=None, model="SAMRec", **record
 ):
-    """Write the folder of a search for the learning rate and for dropout, which attention's follows."""
+    """Write the folder of a search for the learning rate and dropout; attention dropout has the same value."""
     folder = Path(folder)
     folder.mkdir(parents=True)
     strategy = {"search": "random", "scheduler": "asha", "trials": 30, "grace": 10, "seed": 7}

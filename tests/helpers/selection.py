@@ -1,4 +1,4 @@
-"""Runs of a selection that are made up: their scores and passes follow from their settings."""
+"""Made-up runs of a selection, whose scores and passes are functions of their settings."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ SEEDS = (7, 8, 9)
 
 
 def write_run(job, score, passes):
-    """Write the record of a run, with a score in validation."""
+    """Write the record of a run with a validation score."""
     job.folder.mkdir(parents=True, exist_ok=True)
     (job.folder / JOB).write_text(json.dumps({"entry": job.entry, **job.made_for}, default=str))
     of = {"model": job.settings["model"], "seed": job.seed, "config": dict(job.settings)}
@@ -31,7 +31,7 @@ def write_run(job, score, passes):
 
 
 def make_selector(score, passes=lambda job: 1.0, seeds=SEEDS, out="out", log=None):
-    """A selector whose runs have a score and passes that are functions of the job; no score means that it failed."""
+    """A selector whose runs have scores and passes that are functions of the job; no score means failure."""
 
     def train(jobs, folder):
         for job in jobs:

@@ -1,4 +1,4 @@
-"""Measurements of sharpness that are made up, for tests of what is made of them."""
+"""Made-up measurements of sharpness, for tests of their tables and figures."""
 
 import math
 
@@ -14,7 +14,7 @@ NO_WAYS = pd.DataFrame(columns=["first", "second", "position", "loss"])
 
 
 def make_table(levels, metric, draws=2, **columns):
-    """A metric that falls by its level's share, the first draw a little more and the second a little less."""
+    """A metric that decreases by the level's share, in the first draw slightly more and in the second slightly less."""
     lines = [
         {**columns, "level": level, "draw": draw, "ndcg@10": metric * (1 - level + 0.01 * (2 * draw - 1) * level)}
         for level in levels
@@ -24,7 +24,7 @@ def make_table(levels, metric, draws=2, **columns):
 
 
 def make_measured(label, seed, sharp=1.0, *, converged=True, reads=True, model="SAMRec", metric=0.05, **record):
-    """A run whose every measure of sharpness is in proportion to ``sharp``; its surface is a bowl."""
+    """A run whose measures of sharpness are all proportional to ``sharp``; its surface is a bowl."""
     grid, bowl = np.linspace(-1, 5, 101), STEPS[:, None] ** 2 + STEPS**2
     curvature = {
         "loss": 5.0, "values": sharp * np.array([4.0, 2.0, 1.0]), "residuals": np.full(3, 1e-6),

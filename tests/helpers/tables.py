@@ -1,4 +1,4 @@
-"""Tables of events as users have them."""
+"""Tables of events like those of users."""
 
 import pandas as pd
 
@@ -11,6 +11,6 @@ FLAGS = [f"--{role}={column}" for role, column in ROLES.items()]
 
 
 def make_frame(**how) -> pd.DataFrame:
-    """Events of random items, under other names than RecBole's; users are integers, items text."""
+    """Events of random items, with other column names than RecBole's; users are integers, items text."""
     frame = pd.DataFrame(random_events(**how), columns=list(ROLES.values()))
     return frame.assign(customer=frame["customer"].str[1:].astype(int))

@@ -1,4 +1,4 @@
-"""A global temporal split computed by pandas, one user at a time, as the docs describe it."""
+"""A global temporal split computed by pandas, one user at a time, according to its documentation."""
 
 import numpy as np
 import pandas as pd

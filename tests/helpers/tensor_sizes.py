@@ -1,4 +1,4 @@
-"""The sizes of the tensors that operations make."""
+"""The sizes of the tensors that operations create."""
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

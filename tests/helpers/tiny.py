@@ -28,13 +28,13 @@ def write_events(folder, name: str, events) -> Path:
 
 
 def write_kinds(folder, items: int) -> None:
-    """Give the items of :func:`random_events` one to two kinds each, in the ``.item`` file of a data set's folder."""
+    """Give the items of :func:`random_events` one or two kinds, in the ``.item`` file of a data set's folder."""
     lines = ["item_id:token\tkind:token_seq", *(f"i{i}\tk{i % 4} k{i % 3}" for i in range(items))]
     Path(folder, f"{Path(folder).name}.item").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def cyclic(users: int = 60, items: int = 12, length: int = 10, shuffled: bool = False, seed: int = 0):
-    """Events of users who go round a circle of items: after item i comes item i + 1, the last is followed by the first.
+    """Events of users on a circle of items: item i is followed by item i + 1, the last one by the first.
 
     With ``shuffled`` the items are drawn at random instead, so that there is nothing to learn.
     """
@@ -62,7 +62,7 @@ def make_config(model, folder, name: str = "tiny", **settings):
 
 
 def build(config):
-    """The loaders, the model and its trainer of a configuration, seeded as RecBole's ``run_recbole`` does."""
+    """The loaders, the model and its trainer for a configuration, with the seeds of RecBole's ``run_recbole``."""
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_model, get_trainer, init_seed
 

@@ -21,7 +21,7 @@ SASREC = {"model": "SASRec", "train_neg_sample_args": None, "eval_args": LEAVE_O
 
 
 def table(head: str, *rows: str) -> str:
-    """The text of an atomic file: columns are separated by blanks in ``head`` and by ``|`` in ``rows``."""
+    """The text of an atomic file: columns are separated by spaces in ``head`` and by ``|`` in ``rows``."""
     return "".join("\t".join(cells) + "\n" for cells in [head.split(), *(row.split("|") for row in rows)])
 
 
@@ -47,12 +47,12 @@ def built(folder: Path, files: dict[str, str], **settings: Any) -> Dataset:
 
 
 def tokens(dataset: Dataset, field: str) -> list[str]:
-    """A token column of the interactions as it reads in the file."""
+    """A token column of the interactions, as in the file."""
     return list(dataset.id2token(field, dataset.inter_feat[field].numpy()))
 
 
 def suspend(name: str) -> AbstractContextManager[None]:
-    """Suspend a patch, or skip the rest of the test where it is not needed."""
+    """Suspend a patch, or skip the rest of the test where the patch is not needed."""
     if not compat.PATCHES[name].is_applied:
         pytest.skip(f"{name} is not needed on pandas {pd.__version__}")
     return compat.suspend(name)

@@ -1,4 +1,4 @@
-"""Tables of trials that are made up."""
+"""Made-up tables of trials."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ PARAMETERS = [RATE, DROPOUT, LAYERS, ALWAYS, ACT, LISTS, Parameter(NASTY, "unifo
 
 
 def trials(number: int = 24, seed: int = 0) -> pd.DataFrame:
-    """Random trials whose score is the logarithm of the rate and nothing else."""
+    """Random trials whose score is the logarithm of the rate."""
     draw = np.random.default_rng(seed)
     rate = 10 ** draw.uniform(-4, -2, number)
     return pd.DataFrame(

@@ -1,10 +1,10 @@
-"""Users with histories of many lengths, and what windows of them predict."""
+"""Users with histories of many lengths, and the predictions of windows of them."""
 
 import numpy as np
 
 
 def flat(lengths, gap=0.0, seed=0):
-    """Items, offsets and targets of users with so many events, a share of whose targets is left out."""
+    """Items, offsets and targets of users with given numbers of events; a share of the targets is dropped."""
     draw = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     targets = np.delete(np.arange(offsets[-1]), offsets[:-1])

@@ -1,4 +1,4 @@
-"""Carries out commands in forked children, each of which kills itself at the moment it is told; for test_kill.py.
+"""Runs commands in forked children, each of which kills itself at a given moment; for test_kill.py.
 
 Importing takes seconds and forking takes none, so this process imports once. It reads a job a line from its input and
 answers with the child's wait status. A child appends to its report which epochs it began.
@@ -28,7 +28,7 @@ def report(file, line):
 
 
 def tell_epochs(file):
-    """Let the child say when it begins an epoch, at which time the one before must be safe."""
+    """Make the child report when it begins an epoch, at which time the previous epoch must be saved."""
     begin = SAMTrainer._begin_epoch
 
     def begin_and_tell(self, train_data, epoch_idx):
@@ -40,7 +40,7 @@ def tell_epochs(file):
 
 
 class Clock:
-    """Counts what Python does from the beginning of training on, and ends the process at a given count."""
+    """Counts Python events from the beginning of training, and ends the process at a given count."""
 
     def __init__(self, last=None):
         self.count, self.last = 0, last
@@ -59,7 +59,7 @@ class Clock:
 
 
 def die_before_call(number):
-    """Die just before the n-th call by which a file is made safe, gets another name, or takes its own."""
+    """Die just before the n-th call that syncs, renames or links a file."""
     calls = []
 
     def wrap(call):
@@ -76,7 +76,7 @@ def die_before_call(number):
 
 
 def die_in_bytes(number, share):
-    """Die in the middle of the n-th checkpoint, when a share of its bytes is in the file."""
+    """Die during the n-th checkpoint, when a share of its bytes is written."""
     saves, save = [], torch.save
 
     class Half:

@@ -1,4 +1,4 @@
-"""Data sets become tensors with one line for each event, and no table of prefixes."""
+"""Data sets become tensors with one line for each event, without a table of prefixes."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""RecBole's look-ups find what is ours, and are left alone for the rest."""
+"""RecBole's look-ups find what this package adds, and are otherwise unchanged."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""A run knows its data: files written anew, with more or fewer users and items, or by an older revision."""
+"""A run recognizes its data: rewritten files, with more or fewer users and items, or from an older revision."""
 
 import json
 import random
@@ -28,31 +28,31 @@ SHUFFLED = {"split": {"RS": [8, 1, 1]}, "order": "RO", "group_by": "user", "mode
 
 
 def rewrite(folder: Path, suffix: str, change) -> None:
-    """Write a file of a data set anew with other lines below its header."""
+    """Rewrite a file of a data set with other lines below its header."""
     file = folder / f"{folder.name}.{suffix}"
     head, *lines = file.read_text().splitlines()
     file.write_text("\n".join([head, *change(lines)]) + "\n")
 
 
 def shuffle_lines(folder: Path, *suffixes: str) -> None:
-    """Write files of a data set anew with their lines in another order, as an export from a database may."""
+    """Rewrite files of a data set with their lines in another order, as an export from a database may."""
     for suffix in suffixes:
         rewrite(folder, suffix, lambda lines: random.Random(5).sample(lines, len(lines)))
 
 
 def ties(events):
-    """Events of which three in a row have the same time, so that the order of the file decides."""
+    """Events in groups of three with equal times, so that the order of the file decides."""
     return [(user, item, time // 3) for user, item, time in events]
 
 
 def slow(model: str, settings: dict):
-    """A case that only the whole suite runs, since another model of its kind is tested anyway."""
+    """A slow case, since another model of its kind is tested by default."""
     return pytest.param(model, settings, marks=pytest.mark.slow)
 
 
 @pytest.fixture
 def ring(own_folder):
-    """A data set of users who go round a circle of items, and a run that was trained on it."""
+    """A data set of users on a circle of items, and a run that was trained on it."""
     folder = write_events("dataset", "ring", cyclic(users=30, length=8))
     return folder, run("GRU4Rec", "ring", **FEW).folder
 

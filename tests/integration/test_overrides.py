@@ -1,4 +1,4 @@
-"""The list of overridden methods is that of the classes, and the page prints it."""
+"""The list of overridden methods matches the classes, and the page prints it."""
 
 import importlib
 
@@ -24,7 +24,7 @@ def listed(how):
 
 
 def overridden(ours, base):
-    """The methods of a class, and of its bases in this package, that a class of RecBole has too."""
+    """The methods of a class, and of its bases in this package, that a class of RecBole also has."""
     classes = [one for one in ours.__mro__ if one.__module__.startswith("recbole_samrec")]
     names = {name for one in classes for name, value in vars(one).items() if callable(value)}
     plain = {"__init__", *(name for name in names if not hasattr(object, name) or name == "__getitem__")}
@@ -41,7 +41,7 @@ def test_overrides_lists_the_methods_of_our_classes():
 
 
 class RecordingPatcher:
-    """Notes what would be replaced, and replaces nothing."""
+    """Records the requested replacements without making them."""
 
     def __init__(self):
         self.names = set()

@@ -1,4 +1,4 @@
-"""The page "add your own model" says what is true: its files are taken from it and run."""
+"""The page "add your own model" is correct: its files are extracted and run."""
 
 import json
 import re
@@ -22,7 +22,7 @@ PAGE = ROOT / "docs" / "how_to" / "own_model.md"
 
 @pytest.fixture
 def files(own_folder):
-    """The model and the settings that the page shows, and a tiny data set."""
+    """The model and the settings of the page, and a tiny data set."""
     for block in re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE.read_text(), re.S):
         Path(block[0]).write_text(block[1])
     write_events("dataset", "circle", cyclic(users=40, items=30))
@@ -86,7 +86,7 @@ def test_packed_training_of_the_page(files):
 
 
 class Items:
-    """Stands in for a data set of 30 items."""
+    """A stand-in for a data set of 30 items."""
 
     def num(self, field: str) -> int:
         """Number of items, with the padding item."""

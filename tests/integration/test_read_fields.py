@@ -1,4 +1,4 @@
-"""The fields that a model asks for while it is built are recorded, and nothing else."""
+"""Exactly the fields whose sizes a model reads in its constructor are recorded."""
 
 from types import SimpleNamespace
 

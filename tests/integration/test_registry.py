@@ -1,4 +1,4 @@
-"""Models are found by name: RecBole's, ours and a user's own, which must be a model with a name of its own."""
+"""Models are found by name: RecBole's, ours and a user's own, which must be a model with a unique name."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ MODEL = "from recbole.model.general_recommender.bpr import BPR\nclass {name}(BPR
 
 @pytest.fixture
 def own(own_folder, monkeypatch):
-    """A file with a model, which is forgotten after the test."""
+    """A file with a model, which is unregistered after the test."""
     Path("mine.py").write_text(MODEL.format(name="MineOfRegistry"))
     monkeypatch.setattr(sys, "modules", dict(sys.modules))
     return "mine.py:MineOfRegistry"

@@ -1,4 +1,4 @@
-"""Crop, mask and reorder do to each row what their definitions say, and choose uniformly."""
+"""Crop, mask and reorder follow their definitions in each row, and choose uniformly."""
 
 import torch
 
@@ -10,14 +10,14 @@ LENGTHS = (1, 2, 3, 5, 9, 10)
 
 
 def rows(*lengths, width=10):
-    """Left-aligned rows that hold 1, 2, 3 and so on, and their lengths."""
+    """Left-aligned rows that contain 1, 2, 3 and so on, and their lengths."""
     lengths = torch.tensor(lengths)
     place = torch.arange(width)
     return (place + 1) * (place < lengths[:, None]), lengths
 
 
 def shares(kinds, draws):
-    """How often each of some outcomes was drawn."""
+    """The frequency of each of some outcomes."""
     found, counts = torch.unique(kinds, dim=0, return_counts=True)
     return found.tolist(), counts / draws
 

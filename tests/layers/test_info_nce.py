@@ -1,4 +1,4 @@
-"""InfoNCE against its formula, written out in loops, and the drawing of positives."""
+"""InfoNCE against its formula, written out in loops, and draws of positives."""
 
 import math
 

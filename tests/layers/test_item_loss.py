@@ -1,4 +1,4 @@
-"""The configured loss of states against items is that of its formula, fused or plain, with dense or sparse rows."""
+"""The configured loss of states against items equals its formula, fused or plain, with dense or sparse rows."""
 
 from collections import defaultdict
 

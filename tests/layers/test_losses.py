@@ -26,7 +26,7 @@ DOUBLE = torch.float64
 
 
 def problem(n=7, n_rows=11, d=4, dtype=DOUBLE, scale=1.0, seed=0):
-    """States, table and targets; the targets repeat and leave out item 0."""
+    """States, table and targets; the targets contain repetitions and lack item 0."""
     draw = torch.Generator().manual_seed(seed)
     states = torch.randn(n, d, generator=draw, dtype=dtype) * scale
     table = torch.randn(n_rows, d, generator=draw, dtype=dtype)
@@ -201,7 +201,7 @@ def written_out_sampled(states, table, targets, negatives, frequencies):
 
 
 def shares(n_rows):
-    """Frequencies of items, none for the padding item."""
+    """Frequencies of items; the padding item has none."""
     weights = torch.arange(n_rows, dtype=DOUBLE)
     return weights / weights.sum()
 
@@ -231,7 +231,7 @@ class TestSampledSoftmax:
         torch.testing.assert_close(gradient.to_dense(), dense[0])
 
     def test_the_softmaxs_sum_is_unbiased(self):
-        """Its mean over every possible draw, two negatives and another row's target, is the sum over all items."""
+        """The mean over every possible draw, two negatives and another row's target, is the sum over all items."""
         table, state = problem(1, 5)[1], problem(1, 5, seed=1)[0]
         states = torch.cat([state, torch.zeros_like(state)])  # the other row scores 0 everywhere: its loss is known
         target, p, mean = 2, shares(5), 0
@@ -247,7 +247,7 @@ class TestSampledSoftmax:
     @pytest.mark.parametrize("sparse", [False, True])
     @pytest.mark.parametrize("fused", [False, True])
     def test_without_waiting_for_a_gpu_is_the_same(self, fused, sparse, monkeypatch):
-        """There the list of candidates is as long as it can be, and the items that fill it have no weight."""
+        """On a GPU the list of candidates has its maximum length, and the items that fill it have no weight."""
         for negatives in (torch.tensor([1, 1, 4]), torch.arange(1, 11), torch.tensor([7] * 30)):
             states, table, targets = problem()
             make = functools.partial(sampled_softmax, states, table, targets, negatives, shares(11), sparse=sparse)

@@ -1,4 +1,4 @@
-"""The fast parts of a training step compute what the slow ones do."""
+"""The fast parts of a training step compute the same as the slow ones."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_dropout__scales_by_the_probability_that_it_uses():
 
 
 def test_dropout__draws_elements_rows_and_calls_independently():
-    """The correlation of masks at a distance, and of two masks, is what independent draws have."""
+    """The correlation of masks at a distance, and of two masks, is that of independent draws."""
     torch.manual_seed(1)
     n, p = 1 << 20, 0.3
     masks = [(fast.dropout(torch.ones(n), p) == 0).double() - p for _ in range(2)]
@@ -43,7 +43,7 @@ def test_dropout__draws_elements_rows_and_calls_independently():
 
 
 def test_dropout__follows_torchs_generator():
-    """SAM's second pass sees the first one's mask when the generator is put back."""
+    """SAM's second pass uses the first one's mask when the generator is restored."""
     x = torch.randn(7, 13)
     state = torch.get_rng_state()
     first, other = fast.dropout(x, 0.4), fast.dropout(x, 0.4)
@@ -86,7 +86,7 @@ def test_draw_dropout_in_bulk__switches_layers_for_training():
 
 @pytest.mark.parametrize("training", [True, False])
 def test_causal_attention__is_softmax_over_the_past(training):
-    """With a dropout that keeps everything, both ways to compute it give the definition."""
+    """With a dropout that drops nothing, both implementations equal the definition."""
     query, key, value = torch.randn(3, 2, 2, 7, 5).unbind(0)
     drop = nn.Identity() if training else nn.Dropout(0.5).eval()
     drop.p, drop.training = (0.5, True) if training else (0.5, False)
@@ -106,7 +106,7 @@ def test_choose_activation__computes_recboles_gelu():
 
 
 class Products(TorchDispatchMode):
-    """Remembers the shapes of all matrix products in bfloat16, as pairs of operands."""
+    """Records the shapes of all matrix products in bfloat16, as pairs of operands."""
 
     def __init__(self):
         super().__init__()
@@ -129,7 +129,7 @@ def layers():
 
 
 def test_transformer_states__in_bfloat16_reuse_kernels(layers):
-    """Compiling one for a shape takes longer than its product."""
+    """Compiling a kernel for a shape takes longer than its product."""
     x, table = torch.randn(4, 50, 8), torch.randn(300, 8, requires_grad=True)
     seen = []
     for n in (65, 100, 128):
@@ -158,7 +158,7 @@ def test_pad_rows__changes_no_state_and_no_gradient(layers, n):
 
 
 class SameDraw(torch.nn.Module):
-    """Dropout of attention weights that always draws the same."""
+    """Dropout of attention weights that always uses the same mask."""
 
     def __init__(self, mask):
         super().__init__()

@@ -1,4 +1,4 @@
-"""BSARec: its filter is the Fourier transform's, its shortcuts change nothing, its rows are the paper's."""
+"""BSARec: its filter equals the Fourier transform, its shortcuts are exact, and its rows are those of the paper."""
 
 import math
 
@@ -21,7 +21,7 @@ LENGTH = 8
 
 @pytest.fixture
 def make_model(tmp_path):
-    """Makes a model without dropout whose weights are large enough for differences to show."""
+    """Make a model without dropout, with weights that are large enough for differences to show."""
     write_events(tmp_path, "tiny", random_events())
 
     def make(name="BSARec", **settings):
@@ -48,7 +48,7 @@ def rows(lengths, seed=0):
 
 
 def low_frequencies(x, cutoff):
-    """The direct transform of rows ``[B, L, d]``, its lowest frequencies and their mirror images, and back."""
+    """The direct transform of rows ``[B, L, d]``, its lowest frequencies and their mirror images, and the inverse."""
     length = x.size(1)
     k, t = torch.arange(length)[:, None], torch.arange(length)[None]
     transform = torch.exp((k * t).to(torch.complex128) * (-2j * math.pi / length))

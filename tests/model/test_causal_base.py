@@ -1,4 +1,4 @@
-"""What models with a Transformer of their own share: blocks at some positions, heads, and packed training."""
+"""Shared parts of models with their own Transformer: blocks at some positions, heads, and packed training."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def data(tmp_path):
 
 
 def loss_and_gradients(folder, monkeypatch, model, training):
-    """Loss and gradients of all training targets in one batch, with negatives that depend on the target only."""
+    """Loss and gradients of all training targets in one batch, with negatives that depend only on the target."""
     config = make_config(model, folder, training=training, n_negatives=2, **OFF, **ONE_BATCH)
     (train_data, *_), network, trainer = build(config)
     torch.manual_seed(1)

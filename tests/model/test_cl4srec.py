@@ -1,4 +1,4 @@
-"""CL4SRec: what it contrasts, that nothing leaks, and that without its second loss it is SASRec."""
+"""CL4SRec: the pairs that it contrasts, no leaks, and equality with SASRec without its second loss."""
 
 import copy
 
@@ -23,7 +23,7 @@ def data(tmp_path):
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
 def test_cl4srec__contrasts_nothing_of_validation_and_test(training, tmp_path):
-    """Whatever the last two events of a user are, the contrasted sequences are the same."""
+    """The contrasted sequences do not depend on the last two events of a user."""
     tables = []
     for name, last in (("one", 1), ("other", 7)):
         rows = []
@@ -41,7 +41,7 @@ def test_cl4srec__contrasts_nothing_of_validation_and_test(training, tmp_path):
 
 
 def test_cl4srec__adds_info_nce_of_two_views_per_user(data):
-    """With views that change nothing; the order in which users are drawn does not count."""
+    """With views that change nothing; the order of the drawn users does not matter."""
     same = {"crop_rate": 1.0, "mask_rate": 0.0, "reorder_rate": 0.0, "cl_batch_users": 1000}
     settings = {**OFF, **same, "cl_weight": 0.7, "cl_temperature": 0.5, "cl_similarity": "cosine"}
     _, network, _ = make(data, MAX_ITEM_LIST_LENGTH=20, **settings)
@@ -128,7 +128,7 @@ def test_contrastive__trains_as_sasrec_without_weight(model, training, data):
 @pytest.mark.parametrize("model", BOTH)
 @pytest.mark.parametrize("training", ["packed", "prefix"])
 def test_contrastive__shows_both_passes_of_sam_the_same_views(model, training, data):
-    """At a radius that moves no weight, both losses of the second pass are those of the first, to the bit."""
+    """At a radius that moves no weight, both losses of the second pass equal those of the first, bit for bit."""
     loaders, _, trainer = build(make_config(model, data, training=training, sam_rho=1e-30))
     loss_func, seen = trainer.training_loss(), []
 

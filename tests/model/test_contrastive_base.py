@@ -1,4 +1,4 @@
-"""What CL4SRec and DuoRec share: a weighted InfoNCE, and training sequences like those of the other loss."""
+"""Shared parts of CL4SRec and DuoRec: a weighted InfoNCE, and training sequences like those of the other loss."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Models from counts that score whole histories: which histories they are given, and where they are refused."""
+"""Models from counts that score whole histories: the histories that they receive, and unsupported uses."""
 
 import numpy as np
 import pandas as pd
@@ -76,7 +76,7 @@ def test_history_models__know_what_precedes_targets_of_gts(tmp_path, model):
 @pytest.mark.parametrize("split", [LAST_TWO, {"split": {"GTS": {"cut": 23, "validation": "last_train_item"}}}])
 @pytest.mark.parametrize("model", MODELS)
 def test_history_models__run_evaluate_and_recommend(own_folder, model, split):
-    """Recommendations are from all events of a user with items that may be recommended, or of a new sequence."""
+    """Recommendations use all events of a user with items that may be recommended, or of a new sequence."""
     write_events(own_folder / "data", "tiny", EVENTS)
     options = ["--topk=[1,2]", "--valid_metric=Hit@1", "--repeatable=True", f"--eval_args={split}"]
     succeed("run", f"--model={model}", "--dataset=tiny", "--data_path=data", "--run_dir=run", *options)

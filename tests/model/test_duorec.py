@@ -1,4 +1,4 @@
-"""DuoRec: what it contrasts; what it shares with CL4SRec is tested there."""
+"""DuoRec: the pairs that it contrasts; parts shared with CL4SRec are tested there."""
 
 import itertools
 
@@ -27,7 +27,7 @@ def pairs_of(network, monkeypatch, steps=1):
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
 def test_duorec__contrasts_sequences_with_one_next_item(training, tmp_path, monkeypatch):
-    """On a circle of 12 items that is: sequences that end with the same item, which no later event gives away."""
+    """On a circle of 12 items these are sequences that end with the same item, which no later event reveals."""
     write_events(tmp_path, "circle", cyclic())
     train_data, network, _ = make(tmp_path, "DuoRec", "circle", training=training, cl_batch=64)
     names = train_data.dataset.field2id_token["item_id"]

@@ -1,4 +1,4 @@
-"""eSASRec: gated blocks and the softmax over sampled items written out."""
+"""eSASRec: gated blocks and the softmax over sampled items, written out."""
 
 import pytest
 import torch

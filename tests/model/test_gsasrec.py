@@ -64,7 +64,7 @@ def sigmoid(score) -> float:
 
 
 def test_gsasrec__is_samrec_with_that_loss(tiny):
-    """The same weights, states and, with the same draws, the same loss."""
+    """The same weights and states and, with the same draws, the same loss."""
     config = make_config("gSASRec", tiny)
     (train_data, *_), model, _ = build(config)
     _, samrec, _ = build(make_config("SAMRec", tiny, loss_type="gBCE", sam_rho=0.0))

@@ -9,7 +9,7 @@ from tests.helpers.history_scores import build_model, known_before, make_matrix,
 
 
 def weights_by_definition(matrix, reg_weight):
-    """For each item the ridge regression of its column on the others, which is what equation 8 solves."""
+    """For each item, the ridge regression of its column on the others, which equation 8 solves."""
     items = matrix.shape[1]
     found = np.zeros((items, items))
     for j in range(items):
@@ -43,7 +43,7 @@ def test_historyease__sums_weights_over_the_history(tmp_path, part):
 
 
 def test_historyease__is_recboles_on_training_events(tmp_path):
-    """On the validation set the history is the training events, which RecBole's model scores."""
+    """On the validation set the history consists of the training events, which RecBole's model scores."""
     ours, theirs = (scores_in_validation(tmp_path, model, reg_weight=3.0) for model in ("HistoryEASE", "EASE"))
     assert ours.keys() == theirs.keys() and len(ours) == 20
     for user, scores in ours.items():

@@ -55,7 +55,7 @@ def test_find_neighbors__keeps_the_nearest(monkeypatch):
 
 
 def test_historyitemknn__is_recboles_on_training_events(tmp_path):
-    """On the validation set the history is the training events, which RecBole's model scores."""
+    """On the validation set the history consists of the training events, which RecBole's model scores."""
     ours, theirs = (scores_in_validation(tmp_path, model, k=12) for model in ("HistoryItemKNN", "ItemKNN"))
     assert ours.keys() == theirs.keys() and len(ours) == 20
     for user, scores in ours.items():

@@ -1,4 +1,4 @@
-"""Packed models: no state depends on the future, and whole sequences give the loss and gradients of all prefixes."""
+"""Packed models: no state depends on the future, and whole sequences have the loss and gradients of all prefixes."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ LENGTH = 8
 
 @pytest.fixture
 def make_model(tmp_path):
-    """Makes a packable model with its weights drawn large enough for differences to show, and dropout off."""
+    """Make a packable model without dropout, with weights that are large enough for differences to show."""
     folder = write_events(tmp_path, "tiny", random_events())
     classes = [f"i{i}\tc{i % 3} c{i % 4}" for i in range(20)]
     (folder / "tiny.item").write_text("\n".join(["item_id:token\tclass:token_seq", *classes]) + "\n")
@@ -54,7 +54,7 @@ def make_model(tmp_path):
 
 
 def rows(seed=0, count=5):
-    """Left-aligned rows of random items, their lengths, and a target at each of their positions."""
+    """Left-aligned rows of random items, their lengths, and a target at each position."""
     draw = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, LENGTH + 1, (count,), generator=draw)
     inside = torch.arange(LENGTH) < lengths[:, None]
@@ -94,7 +94,7 @@ def test_packed_states__are_those_of_recboles_samples(name, training, make_model
 @pytest.mark.parametrize("name", PACKABLE)
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
 def test_prefix_loss__is_the_models_own(name, loss_type, make_model):
-    """Value and gradients, though the last layer computes the last positions only."""
+    """Value and gradients, although the last layer computes only the last positions."""
     settings = {} if name in ("gSASRec", "SASRecOriginal", "eSASRec") else {"loss_type": loss_type}
     model = make_model(name, cl_weight=0.0, **settings).train()
     if name == "S3Rec":  # whose constructor made that of pre-training
@@ -154,7 +154,7 @@ def test_require_packable__wants_a_model_to_say_so():
     assert known & set(model_names()) == set(PACKABLE)
 
     class Mine(get_model("SAMRec")):
-        """Derived from a model that may be packed; what it changes may see the future."""
+        """Derived from a packable model; its changes might use the future."""
 
     assert not is_packable(Mine)
 

@@ -1,4 +1,4 @@
-"""RecentPop: events of the last days of the training part, counted by hand."""
+"""RecentPop: events in the last days of the training part, counted by hand."""
 
 import logging
 
@@ -20,7 +20,7 @@ TIMES = [
 
 
 def popularity(folder, per_day=DAY, **settings):
-    """The popularity of i1 to i4 that a model has learnt."""
+    """The popularity of i1 to i4 in a model."""
     write_events(folder, "tiny", [(user, item, day * per_day) for user, item, day in TIMES])
     settings = {"eval_args": LAST_TWO, "repeatable": True, "topk": [1], "valid_metric": "Hit@1", **settings}
     (train_data, *_), network, _ = build(make_config("RecentPop", folder, **settings))

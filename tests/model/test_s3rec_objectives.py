@@ -1,4 +1,4 @@
-"""The four objectives of S3Rec's pre-training are their formulas."""
+"""The four objectives of S3Rec's pre-training equal their formulas."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def data(tmp_path):
 
 @pytest.fixture
 def case(data):
-    """A model with weights that matter, and a batch of two short rows that was written by hand."""
+    """A model with large weights, and a batch of two short rows that was written by hand."""
     network = stage_of(data, **OFF)[1].double()
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(parameter.numel()))
@@ -93,7 +93,7 @@ def test_build_attribute_table__of_one_token_each(case):
 
 
 def test_compute_masked_states__are_recboles_from_position_0(case):
-    """The state at an item does not depend on how far a row is padded behind it."""
+    """The state at an item does not depend on the padding after it."""
     network, batch = case
     rows = batch["masked"]
     where = rows.flatten().nonzero().squeeze(1)

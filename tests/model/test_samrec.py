@@ -1,4 +1,4 @@
-"""Every model of ours learns what can be learnt, and nothing where there is nothing."""
+"""Every model of this package learns a learnable pattern, and nothing from noise."""
 
 import pytest
 

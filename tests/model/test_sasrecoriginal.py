@@ -1,4 +1,4 @@
-"""SASRecOriginal: the first implementation's forward pass and loss written out with numpy."""
+"""SASRecOriginal: forward pass and loss of the first implementation, written out with numpy."""
 
 import math
 
@@ -34,7 +34,7 @@ def linear(x, layer):
 
 
 def attend(queries, x, block):
-    """Each position attends to itself and those before it; no layer mixes the heads."""
+    """Each position attends to itself and the positions before it; no layer mixes the heads."""
     query, key, value = linear(queries, block.query), linear(x, block.key), linear(x, block.value)
     results = []
     for head in np.split(np.arange(SIZE), HEADS):

@@ -1,4 +1,4 @@
-"""Operations on lists of tensors give the bits of the same operations on each tensor."""
+"""Operations on lists of tensors give the same bits as the operations on each tensor."""
 
 import pytest
 import torch
@@ -10,14 +10,14 @@ SHAPES = [(4, 3), (5,), (), (2, 0)]
 
 
 def make(seed=0, kinds=KINDS):
-    """Tensors of several shapes and types, one of them empty and one of them a scalar."""
+    """Tensors of several shapes and dtypes, including an empty one and a scalar."""
     draw = torch.Generator().manual_seed(seed)
     pairs = zip(SHAPES, kinds, strict=True)
     return [torch.randn(shape, generator=draw, dtype=torch.float64).to(kind) for shape, kind in pairs]
 
 
 def same(found, expected):
-    """Compare types, shapes and bits."""
+    """Compare dtypes, shapes and bits."""
     for one, other in zip(found, expected, strict=True):
         assert one.dtype == other.dtype and one.shape == other.shape
         assert one.contiguous().view(-1).tolist() == other.contiguous().view(-1).tolist()

@@ -35,7 +35,7 @@ class CountSteps(Callback):
 
 
 class Batches(list):
-    """Batches that were drawn once, in place of a data loader."""
+    """Batches drawn once, in place of a data loader."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def same_bits(first: dict, second: dict) -> bool:
 
 
 def assert_close(first: dict, second: dict, tolerance=1e-7) -> None:
-    """Attention's key biases are left out: softmax cancels them, so their gradient is nothing but rounding."""
+    """Attention's key biases are ignored: softmax cancels them, so their gradient is only rounding."""
     for name in [name for name in first if not name.endswith("key.bias")]:
         torch.testing.assert_close(first[name], second[name], rtol=tolerance, atol=tolerance, msg=name)
 
@@ -185,7 +185,7 @@ def test_hook__moves_norm_layers_or_embeddings_only(folder):
 
 @pytest.mark.parametrize("clip", [0.01, {"max_norm": 0.01}, {"max_norm": 0.02, "norm_type": 1}])
 def test_hook__clips_the_final_gradient_only(clip, folder):
-    """With SGD, which would show it if a clipped first or perturbed gradient came through."""
+    """With SGD, which would reveal a clipped first or perturbed gradient."""
     by_hand = {"max_norm": clip, "kind": 2} if isinstance(clip, float) else {"max_norm": clip["max_norm"]}
     kind = clip.get("norm_type", 2) if isinstance(clip, dict) else 2
     trained, expected = train_both(
@@ -219,7 +219,7 @@ FP16 = {"enable_amp": True, "enable_scaler": True, "amp_dtype": "float16"}
 
 
 def scaled_loss(network, *factors):
-    """The model's loss, each call times the next factor (1 when there are none left)."""
+    """The model's loss, each call times the next factor (1 after the last one)."""
     factors = list(factors)
     return lambda batch: network.calculate_loss(batch) * (factors.pop(0) if factors else 1.0)
 
@@ -312,7 +312,7 @@ def test_hook__sums_the_losses_of_a_tuple(folder):
 
 
 class Odd(nn.Module):
-    """Draws from every generator, counts its calls, and keeps numbers where no ``state_dict`` sees them."""
+    """Draws from every generator, counts its calls, and stores numbers outside of the ``state_dict``."""
 
     def __init__(self):
         super().__init__()
@@ -524,7 +524,7 @@ def test_hook__takes_the_second_gradients_of_the_variant(variant, share, folder)
 
 
 def test_hook__never_shows_weights_that_msam_moved(folder):
-    """Not to validation, not to a checkpoint, and not when a step is left out by a scaler or ended by an error."""
+    """Neither validation nor a checkpoint sees them, also after a step that a scaler skips or an error ends."""
     settings = {"sam_rho": RHO, "sam_variant": "msam", "learner": "sgd"}
     network, trainer, batches = prepare(folder, double=False, **settings, **FP16)
     trainer._train_epoch(batches, 0)

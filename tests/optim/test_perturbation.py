@@ -1,4 +1,4 @@
-"""SAM's mathematics against its formulas, written out again in numpy and double precision."""
+"""SAM's formulas, written out again in numpy and double precision."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def make_parameters(dtypes=(torch.float64,) * 3, seed=0):
 
 
 def flat(tensors) -> np.ndarray:
-    """All tensors behind each other, as one vector in double precision."""
+    """All tensors concatenated into one vector in double precision."""
     dense = [t.detach().to_dense() if t.is_sparse else t.detach() for t in tensors]
     return np.concatenate([t.to(torch.float64).numpy().ravel() for t in dense])
 
@@ -198,7 +198,7 @@ def test_perturb__rejects_a_negative_or_nan_radius(rho):
 
 
 class OwnNorm(nn.Module):
-    """A normalisation layer that is none of torch's."""
+    """A normalization layer that is not one of torch's."""
 
     def __init__(self):
         super().__init__()
@@ -268,7 +268,7 @@ def test_perturb__costs_no_more_for_a_larger_sparse_table(adaptive):
 
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_perturb__is_invariant_to_rescaling_for_asam_only(adaptive):
-    """w1 * a and w2 / a are the same function; ASAM perturbs it alike, SAM does not."""
+    """w1 * a and w2 / a are the same function; ASAM perturbs it in the same way, SAM does not."""
     inputs = torch.randn(8, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     outputs = []
     for scale in (1.0, 10.0):

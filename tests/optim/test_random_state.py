@@ -1,4 +1,4 @@
-"""Draws are repeated, whichever generator they come from."""
+"""Draws of every generator are repeated."""
 
 import random
 from types import SimpleNamespace

@@ -23,13 +23,13 @@ def table(n_rows=6, d=3, dtype=torch.float64):
 
 
 def row_gradient(rows, values):
-    """A gradient of :func:`table` that holds the given rows, uncoalesced."""
+    """A gradient of :func:`table` with the given rows, uncoalesced."""
     values = torch.as_tensor(values, dtype=torch.float64)
     return torch.sparse_coo_tensor(torch.tensor([rows]).long(), values, (6, 3), check_invariants=True)
 
 
 def loss_of(embedding, rows, power=2):
-    """A loss that reads some rows, one of them perhaps twice, with gradients of different sizes."""
+    """A loss that reads some rows, possibly one of them twice, with gradients of different sizes."""
     read = embedding(torch.tensor(rows))
     factors = torch.arange(1, read.numel() + 1, dtype=read.dtype).view_as(read)
     return (factors * read**power).sum()
@@ -42,7 +42,7 @@ def sparse_step(optimizer, embedding, rows):
 
 
 class RowByRow:
-    """Adam written out in Python numbers for each row by itself."""
+    """Adam written out in Python numbers for each row separately."""
 
     def __init__(self, weight, lr, betas, eps):
         self.lr, (self.beta1, self.beta2), self.eps = lr, betas, eps

@@ -1,4 +1,4 @@
-"""The public optimizer against the formulas written out, in the loops of torch, Lightning and Accelerate."""
+"""The public optimizer against its formulas, in the loops of torch, Lightning and Accelerate."""
 
 import copy
 import inspect
@@ -154,7 +154,7 @@ def test_sam__moves_only_the_chosen_parameters():
 
 
 class Counting(nn.Module):
-    """Draws from every generator, keeps running statistics, and counts its calls where no state dict sees it."""
+    """Draws from every generator, keeps running statistics, and counts its calls outside of the state dict."""
 
     def __init__(self):
         super().__init__()
@@ -355,7 +355,7 @@ def test_sam__skip_nonfinite_leaves_weights_and_state(skip):
 
 @pytest.mark.parametrize("by", ["max_norm", "closure"])
 def test_sam__clips_the_gradient_it_steps_with(by):
-    """SAM's ascent step does not depend on the length of the first gradient, so the closure may clip as well."""
+    """SAM's ascent step does not depend on the norm of the first gradient, so the closure may also clip."""
     model, limit = network(), 0.1
     step = make_sam(model, max_norm=limit if by == "max_norm" else None)
 
@@ -574,7 +574,7 @@ def train_in_one_of_two(rank, folder):
 
 
 def train_with_a_local_overflow(rank):
-    """Skip the step in both processes where the first gradient of one is inf."""
+    """Skip the step in both processes if the first gradient of one is inf."""
     model = DistributedDataParallel(network().float())
     scaler, batches = torch.amp.GradScaler("cpu"), [batch.float() for batch in make_batches(3)]
     step = make_sam(model, model=model, local_ascent=True)
@@ -630,7 +630,7 @@ def test_sam__of_two_processes_equals_one(tmp_path):
 
 
 class WrappedAsByLightning:
-    """Redirects ``step`` and takes on the optimizer's class, as Lightning's wrapper of optimizers does."""
+    """Redirects ``step`` and takes the optimizer's class, like Lightning's wrapper of optimizers."""
 
     def __init__(self, optimizer):
         self._optimizer = optimizer
@@ -666,7 +666,7 @@ def test_sam__trains_as_lightning_calls_it():
 
 
 class WrappedAsByAccelerate(torch.optim.Optimizer):
-    """Forwards groups and state, and moves the state dict through the device, as Accelerate's wrapper does."""
+    """Forwards groups and state, and moves the state dict through the device, like Accelerate's wrapper."""
 
     def __init__(self, optimizer):
         self.optimizer = optimizer

@@ -1,4 +1,4 @@
-"""The radius over the course of training, worked out by hand."""
+"""The radius over the course of training, computed by hand."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A second pass sees what the first one saw, and leaves what the first one left."""
+"""A second pass sees the same state as the first one, and restores the state after it."""
 
 import random
 
@@ -23,7 +23,7 @@ from recbole_samrec.utils.errors import CheckpointError
 
 
 class Counting(nn.Module):
-    """A model with a buffer, a counter, a plain tensor and an array, which all change in a pass."""
+    """A model with a buffer, a counter, a plain tensor and an array, all of which change in a pass."""
 
     def __init__(self):
         super().__init__()
@@ -86,7 +86,7 @@ def test_replay__gives_the_second_pass_the_state_of_the_first():
 
 
 class Growing(Counting):
-    """A model whose pass makes a cache out of nothing, drops another one, and gets a new attribute and a new layer."""
+    """A model whose pass creates a cache, drops another one, and adds an attribute and a layer."""
 
     def __init__(self):
         super().__init__()

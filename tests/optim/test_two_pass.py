@@ -1,4 +1,4 @@
-"""One step of SAM by hand: moved by rho along the gradient, taken there, put back, clipped."""
+"""One step of SAM by hand: moved by rho along the gradient, gradient there, restored, clipped."""
 
 import pytest
 import torch

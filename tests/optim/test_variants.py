@@ -198,7 +198,7 @@ def test_msam__moves_weights_only_from_loss_to_step():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variant__keeps_no_trace_of_a_skipped_step(variant):
-    """A bad first gradient changes neither the weights nor what is remembered, and where the weights are not."""
+    """A bad first gradient changes neither the weights nor the stored state, even with moved weights."""
     batches, settings = make_batches(), SAMSettings(RHO, variant, **OPTIONS)
     bad = torch.full_like(batches[0], torch.nan)
     whole = Training(settings).train(batches)
@@ -241,7 +241,7 @@ def test_looksam__takes_a_bad_second_gradient_again():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variant__with_a_scaler_changes_no_bit(variant):
-    """With half precision's scaler: scales are powers of two, so that only a forgotten one would show."""
+    """With the scaler of half precision: scales are powers of two, so that only a missing one would show."""
     trained = []
     for enabled in (False, True):
         one = Training(SAMSettings(RHO, variant, **OPTIONS), model=network().float())
@@ -311,7 +311,7 @@ def test_compute_orthogonal_parts__is_the_formula():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variant__in_single_and_half_precision(variant):
-    """A layer in half precision among others: gradients keep their types, and the weights come back in their bits."""
+    """A layer in half precision among others: gradients keep their dtypes, and weights are restored bit for bit."""
     model = network().float()
     model[3].bfloat16()
     before = [p.detach().clone() for p in model.parameters()]

@@ -18,7 +18,7 @@ def vector(model) -> np.ndarray:
 
 
 class Training:
-    """A line that follows a circle of targets by gradient descent, and an average of its weights."""
+    """Gradient descent on a line that follows a circle of targets, and an average of its weights."""
 
     def __init__(self, wanted):
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Metrics are compared with those of a record: to the last bit, or up to rounding on another device."""
+"""Metrics are compared with a record: to the last bit, or up to rounding on another device."""
 
 from types import SimpleNamespace
 

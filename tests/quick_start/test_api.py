@@ -1,4 +1,4 @@
-"""The functions run and evaluate do what the commands of their names do."""
+"""The functions run and evaluate are equivalent to the commands of the same names."""
 
 import io
 import json
@@ -101,7 +101,7 @@ def test_evaluate__masks_history_in_full_rankings_only(data):
 
 
 def test_evaluate__of_a_run_with_recboles_list_metrics(data):
-    """Runs of earlier versions, whose settings do not have recbole_metrics, are scored as they were."""
+    """Runs of earlier versions, whose settings lack recbole_metrics, have their former scores."""
     wanted = {"metrics": ["NDCG", "ItemCoverage"], "valid_metric": "NDCG@10", "recbole_metrics": True}
     recbole_samrec.run("SAMRec", "tiny", run_dir="one", console=QUIET, **SMALL, **wanted)
     record = json.loads(Path("one/result.json").read_text())
@@ -130,7 +130,7 @@ def test_run__folders_of_files(data):
 
 
 def make_table() -> pd.DataFrame:
-    """Events of numbered users and of items that are text, some of it awkward, with a rating."""
+    """Events of numbered users and of items that are text with unusual characters, with a rating."""
     events = pd.DataFrame(cyclic(users=60, items=30), columns=["customer", "sku", "bought"])
     awkward = {"i1": "007", "i2": "7", "i3": 'a "b"\tc', "i4": " d ", "i5": "NA"}
     frame = events.assign(customer=events["customer"].str[1:].astype(int), sku=events["sku"].replace(awkward))

@@ -1,4 +1,4 @@
-"""The context of a run: what it knows of the data before and after the split."""
+"""The context of a run: its facts about the data before and after the split."""
 
 import hashlib
 

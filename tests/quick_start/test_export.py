@@ -30,7 +30,7 @@ def recommender_of(folder, model):
 
 
 def search(export, k):
-    """The best items of each user by the exported vectors, as an exact index finds them."""
+    """The best items of each user by the exported vectors, as found by an exact index."""
     scores = export.user_vectors @ export.item_vectors.T + (0 if export.item_biases is None else export.item_biases)
     return export.item_ids[np.argsort(-scores, axis=1, kind="stable")[:, :k]]
 

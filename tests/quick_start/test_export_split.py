@@ -1,4 +1,4 @@
-"""Exported splits have the rows of pandas, and those that the loaders of a run have."""
+"""Exported splits equal those of pandas and of the loaders of a run."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ PARTS = ("train", "validation", "test", "history")
 
 
 def make_events(seed=3):
-    """Events with many equal times and repeated pairs, as they are written to ``dataset/tied``."""
+    """Events with many equal times and repeated pairs, which are also written to ``dataset/tied``."""
     frame = tied_events(seed, users=40, items=12, days=12)
     write_events("dataset", "tied", frame.itertuples(index=False))
     return frame
@@ -40,7 +40,7 @@ def rows(parts):
 
 
 def leave_out(frame, kept):
-    """Leave-one-out of the kept rows by pandas: rows for training, validation and test, and others."""
+    """Leave-one-out by pandas of the kept rows: rows for training, validation and test, and others."""
     ordered = frame.loc[kept].sort_values("time", kind="stable").groupby("user")
     found = {part: [] for part in PARTS}
     for _, events in ordered:
@@ -58,7 +58,7 @@ def leave_out(frame, kept):
 
 
 def filter_counts(frame, users, items):
-    """Rows of users and items with enough events, as often repeated as it takes."""
+    """Rows of users and items with enough events, filtered repeatedly."""
     kept = frame
     while True:
         enough = kept.groupby("user")["item"].transform("size").ge(users)

@@ -1,4 +1,4 @@
-"""Metrics of exported TREC files are those of the run, by a reader written here and by ranx."""
+"""Metrics of exported TREC files equal those of the run, computed by a reader in this file and by ranx."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ RUNS = {
 
 
 def train(case):
-    """A run whose items have ids with blanks and percent signs, and for Pop many equal scores."""
+    """A run with spaces and percent signs in the ids of items, and for Pop many equal scores."""
     frame = tied_events(2, users=60, items=30, days=40)
     frame = frame.assign(user="u" + frame["user"].astype(str), item="5% " + frame["item"].astype(str))
     write_events("dataset", "tied", frame.itertuples(index=False))
@@ -39,7 +39,7 @@ def train(case):
 
 
 def read_files(folder):
-    """The items of each query by descending score, and those to be found."""
+    """The items of each query by descending score, and the targets."""
     run = pd.read_csv(folder / FILES[0], sep=" ", names=["query", "q0", "item", "rank", "score", "tag"])
     qrels = pd.read_csv(folder / FILES[1], sep=" ", names=["query", "zero", "item", "relevance"])
     ranked = run.sort_values("score", ascending=False).groupby("query")["item"].agg(list)
@@ -49,7 +49,7 @@ def read_files(folder):
 
 
 def measure(ranked, wanted, k):
-    """Metrics at K, as the mean over queries of their definitions."""
+    """Metrics at K by their definitions, as means over queries."""
     found = {name: [] for name in ("hr", "ndcg", "mrr", "recall", "precision")}
     for query, items in wanted.items():
         hits = np.array([item in items for item in ranked[query][:k]])

@@ -1,4 +1,4 @@
-"""What is no finished run is told with its path."""
+"""Errors about folders that are not finished runs contain the path."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_load_finished_run__registers_the_model_first(tmp_path):
 
 
 def test_load_settings__leaves_out_the_gpu(own_folder):
-    """Its number is that of a GPU of the machine on which the run was trained."""
+    """It is the index of a GPU of the machine on which the run was trained."""
     stored = {"config": {"model": "BPR", "dataset": "tiny", "gpu_id": "3", "use_gpu": False}, "state_dict": {}}
     checkpoint_io.save(own_folder / "best.pth", stored)
     found = load_settings(own_folder / "best.pth")

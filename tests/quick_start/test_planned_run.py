@@ -1,4 +1,4 @@
-"""A run is planned in a folder of its own, and nothing is made for one that cannot start."""
+"""A run is planned in its own folder, and no folder is left of a run that cannot start."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_plan_run__starts_anew_if_there_is_nothing_to_resume(data):
 
 @pytest.mark.parametrize(("given", "sent"), [({}, None), ({"gpu_id": "2,3"}, "2,3"), ({"gpu_id": 1}, "1")])
 def test_planned_run__names_gpus_to_processes_if_given(data, monkeypatch, given, sent):
-    """Otherwise each run on several processes takes the first ones, whatever RecBole's default of one GPU says."""
+    """Otherwise each run on several processes takes the first GPUs, despite RecBole's default of one GPU."""
     found = {}
     monkeypatch.setattr(planned_run, "train_in_processes", lambda settings, *more, **how: found.update(settings))
     plan_run(GIVEN | given).train(processes=Processes(nproc=2))

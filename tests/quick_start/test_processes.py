@@ -1,4 +1,4 @@
-"""The processes of a run are counted, and settings for RecBole are made of them."""
+"""The processes of a run are counted, and converted to settings of RecBole."""
 
 import pytest
 

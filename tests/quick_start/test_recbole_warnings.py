@@ -1,4 +1,4 @@
-"""What is said of RecBole's behaviour is said where it applies, with the right numbers, and is true."""
+"""Warnings about RecBole appear when they apply, with correct numbers, and are true."""
 
 import random
 
@@ -34,7 +34,7 @@ def test_list_warnings__names_history_in_full_rankings(own_folder):
 
 @pytest.mark.parametrize("model", ["SASRec", "BPR"])
 def test_list_warnings__counts_items_without_interactions(own_folder, model):
-    """An item that is only somebody's first is in no row's target, and counts as had."""
+    """An item that is only a user's first one is no sample's target, but counts as seen."""
     events = [(f"u{user}", item, time) for user in range(3) for time, item in enumerate(f"{user}abcd")]
     columns = {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}
     folder = write_events(own_folder, "tiny", events)
@@ -83,7 +83,7 @@ def test_list_warnings__names_models_and_workers(own_folder):
 
 
 def test_list_warnings__holds_for_bert4rec(own_folder):
-    """The share that the remark names, at RecBole's defaults."""
+    """The share in the warning, with RecBole's defaults."""
     _, _, loaders = prepared(own_folder, "BERT4Rec", cyclic(users=20, items=400, length=150), MAX_ITEM_LIST_LENGTH=50)
     random.seed(0)
     masked = labelled = 0
@@ -99,7 +99,7 @@ def test_list_warnings__holds_for_bert4rec(own_folder):
 
 
 def test_list_warnings__sorts_no_interactions(own_folder, monkeypatch):
-    """A million rows of fifty items would take many seconds and gigabytes to sort."""
+    """Sorting a million rows of fifty items would take many seconds and gigabytes."""
     config, dataset, loaders = prepared(own_folder, "SASRec")
     dataset.item_feat = dataset.inter_feat
     lists = torch.randint(1, 8, (1000, 50))

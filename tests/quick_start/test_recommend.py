@@ -40,7 +40,7 @@ def after(item):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The folder of a run whose model has learnt that item i + 1 comes after item i."""
+    """The folder of a run whose model has learned that item i is followed by item i + 1."""
     folder = tmp_path_factory.mktemp("trained")
     path = write_events(folder / "data", "circle", CIRCLE)
     lines = (f"i{i}\t{i / 2}\tThe {i}th" for i in range(ITEMS))
@@ -232,7 +232,7 @@ FILTERS = {"user_inter_num_interval": "[6,inf)", "item_inter_num_interval": "[11
 
 
 def made(folder, model, **settings):
-    """A recommender from a checkpoint of a model as it was drawn; RecBole's data set and trainer for the same run."""
+    """A recommender for a checkpoint of an untrained model, and RecBole's data set and trainer for the same run."""
     if model == "DIN":
         settings |= {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}, "mlp_hidden_size": [8]}
     settings = {"topk": [3], "valid_metric": "NDCG@3", "checkpoint_dir": str(folder), **settings}
@@ -243,7 +243,7 @@ def made(folder, model, **settings):
 
 
 def best_one_by_one(dataset, trainer, events, k):
-    """The best items and scores of each user, each row made and scored by itself."""
+    """The best items and scores of each user, with each row made and scored separately."""
     config, found = trainer.config, {}
     model, length = trainer.model.eval(), config["MAX_ITEM_LIST_LENGTH"]
     transform = construct_transform(config)

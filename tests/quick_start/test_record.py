@@ -1,4 +1,4 @@
-"""The record of a run: its form, that older ones are read, and its JSON Schema."""
+"""The record of a run: its fields, reading of older records, and its JSON Schema."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""A run that is trained again on all events before the test, for as many epochs as the validation chose."""
+"""A run that is trained again on all events before the test, for the number of epochs that validation chose."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""One run: what it leaves in its folder, and that the same settings give the same bits."""
+"""One run: the files in its folder, and identical bits with identical settings."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def data(own_folder):
 
 
 def trained(*arguments, folder="one"):
-    """The record of a run, and what was printed of it."""
+    """The record of a run, and its output."""
     said = succeed("run", "--dataset=tiny", f"--run_dir={folder}", *arguments)
     return json.loads(Path(folder, "result.json").read_text()), said
 
@@ -126,7 +126,7 @@ def test_evaluate_weights__gives_the_recorded_metrics(data, arguments):
 
 
 def test_evaluate_weights__masks_the_history(data):
-    """Against the ranks of the run's own scores, with the history worked out from the events."""
+    """Against the ranks from the run's own scores, with the history computed from the events."""
     events = list(random_events(users=40, items=30))
     write_events("dataset", "tiny", events)
     trained(*SMALL)

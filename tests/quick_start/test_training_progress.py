@@ -1,4 +1,4 @@
-"""What a user sees of a run."""
+"""The display of a run's progress."""
 
 import io
 import math
@@ -19,7 +19,7 @@ from recbole_samrec.quick_start.training_progress import (
 
 
 def trainer(epochs, metric, best=-math.inf):
-    """The attributes of a trainer that a display reads."""
+    """The attributes of a trainer that displays read."""
     return SimpleNamespace(epochs=epochs, config={"valid_metric": metric}, best_valid_score=best)
 
 
@@ -28,7 +28,7 @@ def terminal(width):
 
 
 def frames(console):
-    """Every state of every line that was drawn."""
+    """Every displayed state of every line."""
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
     return [line for line in re.split(r"[\r\n]+", text) if line]
 

@@ -1,4 +1,4 @@
-"""The files of a run are written once, by the first process, and not again when it is resumed."""
+"""The files of a run are written once, by the first process, and not again after resuming."""
 
 from types import SimpleNamespace
 

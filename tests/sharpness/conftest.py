@@ -1,4 +1,4 @@
-"""Made-up measurements, and the figures of them, for the tests of the report."""
+"""Made-up measurements and their figures, for the tests of the report."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from tests.helpers.sharpness_runs import NASTY, make_history, make_measured
 
 @pytest.fixture(scope="session")
 def runs():
-    """Two entries and three seeds each; one top eigenvalue has not converged, one corner is not finite."""
+    """Two entries with three seeds each; one top eigenvalue has not converged, one corner is not finite."""
     sharp = [
         make_measured("SASRec", seed, value, metric=0.05, sharpness=make_history())
         for seed, value in enumerate((1.0, 1.2, 1.4))

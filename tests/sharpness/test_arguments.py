@@ -1,4 +1,4 @@
-"""What ``sharpness`` is given: which runs are refused before anything is computed, and how the others are called."""
+"""The arguments of ``sharpness``: runs that are rejected before any computation, and the names of the others."""
 
 import errno
 import shutil
@@ -16,11 +16,11 @@ from tests.helpers.records import write_record
 
 @pytest.fixture(autouse=True)
 def here(own_folder):
-    """Every test has a working folder of its own."""
+    """Each test has its own working folder."""
 
 
 def finished(folder, weight=0.0, **record):
-    """A folder as a finished run leaves it, as far as its record and its weights are read."""
+    """A folder of a finished run, with its record and its weights."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     write_record(Path(folder, "result.json"), **record)
     torch.save({"state_dict": {"weight": torch.full((2, 3), weight)}}, Path(folder, "best.pth"))

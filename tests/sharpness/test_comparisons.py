@@ -22,7 +22,7 @@ LOSSES = dict.fromkeys(("SAMRec", "SASRec"), "cross-entropy")
 
 
 def table(**entries):
-    """Runs with the measures of SASRec where an entry says nothing else."""
+    """Runs with the measures of SASRec except those that an entry changes."""
     lines = [
         {"entry": entry, **{measure: values[seed] for measure, values in {**SASREC, **other}.items()}}
         for entry, other in {"SASRec": {}, **entries}.items()

@@ -1,4 +1,4 @@
-"""Runs are grouped into entries, described, and compared with plain SASRec where it is there."""
+"""Runs are grouped into entries, described, and compared with plain SASRec if it is present."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Panels, looks and legends of a report's figures."""
+"""Panels, styles and legends of a report's figures."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A finished run is read, and what it lacks is told."""
+"""A finished run is read, and missing parts are reported."""
 
 import pytest
 from torch import nn

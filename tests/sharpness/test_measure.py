@@ -1,4 +1,4 @@
-"""Measured parts are stored with the key of their inputs, and computed again where it differs or a file is damaged."""
+"""Measured parts are stored with the key of their inputs, and recomputed if the key differs or a file is damaged."""
 
 from dataclasses import replace
 

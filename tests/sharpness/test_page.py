@@ -49,12 +49,12 @@ def write(file, runs, drawn, **other):
 
 
 def words(text):
-    """What a reader sees, on one line."""
+    """The visible text, on one line."""
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<style>.*</style>", "", text))).split())
 
 
 def cells(text, table, *first):
-    """The cells of the line of a table that begins with these."""
+    """The cells of the line of a table that begins with these cells."""
     body = re.search(rf'(?s)<table class="{table}">.*?</table>', text).group()
     lines = [
         [words(cell) for cell in re.findall(r"(?s)<t[hd][^>]*>(.*?)</t[hd]>", line)] for line in body.split("<tr>")

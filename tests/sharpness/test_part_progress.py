@@ -1,4 +1,4 @@
-"""Parts are named once where there is no terminal, and drawn as bars on one."""
+"""Parts are listed once without a terminal, and drawn as bars on one."""
 
 import io
 

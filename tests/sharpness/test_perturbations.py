@@ -1,4 +1,4 @@
-"""Disturbed histories: what is left out, swapped, cut off and replaced."""
+"""Changed histories: dropped, swapped, cut off and replaced events."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Noise is a share of each weight's size, seeds are put back, and so are weights and histories."""
+"""Noise is proportional to each weight; random generators, weights and histories are restored."""
 
 import random
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Surfaces share one scale, which the flattest run decides, and what is higher or not finite is cut off."""
+"""Surfaces share one scale, set by the flattest run; higher and non-finite values are cut off."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The check of a built site finds links that lead nowhere and files that are loaded from elsewhere."""
+"""The check of a built site finds broken links and files that are loaded from elsewhere."""
 
 import pytest
 

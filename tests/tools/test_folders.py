@@ -1,4 +1,4 @@
-"""The folders of the package, and the drawings made of them and of a traced run."""
+"""The folders of the package, and the drawings of them and of a traced run."""
 
 import xml.etree.ElementTree as ElementTree
 

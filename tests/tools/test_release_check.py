@@ -1,4 +1,4 @@
-"""The checks before a release, with programs that stand in for pip and the installed command."""
+"""The checks before a release, with stand-ins for pip and the installed command."""
 
 import sys
 import zipfile
@@ -14,7 +14,7 @@ from tools.release_check import ReleaseError, check_result, check_versions, find
 
 @pytest.fixture
 def checkout(tmp_path):
-    """Write the places that have the version."""
+    """Write the files that contain the version."""
 
     def write(citation=__version__, changelog=f"[{__version__}] - 2027-01-31"):
         (tmp_path / "CITATION.cff").write_text(f"title: x\nversion: {citation}\n")

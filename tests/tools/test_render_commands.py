@@ -1,4 +1,4 @@
-"""The page of commands shows what ``--help`` shows."""
+"""The page of commands agrees with ``--help``."""
 
 import argparse
 import re

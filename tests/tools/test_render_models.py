@@ -1,4 +1,4 @@
-"""The page of models shows the table of what works with which model."""
+"""The page of models contains the table of supported features."""
 
 import re
 

@@ -47,7 +47,7 @@ def found(runs, promised=0.07):
 
 
 def make_radii():
-    """Three seeds each of some radii with and without dropout; test ranks depend on the radius."""
+    """Three seeds for each of some radii, with and without dropout; test ranks depend on the radius."""
     made = []
     for entry, rho, dropout, rank in (
         ("rho 0", 0, 0.2, 7),

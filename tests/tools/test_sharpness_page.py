@@ -1,4 +1,4 @@
-"""The page of sharpness reports: its cells, marks, picture and errors, from reports that are made up."""
+"""The page of sharpness reports: its cells, marks, picture and errors, from made-up reports."""
 
 import json
 import math
@@ -27,7 +27,7 @@ HALF = 4.302652729911275 / math.sqrt(3)
 
 @pytest.fixture(autouse=True)
 def here(own_folder):
-    """Every test has a working folder of its own."""
+    """Each test has its own working folder."""
 
 
 def group(label, sharp, metric, **more):
@@ -59,7 +59,7 @@ def flat_and_better():
 
 
 def cells(text, *first):
-    """The cells of the table's line that begins with these."""
+    """The cells of the line of the table that begins with these cells."""
     start = f"| {' | '.join(first)} |"
     (line,) = (line for line in text.splitlines() if line.startswith(start))
     return [cell.strip() for cell in line.strip("|").split(" | ")][len(first) :]
@@ -187,7 +187,7 @@ def test_main_reports_what_cannot_be_read(damage, words, capsys):
 
 
 def cut(file, length):
-    """Up to the last whole line within a length."""
+    """The text up to the last complete line within a length."""
     text = file.read_text()[:length]
     file.write_text(text[: text.rindex("\n") + 1] if "\n" in text else text)
 

@@ -1,4 +1,4 @@
-"""The table of what works with which model is what happens when it is tried."""
+"""The table of supported features equals the outcome of trying them."""
 
 import os
 import time

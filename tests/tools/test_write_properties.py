@@ -1,4 +1,4 @@
-"""The files that are made from the schema are up to date."""
+"""The files that are generated from the schema are up to date."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Callbacks: when they run, in which order, and the example of the documentation."""
+"""Callbacks: when they run, in which order, and the example in the documentation."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def note_moment(moment):
 
 
 class Notes(Callback):
-    """Stores every call."""
+    """Records every call."""
 
     def __init__(self, stop_at=None):
         self.seen, self.stop_at = [], stop_at

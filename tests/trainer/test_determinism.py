@@ -1,4 +1,4 @@
-"""Deterministic algorithms are used where they are requested, and refused where there are none."""
+"""Deterministic algorithms are used if requested, and an error is raised if there are none."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Runs that are killed with kill -9, again and again, end in the same bits as one that nobody touched."""
+"""Runs that are killed with kill -9 repeatedly end in the same bits as an uninterrupted run."""
 
 import json
 import os
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 @pytest.fixture
 def zygote(tmp_path):
-    """Carries out a command in a process of its own that dies at a given moment; returns how it ended."""
+    """Run a command in a separate process that dies at a given moment; return how it ended."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.helpers.zygote"],
         cwd=ROOT,
@@ -57,7 +57,7 @@ def said(tmp_path, word):
 
 
 def assert_nothing_lost(tmp_path, folder):
-    """Every checkpoint is whole, and all epochs before the last one that began are in the newest."""
+    """Check that every checkpoint is complete, and that the newest has all epochs before the last one that began."""
     epochs = [checkpoint_io.load(file)["epoch"] for file in folder.glob("*.pth")]
     assert max(epochs, default=-1) >= max(said(tmp_path, "began"), default=0) - 1
     if epochs:
@@ -66,7 +66,7 @@ def assert_nothing_lost(tmp_path, folder):
 
 
 def moments(draw, ticks):
-    """Twenty moments anywhere in half of a run, ten within the writing of checkpoints, in a seeded order.
+    """Twenty moments in half of a run, ten during the writing of checkpoints, in a seeded order.
 
     The first three calls that make a file safe write the settings of a new run; all later ones write checkpoints.
     """

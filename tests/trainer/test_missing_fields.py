@@ -1,4 +1,4 @@
-"""Columns that a model is trained on and that its batches lack are named with the setting that provides them."""
+"""Errors on missing columns of batches name the setting that provides them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Training on whole rows is RecBole's training on all their prefixes, only faster."""
+"""Training on whole sequences equals RecBole's training on all their prefixes, but is faster."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def gradients_of_an_epoch(folder, model, training, loss_type, monkeypatch):
 
 
 def test_packed_training__fine_tunes_s3rec_on_whole_sequences(tmp_path):
-    """With the loss and gradients of RecBole's rows; its pre-training is refused."""
+    """With the loss and gradients of RecBole's rows; pre-training is not supported."""
     folder = write_events(tmp_path, "tiny", random_events())
     classes = [f"i{i}\tc{i % 3} c{i % 4}" for i in range(20)]
     (folder / "tiny.item").write_text("\n".join(["item_id:token\tclass:token_seq", *classes]) + "\n")
@@ -65,7 +65,7 @@ def test_packed_training__fine_tunes_s3rec_on_whole_sequences(tmp_path):
 
 
 def negative_of(targets):
-    """Another item for each, the same in both ways of training."""
+    """Another item for each item, the same in both ways of training."""
     return targets % 19 + 1
 
 
@@ -107,7 +107,7 @@ def test_fast_dropout__can_be_switched_off(data):
 
 
 def test_prefix_training__cuts_to_the_longest_of_a_batch(data):
-    """The cut changes neither loss nor gradients, and RecBole's own rows come back with ``fast_dropout: False``."""
+    """The cut changes neither loss nor gradients; ``fast_dropout: False`` restores RecBole's own rows."""
     results, widths = [], []
     settings = {**CE, **OFF, **ONE_BATCH, "MAX_ITEM_LIST_LENGTH": 40}
     for fast in (True, False):

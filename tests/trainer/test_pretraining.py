@@ -1,4 +1,4 @@
-"""S3Rec in one go: pre-training on users' rows, its reuse and resume, and the items' attribute."""
+"""S3Rec in one run: pre-training on users' sequences, its reuse and resuming, and the items' attribute."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def data(tmp_path):
 
 
 def test_pretraining__does_not_depend_on_validation_and_test(tmp_path):
-    """The same batches come of data whose users' last two events are others."""
+    """Other last two events of the users give the same batches."""
     batches = []
     for name, shift in (("one", 0), ("two", 1)):
         events = list(random_events())
@@ -55,7 +55,7 @@ def test_pretraining__does_not_depend_on_validation_and_test(tmp_path):
 
 @pytest.fixture
 def circle(tmp_path):
-    """Users who go round a circle of 12 items, each of one of three kinds."""
+    """Users on a circle of 12 items, each of one of three kinds."""
     folder = write_events(tmp_path / "data", "tiny", cyclic(users=100))
     kinds = "".join(f"i{i}\tk{i % 3}\n" for i in range(12))
     (folder / "tiny.item").write_text("item_id:token\tkind:token_seq\n" + kinds)
@@ -92,7 +92,7 @@ def test_both_stages__learn_cyclic_sequences(circle):
 
 
 class Stopped(Exception):
-    """Ends a run where a process would be killed."""
+    """Raised where a process would be killed."""
 
 
 class StopAt(Callback):
@@ -112,7 +112,7 @@ class StopAt(Callback):
 
 
 def carry_out(data, folder, resume=None, stop_at=(None, None), **settings):
-    """One run; returns its result, or None if it was stopped, and the stages that it announced."""
+    """Train a run; return its result, or None if it was stopped, and the stages that it announced."""
     base = {**SMALL, **STAGES, "data_path": str(data), "dataset": "tiny", "model": "S3Rec", **settings}
     folder.mkdir(parents=True, exist_ok=True)
     base |= {"run_dir": str(folder), "checkpoint_dir": str(folder), "quiet_terminal": True}
@@ -240,7 +240,7 @@ def test_pretraining_key__is_shared_by_equal_pretraining(data):
 
 
 def test_pretraining_key__differs_where_sam_acts(data):
-    """Pre-training without SAM has the key of earlier versions, whatever SAM does in fine-tuning."""
+    """Pre-training without SAM has the key of earlier versions, regardless of SAM in fine-tuning."""
     plain = key_of(data)
     both = {"sam_stage": "both"}
     assert key_of(data, sam_rho=0.5, sam_stage="finetuning") == key_of(data, **both) == plain
@@ -255,7 +255,7 @@ def test_pretraining_key__differs_where_sam_acts(data):
     [("finetuning", "S3Rec+SAM"), ("pretraining", "S3Rec+SAM (pre-training)"), ("both", "S3Rec+SAM (both stages)")],
 )
 def test_sam_stage__decides_where_sam_acts(data, tmp_path, stage, label):
-    """The weights of each stage are those without SAM exactly where it does not act."""
+    """A stage has the weights of a training without SAM exactly if SAM is not used in it."""
     plain, with_sam = (tmp_path / name / "run" for name in ("plain", "sam"))
     carry_out(data, plain)
     assert carry_out(data, with_sam, sam_rho=0.5, sam_stage=stage)[0]["label"] == label
@@ -301,7 +301,7 @@ def test_run__reports_pretraining(data, tmp_path, capsys):
 
 
 def test_both_stages__rank_what_sasrec_ranks(data):
-    """Although the .item file has an item that nobody had, and lacks one that somebody had."""
+    """Although the .item file has an item without events, and lacks one with events."""
     item = data / "tiny" / "tiny.item"
     item.write_text(re.sub(r"\ni7\t.*", "", item.read_text()))
     sets = [create_dataset(make_config(model, data)) for model in ("SASRec", "S3Rec")]
@@ -353,7 +353,7 @@ def test_complete_settings__finds_the_classes_of_ml_100k():
 
 
 def test_train_stage__keeps_recboles_explicit_stages(data):
-    """Weights of one run are named in the next; the first stage may be ours or RecBole's."""
+    """Weights of one run are used in the next; the first stage may be ours or RecBole's."""
     for pretraining, training in (("users", "packed"), ("recbole", "prefix")):
         (train_data, *_), network, trainer = stage_of(data, pretraining=pretraining, training=training, save_step=3)
         trainer.fit(train_data, verbose=False)

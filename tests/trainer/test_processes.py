@@ -1,4 +1,4 @@
-"""Two processes train the model that one would, and score it the same; what fails in one of them ends the run."""
+"""Two processes train and score the same model as one process; an error in one of them ends the run."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def free_port():
 
 
 def build(config):
-    """Loaders, model and trainer, seeded as in ``run_recbole``."""
+    """Loaders, model and trainer, with the seeds of ``run_recbole``."""
     init_seed(config["seed"], config["reproducibility"])
     loaders = recbole.data.data_preparation(config, recbole.data.create_dataset(config))
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
@@ -72,7 +72,7 @@ def build(config):
 
 
 def one_of_two(rank, folder, port):
-    """Carry out all that is tested with two processes, and leave what came of it in a file."""
+    """Run everything that is tested with two processes, and write the results to a file."""
     os.chdir(folder)
     torch.set_num_threads(1)
     process = {"local_rank": rank, "nproc": WORLD, "world_size": WORLD, "offset": 0, "ip": "localhost", "port": port}
@@ -115,7 +115,7 @@ def train(folder, rearm=True, **more):
 
 
 def train_packed(folder, **process):
-    """The weights after training on whole rows, in double precision, so that only real differences are left."""
+    """The weights after training on whole rows, in double precision, so that rounding does not matter."""
     config = make_config("SASRec", folder, training="packed", learning_rate=0.01, sam_rho=0.5, **DRY, **process)
     loaders, model, trainer = build(config)
     trainer.fit(loaders[0], verbose=False, saved=False)
@@ -123,7 +123,7 @@ def train_packed(folder, **process):
 
 
 def score(config):
-    """The validation and test metrics of weights that both processes, or one, draw alike."""
+    """The validation and test metrics of weights that all processes draw in the same way."""
     loaders, model, trainer = build(config)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -134,14 +134,14 @@ def score(config):
 
 
 def score_sampled(config):
-    """Metrics of a model that is right about users of even number and wrong about the others."""
+    """Metrics of a model that is right for users with even numbers and wrong for the others."""
     loaders, model, trainer = build(config)
     model.predict = lambda batch: torch.where(batch["user_id"] % 2 == 0, batch["label"], -batch["label"])
     return dict(trainer.evaluate(loaders[2], load_best_model=False))
 
 
 def fit(config):
-    """What is left of a whole run: figures, the name of the checkpoint, the weights."""
+    """The results of a whole run: figures, the name of the checkpoint, the weights."""
     loaders, model, trainer = build(config)
     _, valid = trainer.fit(loaders[0], loaders[1])
     test = trainer.evaluate(loaders[2])
@@ -149,7 +149,7 @@ def fit(config):
 
 
 def resume(folder, process):
-    """Stop after the first epoch and go on."""
+    """Stop after the first epoch and resume."""
     shared = {**WHOLE, **process, "run_dir": str(Path(folder, "stopped")), "checkpoint_dir": str(folder)}
     Path(shared["run_dir"]).mkdir(exist_ok=True)
     loaders, _, trainer = build(make_config(folder=folder, name="tiny", **{**shared, "epochs": 1}))
@@ -176,7 +176,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def both(folder):
-    """What each of two processes found."""
+    """The results of each of two processes."""
     torch.multiprocessing.spawn(one_of_two, (str(folder), free_port()), nprocs=WORLD)
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(WORLD)]
 
@@ -192,7 +192,7 @@ def joined(shares):
 
 
 def by_one_process(shares, folder, sam_rho=0, sam_variant="sam", clip_grad_norm=None):
-    """Train on the joined batches by SAM's mathematics alone, without any of the package's training."""
+    """Train on the joined batches with SAM's formulas, without the package's training code."""
     config = make_config("SASRec", folder, **DRY)
     dataset = recbole.data.data_preparation(config, recbole.data.create_dataset(config))[0].dataset
     model = get_model("SASRec")(config, dataset).double()

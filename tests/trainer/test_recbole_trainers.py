@@ -1,4 +1,4 @@
-"""Trainers of RecBole that need more than a new base class."""
+"""Trainers of RecBole that need more than a different base class."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A run that was stopped and resumed ends in the same bits as one that never stopped."""
+"""A run that was stopped and resumed ends in the same bits as an uninterrupted one."""
 
 import errno
 import os
@@ -80,7 +80,7 @@ class StopAt(Callback):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Events of 30 users with 20 items, and a graph that says which of 4 kinds each item is of."""
+    """Events of 30 users with 20 items, and a graph that assigns each item one of 4 kinds."""
     folder = tmp_path_factory.mktemp("data")
     path = write_events(folder, "tiny", random_events())
     links = ["item_id:token\tentity_id:token", *(f"i{i}\te{i}" for i in range(20))]
@@ -104,7 +104,7 @@ def configuration(data: Path, folder: Path, settings: dict):
 
 
 def train(data: Path, folder: Path, settings: dict, resume: Path | None = None, stop_at: int | None = None):
-    """One run up to its end, or until it is stopped in the middle of an epoch (then None)."""
+    """One run until its end, or until it is stopped in the middle of an epoch (then None)."""
     config = configuration(data, folder, settings)
     try:
         return run.train(config, resume, [StopAt(stop_at)])
@@ -114,7 +114,7 @@ def train(data: Path, folder: Path, settings: dict, resume: Path | None = None, 
 
 @pytest.fixture
 def clusters(monkeypatch):
-    """NCL's clusters without faiss: the nearest of some rows drawn at random."""
+    """NCL's clusters without faiss: the nearest of some random rows."""
 
     def nearest_rows(self, rows):
         rows = torch.as_tensor(rows)
@@ -137,7 +137,7 @@ def test_resume__ends_in_the_same_bits(data, tmp_path, clusters, name):
 
 
 def train_by_hand(data: Path, epochs: int, resume: Path | None = None):
-    """The way of RecBole's own users: a configuration, ``resume_checkpoint``, ``fit``, ``evaluate``."""
+    """The loop of RecBole's own users: a configuration, ``resume_checkpoint``, ``fit``, ``evaluate``."""
     loaders, _, trainer = build(make_config("BPR", data, epochs=epochs, checkpoint_dir="saved"))
     if resume is not None:
         trainer.resume_checkpoint(resume)
@@ -213,7 +213,7 @@ def test_resume__extends_a_finished_run_by_more_epochs(data, tmp_path):
 
 @pytest.mark.parametrize("gpu_elsewhere", [True, False])
 def test_resume__moves_from_a_gpu_to_the_cpu(data, tmp_path, monkeypatch, gpu_elsewhere):
-    """The states of the GPUs' generators are left out, also where there is a GPU that the run does not use."""
+    """The states of the GPUs' generators are ignored, also where there is a GPU that the run does not use."""
     if gpu_elsewhere and torch.version.cuda and not torch.cuda.is_available():
         pytest.skip("torch built for CUDA asks the driver, and there is none")
     whole, parts = tmp_path / "whole", tmp_path / "parts"

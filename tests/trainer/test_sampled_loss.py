@@ -1,4 +1,4 @@
-"""Losses that cannot be differentiated twice are refused, and the generators of loaders are found."""
+"""Losses that cannot be differentiated twice raise errors, and the generators of loaders are found."""
 
 from types import SimpleNamespace
 
@@ -33,7 +33,7 @@ def test_count_targets__of_packed_batches_and_of_rows(training, count):
 
 @pytest.mark.parametrize("training", ["packed", "prefix"])
 def test_sampled_loss__of_joined_batches_is_the_same(training, own_folder, monkeypatch):
-    """A GPU with much memory takes the same sample in fewer chunks."""
+    """A GPU with much memory uses the same sample in fewer chunks."""
     write_events(own_folder, "tiny", random_events())
     settings = {"training": training, "train_batch_size": 16, "train_neg_sample_args": None}
     loaders, model, trainer = build(make_config("SAMRec", own_folder, **settings))
@@ -59,7 +59,7 @@ def test_sampled_loss__leaves_batches_with_draws_apart(settings, joined, own_fol
 
 
 class Wrong(torch.autograd.Function):
-    """A cube whose backward pass has half of the second derivative."""
+    """A cube whose backward pass has half of the correct second derivative."""
 
     @staticmethod
     def forward(ctx, x):

@@ -1,4 +1,4 @@
-"""Sharpness measured during training: what is recorded, and that training does not notice."""
+"""Sharpness during training: the recorded values, and no effect on training."""
 
 import json
 from pathlib import Path

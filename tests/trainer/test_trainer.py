@@ -1,4 +1,4 @@
-"""The trainer's settings are read, and models without gradients are refused."""
+"""The trainer's settings are read, and models without gradients raise errors."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_require_gradients__accepts_a_model_with_weights():
 
 
 class WeightPath(Callback):
-    """Keeps the trained weights after each step, and at the end of each epoch, in double precision."""
+    """Stores the trained weights after each step, and at the end of each epoch, in double precision."""
 
     def __init__(self):
         self.steps, self.ends, self.scores = [], [], []
@@ -85,7 +85,7 @@ class WeightPath(Callback):
 
 
 def average_by_hand(path, epoch, wanted):
-    """The average of the weights after an epoch, with numpy."""
+    """The average of the weights after an epoch, computed with numpy."""
     kind, number = wanted.split()
     if kind == "last":
         weights = [end for _, end in path.ends[: epoch + 1]][-int(number) :]
@@ -126,7 +126,7 @@ def test_trainer__validates_and_tests_the_averaged_weights(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("wanted", ["ema 0.9", "last 2"])
 def test_trainer__trains_on_from_its_own_weights(tmp_path, monkeypatch, wanted):
-    """Averages change nothing about the training."""
+    """Averages do not affect the training."""
     monkeypatch.chdir(tmp_path)
     write_events(tmp_path, "tiny", random_events())
     ends = []
@@ -193,7 +193,7 @@ def test_trainer__counts_gradient_passes(tmp_path, monkeypatch, settings, passes
 
 
 def test_trainer__counts_the_passes_of_looksam(tmp_path):
-    """One second gradient in three steps, counted with the samples of its batch."""
+    """One second gradient every three steps, counted with the samples of its batch."""
     write_events(tmp_path, "tiny", random_events())
     config = make_config("SASRec", tmp_path, sam_rho=0.1, sam_variant="looksam", looksam_k=3, train_batch_size=50)
     loaders, _, trainer = build(config)

@@ -12,7 +12,7 @@ from tests.helpers.tiny import cyclic, write_events
 
 @pytest.fixture(scope="module")
 def machine():
-    """One Ray for the searches of this file, as a search would start it."""
+    """One Ray for the searches of this file, started like in a search."""
     with connect_ray(Resources(parallel=2)) as ray:
         yield ray
 
@@ -26,6 +26,6 @@ def ray(machine, monkeypatch):
 
 @pytest.fixture
 def data(own_folder):
-    """Users who go round a circle of items."""
+    """Users on a circle of items."""
     write_events("dataset", "tiny", cyclic(users=40, items=12))
     return own_folder

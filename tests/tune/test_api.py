@@ -1,4 +1,4 @@
-"""Searches with a real Ray on tiny data: what they find, choose by and stop."""
+"""Searches with a real Ray on tiny data: their results, choices and stops."""
 
 import json
 import math
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 def test_search_chooses_by_validation(ray, own_folder):
-    """All users end with v and then t; a model that always says t is right in the test only."""
+    """All users end with v and then t; a model that always predicts t is right only in the test."""
     Path("planted.py").write_text(PLANTED)
     events = [(f"u{u}", item, 10 * u + n) for u in range(8) for n, item in enumerate(["a", "b", f"c{u % 3}", "v", "t"])]
     write_events("dataset", "tiny", events)
@@ -70,7 +70,7 @@ def test_search_averages_seeds(ray, data):
 
 
 def test_search_with_pbt_copies_the_stronger_trial(ray, data, monkeypatch):
-    """The weak trial takes over the state of the strong one; they take turns at the one place that there is."""
+    """The weak trial copies the state of the strong one; they alternate, since only one runs at a time."""
     monkeypatch.setattr(strategies, "PERTURBED_EVERY", 4)
     space = {"learning_rate": [0.03, 1e-7]}
     given = SMALL | {"epochs": 8}

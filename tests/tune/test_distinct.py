@@ -1,4 +1,4 @@
-"""A search algorithm that repeats settings gets their score, and no settings are trained twice."""
+"""A search algorithm that repeats settings receives their score, and no settings are trained twice."""
 
 from ray.tune.search import Searcher
 
@@ -9,7 +9,7 @@ SPACE = make_space({"n_layers": [1, 2], "n_heads": [1, 2]}, "here")
 
 
 class Repeating(Searcher):
-    """Suggests each settings of a list in turn, as often as they are in it."""
+    """Suggests the settings of a list in turn, including repetitions."""
 
     def __init__(self, plan):
         super().__init__("score", "max")

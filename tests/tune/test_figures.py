@@ -1,4 +1,4 @@
-"""The figures of a search have round ticks, and show the best trials."""
+"""The figures of a search have round ticks, and show the best trials in front."""
 
 import numpy as np
 import pandas as pd

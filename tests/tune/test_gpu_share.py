@@ -1,4 +1,4 @@
-"""The part of a GPU that the trials of a search need."""
+"""The share of a GPU that the trials of a search need."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.helpers.searches import SMALL
 
 
 def make_fake_ray(asked):
-    """A Ray that runs tasks in this process and records what they reserve."""
+    """A Ray that runs tasks in this process and records the resources that they reserve."""
 
     def remote(**resources):
         asked.update(resources)
@@ -32,7 +32,7 @@ def make_fake_ray(asked):
 
 
 def measure(space, cost, monkeypatch):
-    """Measure the share, and return it with the settings that were probed and the resources of a probe."""
+    """Measure the share, and return it with the probed settings and the resources of a probe."""
     probed, asked = [], {}
     monkeypatch.setattr(probe, "probe_cost", lambda job: probed.append(dict(job.settings)) or cost(job.settings))
     task = TrialTask("SAMRec", {"dataset": "tiny"}, make_space(space, "space"), (7,), "hash", start=Path.cwd())
@@ -69,7 +69,7 @@ def test_measure_gpu_share__is_unknown_in_a_wide_space(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_search__gives_each_trial_a_gpu(data, monkeypatch):
-    """Two trials run on two GPUs, which Ray only believes to have; what they need is unknown, as no probe sees one."""
+    """Two trials run on two GPUs that only Ray believes to have; their needs are unknown, as no probe sees a GPU."""
     import ray
 
     Path("own.py").write_text(SEEING)

@@ -1,4 +1,4 @@
-"""The importance of parameters is that of scores whose formula is known."""
+"""The importance of parameters equals that of a known formula of the scores."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from tests.helpers.trials import DROPOUT, PARAMETERS, RATE, failed, trials
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Split the trials into quarters once, where it does not matter how exact an estimate is."""
+    """Split the trials into quarters once, for tests that need no exact estimate."""
     monkeypatch.setattr(importance, "REPEATS", 1)
 
 

@@ -29,7 +29,7 @@ def without_plotly(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """What a reader reads, scripts and styles left out."""
+    """The visible text, without scripts and styles."""
     text = re.sub(r"<(script|style)\b.*?</\1>", "", text, flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text)).split())
 

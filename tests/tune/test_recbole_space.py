@@ -1,4 +1,4 @@
-"""RecBole's lines of search spaces are read as RecBole reads them, and mistakes are told with file and line."""
+"""RecBole's lines of search spaces are read like RecBole reads them, and errors contain file and line."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The result of a search shows its best trial, and the file of the best settings can be read again."""
+"""The result of a search shows its best trial, and the file of the best settings can be read back."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Searches with a real Ray: what they leave, and what they survive."""
+"""Searches with a real Ray: their files, and the interruptions that they survive."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_run_search_starts_no_trial_beyond_its_passes(ray, data):
 
 
 def tune(*arguments):
-    """The command in a process of its own."""
+    """The command in a separate process."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "recbole_samrec", "tune", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
@@ -82,7 +83,7 @@ def trials_in(out):
 
 
 def epochs_of(folder):
-    """How often each epoch was trained, as the log of a trial tells."""
+    """How often each epoch was trained, according to the log of a trial."""
     text = Path(folder, "run.log").read_text() if Path(folder, "run.log").exists() else ""
     return [int(epoch) for epoch in re.findall(r"epoch (\d+) training", text)]
 
@@ -100,24 +101,23 @@ EPOCHS = 30  # of some 60 ms: a trial that is to be stopped must not be over bef
 LONG = {"epochs": EPOCHS, "stopping_step": EPOCHS}
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_run_search_resumes_a_stopped_search(data, how):
-    """Stop the command when one trial has ended and the next is at work."""
+@pytest.fixture
+def interrupted(data):
+    """Arguments of a search of two trials, which is stopped when one has ended and the next one is running."""
     Path("space.yaml").write_text("learning_rate: [0.01, 0.001]\n")
-    process = tune(
-        "--dataset=tiny", "--space=space.yaml", "--search=grid", "--scheduler=none", "--parallel=1", "--out=out",
-        *settings(**LONG),
-    )  # fmt: skip
-    wait_for(lambda: len(epochs_of("out/trials/001")) > 3, process)
-    process.send_signal(how)
-    said = process.communicate(timeout=120)[0]
-    assert how == signal.SIGKILL or ("resume with: python -m recbole_samrec tune --resume=out" in said), said
+    search = ["--dataset=tiny", "--space=space.yaml", "--search=grid", "--scheduler=none", "--parallel=1", "--out=out"]
+    return search + settings(**LONG)
+
+
+def is_second_at_work():
+    return len(epochs_of("out/trials/001")) > 3
+
+
+def assert_resumes(resume):
+    """Check that a stopped search is resumed: finished trials are kept, the other one continues and ends the same."""
     ended = epochs_of("out/trials/000")
     assert ended == list(range(EPOCHS)) and 3 < len(epochs_of("out/trials/001")) < EPOCHS
-
-    process = tune("--resume=out")
-    said = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, said
+    resume()
     assert epochs_of("out/trials/000") == ended
     rest = epochs_of("out/trials/001")
     assert sorted(set(rest)) == list(range(EPOCHS)) and len(rest) <= EPOCHS + 1  # that in which it died may be twice
@@ -133,12 +133,45 @@ def test_run_search_resumes_a_stopped_search(data, how):
         assert result["valid"]["ndcg@5"] == trials["score"][number]
 
 
+def test_run_search_resumes_after_a_kill(interrupted):
+    process = tune(*interrupted)
+    wait_for(is_second_at_work, process)
+    process.kill()
+    process.communicate(timeout=120)
+
+    def resume():
+        process = tune("--resume=out")
+        said = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, said
+
+    assert_resumes(resume)
+
+
+def test_run_search_resumes_after_ctrl_c(ray, interrupted):
+    """Ray keeps running, as in a notebook."""
+    over = threading.Event()
+
+    def interrupt():
+        while not is_second_at_work():
+            if over.wait(0.02):
+                return
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    said = main("tune", *interrupted)
+    over.set()
+    watcher.join()
+    assert said.status == 130 and "resume with: python -m recbole_samrec tune --resume=out" in said.out, said
+    assert_resumes(lambda: succeed("tune", "--resume=out"))
+
+
 def test_connect_ray_listens_on_the_loopback(ray):
     assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
 
 
 def test_run_search_reports_why_a_trial_failed(ray, data):
-    """The first trial raises in its second epoch, whatever is done; the other one does not."""
+    """The first trial always raises in its second epoch; the other one does not."""
     Path("own.py").write_text(FAILING)
     arguments = ["--model=own.py:Stumbling", "--dataset=tiny", "--search=grid", "--scheduler=none", "--retries=0"]
     Path("space.yaml").write_text("fails: [True, False]\n")

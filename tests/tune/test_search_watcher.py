@@ -1,4 +1,4 @@
-"""What is recorded and shown of the trials of a search."""
+"""The log and the display of the trials of a search."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trials share the data set that is read once, unless a searched setting changes it."""
+"""Trials share a data set that is read once, unless a searched setting changes it."""
 
 import pickle
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What a search tries: how spaces are read, drawn from and checked."""
+"""Search spaces: reading, drawing and checks."""
 
 import math
 from pathlib import Path

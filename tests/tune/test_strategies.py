@@ -11,7 +11,7 @@ from recbole_samrec.utils.errors import ConfigError
 
 
 def drawn(strategy, mapping):
-    """What a search would try."""
+    """The settings that a search would try."""
     from ray.tune.experiment import Experiment
     from ray.tune.search import Searcher, SearchGenerator
 

@@ -1,4 +1,4 @@
-"""A trial keeps the state of its seeds on the disk, and reports a validation when its state is safe."""
+"""A trial stores the state of its seeds on disk, and reports a validation once its state is saved."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_trial_state__is_new_without_a_file_that_can_be_read(tmp_path, text):
 
 @pytest.fixture
 def reported(tmp_path, monkeypatch):
-    """A reporter, its state and what it has reported; the clock shows what is set."""
+    """A reporter, its state and its reports; the clock shows a given time."""
     clock, found, state = SimpleNamespace(now=0.0), [], TrialState("003", tmp_path)
     monkeypatch.setattr(trials.time, "monotonic", lambda: clock.now)
     monkeypatch.setattr(trials, "best_score", lambda trainer: 0.0)

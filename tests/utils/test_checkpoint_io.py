@@ -1,4 +1,4 @@
-"""Checkpoints hold plain data, are written whole or not at all, run no code when read, and fit every model."""
+"""Checkpoints contain plain data, are written atomically, run no code when read, and work with every model."""
 
 import errno
 import os
@@ -37,7 +37,7 @@ class Colour(Enum):
 
 
 class Bomb:
-    """Makes a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, file="pwned"):
         self.file = str(file)
@@ -224,7 +224,7 @@ COMMAND = "__import__('os').system('touch pwned')"
 
 
 def every_way_in(file: Path, trainer: Trainer, loaders) -> list:
-    """All that reads a checkpoint; each must end in an error of ours or do its work."""
+    """All functions that read a checkpoint; each must raise an error of this package or succeed."""
     return [
         lambda: load_data_and_model(str(file)),
         lambda: trainer.resume_checkpoint(file),
@@ -261,7 +261,7 @@ def test_checkpoint_io__teacher_of_kd_dagfm_never_runs(trained):
 
 @pytest.mark.parametrize("key, name", [("dataset_save_path", "d.pth"), ("dataloaders_save_path", "l.pth")])
 def test_load__lets_no_checkpoint_trust_its_companions(trained, key, name):
-    """A plain file that says "trust me, and read that pickle over there" is not believed."""
+    """A plain file that requests to trust and read a pickle elsewhere is rejected."""
     _, trainer, _, _ = trained
     bare_pickle([Bomb()], name)
     Path(f"{name}.json").write_text('{"files": {}, "settings": {}}')
@@ -301,7 +301,7 @@ NEW = {"weights": torch.zeros(100_000)}
 
 
 class FullDisk:
-    """Takes so many bytes, of which the last write may be cut short, and no more."""
+    """Accepts a number of bytes, with the last write possibly cut short, and no more."""
 
     def __init__(self, file, room: int) -> None:
         self.file, self.room = file, room
@@ -358,7 +358,7 @@ def test_checkpoint_io__failing_calls_leave_the_old_file(monkeypatch, call):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs a limit on the size of files")
 def test_checkpoint_io__real_limit_on_the_size_of_files():
-    """The system itself cuts the file short, in a process of its own, whose every file is limited."""
+    """The system itself truncates the file, in a separate process with a limit on the size of files."""
     checkpoint_io.save("file.pth", OLD)
     program = """
 import resource, signal, torch
@@ -489,7 +489,7 @@ def test_checkpoint_io__weights_of_another_size(trained):
 
 
 def test_checkpoint_io__no_two_trainers_share_a_file(trained, monkeypatch):
-    """RecBole names files by the second; here a second is as long as it likes."""
+    """RecBole names files by the second; here a second has any length."""
     monkeypatch.setattr("recbole_samrec.utils.naming.time", SimpleNamespace(strftime=lambda form: "20260101-000000"))
     folder, _, _, _ = trained
     trainers = [build(make_config("BPR", folder, checkpoint_dir="saved", epochs=1, seed=seed)) for seed in (1, 2)]
@@ -508,14 +508,14 @@ def test_checkpoint_io__no_two_trainers_share_a_file(trained, monkeypatch):
 
 
 def first_rows(self, rows):
-    """Stands in for faiss in NCL: the clusters of the first rows."""
+    """A stand-in for faiss in NCL: the clusters of the first rows."""
     rows = torch.as_tensor(rows)
     return rows[:3], torch.cdist(rows, rows[:3]).argmin(1)
 
 
 @pytest.mark.parametrize("model", each_model(registry.model_names()))
 def test_checkpoint_io__every_model_comes_back(model, toy, monkeypatch):
-    """What is trained, saved and loaded into a new model scores as before, to the last bit."""
+    """A model that is trained, saved and loaded into a new one scores as before, to the last bit."""
     skip_without_package(model)
     monkeypatch.setattr("recbole.model.general_recommender.ncl.NCL.run_kmeans", first_rows)
     settings = {"epochs": 1, "pretrain_epochs": 1, "save_step": 1, "checkpoint_dir": "saved", **settings_of(model)}
@@ -529,7 +529,7 @@ def test_checkpoint_io__every_model_comes_back(model, toy, monkeypatch):
 
 
 def scored(trainer, test_data, load_best_model=True):
-    """The metrics of a model and its scores of the first rows; some add noise to them, which is drawn alike."""
+    """The metrics of a model and its scores of the first rows; noise is drawn with the same seed."""
     init_seed(0, True)
     result = trainer.evaluate(test_data, load_best_model)
     init_seed(0, True)

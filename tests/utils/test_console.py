@@ -1,4 +1,4 @@
-"""Lines are printed as they are, whatever they contain."""
+"""Lines are printed literally, whatever they contain."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Tensorboard's files of a run are left out where they cannot be written."""
+"""Tensorboard's files of a run are skipped if they cannot be written."""
 
 import pytest
 

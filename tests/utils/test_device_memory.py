@@ -1,4 +1,4 @@
-"""The memory that a calculation may take is a share of a GPU's, and the same in every run."""
+"""The memory for a calculation is a share of a GPU's, and the same in every run."""
 
 import pytest
 import torch

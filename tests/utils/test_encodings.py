@@ -1,4 +1,4 @@
-"""Names of encodings are told from other names, and from codecs that read no text."""
+"""Names of encodings are distinguished from other names, and from codecs that do not read text."""
 
 import pytest
 

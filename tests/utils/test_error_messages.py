@@ -1,4 +1,4 @@
-"""What is wrong is told in one line that names it and says what to do, and nothing is written."""
+"""Errors are reported in one line that names the problem and the remedy, and nothing is written."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def data(own_folder):
 
 
 def refused(folder, *arguments):
-    """The one line of an error of a command that leaves everything as it was."""
+    """The one-line error of a command that changes nothing."""
     before = tree(folder)
     said = main(*arguments)
     assert said.status == 2, said
@@ -211,7 +211,7 @@ def test_error_messages__files_of_data(own_folder, name):
 
 
 def test_error_messages__folder_without_interactions(data):
-    """As an interrupted download or conversion may leave it."""
+    """As after an interrupted download or conversion."""
     folder = data / "dataset" / "half"
     folder.mkdir()
     (folder / "half.item").write_text("item_id:token\n")
@@ -230,7 +230,7 @@ def test_error_messages__labels_that_are_missing(data):
 
 
 def test_error_messages__packages_that_are_missing(data, monkeypatch):
-    """RecBole imports the package of either kind of trees to look for the other."""
+    """RecBole imports the package of each kind of trees when looking for the other."""
     for name in ("lightgbm", "xgboost"):
         monkeypatch.setitem(sys.modules, name, None)
         monkeypatch.delitem(sys.modules, f"recbole.model.exlib_recommender.{name}", raising=False)

@@ -1,4 +1,4 @@
-"""Errors for the user are told on one line, those of disks with a remedy."""
+"""Errors for the user are formatted on one line; disk errors include a remedy."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole."""
+"""Files are replaced atomically."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two processes at one folder."""
+"""Two processes that use one folder."""
 
 import subprocess
 import sys

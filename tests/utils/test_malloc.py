@@ -1,4 +1,4 @@
-"""Memory that the process keeps: nothing but time and space may change by it."""
+"""Memory that the process keeps affects only time and space."""
 
 import os
 import platform
@@ -91,7 +91,7 @@ print(sum(int(line.split()[1]) for line in lines if line.startswith("AnonHugePag
 
 
 def megabytes_of_large_pages(*arguments: str, **variables: str) -> int:
-    """How much of a process with a tensor of 128 MB is in large pages; with arguments it imports this package."""
+    """The megabytes in large pages of a process with a tensor of 128 MB; with arguments it imports this package."""
     environment = {name: value for name, value in os.environ.items() if name != LARGE_PAGES}
     environment |= {"PYTHONPATH": str(ROOT), **variables}
     command = [sys.executable, "-c", HUGE, *arguments]

@@ -1,4 +1,4 @@
-"""Names of runs sort by time and are never given twice."""
+"""Names of runs sort by time and are unique."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The folders of the package are where it lies."""
+"""The folders of the package are correct."""
 
 import recbole_samrec
 from recbole_samrec.utils.paths import CHECKOUT, PACKAGE, PROPERTIES

@@ -1,4 +1,4 @@
-"""Figures look and weigh the same on every machine."""
+"""Figures look the same and have the same bytes on every machine."""
 
 import matplotlib as mpl
 import pytest

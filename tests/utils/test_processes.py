@@ -1,4 +1,4 @@
-"""A run in one process is the first of one; runs in several are tested in tests/trainer/test_processes.py."""
+"""A single process is the first of one; runs with several are tested in tests/trainer/test_processes.py."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Integers below limits are drawn uniformly, from torch's generator alone."""
+"""Integers below limits are drawn uniformly, only from torch's generator."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The log of a run goes on where it cannot be written."""
+"""The log of a run continues if it cannot be written."""
 
 import logging
 

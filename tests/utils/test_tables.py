@@ -1,4 +1,4 @@
-"""Tables are written in four formats and never half."""
+"""Tables are written in four formats and atomically."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Templates escape what HTML does not take, leave text as it is, and refuse names that have no value."""
+"""Templates escape HTML, keep text as it is, and reject names without a value."""
 
 import jinja2
 import pytest
@@ -8,7 +8,7 @@ from recbole_samrec.utils.templates import load_template
 
 @pytest.fixture
 def template(tmp_path):
-    """Writes a template and loads it."""
+    """Write a template and load it."""
 
     def load(text, **options):
         (tmp_path / "page").write_text(text)

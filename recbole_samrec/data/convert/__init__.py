@@ -1,1 +1,1 @@
-"""Data sets from the files of their providers."""
+"""Converters of providers' files to data sets."""

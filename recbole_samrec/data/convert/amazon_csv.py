@@ -37,7 +37,7 @@ def read_ratings(source: Path) -> tuple[pd.DataFrame, list[str]]:
         Columns user, item, rating and time (seconds), and notes for the user.
 
     Raises:
-        DataError: A line is no rating, or users cannot be distinguished from items.
+        DataError: A line is not a rating, or users cannot be distinguished from items.
     """
     with open_bytes(source) as file:
         with_header = file.readline().decode("utf-8", errors="replace").strip() == HEADER

@@ -48,7 +48,7 @@ class ArrowTable:
             return cls._open_file(Path(source))
         if isinstance(source, pd.DataFrame):
             return cls("the frame", "frame", source.columns, source)
-        if type(source).__module__.partition(".")[0] == "polars":  # it need not be installed
+        if type(source).__module__.partition(".")[0] == "polars":  # polars need not be installed
             source = source.collect() if hasattr(source, "collect") else source
             source = source.to_arrow() if hasattr(source, "to_arrow") else source
         if isinstance(source, pa.Table):
@@ -72,7 +72,7 @@ class ArrowTable:
         return f"{self.title}, row {row} (the first is 0)"
 
     def require(self, names: Sequence[str]) -> None:
-        """Check that there are columns, each once.
+        """Check that columns exist, each only once.
 
         Raises:
             DataError: One is missing, or there are two of one name.
@@ -83,7 +83,7 @@ class ArrowTable:
                 raise DataError(f"{self.title} has {number} columns {name!r}: rename or remove all but one")
 
     def read(self, name: str) -> pa.ChunkedArray:
-        """Read a column; those of categories have the type of their categories.
+        """Read a column; a categorical column gets the type of its categories.
 
         Raises:
             DataError: Its cells have several types, it has no cell with a value, or the file is damaged.

@@ -103,5 +103,5 @@ def clean_text(text: str) -> str:
 
 
 def join_words(text: str) -> str:
-    """Join the words of one value, since a blank separates the values of a ``token_seq`` cell."""
+    """Join the words of one value, since a space separates the values of a ``token_seq`` cell."""
     return "_".join(str(text).split())

@@ -1,7 +1,7 @@
-"""Check that every line of a provider's table has the cells of its header.
+"""Check that every line of a provider's table has as many cells as its header.
 
-pandas fills missing cells, drops surplus ones and shifts the columns of a file whose first line has surplus cells, all
-without a word; so the lines are counted before it reads them.
+pandas silently fills missing cells, drops surplus ones and shifts the columns of a file whose first line has surplus
+cells. Therefore the cells of each line are counted before pandas reads the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CHUNK = 1 << 24
 
 
 def check_cells(path: Path, delimiter: str, encoding: str, header: list[str]) -> None:
-    """Check the number of cells of every line; surplus cells at the end of a line may be there if they are empty.
+    """Check the number of cells of every line; empty surplus cells at the end of a line are allowed.
 
     Args:
         path: Text file, which may be gzipped.

@@ -1,7 +1,7 @@
-"""Store a user's own table, a data frame or a Parquet file, as a data set that is named by its content.
+"""Store a user's own table, a data frame or a Parquet file, as a data set that is named after its content.
 
-RecBole reads files only, in the processes of Ray too, and a finished run has to find its data again. So a table is
-checked and written once, as an atomic file; the same table is found again, and another one has another name.
+RecBole reads only files, also in Ray's processes, and a finished run has to find its data again. A table is therefore
+checked and written once as an atomic file. The same table is found again; a different table gets a different name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FORBIDDEN = re.compile(r"[\x00\r\n]")
 
 
 class Roles(NamedTuple):
-    """Columns of a table with the user, the item and the time; None for those of RecBole's names."""
+    """Columns with the user, the item and the time; None stands for RecBole's names."""
 
     user: str | None = None
     item: str | None = None
@@ -72,7 +72,7 @@ def store_table(source: Any, roles: Roles, settings: Mapping[str, Any], data_pat
         data_path: Folder with one folder for each data set.
 
     Raises:
-        DataError: The table cannot be read, a column is missing or doubled, or a cell is no id, time or number.
+        DataError: The table cannot be read, a column is missing or duplicated, or a cell is not an id, time or number.
     """
     table = ArrowTable.open(source)
     layout = Layout.from_settings(settings)

@@ -17,7 +17,7 @@ def convert_numbers(column: pd.Series, name_row: Callable[[int], str]) -> pd.Ser
         name_row: Function that names a row, counted from 0, for messages.
 
     Raises:
-        DataError: A cell is no number.
+        DataError: A cell is not a number.
     """
     numbers = pd.to_numeric(column, errors="coerce")
     reject_cells(column, numbers.isna() & column.notna(), name_row, "a number")

@@ -1,4 +1,4 @@
-"""Convert S3Rec's form of a data set: one line per user, with the user and the items in time order."""
+"""Convert data sets in S3Rec's format: one line per user, with the user and the items in time order."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[io.TextIOWrapper]
     with open_bytes(path) as raw:
         try:
             yield io.TextIOWrapper(raw, encoding=codec(encoding), newline="")
-        except UnicodeError as error:  # that of a missing byte order mark has no reason
+        except UnicodeError as error:  # the error about a missing byte order mark has no reason
             name, reason = getattr(error, "encoding", encoding), getattr(error, "reason", error)
             raise DataError(f"{path} is not {name} text ({reason}): give its --encoding") from error
 

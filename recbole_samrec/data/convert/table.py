@@ -165,7 +165,7 @@ def _split_cells(line: str, delimiter: str) -> list[str]:
 
 
 def _find_delimiter(path: Path, wanted: Sequence[str], encoding: str) -> str:
-    """Return the delimiter that finds most of the wanted columns in the header, or else most columns."""
+    """Return the delimiter that finds most of the requested columns in the header, or else most columns."""
     line = first_line(path, encoding)
 
     def found(delimiter: str) -> tuple[int, int]:
@@ -203,7 +203,7 @@ def _convert_ids(column: pd.Series) -> pd.Series:
 
 
 def _note_merged(column: pd.Series, ids: pd.Series, kind: str) -> list[str]:
-    """Return a note on ids that are written in several ways, such as with blanks around them, and become one."""
+    """Return a note on ids that have several spellings, such as with spaces around them, and are merged."""
     if column.nunique() == ids.nunique():
         return []
     written = pd.DataFrame({"here": column.astype(str), "id": ids}).dropna().drop_duplicates()

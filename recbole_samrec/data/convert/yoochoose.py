@@ -32,7 +32,7 @@ def convert_yoochoose(source: Path, stage: Path, name: str) -> list[str]:
         Notes for the user, one line each.
 
     Raises:
-        DataError: A line is no click.
+        DataError: A line is not a click.
     """
     with open_member(source, CLICKS) as file:
         try:

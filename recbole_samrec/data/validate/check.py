@@ -63,7 +63,7 @@ def check_atomic_files(
             ``field_separator``, ``seq_separator``, ``encoding``, ``load_col``, ``unload_col``, ``benchmark_filename``,
             ``additional_feat_suffix``, ``keep_na_tokens``, ``eval_args`` and the filters. Missing settings and None
             have RecBole's default, but all columns are then loaded, and no split is checked.
-        sequential: Whether the model is sequential, so that a user's first event is no sample.
+        sequential: Whether the model is sequential, so that a user's first event is not a sample.
         graph: Whether the model reads a knowledge graph, ``.kg`` and ``.link``.
 
     Returns:
@@ -83,7 +83,7 @@ def check_atomic_files(
 
 
 class _Files:
-    """The files of a data set: their columns are checked, and those that the findings need are read.
+    """The files of a data set: checks their columns, and reads those that the findings need.
 
     Args:
         folder: Folder of the files.
@@ -176,9 +176,10 @@ class _Files:
         return frame[[name for name in dict.fromkeys(keys) if name in frame and _is_single(columns, name)]]
 
     def check_names(self) -> None:
-        """Check that no two files have a column of one name.
+        """Check that no two files have a column of the same name.
 
-        Ids may be both in the interactions and in their file, and in ``.link``, whose columns are no fields of RecBole.
+        Ids may be both in the interactions and in their file, and in ``.link``, whose columns are not fields of
+        RecBole.
         """
         where: dict[str, str] = {}
         shared = {(self.layout.user, "user"), (self.layout.item, "item")}
@@ -193,7 +194,7 @@ class _Files:
 
 
 def _is_single(columns: list[Column], name: str) -> bool:
-    """Return True if a column holds single values, not sequences."""
+    """Return True if a column contains single values, not sequences."""
     return any(column.name == name and column.type in ("token", "float") for column in columns)
 
 

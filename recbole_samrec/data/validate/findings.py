@@ -1,4 +1,4 @@
-"""Describe what RecBole will make of a data set: counts after each filter, and what a user should know about its rows.
+"""Describe how RecBole reads a data set: counts after each filter, and notes about its rows.
 
 The checks of a run print the notes; ``data --check`` prints everything.
 """
@@ -190,7 +190,7 @@ def _count_distinct(*columns: np.ndarray) -> int:
     key, size = np.zeros(len(columns[0]), np.int64), 1
     for column in columns:
         width = int(column.max(initial=-1)) + 2
-        if size > _LARGEST // width:  # the numbers of all combinations do not fit, those of the present ones do
+        if size > _LARGEST // width:  # the numbers of all combinations do not fit; number the existing ones
             key = np.unique(key, return_inverse=True)[1]
             size = len(key)
         key, size = key * width + column + 1, size * width
@@ -247,7 +247,7 @@ def _describe_mismatch(one: Coverage, path: str) -> str:
 
 
 def list_notes(found: Findings, path: str, layout: Layout, eval_args: Mapping[str, Any] | None) -> Iterator[str]:
-    """List what a user should know before training, one line each.
+    """List notes to read before training, one line each.
 
     Args:
         found: The findings.

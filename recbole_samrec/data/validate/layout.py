@@ -123,7 +123,7 @@ def make_encoding_error(path: Path, line: int, error: UnicodeDecodeError) -> Dat
 
 
 def guess_separator(line: str, layout: Layout) -> str | None:
-    """Guess what separates the columns of a line that does not contain the separator."""
+    """Guess the separator of a line that does not contain the configured one."""
     if layout.separator in line:
         return None
     return next((other for other in _OTHER_SEPARATORS if other in line), None)
@@ -157,7 +157,7 @@ def _parse_columns(path: Path, line: str, layout: Layout) -> Iterator[Column]:
 
 
 def require_column(path: Path, columns: Collection[Column], name: str, kind: str) -> None:
-    """Check that there is a column of a name and type.
+    """Check that a column exists and has a type.
 
     Raises:
         DataError: The column is missing or has another type.

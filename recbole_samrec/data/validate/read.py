@@ -58,7 +58,7 @@ def check_columns(
 
 
 def _check_duplicates(path: Path, columns: list[Column], loaded: list[Column], warnings: list[str]) -> None:
-    """Raise if two loaded columns have one name, on which RecBole fails or uses the last; warn of others."""
+    """Raise if two loaded columns have the same name, as RecBole fails or uses the last one; warn about others."""
     for name, count in Counter(column.name for column in columns).items():
         if count > 1 and name in [column.name for column in loaded]:
             raise DataError(f"{path} line 1 names column {name!r} {count} times: rename or remove all but one")
@@ -100,7 +100,7 @@ def read_values(path: Path, columns: Sequence[Column], layout: Layout, texts: Co
 
 
 def read_csv(path: Path, layout: Layout, kinds: Mapping[str, Any], texts: Collection[str]) -> pd.DataFrame:
-    """Read columns by header with the words for missing values, and the treatment of quotes, that RecBole's reader has.
+    """Read columns by header, with the missing values and the treatment of quotes of RecBole's reader.
 
     Args:
         path: The file.

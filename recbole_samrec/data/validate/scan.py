@@ -1,4 +1,4 @@
-"""Check the bytes of an atomic file: one encoding, and in every line the columns of the header."""
+"""Check the bytes of an atomic file: one encoding, and the header's number of columns in every line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from recbole_samrec.data.validate.layout import Layout, guess_separator, make_en
 from recbole_samrec.utils.errors import DataError
 
 _CHUNK = 1 << 24
-csv.field_size_limit(2**31 - 1)  # the default refuses long cells, which pandas reads
+csv.field_size_limit(2**31 - 1)  # the default rejects long cells, which pandas reads
 
 
 def check_lines(path: Path, layout: Layout, width: int, digest: Any = None) -> None:
@@ -72,7 +72,7 @@ def read_records(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
                 start = end + 1
         except csv.Error:
             raise _make_quotation_error(path, start, "does not close where the cell ends") from None
-        except UnicodeError as error:  # that of a missing byte order mark is no UnicodeDecodeError
+        except UnicodeError as error:  # a missing byte order mark does not raise a UnicodeDecodeError
             raise DataError(f"{path} is not {layout.encoding} text after line {start}: name its encoding") from error
 
 
@@ -112,7 +112,7 @@ def _check_width(path: Path, chunk: bytes, line: int, layout: Layout, width: int
 
 
 def find_ragged_lines(chunk: bytes, separator: str, width: int) -> Iterator[tuple[int, int, bytes]]:
-    """Find the lines that have another number of cells than the header; blank lines are skipped.
+    """Find the lines whose number of cells differs from the header's; blank lines are skipped.
 
     Args:
         chunk: Whole lines without quoted cells, in an encoding with ASCII line ends.

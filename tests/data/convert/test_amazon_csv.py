@@ -1,4 +1,4 @@
-"""Amazon's files of ratings of 2014, 2018 and 2023, as published, give exactly the expected lines."""
+"""Amazon's published files of ratings of 2014, 2018 and 2023 give exactly the expected lines."""
 
 import gzip
 

@@ -1,4 +1,4 @@
-"""Frames of pandas and polars and Parquet files are read alike."""
+"""Frames of pandas and polars and Parquet files give the same data."""
 
 from pathlib import Path
 

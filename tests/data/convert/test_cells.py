@@ -1,4 +1,4 @@
-"""Lines with missing or surplus cells are named; an empty surplus cell at the end of a line does no harm."""
+"""Lines with missing or surplus cells are reported; an empty surplus cell at the end of a line is allowed."""
 
 import gzip
 

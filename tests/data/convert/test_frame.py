@@ -22,7 +22,7 @@ def store(frame, roles=ROLES, **settings):
 
 
 def column(name, values, place):
-    """A column of the stored table in which one column of the frame is replaced."""
+    """A column of the stored table after one column of the frame is replaced."""
     return [line.split("\t")[place] for line in store(BASE.assign(**{name: values}))[1][1:]]
 
 

@@ -1,4 +1,4 @@
-"""MovieLens' archives of the true layout and encoding give exactly the expected lines."""
+"""MovieLens' archives, in their true layout and encoding, give exactly the expected lines."""
 
 import zipfile
 

@@ -1,4 +1,4 @@
-"""Numbers and dates of a table; the first cell that is neither is named."""
+"""Numbers and dates of a table; the first invalid cell is reported."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""RetailRocket's views, as published, give exactly the expected sessions."""
+"""RetailRocket's published views give exactly the expected sessions."""
 
 import pandas as pd
 import pytest
@@ -13,7 +13,7 @@ BEGIN = 1_433_221_332_117
 
 
 def make_events(rows):
-    """A file as published: in no order of time, with an empty cell where nothing was bought."""
+    """A file in the published format: unordered in time, with an empty cell where nothing was bought."""
     return HEADER + "".join(
         f"{BEGIN + time * MINUTE},{who},{event},{item},{deal}\n" for time, who, event, item, deal in rows
     )

@@ -1,4 +1,4 @@
-"""Sessions are written whole, under the time at which they begin, and a global temporal split keeps them whole."""
+"""Sessions are written complete, with their start as time, and a global temporal split keeps them together."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Providers' files are opened packed or not, and what is wrong with them is told with the path."""
+"""Providers' files are opened compressed or not, and errors contain the path."""
 
 import gzip
 import zipfile
@@ -85,7 +85,7 @@ def test_archive__names_a_damaged_file(tmp_path):
 
 @pytest.mark.parametrize("place, value", [(8, 9), (6, 1)], ids=["method", "encrypted"])
 def test_archive__asks_to_unpack_what_python_cannot(tmp_path, place, value):
-    """As archives that Windows packed by its own method, or that ask for a password."""
+    """For example archives in a compression method of Windows, or with a password."""
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("b.txt", "text")

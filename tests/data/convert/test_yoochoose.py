@@ -1,4 +1,4 @@
-"""Yoochoose's clicks, as published, give exactly the expected lines."""
+"""Yoochoose's published clicks give exactly the expected lines."""
 
 import gzip
 

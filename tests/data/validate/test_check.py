@@ -1,4 +1,4 @@
-"""The check before RecBole reads: every fault is told with its file, line and remedy, and good files pass."""
+"""The check before RecBole reads: every error is reported with file, line and remedy, and valid files pass."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(
 
 
 def test_check_atomic_files__orders_nanoseconds_exactly(tmp_path):
-    """The rating decides, and float64 takes both times of a pair for the same."""
+    """The rating decides, since float64 cannot distinguish the two times of a pair."""
     times = ("1700000000000000120", "1700000000000000046")
     rows = [f"u{user}\ti1\t{rating}\t{time}\n" for user in range(3) for rating, time in zip((9, 1), times, strict=True)]
     fields = {"rm_dup_inter": "first", "val_interval": {"rating": "[0,5]"}}

@@ -1,4 +1,4 @@
-"""The events that RecBole's filters leave, counted by hand."""
+"""The events after RecBole's filters, counted by hand."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ EVENTS = pd.DataFrame(
 
 
 def left(filters, items=None, layout=None):
-    """The steps of the filters, and the rows that are left."""
+    """The steps of the filters, and the remaining rows."""
     layout = layout or Layout()
     tables = IdTable("user_id", EVENTS["user_id"], None), IdTable("item_id", EVENTS["item_id"], items)
     events = EventFilter(EVENTS, *tables, layout, EVENTS["timestamp"])

@@ -1,4 +1,4 @@
-"""The counts of the check are those of the data set that RecBole loads, filter by filter."""
+"""The counts of the check equal those of the data set that RecBole loads, filter by filter."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def write_lines(*lines: str) -> str:
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, str]:
-    """Random events with empty ids, repeated rows and repeated pairs; files of users and items that cover a part."""
+    """Random events with empty ids, repeated rows and pairs, and files of users and items that cover only some."""
     random = np.random.default_rng(0)
     rows = [
         (NAMES.get(u, f"u{u}"), f"i{random.integers(25)}", random.integers(1, 6)) for u in random.integers(30, size=400)

@@ -1,4 +1,4 @@
-"""Headers of atomic files are read, and what is wrong with them is told."""
+"""Headers of atomic files are read, and errors in them are reported."""
 
 import codecs
 
@@ -17,7 +17,7 @@ from recbole_samrec.utils.errors import DataError
 
 @pytest.fixture
 def header(tmp_path):
-    """Reads the header of a file with this content."""
+    """Read the header of a file with this content."""
 
     def read(content, **layout):
         (tmp_path / "toy.inter").write_bytes(content if isinstance(content, bytes) else content.encode())

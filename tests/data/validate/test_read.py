@@ -1,4 +1,4 @@
-"""Columns are read as RecBole reads them, and the line of the first wrong value is told."""
+"""Columns are read like RecBole reads them, and the line of the first invalid value is reported."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""Every line is scanned in its bytes, or by records where cells are quoted, and the first wrong one is told."""
+"""Every line is scanned as bytes, or by records if cells are quoted, and the first invalid one is reported."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""The counts of samples are those of RecBole's own splits."""
+"""The counts of samples equal those of RecBole's own splits."""
 
 import numpy as np
 import pytest

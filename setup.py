@@ -80,7 +80,9 @@ setup(
         "dev": [
             "hypothesis>=6.100",
             "import-linter>=2.1",
+            "ipykernel>=6.29",
             "mypy>=1.15",
+            "nbclient>=0.10",
             "polars>=1.0",
             "pytest>=8",
             "pytest-xdist>=3.6",

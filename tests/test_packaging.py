@@ -112,11 +112,8 @@ def test_wheel__is_classified_and_names_the_repository(metadata):
 def test_sdist__holds_what_it_takes_to_build_and_test(sdist):
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*.py")}
     locks = {f"requirements{kind}.lock" for kind in ("", "-dev", "-docs", "-release")}
-    docs = {
-        path.relative_to(ROOT).as_posix()
-        for kind in ("md", "csv", "py", "svg")
-        for path in (ROOT / "docs").rglob(f"*.{kind}")
-    }
+    kinds = ("md", "ipynb", "csv", "py", "svg")
+    docs = {path.relative_to(ROOT).as_posix() for kind in kinds for path in (ROOT / "docs").rglob(f"*.{kind}")}
     house = {"setup.py", "pyproject.toml", "Makefile", "LICENSE", *locks}
     pages = {"CITATION.cff", "CHANGELOG.md", "SECURITY.md", "CODE_OF_CONDUCT.md"}
     assert modules() | settings() | tests | docs | house | pages | {"run_recbole.py"} <= sdist

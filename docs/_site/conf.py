@@ -25,6 +25,7 @@ extensions = [
     "generated",
     "mathml",
     "navigation",
+    "notebooks",
     "python_names",
 ]
 
@@ -65,4 +66,5 @@ html_show_sphinx = False
 smartquotes = False  # "--key=value" has two hyphens
 html_theme_options = {"navigation_with_keys": True}
 html_math_renderer = "mathml"
+copybutton_selector = "div:not(.output) > div.highlight pre"
 copybutton_exclude = ".linenos, .gp, .go"

@@ -30,7 +30,7 @@ def _make_trees(docname: str, text: str) -> list[str]:
     folder, trees = posixpath.dirname(docname), []
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         caption = section.partition("\n")[0]
-        links = re.findall(r"\]\(([\w./-]+)\.md\)", section)
+        links = re.findall(r"\]\(([\w./-]+)\.(?:md|ipynb)\)", section)
         pages = ["/" + posixpath.normpath(posixpath.join(folder, link)) for link in links]
         trees.append(TREE.format(options=f":caption: {caption}", pages="\n" + "\n".join(pages)))
     return trees

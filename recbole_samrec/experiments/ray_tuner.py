@@ -119,6 +119,7 @@ def make_tuner(
             failure_config=tune.FailureConfig(max_failures=retries),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=kept_checkpoints),
             callbacks=[RelayCallback()],
+            progress_reporter=tune.CLIReporter(),  # prints nothing; the one for notebooks clears what a cell has shown
             verbose=0,
         ),
     )

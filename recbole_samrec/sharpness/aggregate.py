@@ -209,6 +209,20 @@ def list_runs(runs: Sequence[Measured]) -> pd.DataFrame:
     return pd.DataFrame([_list_run(run, levels) for run in runs])
 
 
+def list_lines(runs: Sequence[Measured]) -> pd.DataFrame:
+    """List the loss along one random direction, the same for all runs.
+
+    Returns:
+        One line for each point of a run: ``run``, ``entry``, ``seed``, ``position`` in lengths of the weights, and
+        ``loss``.
+    """
+    lines = []
+    for run in runs:
+        points = {"position": run.parts["line"]["x"], "loss": run.parts["line"]["loss"]}
+        lines.append(pd.DataFrame({"run": run.name, "entry": run.label, "seed": run.seed, **points}))
+    return pd.concat(lines, ignore_index=True)
+
+
 def compare_runs(runs: Sequence[Measured], reference: str) -> pd.DataFrame:
     """Compare each entry with the reference; see :func:`~recbole_samrec.sharpness.comparisons.compare_entries`."""
     losses = {label: join_losses([run for run in runs if run.label == label]) for label in list_labels(runs)}

@@ -16,7 +16,14 @@ import pandas as pd
 
 from recbole_samrec.quick_start.environment import versions
 from recbole_samrec.sharpness import captions
-from recbole_samrec.sharpness.aggregate import Levels, average_measures, compare_runs, list_meanings, list_runs
+from recbole_samrec.sharpness.aggregate import (
+    Levels,
+    average_measures,
+    compare_runs,
+    list_lines,
+    list_meanings,
+    list_runs,
+)
 from recbole_samrec.sharpness.entries import choose_reference, describe_entries
 from recbole_samrec.sharpness.figure_layout import Drawn
 from recbole_samrec.sharpness.figures import draw_figures
@@ -43,12 +50,15 @@ class SharpnessReport:
         runs: One line per run; see :func:`recbole_samrec.sharpness.aggregate.list_runs`.
         comparisons: One line for each measure of an entry minus the reference, with interval, p-values and mark; see
             :func:`recbole_samrec.sharpness.comparisons.compare_entries`. Empty with a single entry.
+        lines: The loss along a random direction, one line for each point of a run; see
+            :func:`recbole_samrec.sharpness.aggregate.list_lines`.
     """
 
     folder: Path
     measures: pd.DataFrame
     runs: pd.DataFrame
     comparisons: pd.DataFrame
+    lines: pd.DataFrame
 
     @property
     def page(self) -> Path:
@@ -86,8 +96,10 @@ def write_files(
     Raises:
         ConfigError: A file cannot be written.
     """
-    found = SharpnessReport(out, average_measures(runs), list_runs(runs), compare_runs(runs, choose_reference(runs)))
-    tables = {"measures": found.measures, "runs": found.runs, "comparisons": found.comparisons, "between": between}
+    compared = compare_runs(runs, choose_reference(runs))
+    found = SharpnessReport(out, average_measures(runs), list_runs(runs), compared, list_lines(runs))
+    tables = {"measures": found.measures, "runs": found.runs, "comparisons": found.comparisons, "lines": found.lines}
+    tables["between"] = between
     tables |= {f"noise-{number}": one.noise for number, one in enumerate(runs)}
     tables |= {f"histories-{number}": one.changes for number, one in enumerate(runs)}
     (out / ABOUT).unlink(missing_ok=True)  # a report that is being written is not finished

@@ -7,6 +7,7 @@ import pytest
 from recbole_samrec.sharpness.aggregate import (
     average_measures,
     compute_interval,
+    list_lines,
     list_meanings,
     list_runs,
 )
@@ -75,6 +76,15 @@ def test_list_runs_takes_measures_at_their_levels(runs):
     }
     first = list_runs(runs).iloc[0]
     assert {name: first[name] for name in expected} == pytest.approx(expected)
+
+
+def test_list_lines_has_every_point_of_every_run(runs):
+    lines = list_lines(runs)
+    assert list(lines) == ["run", "entry", "seed", "position", "loss"]
+    assert list(lines["run"].unique()) == [run.name for run in runs]
+    last = lines[lines["run"] == runs[-1].name]
+    np.testing.assert_array_equal(last["position"], runs[-1].parts["line"]["x"])
+    np.testing.assert_array_equal(last["loss"], runs[-1].parts["line"]["loss"])
 
 
 def test_average_measures_needs_every_seed_to_converge(runs):

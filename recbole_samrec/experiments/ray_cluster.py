@@ -10,6 +10,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,8 +177,7 @@ class RayConnection(contextlib.AbstractContextManager["RayConnection"]):
 def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")  # with Ray's default of 15, every other process has priority
-    import ray
-
+    ray = _import_ray()
     logging.getLogger("ray").setLevel(logging.ERROR)
     if ray.is_initialized():  # as in a notebook; the connection stays open after the runs
         if resources.address:
@@ -217,6 +217,16 @@ def _connect(resources: Resources, store_mb: float) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _import_ray() -> Any:
+    """Import Ray without the advice to install ipywidgets, which it and tqdm give in a notebook."""
+    logging.getLogger("ray.widgets.util").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import ray
+        import tqdm.auto  # noqa: F401  by Ray, later
+    return ray
 
 
 @contextlib.contextmanager

@@ -56,7 +56,9 @@ def render_overall_yaml() -> str:
 
 def render_command_yaml() -> str:
     """Return the defaults of our commands."""
-    head = f"# Defaults of our commands for models that are evaluated by ranking; your settings take precedence.\n{NOTICE}"
+    head = (
+        f"# Defaults of our commands for models that are evaluated by ranking; your settings take precedence.\n{NOTICE}"
+    )
     return head + "".join(f"{key}: {format_yaml(value)}\n" for key, value in COMMAND_DEFAULTS.items())
 
 
@@ -112,7 +114,8 @@ results.
 NOTES = """## Notes
 
 - [SAM for any RecBole model](../how_to/sam.md) lists the models and optimizers that SAM works with.
-- With hundreds of thousands of items, use a sampled loss and sparse updates: [Large catalogs](models.md#large-catalogs).
+- With hundreds of thousands of items, use a sampled loss and sparse updates ([Large
+  catalogs](models.md#large-catalogs)).
 - `clip_grad_norm`, a setting of RecBole, also accepts a number.
 - The commands use {commands} by default for models that rank items.
 - [Your model](../how_to/own_model.md#2-write-its-settings) explains the settings of your own model.

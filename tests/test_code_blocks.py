@@ -8,16 +8,19 @@ import pandas as pd
 import pytest
 
 import recbole_samrec
+from recbole_samrec.compare import api
+from recbole_samrec.experiments import worker
 from recbole_samrec.experiments.ray_cluster import Resources, connect_ray
 from tests.helpers.code_blocks import ELSEWHERE, Block, read_blocks, read_example, run_block, uses_ray
 from tests.helpers.command import succeed
+from tests.helpers.jobs import ignore
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import cyclic, write_events, write_kinds
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 WITH_RAY = [page for page in PAGES if any(uses_ray(block) for block in read_blocks(page))]
 ITEMS = 30
-EXAMPLES_WITH_RAY = ["recbole_samrec:compare_models", "recbole_samrec:search"]
+EXAMPLES_WITH_RAY = ["recbole_samrec:search"]
 EXAMPLES = [
     *(f"recbole_samrec:{name}" for name in recbole_samrec.__all__ if name not in ("__version__", "measure_sharpness")),
     pytest.param("recbole_samrec:measure_sharpness", marks=pytest.mark.slow),
@@ -59,9 +62,21 @@ def at_desk(desk, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path / "desk"))
 
 
+@pytest.fixture(autouse=True)
+def comparisons_in_this_process(monkeypatch):
+    """Train the runs of comparisons in this process; other tests train them in processes of Ray."""
+
+    def train_all(jobs, *more, **options):
+        for job in jobs:
+            if not job.finished:
+                worker.train_job(job, ignore)
+
+    monkeypatch.setattr(api, "train_all", train_all)
+
+
 @pytest.fixture(scope="module")
 def ray():
-    """One Ray for the commands of all pages, as a notebook would keep it."""
+    """One Ray for the searches of all pages, as a notebook would keep it."""
     with connect_ray(Resources(parallel=2)) as ray:
         yield ray
 

@@ -1,9 +1,7 @@
 """The tutorial runs, and its stored outputs are those of a run."""
 
-import io
 import re
 
-import pandas as pd
 import pytest
 
 from tests.helpers.paths import ROOT
@@ -39,8 +37,9 @@ def describe(outputs):
 
 
 def list_columns(output):
-    tables = pd.read_html(io.StringIO(output.get("data", {}).get("text/html", "<table><tr><td></td></tr></table>")))
-    return [list(map(str, table.columns)) for table in tables]
+    """The names in the first line of a table."""
+    head = output.get("data", {}).get("text/html", "").partition("</tr>")[0]
+    return re.findall(r"<th[^>]*>(.*?)</th>", head)
 
 
 def list_texts(cell):

@@ -143,7 +143,7 @@ def test_compute_hvp__is_zero_for_unused_or_linear_parameters():
 
 def test_compute_hvp__raises_without_curvature():
     weight = torch.ones(2, requires_grad=True)
-    with pytest.raises(ValueError, match="depends on nothing that requires a gradient"):
+    with pytest.raises(ValueError, match="depends on no tensor that requires a gradient"):
         compute_hvp(lambda: torch.ones(2).sum(), [weight], torch.ones(2))
     with pytest.raises(ValueError, match="no parameters"):
         estimate_trace(lambda: weight.sum(), [])

@@ -41,7 +41,7 @@ def test_parse_cut__reads_numbers_and_dates_in_utc():
 
 WRONG = [
     ({"quantile": 1.0}, "quantile=1.0: must be a number in"),
-    ({"quantil": 0.9}, "no option quantil; did you mean quantile"),
+    ({"quantil": 0.9}, "unknown option quantil; did you mean quantile"),
     ({"target": "all"}, "target=all: must be one of last, first, random, successive"),
     ({"quantile": 0.9, "cut": 5}, "both a quantile and a cut"),
     ({"cut": "soon"}, "give a date such as 2018-01-01"),

@@ -111,7 +111,7 @@ def read_example(documented: Any) -> Block:
 def uses_ray(block: Block) -> bool:
     """Return True if a block starts Ray, which takes long."""
     ours = [_find_arguments(words) for words in block.commands if not block.kind.startswith(("not", "run by"))]
-    return any(words and words[0] in ("compare", "tune") and "--tables" not in block.note for words in ours)
+    return any(words and words[0] == "tune" for words in ours)
 
 
 def _find_arguments(words: list[str]) -> list[str] | None:

@@ -75,14 +75,18 @@ def assert_close(one, other):
 
 
 def test_sam__docstring_example_is_the_formula():
-    source = inspect.getdoc(SAM).split("::\n", 1)[1].split("\n\n``param_groups``")[0]
-    model = nn.Linear(3, 1).double()
-    draw = torch.Generator().manual_seed(0)
-    batches = [torch.randn(2, 8, 3, generator=draw, dtype=torch.float64) for _ in range(3)]
-    batches = [(inputs, targets[:, :1]) for inputs, targets in batches]
-    by_hand_model = copy.deepcopy(model)
+    source = inspect.getdoc(SAM).split("Example::\n", 1)[1].split("\n\n``param_groups``")[0]
+    before, names = torch.get_default_dtype(), {}
+    torch.set_default_dtype(torch.float64)
+    try:
+        torch.manual_seed(0)
+        exec(textwrap.dedent(source), names)
+        torch.manual_seed(0)
+        by_hand_model = nn.Linear(8, 1)
+    finally:
+        torch.set_default_dtype(before)
+    model, batches = names["model"], names["batches"]
     optimizer = torch.optim.AdamW(by_hand_model.parameters(), lr=0.01)
-    exec(textwrap.dedent(source), {"SAM": SAM, "torch": torch, "model": model, "batches": batches})
     parameters = list(by_hand_model.parameters())
     for inputs, targets in batches:
         first = torch.autograd.grad((by_hand_model(inputs) - targets).square().mean(), parameters)

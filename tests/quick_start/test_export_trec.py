@@ -108,7 +108,8 @@ def test_export_trec__masks_the_history(own_folder):
 
 
 @pytest.mark.slow
-def test_export_trec__ranx_finds_the_same_metrics(own_folder):
+def test_export_trec__ranx_finds_the_same_metrics(own_folder, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # compiling takes half a minute; ranx is imported by this test only
     ranx = pytest.importorskip("ranx")
     names = {"hit_rate": "hr", "ndcg": "ndcg", "mrr": "mrr", "recall": "recall", "precision": "precision"}
     for case in ("general, at once", "several events"):

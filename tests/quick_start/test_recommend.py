@@ -147,7 +147,7 @@ def test_recommend__replaces_a_file_only_when_asked(trained):
         (["--users=u1,x,y,z,w"], "circle has no events of 'x', 'y', 'z' and 1 more"),
         (["--users=x"], "(the run's filters may have removed them); its users have ids such as 'u"),
         (["--users=u1", "--k=25"], "--k=25: give a number from 1 to 24, the number of items"),
-        (["--users=u1", "--k=0"], "--k=0: give a number from 1 to 24"),
+        (["--users=u1", "--k=0"], "--k=0: must be a whole number of at least 1"),
         (["--users=u1", "--out=recs.txt"], "name a file that ends in .csv, .tsv, .jsonl, .parquet"),
         (["--users=u1", "--out=away/recs.csv"], "there is no folder away"),
         (["--users=u1", "--eval_memory=0"], "eval_memory=0"),

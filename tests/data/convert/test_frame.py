@@ -92,7 +92,7 @@ def test_store_table__fields_may_have_other_names(own_folder):
     ("roles", "words"),
     [
         (Roles("uu", "i", "t"), r"no column 'uu': it has u, i, t, x; did you mean 'u'\?"),
-        (Roles(None, "i", "t"), r"no column 'user_id': it has u, i, t, x; name the user's with user="),
+        (Roles(None, "i", "t"), r"no column 'user_id': it has u, i, t, x; name the user column with user="),
         (Roles("u", "i", "when"), "no column 'when'"),
         (Roles("u", "u", "t"), "user, item and time are u, u, t: name different columns"),
     ],

@@ -204,7 +204,9 @@ class TestFaults:
 
     def test_an_absent_column(self, tmp_path):
         text = GOOD.replace("user_id", "userid")
-        self.fails(tmp_path, text, "no column 'user_id': it has userid, item_id, rating, timestamp, perhaps 'userid'")
+        self.fails(
+            tmp_path, text, "no column 'user_id': it has userid, item_id, rating, timestamp (did you mean 'userid'?)"
+        )
 
     def test_a_column_of_the_wrong_type(self, tmp_path):
         self.fails(tmp_path, GOOD.replace("user_id:token", "user_id:float"), "type is float, must be token")

@@ -62,7 +62,7 @@ tune: .venv/ready  ## Search SAMRec's settings on ml-100k for some five minutes,
 	$(RUN) -m recbole_samrec tune --model=SAMRec --dataset=ml-100k --trials=6 --grace=2 --epochs=9 \
 	    --out=runs/tune/taste-$$(date +%Y%m%d-%H%M%S) $(ARGS)
 
-bench: .venv/ready  ## Measure speed and memory beside RecBole's; takes some forty minutes and can be resumed.
+bench: .venv/ready  ## Measure speed and memory, ours and RecBole's; takes about 40 minutes and can be resumed.
 	$(RUN) -m benchmarks.speed $(ARGS)
 
 gpu-check:  ## Check training on a GPU and measure its speed, in eight minutes, with the torch of PYTHON.

@@ -74,5 +74,5 @@ def _shown(numbers):
 
 def test_index_names_every_page():
     text = (RESULTS / "README.md").read_text(encoding="utf-8")
-    linked = set(re.findall(r"\]\(([^):]+\.md)\)", text))
+    linked = set(re.findall(r"\]\(([^):/]+\.md)\)", text))
     assert linked == {file.name for file in RESULTS.glob("*.md")} - {"README.md"}

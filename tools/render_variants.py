@@ -18,7 +18,7 @@ from tools.markdown import make_table
 
 STEPS = 20
 """Steps whose gradients are counted: a multiple of the steps after which each variant repeats itself."""
-HEAD = ("variant", "idea", "use it", "passes per step", "evidence here, NDCG@10")
+HEAD = ("variant", "idea", "use it", "gradients per step", "evidence here, NDCG@10")
 
 
 class Text(NamedTuple):
@@ -49,13 +49,13 @@ TEXTS = {
         "2403.12350",
     ),
     "msam": Text(
-        "Perturb along the moving average of past gradients, which takes no second pass. Its rho is larger.",
-        "if you can afford one pass only",
+        "Perturb along the moving average of past gradients, which needs no second gradient. Its rho is larger.",
+        "if you can afford one gradient per step only",
         "2401.12033",
     ),
     "looksam": Text(
-        "Take the second gradient in every fifth step (`looksam_k`), and reuse its orthogonal part in between.",
-        "if SAM helps and two passes cost too much",
+        "Compute the second gradient in every fifth step (`looksam_k`), and reuse its orthogonal part in between.",
+        "if SAM helps and two gradients per step cost too much",
         "2203.02714",
     ),
     "random": Text(
@@ -66,7 +66,7 @@ TEXTS = {
 """Texts on each variant of the code."""
 AVERAGES = Text(
     "Control: train without SAM, and evaluate an average of the weights.",
-    "to find out if an average at no extra pass does the same",
+    "to find out if an average, at no extra gradient, does the same",
     "1803.05407",
 )
 

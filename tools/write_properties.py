@@ -49,14 +49,16 @@ def render_files() -> dict[Path, str]:
 
 def render_overall_yaml() -> str:
     """Return the defaults of every model."""
-    head = f"# Defaults of recbole_samrec for every model; RecBole's own lie below them.\n{NOTICE}"
+    head = f"# Defaults of recbole_samrec for every model; they take precedence over RecBole's.\n{NOTICE}"
     parts = (f"# {group.heading}\n{_lines(list_group_settings(group))}" for group in SHARED_GROUPS)
     return "\n".join([head, *parts])
 
 
 def render_command_yaml() -> str:
     """Return the defaults of our commands."""
-    head = f"# Defaults of our commands for every model that is judged by ranking; the user's settings win.\n{NOTICE}"
+    head = (
+        f"# Defaults of our commands for models that are evaluated by ranking; your settings take precedence.\n{NOTICE}"
+    )
     return head + "".join(f"{key}: {format_yaml(value)}\n" for key, value in COMMAND_DEFAULTS.items())
 
 
@@ -72,7 +74,7 @@ def render_model_yaml(model: str) -> str:
     lines = "".join(
         _line(key, value, WHY.get((model, key)) or _comment(declared[key])) for key, value in others.items()
     )
-    return "\n".join([*parts, f"# Other defaults than usual\n{lines}"] if lines else parts)
+    return "\n".join([*parts, f"# Other defaults\n{lines}"] if lines else parts)
 
 
 def _lines(settings: Iterable[Setting]) -> str:
@@ -104,20 +106,19 @@ INTRODUCTION = """# Settings
 
 This page lists the settings that this package adds. RecBole's own settings work as documented by RecBole. Pass a
 setting on the command line as `--key=value`, in Python as a keyword argument, or in a yaml file with `--config_files`.
-In the tables, `~` is yaml's empty value (None in Python). Invalid values and unknown names raise an error before any
-data are read.
+In the tables, `~` is YAML's empty value (None in Python). Invalid values and unknown names raise an error before any
+data are read. [Differences from RecBole](../explanation/differences.md) describes the settings that change RecBole's
+results.
 """
 
 NOTES = """## Notes
 
-- With hundreds of thousands of items, use `--loss_type=SSM --embedding_update=sparse`: the cost of a step is then
-  independent of the number of items. Unlike Adam, it does not change embedding rows without a gradient: their moments
-  do not decay, and each row counts its own steps. With `sam_rho=0`, tables label such a run as SASRec with this loss.
-- `clip_grad_norm` also accepts a number. SAM works with every `learner`, weight decay, gradient clipping, bf16 and fp16
-  autocast and several processes. Weight decay does not affect the perturbation, since the optimizer applies it.
-- Models that are not trained by gradients (Pop, ItemKNN, EASE, XGBoost, ...) do not support `sam_rho`.
+- [SAM for any RecBole model](../how_to/sam.md) lists the models and optimizers that SAM works with.
+- With hundreds of thousands of items, use a sampled loss and sparse updates ([Large
+  catalogs](models.md#large-catalogs)).
+- `clip_grad_norm`, a setting of RecBole, also accepts a number.
 - The commands use {commands} by default for models that rank items.
-- For the settings of your own model, see [Add your own model](../how_to/own_model.md).
+- [Your model](../how_to/own_model.md#2-write-its-settings) explains the settings of your own model.
 """
 
 

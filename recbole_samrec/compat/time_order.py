@@ -200,7 +200,7 @@ def _remove_duplication(self: Dataset) -> None:
         self.logger.info(f"Sorted the interactions by [{self.time_field}] to remove duplicates.")
     else:
         self.logger.warning(
-            f"rm_dup_inter: {keep} uses the order of the file, because [{self.time_field}] is not loaded. "
-            f"Add it to load_col."
+            f"rm_dup_inter: {keep} uses the order of the lines, because [{self.time_field}] is not loaded. "
+            f"Name the column of times in TIME_FIELD, or add it to load_col."
         )
     self.inter_feat = feat.drop_duplicates(subset=[self.uid_field, self.iid_field], keep=keep)

@@ -315,4 +315,4 @@ def test_duplicates__may_have_no_times(tmp_path, caplog):
     args = RATIO | {"order": "RO"}
     dataset = built(tmp_path, {"inter": text}, rm_dup_inter="first", eval_args=args)
     assert dataset.inter_feat["rating"].tolist() == [3, 2]
-    assert "rm_dup_inter: first uses the order of the file" in caplog.text
+    assert "rm_dup_inter: first uses the order of the lines" in caplog.text

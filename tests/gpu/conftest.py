@@ -1,20 +1,20 @@
-"""The process with a device, pretended or real, in which the checks of this folder run."""
+"""The process with a device, simulated or real, in which the checks of this folder run."""
 
 import os
 
 import pytest
 import torch
 
-from tests.helpers import pretended_device
-from tests.helpers.device_process import PRETENDED, REAL, DeviceProcess, count_devices
+from tests.helpers import simulated_device
+from tests.helpers.device_process import REAL, SIMULATED, DeviceProcess, count_devices
 
 
 @pytest.fixture(scope="session")
-def pretended():
-    """A process with a pretended device."""
-    if not pretended_device.is_possible():
-        pytest.skip(pretended_device.MISSING)
-    process = DeviceProcess(PRETENDED)
+def simulated():
+    """A process with a simulated device."""
+    if not simulated_device.is_possible():
+        pytest.skip(simulated_device.MISSING)
+    process = DeviceProcess(SIMULATED)
     yield process
     process.close()
 
@@ -33,7 +33,7 @@ def real():
         process.close()
 
 
-@pytest.fixture(params=["pretended", pytest.param("real", marks=pytest.mark.gpu)])
+@pytest.fixture(params=["simulated", pytest.param("real", marks=pytest.mark.gpu)])
 def device(request):
     """Each kind of device in turn."""
     return request.getfixturevalue(request.param)

@@ -12,8 +12,8 @@ def test_runs__move_between_device_and_cpu(device, tmp_path, model):
     device.call(checks.check_moves, str(tmp_path), checks.MODELS[model])
 
 
-def test_runs__move_from_two_devices_to_one(pretended, tmp_path):
-    pretended.call(checks.check_fewer_devices, str(tmp_path), SAMREC)
+def test_runs__move_from_two_devices_to_one(simulated, tmp_path):
+    simulated.call(checks.check_fewer_devices, str(tmp_path), SAMREC)
 
 
 @pytest.mark.slow

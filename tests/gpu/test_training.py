@@ -14,7 +14,7 @@ QUICK = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name 
 @pytest.mark.parametrize("name", QUICK)
 def test_training__costs_a_device_what_is_recorded(device, tmp_path, name):
     found = device.call(checks.check_training, str(tmp_path), checks.CASES[name], name in RESUMED)
-    problem = compare_counts(name, found, launches=device.kind == "pretended")
+    problem = compare_counts(name, found, launches=device.kind == "simulated")
     assert problem is None, problem
 
 

@@ -1,6 +1,6 @@
 """Requirements on a GPU, as plain functions of a folder, each of which raises if its requirement fails.
 
-They run in a process that has a device: a pretended one, or a real one, where ``benchmarks/gpu_check.py`` also calls
+They run in a process that has a device: a simulated one, or a real one, where ``benchmarks/gpu_check.py`` also calls
 them. They need neither pytest nor anything else that training does not need.
 """
 
@@ -87,17 +87,17 @@ class Device:
     """A real device, or its stand-in.
 
     Args:
-        kind: Type of the device: ``cuda``, or the name of the pretended one.
-        pretended: The pretended device, if it is one.
+        kind: Type of the device: ``cuda``, or the name of the simulated one.
+        simulated: The simulated device, if it is one.
     """
 
-    def __init__(self, kind, pretended=None):
-        self.kind, self.pretended = kind, pretended
+    def __init__(self, kind, simulated=None):
+        self.kind, self.simulated = kind, simulated
 
     def generator_state(self):
         """Return the state of the device's generator."""
-        if self.pretended is not None:
-            return self.pretended.get_state()
+        if self.simulated is not None:
+            return self.simulated.get_state()
         return torch.cuda.get_rng_state() if self.kind == "cuda" else torch.get_rng_state()
 
     @contextlib.contextmanager
@@ -118,15 +118,15 @@ class Device:
         """Count the costs of a block on the device."""
         counter = DeviceCounter(self.generator_state)
         with watch_phases(counter):
-            if self.pretended is None:
+            if self.simulated is None:
                 with counter:
                     yield counter
                 return
-            self.pretended.counter = counter
+            self.simulated.counter = counter
             try:
                 yield counter
             finally:
-                self.pretended.counter = None
+                self.simulated.counter = None
 
 
 def write_data(folder) -> str:
@@ -280,11 +280,11 @@ def check_fewer_devices(device, folder, settings) -> None:
     data, whole, parts = write_data(folder), Path(folder, "whole"), Path(folder, "parts")
     own = {**settings, "epochs": 2}
     result = train(data, whole, device, own)
-    device.pretended.visible = 2
+    device.simulated.visible = 2
     try:
         train_until(data, parts, device, own, 1)
     finally:
-        device.pretended.visible = 1
+        device.simulated.visible = 1
     continued = train(data, parts, device, own, resume=parts / "last.pth")
     check_same_end(whole, parts, result, continued)
 

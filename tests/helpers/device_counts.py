@@ -1,7 +1,7 @@
 """Counts of the costs of training on a device: kernel launches, copies to it, and waits of the host for it.
 
 The counts are those of torch's operations, one launch each, so they need no profiler and are the same on every machine.
-They hold for a real device and for the pretended one of :mod:`tests.helpers.pretended_device` alike.
+They hold for a real device and for the simulated one of :mod:`tests.helpers.simulated_device` alike.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ OTHER = "other"
 
 
 class Operation(NamedTuple):
-    """The properties of one of torch's operations that the counts and the pretended device need.
+    """The properties of one of torch's operations that the counts and the simulated device need.
 
     Args:
         name: Its name without namespace and overload.

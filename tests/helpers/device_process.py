@@ -1,4 +1,4 @@
-"""A process with a device, real or pretended, in which the checks of ``device_checks.py`` run.
+"""A process with a device, real or simulated, in which the checks of ``device_checks.py`` run.
 
 The tests' own process computes on the CPU: many tests compare bits, which a GPU rounds in another order.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-REAL, PRETENDED = "cuda", "pretended"
+REAL, SIMULATED = "cuda", "simulated"
 _device: Any = None
 
 
@@ -19,7 +19,7 @@ class DeviceProcess:
     """A process with a device, which is started at the first call.
 
     Args:
-        kind: ``cuda`` or ``pretended``, or ``cpu`` to try a check out.
+        kind: ``cuda`` or ``simulated``, or ``cpu`` to try a check out.
         visible: ``CUDA_VISIBLE_DEVICES`` of the process; ``all`` for all devices.
     """
 
@@ -63,12 +63,12 @@ def _begin(kind, visible):
     import recbole  # noqa: F401  isort: skip
     from tests.helpers.device_checks import Device
 
-    if kind == PRETENDED:
-        from tests.helpers import pretended_device
+    if kind == SIMULATED:
+        from tests.helpers import simulated_device
 
-        device = pretended_device.register()
+        device = simulated_device.register()
         device.__enter__()  # for as long as the process lives
-        _device = Device(pretended_device.NAME, device)
+        _device = Device(simulated_device.NAME, device)
     else:
         _device = Device(kind)
 

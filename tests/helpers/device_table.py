@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from tests.helpers.device_checks import CASES, check_training
-from tests.helpers.device_process import PRETENDED, DeviceProcess
+from tests.helpers.device_process import SIMULATED, DeviceProcess
 
 FILE = Path(__file__).parents[1] / "gpu" / "counts.csv"
 PAGE = Path(__file__).parents[2] / "docs" / "how_to" / "gpu.md"
@@ -52,7 +52,7 @@ def compare_counts(case, found, launches=True) -> str | None:
 
 def main(names) -> None:
     """Measure cases, all if none is given, and write the table."""
-    process, lines = DeviceProcess(PRETENDED), []
+    process, lines = DeviceProcess(SIMULATED), []
     for name in names or CASES:
         with tempfile.TemporaryDirectory() as folder:
             found = process.call(check_training, folder, CASES[name], False)

@@ -264,7 +264,9 @@ def list_notes(found: Findings, path: str, layout: Layout, eval_args: Mapping[st
         )
     for before, after in zip(found.steps, found.steps[1:], strict=False):
         if after.name.startswith(("rm_dup", "val_int", "user_int", "item_int")) and after.events < before.events:
-            yield f"{path}: {after.name} drops {before.events - after.events:,} of {count(before.events, 'event')}"
+            by_line = after.name.startswith("rm_dup") and not found.has_times
+            how = f", by the order of the lines, since {layout.time} is not loaded" if by_line else ""
+            yield f"{path}: {after.name} drops {before.events - after.events:,} of {count(before.events, 'event')}{how}"
     for one in found.coverage:
         if one.missing:
             yield _describe_coverage(one, path, first.events)

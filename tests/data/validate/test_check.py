@@ -322,6 +322,13 @@ class TestWarnings:
         assert "1 of 7 rows repeat a row (same user, item, time); rm_dup_inter=first" in self.only(tmp_path, text)
         assert "1 of 7 events" in self.only(tmp_path, text, fields={"rm_dup_inter": "first"})
 
+    def test_repeated_rows_without_times(self, tmp_path):
+        text = (GOOD + GOOD[len(HEADER) :].splitlines(True)[0]).replace("timestamp:", "when:")
+        unread = {"needs_time": False, "sequential": False}
+        assert "(same user and item; times are not loaded)" in self.only(tmp_path, text, **unread)
+        said = self.only(tmp_path, text, fields={"rm_dup_inter": "last"}, **unread)
+        assert said.endswith("1 of 7 events, by the order of the lines, since timestamp is not loaded")
+
     @pytest.mark.parametrize(
         ("item", "words"),
         [

@@ -1,9 +1,9 @@
-"""The pretended device follows the rules of a device, so that the other tests of this folder are meaningful."""
+"""The simulated device follows the rules of a device, so that the other tests of this folder are meaningful."""
 
 import pytest
 import torch
 
-from tests.helpers.pretended_device import NAME
+from tests.helpers.simulated_device import NAME
 
 
 def run_mixed(device, name):
@@ -105,5 +105,5 @@ def name_device(device):
     return torch.ones(2, device=device.kind).device.type
 
 
-def test_pretended_device__has_a_name_of_its_own(pretended):
-    assert pretended.call(name_device) == NAME
+def test_simulated_device__has_a_name_of_its_own(simulated):
+    assert simulated.call(name_device) == NAME

@@ -17,10 +17,10 @@ from torch.utils import _foreach_utils, backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from recbole_samrec.optim import directions
-from tests.helpers import pretended_autocast
+from tests.helpers import simulated_autocast
 from tests.helpers.device_counts import INDEXING, DeviceCounter, describe, list_tensors
 
-NAME = "pretended"
+NAME = "simulated"
 REGISTER = "_setup_privateuseone_for_python_backend"
 MISSING = f"torch {torch.__version__} cannot register a backend written in Python ({REGISTER})"
 SCALARS_ALLOWED = set(
@@ -39,7 +39,7 @@ def is_possible() -> bool:
 
 
 class Wrapped(torch.Tensor):
-    """A tensor on the pretended device, which wraps a tensor on the CPU."""
+    """A tensor on the simulated device, which wraps a tensor on the CPU."""
 
     @staticmethod
     def __new__(cls, inner):
@@ -88,7 +88,7 @@ class Wrapped(torch.Tensor):
         return DEVICE.run(func, args, kwargs or {})
 
 
-class PretendedDevice(TorchDispatchMode):
+class SimulatedDevice(TorchDispatchMode):
     """Runs operations by the device's rules while it is active.
 
     Attributes:
@@ -284,15 +284,15 @@ def _dispatch(self, func, types, args=(), kwargs=None):
     return self.run(func, args, kwargs or {})
 
 
-PretendedDevice.__torch_dispatch__ = _dispatch  # torch wraps methods that it finds in the class, which takes long
-DEVICE = PretendedDevice()
+SimulatedDevice.__torch_dispatch__ = _dispatch  # torch wraps methods that it finds in the class, which takes long
+DEVICE = SimulatedDevice()
 
 
 # Registration ---------------------------------------------------------------------------------------------------
 
 
 class _Module:
-    """The module ``torch.pretended``, the counterpart of ``torch.cuda``."""
+    """The module ``torch.simulated``, the counterpart of ``torch.cuda``."""
 
     def _is_in_bad_fork(self):
         return False
@@ -322,14 +322,14 @@ class _Module:
         return [torch.float16, torch.bfloat16]
 
 
-def register() -> PretendedDevice:
+def register() -> SimulatedDevice:
     """Register the device with torch and make RecBole choose it; once in a process, before any backward pass.
 
     Returns:
         The device, which is to be entered as a context for as long as its tensors are used.
     """
     getattr(backend_registration, REGISTER)(NAME, backend_module=_Module())
-    DEVICE.rules = pretended_autocast.register(NAME)
+    DEVICE.rules = simulated_autocast.register(NAME)
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     for types in (optimizer._foreach_supported_types, _foreach_utils._foreach_supported_types):
         types.append(Wrapped)  # optimizers and clipping take all parameters at once, as on CUDA
@@ -358,7 +358,7 @@ def _answer_for_cuda():
         "set_rng_state": lambda state, device=None: DEVICE.set_state(state),
         "get_rng_state_all": lambda: DEVICE.get_states(),
         "set_rng_state_all": lambda states: DEVICE.set_states(states),
-        "get_device_name": lambda device=None: "a pretended device",
+        "get_device_name": lambda device=None: "a simulated device",
         "is_bf16_supported": lambda including_emulation=True: True,
         "mem_get_info": lambda device=None: (2**34, 2**34),
         "memory_allocated": lambda device=None: 2**20,

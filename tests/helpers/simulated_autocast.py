@@ -1,4 +1,4 @@
-"""Autocast on the pretended device, with torch's rules for CUDA."""
+"""Autocast on the simulated device, with torch's rules for CUDA."""
 
 import functools
 

@@ -58,8 +58,12 @@ def _read(file: Path) -> Iterator[Message]:
         texts = [argument for argument in node.args if " " in _describe(argument, ast.unparse)] if kind else []
         if texts:
             place = f"{file.relative_to(PACKAGE).as_posix()}:{node.lineno}"
-            markdown = re.sub(r"\\\{(.*?)\\\}", r"*\1*", escape(_describe(texts[0], _name)))
-            yield Message(kind, _describe(texts[0], ast.unparse), place, markdown)
+            yield Message(kind, _describe(texts[0], ast.unparse), place, _emphasize(_describe(texts[0], _name)))
+
+
+def _emphasize(text: str) -> str:
+    """Return text as Markdown, with the words in braces in italics; a space separates two such words."""
+    return re.sub(r"\\\{(.*?)\\\}", r"*\1*", escape(text.replace("}{", "} {")))
 
 
 def _describe(node: ast.AST, describe_computed: Callable[[ast.expr], str]) -> str:
@@ -90,7 +94,7 @@ def render_messages() -> str:
             purpose = read_purposes().get(folder, "the package and its Python")
             texts = {one.markdown for one in found if _has_words(one.markdown)}
             table = make_markdown_table(["message"], [[text] for text in sorted(texts, key=_sort_key)])
-            parts.append(f"### {escape(purpose[0].upper() + purpose[1:])}\n\n{table}")
+            parts.append(f"### {purpose[0].upper() + purpose[1:]}\n\n{table}")
     return "\n".join(parts)
 
 

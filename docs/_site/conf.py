@@ -27,6 +27,7 @@ extensions = [
     "navigation",
     "notebooks",
     "python_names",
+    "tables",
 ]
 
 # Published files; the rest of the repository is not scanned.

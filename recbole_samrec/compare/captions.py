@@ -82,7 +82,7 @@ Leave-one-out leaks across time: models are trained on events of other users tha
 AGREEMENT = """\
 Kendall's tau-b between the means of the entries under two protocols: 1 if both order the entries alike, -1 if one
 reverses the other. The 95 % interval is that of a bootstrap over users and seeds: both are drawn with replacement, the
-users of each protocol and the seeds of each entry. Protocols that differ in their targets only share the draws, as they
+users of each protocol and the seeds of each entry. Protocols that differ only in their targets share the draws, as they
 have the same users and the same trained models."""
 COMPARABLE = """\
 Published numbers are comparable only under the same split, ranking, history mask and data preparation."""

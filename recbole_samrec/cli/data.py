@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbole_samrec.cli.help_format import name_run_command
 from recbole_samrec.utils.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -286,5 +287,5 @@ def _report(name: str, folder: Path, summary: AtomicSummary, notes: list[str]) -
     if name == "ml-100k":
         notes = [*notes, "RecBole reads the ml-100k in its package, never this folder: use another NAME for it"]
     remarks = [f"  note: {note}" for note in notes]
-    command = f"  python run_recbole.py --model=SAMRec --dataset={name}{where}"
+    command = f"  {name_run_command()} --model=SAMRec --dataset={name}{where}"
     return "\n".join([name, *table, *remarks, "next:", command])

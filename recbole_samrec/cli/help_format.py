@@ -25,6 +25,11 @@ class HelpFormatter(argparse.HelpFormatter):
         return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
+def name_run_command() -> str:
+    """Return the command that trains a model: the script of this repository where it is, else the module."""
+    return f"python {SCRIPT}" if Path(SCRIPT).exists() else "python -m recbole_samrec run"
+
+
 def name_program(command: str = "") -> str:
     """Return the words that start this program, or one of its commands, as it was started now."""
     started = Path(sys.argv[0]).name

@@ -7,10 +7,10 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_samrec.cli.arguments import parse_seeds, read_data
+from recbole_samrec.cli.help_format import name_run_command
 from recbole_samrec.cli.options import add_options
 from recbole_samrec.cli.setting_names import check_setting_names
 from recbole_samrec.config.command_options import TuneOptions
@@ -127,7 +127,6 @@ def print_result(search: SearchSpec, result: SearchResult, console: Console) -> 
         console.print(table)
         print_line(console, format_drawn(dict(result.best)))
         own = f" --model={shlex.quote(search.source)}" if search.source else ""
-        program = "run_recbole.py" if Path("run_recbole.py").exists() else "-m recbole_samrec run"
         file = shlex.quote(str(result.config_file))
-        print_line(console, f"train it: python {program} --config_files {file}{own}")
+        print_line(console, f"train it: {name_run_command()} --config_files {file}{own}")
     print_line(console, f"all trials: {search.out / PAGE}")

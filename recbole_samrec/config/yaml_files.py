@@ -83,7 +83,7 @@ def parse_settings(rest: Sequence[str]) -> dict[str, Any]:
     for argument in rest:
         key, equals, value = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or not equals or not key.isidentifier():
-            raise ConfigError(f"{argument}: give settings as --key=value, such as --learning_rate=0.001")
+            raise ConfigError(f"{argument}: give settings as --key=value, such as --learning_rate=0.001, with no space")
         read = parse_value(key, value)
         if key in given and given[key] != read:
             raise ConfigError(f"--{key} is given twice, as {given[key]} and {value}")

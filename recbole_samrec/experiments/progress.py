@@ -100,9 +100,9 @@ def print_plan(console: Console, jobs: Sequence[Job], costs: CostBook) -> None:
     """
     table = Table(title="Runs and expected costs", title_justify="left")
     for column in ("entry", "data"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for column in ("done", "to do", "s/epoch", "epochs", "memory", "each run"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     lines = []
     for members in group_by_entry(jobs):
         first = members[0]

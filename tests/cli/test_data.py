@@ -1,6 +1,7 @@
 """The command ``data``: its reports, the files that it keeps, and the input that it rejects."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,8 @@ from tests.helpers.providers import COLUMNS, convert, lines, ratings_csv, write_
 
 
 @pytest.fixture
-def ml_1m(tmp_path):
+def ml_1m(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     return write_ml_1m(tmp_path)
 
 
@@ -20,7 +22,10 @@ class TestCommand:
         out = capsys.readouterr().out
         for words in ("users         2", "items         3", "interactions  6", "2000-12-31 to 2000-12-31", "sha256"):
             assert words in out
-        assert out.rstrip().endswith("python run_recbole.py --model=SAMRec --dataset=films")
+        assert out.rstrip().endswith("python -m recbole_samrec run --model=SAMRec --dataset=films")
+        Path("run_recbole.py").touch()
+        convert("films", ml_1m, "--force")
+        assert capsys.readouterr().out.rstrip().endswith("python run_recbole.py --model=SAMRec --dataset=films")
 
     def test_another_folder_is_named_in_the_next_command(self, ml_1m, tmp_path, capsys):
         convert("films", ml_1m, "--out", tmp_path / "elsewhere" / "films")

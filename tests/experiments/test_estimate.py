@@ -75,6 +75,9 @@ def test_cost_book_keeps_host_and_device_memory_apart(data):
     told = io.StringIO()
     print_plan(Console(file=told, width=120), jobs, costs)
     assert "3.0 GB, GPU 1.0 GB" in told.getvalue()
+    told.truncate(0)
+    print_plan(Console(file=told, width=70), jobs, costs)
+    assert "…" not in told.getvalue()
 
     record = {"epochs_run": 10, "seconds_total": 50.0, "peak_memory_mb": 200.0, "config": {"epochs": 300}}
     costs.add_run(jobs[0], record | {"peak_device_memory_mb": 10_000.0, "device_memory_mb": 16_384.0})

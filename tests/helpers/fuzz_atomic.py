@@ -226,8 +226,10 @@ def _apply_fault(
         if settings["field_separator"] == "\t" and separator == " ":
             return False, True, style.encode(lines)
     elif fault == "undeclared encoding":
-        settings["encoding"] = draw(st.sampled_from(["utf-8", "latin-1", "utf-16", "ascii", None]))
-        return True, True, style.encode(lines)
+        content = style.encode(lines)
+        latin = ["latin-1"] if content.isascii() else []  # it reads any bytes, as other letters
+        settings["encoding"] = draw(st.sampled_from(["utf-8", "utf-16", "ascii", None, *latin]))
+        return True, True, content
     elif not places:
         return False, True, style.encode(lines)
     else:

@@ -58,7 +58,8 @@ class ArrowTable:
     @classmethod
     def _open_file(cls, path: Path) -> ArrowTable:
         if path.suffix.lower() not in PARQUET:
-            raise DataError(f"{path}: its name must end in {' or '.join(PARQUET)}; read other files with pandas")
+            remedy = "read other files with pandas, or convert them with python -m recbole_samrec data NAME FILE"
+            raise DataError(f"{path}: its name must end in {' or '.join(PARQUET)}; {remedy}")
         if not path.is_file():
             raise DataError(f"{path} is {'a folder' if path.is_dir() else 'missing'}: give the path of a Parquet file")
         try:

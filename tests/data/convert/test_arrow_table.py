@@ -53,7 +53,7 @@ def test_open__reads_polars(own_folder):
         ("x.parquet", "x.parquet is missing"),
         ("folder.parquet", "folder.parquet is a folder"),
         ("broken.parquet", "broken.parquet cannot be read as Parquet"),
-        (Path("x.csv"), "x.csv: its name must end in .parquet or .pq; read other files with pandas"),
+        (Path("x.csv"), "x.csv: its name must end in .parquet or .pq; read other files with pandas, or convert"),
         ({"u": [1]}, "dict: give a frame of pandas or polars, or the path of a Parquet file"),
     ],
 )

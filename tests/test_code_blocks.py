@@ -46,6 +46,7 @@ def desk(tmp_path_factory):
     events.tail(5).set_axis(["user", "item", "timestamp"], axis=1).to_csv(folder / "new.csv", index=False)
     events.set_axis(["customer", "sku", "bought"], axis=1).to_parquet(folder / "purchases.parquet")
     (folder / "users.txt").write_text("1\n2\n")
+    (folder / "run_recbole.py").touch()  # the pages are read in the folder of the repository, which commands name then
     shutil.copytree(ROOT / "benchmarks" / "entries", folder / "benchmarks" / "entries")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

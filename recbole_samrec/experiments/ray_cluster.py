@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from recbole_samrec.config.value_types import Count, NonNegative, describe_type, is_accepted
-from recbole_samrec.experiments.ray_environment import choose_token, use_own_home, use_temporary_folder
+from recbole_samrec.experiments.ray_environment import choose_token, use_temporary_folder
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.home import use_own_home
 from recbole_samrec.utils.paths import PACKAGE, PROPERTIES
 from recbole_samrec.utils.settings import NO_GPU
 

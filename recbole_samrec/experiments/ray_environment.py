@@ -1,4 +1,4 @@
-"""Home directory, token and temporary folder for a local Ray, which a container or an unknown user may lack."""
+"""Token and temporary folder for a local Ray, which a container or an unknown user may lack."""
 
 from __future__ import annotations
 
@@ -7,39 +7,13 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.home import set_variable
 
 _TOKEN = secrets.token_hex(32)
 LONGEST = 38
 """Length of the name of Ray's temporary folder: that of a socket has at most 107 bytes, of which a session takes 69."""
-
-
-@contextlib.contextmanager
-def _set_variable(name: str, value: str) -> Iterator[None]:
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        os.environ.pop(name, None)
-
-
-@contextlib.contextmanager
-def use_own_home() -> Iterator[None]:
-    """Provide a home directory if there is none; Ray requires one when it is imported.
-
-    No other user can write to the folder, because Python would also import packages from it.
-    """
-    with contextlib.ExitStack() as stack:
-        try:
-            Path.home()
-        except RuntimeError:
-            home = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="recbole-samrec-", ignore_cleanup_errors=True)
-            )
-            stack.enter_context(_set_variable("HOME", home))
-        yield
 
 
 def choose_token() -> None:
@@ -68,7 +42,7 @@ def use_temporary_folder() -> Iterator[None]:
             f"TMPDIR={tempfile.gettempdir()}: Ray cannot use it for its sockets; set TMPDIR to a folder that can be "
             f"written, with a name of at most {LONGEST} plain letters"
         )
-    with _set_variable("RAY_TMPDIR", usable):
+    with set_variable("RAY_TMPDIR", usable):
         yield
 
 

@@ -59,8 +59,8 @@ def draw_figures(
     Raises:
         DataError: The runs have no test metric in common.
     """
-    scale = Scale.fit([compute_rise(run.parts["surface"]) for run in runs])
     with use_style():
+        scale = Scale.fit([compute_rise(run.parts["surface"]) for run in runs])
         drawn = [
             draw_eigenvalues(runs),
             draw_density(runs),

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recbole_samrec.utils.home import use_own_home
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -44,7 +46,9 @@ logging.getLogger("matplotlib").addFilter(_is_of_interest)  # before the import,
 
 def use_style() -> AbstractContextManager:
     """Return a context in which figures are made and written, regardless of the user's matplotlibrc."""
-    import matplotlib.style
+    with use_own_home():
+        import matplotlib.font_manager  # asks for a home directory up to matplotlib 3.9
+        import matplotlib.style
 
     return matplotlib.style.context(["default", STYLE])
 

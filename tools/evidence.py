@@ -25,16 +25,16 @@ HEAD = ("results", "difference", "seeds", "NDCG@10", "95 % CI", "MDE", "p")
 SHARED = "all entries that read them"
 """The settings that all entries of a page have in common, in its block of yaml."""
 AVERAGE = "average"
-"""What is tried by an entry that averages weights; others are named by their variant of SAM."""
+"""Key of entries that average weights; other entries are grouped by their variant of SAM."""
 REPORTS = {
     "with-dropout": "ml-100k, dropout 0.2",
     "without-dropout": "ml-100k, no dropout",
     "tuned": "ml-100k, both tuned",
 }
-"""What some sharpness reports are about; others are named by their data set."""
+"""Titles of sharpness reports; a report without one is named by its data set."""
 SHARPNESS = ("top eigenvalue", "trace", "rise after SAM's step", "rise after the adaptive step")
 ROBUSTNESS = ("relative loss of",)
-"""How the names of the shown measures of a report begin."""
+"""Prefixes of the measures of a report that are shown."""
 
 
 @dataclass(frozen=True)

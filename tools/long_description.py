@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 _INSIDE = r"(?!https?:|#)"
-"""What a link begins with that leads to a file of the repository: neither an address nor a section of the page."""
+"""Pattern for links to files of the repository: neither an address nor a section of the page."""
 
 
 def make_long_description(readme: str, repository: str) -> str:

@@ -22,7 +22,7 @@ HEAD = ("variant", "idea", "use it", "gradients per step", "evidence here, NDCG@
 
 
 class Text(NamedTuple):
-    """What the code cannot say about a variant: its idea, when to use it, and its source."""
+    """Description of a variant that the code does not contain: its idea, when to use it, and its source."""
 
     idea: str
     use: str

@@ -29,6 +29,7 @@ from recbole_samrec.config.schema import (
     list_model_groups,
 )
 from recbole_samrec.config.value_types import describe_type, list_base_types, list_choices
+from tools.stale_files import write_stale
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTICE = "# Written by `python -m tools.write_properties` from recbole_samrec/config/schema.py; change it there.\n"
@@ -181,16 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file is not up to date")
     check = parser.parse_args(argv).check
-    stale = [
-        file for file, text in render_files().items() if not file.is_file() or file.read_text(encoding="utf-8") != text
-    ]
-    for file in stale:
-        if check:
-            print(f"{file.relative_to(ROOT)} is not up to date; run python -m tools.write_properties")
-        else:
-            file.write_text(render_files()[file], encoding="utf-8")
-            print(f"wrote {file.relative_to(ROOT)}")
-    return 1 if check and stale else 0
+    return write_stale(render_files(), ROOT, "python -m tools.write_properties", check)
 
 
 if __name__ == "__main__":

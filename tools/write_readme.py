@@ -26,6 +26,7 @@ from pathlib import Path
 
 from tools.draw_speed import PICTURE, THEMES, draw_speed
 from tools.figures import FIGURES
+from tools.stale_files import write_stale
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (Path("README.md"), Path("docs", "explanation", "packed_training.md"))
@@ -106,17 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MarkerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    stale = {
-        file: text for file, text in texts.items() if not file.is_file() or file.read_text(encoding="utf-8") != text
-    }
-    for file, text in stale.items():
-        if check:
-            print(f"{file.relative_to(ROOT).as_posix()} is not up to date; run python -m tools.write_readme")
-        else:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-            print(f"wrote {file.relative_to(ROOT).as_posix()}")
-    return 1 if check and stale else 0
+    return write_stale(texts, ROOT, "python -m tools.write_readme", check)
 
 
 if __name__ == "__main__":

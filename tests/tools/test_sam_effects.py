@@ -1,4 +1,4 @@
-"""What SAM changes: the differences of the table, and what the README concludes from them."""
+"""The table of SAM's effects, and the conclusions of the README from it."""
 
 import pytest
 

@@ -83,7 +83,7 @@ def trials_in(out):
 
 
 def epochs_of(folder):
-    """How often each epoch was trained, according to the log of a trial."""
+    """List the epochs that a trial has trained, from its log; a repeated epoch occurs twice."""
     text = Path(folder, "run.log").read_text() if Path(folder, "run.log").exists() else ""
     return [int(epoch) for epoch in re.findall(r"epoch (\d+) training", text)]
 

@@ -134,7 +134,7 @@ class Selected:
             if (budget := self.budgets.get(entry)) and budget.ran_out:
                 notes.append(
                     f"{entry}: its search ran out of candidates before it had taken the {budget.passes:,.1f} passes of "
-                    f"{budget.sam}; add values to choose_more"
+                    f"{budget.sam}; add values or a range to choose_more"
                 )
         return notes
 

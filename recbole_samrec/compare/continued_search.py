@@ -12,7 +12,7 @@ from recbole_samrec.compare.control_groups import ControlGroup, find_groups
 from recbole_samrec.compare.equal_passes import Budget, Continuation
 from recbole_samrec.compare.prepare import Preparation
 from recbole_samrec.compare.selection import Selector, read_candidate, read_passes
-from recbole_samrec.experiments.candidates import list_further
+from recbole_samrec.experiments.candidates import FurtherCandidates
 from recbole_samrec.experiments.entries import Entry
 from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.experiments.results import read_record
@@ -87,7 +87,7 @@ def _begin(
         entry,
         dataset,
         choice,
-        [doubled, *list_further(plain.choose, plain.choose_more)],
+        FurtherCandidates(plain.choose, plain.choose_more, first=doubled),
         sam=sam,
         budget=totals[sam],
         searched=_require_passes(choice) + searches.get(plain.name, 0.0),
@@ -162,7 +162,7 @@ def _train_round(
     """Train the next candidates of each search; a search whose runs were not trained waits."""
     wanted: dict[str, dict[str, list[Mapping[str, Any]]]] = {dataset: {} for dataset in preparation.hashes}
     for one in growing:
-        wanted[one.dataset][one.entry.name] = list(one.order[: one.next_number])
+        wanted[one.dataset][one.entry.name] = list(one.order.take(one.next_number))
     planned = selector.plan(preparation, choices, wanted)
     costs = selector.run(jobs for of in planned.values() for grid in of.values() for jobs in grid)
     for one in growing:

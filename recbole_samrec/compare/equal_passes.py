@@ -10,6 +10,7 @@ import numpy as np
 
 from recbole_samrec.compare.choices import Candidate, Choice
 from recbole_samrec.compare.control_groups import find_groups
+from recbole_samrec.experiments.candidates import FurtherCandidates
 from recbole_samrec.experiments.entries import EQUAL_PASSES, Entry
 from recbole_samrec.utils.errors import ConfigError
 
@@ -105,7 +106,7 @@ class Continuation:
     entry: Entry
     dataset: str
     plain: Choice
-    order: Sequence[Mapping[str, Any]]
+    order: FurtherCandidates
     sam: str
     budget: float
     searched: float
@@ -123,7 +124,7 @@ class Continuation:
         spent = self.searched + sum(one.passes for one in self.added) + self._expect_runs(len(self.added))
         dearest = max(one.passes for one in (*self.plain.candidates, *self.added))
         at_once = max(1, int((self.budget - spent) // dearest)) if dearest else 1
-        return min(len(self.order), len(self.added) + at_once)
+        return len(self.order.take(len(self.added) + at_once))
 
     @property
     def needed(self) -> int | None:

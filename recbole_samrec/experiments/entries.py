@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from recbole_samrec.config.former_settings import check_former_settings
+from recbole_samrec.config.parameters import Parameter
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.yaml_files import read_yaml
-from recbole_samrec.experiments.candidates import read_choices
+from recbole_samrec.experiments.candidates import read_choices, read_further
 from recbole_samrec.integration import registry
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PROPERTIES
@@ -37,7 +38,7 @@ class Entry:
         source: ``file.py:Name`` of a user's own model.
         variant_of: Name of the entry that this one is with one change, such as SAM; empty if it is not a variant.
         choose: Settings that ``compare --select`` chooses by validation, and their values.
-        choose_more: Further values of such settings, with which the search of the entry continues.
+        choose_more: Further values of such settings, or ranges of them, with which the search of the entry continues.
         tuned_as: Name of the entry whose searched and chosen settings this one takes; empty for its own.
         continues: Name of the entry whose search this one continues; empty if it continues none.
     """
@@ -49,7 +50,7 @@ class Entry:
     source: str | None = None
     variant_of: str = ""
     choose: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    choose_more: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    choose_more: Mapping[str, Parameter] = field(default_factory=dict)
     tuned_as: str = ""
     continues: str = ""
 
@@ -159,7 +160,7 @@ def _make_entry(name: str, known: Mapping[str, Any], tables: Sequence[Mapping[st
         else:
             fixed["sam_rho"] = 0
     variant_of = plain if name.endswith(WITH_SAM) and name not in known else stored.get("variant_of", "")
-    more = read_choices(stored.get("choose_more"), f"choose_more of {name}", fixed)
+    more = read_further(stored.get("choose_more"), f"choose_more of {name}", fixed)
     if lone := sorted(more.keys() - choose.keys()):
         raise ConfigError(f"choose_more of {name}: {lone[0]} is not in choose; add choose: {{{lone[0]}: [value]}}")
     return Entry(name, model, defaults, fixed, source, variant_of, choose, more, stored.get("tuned_as", ""))

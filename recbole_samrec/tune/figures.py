@@ -15,7 +15,7 @@ from recbole_samrec.tune.importance import encode_values, find_categories
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from recbole_samrec.tune.spaces import Parameter
+    from recbole_samrec.config.parameters import Parameter
 
 ACCENT, GRAY, INK = "#0072B2", "#8a8a8a", "#222222"
 SCALE = "Viridis_r"

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from recbole_samrec.tune.spaces import Parameter
+    from recbole_samrec.config.parameters import Parameter
 
 FEWEST = 8
 """Trials below which nothing is estimated."""

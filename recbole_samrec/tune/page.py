@@ -16,7 +16,7 @@ from recbole_samrec.utils.templates import load_template
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from recbole_samrec.tune.spaces import Parameter
+    from recbole_samrec.config.parameters import Parameter
 
 TEMPLATE = Path(__file__).parent / "templates" / "search.html.jinja"
 

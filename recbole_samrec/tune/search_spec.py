@@ -10,6 +10,7 @@ from typing import Any
 
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.keys import collect_types, list_known_keys
+from recbole_samrec.config.parameters import Parameter
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.config.validate import check_keys
 from recbole_samrec.data.temporal_held import trains_on_all
@@ -18,7 +19,7 @@ from recbole_samrec.experiments.job_folders import slug
 from recbole_samrec.experiments.jobs import check_gpu_id, choose_settings, model_class
 from recbole_samrec.integration import registry
 from recbole_samrec.trainer.trainer import explain_model_kind
-from recbole_samrec.tune.spaces import Parameter, Space, check_space, make_space, read_default_space, read_space
+from recbole_samrec.tune.spaces import Space, check_space, make_space, read_default_space, read_space
 from recbole_samrec.tune.strategies import Strategy
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.files import write_atomically

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from recbole_samrec.config.parameters import SAME_AS, SHAPES, Parameter, format_number, parse_parameter
 from recbole_samrec.config.validate import check_values, suggest
 from recbole_samrec.config.yaml_files import YamlLoader
 from recbole_samrec.tune.recbole_space import has_lines, read_lines
@@ -24,101 +25,6 @@ from recbole_samrec.utils.paths import PROPERTIES
 from recbole_samrec.utils.settings import NOT_SEARCHED, suggest_nearest
 
 EXAMPLE = "learning_rate: {loguniform: [0.0003, 0.003]}"
-SHAPES = {"uniform": "[0, 1]", "loguniform": "[0.01, 1]", "quniform": "[0, 1, 0.1]", "int": "[1, 4]"}
-"""The kinds of ranges, each with an example."""
-
-SAME_AS = "same_as"
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A setting that is searched, and its values.
-
-    Args:
-        name: The setting.
-        kind: "choice", "uniform", "loguniform", "quniform" or "int".
-        values: Values of a choice.
-        low: Smallest value of a range; included.
-        high: Largest value of a range; included.
-        step: Step of the values of "quniform"; if it is an integer, so are they.
-    """
-
-    name: str
-    kind: str
-    values: tuple[Any, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    step: float | None = None
-
-    @property
-    def logarithmic(self) -> bool:
-        """True if equal ratios of values are drawn equally often."""
-        return self.kind == "loguniform"
-
-    @property
-    def numeric(self) -> bool:
-        """True if all values are numbers."""
-        return self.kind != "choice" or all(map(_is_number, self.values))
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Smallest and largest value of a range.
-
-        Raises:
-            ValueError: It is a choice.
-        """
-        if self.low is None or self.high is None:
-            raise ValueError(f"{self.name} is a choice and has no bounds")
-        return self.low, self.high
-
-    @property
-    def size(self) -> float:
-        """Number of its values; infinite for a range of decimal numbers."""
-        if self.kind == "choice":
-            return len(self.values)
-        low, high = self.bounds
-        if self.kind == "int":
-            return int(high) - int(low) + 1
-        return math.inf if self.step is None else round((high - low) / self.step) + 1
-
-    def list_all(self) -> list[Any]:
-        """List the values of a parameter with a finite number of them."""
-        if self.kind == "choice":
-            return list(self.values)
-        low, step = self.bounds[0], 1 if self.kind == "int" else self.step or 0
-        return [self.plain(low + number * step) for number in range(int(self.size))]
-
-    def domain(self) -> Any:
-        """Ray Tune's domain, from which values are drawn."""
-        from ray import tune  # the import takes a second
-
-        if self.kind == "choice":
-            return tune.choice(list(self.values))
-        low, high = self.bounds
-        if self.kind == "int":
-            return tune.randint(int(low), int(high) + 1)  # Ray excludes the upper end
-        if self.step is not None:
-            return tune.quniform(low, high, self.step)
-        return (tune.loguniform if self.logarithmic else tune.uniform)(low, high)
-
-    def plain(self, value: Any) -> Any:
-        """Convert a drawn value to plain Python, in the type and on the grid of its range."""
-        if self.kind == "choice":
-            return _make_plain(value)
-        if self.kind == "int":
-            return int(value)
-        if self.step is not None:
-            value = round(float(value) / self.step) * self.step
-            return value if isinstance(value, int) else float(f"{value:.12g}")  # 0.3, not 0.30000000000000004
-        return float(value)
-
-    def describe(self) -> str:
-        """The values in words, such as ``0.01 to 1, logarithmic``."""
-        if self.kind == "choice":
-            return f"one of {', '.join(map(str, self.values))}" if len(self.values) > 1 else f"always {self.values[0]}"
-        low, high = self.bounds
-        extra = {"loguniform": ", logarithmic", "quniform": f" in steps of {self.step}", "int": ", whole numbers"}
-        return f"{_format_number(low)} to {_format_number(high)}{extra.get(self.kind, '')}"
 
 
 @dataclass(frozen=True)
@@ -160,7 +66,7 @@ class Space:
 
     def domains(self) -> dict[str, Any]:
         """Ray Tune's domain for each parameter."""
-        return {parameter.name: parameter.domain() for parameter in self.parameters}
+        return {parameter.name: make_domain(parameter) for parameter in self.parameters}
 
     def grid(self) -> list[dict[str, Any]]:
         """List all combinations of values; the last parameter changes first.
@@ -170,7 +76,7 @@ class Space:
         """
         for parameter in self.parameters:
             if parameter.kind != "choice":
-                low, high = map(_format_number, parameter.bounds)
+                low, high = map(format_number, parameter.bounds)
                 raise ConfigError(
                     f"grid needs lists of values and {parameter.name} is a range; write "
                     f"{parameter.name}: [{low}, {high}] or choose --search=random"
@@ -203,7 +109,7 @@ def read_space(file: Path) -> Space:
     if file.suffix.lower() in (".yaml", ".yml") and not has_lines(text):
         return _parse_entries(*_read_yaml(text, str(file)), str(file))
     lines = list(read_lines(text, str(file)))
-    parameters = [_parse_parameter(line.place, line.name, line.kind, line.values) for line in lines]
+    parameters = [parse_parameter(line.place, line.name, line.kind, line.values) for line in lines]
     for line, name in _find_repeated((line, line.name) for line in lines):
         raise ConfigError(f"{line.place}: {name} is in the file twice; keep one of the lines")
     return _check_filled(parameters, {}, str(file))
@@ -324,7 +230,7 @@ def _parse_entries(entries: Mapping[str, Any], places: Mapping[str, str], origin
         if kind == SAME_AS:
             follow[name] = str(values)
         else:
-            parameters.append(_parse_parameter(place, name, str(kind), values))
+            parameters.append(parse_parameter(place, name, str(kind), values))
     names = [parameter.name for parameter in parameters]
     for name, leader in follow.items():
         if leader not in names:
@@ -339,63 +245,15 @@ def _check_filled(parameters: list[Parameter], follow: dict[str, str], origin: s
     return Space(tuple(parameters), follow)
 
 
-def _parse_parameter(place: str, name: str, kind: str, given: Any) -> Parameter:
-    place = f"{place}: {name}"
-    values = [_make_plain(value) for value in given] if isinstance(given, (list, tuple)) else None
-    if kind == "choice":
-        return Parameter(name, kind, _check_choices(place, values))
-    if kind not in SHAPES:
-        raise ConfigError(f"{place}: unknown range {kind}; {suggest_nearest(kind, [*SHAPES, 'choice', SAME_AS])}")
-    wanted = 3 if kind == "quniform" else 2
-    if values is None or len(values) != wanted or not all(map(_is_number, values)):
-        raise ConfigError(f"{place}: {kind} takes {wanted} numbers, such as {{{kind}: {SHAPES[kind]}}}; not {given}")
-    low, high, *steps = values
-    if not low < high:
-        raise ConfigError(f"{place}: {low} is not below {high}; write the lower bound first")
-    if kind == "loguniform" and low <= 0:
-        raise ConfigError(
-            f"{place}: the lower bound of loguniform must be above 0, not {low}; write a bound such as {high / 100:.4g}"
-        )
-    if kind == "int" and not all(isinstance(value, int) for value in values):
-        raise ConfigError(f"{place}: int takes whole numbers, such as {{int: [1, 4]}}; not {given}")
-    if steps:
-        _check_step(place, low, high, steps[0])
-    elif kind != "int":
-        low, high = float(low), float(high)
-    return Parameter(name, kind, low=low, high=high, step=steps[0] if steps else None)
+def make_domain(parameter: Parameter) -> Any:
+    """Ray Tune's domain, from which values are drawn."""
+    from ray import tune  # the import takes a second
 
-
-def _check_choices(place: str, values: list[Any] | None) -> tuple[Any, ...]:
-    if not values:
-        raise ConfigError(f"{place}: there is nothing to choose from; list the values, such as [0.1, 0.2]")
-    for index, value in enumerate(values):
-        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values[:index]):
-            raise ConfigError(f"{place}: {value} is listed twice; keep one of them")
-    return tuple(values)
-
-
-def _check_step(place: str, low: float, high: float, step: float) -> None:
-    if not 0 < step <= high - low:
-        raise ConfigError(f"{place}: a step of {step} does not fit from {low} to {high}; take a smaller one above 0")
-    for bound in (low, high):
-        if not math.isclose(bound / step, round(bound / step), abs_tol=1e-9):
-            raise ConfigError(f"{place}: {bound} is not a multiple of the step {step}; choose bounds that are")
-
-
-def _make_plain(value: Any) -> Any:
-    """Convert a value to plain Python: NumPy scalars to numbers, tuples and arrays to lists."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_make_plain(one) for one in value]
-    if isinstance(value, Mapping):
-        return {key: _make_plain(one) for key, one in value.items()}
-    return value
-
-
-def _format_number(number: float) -> str:
-    return str(number) if isinstance(number, int) else f"{number:.4g}"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if parameter.kind == "choice":
+        return tune.choice(list(parameter.values))
+    low, high = parameter.bounds
+    if parameter.kind == "int":
+        return tune.randint(int(low), int(high) + 1)  # Ray excludes the upper end
+    if parameter.step is not None:
+        return tune.quniform(low, high, parameter.step)
+    return (tune.loguniform if parameter.logarithmic else tune.uniform)(low, high)

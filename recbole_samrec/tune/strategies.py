@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from recbole_samrec.tune.spaces import Space
+from recbole_samrec.tune.spaces import Space, make_domain
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.installer import make_install_command
 
@@ -199,4 +199,4 @@ class KeepWithin:
 def _mutations(space: Space) -> dict[str, Any]:
     """Return the domains of settings that can change during training, for population based training."""
     changeable = [parameter for parameter in space.parameters if parameter.name in CHANGEABLE]
-    return {each.name: list(each.values) if each.kind == "choice" else each.domain() for each in changeable}
+    return {each.name: list(each.values) if each.kind == "choice" else make_domain(each) for each in changeable}

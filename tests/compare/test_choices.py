@@ -44,11 +44,14 @@ def test_choices__put_own_settings_above_those_of_another_entry():
         (["again"], {"sam_rho": 0.1}, True, "choose of again: sam_rho is also given as 0.1; remove one of them"),
         (["wrong"], {}, True, "choose of wrong: unknown setting learning_rat; did you mean learning_rate or"),
         (["high"], {}, True, "choose of high: sam_rho=-1: must be"),
+        (["wide"], {}, True, "choose of wide: sam_rho=-2.0: must be"),
     ],
 )
 def test_check_choices__names_the_remedy(tmp_path, names, given, select, words):
     more = {"wrong": {"model": "SAMRec", "choose": {"learning_rat": [1]}}}
     more |= {"high": {"model": "SAMRec", "choose": {"sam_rho": [-1]}}}
+    wide = {"choose": {"sam_rho": [0]}, "choose_more": {"sam_rho": {"uniform": [-2, 1]}}}
+    more |= {"wide": {"model": "SAMRec", **wide}}
     file = tmp_path / "entries.yaml"
     file.write_text(yaml.safe_dump({"entries": ENTRIES | more}))
     with pytest.raises(ConfigError, match=f"^{re.escape(words)}"):

@@ -28,7 +28,8 @@ def begin(own_folder):
     write_events("dataset", "tiny", random_events(users=12, items=25))
 
     def select(more, rhos=(0, 0.1, 0.2)):
-        plain = {"choose": {"learning_rate": RATES[:1]}, "choose_more": {"learning_rate": RATES[: more + 1]}}
+        further = RATES[: more + 1] if isinstance(more, int) else more
+        plain = {"choose": {"learning_rate": RATES[:1]}, "choose_more": {"learning_rate": further}}
         table = {"SASRec": {"model": "SAMRec", "fixed": {"sam_rho": 0}, **plain}}
         sam = {"model": "SAMRec", "variant_of": "SASRec", "tuned_as": "SASRec"}
         table["SAM"] = {**sam, "choose": {"sam_rho": list(rhos)}}
@@ -82,6 +83,14 @@ def test_continue_searches__says_if_candidates_run_out(begin):
     budgets = continue_searches(preparation, choices, jobs, make_selector(score, passes))
     budget = budgets["tiny"][NAME]
     assert (budget.added, budget.ran_out) == (2, True)
+
+
+def test_continue_searches__draws_from_a_range_until_the_budget_is_used(begin):
+    preparation, choices, jobs = begin(more={"loguniform": [0.001, 0.1]})
+    budget = continue_searches(preparation, choices, jobs, make_selector(score, passes))["tiny"][NAME]
+    assert (budget.added, budget.ran_out) == (4, False)  # as many as of a list
+    _, doubled, *drawn = (one.settings for one in choices.made["tiny"][NAME].candidates)
+    assert doubled["epochs"] == 6 and all(0.001 <= one["learning_rate"] <= 0.1 for one in drawn)
 
 
 def test_continue_searches__may_choose_more_epochs(begin):

@@ -10,6 +10,7 @@ from recbole_samrec.compare.control_groups import check_controls, find_groups
 from recbole_samrec.compare.declarations import read_declarations
 from recbole_samrec.compare.equal_passes import Continuation, add_equal_entries, count_needed
 from recbole_samrec.config.yaml_files import read_yaml
+from recbole_samrec.experiments.candidates import FurtherCandidates, read_further
 from recbole_samrec.experiments.entries import Entry, read_entries
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.paths import ROOT
@@ -22,12 +23,18 @@ def test_count_needed__takes_the_fewest():
     assert count_needed(10, [], [], 5) is None
 
 
+def further(values):
+    """The doubled candidate, and a number of further ones."""
+    more = read_further({"lr": list(range(3, 3 + values))}, "here")
+    return FurtherCandidates({"lr": (1, 2)}, more, first={"lr": 1, "epochs": 4})
+
+
 def continuation(budget, **more):
     """A search of two candidates with two seeds, of which two final runs with the best candidate's passes follow."""
     tried = [Candidate({"lr": 1}, (0.5, 0.6), 10.0), Candidate({"lr": 2}, (0.4, 0.5), 8.0)]
     entry = Entry("A (equal passes)", "SAMRec", tuned_as="A")
     plain = Choice("A", (1, 2), "ndcg@10", False, (), None).extend(entry, tried)
-    order = [{"lr": 1, "epochs": 4}, {"lr": 3}, {"lr": 4}, {"lr": 5}]
+    order = further(values=3)
     given = {"sam": "SAM", "budget": budget, "searched": 18.0, "runs": 2, **more}
     return Continuation(entry, "tiny", plain, order, **given)
 
@@ -73,7 +80,7 @@ def test_continuation__chooses_within_the_budget_only():
 
 def test_continuation__asks_for_several_at_once():
     search = continuation(budget=158.0)
-    search.order = [{"lr": number} for number in range(20)]
+    search.order = further(values=19)
     search.added = ADDED[:1]
     assert search.next_number == 1 + 5  # 100 passes are left, and a trial took 20 at most
     search.waiting = "a run was not trained"

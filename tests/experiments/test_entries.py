@@ -127,7 +127,7 @@ def test_read_entries__reads_candidates(tmp_path):
     }
     file.write_text(yaml.safe_dump({"entries": table}))
     plain, sam, derived = read_entries(["GRU4Rec", "GRU4Rec+SAM", "SASRec+SAM"], [file])
-    assert plain.choose == {"learning_rate": (1, 2)} and plain.choose_more == {"learning_rate": (3,)}
+    assert plain.choose == {"learning_rate": (1, 2)} and plain.choose_more["learning_rate"].values == (3,)
     assert plain.fixed["sam_rho"] == 0 and "sam_rho" not in sam.fixed and sam.tuned_as == "GRU4Rec"
     assert (plain.candidates, sam.candidates, derived.candidates) == (2, 2, 1)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.tune.spaces import Parameter
+from recbole_samrec.config.parameters import Parameter
 
 RATE, DROPOUT = Parameter("learning_rate", "loguniform"), Parameter("hidden_dropout_prob", "uniform")
 LAYERS, ALWAYS = Parameter("n_layers", "choice", (1, 2)), Parameter("loss_type", "choice", ("CE",))

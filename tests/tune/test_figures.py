@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recbole_samrec.config.parameters import Parameter
 from recbole_samrec.tune import figures
-from recbole_samrec.tune.spaces import Parameter
 from tests.helpers.trials import RATE, trials
 
 

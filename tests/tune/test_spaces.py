@@ -8,9 +8,10 @@ import pytest
 from recbole.utils import get_model
 
 from recbole_samrec.config.keys import collect_defaults, collect_types, list_known_keys
+from recbole_samrec.config.parameters import Parameter
 from recbole_samrec.config.validate import check_values
 from recbole_samrec.config.yaml_files import read_yaml
-from recbole_samrec.tune.spaces import Parameter, Space, check_space, make_space, read_default_space, read_space
+from recbole_samrec.tune.spaces import Space, check_space, make_domain, make_space, read_default_space, read_space
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PROPERTIES
 
@@ -38,7 +39,7 @@ def written(folder: Path, text: str, name: str = "space.yaml") -> Path:
 
 
 def drawn(parameter: Parameter, count: int = 500) -> list:
-    draws = parameter.domain().sample(size=count, random_state=np.random.default_rng(0))
+    draws = make_domain(parameter).sample(size=count, random_state=np.random.default_rng(0))
     return [parameter.plain(value) for value in draws]
 
 
@@ -294,7 +295,7 @@ def test_read_default_space__fits_the_model(name):
         known = list_known_keys(model, "ml-100k", get_model(model))
         declared = collect_types(model, "ml-100k")
         check_space(space, name, known, {"sam_rho": 0} if name == "SASRec" else {}, declared)
-        trial = space.complete({p.name: p.domain().sample() for p in space.parameters})
+        trial = space.complete({p.name: make_domain(p).sample() for p in space.parameters})
         check_values(trial, declared)
         assert set(trial) == {*space.names, *space.follow}
 

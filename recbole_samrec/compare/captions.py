@@ -94,6 +94,9 @@ Counts are those after the filters. The hashes are those of the .inter files, an
 files that are read."""
 SPLITS = "Every entry has the same training, validation and test events, and ranks the same candidates."
 SEARCHES = "Budgets of the searches whose best trials gave the settings; an entry without one has its defaults."
+CONTINUED = """\
+Equal passes: after the candidate with doubled epochs and patience, further candidates are made of these values, in a
+random but fixed order."""
 CANDIDATES = """\
 Every candidate of each entry: mean validation score over the seeds, how far it is behind the best, the standard error
 of that difference, and the gradient passes of all its runs."""

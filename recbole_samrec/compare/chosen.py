@@ -179,8 +179,8 @@ def _format_settings(settings: Mapping[str, Any]) -> str:
 
 
 def _plain(number: Any) -> Any:
-    """Return a number for JSON; None if it is unknown."""
-    if isinstance(number, (str, bool)) or number is None:
+    """Return a value for JSON; None for an unknown number."""
+    if isinstance(number, (str, bool, dict)) or number is None:
         return number
     value = float(number)
     return None if math.isnan(value) else int(value) if isinstance(number, int) else value

@@ -26,6 +26,7 @@ class Budget:
         runs: What the runs of the chosen candidate are expected to take.
         added: Number of candidates that were added, the doubled one included.
         ran_out: Whether there were no further candidates before the budget was spent.
+        space: What further candidates are made of: the values of each setting in words.
     """
 
     sam: str
@@ -34,6 +35,7 @@ class Budget:
     runs: float
     added: int
     ran_out: bool
+    space: Mapping[str, str] = field(default_factory=dict)
 
 
 def add_equal_entries(entries: Sequence[Entry], given: Mapping[str, Any]) -> list[Entry]:
@@ -146,5 +148,6 @@ class Continuation:
         """Return the choice among the candidates within the budget, and the passes that they used."""
         needed = self.needed
         added = len(self.added) if needed is None else needed
-        budget = Budget(self.sam, self.budget, self.searched, self._expect_runs(added), added, needed is None)
+        runs = self._expect_runs(added)
+        budget = Budget(self.sam, self.budget, self.searched, runs, added, needed is None, self.order.space)
         return self._choose(added), budget

@@ -55,7 +55,7 @@ def lay_out_reproducibility(
     searched = [one for one in tuned if one.budget is not None]
     grids = [_lay_out_data(runs), _lay_out_splits(runs)]
     grids += [_lay_out_searches(tuned), _lay_out_spaces(searched)] if searched else []
-    grids += [_lay_out_choices(chosen), _lay_out_candidates(chosen)] if chosen else []
+    grids += [_lay_out_choices(chosen), *_lay_out_further(chosen), _lay_out_candidates(chosen)] if chosen else []
     grids += [_lay_out_budgets(runs), _lay_out_seeds(runs), _lay_out_environment(runs), _lay_out_code(runs)]
     return Page(
         f"{runs[0].dataset}{', tuned' if tuned else ''}: reproducibility",
@@ -155,6 +155,17 @@ def _lay_out_choices(chosen: Mapping[str, Mapping[str, Any]]) -> Grid:
             place = [entry, *[protocol] * any(chosen)]
             body.append([*place, seeds, metric, *found, _show_number(one["passes"], ",.1f")])
     return _make_grid("Chosen settings", [content["rule"] for content in chosen.values()][:1], header, body)
+
+
+def _lay_out_further(chosen: Mapping[str, Mapping[str, Any]]) -> list[Grid]:
+    """Lay out what the further candidates of entries with equal passes are made of; no table if there are none."""
+    body = []
+    for protocol, content in chosen.items():
+        for entry, one in content["entries"].items():
+            space = (one.get("equal_passes") or {}).get("space") or {}
+            body += [[entry, *[protocol] * any(chosen), key, values] for key, values in space.items()]
+    header = ["entry", *["protocol"] * any(chosen), "setting", "values"]
+    return [_make_grid("Continued searches", [captions.CONTINUED], header, body)] if body else []
 
 
 def _lay_out_candidates(chosen: Mapping[str, Mapping[str, Any]]) -> Grid:

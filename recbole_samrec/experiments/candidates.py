@@ -104,12 +104,16 @@ class FurtherCandidates:
         choose: Settings and values that were tried.
         more: Further values of some of these settings, or the range from which their values are drawn.
         first: A candidate to begin with.
+
+    Attributes:
+        space: The values of each setting in words.
     """
 
     def __init__(
         self, choose: Mapping[str, tuple[Any, ...]], more: Mapping[str, Parameter], first: Mapping[str, Any]
     ) -> None:
         joined = {key: _join(Parameter(key, "choice", values), more.get(key)) for key, values in choose.items()}
+        self.space = {key: parameter.describe() for key, parameter in joined.items()}
         endless = any(parameter.kind != "choice" for parameter in joined.values())
         self._tried = list_candidates(choose)
         self._taken = [dict(first)]

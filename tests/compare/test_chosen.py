@@ -79,7 +79,7 @@ def test_selected__lays_out_choices_and_budgets():
     """6 passes before, 4 of an added candidate and 5 of the runs are compared with 14 of SAM."""
     plain = choose([{"lr": 1}, {"lr": 2}], [(0.1, 0.2), (0.3, 0.4)])
     equal = choose([{"lr": 1}, {"lr": 2}, {"lr": 3}], [(0.1, 0.2), (0.3, 0.4), (math.nan, 0.5)], "A (equal passes)")
-    budget = Budget("SAM", 14.0, 6.0, 5.0, 1, ran_out=True)
+    budget = Budget("SAM", 14.0, 6.0, 5.0, 1, ran_out=True, space={"lr": "0.1 to 1"})
     selected = Selected(
         {"A": plain, "A (equal passes)": equal}, {"A (equal passes)": budget}, {"A (equal passes)": 5.0}
     )
@@ -91,14 +91,15 @@ def test_selected__lays_out_choices_and_budgets():
     assert selected.list_notes() == [
         "A: the best lr, 2, is at the edge of the values that were tried; extend choose",
         "A (equal passes): the candidate lr 3 is excluded; seed 7: nan",
-        "A (equal passes): its search ran out of candidates before it had taken the 14.0 passes of SAM; add values to "
-        "choose_more",
+        "A (equal passes): its search ran out of candidates before it had taken the 14.0 passes of SAM; add values or "
+        "a range to choose_more",
     ]
     (none,) = Selected({"A": choose([{"sam_rho": 0}], [(1, 2)])}, {}, {}).list_notes()
     assert none == "A: validation chose sam_rho 0, so it is trained without a perturbation"
     stored = selected.describe()["entries"]["A (equal passes)"]
     assert stored["equal_passes"] == {
-        "sam": "SAM", "passes": 14.0, "searched": 6.0, "runs": 5.0, "added": 1, "ran_out": True, "passes_of_runs": 5.0
+        "sam": "SAM", "passes": 14.0, "searched": 6.0, "runs": 5.0, "added": 1, "ran_out": True,
+        "space": {"lr": "0.1 to 1"}, "passes_of_runs": 5.0,
     }  # fmt: skip
     assert stored["candidates"][2]["mean"] is None and stored["candidates"][2]["scores"]["7"] is None
     table = tabulate({("tiny", ""): selected})

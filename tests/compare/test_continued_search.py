@@ -89,6 +89,7 @@ def test_continue_searches__draws_from_a_range_until_the_budget_is_used(begin):
     preparation, choices, jobs = begin(more={"loguniform": [0.001, 0.1]})
     budget = continue_searches(preparation, choices, jobs, make_selector(score, passes))["tiny"][NAME]
     assert (budget.added, budget.ran_out) == (4, False)  # as many as of a list
+    assert budget.space == {"learning_rate": "0.001 to 0.1, logarithmic"}
     _, doubled, *drawn = (one.settings for one in choices.made["tiny"][NAME].candidates)
     assert doubled["epochs"] == 6 and all(0.001 <= one["learning_rate"] <= 0.1 for one in drawn)
 

@@ -148,6 +148,21 @@ def test_page__has_chosen_settings_and_all_candidates():
     assert grid.body[0][-1].text == NOTHING and grid.captions == ["The rule."]
 
 
+def test_page__has_the_values_of_continued_searches():
+    choice = make_choice()
+    titles = [grid.title for grid in lay_out_reproducibility(make_runs(), chosen={"loo": choice}).grids]
+    assert "Chosen settings" in titles and "Continued searches" not in titles
+    choice["entries"]["SAMRec"]["equal_passes"] = {
+        "space": {"learning_rate": "0.1 to 1, logarithmic", "n": "one of 1, 2"}
+    }
+    page = lay_out_reproducibility(make_runs(), chosen={"loo": choice})
+    grid = next(grid for grid in page.grids if grid.title == "Continued searches")
+    assert [[cell.text for cell in line] for line in grid.body] == [
+        ["SAMRec", "loo", "learning_rate", "0.1 to 1, logarithmic"],
+        ["SAMRec", "loo", "n", "one of 1, 2"],
+    ]
+
+
 def test_page__shows_the_command_and_settings():
     text = write_markdown(lay_out_reproducibility(make_runs(), made=Made("the command", "shared: 1\n", [])))
     assert "the command" in text and "shared: 1" in text

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.evaluator.statistics import Estimate, estimate_over_users, estimate_over_users_and_seeds
-from recbole_samrec.evaluator.user_metrics import ONE_BY_ONE, score_users
+from recbole_samrec.evaluator.user_metrics import score_users
 
 if TYPE_CHECKING:
     from recbole_samrec.experiments.results import Run
@@ -33,28 +33,6 @@ OF_GPU = "peak_device_memory_mb"
 def rank_column(masked: bool) -> str:
     """Return the name of the column of ranks, with the history unmasked or masked."""
     return "masked_rank" if masked else "rank"
-
-
-def check_ranks(run: Run) -> list[str]:
-    """List test metrics of RecBole's evaluator that differ from those of the ranks, one line each.
-
-    They can differ where items have equal scores, whose order is undefined. The evaluator averages over predictions:
-    over events that are predicted one by one, not over users.
-    """
-    predictions = np.arange(len(run.ranks)) if run.prediction == ONE_BY_ONE else run.users
-    config = run.result.get("config") or {}
-    ranks = run.ranks[rank_column(bool(config.get("mask_history")))].to_numpy()
-    rounding = 0.5 * 10.0 ** -int(config.get("metric_decimal_place") or 4)
-    lines = []
-    for name, written in (run.result.get("test") or {}).items():
-        if name.partition("@")[0] in ("hr", "ndcg", "mrr"):
-            counted = score_users(ranks, name, predictions, run.prediction).mean()
-            if abs(counted - written) > rounding + 1e-6:  # the evaluator may sum in single precision
-                lines.append(
-                    f"{run.entry}, seed {run.seed}: {name.upper()} is {counted:.4f} by its ranks and {written:.4f} by "
-                    "RecBole's evaluator"
-                )
-    return lines
 
 
 def score_runs(runs: Sequence[Run], masked: bool = False, metrics: Sequence[str] = METRICS) -> pd.DataFrame:

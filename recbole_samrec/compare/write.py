@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from recbole_samrec.compare import captions, formats, plots, reproducibility
+from recbole_samrec.compare.checks import check_ranks, list_identical
 from recbole_samrec.compare.chosen import END, Selected
 from recbole_samrec.compare.facts import PageSetting, has_uncommitted, list_work, name_bars, name_page
 from recbole_samrec.compare.groups import build_group_table
@@ -17,7 +18,7 @@ from recbole_samrec.compare.layout import Grid, Made, Page, lay_out_comparison, 
 from recbole_samrec.compare.primary import Family
 from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
 from recbole_samrec.compare.reproducibility import lay_out_reproducibility
-from recbole_samrec.compare.tables import build_fraction_table, build_main_table, check_ranks
+from recbole_samrec.compare.tables import build_fraction_table, build_main_table
 from recbole_samrec.compare.verdicts import Verdicts
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
@@ -224,6 +225,7 @@ class _DataSet:
             notes=[
                 *tuning,
                 *([] if selected is None else selected.list_notes()),
+                *list_identical(runs),
                 *(line for run in self.runs for line in check_ranks(run)),
             ],
             tuned=self.tuned,

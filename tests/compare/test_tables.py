@@ -10,13 +10,12 @@ from recbole_samrec.compare.tables import (
     average_costs,
     build_fraction_table,
     build_main_table,
-    check_ranks,
     compare_with_reference,
     compute_gains,
     rank_means,
 )
 from recbole_samrec.evaluator import statistics
-from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
+from recbole_samrec.evaluator.user_metrics import ONE_BY_ONE
 from tests.helpers.compared import make_clustered, make_run, make_runs
 
 
@@ -135,13 +134,6 @@ def test_average_costs():
     assert average_costs([make_run(**of), on_gpu, other]).loc["SAMRec", OF_GPU] == 900
 
 
-def test_check_ranks_reports_other_metrics_of_the_evaluator():
-    assert not check_ranks(make_run(test={"hr@10": 0.5, "ndcg@10": 0.375, "mrr@10": 0.3333, "recall@10": 0.9}))
-    (line,) = check_ranks(make_run(test={"hr@10": 0.75}))
-    assert line == "SAMRec, seed 1: HR@10 is 0.5000 by its ranks and 0.7500 by RecBole's evaluator"
-    assert not check_ranks(make_run(test={"hr@10": 0.75}, config={"mask_history": True}))
-
-
 def test_fraction_table_is_in_the_order_of_entries_and_shares():
     runs = [make_run(entry, fraction=share) for entry in ("Pop", "SAMRec") for share in (1.0, 0.2)]
     table = build_fraction_table(runs, ["SAMRec", "Pop"])
@@ -166,14 +158,3 @@ def test_differences__are_clustered_by_user():
     assert table["mrr_difference"]["B"] == pytest.approx(of_user.mean() / 2)
     assert (table["mrr_low"]["B"], table["mrr_high"]["B"]) == pytest.approx((low[0], high[0]))
     assert build_main_table(runs, ["A", "B"])["mrr_mean"].diff()["B"] == pytest.approx(of_user.mean() / 2)
-
-
-def test_check_ranks__of_several_events():
-    """RecBole averages over events if they are predicted one by one, else over users."""
-    ranks = np.array([1, 3, 11, 2, 2, 8])
-    by_event = (1 / ranks).mean()
-    at_once = np.mean([1, 1 / 2, 1 / 8])
-    config = {"metric_decimal_place": 4}
-    for prediction, right, wrong in ((ONE_BY_ONE, by_event, at_once), (AT_ONCE, at_once, by_event)):
-        assert check_ranks(make_clustered("A", prediction, test={"mrr@20": right}, config=config)) == []
-        assert check_ranks(make_clustered("A", prediction, test={"mrr@20": wrong}, config=config))

@@ -66,14 +66,14 @@ class Conclusion:
             of_plan, damaged_now = read_finished_runs(plan.jobs)
             runs, damaged = [*runs, *of_plan], damaged | damaged_now
         declared, verdicts = self._test_declared(runs)
-        selected = self._list_selected()
+        selected, printed = self._list_selected(), set[str]()
         for plan in self.plans:
             of_plan = [run for run in runs if run.protocol == plan.protocol]
             reasons = _explain_missing(plan, self.costs, damaged)
             of_sets = {name: selected[name, plan.protocol] for name in plan.datasets} if self.choices else None
             for masked in self.masks:
                 for page in self._write_pages(plan, of_plan, reasons, masked, declared, verdicts, of_sets):
-                    print_page(console, page)
+                    print_page(console, page, printed)
             for dataset in plan.datasets:
                 stem = join_stem(dataset, plan.protocol, bool(plan.tuning), bool(self.choices))
                 print_line(console, f"tables and plots: {self.pages / stem}*")

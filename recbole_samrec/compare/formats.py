@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recbole_samrec.compare.layout import SPREAD, Cell, Page
+from recbole_samrec.compare.layout import SPREAD, Cell, Grid, Page
 from recbole_samrec.evaluator.marks import EQUIVALENT, SIGNIFICANT
 from recbole_samrec.utils.console import print_line, print_note
 from recbole_samrec.utils.templates import load_template
@@ -19,6 +19,8 @@ from recbole_samrec.utils.templates import load_template
 TEMPLATES = Path(__file__).parent / "templates"
 
 _MARKDOWN = str.maketrans({**{one: f"\\{one}" for one in "\\|*_`[]~$"}, "&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_WORDS = re.compile(r"(?!\bto\b)[A-Za-z]{2}")
+"""Letters of a cell that is neither a number nor an interval."""
 _LATEX = str.maketrans(
     {
         **{one: f"\\{one}" for one in "&%$#_{}"},
@@ -44,14 +46,25 @@ def write_csv(table: pd.DataFrame) -> str:
 
 def write_markdown(page: Page) -> str:
     """Return a page as Markdown for GitHub, the best values bold, the second-best underlined."""
-    filters: dict[str, Callable[..., str]] = {"md": escape_markdown, "cell": _markdown_cell}
+    filters: dict[str, Callable[..., str]] = {"md": escape_markdown, "cell": _markdown_cell, "rule": _markdown_rule}
     return load_template(TEMPLATES / "markdown.md.jinja", html=False, **filters).render(page=page)
 
 
 def write_latex(page: Page) -> str:
     """Return a page as LaTeX tables for a paper; they require only the package booktabs."""
-    filters: dict[str, Callable[..., str]] = {"tex": escape_latex, "cell": _latex_cell, "label": _label}
+    filters: dict[str, Callable[..., str]] = {
+        "tex": escape_latex,
+        "cell": _latex_cell,
+        "label": _label,
+        "align": align_columns,
+    }
     return load_template(TEMPLATES / "latex.tex.jinja", html=False, **filters).render(page=page)
+
+
+def align_columns(grid: Grid) -> list[str]:
+    """Align each column: ``r`` for numbers and intervals, ``l`` for text, as for the names in the first column."""
+    columns = list(zip(*grid.body, strict=True))[1:] or [()] * (len(grid.header) - 1)
+    return ["l", *("l" if any(_WORDS.search(cell.text) for cell in column) else "r" for column in columns)]
 
 
 def escape_markdown(text: str) -> str:
@@ -69,8 +82,14 @@ IN_TERMINAL = ("entry", "HR@10", "NDCG@10", "MRR")
 """Columns of the table of accuracy that a terminal has room for."""
 
 
-def print_page(console: Console, page: Page) -> None:
-    """Print the accuracy table of a data set, the best of each column bold and the second-best underlined."""
+def print_page(console: Console, page: Page, printed: set[str]) -> None:
+    """Print the accuracy table of a data set, the best of each column bold and the second-best underlined.
+
+    Args:
+        console: Where it is printed.
+        page: The page of the data set.
+        printed: Notes that other pages had, which are not repeated; those of this page are added.
+    """
     for grid in page.grids[:1]:
         table = Table(title=page.title, title_justify="left")
         columns = [number for number, name in enumerate(grid.header) if name in IN_TERMINAL]
@@ -85,7 +104,14 @@ def print_page(console: Console, page: Page) -> None:
     if not page.grids:
         print_line(console, f"{page.title}: {' '.join(page.remarks)}")
     for note in page.notes:
-        print_note(console, note)
+        if note not in printed:
+            print_note(console, note)
+            printed.add(note)
+
+
+def _markdown_rule(grid: Grid) -> str:
+    """The line under a header, which aligns the columns."""
+    return f"| {' | '.join('---:' if side == 'r' else '---' for side in align_columns(grid))} |"
 
 
 def _markdown_cell(cell: Cell) -> str:

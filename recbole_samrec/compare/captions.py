@@ -54,7 +54,8 @@ Parameters, median seconds per epoch, seconds to the best epoch including pre-tr
 are means over seeds; memory is the maximum. Seconds count training only, without validation and start-up. Runs that
 share a machine are slower: seconds rank the entries only if each run had the machine to itself. A gradient pass is one
 backward pass over the training set, of all stages and epochs; an epoch with SAM takes two. CPU seconds are those of the
-whole run. Runs of earlier versions recorded neither."""
+whole run."""
+COST_UNKNOWN = "Runs of earlier versions recorded neither gradient passes nor CPU seconds."
 GROUPS = """\
 Mean ± sample standard deviation over seeds; n is the number of test events. Best of each column bold, second
 underlined."""

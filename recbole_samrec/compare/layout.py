@@ -12,7 +12,7 @@ import pandas as pd
 from recbole_samrec.compare import captions, groups
 from recbole_samrec.compare.facts import Facts, PageSetting, name_page
 from recbole_samrec.compare.provenance import Tuning
-from recbole_samrec.compare.tables import DIGITS, METRICS, OF_GPU, compute_gains, rank_means
+from recbole_samrec.compare.tables import BUDGET, DIGITS, METRICS, OF_GPU, compute_gains, rank_means
 from recbole_samrec.evaluator.marks import LEVEL, SIGNIFICANT
 
 SHOWN = ("ndcg@10", "hr@10")
@@ -223,7 +223,9 @@ def _lay_out_costs(table: pd.DataFrame) -> Grid:
         shown["peak memory of the GPU, MB"] = (OF_GPU, ",.0f")
     columns = [_column(table[name], form) for name, form in shown.values()]
     body = [[Cell(entry), *cells] for entry, *cells in zip(table.index, *columns, strict=True)]
-    return Grid("Cost", "cost", [captions.COST], ["entry", *shown], body)
+    unknown = bool(table[list(BUDGET)].isna().any(axis=None))
+    texts = [captions.COST, *[captions.COST_UNKNOWN] * unknown]
+    return Grid("Cost", "cost", texts, ["entry", *shown], body)
 
 
 def _lay_out_tuning(tuned: Sequence[Tuning]) -> Grid:

@@ -96,3 +96,9 @@ def test_list_forms__name_validation_where_it_differs():
     for masked in (False, True):
         assert list_forms(masked, masked) == [captions.PROTOCOL[masked]]
         assert list_forms(masked, not masked) == [captions.PROTOCOL[masked], captions.VALIDATED[not masked]]
+
+
+def test_comparison_says_which_costs_are_unknown():
+    known = make_run("A", gradient_passes=3.0, cpu_seconds=60.0)
+    assert captions.COST_UNKNOWN not in lay_out([known], ["A"])[1]["Cost"].captions
+    assert captions.COST_UNKNOWN in lay_out([known, make_run("B", gradient_passes=3.0)], ["A", "B"])[1]["Cost"].captions

@@ -26,7 +26,10 @@ EXAMPLES = {
     "settings chosen by validation": "--entries=mine.yaml --select",
     "tables of the runs that have finished": "--models=SASRec,SASRec+SAM --tables",
 }
-PASSED_ON = "user item time tuned select equal out pages mask_history threads parallel gpus address limit_hours".split()
+PASSED_ON = (
+    *("user", "item", "time", "items", "tuned", "select", "equal", "out", "pages", "mask_history"),
+    *("threads", "parallel", "gpus", "address", "limit_hours"),
+)
 """Arguments that the function takes as they are."""
 
 

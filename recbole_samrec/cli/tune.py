@@ -33,7 +33,8 @@ EXAMPLES = {
     "resume an interrupted search": "--resume=runs/tune/SASRec-ml-100k",
 }
 OF_THE_SEARCH = (
-    "model dataset data user item time space trials passes search scheduler grace seeds search_seed retries".split()
+    *("model", "dataset", "data", "user", "item", "time", "items", "space", "trials", "passes", "search", "scheduler"),
+    *("grace", "seeds", "search_seed", "retries"),
 )
 """Arguments that a search keeps when it is resumed."""
 
@@ -92,7 +93,7 @@ def _plan_new(arguments: argparse.Namespace, rest: Sequence[str], console: Conso
     if ":" not in model:
         check_setting_names(settings, model.removesuffix("+SAM"), arguments.dataset, also=read_yaml_files(files))
     data = read_data(arguments).get("dataset")
-    same = "user item time space trials passes scheduler grace search_seed retries out"
+    same = "user item time items space trials passes scheduler grace search_seed retries out"
     names = {name: name for name in same.split()}
     names["algorithm"] = "search"
     given = {key: getattr(arguments, name) for key, name in names.items() if getattr(arguments, name) is not None}

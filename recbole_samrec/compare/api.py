@@ -50,6 +50,7 @@ def compare_models(
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
+    items: Any = None,
     seeds: int | Sequence[int] = 5,
     train_fraction: float | Sequence[float] = 1.0,
     config_files: Sequence[str | Path] = (),
@@ -84,6 +85,7 @@ def compare_models(
         user: Column of the frames and files with user ids; None for ``user_id``.
         item: Column with item ids; None for ``item_id``.
         time: Column with times, as numbers or dates; None for ``timestamp``.
+        items: Frame or Parquet file of the items with their attributes, one row for each; None for none.
         seeds: Number of seeds from 2020 on, or the seeds.
         train_fraction: Shares of the users to train on.
         config_files: Yaml files of settings for all entries.
@@ -130,7 +132,7 @@ def compare_models(
     fractions = [train_fraction] if isinstance(train_fraction, (int, float)) else list(train_fraction)
     console = console or Console()
     tables = datasets if isinstance(datasets, (list, tuple)) else [datasets]
-    datasets = adopt_all(tables, Roles(user, item, time), {**files, **settings}, partial(print_note, console))
+    datasets = adopt_all(tables, Roles(user, item, time), {**files, **settings}, partial(print_note, console), items)
     resources = choose_resources(threads, parallel, gpus, address)
     if limit_hours is not None and not is_accepted(Positive, limit_hours):
         raise ConfigError(f"--limit_hours={limit_hours}: must be {describe_type(Positive)}")

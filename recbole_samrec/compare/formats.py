@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -46,18 +47,14 @@ def write_csv(table: pd.DataFrame) -> str:
 
 def write_markdown(page: Page) -> str:
     """Return a page as Markdown for GitHub, the best values bold, the second-best underlined."""
-    filters: dict[str, Callable[..., str]] = {"md": escape_markdown, "cell": _markdown_cell, "rule": _markdown_rule}
+    filters: dict[str, Callable[..., Any]] = {"md": escape_markdown, "cell": _markdown_cell, "rule": _markdown_rule}
     return load_template(TEMPLATES / "markdown.md.jinja", html=False, **filters).render(page=page)
 
 
 def write_latex(page: Page) -> str:
     """Return a page as LaTeX tables for a paper; they require only the package booktabs."""
-    filters: dict[str, Callable[..., str]] = {
-        "tex": escape_latex,
-        "cell": _latex_cell,
-        "label": _label,
-        "align": align_columns,
-    }
+    filters: dict[str, Callable[..., Any]] = {"tex": escape_latex, "cell": _latex_cell, "label": _label}
+    filters["align"] = align_columns
     return load_template(TEMPLATES / "latex.tex.jinja", html=False, **filters).render(page=page)
 
 

@@ -53,6 +53,7 @@ class DataOptions(Options):
     user: str | None = option(None, "column of FILE with user ids", DATA, "COLUMN", else_="user_id", kept=True)
     item: str | None = option(None, "column of FILE with item ids", DATA, "COLUMN", else_="item_id", kept=True)
     time: str | None = option(None, "column of FILE with times", DATA, "COLUMN", else_="timestamp", kept=True)
+    items: Path | None = option(None, "Parquet file of items with attributes, one row for each", DATA, "FILE")
 
 
 class SettingsFilesOptions(Options):

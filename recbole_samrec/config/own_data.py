@@ -20,7 +20,11 @@ def is_table(data: Any) -> bool:
 
 
 def adopt_data(
-    data: Any, roles: Roles, settings: Mapping[str, Any], note: Callable[[str], None] = lambda line: None
+    data: Any,
+    roles: Roles,
+    settings: Mapping[str, Any],
+    note: Callable[[str], None] = lambda line: None,
+    items: Any = None,
 ) -> str:
     """Return the name of a data set: the given one, or that under which a table is stored in ``data_path``.
 
@@ -29,32 +33,41 @@ def adopt_data(
         roles: The table's columns with the user, the item and the time.
         settings: Settings of the run.
         note: Called with notes on the table.
+        items: Table of items with their attributes: a frame, or path of a Parquet file; None for none.
 
     Raises:
         UserError: The table cannot be used, or columns are named for a data set of files.
     """
     if not is_table(data):
+        place = f"frames and Parquet files, but {data or 'ml-100k'} is a data set"
+        if items is not None:
+            raise ConfigError(f"items applies to {place}; its attributes are in its .item file")
         if any(roles):
             raise ConfigError(
-                f"user, item and time apply to frames and Parquet files, but {data or 'ml-100k'} is a data set; name "
-                "its columns with USER_ID_FIELD, ITEM_ID_FIELD and TIME_FIELD"
+                f"user, item and time apply to {place}; name its columns with USER_ID_FIELD, ITEM_ID_FIELD and "
+                "TIME_FIELD"
             )
         return str(data)
     for key in _OF_FILES:
         if settings.get(key) is not None:
             raise ConfigError(f"{key} applies to RecBole's atomic files only; remove it for a frame or a Parquet file")
-    stored = store_table(data, roles, settings, Path(settings.get("data_path") or "dataset"))
+    stored = store_table(data, roles, settings, Path(settings.get("data_path") or "dataset"), items)
     for line in stored.notes:
         note(line)
     return stored.name
 
 
 def adopt_all(
-    data: Sequence[Any], roles: Roles, settings: Mapping[str, Any], note: Callable[[str], None] = lambda line: None
+    data: Sequence[Any],
+    roles: Roles,
+    settings: Mapping[str, Any],
+    note: Callable[[str], None] = lambda line: None,
+    items: Any = None,
 ) -> list[str]:
     """Return the names of several data sets; arguments and errors are those of :func:`adopt_data`.
 
-    The columns are those of the tables among them, of which there must be one if they are named.
+    The columns and the items are those of the tables among them, of which there must be one if they are named.
     """
     some = any(map(is_table, data))
-    return [adopt_data(one, roles if is_table(one) or not some else Roles(), settings, note) for one in data]
+    about = [(roles, items) if is_table(one) or not some else (Roles(), None) for one in data]
+    return [adopt_data(one, named, settings, note, own) for one, (named, own) in zip(data, about, strict=True)]

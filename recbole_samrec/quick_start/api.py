@@ -57,6 +57,7 @@ def run(
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
+    items: Any = None,
     callbacks: Iterable[Callback] = (),
     config_files: Sequence[str | Path] = (),
     run_dir: str | Path | None = None,
@@ -75,6 +76,7 @@ def run(
         user: Column of the frame or file with user ids; None for ``user_id``.
         item: Column with item ids; None for ``item_id``.
         time: Column with times, as numbers or dates; None for ``timestamp``.
+        items: Frame or Parquet file of the items with their attributes, one row for each; None for none.
         callbacks: Callbacks of the run.
         config_files: Yaml files of settings. Later files override earlier ones, and ``settings`` override all files.
         run_dir: Folder of the run; None for a new one under ``runs/``.
@@ -104,7 +106,8 @@ def run(
     note = partial(print_note, console)
     base = read_yaml_files([str(file) for file in config_files], note)
     roles = Roles(user, item, time)
-    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, roles=roles, note=note)
+    own: dict[str, Any] = {"roles": roles, "items": items}
+    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, **own, note=note)
     return RunResult(planned.train(callbacks, processes, console), planned.folder)
 
 

@@ -104,6 +104,7 @@ def plan_run(
     run_dir: str | Path | None = None,
     resume: str | Path | None = None,
     roles: Roles = USUAL,
+    items: Any = None,
     note: Callable[[str], None] = lambda line: None,
 ) -> PlannedRun:
     """Check the settings and the data of a run, and make its folder.
@@ -115,14 +116,15 @@ def plan_run(
         run_dir: Folder of the run; None for a new one under ``runs/``.
         resume: Folder of a run or a checkpoint to resume from; ``auto`` for the newest run with the same settings.
         roles: Columns of such a table with the user, the item and the time.
+        items: Table of the items with their attributes; None for none.
         note: Called with each remark on settings and data.
 
     Raises:
         UserError: A setting, the data, the folder or the checkpoint cannot be used.
     """
     given, base, source = dict(given), dict(base or {}), None
-    if is_table(given.get("dataset")) or any(roles):
-        given["dataset"] = adopt_data(given.get("dataset"), roles, base | given, note)
+    if is_table(given.get("dataset")) or any(roles) or items is not None:
+        given["dataset"] = adopt_data(given.get("dataset"), roles, base | given, note, items)
     if ":" in str(given.get("model")):
         source = given["model"]
         given["model"] = registry.model_from(source)

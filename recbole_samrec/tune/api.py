@@ -38,6 +38,7 @@ def search(
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
+    items: Any = None,
     trials: int | None = None,
     passes: float | None = None,
     algorithm: str = "random",
@@ -65,6 +66,7 @@ def search(
         user: Column of the frame or file with user ids; None for ``user_id``.
         item: Column with item ids; None for ``item_id``.
         time: Column with times, as numbers or dates; None for ``timestamp``.
+        items: Frame or Parquet file of the items with their attributes, one row for each; None for none.
         space: Search space: a file, or a mapping of the same form; None for ``properties/search/<Model>.yaml``.
         trials: Number of trials; None for 20, or for all combinations of a grid, unless ``passes`` is given.
         passes: Budget of gradient passes for all trials, as counted in ``result.json``: no new trial starts once the
@@ -108,6 +110,7 @@ def search(
         user=user,
         item=item,
         time=time,
+        items=items,
         trials=trials,
         passes=passes,
         algorithm=algorithm,
@@ -164,6 +167,7 @@ def prepare_search(
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
+    items: Any = None,
     trials: int | None = None,
     passes: float | None = None,
     algorithm: str = "random",
@@ -188,7 +192,7 @@ def prepare_search(
     if trials is None and passes is None and algorithm != "grid":
         trials = USUAL_TRIALS
     files = read_yaml_files([str(file) for file in config_files], note)
-    name = adopt_data(dataset, Roles(user, item, time), files | dict(settings or {}), note)
+    name = adopt_data(dataset, Roles(user, item, time), files | dict(settings or {}), note, items)
     found = plan_search(
         model,
         name,

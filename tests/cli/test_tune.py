@@ -65,8 +65,12 @@ def test_tune_takes_a_parquet_file(data, monkeypatch):
 
     monkeypatch.setattr("recbole_samrec.tune.api.finish_search", stop)
     make_frame(users=30, items=25).to_parquet("events.parquet")
-    assert main("tune", "--model=SASRec", "--data=events.parquet", *FLAGS, "--topk=[5]", "--valid_metric=NDCG@5").status
-    (search,) = searches
+    small = ["--model=SASRec", "--data=events.parquet", *FLAGS, "--topk=[5]", "--valid_metric=NDCG@5"]
+    assert main("tune", *small).status
+    make_frame(users=30, items=25)[["sku"]].drop_duplicates().assign(tag="a").to_parquet("items.parquet")
+    assert main("tune", *small, "--items=items.parquet").status
+    search, with_items = searches
+    assert {path.suffix for path in Path("dataset", with_items.dataset).iterdir()} == {".inter", ".item", ".json"}
     assert search.dataset.startswith("events-") and search.settings["dataset"] == search.dataset
     assert str(search.out) == f"runs/tune/SASRec-{search.dataset}"
     said = main("tune", "--resume=nowhere", "--data=events.parquet")

@@ -209,6 +209,16 @@ def test_compare_models_takes_frames_and_files(trained):
     assert again.table.equals(found.table)
 
 
+def test_compare_models_takes_items_with_attributes(trained):
+    frame = make_frame(users=30, items=25)
+    items = frame[["sku"]].drop_duplicates().assign(tags=lambda table: [[name[-1], "all"] for name in table["sku"]])
+    options = {"seeds": [1], "out": "out", "console": Console(quiet=True), "pretrain_epochs": 1, **SMALL}
+    found = compare_models(["SASRec", "S3Rec"], frame, **ROLES, items=items, **options)
+    assert found.complete and list(found.runs["entry"]) == ["SASRec", "S3Rec"]
+    without = compare_models(["SASRec", "S3Rec"], frame, **ROLES, **options)  # S3Rec is skipped
+    assert list(without.runs["entry"]) == ["SASRec"] and without.runs["hr@5"][0] == found.runs["hr@5"][0]
+
+
 def test_compare_models_refuses_columns_of_data_sets(trained):
     with pytest.raises(UserError, match=r"user, item and time apply to frames .* but tiny is a data set"):
         compare_models(["Pop"], "tiny", user="customer")

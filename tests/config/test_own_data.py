@@ -33,6 +33,14 @@ def test_adopt_data__refuses_what_belongs_to_files(own_folder):
             adopt_data(FRAME, Roles("u", "i", "t"), {key: value})
 
 
+def test_adopt_data__stores_items_with_attributes(own_folder):
+    items, notes = FRAME[["i"]].drop_duplicates().assign(brand="b"), []
+    name, _ = adopt_all([FRAME, "ml-1m"], Roles("u", "i", "t"), {}, notes.append, items)
+    assert (own_folder / f"dataset/{name}/{name}.item").read_text().startswith("item_id:token\tbrand:token\n")
+    with pytest.raises(ConfigError, match=r"^items applies to frames and Parquet files, but ml-1m is a data set"):
+        adopt_all(["ml-1m"], Roles(), {}, items=items)
+
+
 def test_adopt_all__names_columns_of_the_tables_only(own_folder):
     roles = Roles("u", "i", "t")
     names = adopt_all([FRAME, "ml-1m", FRAME.iloc[::-1]], roles, {})

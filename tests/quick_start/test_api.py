@@ -181,6 +181,38 @@ def test_run__resumes_with_a_frame_and_knows_another(own_folder):
     assert recbole_samrec.run(resume="run", console=QUIET).record["data"] == first.record["data"]
 
 
+def test_run__takes_items_with_attributes(own_folder):
+    """S3Rec is pre-trained on the same attributes as those of files; items without events change nothing."""
+    frame, settings = make_table(), {**SMALL, "pretrain_epochs": 1, "console": QUIET}
+    names = frame["sku"].unique()
+    tags = [[f"t{number % 3}", "all of them"] for number in range(len(names))]
+    items = pd.DataFrame({"sku": names, "title": [f'No. "{name}"' for name in names], "tags": tags})
+    more = pd.DataFrame({"sku": ["new"], "title": ["New"], "tags": [["t9"]]})
+    run = recbole_samrec.run("S3Rec", frame, **COLUMNS, items=pd.concat([items, more]), run_dir="run", **settings)
+    assert run.record["config"]["item_attribute"] == "tags" and run.record["data"]["items"] == len(names)
+    found = recbole_samrec.Recommender("run").recommend(users=[3], k=5)
+    assert (found["title"] == 'No. "' + found["item"].str.strip() + '"').all() and len(found) == 5
+    folder = Path("dataset", run.record["dataset"])
+    lines = (folder / f"{folder.name}.item").read_text().splitlines()
+    assert lines[0] == "item_id:token\ttitle:token\ttags:token_seq" and len(lines) == 1 + len(names)
+    frame.to_parquet("events.parquet")
+    items.to_parquet("items.parquet")
+    given = ["--data=events.parquet", "--user=customer", "--item=sku", "--time=bought", "--items=items.parquet"]
+    succeed(
+        "run",
+        "--model=S3Rec",
+        *given,
+        "--run_dir=again",
+        "--pretrain_epochs=1",
+        *(f"--{k}={v}" for k, v in SMALL.items()),
+    )
+    assert json.loads(Path("again/result.json").read_text())["test"] == run.record["test"]
+    with pytest.raises(UserError, match=r"^items applies to frames and Parquet files, but ml-100k is a data set"):
+        recbole_samrec.run("S3Rec", "ml-100k", items=items)
+    with pytest.raises(UserError, match=r"S3Rec needs an attribute of the items"):
+        recbole_samrec.run("S3Rec", frame, **COLUMNS, **settings)
+
+
 def test_run__loads_further_columns_of_a_frame(own_folder):
     settings = {"epochs": 1, "embedding_size": 8, "load_col": {"inter": ["user_id", "item_id", "stars"]}}
     rates = {

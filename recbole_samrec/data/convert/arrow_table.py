@@ -35,11 +35,12 @@ class ArrowTable:
         self.title, self.stem, self.names, self._source = title, stem, list(names), source
 
     @classmethod
-    def open(cls, source: Any) -> ArrowTable:
+    def open(cls, source: Any, noun: str = "the frame") -> ArrowTable:
         """Open a table.
 
         Args:
             source: Frame of pandas or polars, table of Arrow, or path of a Parquet file.
+            noun: Name of a frame in messages.
 
         Raises:
             DataError: The source has another type, or the file is missing or damaged.
@@ -47,12 +48,12 @@ class ArrowTable:
         if isinstance(source, (str, Path)):
             return cls._open_file(Path(source))
         if isinstance(source, pd.DataFrame):
-            return cls("the frame", "frame", source.columns, source)
+            return cls(noun, "frame", source.columns, source)
         if type(source).__module__.partition(".")[0] == "polars":  # polars need not be installed
             source = source.collect() if hasattr(source, "collect") else source
             source = source.to_arrow() if hasattr(source, "to_arrow") else source
         if isinstance(source, pa.Table):
-            return cls("the frame", "frame", source.column_names, source)
+            return cls(noun, "frame", source.column_names, source)
         raise DataError(f"{type(source).__name__}: give a frame of pandas or polars, or the path of a Parquet file")
 
     @classmethod

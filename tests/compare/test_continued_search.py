@@ -85,7 +85,7 @@ def test_continue_searches__says_if_candidates_run_out(begin):
     assert (budget.added, budget.ran_out) == (2, True)
 
 
-def test_continue_searches__draws_from_a_range_until_the_budget_is_used(begin):
+def test_continue_searches__draws_from_ranges(begin):
     preparation, choices, jobs = begin(more={"loguniform": [0.001, 0.1]})
     budget = continue_searches(preparation, choices, jobs, make_selector(score, passes))["tiny"][NAME]
     assert (budget.added, budget.ran_out) == (4, False)  # as many as of a list

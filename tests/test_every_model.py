@@ -1,7 +1,9 @@
-"""SAM with every model of RecBole: it is exact and changes the training, or an error explains the lack of support."""
+"""SAM and averages of weights with every model of RecBole: they are exact, or an error explains what is missing."""
 
 import copy
+from contextlib import contextmanager
 from itertools import islice
+from operator import mul
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from recbole.model.general_recommender.ncl import NCL
 from recbole.quick_start import run_recbole
 from recbole.trainer import trainer as recbole_trainer
 from recbole.utils import ModelType, get_model, get_trainer, init_seed
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from recbole_samrec.integration import registry
 from recbole_samrec.optim import variants
@@ -62,7 +65,8 @@ def train(config, batches, rho):
     config["sam_rho"] = rho
     model = get_model(config["model"])(config, batches.loader._dataset).to(config["device"])
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
-    trainer.fit(batches, verbose=False, saved=False)
+    with follow_steps(model) as trainer.steps:
+        trainer.fit(batches, verbose=False, saved=False)
     names = {id(module): name for name, module in model.named_modules()}
     plain = {f"{names[id(module)]}.{name}": value for module, name, value in plain_attributes(model)}
     return trainer, {**model.state_dict(), **plain, **RandomState.get()}
@@ -77,6 +81,26 @@ def differences(first: dict, second: dict) -> list[str]:
         return np.array_equal(a, b)
 
     return [name for name in first | second if not same(first[name], second[name])]
+
+
+@contextmanager
+def follow_steps(model):
+    """Yield a list, to which the weights are added after each step of an optimizer that had gradients."""
+
+    def add(optimizer, *_):
+        if any(p.grad is not None for group in optimizer.param_groups for p in group["params"]):
+            steps.append([p.detach().double().clone() for p in model.parameters() if p.requires_grad])
+
+    steps = []
+    hook = register_optimizer_step_post_hook(add)
+    yield steps
+    hook.remove()
+
+
+def average(steps, decay):
+    """The moving average from 0 of the weights after each step, divided by the sum of their shares."""
+    shares = [decay**age for age in reversed(range(len(steps)))]
+    return [sum(map(mul, shares, of_one)) / sum(shares) for of_one in zip(*steps, strict=True)]
 
 
 @pytest.fixture
@@ -100,7 +124,10 @@ def load(config):
 
 @pytest.mark.parametrize("model", each_model(name for name in registry.model_names() if name not in NO_GRADIENTS))
 def test_sam__is_exact_and_changes_training(model, toy, without_faiss, monkeypatch):
-    """At another point the second gradient differs; at the same point the whole training is the same, bit for bit."""
+    """At another point the second gradient differs; at the same point the whole training is the same, bit for bit.
+
+    So it is with an average of the weights, which is that after all steps of all optimizers.
+    """
     skip_without_package(model)
     for config in configurations(model, toy):
         batches = load(config)
@@ -114,8 +141,12 @@ def test_sam__is_exact_and_changes_training(model, toy, without_faiss, monkeypat
         assert set(differences(without, with_sam)) & {name for name, _ in trainer.model.named_parameters()}
         with monkeypatch.context() as patch:
             patch.setattr(variants, "shift", lambda *_: None)
-            _, in_place = train(config, batches, 0.5)
-        assert differences(without, in_place) == []
+            config["weight_average"] = None if config["train_stage"] == "pretrain" else "ema 0.5"
+            averaged, in_place = train(config, batches, 0.5)
+        assert differences(without, in_place) == [], "an average does not affect the training either"
+        by_hand = average(averaged.steps, 0.5) if config["weight_average"] else []
+        for one, other in zip(averaged.average.compute() or (), by_hand, strict=True):
+            torch.testing.assert_close(one.double(), other, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("model", NO_GRADIENTS)

@@ -1,6 +1,6 @@
 """Every mean, interval and p-value of a page, recomputed from the ``ranks.npz`` of its runs with numpy and scipy alone.
 
-Nothing of the package computes here: ranks are read by numpy, pages as CSV, and the statistics are written out below.
+Nothing of the package computes here; :mod:`tests.helpers.recomputation` has the statistics.
 """
 
 import io
@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from scipy import optimize, stats
 
 from recbole_samrec.compare import api, write
 from recbole_samrec.experiments import worker
 from tests.helpers.jobs import SMALL, ignore
+from tests.helpers.recomputation import METRICS, Inference, correct, score_all
 from tests.helpers.tiny import write_events
 
-METRICS = ["hr@5", "hr@10", "hr@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr"]
 PROTOCOLS = ["loo", "gts-last", "gts-successive"]
 ENTRIES = ["SASRec", "GRU4Rec", "Pop"]
 PRIMARY, EQUIVALENCE = [("GRU4Rec", "SASRec"), ("Pop", "GRU4Rec")], [("GRU4Rec", "SASRec")]
@@ -97,77 +96,10 @@ def out(tmp_path_factory):
         yield folder / "out"
 
 
-# The statistics, written out ------------------------------------------------------------------------------------------
-
-
-@cache
-def score(folder: Path, metric: str, column: str) -> np.ndarray:
-    """The metric of each user, averaged over the user's events, from a file of ranks."""
-    with np.load(folder / "ranks.npz") as file:
-        rank, user = file[column].astype(float), file["user"]
-    name, _, cut = metric.partition("@")
-    gain = {"hr": np.ones(len(rank)), "ndcg": 1 / np.log2(rank + 1), "mrr": 1 / rank}[name]
-    if cut:
-        gain[rank > int(cut)] = 0
-    return np.array([gain[user == one].mean() for one in np.unique(user)])
-
-
-def score_all(folders: list[Path], metric: str, column: str) -> np.ndarray:
-    """The metric of each user by each seed, shape ``[U, seeds]``."""
-    return np.stack([score(folder, metric, column) for folder in folders], axis=1)
-
-
-class Inference:
-    """The t test of a difference over users crossed with seeds, with Satterthwaite's degrees of freedom."""
-
-    def __init__(self, mine: np.ndarray, other: np.ndarray, fixed: tuple[bool, bool]) -> None:
-        users = len(mine)
-        differences = mine.mean(axis=1) - other.mean(axis=1)
-        of_users = differences.var(ddof=1) / users
-        variance, spread = of_users, of_users**2 / (users - 1)
-        for values, deterministic in zip((mine, other), fixed, strict=True):
-            seeds = values.shape[1]
-            if not deterministic:
-                residual = values - values.mean(1, keepdims=True) - values.mean(0) + values.mean()
-                interaction = (residual**2).sum() / (users - 1) / (seeds - 1)
-                between = values.mean(0).var(ddof=1)
-                variance += max(0, between - interaction / users) / seeds
-                spread += (between / seeds) ** 2 / (seeds - 1)
-        self.difference, self.error, self.freedom = differences.mean(), np.sqrt(variance), variance**2 / spread
-        self.of_users, self.users = np.sqrt(of_users), users
-
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
-        return stats.t.interval(level, self.freedom, self.difference, self.error)
-
-    def interval_of_users(self) -> tuple[float, float]:
-        return stats.t.interval(0.95, self.users - 1, self.difference, self.of_users)
-
-    def p(self) -> float:
-        return 2 * stats.t.sf(abs(self.difference) / self.error, self.freedom)
-
-    def equivalence_p(self, margin: float) -> float:
-        above = stats.t.sf((self.difference + margin) / self.error, self.freedom)
-        return max(above, stats.t.cdf((self.difference - margin) / self.error, self.freedom))
-
-    def detectable(self) -> float:
-        """The difference that is detected with 80 % power, by a search for the noncentrality."""
-        critical = stats.t.ppf(0.975, self.freedom)
-        return self.error * optimize.brentq(lambda shift: stats.nct.sf(critical, self.freedom, shift) - 0.8, 0, 60)
-
-
 def infer(out: Path, protocol: str, metric: str, column: str, entry: str, other: str) -> Inference:
     runs = find_runs(out)
     values = (score_all(runs[protocol, name], metric, column) for name in (entry, other))
     return Inference(*values, (entry == "Pop", other == "Pop"))
-
-
-def correct(p: list[float]) -> list[float]:
-    """Holm's correction: the smallest p-value times their number, the next times one less, never decreasing."""
-    order, corrected, largest = np.argsort(p), [0.0] * len(p), 0.0
-    for place, index in enumerate(order):
-        largest = max(largest, min(1.0, p[index] * (len(p) - place)))
-        corrected[index] = largest
-    return corrected
 
 
 # Pages ----------------------------------------------------------------------------------------------------------------
@@ -189,13 +121,7 @@ def test_page__has_the_figures_of_its_ranks(out, protocol, masked):
             )
         for entry in ENTRIES[1:]:
             test = infer(out, protocol, metric, column, entry, "SASRec")
-            expected = {
-                "difference": test.difference,
-                "p": test.p(),
-                "mde": test.detectable(),
-                **dict(zip(("low", "high"), test.interval_of_users(), strict=True)),
-                **dict(zip(("low_with_seeds", "high_with_seeds"), test.interval(), strict=True)),
-            }
+            expected = test.expected()
             found = {name: page.loc[entry, f"{metric}_{name}"] for name in expected}
             assert found == pytest.approx(expected, rel=1e-6, abs=1e-12), (metric, entry)
 

@@ -64,9 +64,17 @@ def adopt_all(
     note: Callable[[str], None] = lambda line: None,
     items: Any = None,
 ) -> list[str]:
-    """Return the names of several data sets; arguments and errors are those of :func:`adopt_data`.
+    """Return the names of several data sets, as :func:`adopt_data` does for one.
 
-    The columns and the items are those of the tables among them, of which there must be one if they are named.
+    Args:
+        data: Names of data sets, frames, or paths of Parquet files.
+        roles: Columns of the tables among them, of which there must be one if columns are named.
+        settings: Settings of the runs.
+        note: Called with notes on the tables.
+        items: Items of the tables among them; None for none.
+
+    Raises:
+        UserError: A table cannot be used, or columns or items are named without a table.
     """
     some = any(map(is_table, data))
     about = [(roles, items) if is_table(one) or not some else (Roles(), None) for one in data]

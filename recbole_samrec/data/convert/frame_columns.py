@@ -104,7 +104,18 @@ def convert_further(table: ArrowTable, name: str) -> tuple[pd.Series, str]:
 
 
 def reject(column: pa.ChunkedArray, bad: np.ndarray, name_row: Callable[[int], str], name: str, wanted: str) -> None:
-    """Raise an error for the first bad cell."""
+    """Raise an error for the first bad cell.
+
+    Args:
+        column: The column.
+        bad: Whether each of its cells is bad.
+        name_row: Function that names a row in messages.
+        name: Name of the column.
+        wanted: What a cell should be, such as ``an id: ids are integers or text``.
+
+    Raises:
+        DataError: A cell is bad.
+    """
     if bad.any():
         row = int(bad.argmax())
         value = column[row].as_py()

@@ -33,6 +33,8 @@ EFFECTS = (
     Effect("SASRec, ml-1m", "ml-1m", "SAMRec", "SASRec"),
     Effect("SASRec, Amazon_Beauty, rho 0.3", "Amazon_Beauty", "SAMRec", "SASRec"),
     Effect("SASRec, Amazon_Beauty, rho 0.03", "Amazon_Beauty", "SAMRec with rho 0.03", "SASRec"),
+    Effect("SASRec, Foursquare-NYC", "Foursquare-NYC-loo", "SAMRec", "SASRec"),
+    Effect("SASRec, Foursquare-NYC, split by time", "Foursquare-NYC-gts-last", "SAMRec", "SASRec"),
     Effect("GRU4Rec, ml-100k", "ml-100k", "GRU4Rec+SAM", "GRU4Rec"),
 )
 

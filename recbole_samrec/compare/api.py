@@ -156,7 +156,8 @@ def compare_models(
         check_controls(known, given)
         return add_equal_entries(known, given) if equal else known
 
-    preparations = _prepare_each(models, datasets, protocols, out, console, {**chosen, "extend": extend})
+    chosen |= {"extend": extend, "trains": train}
+    preparations = _prepare_each(models, datasets, protocols, out, console, chosen)
     plans = _plan_each(preparations)
     _show_skipped(plans, console)
     require_writable(out, "--out")

@@ -14,8 +14,10 @@ from recbole_samrec.compare.provenance import Origin, Tuning, read_origins
 from recbole_samrec.compare.tuned_settings import Tuned, describe_tuning, find_searches, tune_entries
 from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.yaml_files import read_yaml_files
+from recbole_samrec.data.find import is_here
 from recbole_samrec.data.temporal_options import GTS
 from recbole_samrec.experiments.entries import Entry, read_entries
+from recbole_samrec.experiments.job_folders import read_recorded_hash
 from recbole_samrec.experiments.jobs import Job, choose_settings, plan_jobs
 from recbole_samrec.experiments.protocols import PROTOCOLS
 from recbole_samrec.experiments.seeds import choose_seeds
@@ -181,6 +183,7 @@ def prepare_comparison(
     note: Callable[[str], None] = lambda line: None,
     protocol: str = "",
     extend: Callable[[list[Entry]], list[Entry]] = lambda entries: entries,
+    trains: bool = True,
 ) -> Preparation:
     """Prepare a comparison; see :func:`recbole_samrec.compare.api.compare_models` for the arguments.
 
@@ -197,6 +200,7 @@ def prepare_comparison(
         note: Called with warnings.
         protocol: Name of a protocol; empty for the one of the settings.
         extend: Function that adds entries.
+        trains: False if nothing is trained, so that a data set with records need not be on this machine.
 
     Raises:
         UserError: A setting is wrong, or no data set can be used.
@@ -230,7 +234,8 @@ def prepare_comparison(
     def settings_on(dataset: str) -> dict[str, dict[str, Any]]:
         return choose_settings(entries, dataset, files, given, tables, before.found.get(dataset), note=note)
 
-    return replace(before, hashes=_check_datasets(datasets, settings_on, files, note, before._skip))
+    records = None if trains else out
+    return replace(before, hashes=_check_datasets(datasets, settings_on, files, note, before._skip, records))
 
 
 def _warn_of_mixed_predictions(jobs: Sequence[Job]) -> Iterator[str]:
@@ -267,14 +272,27 @@ def _collect_tuned(
     return {dataset: tune_entries(searches, entries, dataset, wishes, folders) for dataset in datasets}
 
 
+def _hash_records(config: Any, records: Path | None, note: Callable[[str], None]) -> str | None:
+    """Return the recorded hash of a data set that is not on this machine; None if it is, or without records."""
+    name, folder = config["dataset"], Path(config["data_path"])
+    if records is None or is_here(name, folder.parent):
+        return None
+    if found := read_recorded_hash(records / name):
+        note(f"{name} is not in {folder}; the tables are made of the records in {records / name} alone")
+    return found
+
+
 def _check_datasets(
     names: Sequence[str],
     settings_on: Callable[[str], Mapping[str, Mapping[str, Any]]],
     files: Mapping[str, Any],
     note: Callable[[str], None],
     skip: Callable[[str, str, DataError], None],
+    records: Path | None,
 ) -> dict[str, str]:
     """Find the data sets and check their files once, as the first compatible entry reads them; return their hashes.
+
+    With a folder of records, the hash of a data set that is not on this machine is that of its records.
 
     Raises:
         DataError: One of them cannot be read, or all are incompatible with all entries.
@@ -289,7 +307,7 @@ def _check_datasets(
                 errors.append(error)
                 skip(entry, name, error)
             else:
-                hashes[name] = check_data(config, note).sha256
+                hashes[name] = _hash_records(config, records, note) or check_data(config, note).sha256
                 break
     if not hashes:
         raise errors[0]

@@ -68,6 +68,15 @@ def find_dataset(name: str, data_path: str | Path, *, fetch: bool = True) -> Pat
     raise DataError(f"{name} is not in {folder} and is unknown (nearest: {close}): {describe_source(name)}")
 
 
+def is_here(name: str, data_path: str | Path) -> bool:
+    """Return True if a data set is on this machine; see :func:`find_dataset`."""
+    try:
+        find_dataset(name, data_path, fetch=False)
+    except DataError:
+        return False
+    return True
+
+
 def list_datasets(data_path: str | Path) -> list[LocalDataset]:
     """List the sets in ``data_path`` and in RecBole's package, by name, without reading files."""
     folder = Path(data_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,8 @@ HASHED = {
     "source_sha256": "the source of the model",
 }
 """Hashes in the record of a run; older records lack some."""
+OF_DATA = ("item_attribute", "load_col")
+"""Settings that are completed from the files of a data set."""
 MADE_FOR = (*HASHED, "chosen", "settings")
 """Fields of a job, and keys of ``job.json``, that distinguish the runs of an entry."""
 
@@ -104,6 +107,25 @@ def find_same_training(job: Job, *, with_weights: bool = True) -> Path | None:
     return None
 
 
+def read_recorded_hash(parent: Path) -> str | None:
+    """Read the hash of the interactions that most of a data set's records have; None if there are none.
+
+    Args:
+        parent: Folder of the data set's runs.
+    """
+    records = (read_made_for(folder) for folder in sorted(parent.glob("*/")))
+    hashes = Counter(str(one["sha256"]) for one in records if one is not None)
+    return hashes.most_common(1)[0][0] if hashes else None
+
+
+def complete_from_record(job: Job) -> Job:
+    """Complete what only the data show from a job's record: the settings of the attributes, and their hash."""
+    made_for = read_made_for(job.folder) or {"settings": {}}
+    found = {key: made_for["settings"][key] for key in OF_DATA if key in made_for["settings"]}
+    hashed = made_for.get("attributes_sha256", job.attributes_sha256)
+    return replace(job, settings={**job.settings, **found}, attributes_sha256=hashed)
+
+
 def is_finished(folder: Path, tested: bool = True) -> bool:
     """Check whether the record of a run is complete; one that is not tested has no ranks."""
     return (folder / RESULT).exists() and (not tested or (folder / RANKS).exists())
@@ -152,12 +174,16 @@ def slug(name: str) -> str:
 
 
 def _changed_hashes(made_for: Mapping[str, Any], job: Job) -> list[str]:
-    return [key for key in HASHED if key in made_for and made_for[key] != job.made_for[key]]
+    known = [key for key in HASHED if key in made_for and not (job.without_data and key == "attributes_sha256")]
+    return [key for key in known if made_for[key] != job.made_for[key]]
 
 
 def _was_made_for(made_for: Mapping[str, Any], job: Job) -> bool:
-    chosen = {*(made_for.get("chosen") or ()), *job.chosen}
-    return not _changed_hashes(made_for, job) and have_equal_results(made_for["settings"], job.settings, chosen)
+    settings, chosen = dict(made_for["settings"]), {*(made_for.get("chosen") or ()), *job.chosen}
+    for key in OF_DATA if job.without_data else ():
+        settings.pop(key, None)
+        chosen.discard(key)
+    return not _changed_hashes(made_for, job) and have_equal_results(settings, job.settings, chosen)
 
 
 def _read_mapping(file: Path) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from recbole_samrec.config.build import configure, report_unread
 from recbole_samrec.config.keys import collect_defaults, list_known_keys
 from recbole_samrec.config.validate import check_keys
 from recbole_samrec.data.files import hash_attributes
+from recbole_samrec.data.find import is_here
 from recbole_samrec.data.temporal_options import complete_split, read_options, set_option
 from recbole_samrec.experiments.entries import Entry, dataset_settings
-from recbole_samrec.experiments.job_folders import MADE_FOR, are_equal, find_folder, is_finished
+from recbole_samrec.experiments.job_folders import MADE_FOR, are_equal, complete_from_record, find_folder, is_finished
 from recbole_samrec.experiments.protocols import align_unseen_users, describe_unable
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start.record import extract_settings
@@ -52,6 +53,7 @@ class Job:
         source_sha256: Hash of the source of a user's own model.
         protocol: Name of its protocol, if the comparison has several.
         tested: Whether the test set is scored; a run that only chooses settings must not see it.
+        without_data: Whether the data set is not on this machine; a record then counts whatever attributes it read.
     """
 
     entry: str
@@ -68,6 +70,7 @@ class Job:
     source_sha256: str | None = None
     protocol: str = ""
     tested: bool = True
+    without_data: bool = False
 
     @property
     def made_for(self) -> dict[str, Any]:
@@ -159,8 +162,9 @@ def plan_jobs(
         for seed in seeds:
             for pattern in patterns:
                 job = replace(pattern, seed=seed, settings={**pattern.settings, "seed": seed}, protocol=protocol)
-                jobs.append(replace(job, folder=find_folder(out / dataset, job, taken, note)))
-                taken.add(jobs[-1].folder)
+                job = replace(job, folder=find_folder(out / dataset, job, taken, note))
+                jobs.append(complete_from_record(job) if job.without_data else job)
+                taken.add(job.folder)
     return jobs
 
 
@@ -222,6 +226,7 @@ def _make_pattern(
         chosen=tuple(key for key in above if key not in defaults or not are_equal(above[key], defaults[key])),
         attributes_sha256=hash_attributes(config),
         source_sha256=registry.source_hash(model_class(entry)),
+        without_data=not is_here(dataset, Path(config["data_path"]).parent),
     )
 
 

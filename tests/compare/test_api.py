@@ -219,6 +219,29 @@ def test_compare_models_takes_items_with_attributes(trained):
     assert list(without.runs["entry"]) == ["SASRec"] and without.runs["hr@5"][0] == found.runs["hr@5"][0]
 
 
+def test_compare_models_writes_tables_without_data(own_folder, monkeypatch):
+    """Records suffice, also of an entry that reads attributes; training needs the data."""
+    monkeypatch.setattr(api, "train_all", lambda jobs, *_, **options: [worker.train_job(job, ignore) for job in jobs])
+    write_events("dataset", "tiny", random_events(users=30, items=25))
+    tags = [f"i{number}\tt{number % 3} all" for number in range(25)]
+    Path("dataset/tiny/tiny.item").write_text("\n".join(["item_id:token\ttags:token_seq", *tags]))
+    options = {"seeds": [1], "out": "out", "pretrain_epochs": 1, **SMALL}
+    compare_models(["SASRec", "S3Rec"], "tiny", console=Console(quiet=True), **options)
+    before = {file.name: file.read_bytes() for file in Path("out").glob("tiny*") if file.is_file()}
+    shutil.rmtree("dataset")
+    console = Console(file=io.StringIO(), width=200)
+    again = compare_models(["SASRec", "S3Rec"], "tiny", train=False, console=console, **options)
+    assert again.complete and len(again.runs) == 2
+    said = console.file.getvalue()
+    assert "note: tiny is not in dataset/tiny; the tables are made of the records in out/tiny alone" in said
+    assert len(before) > 5 and {name: Path("out", name).read_bytes() for name in before} == before
+    other = compare_models(["SASRec"], "tiny", train=False, console=console, **{**options, "hidden_size": 4})
+    assert not other.complete and len(other.runs) == 0  # other settings are other runs
+    for arguments in ({"train": True}, {"train": False, "out": "nowhere"}):
+        with pytest.raises(UserError, match=r"^tiny is not in dataset/tiny and is unknown"):
+            compare_models(["SASRec"], "tiny", console=console, **{**options, **arguments})
+
+
 def test_compare_models_refuses_columns_of_data_sets(trained):
     with pytest.raises(UserError, match=r"user, item and time apply to frames .* but tiny is a data set"):
         compare_models(["Pop"], "tiny", user="customer")

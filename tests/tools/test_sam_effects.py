@@ -40,4 +40,6 @@ def test_conclusions__of_the_readme_hold():
         "ml-100k-tuned": (5, 5),
         "ml-1m": (3, 3),
         "Amazon_Beauty": (3, 3),
+        "Foursquare-NYC-loo": (3, 3),
+        "Foursquare-NYC-gts-last": (3, 3),
     }

@@ -180,7 +180,7 @@ def _changed_hashes(made_for: Mapping[str, Any], job: Job) -> list[str]:
 
 def _was_made_for(made_for: Mapping[str, Any], job: Job) -> bool:
     settings, chosen = dict(made_for["settings"]), {*(made_for.get("chosen") or ()), *job.chosen}
-    for key in OF_DATA if job.without_data else ():
+    for key in set(OF_DATA) - set(job.chosen) if job.without_data else ():
         settings.pop(key, None)
         chosen.discard(key)
     return not _changed_hashes(made_for, job) and have_equal_results(settings, job.settings, chosen)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,15 @@ import yaml
 
 from recbole_samrec.config.schema import RENAMED
 from recbole_samrec.experiments.entries import read_entries
-from recbole_samrec.experiments.job_folders import JOB, find_folder, have_equal_results, read_made_for, slug
+from recbole_samrec.experiments.job_folders import (
+    JOB,
+    complete_from_record,
+    find_folder,
+    have_equal_results,
+    read_made_for,
+    read_recorded_hash,
+    slug,
+)
 from recbole_samrec.experiments.jobs import Job, plan_jobs
 from tests.helpers.paths import ROOT
 
@@ -65,6 +74,28 @@ def test_find_folder_of_another_source_or_attributes(tmp_path, key):
     made_for = {"settings": {"a": 1}, "sha256": "data"}  # as before there were such hashes
     (tmp_path / "older" / first.name / "job.json").write_text(json.dumps(made_for))
     assert find_folder(tmp_path / "older", new).name == first.name
+
+
+def test_find_folder_without_data(tmp_path):
+    """What only the data show is taken from the record; the interactions and the settings still count."""
+    made_for = job({"a": 1, "item_attribute": "tags", "load_col": {"item": ["tags"]}}, attributes_sha256="items")
+    folder = find_folder(tmp_path, made_for)
+    record(folder, made_for)
+    (tmp_path / "unreadable").mkdir()
+    assert read_recorded_hash(tmp_path) == "data" and read_recorded_hash(tmp_path / "none") is None
+    settings = {"a": 1, "item_attribute": None, "load_col": None}
+    here, away = job(settings), job(settings, without_data=True)
+    assert find_folder(tmp_path, away) == folder != find_folder(tmp_path, here)
+    completed = complete_from_record(replace(away, folder=folder))
+    assert (completed.settings, completed.attributes_sha256) == (made_for.settings, "items")
+    assert complete_from_record(replace(away, folder=tmp_path / "new")).settings == settings
+    wanted = {**settings, "item_attribute": "brand"}
+    for other in (
+        replace(away, settings={**settings, "a": 2}),
+        replace(away, sha256="other"),
+        replace(away, settings=wanted, chosen=("item_attribute",)),
+    ):
+        assert find_folder(tmp_path, other) != folder
 
 
 def test_find_folder_reads_the_result_alone(tmp_path):

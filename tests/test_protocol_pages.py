@@ -1,32 +1,17 @@
 """The committed pages of several protocols: every mean, interval and p-value equals that of the committed ranks."""
 
-import json
-from collections import defaultdict
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
 from tests.helpers.paths import ROOT
-from tests.helpers.recomputation import METRICS, Inference, score_all
+from tests.helpers.recomputation import METRICS, Inference, find_runs, score_all
 
 RESULTS = ROOT / "results"
 RECORDS = RESULTS / "records" / "protocols"
 COLUMNS = {"": "rank", "-masked": "masked_rank"}
 DETERMINISTIC = {"Pop", "RecentPop"}
-
-
-def find_runs(dataset: str) -> dict[tuple[str, str], list[Path]]:
-    """The folders of the runs of each protocol and entry, by seed, from their records."""
-    found = defaultdict(list)
-    for file in (RECORDS / dataset).glob("*/result.json"):
-        record = json.loads(file.read_text(encoding="utf-8"))
-        split = record["config"]["eval_args"]["split"]
-        protocol = f"gts-{split['GTS']['target']}" if "GTS" in split else "loo"
-        found[protocol, record["label"]].append((record["seed"], file.parent))
-    return {key: [folder for _, folder in sorted(folders)] for key, folders in found.items()}
 
 
 def list_pages() -> list[tuple[str, str]]:
@@ -40,7 +25,7 @@ def list_pages() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("dataset", "protocol"), list_pages())
 def test_page__has_the_figures_of_its_ranks(dataset, protocol, end):
     page = pd.read_csv(RESULTS / f"{dataset}-{protocol}{end}.csv", index_col="entry")
-    runs = find_runs(dataset)
+    runs = find_runs(RECORDS / dataset)
     page = page[page["seeds"] > 0]
     reference = page.index[0]
     assert {entry for name, entry in runs if name == protocol} == set(page.index)
@@ -61,7 +46,7 @@ def test_page__has_the_figures_of_its_ranks(dataset, protocol, end):
 @pytest.mark.parametrize("end", COLUMNS)
 def test_agreement__is_kendalls_tau_of_the_means(end):
     for line in pd.read_csv(RESULTS / f"protocols{end}.csv").to_dict("records"):
-        runs, metric = find_runs(line["dataset"]), line["metric"]
+        runs, metric = find_runs(RECORDS / line["dataset"]), line["metric"]
         entries = [entry for name, entry in runs if name == line["protocol"] and (line["other"], entry) in runs]
         means = [
             [score_all(runs[protocol, entry], metric, COLUMNS[end]).mean() for entry in entries]

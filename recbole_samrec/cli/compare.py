@@ -27,8 +27,7 @@ EXAMPLES = {
     "tables of the runs that have finished": "--models=SASRec,SASRec+SAM --tables",
 }
 PASSED_ON = (
-    *("user", "item", "time", "items", "tuned", "select", "equal", "out", "pages", "mask_history"),
-    *("threads", "parallel", "gpus", "address", "limit_hours"),
+    "user item time items tuned select equal out pages mask_history threads parallel gpus address limit_hours".split()
 )
 """Arguments that the function takes as they are."""
 

@@ -67,8 +67,15 @@ def main(arguments: argparse.Namespace, rest: Sequence[str], console: Console) -
     where = (arguments.ip, arguments.port, arguments.group_offset)
     processes = Processes(arguments.nproc, world, *where, debug=arguments.debug)
     roles = Roles(arguments.user, arguments.item, arguments.time)
-    own = {"roles": roles, "items": arguments.items}
-    planned = plan_run(given, base, run_dir=arguments.run_dir, resume=arguments.resume, **own, note=note)
+    planned = plan_run(
+        given,
+        base,
+        run_dir=arguments.run_dir,
+        resume=arguments.resume,
+        roles=roles,
+        items=arguments.items,
+        note=note,
+    )
     try:
         record = planned.train(processes=processes, console=console)
     except KeyboardInterrupt:

@@ -12,7 +12,6 @@ import numpy as np
 from recbole_samrec.compare.one_standard_error import Decision, choose_candidate
 from recbole_samrec.compare.prepare import Preparation
 from recbole_samrec.config.keys import list_known_keys
-from recbole_samrec.config.parameters import Parameter
 from recbole_samrec.config.validate import check_values, suggest
 from recbole_samrec.experiments.entries import Entry
 from recbole_samrec.experiments.jobs import Job, model_class
@@ -162,16 +161,12 @@ def check_choices(entries: Sequence[Entry], given: Settings, select: bool) -> No
                 raise ConfigError(f"choose of {entry.name}: unknown setting {key}; {suggest(key, known)}")
             if key in given:
                 raise ConfigError(f"choose of {entry.name}: {key} is also given as {given[key]}; remove one of them")
-            for value in (*entry.choose.get(key, ()), *_list_extremes(entry.choose_more.get(key))):
+            more = entry.choose_more.get(key)
+            for value in (*entry.choose.get(key, ()), *(() if more is None else more.extremes)):
                 try:
                     check_values({key: value})
                 except ConfigError as error:
                     raise ConfigError(f"choose of {entry.name}: {error}") from error
-
-
-def _list_extremes(parameter: Parameter | None) -> tuple[Any, ...]:
-    """List the values of a list, or the bounds of a range."""
-    return () if parameter is None else parameter.values or parameter.bounds
 
 
 def _has_choices(entry: Entry) -> bool:

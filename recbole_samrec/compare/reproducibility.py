@@ -158,7 +158,7 @@ def _lay_out_choices(chosen: Mapping[str, Mapping[str, Any]]) -> Grid:
 
 
 def _lay_out_further(chosen: Mapping[str, Mapping[str, Any]]) -> list[Grid]:
-    """Lay out what the further candidates of entries with equal passes are made of; no table if there are none."""
+    """Lay out the values from which the further candidates of entries with equal passes are made; may be no table."""
     body = []
     for protocol, content in chosen.items():
         for entry, one in content["entries"].items():

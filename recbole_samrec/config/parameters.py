@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ SHAPES = {"uniform": "[0, 1]", "loguniform": "[0.01, 1]", "quniform": "[0, 1, 0.
 """The kinds of ranges, each with an example."""
 
 SAME_AS = "same_as"
-"""What follows another parameter in a search space."""
+"""Key of a search space for a setting that takes the value of another one."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Parameter:
         return self.low, self.high
 
     @property
+    def extremes(self) -> tuple[Any, ...]:
+        """All values of a choice, or the bounds of a range: if a model accepts them, it accepts every value."""
+        return self.values or self.bounds
+
+    @property
     def size(self) -> float:
         """Number of its values; infinite for a range of decimal numbers."""
         if self.kind == "choice":
@@ -73,8 +78,11 @@ class Parameter:
         """List the values of a parameter with a finite number of them."""
         if self.kind == "choice":
             return list(self.values)
-        low, step = self.bounds[0], 1 if self.kind == "int" else self.step or 0
-        return [self.plain(low + number * step) for number in range(int(self.size))]
+        return [self._find(number) for number in range(int(self.size))]
+
+    def _find(self, number: int) -> Any:
+        """Find a value of a finite range by its place, from 0 on."""
+        return self.plain(self.bounds[0] + number * (1 if self.kind == "int" else self.step or 0))
 
     def draw(self, generator: random.Random) -> Any:
         """Draw a value; decimal numbers are rounded to four significant digits, so that they can be written down."""
@@ -82,8 +90,7 @@ class Parameter:
             return generator.choice(self.values)
         low, high = self.bounds
         if self.size < math.inf:
-            step = 1 if self.kind == "int" else self.step or 0
-            return self.plain(low + generator.randrange(int(self.size)) * step)
+            return self._find(generator.randrange(int(self.size)))
         if self.logarithmic:
             value = math.exp(generator.uniform(math.log(low), math.log(high)))
         else:
@@ -151,9 +158,14 @@ def _check_choices(place: str, values: list[Any] | None) -> tuple[Any, ...]:
     if not values:
         raise ConfigError(f"{place}: there is nothing to choose from; list the values, such as [0.1, 0.2]")
     for index, value in enumerate(values):
-        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values[:index]):
+        if contains(values[:index], value):
             raise ConfigError(f"{place}: {value} is listed twice; keep one of them")
     return tuple(values)
+
+
+def contains(values: Collection[Any], one: Any) -> bool:
+    """Return True if a value is among others, compared by type, too: False is not 0."""
+    return any(one == other and isinstance(one, bool) == isinstance(other, bool) for other in values)
 
 
 def _check_step(place: str, low: float, high: float, step: float) -> None:

@@ -8,7 +8,7 @@ import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from recbole_samrec.config.parameters import SHAPES, Parameter, parse_parameter
+from recbole_samrec.config.parameters import SHAPES, Parameter, contains, parse_parameter
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.settings import NOT_SEARCHED
 
@@ -79,14 +79,7 @@ def _list_given(given: Any, place: str, fixed: Collection[str]) -> Iterator[tupl
 def _read_values(key: str, values: Any, place: str) -> tuple[Any, ...]:
     if not isinstance(values, list) or not values:
         raise ConfigError(f"{place}: {key}: {values!r} is not a list of values; write {key}: [first, second]")
-    if twice := [one for number, one in enumerate(values) if _contains(values[:number], one)]:
-        raise ConfigError(f"{place}: {key}: {twice[0]} is listed twice; keep one of them")
-    return tuple(values)
-
-
-def _contains(values: list[Any], one: Any) -> bool:
-    """Compare values by type, too: False is not 0."""
-    return any(one == other and isinstance(one, bool) == isinstance(other, bool) for other in values)
+    return parse_parameter(place, key, "choice", values).values
 
 
 def list_candidates(choices: Mapping[str, tuple[Any, ...]]) -> list[Settings]:
@@ -147,7 +140,7 @@ def _join(tried: Parameter, more: Parameter | None) -> Parameter:
         return tried
     if more.size > ENUMERATED:
         return more
-    new = tuple(value for value in more.list_all() if not _contains(list(tried.values), value))
+    new = tuple(value for value in more.list_all() if not contains(tried.values, value))
     return Parameter(tried.name, "choice", (*tried.values, *new))
 
 

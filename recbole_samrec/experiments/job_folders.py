@@ -108,7 +108,7 @@ def find_same_training(job: Job, *, with_weights: bool = True) -> Path | None:
 
 
 def read_recorded_hash(parent: Path) -> str | None:
-    """Read the hash of the interactions that most of a data set's records have; None if there are none.
+    """Read the hash of a data set's interactions from its records, the most frequent one; None without records.
 
     Args:
         parent: Folder of the data set's runs.

@@ -106,8 +106,15 @@ def run(
     note = partial(print_note, console)
     base = read_yaml_files([str(file) for file in config_files], note)
     roles = Roles(user, item, time)
-    own: dict[str, Any] = {"roles": roles, "items": items}
-    planned = plan_run({**settings, **named}, base, run_dir=run_dir, resume=resume, **own, note=note)
+    planned = plan_run(
+        {**settings, **named},
+        base,
+        run_dir=run_dir,
+        resume=resume,
+        roles=roles,
+        items=items,
+        note=note,
+    )
     return RunResult(planned.train(callbacks, processes, console), planned.folder)
 
 

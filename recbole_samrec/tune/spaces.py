@@ -184,7 +184,7 @@ def check_space(
                 f"remove it from the search space (--space=FILE), or omit --{key}"
             )
         parameter = parameters[leader]
-        for value in parameter.values or parameter.bounds:
+        for value in parameter.extremes:
             try:
                 check_values({key: value}, declared)
             except ConfigError as error:

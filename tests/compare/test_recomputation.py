@@ -4,11 +4,8 @@ Nothing of the package computes here; :mod:`tests.helpers.recomputation` has the
 """
 
 import io
-import json
 import random
 import shutil
-from collections import defaultdict
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +16,7 @@ from rich.console import Console
 from recbole_samrec.compare import api, write
 from recbole_samrec.experiments import worker
 from tests.helpers.jobs import SMALL, ignore
-from tests.helpers.recomputation import METRICS, Inference, correct, score_all
+from tests.helpers.recomputation import METRICS, Inference, correct, find_runs, score_all
 from tests.helpers.tiny import write_events
 
 PROTOCOLS = ["loo", "gts-last", "gts-successive"]
@@ -41,18 +38,6 @@ def compare(train: bool) -> None:
     options = {"protocol": PROTOCOLS, "entries": ["declared.yaml"], "mask_history": True, "train": train}
     quiet = {"out": "out", "console": Console(file=io.StringIO()), **SMALL, "epochs": 1}
     api.compare_models(ENTRIES, "tiny", seeds=[1, 2, 3], **options, **quiet)
-
-
-@cache
-def find_runs(out: Path) -> dict[tuple[str, str], list[Path]]:
-    """The folders of the runs of each protocol and entry, by seed, from their records."""
-    found = defaultdict(list)
-    for file in out.rglob("result.json"):
-        record = json.loads(file.read_text())
-        split = record["config"]["eval_args"]["split"]
-        protocol = f"gts-{split['GTS']['target']}" if "GTS" in split else "loo"
-        found[protocol, record["model"].replace("SAMRec", "SASRec")].append((record["seed"], file.parent))
-    return {key: [folder for _, folder in sorted(folders)] for key, folders in found.items()}
 
 
 def replace_ranks(folder: Path, seed: int, shift: float) -> None:

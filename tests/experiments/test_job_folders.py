@@ -77,7 +77,7 @@ def test_find_folder_of_another_source_or_attributes(tmp_path, key):
 
 
 def test_find_folder_without_data(tmp_path):
-    """What only the data show is taken from the record; the interactions and the settings still count."""
+    """The record supplies what cannot be read from the data; interactions and settings have to be equal."""
     made_for = job({"a": 1, "item_attribute": "tags", "load_col": {"item": ["tags"]}}, attributes_sha256="items")
     folder = find_folder(tmp_path, made_for)
     record(folder, made_for)

@@ -3,6 +3,8 @@
 Nothing of the package computes here: the statistics are written out, so that they can be compared with those on pages.
 """
 
+import json
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +12,18 @@ import numpy as np
 from scipy import optimize, stats
 
 METRICS = ["hr@5", "hr@10", "hr@20", "ndcg@5", "ndcg@10", "ndcg@20", "mrr"]
+
+
+@cache
+def find_runs(out: Path) -> dict[tuple[str, str], list[Path]]:
+    """The folders of the runs of each protocol and entry, by seed, from their records."""
+    found = defaultdict(list)
+    for file in out.rglob("result.json"):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        split = record["config"]["eval_args"]["split"]
+        protocol = f"gts-{split['GTS']['target']}" if "GTS" in split else "loo"
+        found[protocol, record["label"]].append((record["seed"], file.parent))
+    return {key: [folder for _, folder in sorted(folders)] for key, folders in found.items()}
 
 
 @cache

@@ -19,7 +19,7 @@ import pandas as pd
 
 from recbole_samrec.data.convert.arrow_table import ArrowTable
 from recbole_samrec.data.convert.atomic import stage_dataset
-from recbole_samrec.data.convert.frame_columns import convert_event_times, convert_further, convert_ids
+from recbole_samrec.data.convert.frame_columns import convert_event_times, convert_further, convert_ids, require_name
 from recbole_samrec.data.convert.item_table import read_items
 from recbole_samrec.data.id_types import ORIGIN
 from recbole_samrec.data.validate.layout import Layout
@@ -76,7 +76,8 @@ def store_table(
     columns, types, notes = _convert_roles(table, fields, layout)
     further = _list_further(table, fields, settings)
     for name in further:
-        values, kind = convert_further(table, name)
+        require_name(table, name)
+        values, kind = convert_further(table, name, table.read(name))
         columns[f"{name}:{kind}"] = values
     unused = [str(name) for name in table.names if name not in {*fields.values(), *further}]
     if unused:

@@ -84,13 +84,24 @@ def is_name(name: object) -> bool:
     return isinstance(name, str) and not _NO_NAME.search(name)
 
 
-def convert_further(table: ArrowTable, name: str) -> tuple[pd.Series, str]:
-    """Convert a column to numbers or text, and return RecBole's type of it."""
+def require_name(table: ArrowTable, name: str) -> None:
+    """Check that a column of this name can be in the header of an atomic file.
+
+    Args:
+        table: The table.
+        name: Name of the column.
+
+    Raises:
+        DataError: It cannot.
+    """
     if not is_name(name):
         raise DataError(
             f"{table.title}: column {name!r} cannot be loaded under this name: rename it, without ':' and tabs"
         )
-    column = table.read(name)
+
+
+def convert_further(table: ArrowTable, name: str, column: pa.ChunkedArray) -> tuple[pd.Series, str]:
+    """Convert a column to numbers or text, and return RecBole's type of it."""
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type):

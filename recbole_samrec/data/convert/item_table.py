@@ -11,7 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recbole_samrec.data.convert.arrow_table import ArrowTable, is_text
-from recbole_samrec.data.convert.frame_columns import check_text, convert_further, convert_ids, is_name, reject
+from recbole_samrec.data.convert.frame_columns import (
+    check_text,
+    convert_further,
+    convert_ids,
+    is_name,
+    reject,
+    require_name,
+)
 from recbole_samrec.data.id_types import TEXT
 from recbole_samrec.data.validate.layout import Layout
 from recbole_samrec.utils.errors import DataError
@@ -53,9 +60,9 @@ def read_items(source: Any, column: str, kind: str, events: pd.Series, settings:
     field = Layout.from_settings(settings).item
     ids = _read_ids(table, _find_ids(table, column, field), kind)
     columns, notes = {f"{field}:token": ids}, []
-    names, left_out = _list_columns(table, {column, field}, settings)
-    for name in names:
-        values, header, about = _convert_attribute(table, name, str(settings.get("seq_separator") or " "))
+    found, left_out = _read_columns(table, {column, field}, settings)
+    for name, attribute in found.items():
+        values, header, about = _convert_attribute(table, name, attribute, str(settings.get("seq_separator") or " "))
         columns[f"{name}:{header}"] = values
         notes += about
     if left_out:
@@ -98,15 +105,20 @@ def _read_ids(table: ArrowTable, name: str, kind: str) -> pd.Series:
     return ids
 
 
-def _list_columns(table: ArrowTable, ids: Collection[str], settings: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """List the columns to convert, and those that cannot be: all, or those that ``load_col`` names."""
+def _read_columns(
+    table: ArrowTable, ids: Collection[str], settings: Mapping[str, Any]
+) -> tuple[dict[str, pa.ChunkedArray], list[str]]:
+    """Read all columns, or those that ``load_col`` names; also list those of all that cannot be converted."""
     wanted = (settings.get("load_col") or {}).get("item")
     if wanted and wanted != "*":
         names = [name for name in wanted if name not in ids]
         table.require(names)
-        return names, []
+        for name in names:
+            require_name(table, name)
+        return {name: table.read(name) for name in names}, []
     names = [name for name in table.names if name not in ids]
-    fine = [name for name in names if is_name(name) and _is_attribute(table.read(name).type)]
+    columns = {name: table.read(name) for name in names if is_name(name)}
+    fine = {name: column for name, column in columns.items() if _is_attribute(column.type)}
     return fine, [str(name) for name in names if name not in fine]
 
 
@@ -124,11 +136,12 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
-def _convert_attribute(table: ArrowTable, name: str, separator: str) -> tuple[pd.Series, str, list[str]]:
+def _convert_attribute(
+    table: ArrowTable, name: str, column: pa.ChunkedArray, separator: str
+) -> tuple[pd.Series, str, list[str]]:
     """Convert an attribute; return its values, RecBole's type, and notes."""
-    if not _is_list(table.read(name).type):
-        return (*convert_further(table, name), [])
-    column = table.read(name)
+    if not _is_list(column.type):
+        return (*convert_further(table, name, column), [])
     decimal = pa.types.is_floating(column.type.value_type)
     parts = column.combine_chunks()
     empty = pc.is_null(pc.list_flatten(parts)).to_numpy(zero_copy_only=False)

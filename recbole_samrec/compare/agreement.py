@@ -36,6 +36,7 @@ def write_agreement(
     masked: bool = False,
     command: str = "",
     draws: int = DRAWS,
+    links: Sequence[tuple[str, str]] = (),
 ) -> Path:
     """Write the page on the agreement of protocols, and its numbers.
 
@@ -47,6 +48,7 @@ def write_agreement(
         masked: Whether the history is masked in the rankings.
         command: The command that makes the page.
         draws: Draws of the bootstrap.
+        links: Titles and file names of the pages with the tables.
 
     Returns:
         The page.
@@ -61,9 +63,8 @@ def write_agreement(
     facts = [("draws of the bootstrap", f"{draws:,}"), *([("command", command)] if command else [])]
     leaks = [captions.LEAKS] if LEAVE_ONE_OUT in protocols else []
     title = f"Agreement of protocols{', history masked' if masked else ''}"
-    page = Page(
-        title, facts=facts, remarks=[" ".join(list_forms(masked, are_validated_masked(runs))), *leaks], grids=grids
-    )
+    remarks = [" ".join(list_forms(masked, are_validated_masked(runs))), *leaks]
+    page = Page(title, facts=facts, remarks=remarks, grids=grids, links=tuple(links))
     path = folder / f"{STEM}{MASKED[masked]}"
     write_page(path, page, taus)
     return path.with_name(f"{path.name}.md")

@@ -24,7 +24,13 @@ from recbole_samrec.compare.prepare import ComparisonPlan
 from recbole_samrec.compare.primary import Family, Place
 from recbole_samrec.compare.shown_settings import format_settings, select_settings
 from recbole_samrec.compare.verdicts import Verdicts, judge
-from recbole_samrec.compare.write import join_stem, write_declared, write_reproducibility, write_tables
+from recbole_samrec.compare.write import (
+    join_stem,
+    list_main_pages,
+    write_declared,
+    write_reproducibility,
+    write_tables,
+)
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.jobs import Job, group_by_entry
 from recbole_samrec.experiments.results import Run, read_finished_runs
@@ -102,14 +108,15 @@ class Conclusion:
         self, runs: Sequence[Run], declared: Family | None, verdicts: Verdicts | None, console: Console
     ) -> None:
         """Write the pages that cover all data sets or all protocols."""
+        tuned, selected = bool(self.plans[0].tuning), bool(self.choices)
         if declared:
-            how = (bool(self.plans[0].tuning), self.command, bool(self.choices), verdicts)
-            path = write_declared(declared, self.pages, *how)
+            path = write_declared(declared, self.pages, tuned, self.command, selected, verdicts)
             print_line(console, f"declared comparisons: {path}")
         if len(self.plans) > 1:
             protocols = [plan.protocol for plan in self.plans]
             for masked in self.masks:
-                path = write_agreement(runs, self._entries, protocols, self.pages, masked, self.command)
+                links = list_main_pages(runs, masked, tuned, selected)
+                path = write_agreement(runs, self._entries, protocols, self.pages, masked, self.command, links=links)
                 print_line(console, f"agreement of the protocols: {path}")
 
     def _test_declared(self, runs: Sequence[Run]) -> tuple[Family | None, Verdicts | None]:

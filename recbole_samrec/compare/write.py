@@ -51,6 +51,18 @@ def join_shared_stem(name: str, runs: Sequence[Run], tuned: bool, selected: bool
     return join_stem(name_share(name, runs), "", tuned, selected)
 
 
+def list_main_pages(
+    runs: Sequence[Run], masked: bool = False, tuned: bool = False, selected: bool = False
+) -> list[tuple[str, str]]:
+    """List title and file name of the main page of each data set under each protocol that has runs."""
+    links = []
+    for dataset, protocol in dict.fromkeys((run.dataset, run.protocol) for run in runs):
+        own = [run for run in runs if (run.dataset, run.protocol) == (dataset, protocol)]
+        stem = join_stem(name_share(dataset, own), protocol, tuned, selected)
+        links.append((name_page(PageSetting.describe(own, masked, tuned, selected)), f"{stem}{MASKED[masked]}.md"))
+    return links
+
+
 def write_tables(
     runs: Sequence[Run],
     pages: str | Path,

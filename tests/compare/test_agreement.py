@@ -49,8 +49,11 @@ def test_build_agreement_table__needs_two_entries_in_both():
 
 def test_write_agreement__writes_a_page_and_its_numbers(tmp_path):
     runs = [*under("loo", (24, 26, 28)), *under("last", (28, 24, 26))]
-    path = write_agreement(runs, ENTRIES, ["loo", "last"], tmp_path, masked=True, command="compare", draws=20)
+    links = [("tiny_set, last", "tiny_set-last.md")]
+    how = {"masked": True, "command": "compare", "draws": 20, "links": links}
+    path = write_agreement(runs, ENTRIES, ["loo", "last"], tmp_path, **how)
     text = path.read_text(encoding="utf-8")
     assert path.name == "protocols-masked.md" and "history masked" in text and "Leave-one-out leaks" in text
+    assert "Related pages: [tiny\\_set, last](tiny_set-last.md)." in text
     assert "| tiny\\_set | NDCG@10 | loo and last | 3 |" in text and "mean NDCG@10" in text
     assert list(pd.read_csv(path.with_suffix(".csv"))["entries"]) == [3, 3, 3]

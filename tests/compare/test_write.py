@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ from recbole_samrec.compare import captions
 from recbole_samrec.compare.declarations import Declarations
 from recbole_samrec.compare.layout import NOTHING
 from recbole_samrec.compare.primary import Family, Place
-from recbole_samrec.compare.write import write_declared, write_tables
+from recbole_samrec.compare.write import list_main_pages, write_declared, write_tables
 from recbole_samrec.evaluator.statistics import compute_user_metric
 from recbole_samrec.utils.exact_floats import exact_floats
 from tests.helpers.compared import make_run, make_runs
@@ -124,6 +125,16 @@ def test_write_tables_names_the_protocol(tmp_path, masked):
         text = " ".join((tmp_path / f"{stem}.{form}").read_text(encoding="utf-8").split())
         assert " ".join(captions.PROTOCOL[masked].split()) in text.replace("\\&", "&")
         assert "Differences" not in text  # there is nothing to compare with
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+def test_list_main_pages__names_what_write_tables_writes(tmp_path, fraction):
+    runs = [replace(run, protocol="gts-last", fraction=fraction) for run in make_runs("A", 2)]
+    for masked in (False, True):
+        ((title, name),) = list_main_pages(runs, masked)
+        write_tables(runs, tmp_path, masked=masked, protocol="gts-last")
+        heading = (tmp_path / name).read_text(encoding="utf-8").partition("\n")[0].replace("\\", "")
+        assert heading == f"# {title}" and ("masked" in title) == masked
 
 
 def test_write_declared__has_all_lines_and_their_numbers(written):

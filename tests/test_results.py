@@ -27,6 +27,7 @@ KEPT = (
     "results/new.md",
     "results/new.csv",
     "results/new.png",
+    "results/replication/new.md",
 )
 IGNORED = (
     "results/records/ml-100k/SAMRec-2020/best.pth",
@@ -40,6 +41,7 @@ IGNORED = (
     "results/records/sharpness/A/figures/line.png",
     "results/new.tex",
     "results/new.pdf",
+    "results/replication/new.tex",
 )
 
 
@@ -74,5 +76,5 @@ def _shown(numbers):
 
 def test_index_names_every_page():
     text = (RESULTS / "README.md").read_text(encoding="utf-8")
-    linked = set(re.findall(r"\]\(([^):/]+\.md)\)", text))
-    assert linked == {file.name for file in RESULTS.glob("*.md")} - {"README.md"}
+    linked = set(re.findall(r"\]\((?!\.\.)([^):]+\.md)\)", text))
+    assert linked == {file.relative_to(RESULTS).as_posix() for file in RESULTS.rglob("*.md")} - {"README.md"}

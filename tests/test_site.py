@@ -28,7 +28,7 @@ def test_navigation__follows_the_tables_of_the_home_page(load):
     assert source[0] == f"{text}\n```{{toctree}}\n:hidden:\n:caption: How to\n\n{pages}\n```\n"
     source = ["# Results\n"]
     load("navigation").add_trees(app, "results/README", source)
-    assert source[0].endswith("```{toctree}\n:hidden:\n:glob:\n\n*\n```\n")
+    assert source[0].endswith("```{toctree}\n:hidden:\n:glob:\n\n*\n*/*\n```\n")
     source = ["# Page\n"]
     load("navigation").add_trees(app, "docs/how_to/a", source)
     assert source == ["# Page\n"]

@@ -33,7 +33,7 @@ extensions = [
 # Published files; the rest of the repository is not scanned.
 PUBLISHED = {"docs", "results", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "CHANGELOG.md"}
 root_doc = "docs/index"
-include_patterns = ["docs/**", "results/*.md", *(name for name in PUBLISHED if name.endswith(".md"))]
+include_patterns = ["docs/**", "results/*.md", "results/*/*.md", *(name for name in PUBLISHED if name.endswith(".md"))]
 exclude_patterns = [
     *sorted(path.name for path in ROOT.iterdir() if path.name not in PUBLISHED),
     "docs/_site",

@@ -6,8 +6,8 @@ import posixpath
 import re
 from typing import Any
 
-LISTING = ("results/README", "docs/reference/api/index")
-"""Pages below which the other pages of their folder stand."""
+LISTING = {"results/README": ("*", "*/*"), "docs/reference/api/index": ("*",)}
+"""Pages below which other pages stand, by patterns of their names."""
 TREE = "\n```{{toctree}}\n:hidden:\n{options}\n{pages}\n```\n"
 
 
@@ -22,7 +22,7 @@ def add_trees(app: Any, docname: str, source: list[str]) -> None:
     if docname == app.config.root_doc:
         source[0] += "".join(_make_trees(docname, source[0]))
     elif docname in LISTING:
-        source[0] += TREE.format(options=":glob:", pages="\n*")
+        source[0] += TREE.format(options=":glob:", pages="\n" + "\n".join(LISTING[docname]))
 
 
 def _make_trees(docname: str, text: str) -> list[str]:

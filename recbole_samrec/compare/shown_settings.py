@@ -40,4 +40,5 @@ def format_settings(settings: Mapping[str, Mapping[str, Any]]) -> str:
         if len(values) > 1 and all(are_equal(value, values[0]) for value in values):
             shared[key] = values[0]
     own = {entry: {k: v for k, v in of.items() if k not in shared} for entry, of in settings.items()}
-    return yaml.safe_dump({SHARED: shared} | own, sort_keys=False, default_flow_style=None, width=100)
+    above = {SHARED: shared} if shared else {}
+    return yaml.safe_dump(above | own, sort_keys=False, default_flow_style=None, width=100)

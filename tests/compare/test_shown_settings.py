@@ -18,3 +18,8 @@ def test_format_settings():
     assert said["CL4SRec"]["cl_weight"] == 0.1
     shared = said["all entries that read them"]
     assert shared["hidden_size"] == 64 and shared["repeatable"] is True and "seed" not in shared
+
+
+def test_format_settings__of_one_entry_has_nothing_shared():
+    jobs = plan_jobs(read_entries(["SASRec"]), {"ml-100k": "hash"}, [1], [1.0], Path("out"))
+    assert list(yaml.safe_load(format_settings(select_settings(jobs)))) == ["SASRec"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from recbole_samrec.data.temporal_options import GTS
 from recbole_samrec.experiments.entries import Entry, read_entries
 from recbole_samrec.experiments.job_folders import read_recorded_hash
 from recbole_samrec.experiments.jobs import Job, choose_settings, plan_jobs
-from recbole_samrec.experiments.protocols import PROTOCOLS
+from recbole_samrec.experiments.protocols import ALIKE, PROTOCOLS
 from recbole_samrec.experiments.seeds import choose_seeds
 from recbole_samrec.utils.errors import ConfigError, DataError
 
@@ -76,6 +76,7 @@ class Preparation:
         protocol: Name of its protocol, if the comparison has several.
         declared: The comparisons that the files of entries declare.
         note: Called with warnings.
+        short: Data sets with users that have too few events for leave-one-out to hold out the same for all models.
     """
 
     entries: Sequence[Entry]
@@ -92,6 +93,7 @@ class Preparation:
     protocol: str
     declared: Declarations
     note: Callable[[str], None]
+    short: Collection[str] = ()
 
     @property
     def found(self) -> dict[str, dict[str, Mapping[str, Any]]]:
@@ -156,6 +158,7 @@ class Preparation:
             tables=self.tables,
             note=self.note,
             protocol=self.protocol,
+            short=self.short,
             **options,
         )
 
@@ -235,7 +238,8 @@ def prepare_comparison(
         return choose_settings(entries, dataset, files, given, tables, before.found.get(dataset), note=note)
 
     records = None if trains else out
-    return replace(before, hashes=_check_datasets(datasets, settings_on, files, note, before._skip, records))
+    hashes, short = _check_datasets(datasets, settings_on, files, note, before._skip, records)
+    return replace(before, hashes=hashes, short=short)
 
 
 def _warn_of_mixed_predictions(jobs: Sequence[Job]) -> Iterator[str]:
@@ -289,15 +293,19 @@ def _check_datasets(
     note: Callable[[str], None],
     skip: Callable[[str, str, DataError], None],
     records: Path | None,
-) -> dict[str, str]:
-    """Find the data sets and check their files once, as the first compatible entry reads them; return their hashes.
+) -> tuple[dict[str, str], set[str]]:
+    """Find the data sets and check their files once, as the first compatible entry reads them.
 
     With a folder of records, the hash of a data set that is not on this machine is that of its records.
+
+    Returns:
+        Their hashes, and the data sets with users that have too few events for the same leave-one-out of all models.
 
     Raises:
         DataError: One of them cannot be read, or all are incompatible with all entries.
     """
     hashes: dict[str, str] = {}
+    short: set[str] = set()
     errors: list[DataError] = []
     for name in names:
         for entry, settings in settings_on(name).items():
@@ -307,8 +315,14 @@ def _check_datasets(
                 errors.append(error)
                 skip(entry, name, error)
             else:
-                hashes[name] = _hash_records(config, records, note) or check_data(config, note).sha256
+                if (recorded := _hash_records(config, records, note)) is not None:
+                    hashes[name] = recorded
+                    break
+                summary = check_data(config, note)
+                hashes[name] = summary.sha256
+                if summary.findings.shortest < ALIKE:
+                    short.add(name)
                 break
     if not hashes:
         raise errors[0]
-    return hashes
+    return hashes, short

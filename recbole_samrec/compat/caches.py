@@ -43,6 +43,7 @@ _DATA_SETTINGS = (
 
 _LOADER_SETTINGS = (
     *_DATA_SETTINGS,
+    "sequential_targets",
     "train_neg_sample_args",
     "valid_neg_sample_args",
     "test_neg_sample_args",

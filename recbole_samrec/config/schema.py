@@ -189,6 +189,11 @@ class Data(Group):
     exact_time_order: bool = setting(
         True, "Order events by their exact times; False first rounds times to float32, like RecBole."
     )
+    sequential_targets: bool = setting(
+        False,
+        "In a leave-one-out split, hold out for general models what is held out for sequential ones: a user's first "
+        "event is for training and does not count, so that users with two events are not tested.",
+    )
     train_fraction: PositiveShare = setting(
         1.0, "Share of the users to train on, drawn with the seed of the run; validation and test are not reduced."
     )

@@ -32,7 +32,7 @@ HASHED = {
     "source_sha256": "the source of the model",
 }
 """Hashes in the record of a run; older records lack some."""
-OF_DATA = ("item_attribute", "load_col")
+OF_DATA = ("item_attribute", "load_col", "sequential_targets")
 """Settings that are completed from the files of a data set."""
 MADE_FOR = (*HASHED, "chosen", "settings")
 """Fields of a job, and keys of ``job.json``, that distinguish the runs of an entry."""
@@ -122,8 +122,9 @@ def complete_from_record(job: Job) -> Job:
     """Complete what only the data show from a job's record: the settings of the attributes, and their hash."""
     made_for = read_made_for(job.folder) or {"settings": {}}
     found = {key: made_for["settings"][key] for key in OF_DATA if key in made_for["settings"]}
+    given = (*job.given, "sequential_targets") if found.get("sequential_targets") else job.given
     hashed = made_for.get("attributes_sha256", job.attributes_sha256)
-    return replace(job, settings={**job.settings, **found}, attributes_sha256=hashed)
+    return replace(job, settings={**job.settings, **found}, attributes_sha256=hashed, given=given)
 
 
 def is_finished(folder: Path, tested: bool = True) -> bool:

@@ -17,7 +17,7 @@ from recbole_samrec.data.find import is_here
 from recbole_samrec.data.temporal_options import complete_split, read_options, set_option
 from recbole_samrec.experiments.entries import Entry, dataset_settings
 from recbole_samrec.experiments.job_folders import MADE_FOR, are_equal, complete_from_record, find_folder, is_finished
-from recbole_samrec.experiments.protocols import align_unseen_users, describe_unable
+from recbole_samrec.experiments.protocols import align_unseen_users, describe_aligned, describe_unable, list_general
 from recbole_samrec.integration import registry
 from recbole_samrec.quick_start.record import extract_settings
 from recbole_samrec.utils.error_messages import describe_error
@@ -107,6 +107,7 @@ def plan_jobs(
     taken: set[Path] | None = None,
     chosen: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
     tested: bool = True,
+    short: Collection[str] = (),
 ) -> list[Job]:
     """Plan all jobs of a comparison: the first seed of every entry comes before the second of any.
 
@@ -127,6 +128,7 @@ def plan_jobs(
         taken: Folders of other jobs of the comparison, to which those of these jobs are added.
         chosen: For each data set and entry, the settings that validation chose, above all but the entry's fixed ones.
         tested: False for runs without a test, whose settings do not name its targets.
+        short: Data sets with users that have too few events for leave-one-out to hold out the same for all models.
 
     Raises:
         ConfigError: A setting is wrong, or no entry reads it.
@@ -159,6 +161,8 @@ def plan_jobs(
                 if skip is None:
                     raise
                 skip(entry.name, dataset, error)
+        if dataset in short:
+            patterns = _align_targets(patterns, dataset, note)
         for seed in seeds:
             for pattern in patterns:
                 job = replace(pattern, seed=seed, settings={**pattern.settings, "seed": seed}, protocol=protocol)
@@ -166,6 +170,20 @@ def plan_jobs(
                 jobs.append(complete_from_record(job) if job.without_data else job)
                 taken.add(job.folder)
     return jobs
+
+
+def _align_targets(patterns: list[Job], dataset: str, note: Callable[[str], None]) -> list[Job]:
+    """Hold out the same events for all entries, as leave-one-out differs between general and sequential models."""
+    key = "sequential_targets"
+    general = list_general({job.entry: job.settings for job in patterns if key not in job.given})
+    if general:
+        note(describe_aligned(general, dataset))
+    return [
+        replace(job, settings={**job.settings, key: True}, given=(*job.given, key), chosen=(*job.chosen, key))
+        if job.entry in general
+        else job
+        for job in patterns
+    ]
 
 
 def _omit_test(job: Job) -> Job:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from recbole.utils import get_model
+from recbole.utils import ModelType, get_model
 
 from recbole_samrec.data.temporal_options import GTS, read_options, set_option
 from recbole_samrec.quick_start.build_trainer import serves_unseen_users
@@ -14,6 +14,8 @@ from recbole_samrec.utils.settings import suggest_nearest
 
 _FULL = {"order": "TO", "group_by": "user", "mode": {"valid": "full", "test": "full"}}
 LEAVE_ONE_OUT = "loo"
+ALIKE = 4
+"""Number of events of a user from which leave-one-out holds out the same events for all models."""
 PROTOCOLS: dict[str, dict[str, Any]] = {
     LEAVE_ONE_OUT: {"split": {"LS": "valid_and_test"}, **_FULL},
     **{
@@ -74,4 +76,30 @@ def describe_unable(unable: Iterable[str], dataset: str) -> str:
     return (
         f"{dataset}: users without training events are dropped for all entries, as {', '.join(unable)} cannot rank for "
         "them"
+    )
+
+
+def list_general(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """List the entries with general models and a leave-one-out split, if other entries have sequential models.
+
+    On data whose users have few events, RecBole holds out other events for them than for sequential models.
+
+    Args:
+        settings: The complete settings of each entry on a data set.
+    """
+    kinds = {name: get_model(one["model"]).type == ModelType.SEQUENTIAL for name, one in settings.items()}
+    if not any(kinds.values()):
+        return []
+    return [name for name, is_sequential in kinds.items() if not is_sequential and _leaves_one_out(settings[name])]
+
+
+def _leaves_one_out(settings: Mapping[str, Any]) -> bool:
+    return "LS" in ((settings.get("eval_args") or {}).get("split") or {})
+
+
+def describe_aligned(general: Iterable[str], dataset: str) -> str:
+    """Describe the reason for holding out the same events for general models as for sequential ones."""
+    return (
+        f"{dataset}: some users have fewer than {ALIKE} events, of which leave-one-out holds out others for general "
+        f"models; {', '.join(general)} get the targets of sequential models (sequential_targets)"
     )

@@ -32,6 +32,7 @@ from recbole_samrec.config.defaults import add_our_defaults
 from recbole_samrec.data import attributes
 from recbole_samrec.data.event_loader import EventLoader
 from recbole_samrec.data.features import check_features
+from recbole_samrec.data.leave_one_out import keep_first_events
 from recbole_samrec.data.packed_dataset import PackedDataset
 from recbole_samrec.data.packed_loader import PackedLoader
 from recbole_samrec.data.s3rec_loader import PretrainingLoader
@@ -63,6 +64,8 @@ def install_hooks(patch: Patcher) -> None:
     patch(Dataset, "_remap_ID_all", known_data.remap_all_known(Dataset._remap_ID_all))
     patch(Dataset, "_remap", known_data.remap_known(Dataset._remap))
     patch(Dataset, "build", split_globally(Dataset.build))
+    split = Dataset._split_index_by_leave_one_out
+    patch(Dataset, "_split_index_by_leave_one_out", keep_first_events(split))
     patch.replace_everywhere(recbole_data.get_dataloader, choose_loader(recbole_data.get_dataloader))
     patch.replace_everywhere(recbole.data.data_preparation, connect_split(recbole.data.data_preparation))
 

@@ -64,6 +64,9 @@ OVERRIDES = (
     Override(WRAPPED, "Dataset._remap_ID_all", "integration.known_data", "compares the data with those of a run"),
     Override(WRAPPED, "Dataset._remap", "integration.known_data", "gives tokens the ids that they have in a run"),
     Override(WRAPPED, "Dataset.build", "integration.hooks", "splits by a global time, which RecBole cannot"),
+    Override(
+        WRAPPED, "Dataset._split_index_by_leave_one_out", "data.leave_one_out", "tests what sequential models test"
+    ),
     Override(WRAPPED, "get_dataloader", "integration.hooks", "chooses the loaders of packed training and of GTS"),
     Override(WRAPPED, "data_preparation", "integration.hooks", "remembers the split, by which histories are masked"),
     Override(WRAPPED, "S3Rec.__init__", "trainer.pretraining", "builds one model for both stages"),

@@ -29,7 +29,7 @@ NOT_SEARCHED = (
         "model dataset seed epochs eval_step metrics topk valid_metric valid_metric_bigger eval_args mask_history "
         "recbole_metrics repeatable benchmark_filename load_col unload_col unused_col rm_dup_inter "
         "filter_inter_by_user_or_item val_interval threshold user_inter_num_interval item_inter_num_interval "
-        "exact_time_order keep_na_tokens train_fraction".split()
+        "exact_time_order sequential_targets keep_na_tokens train_fraction".split()
     )
 )
 """Keys that decide what is measured, for how long and where: runs that differ in them cannot be ranked."""

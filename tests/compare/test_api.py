@@ -242,6 +242,20 @@ def test_compare_models_writes_tables_without_data(own_folder, monkeypatch):
             compare_models(["SASRec"], "tiny", console=console, **{**options, **arguments})
 
 
+def test_compare_models_of_users_with_few_events(own_folder, monkeypatch):
+    """General models get the targets of sequential ones, and their pages are the same without the data."""
+    monkeypatch.setattr(api, "train_all", lambda jobs, *_, **options: [worker.train_job(job, ignore) for job in jobs])
+    events = [(f"u{user}", f"i{user + step}", 100 * user + step) for user in range(20) for step in range(1 + user % 9)]
+    write_events("dataset", "tiny", events)
+    options = {"seeds": [1], "out": "out", "console": Console(quiet=True), **SMALL}
+    assert compare_models(["SASRec", "Pop"], "tiny", **options).complete
+    before = {file.name: file.read_bytes() for file in Path("out").glob("tiny*") if file.is_file()}
+    assert b"sequential_targets: true" in before["tiny.md"]
+    shutil.rmtree("dataset")
+    assert compare_models(["SASRec", "Pop"], "tiny", train=False, **options).complete
+    assert len(before) > 5 and {name: Path("out", name).read_bytes() for name in before} == before
+
+
 def test_compare_models_refuses_columns_of_data_sets(trained):
     with pytest.raises(UserError, match=r"user, item and time apply to frames .* but tiny is a data set"):
         compare_models(["Pop"], "tiny", user="customer")

@@ -6,7 +6,10 @@ import pytest
 import yaml
 
 from recbole_samrec.compare.prepare import prepare_comparison
+from recbole_samrec.experiments import worker
+from recbole_samrec.experiments.results import read_finished_runs
 from recbole_samrec.utils.errors import ConfigError
+from tests.helpers.jobs import SMALL, ignore
 from tests.helpers.searches import BEST, write_search
 from tests.helpers.tiny import random_events, write_events
 
@@ -46,3 +49,47 @@ def test_preparation__takes_what_another_entry_searched(own_folder):
     settings = {job.entry: job.settings for job in preparation.plan().jobs}
     assert settings["SAM"]["sam_rho"] == 0.3 and settings["SAM"]["learning_rate"] == 0.002
     assert settings["no layers"]["learning_rate"] == 0.001 and settings["SASRec"]["sam_rho"] == 0
+
+
+def few_events(smallest):
+    """Events of twenty users, the fewest of a user being ``smallest`` and the most eight."""
+    for user in range(20):
+        for step in range(max(smallest, user % 9)):
+            yield f"u{user}", f"i{user + step}", 100 * user + step
+
+
+def compared(entries=("SASRec", "Pop", "RecentPop"), **settings):
+    """The prepared comparison of some entries on the data set in the working folder, and its notes."""
+    notes = []
+    settings |= SMALL if "SASRec" in entries else {}
+    how = {"seeds": 1, "fractions": [1.0], "out": Path("out"), "settings": settings, "note": notes.append}
+    jobs = prepare_comparison(entries, ["tiny"], **how).plan().jobs
+    return jobs, [note for note in notes if "sequential_targets" in note]
+
+
+def test_preparation__holds_out_the_same_events_for_all(own_folder):
+    write_events("dataset", "tiny", few_events(1))
+    jobs, (note,) = compared()
+    assert [job.settings["sequential_targets"] for job in jobs] == [False, True, True]
+    assert note.startswith("tiny: some users have fewer than 4 events") and "; Pop, RecentPop get the targets" in note
+    assert [worker.train_job(job, ignore).get("failed") for job in jobs] == [None] * 3
+    runs, damaged = read_finished_runs(jobs)
+    assert len(runs) == 3 and not damaged and len({run.test for run in runs}) == 1
+    assert len(runs[0].ranks) == sum(user % 9 > 2 for user in range(20))
+    assert [(job.folder, job.finished) for job in compared()[0]] == [(job.folder, True) for job in jobs]
+
+
+def test_preparation__aligns_no_targets_where_all_are_alike(own_folder):
+    write_events("dataset", "tiny", few_events(4))
+    assert compared()[1] == []
+    write_events("dataset", "tiny", few_events(3))
+    assert len(compared()[1]) == 1
+    by_time = {"eval_args": {"split": {"GTS": {"quantile": 0.6}}}}
+    for entries, settings in (
+        (["Pop", "RecentPop"], {}),
+        (["SASRec"], {}),
+        (["SASRec", "Pop"], by_time),
+        (["SASRec", "Pop"], {"sequential_targets": False}),
+    ):
+        jobs, notes = compared(entries, **settings)
+        assert notes == [] and not any(job.settings["sequential_targets"] for job in jobs)

@@ -66,6 +66,7 @@ class Findings:
         ties: Share of the remaining events that have the time of the user's event before; None without times.
         span: First and last time of the remaining events; None without times.
         few: Number of the remaining users that have fewer than three events.
+        shortest: Smallest number of events of a remaining user; 0 without events.
         parts: Number of samples of each part of the split; None if it is not known.
         removes_repeated: Whether ``rm_dup_inter`` removes the repeated rows.
     """
@@ -77,6 +78,7 @@ class Findings:
     ties: float | None
     span: tuple[float, float] | None
     few: int
+    shortest: int
     parts: Parts | None
     removes_repeated: bool
 
@@ -131,6 +133,7 @@ def collect_findings(
         ties=_measure_ties(left, moments_left),
         span=(float(np.nanmin(seconds)), float(np.nanmax(seconds))) if seconds is not None and len(seconds) else None,
         few=int(((sizes > 0) & (sizes < FEW)).sum()),
+        shortest=int(sizes[sizes > 0].min(initial=len(left))),
         parts=_count_parts(left, items.codes[filtered.kept], seconds, layout, fields, sequential),
         removes_repeated=filters.duplicates is not None,
     )
@@ -208,7 +211,11 @@ def _count_parts(
 ) -> Parts | None:
     if layout.benchmark or not fields.get("eval_args"):
         return None
-    return count_samples(users, times, fields["eval_args"], sequential=sequential, items=items)
+    left_out = "LS" in (fields["eval_args"].get("split") or {})
+    if sequential or not left_out or not fields.get("sequential_targets"):
+        return count_samples(users, times, fields["eval_args"], sequential=sequential, items=items)
+    parts = count_samples(users, times, fields["eval_args"], sequential=True)
+    return parts and parts._replace(train=parts.train + len(np.unique(users)))
 
 
 def check_findings(found: Findings, path: str, fields: Mapping[str, Any], *, sequential: bool) -> None:

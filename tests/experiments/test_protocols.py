@@ -5,7 +5,7 @@ from recbole.utils import get_model
 
 from recbole_samrec.config.validate import check_eval_args
 from recbole_samrec.config.yaml_files import read_yaml
-from recbole_samrec.experiments.protocols import PROTOCOLS, align_unseen_users, check_protocols
+from recbole_samrec.experiments.protocols import PROTOCOLS, align_unseen_users, check_protocols, list_general
 from recbole_samrec.quick_start.build_trainer import serves_unseen_users
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PROPERTIES
@@ -49,3 +49,11 @@ def test_serves_unseen_users__finds_tables_of_users(model):
 )
 def test_serves_unseen_users__of_models_without_them(model):
     assert serves_unseen_users(get_model(model))
+
+
+def test_list_general__needs_both_kinds_and_leave_one_out():
+    pop, sasrec = ({"model": name, "eval_args": PROTOCOLS["loo"]} for name in ("Pop", "SASRec"))
+    assert list_general({"P": pop, "S": sasrec}) == ["P"]
+    assert list_general({"P": pop}) == list_general({"S": sasrec}) == []
+    for other in ({"eval_args": PROTOCOLS["gts-last"]}, {"benchmark_filename": ["train", "test"]}):
+        assert list_general({"P": {**pop, **other}, "S": {**sasrec, **other}}) == []

@@ -40,6 +40,7 @@ AFTER_PATCHES = frozenset(
         "data.features",
         "data.join_batches",
         "data.known_history",
+        "data.leave_one_out",
         "data.packed_dataset",
         "data.packed_loader",
         "data.s3rec_loader",

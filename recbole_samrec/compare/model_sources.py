@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from recbole.utils import get_model
 
@@ -14,6 +14,8 @@ from recbole_samrec.config.schema import ABOUT_MODELS
 from recbole_samrec.integration.registry import MODELS
 from recbole_samrec.utils.errors import UserError
 
+_WITHOUT_SAM = {"SAMRec": "SASRec"}
+"""Models of ours that are models of RecBole when they are trained without SAM."""
 _ROLE = re.compile(r":\w+:`~?(?:[\w.]+\.)?(\w+)`")
 _IDENTIFIER = re.compile(r"arXiv \d{4}\.\d{4,5}|doi [\w./]+|https://[\w./-]+")
 _REFERENCE = re.compile(r"Reference(?: code)?:\s*\n?(.*?)(?=\n\s*\n|\n\s*Reference|\Z)", re.DOTALL)
@@ -36,14 +38,21 @@ class ModelSource:
     patches: tuple[str, ...] = ()
 
 
-def find_source(model: str) -> ModelSource:
-    """Find the code of a model by its name: RecBole's, ours or a registered one."""
+def find_source(model: str, *, with_sam: bool = True) -> ModelSource:
+    """Find the code of a model by its name: RecBole's, ours or a registered one.
+
+    Args:
+        model: The name of the model.
+        with_sam: Whether it is trained with SAM. Without it, SAMRec is SASRec, and its source is that of SASRec.
+    """
     try:
         model_class = get_model(model)
     except (UserError, ImportError):  # the user's own model, or one whose package is not installed
         return ModelSource("not installed")
     module = model_class.__module__
     documented = inspect.getdoc(model_class) or ""
+    if not with_sam and (plain := _WITHOUT_SAM.get(model)):
+        return replace(find_source(plain), module=module)
     if model in MODELS:
         sources = dict.fromkeys(_IDENTIFIER.findall(_join_lines(documented)))
         return ModelSource(module, ", ".join(sources), _find_departures(documented))

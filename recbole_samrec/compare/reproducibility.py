@@ -232,7 +232,8 @@ def _lay_out_code(runs: Sequence[Run]) -> Grid:
     """Lay out the implementation and the source of each entry's model."""
     body = []
     for entry, model in _list_models(runs).items():
-        code = find_source(model)
+        settings = [run.result.get("config") or {} for run in runs if run.entry == entry]
+        code = find_source(model, with_sam=any(one.get("sam_rho") != 0 for one in settings))
         hashes = {one for run in runs if run.entry == entry and (one := run.result.get("source_sha256"))}
         module = ", ".join([code.module, *(f"sha256 {one}" for one in sorted(hashes))])
         body.append([entry, model, module, code.source or NOTHING, ", ".join(code.patches) or NOTHING])

@@ -24,6 +24,12 @@ def test_find_source__reads_references_of_recbole():
     assert find_source("S3Rec").departures == "RecBole's S3Rec, pre-trained and fine-tuned in one run."
 
 
+def test_find_source__of_samrec_without_sam_is_that_of_sasrec():
+    found = find_source("SAMRec", with_sam=False)
+    assert found.source == find_source("SASRec").source and found.module == find_source("SAMRec").module
+    assert find_source("CL4SRec", with_sam=False) == find_source("CL4SRec")
+
+
 def test_find_source__names_patches_of_the_model():
     assert find_source("LightGCN").patches == ("restore_dok_matrix_update",)
     assert find_source("Pop").patches == ("count_every_event",)

@@ -89,10 +89,13 @@ def test_page__names_deterministic_entries():
 
 
 def test_page__has_the_code_and_departures_of_models():
-    runs = [*make_runs(), make_run("Mine", 1, **make_record("Mine", source_sha256="cd" * 32))]
+    without_sam = {"model": "SAMRec", "config": {**CONFIG, "sam_rho": 0}}
+    runs = [*make_runs(), make_run("SASRec", 1, **make_record(**without_sam))]
+    runs.append(make_run("Mine", 1, **make_record("Mine", source_sha256="cd" * 32)))
     page = lay_out_reproducibility(runs)
     found = read_grid(page, "Code of the models")
     assert found["SAMRec"][:3] == ["SAMRec", "recbole_samrec.model.samrec", "arXiv 2308.10347"]
+    assert found["SASRec"][1] == "recbole_samrec.model.samrec" and "Self-Attentive" in found["SASRec"][2]
     assert found["GRU4Rec"][1] == "recbole.model.sequential_recommender.gru4rec"
     assert found["Mine"][1] == f"not installed, sha256 {'cd' * 32}"
     (note,) = page.notes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from recbole_samrec.data.temporal_options import complete_split
 from recbole_samrec.evaluator.rank_agreement import DRAWS, bootstrap_means, kendall_tau
 from recbole_samrec.evaluator.user_metrics import score_users
 from recbole_samrec.experiments.protocols import LEAVE_ONE_OUT
+from recbole_samrec.experiments.results import group_runs
 
 if TYPE_CHECKING:
     from recbole_samrec.experiments.results import Run
@@ -138,15 +139,10 @@ def _measure(pair: Sequence[tuple[list[np.ndarray], int]], draws: int) -> dict[s
 
 
 def _group(runs: Sequence[Run], protocols: Sequence[str]) -> dict[tuple[str, str], list[Run]]:
-    """Group the runs with the largest share of training users by data set and protocol."""
-    groups: dict[tuple[str, str], list[Run]] = {}
-    for dataset in dict.fromkeys(run.dataset for run in runs):
-        for protocol in protocols:
-            found = [run for run in runs if (run.dataset, run.protocol) == (dataset, protocol)]
-            largest = max((run.fraction for run in found), default=1.0)
-            if found:
-                groups[dataset, protocol] = [run for run in found if run.fraction == largest]
-    return groups
+    """Group the runs by data set and protocol, in the order of the protocols."""
+    groups = group_runs(runs)
+    places = product(dict.fromkeys(dataset for dataset, _ in groups), protocols)
+    return {place: groups[place] for place in places if place in groups}
 
 
 def _score(runs: Sequence[Run], entries: Sequence[str], metric: str, masked: bool) -> dict[str, np.ndarray]:

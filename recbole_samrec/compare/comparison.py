@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from recbole_samrec.compare.groups import build_group_table
 from recbole_samrec.compare.primary import Family
 from recbole_samrec.compare.tables import DIFFERENCE, METRICS, build_main_table, compare_with_reference, fill_corrected
 from recbole_samrec.evaluator.marks import LEVEL, SIGNIFICANT
-from recbole_samrec.experiments.results import Run
+from recbole_samrec.experiments.results import Run, group_runs
 
 SHOWN = ("hr@10", "ndcg@10", "mrr")
 """Metrics of the short table."""
@@ -121,7 +121,7 @@ class Comparison:
     def _collect(self, make: Callable[[list[Run], bool], pd.DataFrame], index: bool = False) -> pd.DataFrame:
         """Concatenate the frames of all data sets, each from the runs with the largest share of training users."""
         frames = []
-        for (dataset, protocol), runs in self._group_by_dataset():
+        for (dataset, protocol), runs in group_runs(self.finished).items():
             for masked in self.masks:
                 frame = make(runs, masked)
                 if index:
@@ -132,12 +132,6 @@ class Comparison:
                 frame.insert(2 if protocol else 1, "masked", masked)
                 frames.append(frame)
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-    def _group_by_dataset(self) -> Iterator[tuple[tuple[str, str], list[Run]]]:
-        for place in dict.fromkeys((run.dataset, run.protocol) for run in self.finished):
-            of_set = [run for run in self.finished if (run.dataset, run.protocol) == place]
-            largest = max(run.fraction for run in of_set)
-            yield place, [run for run in of_set if run.fraction == largest]
 
     def _shorten(self) -> pd.DataFrame:
         """Shorten the table to the columns that fit on a screen."""

@@ -16,10 +16,10 @@ from recbole_samrec.compare.tables import DIGITS, Scores, score_entries
 from recbole_samrec.evaluator.marks import EQUIVALENT, LEVEL, SIGNIFICANT, explain_marks
 from recbole_samrec.evaluator.statistics import holm
 from recbole_samrec.evaluator.user_metrics import find_starts
+from recbole_samrec.experiments.results import Run, group_runs
 
 if TYPE_CHECKING:
     from recbole_samrec.compare.declarations import Declarations
-    from recbole_samrec.experiments.results import Run
 
 DIFFERENCE, EQUIVALENCE = TESTS = ("difference", "equivalence")
 OWN_COLUMNS = {DIFFERENCE: ("95 % CI", "MDE"), EQUIVALENCE: ("90 % CI", "margin")}
@@ -73,9 +73,7 @@ def build_primary_table(
 
 
 def _test_pairs(place: Place, runs: Sequence[Run], declared: Declarations, masked: bool) -> Iterator[dict[str, Any]]:
-    own = [run for run in runs if (run.dataset, run.protocol) == (place.dataset, place.protocol)]
-    largest = max((run.fraction for run in own), default=1.0)
-    own = [run for run in own if run.fraction == largest]
+    own = group_runs(runs).get((place.dataset, place.protocol), [])
     scores = score_entries(own, masked, [declared.metric])
     users = len(find_starts(own[0].users)) if own else 0
     for test, pairs in zip(TESTS, (declared.primary, declared.equivalence), strict=True):

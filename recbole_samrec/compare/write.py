@@ -20,6 +20,7 @@ from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
 from recbole_samrec.compare.reproducibility import lay_out_reproducibility
 from recbole_samrec.compare.tables import build_fraction_table, build_main_table
 from recbole_samrec.compare.verdicts import Verdicts
+from recbole_samrec.experiments.results import group_runs
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
 from recbole_samrec.utils.plot_style import FORMATS, render_figure
@@ -56,8 +57,7 @@ def list_main_pages(
 ) -> list[tuple[str, str]]:
     """List title and file name of the main page of each data set under each protocol that has runs."""
     links = []
-    for dataset, protocol in dict.fromkeys((run.dataset, run.protocol) for run in runs):
-        own = [run for run in runs if (run.dataset, run.protocol) == (dataset, protocol)]
+    for (dataset, protocol), own in group_runs(runs).items():
         stem = join_stem(name_share(dataset, own), protocol, tuned, selected)
         links.append((name_page(PageSetting.describe(own, masked, tuned, selected)), f"{stem}{MASKED[masked]}.md"))
     return links

@@ -183,6 +183,19 @@ def read_finished_runs(jobs: Sequence[Job]) -> tuple[list[Run], dict[Job, str]]:
     return runs, damaged
 
 
+def group_runs(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
+    """Group the runs with the largest share of training users by data set and protocol, as they come."""
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.dataset, run.protocol), []).append(run)
+    return {place: _keep_largest_share(of_place) for place, of_place in groups.items()}
+
+
+def _keep_largest_share(runs: Sequence[Run]) -> list[Run]:
+    largest = max(run.fraction for run in runs)
+    return [run for run in runs if run.fraction == largest]
+
+
 def _require_same_prediction(run: Run, other: Run) -> None:
     """Check that two runs predicted the test events of a user in the same way, where a user has several.
 

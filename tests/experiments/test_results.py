@@ -1,6 +1,7 @@
 """Reading finished runs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from recbole_samrec.evaluator import test_ranks
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
 from recbole_samrec.experiments import worker
-from recbole_samrec.experiments.results import read_finished_runs, read_record, set_aside_damaged
+from recbole_samrec.experiments.results import group_runs, read_finished_runs, read_record, set_aside_damaged
 from recbole_samrec.utils.errors import DataError
 from tests.helpers.command import main
+from tests.helpers.compared import make_run
 from tests.helpers.jobs import SMALL, ignore, make_jobs, select_figures
 from tests.helpers.records import write_record
 
@@ -166,3 +168,12 @@ def test_set_aside_damaged__of_runs_that_were_not_tested(data):
     (job.folder / "result.json").write_text("{")
     set_aside_damaged([job], said.append)
     assert not job.finished and len(said) == 1
+
+
+def test_group_runs__by_place_with_the_largest_share():
+    runs = [make_run("A", 1, fraction=0.5), make_run("A", 1), replace(make_run("A", 2), protocol="loo")]
+    runs.append(make_run("B", 1))
+    groups = group_runs(runs)
+    assert list(groups) == [("tiny_set", ""), ("tiny_set", "loo")]
+    assert [run is kept for run, kept in zip(groups["tiny_set", ""], (runs[1], runs[3]), strict=True)] == [True, True]
+    assert groups["tiny_set", "loo"] == [runs[2]]

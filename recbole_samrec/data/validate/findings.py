@@ -211,11 +211,14 @@ def _count_parts(
 ) -> Parts | None:
     if layout.benchmark or not fields.get("eval_args"):
         return None
-    left_out = "LS" in (fields["eval_args"].get("split") or {})
-    if sequential or not left_out or not fields.get("sequential_targets"):
-        return count_samples(users, times, fields["eval_args"], sequential=sequential, items=items)
-    parts = count_samples(users, times, fields["eval_args"], sequential=True)
-    return parts and parts._replace(train=parts.train + len(np.unique(users)))
+    return count_samples(
+        users,
+        times,
+        fields["eval_args"],
+        sequential=sequential,
+        items=items,
+        sequential_targets=bool(fields.get("sequential_targets")),
+    )
 
 
 def check_findings(found: Findings, path: str, fields: Mapping[str, Any], *, sequential: bool) -> None:

@@ -26,6 +26,7 @@ def count_samples(
     *,
     sequential: bool,
     items: np.ndarray | None = None,
+    sequential_targets: bool = False,
 ) -> Parts | None:
     """Count the samples of each part of a split.
 
@@ -35,6 +36,7 @@ def count_samples(
         eval_args: RecBole's ``eval_args`` with ``split`` and ``group_by``.
         sequential: Whether each event but a user's first is a sample, with the earlier events as input.
         items: Number of each event's item, from 0, shape ``[N]``, for a global temporal split.
+        sequential_targets: Whether leave-one-out holds out what it does for sequential models.
 
     Returns:
         The number of samples; None if the split is unknown, or needs times that the data lack.
@@ -45,6 +47,9 @@ def count_samples(
     if (options := read_options(eval_args)) is not None:
         return None if times is None or items is None else _split_globally(users, items, times, options, sequential)
     kind, how = next(iter((eval_args.get("split") or {}).items()), (None, None))
+    if kind == "LS" and sequential_targets and not sequential:
+        parts = count_samples(users, times, eval_args, sequential=True)
+        return parts and parts._replace(train=parts.train + len(np.unique(users)))  # first events are for training
     sizes = np.bincount(users)
     sizes = sizes[sizes > 0] - sequential
     sizes = sizes[sizes > 0]

@@ -19,21 +19,22 @@ def draw_events(sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
     return users, random.integers(60, size=len(users)).astype(float)
 
 
-@pytest.mark.parametrize("model", ["BPR", "GRU4Rec"])
+@pytest.mark.parametrize(("model", "targets"), [("BPR", False), ("BPR", True), ("GRU4Rec", False)])
 @pytest.mark.parametrize("sizes", [[1] * 5, [2] * 5, [40], [1, 2, 3, 4, 9, 10, 11]], ids=str)
-def test_count_samples__equal_recboles(tmp_path, sizes, model):
+def test_count_samples__equal_recboles(tmp_path, sizes, model, targets):
     users, times = draw_events(sizes)
     lines = (f"u{u}\ti{row % 7}\t{time:g}\n" for row, (u, time) in enumerate(zip(users, times, strict=True)))
     files = {"inter": HEAD + "".join(lines)}
     splits = [*LEAVE_ONE_OUT, *({kind: ratios} for kind in ("RS", "TS") for ratios in RATIOS)]
     for number, split in enumerate(splits):
         eval_args = {"split": split, "group_by": "none" if number % 2 else "user", "order": "TO", "mode": "full"}
-        counted = count_samples(users, times, eval_args, sequential=model == "GRU4Rec")
+        kinds = {"sequential": model == "GRU4Rec", "sequential_targets": targets}
+        counted = count_samples(users, times, eval_args, **kinds)
         if model == "GRU4Rec" and max(sizes) == 1:
             assert counted == (0, 0, 0)  # RecBole cannot build this
             continue
         settings = {"model": model, "eval_args": eval_args, "train_neg_sample_args": None}
-        parts = create_dataset(config(tmp_path, files, **settings)).build()
+        parts = create_dataset(config(tmp_path, files, **settings, sequential_targets=targets)).build()
         assert counted == tuple(len(part) for part in parts), eval_args
 
 

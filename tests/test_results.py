@@ -17,6 +17,7 @@ KEPT = (
     "results/records/explore/ml-100k/SAMRec-2020/ranks.npz",
     "results/records/rho/ml-100k/new-2020/result.json",
     "results/records/search/A/search.json",
+    "results/records/protocols/ml-1m/incompatible.json",
     "results/records/search/A/best.yaml",
     "results/records/search/A/trials.csv",
     "results/records/sharpness/A/measures.csv",

@@ -18,6 +18,7 @@ from recbole_samrec.compare.continued_search import continue_searches
 from recbole_samrec.compare.control_groups import check_controls
 from recbole_samrec.compare.equal_passes import Budget, add_equal_entries
 from recbole_samrec.compare.facts import name_place
+from recbole_samrec.compare.incompatible import remember_incompatible
 from recbole_samrec.compare.prepare import ComparisonPlan, Preparation, prepare_comparison
 from recbole_samrec.compare.selection import Selector, select_settings
 from recbole_samrec.config.command_options import CompareOptions
@@ -166,6 +167,8 @@ def compare_models(
 
     limits: dict[str, Any] = {"limit_hours": limit_hours, "command": command}
     with lock_folder(out), RayConnection(resources) as connection:
+        if train:
+            _remember_incompatible(plans, out)
         trainer = _Trainer(train, console, lambda some, costs: train_all(some, costs, connection, console, **limits))
         choices: list[Choices] = []
         budgets: list[Mapping[str, Mapping[str, Budget]]] = []
@@ -240,6 +243,14 @@ def _show_skipped(plans: Sequence[ComparisonPlan], console: Console) -> None:
         for dataset, reasons in plan.incompatible.items():
             for entry, reason in reasons.items():
                 print_line(console, f"skipped: {entry} on {name_place(dataset, plan.protocol)}: {reason}")
+
+
+def _remember_incompatible(plans: Sequence[ComparisonPlan], out: Path) -> None:
+    """Keep which entries were skipped, so that the pages can be written without the data sets."""
+    for plan in plans:
+        for dataset in plan.datasets:
+            names = [entry.name for entry in plan.entries]
+            remember_incompatible(out / dataset, plan.protocol, names, plan.incompatible.get(dataset, {}))
 
 
 def _prepare_each(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from recbole.utils import ModelType, get_model
 
 from recbole_samrec.compare.declarations import Declarations, read_declarations
+from recbole_samrec.compare.incompatible import recall_incompatible
 from recbole_samrec.compare.provenance import Origin, Tuning, read_origins
 from recbole_samrec.compare.tuned_settings import Tuned, describe_tuning, find_searches, tune_entries
 from recbole_samrec.config.build import check_data, configure
@@ -136,7 +137,9 @@ class Preparation:
             skip=self._skip,
             **options,
         )
-        jobs = [job for job in jobs if job.entry not in waiting.get(job.dataset, {})]
+        self._recall_incompatible({job.dataset for job in jobs if job.without_data})
+        left_out = {name: {*waiting.get(name, {}), *self.incompatible.get(name, {})} for name in self.hashes}
+        jobs = [job for job in jobs if job.entry not in left_out[job.dataset]]
         for line in _warn_of_mixed_predictions(jobs):
             self.note(line)
         tuning = {name: self._describe_tuning(name) for name in self.hashes if name in self.tuned}
@@ -161,6 +164,14 @@ class Preparation:
             short=self.short,
             **options,
         )
+
+    def _recall_incompatible(self, datasets: Iterable[str]) -> None:
+        """Skip the entries that were incompatible with data sets that are not on this machine."""
+        names = {entry.name for entry in self.entries}
+        for dataset in datasets:
+            for name, reason in recall_incompatible(self.out / dataset, self.protocol).items():
+                if name in names:
+                    self.incompatible.setdefault(dataset, {})[name] = reason
 
     def _skip(self, entry: str, dataset: str, error: DataError) -> None:
         self.incompatible.setdefault(dataset, {})[entry] = str(error)

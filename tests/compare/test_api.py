@@ -242,6 +242,19 @@ def test_compare_models_writes_tables_without_data(own_folder, monkeypatch):
             compare_models(["SASRec"], "tiny", console=console, **{**options, **arguments})
 
 
+def test_compare_models_names_skipped_entries_without_data(own_folder, monkeypatch):
+    """The pages say why an entry was skipped, also where the data that it is incompatible with is not."""
+    monkeypatch.setattr(api, "train_all", lambda jobs, *_, **options: [worker.train_job(job, ignore) for job in jobs])
+    write_events("dataset", "tiny", random_events(users=30, items=25))
+    options = {"seeds": [1], "out": "out", "console": Console(quiet=True), **SMALL}
+    assert "attribute" in compare_models(["SASRec", "S3Rec"], "tiny", **options).failures["reason"][0]
+    before = {file.name: file.read_bytes() for file in Path("out").glob("tiny*") if file.is_file()}
+    shutil.rmtree("dataset")
+    again = compare_models(["SASRec", "S3Rec"], "tiny", train=False, **options)
+    assert "attribute" in again.failures["reason"][0]
+    assert len(before) > 5 and {name: Path("out", name).read_bytes() for name in before} == before
+
+
 def test_compare_models_of_users_with_few_events(own_folder, monkeypatch):
     """General models get the targets of sequential ones, and their pages are the same without the data."""
     monkeypatch.setattr(api, "train_all", lambda jobs, *_, **options: [worker.train_job(job, ignore) for job in jobs])

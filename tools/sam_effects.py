@@ -35,6 +35,8 @@ EFFECTS = (
     Effect("SASRec, Amazon_Beauty, rho 0.03", "Amazon_Beauty", "SAMRec with rho 0.03", "SASRec"),
     Effect("SASRec, Foursquare-NYC", "Foursquare-NYC-loo", "SAMRec", "SASRec"),
     Effect("SASRec, Foursquare-NYC, split by time", "Foursquare-NYC-gts-last", "SAMRec", "SASRec"),
+    Effect("SASRec, MovieTweetings-142k", "MovieTweetings-142k-loo", "SAMRec", "SASRec"),
+    Effect("SASRec, MovieTweetings-142k, split by time", "MovieTweetings-142k-gts-last", "SAMRec", "SASRec"),
     Effect("GRU4Rec, ml-100k", "ml-100k", "GRU4Rec+SAM", "GRU4Rec"),
 )
 

@@ -5,7 +5,7 @@ import pytest
 from recbole_samrec.compare.incompatible import FILE, recall_incompatible, remember_incompatible
 
 
-def test_remember_incompatible__keeps_what_is_known_of_others(tmp_path):
+def test_remember_incompatible__keeps_other_entries(tmp_path):
     remember_incompatible(tmp_path, "loo", ["A", "B"], {"A": "no times"})
     remember_incompatible(tmp_path, "gts-last", ["A", "B"], {"B": "no “attributes”"})
     remember_incompatible(tmp_path, "loo", ["C"], {"C": "no features"})
@@ -15,7 +15,7 @@ def test_remember_incompatible__keeps_what_is_known_of_others(tmp_path):
     assert recall_incompatible(tmp_path, "loo") == {"C": "other"}
 
 
-def test_remember_incompatible__writes_nothing_if_all_are_compatible(tmp_path):
+def test_remember_incompatible__writes_no_empty_file(tmp_path):
     remember_incompatible(tmp_path / "tiny", "", ["A"], {})
     assert not (tmp_path / "tiny").exists() and recall_incompatible(tmp_path / "tiny", "") == {}
 

@@ -42,4 +42,6 @@ def test_conclusions__of_the_readme_hold():
         "Amazon_Beauty": (3, 3),
         "Foursquare-NYC-loo": (3, 3),
         "Foursquare-NYC-gts-last": (3, 3),
+        "MovieTweetings-142k-loo": (3, 3),
+        "MovieTweetings-142k-gts-last": (3, 3),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,7 @@ from recbole_samrec.data.temporal_options import complete_split
 from recbole_samrec.evaluator.rank_agreement import DRAWS, bootstrap_means, kendall_tau
 from recbole_samrec.evaluator.user_metrics import score_users
 from recbole_samrec.experiments.protocols import LEAVE_ONE_OUT
-from recbole_samrec.experiments.results import group_runs
-
-if TYPE_CHECKING:
-    from recbole_samrec.experiments.results import Run
+from recbole_samrec.experiments.results import Run, group_runs
 
 METRICS = ("ndcg@10", "hr@10", "mrr")
 STEM = "protocols"

@@ -20,15 +20,13 @@ from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
 from recbole_samrec.compare.reproducibility import lay_out_reproducibility
 from recbole_samrec.compare.tables import build_fraction_table, build_main_table
 from recbole_samrec.compare.verdicts import Verdicts
-from recbole_samrec.experiments.results import group_runs
+from recbole_samrec.experiments.results import Run, group_runs
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
 from recbole_samrec.utils.plot_style import FORMATS, render_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from recbole_samrec.experiments.results import Run
 
 MASKED = {False: "", True: "-masked"}
 NO_RUN = "No run has finished."

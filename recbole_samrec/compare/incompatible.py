@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from recbole_samrec.experiments.job_folders import read_mapping
 from recbole_samrec.utils.files import write_atomically
 
 FILE = "incompatible.json"
@@ -38,10 +39,7 @@ def recall_incompatible(folder: Path, protocol: str) -> Reasons:
 
 def _read_all(folder: Path) -> dict[str, dict[str, str]]:
     """Read the reasons of all protocols; a damaged file counts as missing, since it is written again with the data."""
-    try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(found, dict) or not all(isinstance(of, dict) for of in found.values()):
+    found = read_mapping(folder / FILE)
+    if not all(isinstance(of, dict) for of in found.values()):
         return {}
     return {str(name): {str(entry): str(reason) for entry, reason in of.items()} for name, of in found.items()}

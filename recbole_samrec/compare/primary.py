@@ -62,7 +62,9 @@ def build_primary_table(
         ``margin``, ``low_90`` and ``high_90`` (90 % interval) of a test of equivalence, ``p``, ``p_holm`` (corrected
         over the lines of one test) and ``mark``. Lines of pairs without an interval have no p and count as p = 1.
     """
-    lines = [line for place in places for line in _test_pairs(place, runs, declared, masked)]
+    groups = group_runs(runs)
+    own = [(place, groups.get((place.dataset, place.protocol), [])) for place in places]
+    lines = [line for place, of_place in own for line in _test_pairs(place, of_place, declared, masked)]
     table = pd.DataFrame(lines, columns=list(COLUMNS))
     for test in TESTS:
         of_test = table["test"] == test
@@ -73,9 +75,9 @@ def build_primary_table(
 
 
 def _test_pairs(place: Place, runs: Sequence[Run], declared: Declarations, masked: bool) -> Iterator[dict[str, Any]]:
-    own = group_runs(runs).get((place.dataset, place.protocol), [])
-    scores = score_entries(own, masked, [declared.metric])
-    users = len(find_starts(own[0].users)) if own else 0
+    """Test the declared pairs with the runs of one place."""
+    scores = score_entries(runs, masked, [declared.metric])
+    users = len(find_starts(runs[0].users)) if runs else 0
     for test, pairs in zip(TESTS, (declared.primary, declared.equivalence), strict=True):
         for entry, reference in pairs:
             if {entry, reference}.isdisjoint(place.incompatible):

@@ -20,7 +20,7 @@ from recbole_samrec.compare.provenance import Origin, Tuning, list_origins
 from recbole_samrec.compare.reproducibility import lay_out_reproducibility
 from recbole_samrec.compare.tables import build_fraction_table, build_main_table
 from recbole_samrec.compare.verdicts import Verdicts
-from recbole_samrec.experiments.results import Run, group_runs
+from recbole_samrec.experiments.results import Run, group_runs, keep_largest_share
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import DataError
 from recbole_samrec.utils.plot_style import FORMATS, render_figure
@@ -161,8 +161,7 @@ class _DataSet:
 
     def __post_init__(self) -> None:
         """Find the runs with the largest share of training users."""
-        most = max((run.fraction for run in self.runs), default=1.0)
-        object.__setattr__(self, "largest", [run for run in self.runs if run.fraction == most])
+        object.__setattr__(self, "largest", keep_largest_share(self.runs))
 
     @property
     def stem(self) -> str:

@@ -134,8 +134,8 @@ def is_finished(folder: Path, tested: bool = True) -> bool:
 
 def read_made_for(folder: Path) -> dict[str, Any] | None:
     """Read the settings that a folder was made for; None if unreadable. Older records have fewer keys."""
-    made_for = {name: value for name, value in _read_mapping(folder / JOB).items() if name in MADE_FOR}
-    result = _read_mapping(folder / RESULT)
+    made_for = {name: value for name, value in read_mapping(folder / JOB).items() if name in MADE_FOR}
+    result = read_mapping(folder / RESULT)
     data = result.get("data")
     if "config" in result and isinstance(data, dict):
         found = {"settings": result["config"], **data, **result}
@@ -187,7 +187,8 @@ def _was_made_for(made_for: Mapping[str, Any], job: Job) -> bool:
     return not _changed_hashes(made_for, job) and have_equal_results(settings, job.settings, chosen)
 
 
-def _read_mapping(file: Path) -> dict[str, Any]:
+def read_mapping(file: Path) -> dict[str, Any]:
+    """Read a JSON file with a mapping; empty if it is missing or damaged."""
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

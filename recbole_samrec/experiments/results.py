@@ -188,11 +188,12 @@ def group_runs(runs: Sequence[Run]) -> dict[tuple[str, str], list[Run]]:
     groups: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
         groups.setdefault((run.dataset, run.protocol), []).append(run)
-    return {place: _keep_largest_share(of_place) for place, of_place in groups.items()}
+    return {place: keep_largest_share(of_place) for place, of_place in groups.items()}
 
 
-def _keep_largest_share(runs: Sequence[Run]) -> list[Run]:
-    largest = max(run.fraction for run in runs)
+def keep_largest_share(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs with the largest share of training users."""
+    largest = max((run.fraction for run in runs), default=1.0)
     return [run for run in runs if run.fraction == largest]
 
 

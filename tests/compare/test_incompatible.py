@@ -1,4 +1,4 @@
-"""What is incompatible with a data set is known without the data."""
+"""Reasons why entries do not fit a data set are kept, and read again without the data."""
 
 import pytest
 

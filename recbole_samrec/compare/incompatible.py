@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from recbole_samrec.experiments.job_folders import read_mapping
-from recbole_samrec.utils.files import write_atomically
+from recbole_samrec.utils.files import read_mapping, write_atomically
 
 FILE = "incompatible.json"
 Reasons = Mapping[str, str]

@@ -18,7 +18,7 @@ from recbole_samrec.experiments.results import pretraining_within, read_record
 from recbole_samrec.experiments.worker import JobProgress
 from recbole_samrec.quick_start.record import RESULT
 from recbole_samrec.utils.errors import DataError
-from recbole_samrec.utils.files import write_atomically
+from recbole_samrec.utils.files import read_mapping, write_atomically
 
 COSTS = "costs.json"
 SKIPPED = "left_out"
@@ -197,11 +197,7 @@ def _patience(settings: Mapping[str, Any]) -> float:
 
 def _read_costs(file: Path) -> dict[str, dict[str, Any]]:
     """Read the costs that an earlier call stored; a damaged file has none, and they are estimated again."""
-    try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-        return {name: entry for name, entry in stored.items() if isinstance(entry, dict)}
-    except (OSError, ValueError, AttributeError):
-        return {}
+    return {name: entry for name, entry in read_mapping(file).items() if isinstance(entry, dict)}
 
 
 def _read_probe(stored: Mapping[str, Any], job: Job) -> Cost | None:

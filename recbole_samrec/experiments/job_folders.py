@@ -15,6 +15,7 @@ from recbole_samrec.data.temporal_options import complete_split, read_options
 from recbole_samrec.evaluator.test_ranks import RANKS
 from recbole_samrec.quick_start.record import RESULT
 from recbole_samrec.utils.errors import ConfigError
+from recbole_samrec.utils.files import read_mapping
 from recbole_samrec.utils.settings import DERIVED, OF_ONE_RUN
 
 if TYPE_CHECKING:
@@ -185,12 +186,3 @@ def _was_made_for(made_for: Mapping[str, Any], job: Job) -> bool:
         settings.pop(key, None)
         chosen.discard(key)
     return not _changed_hashes(made_for, job) and have_equal_results(settings, job.settings, chosen)
-
-
-def read_mapping(file: Path) -> dict[str, Any]:
-    """Read a JSON file with a mapping; empty if it is missing or damaged."""
-    try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) else {}

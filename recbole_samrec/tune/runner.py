@@ -24,7 +24,7 @@ from recbole_samrec.tune.trial_log import TrialLog
 from recbole_samrec.tune.trials import TrialTask, run_trial
 from recbole_samrec.utils.console import print_line
 from recbole_samrec.utils.errors import CheckpointError, ConfigError
-from recbole_samrec.utils.files import require_writable, write_atomically
+from recbole_samrec.utils.files import read_mapping, require_writable, write_atomically
 from recbole_samrec.utils.locks import lock_folder
 
 DRAWN = "drawn.json"
@@ -52,17 +52,9 @@ class TrialNames:
                 drawn = {"id": trial.trial_id, "drawn": trial.config}
                 write_atomically(claim, json.dumps(drawn, default=str) + "\n")
                 return name
-            if _read_id(claim) == trial.trial_id:
+            if read_mapping(claim).get("id") == trial.trial_id:
                 return name
         raise AssertionError
-
-
-def _read_id(claim: Path) -> str:
-    """Read Ray Tune's id of the trial that a folder belongs to; empty if the file is damaged."""
-    try:
-        return str(json.loads(claim.read_text(encoding="utf-8"))["id"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
 
 
 def make_task(search: SearchSpec, threads: int, on_gpu: bool = True) -> TrialTask:

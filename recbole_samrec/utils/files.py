@@ -1,11 +1,13 @@
-"""Atomic writing of text files, a check that folders are writable, and hashes of files."""
+"""Atomic writing and careful reading of text files, a check that folders are writable, and hashes of files."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
@@ -28,6 +30,15 @@ def write_atomically(path: Path, text: str, folder: str = "--run_dir") -> None:
     except OSError as error:
         reason = f"cannot be written ({error.strerror})"
         raise ConfigError(f"{path}: {reason}; free some space or choose another {folder}") from error
+
+
+def read_mapping(file: Path) -> dict[str, Any]:
+    """Read a JSON file with a mapping; empty if it is missing or damaged."""
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
 
 
 def require_writable(path: Path, flag: str) -> None:

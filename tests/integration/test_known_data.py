@@ -153,6 +153,31 @@ def test_read_known_data__recommends_to_no_user_without_vector(own_folder, capsy
     pd.testing.assert_frame_equal(recommender.recommend("all", 3), before)
 
 
+@pytest.mark.parametrize(
+    "model, settings",
+    [
+        ("SASRec", SEQUENCES),
+        ("SASRec", SEQUENCES | {"eval_args": {"split": {"GTS": {"quantile": 0.7}}}}),
+        ("BPR", FEW | {"eval_args": {"split": {"GTS": {"quantile": 0.7, "unseen_users": "drop"}}}}),
+        ("BPR", FEW | {"eval_args": {"split": {"TS": [0.7, 0.1, 0.2]}, "order": "TO", "group_by": None}}),
+    ],
+)
+@pytest.mark.parametrize("place", ["top", "end"])
+def test_read_known_data__keeps_the_time_of_each_event(own_folder, model, settings, place):
+    """Unknown rows are dropped; those after them must not take their times, which float32 cannot tell apart."""
+    draw = random.Random(3)
+    events = [(f"u{draw.randrange(25)}", f"i{draw.randrange(18)}", 1_500_000_000 + 3 * time) for time in range(400)]
+    draw.shuffle(events)  # the order of the file is not that of the times
+    folder = write_events("dataset", "tiny", events)
+    done = run(model, "tiny", **settings)
+    before = Recommender(done.folder, console=QUIET).recommend("all", 4)
+    new = [f"u{number}\ti99\t{1_500_000_000 + number}" for number in range(2)]
+    rewrite(folder, "inter", lambda lines: [*new, *lines] if place == "top" else [*lines, *new])
+    scored = evaluate(done.folder, changed_data="drop", console=QUIET)
+    assert scored.scores[False] == {"valid": done.record["valid"], "test": done.record["test"]}
+    pd.testing.assert_frame_equal(Recommender(done.folder, console=QUIET).recommend("all", 4), before)
+
+
 def test_read_known_data__with_items_that_are_gone(ring, capsys):
     folder, done = ring
     rewrite(folder, "inter", lambda lines: [line for line in lines if "\ti5\t" not in line])

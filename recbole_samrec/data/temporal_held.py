@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recbole_samrec.data.temporal_options import read_options
-from recbole_samrec.data.temporal_split import SplitCounts
+from recbole_samrec.data.temporal_split import Served, SplitCounts
 from recbole_samrec.utils.checkpoint_io import open_atomically
 from recbole_samrec.utils.errors import CheckpointError
 
@@ -18,7 +18,7 @@ SELECTS_EPOCH = "selects_epoch"
 
 
 CANDIDATES = "candidates.npz"
-"""File of the items that may be recommended, by the internal ids of a run, in its folder."""
+"""File of the items that may be recommended and of the trained users, by the ids of a run, in its folder."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,20 @@ class Held:
         items: Items of the sequences, one sequence after the other, shape ``[N]``.
         starts: First event of each sample's history, shape ``[S]``.
         ends: Each sample's target, one past the last event of its history, shape ``[S]``.
-        candidates: Whether an item may be recommended, by its id, shape ``[items]``.
+        served: The candidates, and the users that were trained on.
         training_counts: Number of training events of each item, shape ``[items]``.
     """
 
     items: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
-    candidates: np.ndarray
+    served: Served
     training_counts: np.ndarray
+
+    @property
+    def candidates(self) -> np.ndarray:
+        """Whether an item may be recommended, by its id, shape ``[items]``."""
+        return self.served.candidates
 
     @property
     def lengths(self) -> np.ndarray:
@@ -65,27 +70,29 @@ def trains_on_all(config: Any) -> bool:
     return options is not None and options.retrain and not config[SELECTS_EPOCH]
 
 
-def save_candidates(file: Path, candidates: np.ndarray) -> None:
-    """Write the items that may be recommended."""
+def save_served(file: Path, served: Served) -> None:
+    """Write the items that may be recommended, and the users that were trained on."""
+    items, users = (np.flatnonzero(which).astype(np.int32) for which in (served.candidates, served.users))
     with open_atomically(file) as stream:
-        np.savez_compressed(stream, items=np.flatnonzero(candidates).astype(np.int32))
+        np.savez_compressed(stream, items=items, users=users)
 
 
-def load_candidates(file: Path, n_items: int) -> np.ndarray | None:
-    """Read the items that may be recommended, shape ``[items]``; None for a run of another split, which has no file.
+def load_served(file: Path, n_users: int, n_items: int) -> Served | None:
+    """Read what was written by :func:`save_served`; None for a run of another split, which has no file.
 
     Raises:
         CheckpointError: The file is damaged.
     """
     if not file.exists():
         return None
-    candidates = np.zeros(n_items, dtype=bool)
+    served = Served(np.zeros(n_items, dtype=bool), np.zeros(n_users, dtype=bool))
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            candidates[arrays["items"]] = True
+            served.candidates[arrays["items"]] = True
+            served.users[arrays["users"] if "users" in arrays else slice(None)] = True
     except Exception as error:  # zip, zlib and numpy each raise their own error for a damaged file
         raise CheckpointError(
             f"{file}: the candidates of the run cannot be read ({type(error).__name__}: {error}); copy the file from "
             "where the run was trained, or train the run again"
         ) from error
-    return candidates
+    return served

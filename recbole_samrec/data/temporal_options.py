@@ -28,7 +28,8 @@ class TemporalOptions:
             event before the test.
         validation_quantile: Quantile for ``by_time`` among the times of the events before the test.
         split_seed: Seed of random targets.
-        unseen_users: ``keep`` or ``drop`` users without training events, in validation and test.
+        unseen_users: ``keep`` or ``drop`` users without a training event that has an earlier one, in validation and
+            test.
         unseen_items: ``keep`` or ``drop`` items without training events, in histories, targets and candidates.
         retrain: Train again on all events before the test, for the number of epochs that validation chose.
     """

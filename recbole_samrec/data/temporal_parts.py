@@ -11,6 +11,7 @@ import torch
 from recbole.data.dataset import Dataset, SequentialDataset
 from recbole.data.interaction import Interaction
 
+from recbole_samrec.data.known_split import find_known_split
 from recbole_samrec.data.packed_dataset import EVENT, PackedDataset
 from recbole_samrec.data.prefix_lists import add_lists, describe_lists
 from recbole_samrec.data.temporal_held import Held, trains_on_all
@@ -49,6 +50,7 @@ def build_temporal_parts(dataset: Any) -> list[Any]:
         final=trains_on_all(dataset.config),
         n_users=dataset.user_num,
         n_items=dataset.item_num,
+        known=find_known_split(dataset),
     )
     _check_counts(dataset, split.counts, options)
     make = _SequentialParts(dataset) if isinstance(dataset, SequentialDataset) else _GeneralParts(dataset)
@@ -58,7 +60,7 @@ def build_temporal_parts(dataset: Any) -> list[Any]:
     parts = [make.held_part(part) for part in (split.valid, split.test)]
     for part, of_split in zip(parts, (split.valid, split.test), strict=True):
         of_part = items[of_split.events]
-        part.held = Held(of_part, of_split.starts, of_split.targets, of_split.candidates, counts)
+        part.held = Held(of_part, of_split.starts, of_split.targets, split.served, counts)
     dataset.inter_feat = dataset.inter_feat[torch.from_numpy(split.train.events)]
     if isinstance(dataset, PackedDataset):
         dataset.events = dataset.inter_feat

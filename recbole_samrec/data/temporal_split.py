@@ -110,13 +110,43 @@ class SplitCounts:
 
 
 @dataclass(frozen=True)
+class Served:
+    """The items and users that a model can rank.
+
+    Args:
+        candidates: Whether an item may be recommended, by its id, shape ``[items]``.
+        users: Whether a user has two training events, so that models of every kind are trained on the user, by id,
+            shape ``[users]``. With a single one there is no target for models of sequences.
+    """
+
+    candidates: np.ndarray
+    users: np.ndarray
+
+
+@dataclass(frozen=True)
 class TemporalSplit:
-    """The parts of a global temporal split, and its numbers."""
+    """The parts of a global temporal split, its numbers, and the items and users that can be ranked."""
 
     train: Part
     valid: Part
     test: Part
     counts: SplitCounts
+    served: Served
+
+
+@dataclass(frozen=True)
+class KnownSplit:
+    """The times of a split, and the items and users that were trained on.
+
+    Args:
+        cut: Time of the split.
+        validation_cut: Time up to which events were trained on; None where validation was not by time.
+        served: The items and users that the run was trained on.
+    """
+
+    cut: float
+    validation_cut: float | None
+    served: Served
 
 
 def split_events(
@@ -128,6 +158,7 @@ def split_events(
     final: bool = False,
     n_users: int | None = None,
     n_items: int | None = None,
+    known: KnownSplit | None = None,
 ) -> TemporalSplit:
     """Split events; equal times of a user keep their order.
 
@@ -139,6 +170,7 @@ def split_events(
         final: Whether all early events are trained on and none is for validation, as for a model that is trained again.
         n_users: Number of users; by default those that occur.
         n_items: Number of items; by default those that occur.
+        known: The split of a finished run, which replaces what would follow from events that have changed since.
 
     Raises:
         DataError: Times are positions in each user's order, a cut is a date and times are not Unix times, or a part
@@ -148,13 +180,15 @@ def split_events(
     n_items = int(items.max(initial=-1)) + 1 if n_items is None else n_items
     order = np.lexsort((times, users))
     users, items, times = users[order], items[order], times[order]
-    early, cut = _find_early(users, times, options)
-    trained, validated, validation_cut = _divide_early(users, times, early, options, final, n_users)
+    early, cut = _find_early(users, times, options, known)
+    trained, validated, validation_cut = _divide_early(users, times, early, options, final, n_users, known)
     seen_items, seen_users = (_occur(ids[trained], number) for ids, number in ((items, n_items), (users, n_users)))
     candidates = seen_items if options.unseen_items == "drop" else _occur(items, n_items)
+    served = Served(candidates, np.bincount(users[trained], minlength=n_users) > 1) if known is None else known.served
+    candidates = served.candidates
     allowed = candidates[items]
     if options.unseen_users == "drop":
-        allowed &= seen_users[users]
+        allowed &= served.users[users]
     test = _make_part(users, allowed, ~early, options.target, candidates, options.split_seed, n_users)
     valid = _make_part(users, allowed & early, validated, "last", candidates, options.split_seed, n_users)
     train = _make_part(users, trained, trained, "successive", candidates, options.split_seed, n_users)
@@ -183,10 +217,12 @@ def split_events(
         candidates=int(candidates.sum()),
     )
     train, valid, test = (replace(part, events=order[part.events]) for part in (train, valid, test))
-    return TemporalSplit(train, valid, test, counts)
+    return TemporalSplit(train, valid, test, counts, served)
 
 
-def _find_early(users: np.ndarray, times: np.ndarray, options: TemporalOptions) -> tuple[np.ndarray, float]:
+def _find_early(
+    users: np.ndarray, times: np.ndarray, options: TemporalOptions, known: KnownSplit | None
+) -> tuple[np.ndarray, float]:
     """Mark the events before the test, and return the time of the split."""
     if not len(times):
         return np.zeros(0, bool), math.nan
@@ -195,11 +231,17 @@ def _find_early(users: np.ndarray, times: np.ndarray, options: TemporalOptions) 
         return times < cut, float(cut)
     require_shared_times(users, times, options)
     below, cut = find_quantile(times, options.quantile)
-    return times <= below, cut
+    return (times <= below, cut) if known is None or known.cut == cut else (times <= known.cut, known.cut)
 
 
 def _divide_early(
-    users: np.ndarray, times: np.ndarray, early: np.ndarray, options: TemporalOptions, final: bool, n_users: int
+    users: np.ndarray,
+    times: np.ndarray,
+    early: np.ndarray,
+    options: TemporalOptions,
+    final: bool,
+    n_users: int,
+    known: KnownSplit | None,
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
     """Mark the events for training and for validation, and return the time between them."""
     several = (np.bincount(users[early], minlength=n_users) > 1)[users]
@@ -208,6 +250,8 @@ def _divide_early(
         validated = np.zeros_like(early)
     elif options.validation == "by_time":
         below, cut = find_quantile(times[early], options.validation_quantile)
+        if known is not None and known.validation_cut not in (None, cut):
+            below = cut = known.validation_cut
         validated = early & (times > below)
     else:
         position = np.flatnonzero(early)

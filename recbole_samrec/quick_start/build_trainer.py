@@ -12,7 +12,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import ModelType, get_model, get_trainer, init_seed
 
 from recbole_samrec.data.known_history import scores_histories
-from recbole_samrec.data.temporal_held import find_counts
+from recbole_samrec.data.temporal_held import find_held
 from recbole_samrec.integration.read_fields import record_read_fields
 from recbole_samrec.quick_start.context import RunContext
 from recbole_samrec.trainer.trainer import SAMTrainer
@@ -40,7 +40,7 @@ def build_trainer(context: RunContext) -> Any:
         getLogger().info(model)
         if config["train_fraction"] < 1:
             require_no_users(config, model, context.dataset.user_num)
-        if (counts := find_counts(context.dataset)) and counts.unseen_valid_users + counts.unseen_test_users:
+        if any(map(_ranks_for_untrained_users, (context.valid_data, context.test_data))):
             require_unseen_users(config, model, context.dataset.user_num)
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
     if isinstance(trainer, SAMTrainer):
@@ -64,7 +64,7 @@ def require_no_users(config: Any, model: Any, users: int) -> None:
 
 
 def require_unseen_users(config: Any, model: Any, users: int) -> None:
-    """Check that a model can rank for the users without training events that a global temporal split keeps.
+    """Check that a model can rank for the untrained users that a global temporal split keeps.
 
     Raises:
         ConfigError: It cannot; names the reason.
@@ -72,8 +72,16 @@ def require_unseen_users(config: Any, model: Any, users: int) -> None:
     if reason := explain_unserved(config, model, users):
         raise ConfigError(
             f"eval_args: split GTS with unseen_users: keep cannot be used with {config['model']}: {reason}, and has "
-            "none for users without training events; add unseen_users: drop"
+            "none for users with fewer than two training events; add unseen_users: drop"
         )
+
+
+def _ranks_for_untrained_users(data: Any) -> bool:
+    """Return True if a loader has users that a global temporal split did not train on; None has none."""
+    part = None if data is None else data._dataset
+    if (held := find_held(part)) is None:
+        return False
+    return not held.served.users[part.inter_feat[part.uid_field].numpy()].all()
 
 
 def explain_unserved(config: Any, model: Any, users: int) -> str | None:

@@ -10,6 +10,7 @@ from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.schema import upgrade_settings
 from recbole_samrec.data.temporal_held import SELECTS_EPOCH
 from recbole_samrec.integration import registry
+from recbole_samrec.quick_start.run_folder import SELECTION
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import CheckpointError
 
@@ -43,6 +44,7 @@ def load_finished_run(
     stored = load_settings(file, trust=bool(given.get("trust_checkpoint")))
     stored |= {"run_dir": None, "checkpoint_dir": str(file.parent), "show_progress": False}
     config = configure(stored, given, note, trains=False)
+    config[SELECTS_EPOCH] = file.parent.name == SELECTION
     check_data(config, lambda line: None)
     return config, file
 

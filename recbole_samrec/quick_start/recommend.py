@@ -23,7 +23,7 @@ from recbole_samrec.data.id_types import read_id_type, restore_ids
 from recbole_samrec.data.known_history import HISTORY, pad_histories, scores_histories
 from recbole_samrec.data.sequences import Sequences, collect_sequences, read_sequences
 from recbole_samrec.data.spelling import find_alike
-from recbole_samrec.data.temporal_held import CANDIDATES, load_candidates
+from recbole_samrec.data.temporal_held import CANDIDATES, load_served
 from recbole_samrec.data.temporal_options import read_options
 from recbole_samrec.data.titles import read_titles
 from recbole_samrec.data.validate.layout import Layout
@@ -31,6 +31,7 @@ from recbole_samrec.evaluator import full_ranking
 from recbole_samrec.evaluator.history_mask import mask_items
 from recbole_samrec.integration.event_tensors import convert_events_to_tensors
 from recbole_samrec.integration.known_data import DROP, find_changes, list_counts
+from recbole_samrec.quick_start.build_trainer import explain_unserved
 from recbole_samrec.quick_start.finished_run import load_finished_run
 from recbole_samrec.utils.console import print_note
 from recbole_samrec.utils.error_messages import raise_as_user_error
@@ -106,9 +107,9 @@ class Recommender:
         trainer.tot_item_num = dataset.item_num
         trainer.item_tensor = dataset.get_item_feature().to(config["device"])
         self.dataset, self.trainer = dataset, trainer
-        self.candidates = load_candidates(weights.parent / CANDIDATES, dataset.item_num)
-        if self.candidates is not None:
-            trainer.excluded_items = torch.from_numpy(~self.candidates).to(config["device"])
+        self.served = load_served(weights.parent / CANDIDATES, dataset.user_num, dataset.item_num)
+        if self.served is not None:
+            trainer.excluded_items = torch.from_numpy(~self.served.candidates).to(config["device"])
         for line in _describe_changes(dataset):
             print_note(self.console, line)
 
@@ -155,17 +156,32 @@ class Recommender:
         return self._drop_unseen(self._find_all(users, sequences))
 
     def _drop_unseen(self, found: Sequences) -> Sequences:
-        """Drop events of items that the model was not trained on, as its validation and test did."""
-        if self.candidates is None:
+        """Drop events of items, and users, that the model was not trained on, as its validation and test did."""
+        if self.served is None:
             return found
-        kept = found.select_events(self.candidates[found.fields[self.dataset.iid_field].numpy()])
-        some = kept.ends > kept.starts
-        if not some.any():
-            raise DataError("recommend: none of the items in these histories was trained on")
-        if not some.all():
-            names = ", ".join(map(str, kept.names[~some][:3]))
-            print_note(self.console, f"no recommendations for {names}: the model was trained on none of their items")
-        return kept.select(np.flatnonzero(some))
+        found = found.select_events(self.served.candidates[found.fields[self.dataset.iid_field].numpy()])
+        found = self._drop_unserved(found, found.ends > found.starts, "the model was trained on none of their items")
+        config, data = self.trainer.config, self.dataset
+        if found.users is None or (reason := explain_unserved(config, self.trainer.model, data.user_num)) is None:
+            return found
+        reason = f"{config['model']} was not trained on them, and {reason}"
+        return self._drop_unserved(found, self.served.users[found.users], reason)
+
+    def _drop_unserved(self, found: Sequences, served: np.ndarray, reason: str) -> Sequences:
+        """Drop sequences that cannot be served, with a note of the reason.
+
+        Raises:
+            DataError: None can be served.
+        """
+        if served.all():
+            return found
+        unserved = list(map(str, found.names[~served]))
+        more = f" and {len(unserved) - 3:,} more" if len(unserved) > 3 else ""
+        line = f"no recommendations for {', '.join(unserved[:3])}{more}: {reason}"
+        if not served.any():
+            raise DataError(line)
+        print_note(self.console, line)
+        return found.select(np.flatnonzero(served))
 
     def _find_all(self, users: Iterable[Any] | str | None, sequences: str | Path | pd.DataFrame | None) -> Sequences:
         dataset = self.dataset
@@ -229,7 +245,7 @@ class Recommender:
         Raises:
             ConfigError: There are fewer items, or the model reads something that the sequences do not have.
         """
-        n_items = self.dataset.item_num - 1 if self.candidates is None else int(self.candidates.sum())
+        n_items = self.dataset.item_num - 1 if self.served is None else int(self.served.candidates.sum())
         if not 1 <= k <= n_items:
             raise ConfigError(f"--k={k}: give a number from 1 to {n_items}, the number of items")
         items, scores = np.zeros((len(sequences), k), np.int64), np.zeros((len(sequences), k), np.float32)

@@ -9,7 +9,7 @@ import yaml
 
 from recbole_samrec.data.event_loader import EventLoader
 from recbole_samrec.data.row_order import ROWS
-from recbole_samrec.data.temporal_held import CANDIDATES, find_held, save_candidates
+from recbole_samrec.data.temporal_held import CANDIDATES, find_held, save_served
 from recbole_samrec.data.vocabulary import TOKENS, Vocabulary
 from recbole_samrec.evaluator.test_ranks import RANKS, RankRecorder
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
@@ -64,7 +64,7 @@ class DataWriter(Callback):
         read = getattr(trainer, "read_fields", context.dataset.field2id_token)  # boosted trees read every field
         context.rows.save(context.folder / ROWS)
         if (held := find_held(context.test_data._dataset)) is not None:
-            save_candidates(context.folder / CANDIDATES, held.candidates)
+            save_served(context.folder / CANDIDATES, held.served)
         Vocabulary.collect(context.dataset, read).save(context.folder / TOKENS)
 
 

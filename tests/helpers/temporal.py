@@ -38,7 +38,8 @@ def split_by_pandas(frame, options, drawn=None):
     candidates = set(train["item"] if options.unseen_items == "drop" else frame["item"])
     known = frame[frame["item"].isin(candidates)]
     if options.unseen_users == "drop":
-        known = known[known["user"].isin(train["user"])]
+        events = train.groupby("user").size()
+        known = known[known["user"].isin(events[events > 1].index)]
     return {
         "train": sorted(train.index),
         "valid": _find_targets(known[known.index.isin(early.index)], held.index, "last"),

@@ -84,8 +84,8 @@ def test_history_models__run_evaluate_and_recommend(own_folder, model, split):
     recommender = Recommender("run")
     dataset, network = recommender.dataset, recommender.trainer.model
     known = {item for item in dataset.field2id_token["item_id"][1:]}
-    if recommender.candidates is not None:
-        known = set(dataset.field2id_token["item_id"][recommender.candidates])
+    if recommender.served is not None:
+        known = set(dataset.field2id_token["item_id"][recommender.served.candidates])
         assert known == {"i1", "i2", "i3"}
     ids = dataset.token2id("item_id", sorted(known))
     table = recommender.recommend(users="all", k=len(known))

@@ -348,6 +348,49 @@ def test_recommend__models_of_users_take_no_sequences(own_folder):
     assert "title" not in succeed("recommend", "two", "--users=u1").out
 
 
+# Users that a model is not trained on ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def split_by_time(own_folder):
+    """Settings of a run that is tested on events from time 20 on, without users that it is not trained on.
+
+    User late begins after the split, and the second and last early event of user brief is for validation.
+    """
+    events = [(f"u{n}", f"i{(n + time) % 6}", 2 * time + 11) for n in range(12) for time in range(7)]
+    events += [("late", "i1", 21), ("late", "i2", 22), ("late", "i3", 23)]
+    events += [("brief", "i1", 12), ("brief", "i2", 14), ("brief", "i3", 24)]
+    write_events("dataset", "tiny", events)
+    options = {"cut": 20, "validation": "last_train_item", "unseen_users": "drop"}
+    small = ["--epochs=1", "--embedding_size=8", "--topk=[3]", "--valid_metric=NDCG@3"]
+    return ["--dataset=tiny", f"--eval_args={{'split': {{'GTS': {options}}}}}", *small]
+
+
+@pytest.mark.parametrize("model", ["BPR", "FPMC", "ItemKNN"])
+def test_recommend__serves_no_user_that_was_not_trained_on(split_by_time, model):
+    said = succeed("run", f"--model={model}", *split_by_time, "--run_dir=run")
+    assert "12 test targets of 12 users" in said.out
+    said = succeed("recommend", "run", "--users=all", "--k=3", "--out=all.csv")
+    assert f"no recommendations for late, brief: {model} was not trained on them, and it" in said.out
+    assert set(pd.read_csv("all.csv")["user"]) == {f"u{n}" for n in range(12)}
+    said = main("recommend", "run", "--users=late")
+    assert said.status == 2 and f"no recommendations for late: {model} was not trained on them" in said.err
+
+
+def test_recommend__serves_every_user_where_the_model_reads_items_only(split_by_time):
+    succeed("run", "--model=GRU4Rec", *split_by_time, "--run_dir=run")
+    said = succeed("recommend", "run", "--users=all", "--k=3", "--out=all.csv")
+    assert "no recommendations" not in said.out and {"late", "brief"} < set(pd.read_csv("all.csv")["user"])
+
+
+def test_run__names_users_that_a_model_of_users_is_not_trained_on(split_by_time):
+    kept = [one.replace("drop", "keep") for one in split_by_time]
+    lines = Path("dataset/tiny/tiny.inter").read_text().splitlines()
+    Path("dataset/tiny/tiny.inter").write_text("\n".join(line for line in lines if "late" not in line))
+    said = main("run", "--model=FPMC", *kept)  # brief has one training event, so FPMC has no sample of it
+    assert said.status == 2 and "none for users with fewer than two training events" in said.err
+
+
 # Titles ---------------------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,10 @@ _FULL: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 def sample_users(train: Any, share: float, seed: int) -> Any:
-    """Draw a share of the users of a training part; larger shares with the same seed include these users.
+    """Draw a share of the users of a training part.
+
+    Each user has a number that depends on the seed and the user's id only, and those with the lowest are taken: larger
+    shares include these users, and two training parts of the same data share most of them.
 
     Args:
         train: RecBole's data set of the training part, whose interactions are tensors.
@@ -27,7 +30,8 @@ def sample_users(train: Any, share: float, seed: int) -> Any:
     """
     users = train.inter_feat[train.uid_field].numpy()
     known = np.unique(users)
-    drawn = np.random.default_rng(seed).permutation(known)[: max(1, math.ceil(round(share * len(known), 6)))]
+    numbers = np.random.default_rng(seed).random(train.user_num)[known]
+    drawn = known[np.argsort(numbers)[: max(1, math.ceil(round(share * len(known), 6)))]]
     part = copy.copy(train)
     part.inter_feat = train.inter_feat[torch.from_numpy(np.isin(users, drawn))]
     if (firsts := getattr(train, "first_items", None)) is not None:  # see data/item_counts.py

@@ -1,11 +1,13 @@
 """Training on a share of the users: which users are drawn, and the data that stays complete."""
 
+import copy
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from recbole_samrec.data.subsample import sample_users
 from recbole_samrec.evaluator import test_ranks
 from tests.helpers.command import SMALL, main, succeed
 from tests.helpers.tiny import build, make_config, random_events, write_events
@@ -46,6 +48,16 @@ def test_train_fraction__is_of_the_same_users_when_packed(data):
         for kind in ("packed", "prefix")
     ]
     assert both[0] == both[1]
+
+
+def test_sample_users__draws_each_user_apart_from_the_others(data):
+    """The two trainings of ``retrain`` have other users, of whom the same should be drawn."""
+    train = build(make_config("SAMRec", "dataset"))[0][0]._dataset
+    fewer = copy.copy(train)
+    fewer.inter_feat = train.inter_feat[train.inter_feat["user_id"] % 8 != 0]
+    of_all, of_fewer = (set(sample_users(part, 0.5, 1).inter_feat["user_id"].tolist()) for part in (train, fewer))
+    left = {user for user in of_all if user % 8}
+    assert left <= of_fewer or of_fewer <= left
 
 
 def test_train_fraction__leaves_tests_and_histories_whole(data):

@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -150,14 +150,19 @@ def _read(
 
 
 def _read_parquet(path: Path, wanted: Sequence[str]) -> pd.DataFrame:
+    """Read columns of a Parquet file; integers stay exact, also in columns with gaps, where floats would round them."""
     from pyarrow import ArrowException
-    from pyarrow.parquet import read_schema
+    from pyarrow.parquet import read_schema, read_table
 
     try:
         check_columns(path, wanted, read_schema(path).names)
-        return pd.read_parquet(path, columns=list(dict.fromkeys(wanted)), engine="pyarrow")
+        table = read_table(path, columns=list(dict.fromkeys(wanted)))
     except (ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
+    for column in table.schema:
+        if "binary" in str(column.type):  # of fixed or any size, also as categories
+            raise DataError(f"{path}, column {column.name}: it contains bytes, not text; convert it to text")
+    return cast(pd.DataFrame, table.to_pandas(integer_object_nulls=True, ignore_metadata=True))
 
 
 def _split_cells(line: str, delimiter: str) -> list[str]:
@@ -194,7 +199,7 @@ def check_columns(source: object, wanted: Sequence[str], present: Sequence[str])
 
 
 def _convert_ids(column: pd.Series) -> pd.Series:
-    """Return ids as they are written; integers that a Parquet file stores as floats, because of gaps, lose ``.0``."""
+    """Return ids as they are written; integers that a Parquet file has as floats, because of gaps, lose ``.0``."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     codes, values = pd.factorize(column)

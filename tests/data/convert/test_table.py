@@ -1,6 +1,8 @@
 """Tables of any columns give exactly the expected lines."""
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recbole_samrec.utils.errors import DataError
@@ -103,13 +105,26 @@ class TestTable:
         assert "2 of 2 users have fewer than 3 events" in capsys.readouterr().out
 
     def test_parquet(self, tmp_path):
-        pytest.importorskip("pyarrow")
         times = pd.to_datetime(["1970-01-01 00:00:01", "1970-01-01 00:00:02", "1970-01-01 00:00:03"] * 2)
         frame = pd.DataFrame({"u": [1, 1, 1, 2, 2, 2], "i": [1.0, 2.0, 3.0, 1.0, 2.0, 3.0], "t": times})
         frame.loc[6] = [3, None, times[0]]
         frame.to_parquet(tmp_path / "a.parquet")
         convert("mine", tmp_path / "a.parquet", *COLUMNS)
         assert lines(tmp_path / "dataset/mine/mine.inter")[1:4] == ["1\t1\t1", "1\t2\t2", "1\t3\t3"]
+
+    def test_large_ids_of_parquet_are_exact_beside_gaps(self, tmp_path):
+        ids = pa.array([2**60, 2**60 + 1, None, 2**60 + 1])
+        pq.write_table(pa.table({"u": ids, "i": ids, "t": [1, 2, 3, 4]}), tmp_path / "a.parquet")
+        convert("mine", tmp_path / "a.parquet", *COLUMNS)
+        written = [line.split("\t") for line in lines(tmp_path / "dataset/mine/mine.inter")[1:]]
+        assert written == [[str(one), str(one), time] for one, time in zip(ids.to_pylist(), "1234", strict=True) if one]
+
+    @pytest.mark.parametrize("kind", [pa.binary(), pa.binary(1), pa.dictionary(pa.int8(), pa.large_binary())], ids=str)
+    def test_bytes_of_parquet_are_refused(self, tmp_path, kind):
+        column = pa.array([b"a", b"b"], pa.large_binary()).dictionary_encode().cast(kind)
+        pq.write_table(pa.table({"u": column, "i": ["x", "y"], "t": [1, 2]}), tmp_path / "a.parquet")
+        with pytest.raises(DataError, match=r"a\.parquet, column u: it contains bytes, not text; convert it to text"):
+            convert("mine", tmp_path / "a.parquet", *COLUMNS)
 
     def test_rows_without_ids_are_dropped_and_told(self, tmp_path, capsys):
         source = ratings_csv(tmp_path / "a.csv")

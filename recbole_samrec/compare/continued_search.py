@@ -13,14 +13,11 @@ from recbole_samrec.compare.equal_passes import Budget, Continuation
 from recbole_samrec.compare.prepare import Preparation
 from recbole_samrec.compare.selection import Selector, read_candidate, read_passes
 from recbole_samrec.experiments.candidates import FurtherCandidates
-from recbole_samrec.experiments.entries import Entry
+from recbole_samrec.experiments.entries import DOUBLED, Entry
 from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.experiments.results import read_record
 from recbole_samrec.quick_start.record import RESULT
 from recbole_samrec.utils.errors import DataError
-
-DOUBLED = ("epochs", "stopping_step")
-"""Settings that the first added candidate has doubled."""
 
 
 def continue_searches(

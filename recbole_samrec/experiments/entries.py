@@ -21,6 +21,8 @@ from recbole_samrec.utils.settings import suggest_nearest
 WITH_SAM = "+SAM"
 EQUAL_PASSES = " (equal passes)"
 """End of the names of entries whose search continues that of another one."""
+DOUBLED = ("epochs", "stopping_step")
+"""Settings that the first candidate of such an entry has doubled."""
 KEYS = {"model", "variant_of", "settings", "fixed", "choose", "choose_more", "tuned_as"}
 LISTED_UNDER = ("entries", "rows")
 """Keys of a file under which its entries are; files of revision 6de9c71 have the second one."""
@@ -59,17 +61,26 @@ class Entry:
         """Number of candidates."""
         return math.prod(len(values) for values in self.choose.values())
 
-    def settings(self, *files: Mapping[str, Any], known: Collection[str] | None = None) -> dict[str, Any]:
+    def settings(
+        self,
+        *files: Mapping[str, Any],
+        known: Collection[str] | None = None,
+        chosen: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
         """Settings of a run: the entry's defaults, those of the given files in their order, the entry's fixed settings.
 
         Args:
             files: Settings above the defaults.
             known: Keys that the model reads; defaults of other keys are dropped.
+            chosen: Settings that validation chose, above the files. A continued search may choose to train for longer
+                than the entry fixes.
         """
         joined = {key: value for key, value in self.defaults.items() if known is None or key in known}
-        for settings in files:
+        for settings in (*files, chosen or {}):
             joined |= settings
-        return {**joined, **self.fixed, "model": self.model}
+        longer = {key for key in DOUBLED if self.continues and key in (chosen or {})}
+        fixed = {key: value for key, value in self.fixed.items() if key not in longer}
+        return {**joined, **fixed, "model": self.model}
 
 
 def read_entries(names: Sequence[str], files: Sequence[Path] = ()) -> list[Entry]:

@@ -285,7 +285,7 @@ def choose_settings(
         theirs = entry.model not in registry.model_names()
         of_files = {key: value for key, value in files.items() if theirs or key in known}
         by_validation = (chosen or {}).get(entry.name, {})
-        settings[entry.name] = entry.settings(of_data, found, of_files, own, by_validation, known=known)
+        settings[entry.name] = entry.settings(of_data, found, of_files, own, known=known, chosen=by_validation)
     if unable := align_unseen_users(settings):
         note(describe_unable(unable, dataset))
     return settings

@@ -27,10 +27,10 @@ def begin(own_folder):
     """Select settings of SASRec and SAM, and write their runs."""
     write_events("dataset", "tiny", random_events(users=12, items=25))
 
-    def select(more, rhos=(0, 0.1, 0.2)):
+    def select(more, rhos=(0, 0.1, 0.2), fixed=None):
         further = RATES[: more + 1] if isinstance(more, int) else more
         plain = {"choose": {"learning_rate": RATES[:1]}, "choose_more": {"learning_rate": further}}
-        table = {"SASRec": {"model": "SAMRec", "fixed": {"sam_rho": 0}, **plain}}
+        table = {"SASRec": {"model": "SAMRec", "fixed": {"sam_rho": 0, **(fixed or {})}, **plain}}
         sam = {"model": "SAMRec", "variant_of": "SASRec", "tuned_as": "SASRec"}
         table["SAM"] = {**sam, "choose": {"sam_rho": list(rhos)}}
         own_folder.joinpath("entries.yaml").write_text(yaml.safe_dump({"entries": table}))
@@ -101,6 +101,21 @@ def test_continue_searches__may_choose_more_epochs(begin):
     assert chosen == {"learning_rate": 0.01, "epochs": 6, "stopping_step": 20}
     plan = preparation.plan(choices.collect(preparation), choices.waiting)
     assert {job.settings["epochs"] for job in plan.jobs if job.entry == NAME} == {6}
+
+
+def test_continue_searches__trains_runs_like_the_winner(begin):
+    """The winner has doubled epochs although the plain entry fixes them; the others keep those."""
+    log, fixed = [], {"epochs": 2, "stopping_step": 5}
+    preparation, choices, jobs = begin(more=1, fixed=fixed)
+    continue_searches(preparation, choices, jobs, make_selector(lambda job: job.settings["epochs"], passes, log=log))
+    plan = preparation.plan(choices.collect(preparation), choices.waiting)
+    final = next(job for job in plan.jobs if job.entry == NAME)
+    of_selection = {"seed"}
+    first, further = ({key: one.settings[key] for key in one.settings.keys() - of_selection} for one in log[2::3])
+    assert {key: final.settings[key] for key in final.settings.keys() - of_selection} == first
+    assert (first["epochs"], first["stopping_step"]) == (4, 10)
+    assert {key: further[key] for key in fixed} == fixed
+    assert {job.settings["epochs"] for job in plan.jobs if job.entry == "SASRec"} == {2}
 
 
 def test_continue_searches__waits_for_runs(begin):

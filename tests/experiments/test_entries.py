@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from recbole_samrec.config.yaml_files import read_yaml
-from recbole_samrec.experiments.entries import dataset_settings, read_entries
+from recbole_samrec.experiments.entries import Entry, dataset_settings, read_entries
 from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.paths import PROPERTIES
 from tests.helpers.jobs import settings_of
@@ -165,3 +165,13 @@ def test_read_entries__rejects_chains(tmp_path):
     file.write_text(yaml.safe_dump({"entries": chain}))
     with pytest.raises(ConfigError, match=r"^tuned_as of C: B itself is tuned as A; name A$"):
         read_entries(["A", "B", "C"], [file])
+
+
+def test_settings__of_a_continued_search_may_train_for_longer():
+    """Validation may choose more epochs than the entry fixes, but nothing else that it fixes."""
+    fixed, chosen = {"epochs": 50, "sam_rho": 0}, {"epochs": 100, "sam_rho": 0.1}
+    plain = Entry("A", "SAMRec", fixed=fixed)
+    assert plain.settings({"epochs": 9}, chosen=chosen) == {**fixed, "model": "SAMRec"}
+    continued = Entry("B", "SAMRec", fixed=fixed, continues="A")
+    assert continued.settings({"epochs": 9}, chosen=chosen) == {"epochs": 100, "sam_rho": 0, "model": "SAMRec"}
+    assert continued.settings({"epochs": 9}) == {**fixed, "model": "SAMRec"}

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from recbole_samrec.data.convert.arrow_table import ArrowTable
+from recbole_samrec.data.convert.frame_columns import convert_ids
 from recbole_samrec.data.convert.source import open_text
+from recbole_samrec.data.convert.table import PARQUET
 from recbole_samrec.data.sequences import COLUMNS
 from recbole_samrec.utils.errors import DataError
-from recbole_samrec.utils.tables import read_parquet
 
 
 def split_users(text: str, known: Container[str]) -> list[str]:
@@ -41,10 +43,13 @@ def read_users(file: Path, field: str) -> list[str]:
         DataError: The file cannot be read, has no such column, or has no id.
     """
     kind = Path(file.stem).suffix if file.suffix == ".gz" else file.suffix
-    if kind == ".parquet":
-        users = _read_column(read_parquet(file), field, file)
+    if file.suffix.lower() in PARQUET:
+        table = ArrowTable.open(file)
+        column = convert_ids(table, table.names[_find_column(table.names, field, file)])[0]
+        users = _list_ids(column)
     elif kind in (".csv", ".tsv"):
-        users = _read_column(_read_cells(file, "\t" if kind == ".tsv" else ","), field, file)
+        frame = _read_cells(file, "\t" if kind == ".tsv" else ",")
+        users = _list_ids(frame.iloc[:, _find_column(frame.columns, field, file)])
     else:
         with open_text(file) as text:
             users = [line for line in re.split(r"\r\n|\r|\n", text.read()) if line.strip()]
@@ -63,17 +68,17 @@ def _read_cells(file: Path, separator: str) -> pd.DataFrame:
         raise DataError(f"{file} cannot be read: {str(error).strip()}; write one user in each line") from error
 
 
-def _read_column(frame: pd.DataFrame, field: str, file: Path) -> list[str]:
-    names = [str(name).strip().partition(":")[0].lower() for name in frame.columns]
+def _find_column(header: Iterable[Any], field: str, file: Path) -> int:
+    """Find the position of the column of users in a header."""
+    names = [str(name).strip().partition(":")[0].lower() for name in header]
     place = next((names.index(name) for name in (field.lower(), *COLUMNS["user"]) if name in names), None)
     if place is None:
         raise DataError(
-            f"{file} has no column user: it has {', '.join(map(str, frame.columns))[:100]!r}; name the column user, or "
+            f"{file} has no column user: it has {', '.join(map(str, header))[:100]!r}; name the column user, or "
             "write one id in each line of a .txt file"
         )
-    return [_spell(cell) for cell in frame.iloc[:, place].dropna() if str(cell).strip()]
+    return place
 
 
-def _spell(cell: Any) -> str:
-    """Spell an id as text: a column of integers with gaps is read as decimal numbers."""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+def _list_ids(column: pd.Series) -> list[str]:
+    return [cell for cell in column.dropna() if cell.strip()]

@@ -4,6 +4,8 @@ import gzip
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recbole_samrec.data.user_lists import read_users, split_users
@@ -43,6 +45,17 @@ def test_read_users__a_column(header):
     assert read_users(Path("users.parquet"), "uid") == ["u1, jr", "010"]
     pd.DataFrame({"uid": [7, None, 8]}).to_parquet("users.parquet")
     assert read_users(Path("users.parquet"), "uid") == ["7", "8"]
+
+
+def test_read_users__keeps_large_ids_of_parquet_exact():
+    users = [2**60 + 1, None, 2**60 + 3]
+    pd.DataFrame({"user": pd.array(users, dtype="Int64")}).to_parquet("users.parquet")
+    assert read_users(Path("users.parquet"), "user_id") == [str(2**60 + 1), str(2**60 + 3)]
+    pq.write_table(pa.table({"user": users}), "users.parquet")
+    assert read_users(Path("users.parquet"), "user_id") == [str(2**60 + 1), str(2**60 + 3)]
+    pd.DataFrame({"user": [b"a"]}).to_parquet("users.parquet")
+    with pytest.raises(DataError, match=r"^users.parquet, column user: ids are integers or text"):
+        read_users(Path("users.parquet"), "user_id")
 
 
 def test_read_users__errors():

@@ -85,7 +85,7 @@ class ArrowTable:
                 raise DataError(f"{self.title} has {number} columns {name!r}: rename or remove all but one")
 
     def read(self, name: str) -> pa.ChunkedArray:
-        """Read a column; a categorical column gets the type of its categories.
+        """Read a column; a categorical column gets the type of its categories, and decimals become plain numbers.
 
         Raises:
             DataError: Its cells have several types, it has no cell with a value, or the file is damaged.
@@ -95,7 +95,7 @@ class ArrowTable:
             if pa.types.is_dictionary(column.type):
                 column = column.cast(column.type.value_type)
             if pa.types.is_decimal(column.type):
-                column = column.cast(pa.float64())
+                column = _convert_decimals(column)
         except (pa.ArrowException, OverflowError, OSError) as error:
             reason = flatten_message(error)
             raise DataError(
@@ -111,3 +111,11 @@ class ArrowTable:
             return self._source.column(name)
         column = pa.Array.from_pandas(self._source[name])
         return column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+
+
+def _convert_decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Convert decimals to integers, which keep all digits, or to floats if one has a fraction or more than 64 bits."""
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return column.cast(pa.float64())

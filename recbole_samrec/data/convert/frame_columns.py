@@ -16,7 +16,7 @@ from recbole_samrec.data.id_types import TEXT
 from recbole_samrec.utils.errors import DataError
 
 _EXACT = 2**53
-"""Integers from which on float64 has gaps."""
+"""First integer that float64 does not tell from the next one."""
 _NO_NAME = re.compile(r'[\t\r\n":]|^\s*$')
 _FORBIDDEN = re.compile(r"[\x00\r\n]")
 
@@ -26,7 +26,7 @@ def convert_ids(table: ArrowTable, name: str) -> tuple[pd.Series, str]:
     column = table.read(name)
     if pa.types.is_floating(column.type):
         numbers = column.to_numpy()
-        fine = ~(np.isinf(numbers) | (np.abs(numbers) > _EXACT) | (numbers != np.trunc(numbers))) | np.isnan(numbers)
+        fine = ~(np.isinf(numbers) | (np.abs(numbers) >= _EXACT) | (numbers != np.trunc(numbers))) | np.isnan(numbers)
         reject(column, ~fine, table.name_row, name, "an id: ids are integers or text")
         column = pa.chunked_array([pa.array(numbers, from_pandas=True).cast(pa.int64())])
     if pa.types.is_integer(column.type):
@@ -105,13 +105,23 @@ def convert_further(table: ArrowTable, name: str, column: pa.ChunkedArray) -> tu
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type):
-        return column.cast(pa.float64()).to_pandas(), "float"
+        return _convert_floats(table, name, column), "float"
     if is_text(column.type):
         return check_text(table, name, column), "token"
     raise DataError(
         f"{table.title}, column {name}: columns to load are numbers or text, and this one has type {column.type}: "
         "convert it, or leave it out of load_col"
     )
+
+
+def _convert_floats(table: ArrowTable, name: str, column: pa.ChunkedArray) -> pd.Series:
+    try:
+        return column.cast(pa.float64()).to_pandas()
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"{table.title}, column {name}: it has an integer beyond 2**53, which is no exact number in RecBole: leave "
+            "the column out, or make it text, such as by astype(str)"
+        ) from error
 
 
 def reject(column: pa.ChunkedArray, bad: np.ndarray, name_row: Callable[[int], str], name: str, wanted: str) -> None:

@@ -1,6 +1,7 @@
 """Columns of a user's table become exactly the expected cells, or one clear error."""
 
 import datetime as dt
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from tests.helpers.stored import BASE, column, store
         (pd.array([2**60 + 1, None, 1, 2], dtype="Int64"), [str(2**60 + 1), "", "1", "2"]),
         ([2**63 + 1, 1, 2, 3], [str(2**63 + 1), "1", "2", "3"]),
         (pd.Categorical([3, 3, 4, 4]), ["3", "3", "4", "4"]),
+        ([Decimal(2**60), Decimal(2**60 + 1), None, Decimal("3.00")], [str(2**60), str(2**60 + 1), "", "3"]),
         (["NA", "", None, " x "], ["NA", "", "", " x "]),
         (np.array([1, 2, 3, 4], dtype="uint8"), ["1", "2", "3", "4"]),
     ],
@@ -31,6 +33,9 @@ def test_convert_ids__writes_them_exactly(own_folder, values, written):
         ([1.5, 2, 3, 4], "row 0 .* column u: 1.5 is not an id: ids are integers or text"),
         ([1, np.inf, 3, 4], "row 1 .* column u: inf is not an id"),
         ([2.0**60, 1, 2, 3], r"row 0 .*, column u: 1\.15\S+ is not an id"),
+        ([2.0**53, 1, 2, 3], r"row 0 .*, column u: 9007199254740992\.0 is not an id"),
+        ([Decimal("1.5"), 1, 2, 3], r"row 0 .*, column u: 1\.5 is not an id"),
+        ([Decimal(2**64), 1, 2, 3], r"row 0 .*, column u: 1\.8\S+ is not an id"),
         ([1, "1", 2, 3], "column u: its values cannot be read as one type"),
         ([None] * 4, "column u: no row has an id"),
         ([True] * 4, "column u: ids are integers or text, and these have type bool"),
@@ -98,3 +103,10 @@ def test_convert_event_times__keeps_numbers(own_folder, values, written):
 def test_convert_event_times__refuses_others(own_folder, values, words):
     with pytest.raises(DataError, match=words):
         store(BASE.assign(t=values))
+
+
+def test_convert_further__refuses_integers_that_floats_would_round(own_folder):
+    assert store(BASE.assign(x=[2**53, 1, 2, 3]), load_col={"inter": "*"})[1][1].endswith("\t9007199254740992.0")
+    words = r"^the frame, column x: it has an integer beyond 2\*\*53"
+    with pytest.raises(DataError, match=words):
+        store(BASE.assign(x=[2**53 + 1, 1, 2, 3]), load_col={"inter": "*"})

@@ -44,7 +44,8 @@ def read_items(source: Any, column: str, kind: str, events: pd.Series, settings:
     """Check a table of items, and convert its columns.
 
     Numbers become ``float``, text ``token``, lists of text or of whole numbers ``token_seq``, and lists of decimal
-    numbers ``float_seq``. Items without events are left out, so that the same items are ranked as without attributes.
+    numbers ``float_seq``. The same items are ranked as without attributes: those without events are left out, and those
+    of events without a row get one with empty attributes.
 
     Args:
         source: Frame of pandas or polars, or the path of a Parquet file, with one row for each item.
@@ -67,15 +68,18 @@ def read_items(source: Any, column: str, kind: str, events: pd.Series, settings:
         notes += about
     if left_out:
         notes.append(f"{table.title}: left out: {', '.join(left_out)}; attributes are numbers, text, or lists of them")
-    lines, known = pd.DataFrame(columns), set(events.dropna())
+    lines, known = pd.DataFrame(columns), events[events.fillna("") != ""].drop_duplicates()
     used = ids.isin(known).to_numpy()
     if not used.any():
         raise DataError(f"{table.title}: none of its items is in an event; check its column of ids")
     if not used.all():
         notes.append(f"{table.title}: {int((~used).sum()):,} of {len(lines):,} items are in no event and are left out")
-    if lacking := len(known) - int(used.sum()):
-        notes.append(f"{table.title}: {lacking:,} of {len(known):,} items of the events have no row, and no attributes")
-    return ItemTable(lines[used], tuple(notes))
+    lacking = known[~known.isin(ids)]
+    if len(lacking):
+        count = f"{len(lacking):,} of {len(known):,} items of the events"
+        notes.append(f"{table.title}: {count} have no row; theirs is added, with empty attributes")
+    empty = pd.DataFrame({f"{field}:token": lacking})  # without a row, RecBole would drop the item and its events
+    return ItemTable(pd.concat([lines[used], empty], ignore_index=True), tuple(notes))
 
 
 def _find_ids(table: ArrowTable, column: str, field: str) -> str:

@@ -36,13 +36,16 @@ def test_read_items__converts_numbers_text_and_lists():
     )
 
 
-def test_read_items__has_only_items_of_events():
+def test_read_items__has_exactly_the_items_of_events():
     table = read(pd.concat([ITEMS, ITEMS.assign(sku=[7, 8, 9])]).drop(index=0).reset_index(drop=True))
-    assert list(table.lines["item_id:token"]) == ["2", "3"]
+    assert list(table.lines["item_id:token"]) == ["2", "3", "1"]
+    assert table.lines.iloc[2, 1:].isna().all() and table.lines["price:float"].dtype == float
     assert table.notes == (
         "items: 2 of 4 items are in no event and are left out",
-        "items: 1 of 3 items of the events have no row, and no attributes",
+        "items: 1 of 3 items of the events have no row; theirs is added, with empty attributes",
     )
+    texts = read_items(ITEMS.astype({"sku": str}), "sku", "string", pd.Series(["1", "", None]), {})  # "" is no id
+    assert list(texts.lines["item_id:token"]) == ["1"]
 
 
 def test_read_items__reads_frames_and_files(tmp_path):
@@ -77,6 +80,12 @@ def test_read_items__loads_the_columns_of_load_col():
 def test_read_items__refuses_with_one_line(items, words):
     with pytest.raises(DataError, match=f"^{re.escape(words)}"):
         read(items)
+
+
+def test_read_items__refuses_integers_that_floats_would_round():
+    words = r"^items, column shop: it has an integer beyond 2\*\*53, .*: leave the column out, or make it text"
+    with pytest.raises(DataError, match=words):
+        read(ITEMS.assign(shop=[1, 2**53 + 1, 3]))
 
 
 def test_read_items__refuses_columns_of_load_col():

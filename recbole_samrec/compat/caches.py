@@ -25,11 +25,13 @@ from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 from recbole.data.dataset import Dataset
 
 from recbole_samrec.compat import ModuleProxy, Patcher, recbole_patch
+from recbole_samrec.data.temporal_options import read_options
 from recbole_samrec.utils.errors import CheckpointError
 from recbole_samrec.utils.files import hash_files
 
 _DATA_SETTINGS = (
     "encoding",
+    "eval_args",
     "exact_time_order",
     "keep_na_tokens",
     "numerical_features",
@@ -44,6 +46,7 @@ _DATA_SETTINGS = (
 _LOADER_SETTINGS = (
     *_DATA_SETTINGS,
     "sequential_targets",
+    "train_fraction",
     "train_neg_sample_args",
     "valid_neg_sample_args",
     "test_neg_sample_args",
@@ -145,12 +148,27 @@ def open_only_trusted_caches(patch: Patcher) -> None:
 
     @wraps(load)
     def load_split_dataloaders(config: Config) -> tuple[AbstractDataLoader, ...] | None:
+        if read_options(config["eval_args"]):
+            return None  # a global temporal split, of which loaders in a file know neither counts nor training
         with _set_reading(config, "dataloaders_save_path"):
             return load(config)
 
     patch(utils_module, "os", _OperatingSystem(os))
     patch.replace_everywhere(create, create_dataset)
     patch.replace_everywhere(load, load_split_dataloaders)
+
+
+@recbole_patch("data/utils.py 71", "a saved data set is split by the settings that it was saved with", silent=True)
+def renew_settings(patch: Patcher) -> None:
+    create = utils_module.create_dataset
+
+    @wraps(create)
+    def create_dataset(config: Config) -> Dataset:
+        dataset = create(config)
+        dataset.config = config
+        return dataset
+
+    patch.replace_everywhere(create, create_dataset)
 
 
 @recbole_patch(

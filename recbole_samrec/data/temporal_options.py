@@ -145,6 +145,9 @@ def check_temporal(config: Any) -> None:
         f"benchmark_filename={config['benchmark_filename']}: benchmark files are split already": (
             config["benchmark_filename"] is not None
         ),
+        f"dataloaders_save_path={config['dataloaders_save_path']}: loaders in a file are split already; remove it": (
+            bool(config["dataloaders_save_path"])
+        ),
         "repeatable=False: it hides the items of a user's other parts, which lie after the target; set it to True": (
             config["repeatable"] is False
         ),

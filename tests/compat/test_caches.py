@@ -4,9 +4,9 @@ import pickle
 import warnings
 
 import pytest
-from recbole.data import create_dataset, data_preparation
+from recbole.data import create_dataset, data_preparation, utils
 
-from recbole_samrec.utils.errors import CheckpointError
+from recbole_samrec.utils.errors import CheckpointError, ConfigError
 from tests.helpers.toy_data import SASREC, config, suspend, table, tokens
 
 pytestmark = [
@@ -156,6 +156,23 @@ def test_cached_dataset__fits_files_in_another_folder(tmp_path, caplog):
     assert "Load filtered dataset from" in caplog.text
 
 
+def test_cached_dataset__has_the_settings_of_the_run(tmp_path, caplog):
+    save(tmp_path)
+    settings = config(tmp_path, FILES, **TRUSTED, train_fraction=0.5)
+    caplog.set_level("INFO")
+    assert create_dataset(settings).config["train_fraction"] == 0.5
+    with suspend("renew_settings"):
+        assert utils.create_dataset(settings).config["train_fraction"] == 1.0
+    assert caplog.text.count("Load filtered dataset from") == 2
+
+
+def test_cached_dataset__is_made_again_for_another_split(tmp_path, caplog):
+    save(tmp_path)
+    other = {"eval_args": {"split": {"RS": [4, 1, 1]}, "order": "TO", "group_by": "user", "mode": "full"}}
+    create_dataset(config(tmp_path, FILES, **TRUSTED | other))
+    assert "these settings have changed since: eval_args" in caplog.text
+
+
 def test_cached_dataset__cannot_be_checked_without_the_patch(tmp_path, caplog):
     with suspend("describe_saved_caches"):
         save(tmp_path)
@@ -169,6 +186,24 @@ def test_cached_loaders__are_made_again_when_they_no_longer_fit(tmp_path, caplog
     _, _, test = data_preparation(settings, create_dataset(settings))
     assert f"Ignored {tmp_path / 'saved' / LOADERS}" in caplog.text
     assert tokens(test.dataset, "item_id") == ["j5"] * 3
+
+
+def test_cached_loaders__are_not_used_with_a_global_temporal_split(tmp_path, caplog):
+    """They know neither the counts of the split nor which of two trainings they are for."""
+    split = {
+        "topk": [1],
+        "valid_metric": "MRR@1",
+        "eval_args": {"split": {"GTS": {"cut": 4, "validation": "last_train_item", "unseen_items": "keep"}}},
+    }
+    train, _, _ = save(tmp_path, **split)
+    caplog.set_level("INFO")
+    settings = config(tmp_path, FILES, **TRUSTED | split)
+    again, _, _ = data_preparation(settings, create_dataset(settings))
+    assert "Load split dataloaders" not in caplog.text
+    assert again.dataset.split_counts == train.dataset.split_counts
+    named = config(tmp_path, FILES, **TRUSTED | split, dataloaders_save_path=str(tmp_path / "saved" / LOADERS))
+    with pytest.raises(ConfigError, match=r"GTS cannot be used with dataloaders_save_path=.*split already; remove it"):
+        data_preparation(named, create_dataset(named))
 
 
 def test_cached_loaders__keep_their_generators_when_saved(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from recbole.evaluator.register import smaller_metrics
 
 from recbole_samrec.compare.one_standard_error import Decision, choose_candidate
 from recbole_samrec.compare.prepare import Preparation
@@ -67,12 +68,14 @@ class Choice:
         """Choose among candidates; ``jobs`` are some of their runs."""
         settings = jobs[0].settings
         form = (field_name(str(settings["valid_metric"])), bool(settings.get("mask_history")))
-        return cls(entry.name, tuple(seeds), *form, tuple(candidates), _decide(candidates), entry.tuned_as)
+        decision = _decide(candidates, form[0])
+        return cls(entry.name, tuple(seeds), *form, tuple(candidates), decision, entry.tuned_as)
 
     def extend(self, entry: Entry, added: Sequence[Candidate]) -> Choice:
         """Choose among these candidates and further ones for another entry."""
         candidates = (*self.candidates, *added)
-        return replace(self, entry=entry.name, tuned_as="", candidates=candidates, decision=_decide(candidates))
+        decision = _decide(candidates, self.metric)
+        return replace(self, entry=entry.name, tuned_as="", candidates=candidates, decision=decision)
 
     @property
     def chosen(self) -> Candidate | None:
@@ -85,9 +88,10 @@ class Choice:
         return sum(candidate.passes for candidate in self.candidates)
 
 
-def _decide(candidates: Sequence[Candidate]) -> Decision:
+def _decide(candidates: Sequence[Candidate], metric: str) -> Decision:
     scores = np.array([candidate.scores for candidate in candidates])
-    return choose_candidate([candidate.settings for candidate in candidates], scores)
+    bigger = metric.partition("@")[0] not in smaller_metrics
+    return choose_candidate([candidate.settings for candidate in candidates], scores, bigger)
 
 
 @dataclass

@@ -34,7 +34,7 @@ class Decision:
     edges: tuple[str, ...] = ()
 
 
-def choose_candidate(candidates: Sequence[Mapping[str, Any]], scores: np.ndarray) -> Decision:
+def choose_candidate(candidates: Sequence[Mapping[str, Any]], scores: np.ndarray, bigger: bool = True) -> Decision:
     """Choose among candidates by the one-standard-error rule (Breiman et al. 1984).
 
     The best mean decides all settings but the radius of SAM. Among the candidates that differ from the best one in the
@@ -44,16 +44,17 @@ def choose_candidate(candidates: Sequence[Mapping[str, Any]], scores: np.ndarray
 
     Args:
         candidates: Settings of each candidate.
-        scores: Validation scores, higher is better, shape ``[C, S]`` for S seeds; NaN where a run failed, which
-            excludes the candidate.
+        scores: Validation scores, shape ``[C, S]`` for S seeds; NaN where a run failed, which excludes the candidate.
+        bigger: True if a larger score is better.
     """
     scores = np.asarray(scores, dtype=np.float64)
     means = scores.mean(axis=1)
     nothing = np.full(len(means), np.nan)
     if np.isnan(means).all():
         return Decision(means, nothing, nothing)
-    best = int(np.nanargmax(means))
-    differences = scores[best] - scores
+    gains = scores if bigger else -scores
+    best = int(np.nanargmax(gains.mean(axis=1)))
+    differences = gains[best] - gains
     behind, seeds = differences.mean(axis=1), scores.shape[1]
     errors = differences.std(axis=1, ddof=1) / math.sqrt(seeds) if seeds > 1 else nothing
     others = {key: value for key, value in candidates[best].items() if key != RADIUS}

@@ -36,6 +36,13 @@ def test_choices__put_own_settings_above_those_of_another_entry():
     assert choices.waiting["tiny"] == {"A": words} and choices.lacks("tiny", "A")
 
 
+@pytest.mark.parametrize("metric, best", [("ndcg@10", 0.9), ("giniindex@10", 0.1), ("rmse", 0.1)])
+def test_choice__knows_where_lower_is_better(metric, best):
+    candidates = [Candidate({"lr": score}, (score, score), 1.0) for score in (0.5, 0.9, 0.1)]
+    choice = Choice("A", (1, 2), metric, False, (), None).extend(Entry("A", "SAMRec"), candidates)
+    assert choice.chosen.settings == {"lr": best} and choice.decision.means == pytest.approx([0.5, 0.9, 0.1])
+
+
 @pytest.mark.parametrize(
     "names, given, select, words",
     [

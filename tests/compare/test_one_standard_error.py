@@ -45,6 +45,14 @@ def test_choose_candidate__breaks_ties():
     assert decision.best == decision.chosen == 0  # of other settings the first
 
 
+def test_choose_candidate__takes_the_lowest_where_lower_is_better():
+    mirrored = choose_candidate(RHOS, 1 - SCORES, bigger=False)
+    decision = choose_candidate(RHOS, SCORES)
+    assert (mirrored.best, mirrored.chosen) == (decision.best, decision.chosen) == (3, 2)
+    assert mirrored.means == pytest.approx(1 - SCORES.mean(axis=1))
+    assert mirrored.behind == pytest.approx(decision.behind) and mirrored.errors == pytest.approx(decision.errors)
+
+
 def test_choose_candidate__has_no_error_with_one_seed():
     decision = choose_candidate(RHOS, [[0.5], [0.5999], [0.6], [0.6], [0.4]])
     assert decision.chosen == 2 and np.isnan(decision.errors).all()

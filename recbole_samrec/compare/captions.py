@@ -38,7 +38,8 @@ Settings are chosen by the best validation score, averaged over the seeds of sel
 table; these runs are not tested. The best mean decides all settings but sam_rho. Of the candidates that differ from the
 best one in sam_rho alone, the smallest wins that is within one standard error of it: the standard deviation of the
 differences between runs of one seed, divided by the square root of the number of seeds. Edge: the best value is the
-smallest or the largest that was tried. Passes are the gradient passes of all these runs."""
+smallest or the largest of the candidates with a score of each seed. Passes are the gradient passes of all these
+runs."""
 EQUAL_PASSES = """\
 The search of an entry with equal passes continued until it had taken the gradient passes of its entry with SAM:
 searches, selection and runs. The first added candidate is the chosen one with doubled epochs and stopping_step.

@@ -11,6 +11,9 @@ import numpy as np
 
 RADIUS = "sam_rho"
 """Of this setting the smallest value wins that is not clearly worse; of all others the best."""
+AVERAGE = "weight_average"
+"""The values of this setting have a kind and a number: ``ema 0.999``, ``last 5``."""
+UNORDERED, NONE = "unordered", "none"
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Decision:
         errors: Standard errors of these means; NaN of a single seed.
         best: Number of the candidate with the best mean, the first of equals; None if no candidate has a mean.
         chosen: Number of the chosen candidate.
-        edges: Settings whose best value is the smallest or the largest that was tried.
+        edges: Settings whose best value is the smallest or the largest among the candidates with a mean.
     """
 
     means: np.ndarray
@@ -65,16 +68,29 @@ def choose_candidate(candidates: Sequence[Mapping[str, Any]], scores: np.ndarray
         and behind[number] <= (errors[number] if seeds > 1 else 0)
     ]
     chosen = min(within, key=lambda number: candidates[number].get(RADIUS, 0))
-    return Decision(means, behind, errors, best, chosen, _find_edges(candidates, candidates[best]))
+    scored = [one for one, mean in zip(candidates, means, strict=True) if not math.isnan(mean)]
+    return Decision(means, behind, errors, best, chosen, _find_edges(scored, candidates[best]))
 
 
-def _find_edges(candidates: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> tuple[str, ...]:
+def _find_edges(scored: Sequence[Mapping[str, Any]], best: Mapping[str, Any]) -> tuple[str, ...]:
     """Find the settings whose best value is at an edge of the grid; 0 is not an edge, as nothing is below it."""
     edges = []
     for key, value in best.items():
-        values = [settings[key] for settings in candidates if key in settings]
-        if all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values):
-            low, high = min(values), max(values)
-            if low < high and (value == high or (value == low and low != 0)):
-                edges.append(key)
+        kind, size = _measure(key, value)
+        sizes = [_measure(key, settings[key]) for settings in scored if key in settings]
+        if any(of == UNORDERED for of, _ in sizes):
+            continue
+        alike = [one for of, one in sizes if of in (kind, NONE)]
+        low, high = min(alike), max(alike)
+        if low < high and (size == high or (size == low and low != 0)):
+            edges.append(key)
     return tuple(edges)
+
+
+def _measure(key: str, value: Any) -> tuple[str, float]:
+    """Return the kind and the size of a value: a number, or the decay or number of epochs of an average of weights."""
+    if key == AVERAGE:
+        kind, _, number = str(value or f"{NONE} 0").partition(" ")
+        return kind, float(number)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return ("number", value) if is_number else (UNORDERED, 0)

@@ -92,3 +92,33 @@ def test_choose_candidate__takes_the_best_of_other_settings():
 def test_choose_candidate__flags_edges(values, best, edges):
     scores = [[float(number == best)] for number in range(len(values))]
     assert choose_candidate([{"sam_rho": value} for value in values], scores).edges == edges
+
+
+AVERAGES = [None, "ema 0.99", "ema 0.999", "ema 0.9999"]
+
+
+@pytest.mark.parametrize(
+    "values, best, edge",
+    [
+        (AVERAGES, 3, True),
+        (AVERAGES, 1, False),  # below it is no average
+        (AVERAGES[1:], 0, True),
+        (AVERAGES, 2, False),
+        (AVERAGES, 0, False),
+        (["last 9", "last 10", "last 2"], 1, True),
+        (["last 9", "last 10", "last 2"], 0, False),
+        (["ema 0.9", "last 5", "ema 0.5"], 1, False),  # one of its kind
+        (["ema 0.9", "last 5", "ema 0.5"], 0, True),
+    ],
+)
+def test_choose_candidate__flags_edges_of_averages(values, best, edge):
+    scores = [[float(number == best)] for number in range(len(values))]
+    found = choose_candidate([{"weight_average": value} for value in values], scores).edges
+    assert found == ("weight_average",) * edge
+
+
+def test_choose_candidate__flags_the_last_before_a_failure():
+    """The largest value failed, so that nothing is known above the best one."""
+    scores = SCORES.copy()
+    scores[4, 0] = np.nan
+    assert choose_candidate(RHOS, scores).edges == ("sam_rho",)

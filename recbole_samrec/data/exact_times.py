@@ -28,13 +28,38 @@ def read_exact_times(path: Path, column: str, times: pd.Series, separator: str, 
         return times
     reading = {"sep": separator, "usecols": [column], "index_col": False, "encoding": encoding, "engine": "python"}
     text = pd.read_csv(path, dtype=object, **reading)[column]
-    try:
-        whole = pd.Series([pd.NA if pd.isna(cell) else _parse_integer(cell) for cell in text], dtype="Int64")
-    except (InvalidOperation, ValueError, OverflowError):
-        return times
-    if len(whole) != len(times) or not np.array_equal(as_floats(whole), times, equal_nan=True):
+    whole = _parse_integers(text)
+    if whole is None or len(whole) != len(times) or not np.array_equal(as_floats(whole), times, equal_nan=True):
         return times
     return whole.set_axis(times.index)
+
+
+def parse_times(cells: pd.Series) -> pd.Series:
+    """Parse times that were read as text.
+
+    Args:
+        cells: Numbers as text; missing ones are nan.
+
+    Returns:
+        int64 where all are written as integers of 64 bits, else float64. Where float64 would round one of them, whole
+        numbers in any spelling become int64, or nullable integers beside missing ones.
+    """
+    if cells.str.fullmatch(r"-?\d{1,18}", na=False).all():
+        return cells.astype(np.int64)
+    times = cells.astype(np.float64)
+    whole = _parse_integers(cells) if times.abs().max() >= LARGEST_EXACT_INTEGER else None
+    if whole is None:
+        return times
+    return whole if whole.isna().any() else whole.astype(np.int64)
+
+
+def _parse_integers(cells: pd.Series) -> pd.Series | None:
+    """Parse text to nullable integers; None if a cell is no whole number of 64 bits."""
+    try:
+        whole = [pd.NA if pd.isna(cell) else _parse_integer(cell) for cell in cells]
+    except (InvalidOperation, ValueError, OverflowError):
+        return None
+    return pd.Series(whole, index=cells.index, dtype="Int64")
 
 
 def _parse_integer(text: str) -> int:

@@ -20,6 +20,7 @@ from recbole_samrec.config.build import check_data, configure
 from recbole_samrec.config.own_data import adopt_data, is_table
 from recbole_samrec.config.yaml_files import read_yaml_files
 from recbole_samrec.data.convert.frame import Roles
+from recbole_samrec.data.exact_times import parse_times
 from recbole_samrec.data.id_types import read_id_type, restore_ids
 from recbole_samrec.data.temporal_held import SELECTS_EPOCH, find_held, trains_on_all
 from recbole_samrec.data.validate.layout import Layout, read_header
@@ -180,7 +181,7 @@ def _find_earlier(events: pd.DataFrame, times: pd.Series, targets: np.ndarray) -
         targets: Rows of the targets.
     """
     times = times.loc[events.index]
-    order = np.lexsort((events.index, times, events["user"]))
+    order = np.lexsort((events.index, pd.factorize(times, sort=True)[0], events["user"]))
     place = pd.Series(np.argsort(order), index=events.index)
     last = place[targets].groupby(events.loc[targets, "user"]).max()
     return events.index[place < events["user"].map(last)].to_numpy()
@@ -199,8 +200,7 @@ def read_interactions(config: Any) -> pd.DataFrame:
     wanted = {headers[field]: kind for kind, field in fields.items() if field in headers}
     frame = read_csv(path, layout, dict.fromkeys(wanted, str), list(wanted))[list(wanted)].rename(columns=wanted)
     if "time" in frame:
-        whole = frame["time"].str.fullmatch(r"-?\d{1,18}", na=False).all()
-        frame["time"] = frame["time"].astype(np.int64 if whole else np.float64)
+        frame["time"] = parse_times(frame["time"])
     return frame
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_samrec.data.exact_times import LARGEST_EXACT_INTEGER, as_floats, read_exact_times
+from recbole_samrec.data.exact_times import LARGEST_EXACT_INTEGER, as_floats, parse_times, read_exact_times
 
 HEADER = "user_id:token\ttimestamp:float\n"
 
@@ -29,3 +29,21 @@ def test_read_exact_times__tells_nanoseconds_apart(tmp_path):
 def test_read_exact_times__leaves_other_times_alone(tmp_path, cell):
     found, times = read(tmp_path, cell, "3")
     assert found is times
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind", "found"),
+    [
+        (["10", "-3"], "int64", [10, -3]),
+        (["10", "2.5"], "float64", [10, 2.5]),
+        (["1.0", "2"], "float64", [1, 2]),
+        (["1700000000000000121", "1700000000000000120"], "int64", [1700000000000000121, 1700000000000000120]),
+        (["-1700000000000000121", "1.7e18"], "int64", [-1700000000000000121, 17 * 10**17]),
+        (["1700000000000000121", None], "Int64", [1700000000000000121, pd.NA]),
+        (["1700000000000000121", "0.5"], "float64", [1.7e18, 0.5]),
+        (["9223372036854775807", "9223372036854775808"], "float64", [2.0**63, 2.0**63]),
+    ],
+)
+def test_parse_times__rounds_no_integer(cells, kind, found):
+    times = parse_times(pd.Series(cells, dtype=object, index=range(5, 5 + len(cells))))
+    assert str(times.dtype) == kind and times.tolist() == found and times.index[0] == 5

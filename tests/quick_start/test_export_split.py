@@ -190,6 +190,21 @@ def test_export_split__numbers_the_rows_of_a_frame(own_folder):
     assert whole["item"].tolist() == there["sku"].tolist() and whole["time"].tolist() == there["bought"].tolist()
 
 
+@pytest.mark.parametrize("split", [{}, {"GTS": {"quantile": 0.8, "target": "last"}}], ids=str)
+def test_export_split__keeps_nanoseconds(own_folder, split):
+    """Times that are one nanosecond apart are equal as floats, and then a history could have events of the future."""
+    frame = tied_events(3, users=40, items=12, days=12)
+    frame["time"] = 1_600_000_000_000_000_000 + np.random.default_rng(0).permutation(len(frame))
+    roles = {"user": "user", "item": "item", "time": "time"}
+    parts = export(frame, **roles, **({"eval_args": {"split": split}} if split else {}))
+    for part in PARTS:
+        there = frame["time"].to_numpy()[parts[part]["row"]]
+        assert parts[part]["time"].dtype == np.int64 and parts[part]["time"].tolist() == there.tolist()
+    last = parts["test"].set_index("user")["time"]
+    seen = parts["history"][parts["history"]["user"].isin(last.index)]
+    assert (seen["time"] < seen["user"].map(last)).all()
+
+
 def test_export_split__is_a_command(own_folder):
     frame = make_events()
     said = succeed("data", "--export-split", "tied", "--out=out", "--topk=[2]", "--valid_metric=NDCG@2")

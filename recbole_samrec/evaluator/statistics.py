@@ -147,7 +147,9 @@ def estimate_over_users_and_seeds(
     (s^2 - MS / U) / n, at least 0: s^2 is the variance of the seeds' means, and MS, the interaction's mean square, is
     subtracted because the users' term already contains it. For a deterministic entry it is 0, with one seed too. The
     degrees of freedom are Satterthwaite's for these mean squares (1946): those of s^2 count fully, since the subtracted
-    term is well known. ``benchmarks/inference.py`` simulates how often the 95 % intervals contain the truth.
+    term is well known. They are never fewer than those of the mean square with the fewest, as for any sum of mean
+    squares; a difference would have fewer where equal seeds make two entries alike, so that the users' term does not
+    contain what is subtracted. ``benchmarks/inference.py`` simulates how often the 95 % intervals contain the truth.
 
     Args:
         mine: Metrics of each user by each seed, shape ``[U, n, C]`` for C metrics.
@@ -199,4 +201,5 @@ def _estimate(means: np.ndarray, parts: Sequence[_Part]) -> Estimate:
     variance = sum(part.variance for part in parts)
     spread = sum(part.known_by**2 / part.freedom for part in parts)
     freedom = np.divide(variance**2, spread, out=np.ones_like(variance), where=variance != 0)
-    return Estimate(means, np.sqrt(variance), freedom)
+    fewest = np.min([np.where(part.known_by > 0, part.freedom, np.inf) for part in parts], axis=0)
+    return Estimate(means, np.sqrt(variance), np.where(np.isinf(fewest), freedom, np.maximum(freedom, fewest)))

@@ -52,7 +52,8 @@ def infer(runs, entry, other):
             between = np.var(values.mean(axis=0), ddof=1)
             squares.append((max(0, between - interaction / users) / seeds, between / seeds, seeds - 1))
     variance = sum(one for one, _, _ in squares)
-    return differences.mean(), math.sqrt(variance), variance**2 / sum(of**2 / df for _, of, df in squares)
+    freedom = variance**2 / sum(of**2 / df for _, of, df in squares)
+    return differences.mean(), math.sqrt(variance), max(freedom, min(df for *_, df in squares))
 
 
 def correct(p):

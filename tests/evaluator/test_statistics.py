@@ -47,7 +47,7 @@ def test_interval_over_users_and_seeds__equals_one_by_hand():
     other = np.array([[0.0, 0], [1, 1]])[:, :, None]
     # Users: 2 and 3, of variance 1/2, over 2 users is 1/4. My seeds: means 1.5 and 4.5 of variance 9/2; what is left
     # of each number is 1/2 or -1/2, so the interaction's mean square is 1; (9/2 - 1/2) / 2 is 2. The other's have none.
-    freedom = (1 / 4 + 2) ** 2 / ((1 / 4) ** 2 / 1 + (9 / 2 / 2) ** 2 / 1)
+    freedom = max(1, (1 / 4 + 2) ** 2 / ((1 / 4) ** 2 / 1 + (9 / 2 / 2) ** 2 / 1))
     half = stats.t.ppf(0.975, freedom) * math.sqrt(1 / 4 + 2)
     low, high = estimate_over_users_and_seeds(mine, other).interval()
     assert (low[0], high[0]) == (pytest.approx(2.5 - half), pytest.approx(2.5 + half))
@@ -106,7 +106,7 @@ def test_one_seed_says_nothing_of_others():
 def test_estimate__p_is_that_of_the_interval():
     mine = np.array([[1.0, 3], [2, 6]])[:, :, None]  # the case that is worked by hand above
     other = np.array([[0.0, 0], [1, 1]])[:, :, None]
-    freedom = (1 / 4 + 2) ** 2 / ((1 / 4) ** 2 + (9 / 4) ** 2)
+    freedom = max(1, (1 / 4 + 2) ** 2 / ((1 / 4) ** 2 + (9 / 4) ** 2))
     p = estimate_over_users_and_seeds(mine, other).p()
     assert p[0] == pytest.approx(2 * stats.t.sf(2.5 / math.sqrt(9 / 4), freedom))
     generator = np.random.default_rng(10)
@@ -114,6 +114,17 @@ def test_estimate__p_is_that_of_the_interval():
         estimate = estimate_over_users_and_seeds(*(crossed(generator, 3, 0.1, users=50) for _ in range(2)))
         (low,), (high,) = estimate.interval()
         assert (estimate.p()[0] < 0.05) == (not low <= 0 <= high)
+
+
+def test_estimate__has_no_fewer_degrees_than_seeds_less_one():
+    """Entries that are alike with equal seeds: the users' differences lack the interaction that is subtracted."""
+    generator = np.random.default_rng(16)
+    for _ in range(100):
+        mine = crossed(generator, 3, 0.02, users=100)
+        other = mine + 0.1 * crossed(generator, 3, 0, users=100)
+        estimate = estimate_over_users_and_seeds(mine, other)
+        assert estimate.freedom >= 2 and estimate_over_users_and_seeds(mine, mine[:, :1], (False, True)).freedom >= 2
+        assert estimate_over_users_and_seeds(mine, mine).minimal_detectable() < 1
 
 
 def test_estimate__gives_deterministic_entries_no_variance():

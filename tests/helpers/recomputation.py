@@ -51,7 +51,7 @@ class Inference:
         users = len(mine)
         differences = mine.mean(axis=1) - other.mean(axis=1)
         of_users = differences.var(ddof=1) / users
-        variance, spread = of_users, of_users**2 / (users - 1)
+        variance, spread, fewest = of_users, of_users**2 / (users - 1), users - 1
         for values, deterministic in zip((mine, other), fixed, strict=True):
             seeds = values.shape[1]
             if not deterministic:
@@ -60,7 +60,9 @@ class Inference:
                 between = values.mean(0).var(ddof=1)
                 variance += max(0, between - interaction / users) / seeds
                 spread += (between / seeds) ** 2 / (seeds - 1)
-        self.difference, self.error, self.freedom = differences.mean(), np.sqrt(variance), variance**2 / spread
+                fewest = min(fewest, seeds - 1)
+        self.difference, self.error = differences.mean(), np.sqrt(variance)
+        self.freedom = max(fewest, variance**2 / spread)
         self.of_users, self.users = np.sqrt(of_users), users
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:

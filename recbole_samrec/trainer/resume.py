@@ -246,6 +246,8 @@ class Resumable:
                 self._resumed = state
             else:
                 self.best_epoch = state["epoch"]  # RecBole saves its best epochs only
+                self.sam_step.passes.total = None  # nor does it save the costs so far
+                self.cpu_elapsed = None
         except (ValueError, KeyError, TypeError) as error:
             reason = flatten_message(error)[:200]
             raise CheckpointError(f"{resume_file}: it does not fit learner={self.learner}: {reason}") from error

@@ -159,6 +159,18 @@ def test_resume_checkpoint__continues_in_the_same_bits(data):
     assert same(resumed.model.state_dict(), whole.model.state_dict())
 
 
+def test_resume_checkpoint__knows_no_costs_of_recbole(data):
+    """RecBole stores neither passes nor CPU time, so that those of the whole training are unknown."""
+    part, _ = train_by_hand(data, 2)
+    assert part.gradient_passes == 2 and part.sum_cpu_seconds(part._cpu_started) > 0
+    of_recbole = "config epoch cur_step best_valid_score state_dict other_parameter optimizer".split()
+    state = torch.load(part.saved_model_file, weights_only=False)
+    torch.save({key: state[key] for key in of_recbole}, "recbole.pth")
+    resumed, _ = train_by_hand(data, 5, Path("recbole.pth"))
+    assert resumed.start_epoch == state["epoch"] + 1 and len(resumed.train_loss_dict) == 5 - resumed.start_epoch
+    assert resumed.gradient_passes is None and resumed.sum_cpu_seconds(resumed._cpu_started) is None
+
+
 def test_resume__overwrites_no_finished_checkpoint(data):
     part, result = train_by_hand(data, 2)
     before = Path(part.saved_model_file).read_bytes()

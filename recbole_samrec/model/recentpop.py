@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recbole_samrec.data.temporal_split import UNITS
 from recbole_samrec.model.counted_base import CountedBase
 from recbole_samrec.utils.errors import ConfigError, DataError
 
@@ -16,6 +17,8 @@ UNITS_OF_DAY = {"s": 86400, "ms": 86400 * 10**3, "us": 86400 * 10**6, "ns": 8640
 """Number of units of each kind in a day."""
 LONGEST = 100 * 365
 """Days that training events may span; more are taken for a wrong unit."""
+UNIX_UNITS = dict(zip(("s", "ms", "us", "ns"), (lowest for lowest, _ in UNITS.values()), strict=True))
+"""The smallest Unix time in each unit."""
 
 
 class RecentPop(CountedBase):
@@ -35,6 +38,8 @@ class RecentPop(CountedBase):
     """
 
     popularity: Tensor
+    reads_times = True
+    """Read by the configuration: the column of times is loaded for any split."""
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -73,12 +78,17 @@ def compute_ages(times: np.ndarray, unit: str, name: str) -> np.ndarray:
         name: Name of the data set, for messages.
 
     Raises:
-        ConfigError: They span too many years for the unit to be right.
+        ConfigError: They are Unix times in another unit, or span too many years for the unit to be right.
         DataError: A time is missing.
     """
     times = times.astype(np.float64)
     if not np.isfinite(times).all():
         raise DataError(f"RecentPop: some training events of {name} have no time; fill the column of times")
+    if (shown := find_other_unit(times.min(), times.max(), unit)) is not None:
+        raise ConfigError(
+            f"time_unit={unit}: the training events of {name} end at {times.max():.0f}, which is a Unix time in "
+            f"{shown}; set time_unit to {shown}"
+        )
     ages = (times.max() - times) / UNITS_OF_DAY[unit]
     if ages.max() > LONGEST:
         raise ConfigError(
@@ -86,6 +96,23 @@ def compute_ages(times: np.ndarray, unit: str, name: str) -> np.ndarray:
             f"of {', '.join(UNITS_OF_DAY)}"
         )
     return np.asarray(ages)
+
+
+def find_other_unit(first: float, last: float, unit: str) -> str | None:
+    """Find the unit that times are in, if it is not the given one.
+
+    Args:
+        first: The first time.
+        last: The last time.
+        unit: The given unit, one of :data:`UNITS_OF_DAY`.
+
+    Returns:
+        A finer unit if the last time is too large for the given one; a coarser one if also the first time is too large
+        to be counted from the beginning of the data; else None.
+    """
+    shown = next((each for each in reversed(UNIX_UNITS) if last >= UNIX_UNITS[each]), unit)
+    finer = UNITS_OF_DAY[shown] > UNITS_OF_DAY[unit]
+    return shown if finer or (shown != unit and first >= UNIX_UNITS["s"]) else None
 
 
 def weigh_events(ages: np.ndarray, recency: str, days: float) -> np.ndarray:

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from recbole_samrec.model.recentpop import compute_ages, weigh_events
+from recbole_samrec.model.recentpop import compute_ages, find_other_unit, weigh_events
 from recbole_samrec.utils.errors import ConfigError, DataError
 from tests.helpers.history_scores import LAST_TWO
 from tests.helpers.tiny import build, make_config, write_events
@@ -65,6 +65,31 @@ def test_compute_ages__rejects_wrong_units_and_missing_times():
         compute_ages(np.array([0, 1000 * 365 * DAY]), "s", "x")
     with pytest.raises(DataError, match="some training events of x have no time"):
         compute_ages(np.array([0, np.nan]), "s", "x")
+
+
+@pytest.mark.parametrize(("unit", "per_second"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+def test_compute_ages__rejects_unix_times_in_another_unit(unit, per_second):
+    """Thirty days of milliseconds span 82 years of seconds, which the span alone would let pass."""
+    times = (1_700_000_000 + np.array([0, 30 * DAY])) * per_second
+    np.testing.assert_allclose(compute_ages(times, unit, "x"), [30, 0])
+    for other in {"s", "ms", "us", "ns", "day"} - {unit}:
+        with pytest.raises(ConfigError, match=rf"^time_unit={other}: .* is a Unix time in {unit}; set time_unit to "):
+            compute_ages(times, other, "x")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "unit", "found"),
+    [
+        (0, 98 * DAY * 1000, "ms", None),  # counted from the first event
+        (0, 10**11, "s", "ms"),
+        (0, 10**10, "s", None),
+        (18_000, 20_000, "day", None),
+        (0, 10**8, "day", "s"),
+        (10**8, 10**9, "ms", "s"),
+    ],
+)
+def test_find_other_unit__judges_by_size(first, last, unit, found):
+    assert find_other_unit(first, last, unit) == found
 
 
 def test_recentpop__requires_times(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole.utils import get_model
 
+from recbole_samrec.config.defaults import needs_times
 from recbole_samrec.config.former_settings import OF_MODELS
 from recbole_samrec.config.keys import collect_types, list_known_keys
 from recbole_samrec.config.recbole_config import build_config, is_sequential, reads_graph
@@ -93,7 +94,7 @@ def check_data(config: Any, note: Callable[[str], None]) -> AtomicSummary:
     """
     name, path = config["dataset"], Path(config["data_path"])
     folder = find_dataset(name, path.parent)
-    needs_time = is_sequential(config) or config["eval_args"]["order"] == "TO"
+    needs_time = needs_times(get_model(config["model"]), config["eval_args"]["order"])
     fields, model = config.final_config_dict, {"sequential": is_sequential(config), "graph": reads_graph(config)}
     summary = check_atomic_files(folder, name, needs_time=needs_time, fields=fields, **model)
     for line in (*summary.warnings, *check_additional_files(folder, name, fields)):

@@ -58,13 +58,22 @@ def _add_defaults_of_commands(config: Any, model_class: Any) -> None:
     defaults, given = config.internal_config_dict, config.external_config_dict
     if not _predicts_values(defaults | given):
         config._update_internal_config_dict(PROPERTIES / "command.yaml")
-    order = (given.get("eval_args") or {}).get("order")
-    if model_class.type.name == "SEQUENTIAL" or order == "TO":
+    if needs_times(model_class, (given.get("eval_args") or {}).get("order")):
         defaults["load_col"] = add_time_column(defaults, given)
 
 
+def needs_times(model_class: Any, order: str | None) -> bool:
+    """Return True if a run needs the times of events: its model reads sequences or times, or the split is by time.
+
+    Args:
+        model_class: Class of the model; ``reads_times = True`` says that it reads times.
+        order: ``order`` of ``eval_args``, which is ``TO`` for a split by time.
+    """
+    return bool(model_class.type.name == "SEQUENTIAL" or getattr(model_class, "reads_times", False) or order == "TO")
+
+
 def add_time_column(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Add the time column, which orders sequences, to the default columns to load.
+    """Add the time column to the default columns to load.
 
     Args:
         defaults: The defaults.

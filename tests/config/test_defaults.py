@@ -46,6 +46,7 @@ def test_add_our_defaults__refuse_a_wrong_value():
         ("BPR", {}, False),
         ("BPR", {"eval_args": {"order": "TO"}}, True),
         ("BPR", {"eval_args": {"order": "RO"}}, False),
+        ("RecentPop", {}, True),
     ],
 )
 def test_add_our_defaults__load_the_time_where_order_matters(model, settings, timed):

@@ -67,3 +67,33 @@ def test_check_controls__wants_as_many_candidates(tmp_path):
     words = "averaged: it is tuned as itself and SAM as SASRec; a control must be selected like SAM: give both the same"
     with pytest.raises(ConfigError, match=f"^{re.escape(words)}"):
         check_controls(read(tmp_path, list(TABLE), averaged={"tuned_as": ""}), {})
+
+
+@pytest.fixture
+def read_staged(tmp_path):
+    """Reads variants of S3Rec: SAM and random directions in each stage, and an average of weights."""
+    random = {"model": "S3Rec", "variant_of": "S3Rec", "settings": {"sam_rho": 0.3}}
+    table = {
+        "random": {**random, "fixed": {"sam_variant": "random"}},
+        "random before": {**random, "fixed": {"sam_variant": "random", "sam_stage": "pretraining"}},
+        "averaged": {"model": "S3Rec", "variant_of": "S3Rec", "fixed": {"sam_rho": 0, "weight_average": "last 2"}},
+    }
+    file = tmp_path / "staged.yaml"
+    file.write_text(yaml.safe_dump({"entries": table}))
+    return lambda *names: read_entries(["S3Rec", *names], [file])
+
+
+def test_find_groups__takes_random_directions_of_one_stage(read_staged):
+    before = "S3Rec+SAM in pre-training"
+    entries = read_staged("S3Rec+SAM", before, "S3Rec+SAM in both stages", "random", "random before", "averaged")
+    check_controls(entries, {})
+    found = {group.sam.name: [one.name for one in group.opponents[Role.RANDOM]] for group in find_groups(entries, {})}
+    assert found == {"S3Rec+SAM": ["random"], before: ["random before"], "S3Rec+SAM in both stages": []}
+    assert all(group.opponents[Role.AVERAGED][0].name == "averaged" for group in find_groups(entries, {}))
+
+
+def test_check_controls__wants_the_stage_of_sam(read_staged):
+    words = "random: its sam_stage is finetuning and that of S3Rec+SAM in pre-training is pretraining; a random"
+    with pytest.raises(ConfigError, match=f"^{re.escape(words)}"):
+        check_controls(read_staged("S3Rec+SAM in pre-training", "random"), {})
+    check_controls(read_staged("S3Rec+SAM in pre-training", "averaged"), {})

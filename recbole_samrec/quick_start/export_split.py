@@ -73,7 +73,8 @@ def export_split(
     """Write the split of a data set, as a run with these settings has it, for other programs.
 
     Args:
-        dataset: Name of a data set, pandas or polars frame, or path of a Parquet file.
+        dataset: Name of a data set, pandas or polars frame, or path of a Parquet file; None for the data set of
+            ``config_files``.
         out: Output folder, which is created if it does not exist.
         user: Column of the frame or file with user ids; None for ``user_id``.
         item: Column with item ids; None for ``item_id``.
@@ -112,7 +113,8 @@ def _configure(dataset: Any, roles: Roles, base: dict[str, Any], settings: dict[
     given = dict(settings)
     if ":" in str(given.get("model")):
         given["model"] = registry.model_from(given["model"])
-    given["dataset"] = adopt_data(dataset, roles, base | given, note) if is_table(dataset) or any(roles) else dataset
+    data = base.get("dataset") if dataset is None else dataset
+    given["dataset"] = adopt_data(data, roles, base | given, note) if is_table(data) or any(roles) else data
     config = configure(base, given, note, plans=True)
     if config["benchmark_filename"]:
         raise ConfigError("benchmark_filename: these files are split already; export a data set of one .inter file")

@@ -112,7 +112,7 @@ def plan_run(
     Args:
         given: Settings, ``model`` and ``dataset`` among them; a model may be your own, as ``file.py:Name``, and a data
             set your own frame or Parquet file.
-        base: Settings of files, which ``given`` override.
+        base: Settings of files, which ``given`` override; they may also name a Parquet file as data set.
         run_dir: Folder of the run; None for a new one under ``runs/``.
         resume: Folder of a run or a checkpoint to resume from; ``auto`` for the newest run with the same settings.
         roles: Columns of such a table with the user, the item and the time.
@@ -123,8 +123,9 @@ def plan_run(
         UserError: A setting, the data, the folder or the checkpoint cannot be used.
     """
     given, base, source = dict(given), dict(base or {}), None
-    if is_table(given.get("dataset")) or any(roles) or items is not None:
-        given["dataset"] = adopt_data(given.get("dataset"), roles, base | given, note, items)
+    data = (base | given).get("dataset")
+    if is_table(data) or any(roles) or items is not None:
+        given["dataset"] = adopt_data(data, roles, base | given, note, items)
     if ":" in str(given.get("model")):
         source = given["model"]
         given["model"] = registry.model_from(source)

@@ -205,6 +205,14 @@ def test_export_split__keeps_nanoseconds(own_folder, split):
     assert (seen["time"] < seen["user"].map(last)).all()
 
 
+def test_export_split__takes_the_data_set_of_a_file(own_folder):
+    frame = make_frame(users=20)
+    frame.to_parquet("events.parquet")
+    Path("c.yaml").write_text("dataset: events.parquet\n")
+    parts = export(None, config_files=["c.yaml"], **ROLES)
+    assert sum(len(parts[part]) for part in PARTS) == len(frame)
+
+
 def test_export_split__is_a_command(own_folder):
     frame = make_events()
     said = succeed("data", "--export-split", "tied", "--out=out", "--topk=[2]", "--valid_metric=NDCG@2")

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from recbole_samrec.data.convert.frame import Roles
 from recbole_samrec.quick_start import planned_run
 from recbole_samrec.quick_start.planned_run import PlannedRun, plan_run
 from recbole_samrec.quick_start.processes import Processes
-from recbole_samrec.utils.errors import CheckpointError, ConfigError
+from recbole_samrec.utils.errors import CheckpointError, ConfigError, DataError
+from tests.helpers.tables import ROLES, make_frame
 from tests.helpers.tiny import random_events, write_events
 
 GIVEN = {"model": "BPR", "dataset": "tiny"}
@@ -56,6 +58,17 @@ def test_plan_run__starts_anew_if_there_is_nothing_to_resume(data):
     notes = []
     assert plan_run(GIVEN, resume="auto", note=notes.append).resume is None
     assert "no earlier run with these settings; starting a new one" in notes
+
+
+def test_plan_run__takes_a_table_that_a_file_names(own_folder):
+    make_frame().to_parquet("events.parquet")
+    base = {"dataset": "events.parquet"}
+    names = [plan_run({"model": "BPR"} | one, base, roles=Roles(**ROLES)).config["dataset"] for one in ({}, base)]
+    assert names[0] == names[1] and names[0].startswith("events-")
+    with pytest.raises(DataError, match=r"^events.parquet has no column 'user_id'"):
+        plan_run({"model": "BPR"}, base)
+    with pytest.raises(ConfigError, match="but mine is a data set"):
+        plan_run({"model": "BPR"}, {"dataset": "mine"}, roles=Roles(**ROLES))
 
 
 @pytest.mark.parametrize(("given", "sent"), [({}, None), ({"gpu_id": "2,3"}, "2,3"), ({"gpu_id": 1}, "1")])

@@ -122,11 +122,7 @@ class Conclusion:
     def _test_declared(self, runs: Sequence[Run]) -> tuple[Family | None, Verdicts | None]:
         """Test the declared comparisons on all data sets and under all protocols, and conclude whether SAM helps."""
         plans, declared = self.plans, self.plans[0].declared
-        places = [
-            Place(dataset, plan.protocol, plan.incompatible.get(dataset, {}))
-            for plan in plans
-            for dataset in plan.datasets
-        ]
+        places = [Place.describe(plan, dataset) for plan in plans for dataset in plan.datasets]
         if not declared:
             return None, None
         family, groups = Family.test(runs, declared, places), find_groups(plans[0].entries, self.given)

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from recbole_samrec.compare import captions
-from recbole_samrec.compare.facts import are_validated_masked
+from recbole_samrec.compare.facts import are_validated_masked, name_place
 from recbole_samrec.compare.layout import MINUS, Cell, Grid, format_interval, show_number, show_p
 from recbole_samrec.compare.tables import DIGITS, Scores, score_entries
 from recbole_samrec.evaluator.marks import EQUIVALENT, LEVEL, SIGNIFICANT, explain_marks
 from recbole_samrec.evaluator.statistics import holm
 from recbole_samrec.evaluator.user_metrics import find_starts
-from recbole_samrec.experiments.results import Run, group_runs
+from recbole_samrec.experiments.results import Run, keep_largest_share
 
 if TYPE_CHECKING:
     from recbole_samrec.compare.declarations import Declarations
+    from recbole_samrec.compare.prepare import ComparisonPlan
 
 DIFFERENCE, EQUIVALENCE = TESTS = ("difference", "equivalence")
 OWN_COLUMNS = {DIFFERENCE: ("95 % CI", "MDE"), EQUIVALENCE: ("90 % CI", "margin")}
 MARKS = {DIFFERENCE: SIGNIFICANT, EQUIVALENCE: EQUIVALENT}
 COLUMNS = (
-    "dataset", "protocol", "test", "metric", "entry", "reference", "users", "difference", "low", "high", "mde",
-    "margin", "low_90", "high_90", "p", "p_holm", "mark",
+    "dataset", "protocol", "test", "metric", "entry", "reference", "users", "missing", "difference", "low", "high",
+    "mde", "margin", "low_90", "high_90", "p", "p_holm", "mark",
 )  # fmt: skip
 
 
@@ -37,11 +40,28 @@ class Place(NamedTuple):
         dataset: Name of the data set.
         protocol: Name of the protocol; empty if there is one only.
         incompatible: Entries that are incompatible with the data set, whose comparisons do not exist.
+        share: Largest share of training users that is planned; None for the largest one of the finished runs.
+        seeds: Number of the seeds with which each entry is trained on this share.
     """
 
     dataset: str
     protocol: str = ""
     incompatible: Collection[str] = ()
+    share: float | None = None
+    seeds: Mapping[str, int] = MappingProxyType({})
+
+    @classmethod
+    def describe(cls, plan: ComparisonPlan, dataset: str) -> Place:
+        """Describe what is planned on a data set."""
+        jobs = [job for job in plan.jobs if job.dataset == dataset]
+        share = max((job.fraction for job in jobs), default=None)
+        seeds = Counter(job.entry for job in jobs if job.fraction == share)
+        return cls(dataset, plan.protocol, plan.incompatible.get(dataset, {}), share, seeds)
+
+    def select_runs(self, runs: Sequence[Run]) -> list[Run]:
+        """Select the runs of this place with the largest share of training users."""
+        own = [run for run in runs if (run.dataset, run.protocol) == (self.dataset, self.protocol)]
+        return keep_largest_share(own) if self.share is None else [run for run in own if run.fraction == self.share]
 
 
 def build_primary_table(
@@ -50,21 +70,20 @@ def build_primary_table(
     """Build the table of the declared comparisons on all data sets and under all protocols.
 
     Args:
-        runs: The finished runs, with ranks; those with the largest share of training users count.
+        runs: The finished runs, with ranks; those with the largest share of training users that is planned count.
         declared: The declared comparisons.
         places: The data sets and protocols, also those without runs.
         masked: Whether the history is masked in the rankings.
 
     Returns:
         One line for each test, data set, protocol and pair: ``dataset``, ``protocol``, ``test`` (one of
-        :data:`TESTS`), ``metric``, ``entry``, ``reference``, ``users`` (their number), ``difference`` (entry minus
-        reference), ``low`` and ``high`` (95 % interval over users and seeds), ``mde`` of a test of a difference,
-        ``margin``, ``low_90`` and ``high_90`` (90 % interval) of a test of equivalence, ``p``, ``p_holm`` (corrected
-        over the lines of one test) and ``mark``. Lines of pairs without an interval have no p and count as p = 1.
+        :data:`TESTS`), ``metric``, ``entry``, ``reference``, ``users`` (their number), ``missing`` (number of
+        planned runs of the pair that have not finished), ``difference`` (entry minus reference), ``low`` and ``high``
+        (95 % interval over users and seeds), ``mde`` of a test of a difference, ``margin``, ``low_90`` and ``high_90``
+        (90 % interval) of a test of equivalence, ``p``, ``p_holm`` (corrected over the lines of one test) and ``mark``.
+        Lines of pairs without an interval have no p and count as p = 1.
     """
-    groups = group_runs(runs)
-    own = [(place, groups.get((place.dataset, place.protocol), [])) for place in places]
-    lines = [line for place, of_place in own for line in _test_pairs(place, of_place, declared, masked)]
+    lines = [line for place in places for line in _test_pairs(place, place.select_runs(runs), declared, masked)]
     table = pd.DataFrame(lines, columns=list(COLUMNS))
     for test in TESTS:
         of_test = table["test"] == test
@@ -78,6 +97,7 @@ def _test_pairs(place: Place, runs: Sequence[Run], declared: Declarations, maske
     """Test the declared pairs with the runs of one place."""
     scores = score_entries(runs, masked, [declared.metric])
     users = len(find_starts(runs[0].users)) if runs else 0
+    finished = Counter(run.entry for run in runs)
     for test, pairs in zip(TESTS, (declared.primary, declared.equivalence), strict=True):
         for entry, reference in pairs:
             if {entry, reference}.isdisjoint(place.incompatible):
@@ -87,6 +107,7 @@ def _test_pairs(place: Place, runs: Sequence[Run], declared: Declarations, maske
                     "entry": entry,
                     "reference": reference,
                     "users": users,
+                    "missing": sum(max(0, place.seeds.get(one, 0) - finished[one]) for one in (entry, reference)),
                     "p": np.nan,
                     "p_holm": np.nan,
                 }
@@ -145,8 +166,17 @@ class Family:
                 columns = [*place, "metric", "difference", *OWN_COLUMNS[test], "p", "p (Holm)", "n", "mark"]
                 body = [_lay_out_line(line) for line in shown.to_dict("records")]
                 name = title.split()[0].lower()
+                texts += [_note_missing(line) for line in shown.to_dict("records") if line["missing"]]
                 grids.append(Grid(title, name, texts, [f"entry {MINUS} reference", *columns], body))
         return grids
+
+
+def _note_missing(line: dict[str, Any]) -> str:
+    place = name_place(line["dataset"], line["protocol"])
+    return (
+        f"{line['entry']} {MINUS} {line['reference']} on {place}: {line['missing']} of its planned runs have not "
+        "finished, so its figures are not final."
+    )
 
 
 def _lay_out_line(line: dict[str, Any]) -> list[Cell]:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ from scipy import stats
 
 from recbole_samrec.compare.declarations import Declarations
 from recbole_samrec.compare.layout import MINUS
+from recbole_samrec.compare.prepare import ComparisonPlan
 from recbole_samrec.compare.primary import Family, Place, build_primary_table
 from recbole_samrec.evaluator.marks import EQUIVALENT, SIGNIFICANT
+from recbole_samrec.experiments.jobs import Job
 from tests.helpers.compared import make_run
 
 PLACES = [Place("a", "loo"), Place("a", "gts-last"), Place("b", "loo")]
@@ -116,6 +119,45 @@ def test_primary_table__counts_what_has_no_interval():
     assert known.p_holm == pytest.approx(min(1, 4 * known.p))
     assert table.loc[1:, ["low", "high", "mde", "p", "p_holm"]].isna().all(axis=None)
     assert not any(line.mark for line in others) and math.isfinite(others[0].difference)
+
+
+def plan(*planned, **more):
+    """A plan with a run for each entry, data set, seed and share."""
+    jobs = [
+        Job(entry, dataset, seed, share, {}, "", Path(), protocol="loo")
+        for entry, dataset, seeds, share in planned
+        for seed in range(seeds)
+    ]
+    return ComparisonPlan([], jobs, protocol="loo", **more)
+
+
+def test_place__describes_what_is_planned():
+    planned = plan(("A", "a", 3, 1.0), ("A", "a", 3, 0.2), ("A", "b", 2, 0.5), incompatible={"c": {"A": "no times"}})
+    places = [Place.describe(planned, dataset) for dataset in planned.datasets]
+    assert [(place.dataset, place.share, dict(place.seeds)) for place in places] == [
+        ("a", 1.0, {"A": 3}), ("b", 0.5, {"A": 2}), ("c", None, {})
+    ]  # fmt: skip
+    assert places[2].incompatible == {"A": "no times"} and {place.protocol for place in places} == {"loo"}
+
+
+def test_primary_table__tests_the_planned_share_alone():
+    """Runs on fewer users do not stand in for those that have not finished."""
+    runs = [replace(run, fraction=0.2) for run in draw(PLACES[0])]
+    declared, planned = Declarations(PAIRS[:1]), plan(("A", "a", 3, 1.0), ("B", "a", 2, 1.0), ("A", "a", 3, 0.2))
+    (line,) = build_primary_table(runs, declared, [Place.describe(planned, "a")]).itertuples()
+    assert math.isnan(line.p) and math.isnan(line.difference) and line.missing == 5
+    (line,) = build_primary_table([*runs, *draw(PLACES[0])], declared, [Place.describe(planned, "a")]).itertuples()
+    assert math.isfinite(line.p) and line.missing == 0
+    assert math.isfinite(build_primary_table(runs, declared, PLACES[:1])["p"][0])  # nothing is known of the plan
+
+
+def test_family__names_pairs_with_missing_seeds():
+    places = [Place.describe(plan(("A", "a", 5, 1.0), ("B", "a", 2, 1.0), ("C", "a", 5, 1.0)), "a")]
+    family = Family.test(draw(PLACES[0]), Declarations((("B", "A"), ("C", "B"))), places)
+    assert list(family.table["missing"]) == [2, 0]
+    (grid,) = family.lay_out(family.table)
+    words = f"B {MINUS} A on a, loo: 2 of its planned runs have not finished, so its figures are not final."
+    assert grid.captions[-1] == words and not any(f"C {MINUS} B" in caption for caption in grid.captions)
 
 
 def test_family__takes_the_form_of_validation():

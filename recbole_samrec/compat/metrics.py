@@ -14,11 +14,12 @@ from recbole.evaluator import metrics
 from recbole.evaluator.collector import Collector
 
 from recbole_samrec.compat import Patcher, recbole_patch
-from recbole_samrec.data.item_counts import count_training_events, find_first_items
+from recbole_samrec.data.item_counts import count_training_events, find_candidates, find_first_items
 from recbole_samrec.evaluator import list_metrics
 
 Lists = np.ndarray
 """The first K items of each list, 0 for places without one, shape ``[B, K]``."""
+_CANDIDATES = "data.candidates"
 
 
 @recbole_patch(
@@ -28,7 +29,12 @@ Lists = np.ndarray
 )
 def count_candidates_only(patch: Patcher) -> None:
     """Count neither the padding nor items that are not candidates."""
-    collect = Collector.eval_batch_collect
+    collect, collect_data = Collector.eval_batch_collect, Collector.data_collect
+
+    @wraps(collect_data)
+    def collect_data_and_candidates(self: Any, train_data: Any) -> None:
+        collect_data(self, train_data)
+        self.data_struct.set(_CANDIDATES, find_candidates(train_data.dataset))
 
     @wraps(collect)
     def collect_candidates(self: Any, scores_tensor: torch.Tensor, *batch: Any) -> None:
@@ -38,11 +44,12 @@ def count_candidates_only(patch: Patcher) -> None:
             added.copy_(list_metrics.drop_excluded(added, scores_tensor))
 
     def coverage(self: Any, lists: Lists, data: Any) -> float:
-        return list_metrics.compute_coverage(lists, data.get("data.num_items") - 1)
+        return list_metrics.compute_coverage(lists, data.get(_CANDIDATES))
 
     def gini(self: Any, lists: Lists, data: Any) -> float:
-        return list_metrics.compute_gini(lists, data.get("data.num_items") - 1)
+        return list_metrics.compute_gini(lists, data.get(_CANDIDATES))
 
+    patch(Collector, "data_collect", collect_data_and_candidates)
     patch(Collector, "eval_batch_collect", collect_candidates)
     _compute_by(patch, metrics.ItemCoverage, coverage)
     _compute_by(patch, metrics.GiniIndex, gini)
@@ -74,10 +81,12 @@ def count_all_training_events(patch: Patcher) -> None:
             self.data_struct.set("data.count_items", Counter(dict(enumerate(counts[1:], 1))))
 
     def popularity(self: Any, lists: Lists, data: Any) -> float:
-        return list_metrics.average_over_lists(lists, _make_array(data.get("data.count_items"), lists))
+        return list_metrics.average_over_lists(lists, _make_array(data.get("data.count_items"), int(lists.max(initial=0))))
 
     def tail(self: Any, lists: Lists, data: Any) -> float:
-        in_tail = list_metrics.find_tail(_make_array(data.get("data.count_items"), lists), self.tail)
+        candidates = data.get(_CANDIDATES)
+        counts = _make_array(data.get("data.count_items"), len(candidates) - 1)
+        in_tail = list_metrics.find_tail(counts, self.tail, candidates)
         return list_metrics.average_over_lists(lists, in_tail)
 
     patch(SequentialDataset, "build", build_with_first_items)
@@ -117,7 +126,6 @@ def _compute_by(patch: Patcher, metric: Any, compute: Callable[[Any, Lists, Any]
     patch(metric, "calculate_metric", calculate_by_setting)
 
 
-def _make_array(counts: Any, lists: Lists) -> np.ndarray:
+def _make_array(counts: Any, last: int) -> np.ndarray:
     """Turn a counter of items into an array by item id; without the patch it lacks items without events."""
-    last = max([*counts, lists.max(initial=0)])
-    return np.array([counts.get(item, 0) for item in range(last + 1)])
+    return np.array([counts.get(item, 0) for item in range(max([*counts, last]) + 1)])

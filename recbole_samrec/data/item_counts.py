@@ -48,6 +48,19 @@ def count_training_events(dataset: Any) -> Tensor:
     return counts
 
 
+def find_candidates(dataset: Any) -> np.ndarray:
+    """Find the items that may be recommended: all, or those that a global temporal split leaves.
+
+    Args:
+        dataset: RecBole's data set of the training part.
+
+    Returns:
+        Booleans by item id, shape ``[items]``; False for the padding.
+    """
+    candidates = getattr(dataset, "candidates", None)
+    return np.arange(dataset.item_num) > 0 if candidates is None else candidates
+
+
 def find_first_items(users: np.ndarray, items: np.ndarray, parts: Sequence[Any]) -> np.ndarray | None:
     """Find the item of each user's first event, which is the only one that is not a target.
 

@@ -56,6 +56,7 @@ def build_temporal_parts(dataset: Any) -> list[Any]:
     make = _SequentialParts(dataset) if isinstance(dataset, SequentialDataset) else _GeneralParts(dataset)
     train = make.training_part(split.train)
     train.first_items = _find_firsts(users[split.train.events], items[split.train.events], dataset.user_num)
+    train.candidates = split.served.candidates  # see data/item_counts.py
     counts = np.bincount(items[split.train.events], minlength=dataset.item_num)
     parts = [make.held_part(part) for part in (split.valid, split.test)]
     for part, of_split in zip(parts, (split.valid, split.test), strict=True):

@@ -25,24 +25,25 @@ def drop_excluded(items: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
     return items.masked_fill(scores.gather(1, items) == -torch.inf, 0)
 
 
-def compute_coverage(lists: np.ndarray, n_items: int) -> float:
-    """Compute the share of all items that occur on at least one list.
+def compute_coverage(lists: np.ndarray, candidates: np.ndarray) -> float:
+    """Compute the share of the candidates that occur on at least one list.
 
     Args:
         lists: Recommended items, shape ``[B, K]``.
-        n_items: Number of items without the padding.
+        candidates: Whether an item may be recommended, by its id, shape ``[items]``; the padding may not.
     """
-    return float(np.count_nonzero(_count_places(lists, n_items)) / n_items)
+    return float(np.count_nonzero(_count_places(lists, candidates)) / candidates.sum())
 
 
-def compute_gini(lists: np.ndarray, n_items: int) -> float:
-    """Compute the Gini index of how often each item is recommended; 0 if all are recommended equally often.
+def compute_gini(lists: np.ndarray, candidates: np.ndarray) -> float:
+    """Compute the Gini index of how often each candidate is recommended; 0 if all are recommended equally often.
 
     Args:
         lists: Recommended items, shape ``[B, K]``.
-        n_items: Number of items without the padding.
+        candidates: Whether an item may be recommended, by its id, shape ``[items]``; the padding may not.
     """
-    counts = np.sort(_count_places(lists, n_items))
+    counts = np.sort(_count_places(lists, candidates))
+    n_items = len(counts)
     weights = 2 * np.arange(1, n_items + 1) - n_items - 1
     return float((weights * counts).sum() / max(1, n_items * counts.sum()))
 
@@ -53,7 +54,7 @@ def compute_entropy(lists: np.ndarray) -> float:
     Args:
         lists: Recommended items, shape ``[B, K]``.
     """
-    counts = _count_places(lists, int(lists.max(initial=0)))
+    counts = np.bincount(lists.ravel(), minlength=1)[1:]
     p = counts[counts > 0] / max(1, counts.sum())
     return float(-(p * np.log(p)).sum())
 
@@ -71,14 +72,15 @@ def average_over_lists(lists: np.ndarray, values: np.ndarray) -> float:
     return float((sums[lengths > 0] / lengths[lengths > 0]).mean()) if lengths.any() else 0.0
 
 
-def find_tail(counts: np.ndarray, tail: float) -> np.ndarray:
+def find_tail(counts: np.ndarray, tail: float, candidates: np.ndarray) -> np.ndarray:
     """Find the items of the long tail.
 
     Args:
         counts: Training events of each item by its id, shape ``[items]``; the entry of the padding is ignored.
         tail: If above 1, the tail contains items with at most this many training events; otherwise this share of all
-            items, the least popular ones (among equally popular ones those with lower ids), but at least one. Items
-            without training events always belong to it.
+            candidates, the least popular ones (among equally popular ones those with lower ids), but at least one.
+            Candidates without training events always belong to it.
+        candidates: Whether an item may be recommended, by its id, shape ``[items]``; the padding may not.
 
     Returns:
         Booleans, shape ``[items]``.
@@ -87,12 +89,12 @@ def find_tail(counts: np.ndarray, tail: float) -> np.ndarray:
         in_tail = counts <= tail
     else:
         in_tail = counts == 0
-        least = 1 + np.argsort(counts[1:], kind="stable")
+        ids = np.flatnonzero(candidates)
+        least = ids[np.argsort(counts[ids], kind="stable")]
         in_tail[least[: max(1, math.floor(round(tail * len(least), 6)))]] = True
-    in_tail[0] = False
-    return in_tail
+    return in_tail & candidates
 
 
-def _count_places(lists: np.ndarray, n_items: int) -> np.ndarray:
-    """Count the places of each item on the lists, shape ``[n_items]``."""
-    return np.bincount(lists.ravel(), minlength=n_items + 1)[1:]
+def _count_places(lists: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Count the places of each candidate on the lists, shape ``[candidates]``."""
+    return np.bincount(lists.ravel(), minlength=len(candidates))[candidates]

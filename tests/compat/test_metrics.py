@@ -109,6 +109,23 @@ def test_count_training_events__of_a_sequential_model(events, model, split, long
     assert found == {item: counts[item] - lone[item] for item in counts}
 
 
+@pytest.mark.parametrize("model", ["BPR", "GRU4Rec"])
+def test_list_metrics__of_candidates_of_a_temporal_split(tmp_path, model):
+    """Half of the items occur after the split only: they cannot be recommended, so they are not counted."""
+    rows = [
+        (f"u{user}", f"i{(user + step) % 6 + 6 * (step > 5)}", 100 * step + user)
+        for user in range(9)
+        for step in range(9)
+    ]
+    split = {"split": {"GTS": {"cut": 600, "unseen_users": "drop"}}}
+    rows = [*rows, *((f"u{user}", f"i{user % 6}", 900) for user in range(9))]
+    write_events(tmp_path, "tiny", rows)
+    values, lists = evaluate(tmp_path, model, eval_args=split, topk=[3, 6], tail_ratio=0.34)
+    assert values["itemcoverage@6"] == 1 and values["giniindex@6"] == 0
+    assert values["tailpercentage@6"] == pytest.approx(1 / 3)  # two of six
+    assert all(set(row) == {f"i{item}" for item in range(6)} for row in lists)
+
+
 @pytest.mark.parametrize("model", ["SASRec", "SAMRec", "BPR"])
 def test_count_training_events__of_a_share_of_users(events, model):
     folder, rows = events

@@ -39,6 +39,7 @@ _LAYOUTS = (
     _Layout("ratings.dat", "movies.dat", "users.dat", "::", ("user_id", "gender", "age", "occupation", "zip_code")),
     _Layout("ratings.csv", "movies.csv", "", ","),
 )
+_HEADERS = {"ratings.csv": "userId,movieId,rating,timestamp", "movies.csv": "movieId,title,genres"}
 _USER_ORDER = ("user_id", "age", "gender", "occupation", "zip_code")
 
 
@@ -63,7 +64,7 @@ def convert_movielens(source: Path, stage: Path, name: str) -> list[str]:
         Notes for the user, one line each.
 
     Raises:
-        DataError: The archive is damaged or has an unknown layout.
+        DataError: The archive is damaged, has an unknown layout or two sets, or a table has other columns.
     """
     with Archive(source) as archive:
         layout = next((layout for layout in _LAYOUTS if layout.ratings in archive), None)
@@ -82,23 +83,33 @@ def _write_ratings(archive: Archive, layout: _Layout, target: Path) -> None:
     """Copy the ratings with tabs as separators: all digits stay as published, and twenty million take seconds."""
     separator = b"\t" if layout.ratings == "u.data" else layout.separator.encode()
     with archive.open(layout.ratings) as lines, target.open("wb") as out:
+        if layout.ratings in _HEADERS:
+            _require_header(archive, layout.ratings, lines.readline().decode("utf-8-sig", errors="replace"))
         out.write(INTERACTION_HEADER.encode() + b"\n")
-        if layout.ratings.endswith(".csv"):
-            lines.readline()
         while chunk := lines.read(_CHUNK):
             chunk += lines.readline()
             out.write(chunk.replace(separator, b"\t").replace(b"\r\n", b"\n"))
 
 
+def _require_header(archive: Archive, member: str, line: str) -> None:
+    """Check the first line of a table, without which columns would be mistaken, or its first row would be lost."""
+    if line.strip() != _HEADERS[member]:
+        raise DataError(
+            f"{archive.path}: the first line of {member} is {line.strip()[:60]!r}, not {_HEADERS[member]!r}: correct "
+            "it, or convert the file as a table, whose columns --user, --item and --time name"
+        )
+
+
 def _read_lines(archive: Archive, layout: _Layout, member: str, width: int) -> Iterator[list[str]]:
     """Yield the cells of a small member, line by line."""
     lines = [line.rstrip("\r") for line in archive.read_text(member).split("\n") if line.strip()]
-    is_csv = member.endswith(".csv")
-    table = csv.reader(lines) if is_csv else (line.split(layout.separator) for line in lines)
+    if member in _HEADERS:
+        _require_header(archive, member, lines[0] if lines else "")
+    table = csv.reader(lines) if member in _HEADERS else (line.split(layout.separator) for line in lines)
     for number, cells in enumerate(table, 1):
         if len(cells) != width:
             raise DataError(f"{archive.path}: {member} line {number} has {len(cells)} columns, expected {width}")
-        if not (is_csv and number == 1):
+        if not (member in _HEADERS and number == 1):
             yield cells
 
 

@@ -84,16 +84,17 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._zip: zipfile.ZipFile | None = None
-        self._files: dict[str, Path] = {}  # of a folder
-        self._packed: dict[str, zipfile.ZipInfo] = {}  # of an archive
-        if path.is_dir():
-            self._files = {file.name: file for file in sorted(path.rglob("*")) if file.is_file()}
-            return
+        self._members: dict[str, list[str]] = {}  # paths by file name; several folders may contain the name
         try:
-            self._zip = zipfile.ZipFile(path)
+            if path.is_dir():
+                paths = [str(file) for file in sorted(path.rglob("*")) if file.is_file()]
+            else:
+                self._zip = zipfile.ZipFile(path)
+                paths = [info.filename for info in self._zip.infolist() if not info.is_dir()]
         except zipfile.BadZipFile as error:
             raise _make_damage_error(path, error) from error
-        self._packed = {Path(info.filename).name: info for info in self._zip.infolist() if not info.is_dir()}
+        for one in paths:
+            self._members.setdefault(Path(one).name, []).append(one)
 
     def __enter__(self) -> Archive:
         return self
@@ -105,18 +106,25 @@ class Archive:
             raise _make_damage_error(self.path, error) from error
 
     def __contains__(self, member: str) -> bool:
-        return member in self._files or member in self._packed
+        return member in self._members
 
     def open(self, member: str) -> IO[bytes]:
         """Open a member by its file name alone, in any folder of the archive.
 
         Raises:
-            DataError: The member is encrypted, or packed by a method that Python cannot unpack.
+            DataError: Several folders have such a member, or it is encrypted or packed by a method that Python cannot
+                unpack.
         """
+        first, *others = self._members[member]
+        if others:
+            raise DataError(
+                f"{self.path} has {1 + len(others)} files {member}, such as {first} and {others[0]}: give a folder or "
+                "an archive with one of them"
+            )
         if self._zip is None:
-            return self._files[member].open("rb")
+            return Path(first).open("rb")
         try:
-            return self._zip.open(self._packed[member])
+            return self._zip.open(first)
         except (RuntimeError, NotImplementedError) as error:
             raise DataError(
                 f"{self.path}: {member} cannot be unpacked here ({error}): unpack the archive and give its folder"

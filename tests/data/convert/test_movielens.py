@@ -164,6 +164,25 @@ class TestMovieLens:
             "1\tToy Story\t1995\tAdventure Children", "11\tMisérables, Les\t1995\t"
         ]  # fmt: skip
 
+    @pytest.mark.parametrize("header", ["userId,movieId,timestamp,rating\n", ""])
+    @pytest.mark.parametrize("member", ["ratings.csv", "movies.csv"])
+    def test_tables_with_other_headers_are_refused(self, tmp_path, member, header):
+        members = {"ratings.csv": "userId,movieId,rating,timestamp\n1,2,3,4\n", "movies.csv": "movieId,title,genres\n"}
+        source = zipped(tmp_path / "bad.zip", members | {member: header + "1,2,3,4\n"})
+        first = header.strip() or "1,2,3,4"
+        with pytest.raises(
+            DataError, match=rf"bad\.zip: the first line of {member} is '{first}', not '\w+,.*: correct"
+        ):
+            convert("films", source)
+        assert not (tmp_path / "dataset" / "films").exists()
+
+    def test_two_sets_in_a_folder_are_refused(self, tmp_path):
+        for name in ("ml-20m", "ml-25m"):
+            (tmp_path / "both" / name).mkdir(parents=True)
+            (tmp_path / "both" / name / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,2,3,4\n")
+        with pytest.raises(DataError, match=r"both has 2 files ratings\.csv, such as \S+ and \S+: give a folder or an"):
+            convert("films", tmp_path / "both")
+
     def test_a_ragged_rating_is_refused_with_its_line(self, tmp_path):
         source = zipped(tmp_path / "bad.zip", {"ratings.dat": "1::2::3::4\n1::2::3\n"})
         with pytest.raises(DataError, match=r"bad\.zip .*nothing was written: films\.inter line 3 has 3 columns"):

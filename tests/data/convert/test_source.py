@@ -1,7 +1,9 @@
 """Providers' files are opened compressed or not, and errors contain the path."""
 
 import gzip
+import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +77,19 @@ def test_archive__reads_members_by_name_alone(tmp_path, packed):
     with Archive(path) as archive:
         assert [archive.read_text(name) for name in ("a.txt", "b.txt", "c.txt")] == ["one", "zwei", "é"]
         assert "b.txt" in archive and "in/b.txt" not in archive and "in" not in archive
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_archive__refuses_a_name_in_two_folders(tmp_path, packed):
+    for place in ("one", "two"):
+        (tmp_path / "sets" / place).mkdir(parents=True)
+        for name in ("a.txt", f"{place}.txt"):
+            (tmp_path / "sets" / place / name).write_text(place)
+    path = Path(shutil.make_archive(str(tmp_path / "sets"), "zip", tmp_path / "sets")) if packed else tmp_path / "sets"
+    with Archive(path) as archive:
+        assert archive.read_text("one.txt") == "one"
+        with pytest.raises(DataError, match=r"has 2 files a\.txt, such as \S*one/a\.txt and \S*two/a\.txt: give a"):
+            archive.open("a.txt")
 
 
 def test_archive__names_a_damaged_file(tmp_path):

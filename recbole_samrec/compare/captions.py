@@ -48,8 +48,9 @@ afterwards, take the passes of the selection's runs."""
 VERDICTS = """\
 SAM helps an entry only if it is better in the primary metric than the plain entry, also with equal passes if that is
 compared, and than both controls, a random direction and weight averaging, each with p < 0.05 after Holm's correction.
-Differences are those of the entry with SAM minus the other one. Controls count if they have as many candidates and are
-tuned as the same entry. Tuned: whether the other settings are those that were chosen without SAM (as), or with it."""
+Differences are those of the entry with SAM minus the other one. Controls count if they have as many candidates, are
+tuned as the same entry and were searched in as many trials. Tuned: whether the other settings are those of another
+entry (as), were chosen with SAM, or were not tuned."""
 COST = """\
 Parameters, median seconds per epoch, seconds to the best epoch including pre-training, gradient passes and CPU seconds
 are means over seeds; memory is the maximum. Seconds count training only, without validation and start-up. Runs that

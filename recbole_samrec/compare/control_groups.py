@@ -33,10 +33,12 @@ class ControlGroup:
     Attributes:
         sam: The entry.
         opponents: Its plain entry, also with equal passes, and its controls, which are selected like it.
+        tuned_without: Whether its other settings were tuned without SAM, as those of a plain entry.
     """
 
     sam: Entry
     opponents: Mapping[Role, Sequence[Entry]]
+    tuned_without: bool = False
 
     @property
     def plain(self) -> Entry:
@@ -84,7 +86,7 @@ def find_groups(entries: Sequence[Entry], given: Mapping[str, Any]) -> list[Cont
             role: [one for one in entries if roles[one.name] is role and _is_control(one, role, sam, given)]
             for role in CONTROLS
         }
-        groups.append(ControlGroup(sam, opponents))
+        groups.append(ControlGroup(sam, opponents, tuned_without=sam.tuned_as in plain))
     return groups
 
 

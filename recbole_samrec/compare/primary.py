@@ -23,6 +23,7 @@ from recbole_samrec.experiments.results import Run, keep_largest_share
 if TYPE_CHECKING:
     from recbole_samrec.compare.declarations import Declarations
     from recbole_samrec.compare.prepare import ComparisonPlan
+    from recbole_samrec.compare.provenance import SearchBudget
 
 DIFFERENCE, EQUIVALENCE = TESTS = ("difference", "equivalence")
 OWN_COLUMNS = {DIFFERENCE: ("95 % CI", "MDE"), EQUIVALENCE: ("90 % CI", "margin")}
@@ -42,6 +43,8 @@ class Place(NamedTuple):
         incompatible: Entries that are incompatible with the data set, whose comparisons do not exist.
         share: Largest share of training users that is planned; None for the largest one of the finished runs.
         seeds: Number of the seeds with which each entry is trained on this share.
+        radii: ``sam_rho`` of each entry's runs.
+        searches: The budget of the search that each tuned entry takes its settings from.
     """
 
     dataset: str
@@ -49,6 +52,8 @@ class Place(NamedTuple):
     incompatible: Collection[str] = ()
     share: float | None = None
     seeds: Mapping[str, int] = MappingProxyType({})
+    radii: Mapping[str, float | None] = MappingProxyType({})
+    searches: Mapping[str, SearchBudget] = MappingProxyType({})
 
     @classmethod
     def describe(cls, plan: ComparisonPlan, dataset: str) -> Place:
@@ -56,7 +61,9 @@ class Place(NamedTuple):
         jobs = [job for job in plan.jobs if job.dataset == dataset]
         share = max((job.fraction for job in jobs), default=None)
         seeds = Counter(job.entry for job in jobs if job.fraction == share)
-        return cls(dataset, plan.protocol, plan.incompatible.get(dataset, {}), share, seeds)
+        radii = {job.entry: job.settings.get("sam_rho") for job in jobs}
+        searches = {one.entry: one.budget for one in plan.tuning.get(dataset, ()) if one.budget is not None}
+        return cls(dataset, plan.protocol, plan.incompatible.get(dataset, {}), share, seeds, radii, searches)
 
     def select_runs(self, runs: Sequence[Run]) -> list[Run]:
         """Select the runs of this place with the largest share of training users."""

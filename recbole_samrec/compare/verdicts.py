@@ -13,11 +13,16 @@ from recbole_samrec.compare import captions
 from recbole_samrec.compare.control_groups import CONTROLS, ControlGroup, Role
 from recbole_samrec.compare.layout import NOTHING, Cell, Grid, show_number, show_p
 from recbole_samrec.compare.primary import DIFFERENCE, Place
+from recbole_samrec.compare.provenance import SearchBudget
 from recbole_samrec.compare.tables import DIGITS
 from recbole_samrec.evaluator.marks import LEVEL
+from recbole_samrec.experiments.entries import Entry
 
 HELPS, NOT_SHOWN, NOT_TESTED = "helps", "not shown", "not tested"
-COLUMNS = ("dataset", "protocol", "metric", "entry", "role", "opponent", "difference", "p_holm", "better")
+UNTUNED = "not tuned"
+COLUMNS = (
+    "dataset", "protocol", "metric", "entry", "tuned", "role", "opponent", "difference", "p_holm", "better", "obstacle",
+)  # fmt: skip
 
 
 def judge(table: pd.DataFrame, groups: Sequence[ControlGroup], places: Sequence[Place]) -> pd.DataFrame:
@@ -29,9 +34,10 @@ def judge(table: pd.DataFrame, groups: Sequence[ControlGroup], places: Sequence[
         places: The data sets and protocols.
 
     Returns:
-        One line for each entry with SAM, data set, protocol and opponent: ``metric``, ``entry``, ``role`` (of the
-        opponent), ``opponent``, ``difference`` (entry minus opponent) and ``p_holm`` of their primary comparison, NaN
-        if there is none, and ``better``: whether the difference is positive with p below 0.05 after Holm's correction.
+        One line for each entry with SAM, data set, protocol and opponent: ``metric``, ``entry``, ``tuned`` (how its
+        other settings were), ``role`` (of the opponent), ``opponent``, ``difference`` (entry minus opponent) and
+        ``p_holm`` of their primary comparison, NaN if there is none, ``better``: whether the difference is positive
+        with p below 0.05 after Holm's correction, and ``obstacle``: what is concluded whatever the tests say, or empty.
     """
     lines = []
     for place in places:
@@ -44,6 +50,7 @@ def judge(table: pd.DataFrame, groups: Sequence[ControlGroup], places: Sequence[
 def _compare(table: pd.DataFrame, group: ControlGroup, place: Place) -> Iterator[dict[str, Any]]:
     here = (table["dataset"] == place.dataset) & (table["protocol"] == place.protocol) & (table["test"] == DIFFERENCE)
     of_place, sam = table[here], group.sam.name
+    tuned, obstacle = _describe_tuning(group.sam, place), _find_obstacle(group, place)
     for role, opponents in group.opponents.items():
         for opponent in opponents:
             difference, p = np.nan, np.nan
@@ -52,8 +59,33 @@ def _compare(table: pd.DataFrame, group: ControlGroup, place: Place) -> Iterator
                     difference = line.difference if line.entry == sam else -line.difference
                     p = line.p_holm
             metric = of_place["metric"].iloc[0] if len(of_place) else ""
-            named = (place.dataset, place.protocol, metric, sam, role.value, opponent.name)
-            yield dict(zip(COLUMNS, (*named, difference, p, bool(difference > 0 and p < LEVEL)), strict=True))
+            named = (place.dataset, place.protocol, metric, sam, tuned, role.value, opponent.name)
+            found = (difference, p, bool(difference > 0 and p < LEVEL), obstacle)
+            yield dict(zip(COLUMNS, (*named, *found), strict=True))
+
+
+def _describe_tuning(sam: Entry, place: Place) -> str:
+    if sam.tuned_as:
+        return f"as {sam.tuned_as}"
+    return "with SAM" if sam.choose or sam.name in place.searches else UNTUNED
+
+
+def _find_obstacle(group: ControlGroup, place: Place) -> str:
+    """Find what prevents a test of SAM in a place: it does not perturb, or a control has another search."""
+    sam = group.sam.name
+    if place.radii.get(sam) == 0:
+        return f"{NOT_SHOWN}: validation chose sam_rho 0"
+    budget = place.searches.get(sam)
+    others = [one.name for role in CONTROLS for one in group.opponents[role]]
+    unlike = [name for name in others if not _are_alike(budget, place.searches.get(name))]
+    return f"{NOT_TESTED}: not searched like {sam}: {', '.join(unlike)}" if unlike else ""
+
+
+def _are_alike(one: SearchBudget | None, other: SearchBudget | None) -> bool:
+    """Return True if two searches had as many trials, or as many passes for them, or if there is none."""
+    if one is None or other is None:
+        return one is other
+    return one.trials == other.trials or (one.passes is not None and one.passes == other.passes)
 
 
 def conclude(lines: pd.DataFrame) -> str:
@@ -65,6 +97,8 @@ def conclude(lines: pd.DataFrame) -> str:
     Returns:
         ``helps``; or ``not shown`` or ``not tested`` with the reason.
     """
+    if obstacle := lines["obstacle"].iloc[0]:
+        return obstacle
     missing = [f"no {role.value} that is selected like it" for role in CONTROLS if role.value not in set(lines["role"])]
     unknown = lines[lines["p_holm"].isna()]
     missing += [f"no p against {name}" for name in unknown["opponent"]]
@@ -96,8 +130,8 @@ class Verdicts:
 
     def lay_out(self, dataset: str = "", protocol: str = "") -> list[Grid]:
         """Lay out the conclusions on a data set under a protocol, or all of them; no table if no entry has controls."""
-        controlled = {one.sam.name: one.sam for one in self.groups if any(one.opponents[role] for role in CONTROLS)}
-        lines = self.table[self.table["entry"].isin(controlled.keys())]
+        controlled = [one.sam.name for one in self.groups if any(one.opponents[role] for role in CONTROLS)]
+        lines = self.table[self.table["entry"].isin(controlled)]
         if dataset:
             lines = lines[(lines["dataset"] == dataset) & (lines["protocol"] == protocol)]
         if lines.empty:
@@ -107,25 +141,27 @@ class Verdicts:
         header = ["entry", "data set", *["protocol"] * with_protocol, "tuned", *(role.value for role in roles), "SAM"]
         body = []
         for (dataset, protocol, entry), own in lines.groupby(["dataset", "protocol", "entry"], sort=False):
-            tuned_as = controlled[entry].tuned_as
-            place = [dataset, *[protocol] * with_protocol, f"as {tuned_as}" if tuned_as else "with SAM"]
+            place = [dataset, *[protocol] * with_protocol, own["tuned"].iloc[0]]
             cells = [_show_role(own[own["role"] == role.value]) for role in roles]
             body.append([Cell(text) for text in (entry, *place, *cells, conclude(own))])
-        return [Grid("Does SAM help?", "verdicts", [captions.VERDICTS, *_list_untuned(self.groups)], header, body)]
+        return [Grid("Does SAM help?", "verdicts", [captions.VERDICTS, *self._list_untuned()], header, body)]
+
+    def _list_untuned(self) -> list[str]:
+        """List the plain entries that lack a comparison with SAM at their own settings or tuned again with it."""
+        kinds: dict[str, set[str]] = {}
+        tuned = set(self.table.loc[self.table["tuned"] != UNTUNED, "entry"])
+        for group in self.groups:
+            with_sam = {"with"} if group.sam.name in tuned else set()
+            kinds.setdefault(group.plain.name, set()).update({"without"} if group.tuned_without else with_sam)
+        return [
+            f"SAM is compared with {name} at settings tuned {next(iter(of))} it only."
+            if of
+            else f"SAM is compared with {name} at settings that are not tuned."
+            for name, of in kinds.items()
+            if len(of) < 2
+        ]
 
 
 def _show_role(lines: pd.DataFrame) -> str:
     texts = [f"{show_number(one.difference, f'+.{DIGITS}f')} (p {show_p(one.p_holm)})" for one in lines.itertuples()]
     return "; ".join(texts) or NOTHING
-
-
-def _list_untuned(groups: Sequence[ControlGroup]) -> list[str]:
-    """List the plain entries that lack a comparison with SAM at their own settings or tuned again with it."""
-    kinds: dict[str, set[bool]] = {}
-    for group in groups:
-        kinds.setdefault(group.plain.name, set()).add(bool(group.sam.tuned_as))
-    return [
-        f"SAM is compared with {name} at settings tuned {'without' if True in of else 'with'} it only."
-        for name, of in kinds.items()
-        if len(of) == 1
-    ]

@@ -58,6 +58,13 @@ def test_find_groups__takes_controls_that_are_selected_alike(tmp_path):
     assert find_groups(read_entries(["SAMRec", "GRU4Rec"]), {}) == []  # its plain entry is not compared
 
 
+def test_find_groups__knows_what_was_tuned_without_sam(tmp_path):
+    changes = {"both": {"tuned_as": "SAM", "fixed": {}}}  # an entry with SAM at the settings of another one
+    groups = find_groups(read(tmp_path, list(TABLE), SAM={"tuned_as": ""}, **changes), {})
+    assert {one.sam.name: one.tuned_without for one in groups} == {"SAM": False, "both": False}
+    assert find_groups(read(tmp_path, list(TABLE)), {})[0].tuned_without
+
+
 def test_check_controls__wants_as_many_candidates(tmp_path):
     check_controls(read(tmp_path, list(TABLE)), {})
     fewer = read(tmp_path, list(TABLE), random={"choose": {"sam_rho": [0.1]}})

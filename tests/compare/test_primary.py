@@ -12,6 +12,7 @@ from recbole_samrec.compare.declarations import Declarations
 from recbole_samrec.compare.layout import MINUS
 from recbole_samrec.compare.prepare import ComparisonPlan
 from recbole_samrec.compare.primary import Family, Place, build_primary_table
+from recbole_samrec.compare.provenance import SearchBudget, Tuning
 from recbole_samrec.evaluator.marks import EQUIVALENT, SIGNIFICANT
 from recbole_samrec.experiments.jobs import Job
 from tests.helpers.compared import make_run
@@ -138,6 +139,14 @@ def test_place__describes_what_is_planned():
         ("a", 1.0, {"A": 3}), ("b", 0.5, {"A": 2}), ("c", None, {})
     ]  # fmt: skip
     assert places[2].incompatible == {"A": "no times"} and {place.protocol for place in places} == {"loo"}
+
+
+def test_place__knows_radii_and_searches():
+    budget = SearchBudget(9, "random", "none", 0, 9, (1,), "NDCG@10")
+    planned = plan(("A", "a", 1, 1.0), ("B", "a", 1, 1.0), tuning={"a": [Tuning("A", budget, 1), Tuning("B")]})
+    jobs = [replace(job, settings={"sam_rho": 0.1 if job.entry == "A" else 0}) for job in planned.jobs]
+    place = Place.describe(replace(planned, jobs=jobs), "a")
+    assert place.radii == {"A": 0.1, "B": 0} and place.searches == {"A": budget}
 
 
 def test_primary_table__tests_the_planned_share_alone():

@@ -6,6 +6,7 @@ import pytest
 
 from recbole_samrec.compare.control_groups import ControlGroup, Role
 from recbole_samrec.compare.primary import Place
+from recbole_samrec.compare.provenance import SearchBudget
 from recbole_samrec.compare.verdicts import Verdicts, judge
 from recbole_samrec.experiments.entries import Entry
 
@@ -14,9 +15,9 @@ ENTRIES = {name: Entry(name, "SAMRec") for name in ("plain", "plain (equal passe
 SAM = Entry("SAM", "SAMRec", tuned_as="plain")
 
 
-def group(**more):
-    roles = {Role.PLAIN: ["plain"], Role.RANDOM: ["random"], Role.AVERAGED: ["averaged"]} | more
-    return ControlGroup(SAM, {role: [ENTRIES[name] for name in names] for role, names in roles.items()})
+def group(sam=SAM, tuned_without=True):
+    roles = {Role.PLAIN: "plain", Role.RANDOM: "random", Role.AVERAGED: "averaged"}
+    return ControlGroup(sam, {role: [ENTRIES[name]] for role, name in roles.items()}, tuned_without)
 
 
 def primary(**figures):
@@ -32,8 +33,8 @@ def primary(**figures):
 GOOD = {"plain": (0.01, 0.01), "random": (0.02, 0.049), "averaged": (0.005, 0.03)}
 
 
-def conclude(table, groups):
-    return Verdicts(judge(table, groups, PLACES), groups).conclusions
+def conclude(table, groups, place=PLACES[0]):
+    return Verdicts(judge(table, groups, [place, PLACES[1]]), groups).conclusions
 
 
 def test_verdicts__need_the_plain_entry_and_both_controls():
@@ -58,7 +59,7 @@ def test_verdicts__name_what_is_not_beaten(figures, words):
 
 
 def test_verdicts__need_controls_and_declarations():
-    alone = group(**{})
+    alone = group()
     without = ControlGroup(SAM, {**alone.opponents, Role.AVERAGED: []})
     words = "not tested: no weight averaging that is selected like it"
     assert list(conclude(primary(**GOOD), [without])["sam"]) == [words]
@@ -88,3 +89,47 @@ def test_verdicts__are_laid_out_where_there_are_controls():
     assert verdicts.lay_out("b", "loo") == []
     bare = [ControlGroup(SAM, {Role.PLAIN: [ENTRIES["plain"]], Role.RANDOM: [], Role.AVERAGED: []})]
     assert Verdicts(judge(primary(**GOOD), bare, PLACES), bare).lay_out() == []
+
+
+def test_verdicts__credit_no_entry_without_a_perturbation():
+    """An entry that is better by another setting, as validation chose a radius of 0, says nothing about SAM."""
+    for rho, words in ((0, "not shown: validation chose sam_rho 0"), (0.1, "helps")):
+        place = Place("a", "loo", radii={"SAM": rho, "random": 0})
+        assert list(conclude(primary(**GOOD), [group()], place)["sam"]) == [words]
+
+
+def search(trials, passes=None):
+    return SearchBudget(trials, "random", "none", 0, 9, (1,), "NDCG@10", passes)
+
+
+@pytest.mark.parametrize(
+    "searches, words",
+    [
+        ({}, "helps"),
+        ({"SAM": search(9)}, "not tested: not searched like SAM: random, averaged"),
+        ({"SAM": search(9), "random": search(9), "averaged": search(8)}, "not tested: not searched like SAM: averaged"),
+        ({"SAM": search(9), "random": search(9), "averaged": search(9)}, "helps"),
+        ({"SAM": search(9, 50), "random": search(10, 50), "averaged": search(15, 50)}, "helps"),
+        ({"random": search(9)}, "not tested: not searched like SAM: random"),
+    ],
+)
+def test_verdicts__need_controls_that_are_searched_alike(searches, words):
+    place = Place("a", "loo", searches=searches)
+    assert list(conclude(primary(**GOOD), [group(Entry("SAM", "SAMRec"))], place)["sam"]) == [words]
+
+
+@pytest.mark.parametrize(
+    "sam, tuned_without, searches, tuned, words",
+    [
+        (Entry("SAM", "SAMRec"), False, {}, "not tuned", "that are not tuned."),
+        (Entry("SAM", "SAMRec"), False, {"SAM": search(9)}, "with SAM", "tuned with it only."),
+        (Entry("SAM", "SAMRec", choose={"sam_rho": (0, 1)}), False, {}, "with SAM", "tuned with it only."),
+        (Entry("SAM", "SAMRec", tuned_as="other"), False, {}, "as other", "tuned with it only."),
+        (SAM, True, {}, "as plain", "tuned without it only."),
+    ],
+)
+def test_verdicts__name_how_settings_were_tuned(sam, tuned_without, searches, tuned, words):
+    groups = [group(sam, tuned_without)]
+    (grid,) = Verdicts(judge(primary(**GOOD), groups, [Place("a", "loo", searches=searches)]), groups).lay_out()
+    assert grid.body[0][grid.header.index("tuned")].text == tuned
+    assert grid.captions[1] == f"SAM is compared with plain at settings {words}"

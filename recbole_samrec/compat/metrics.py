@@ -81,7 +81,8 @@ def count_all_training_events(patch: Patcher) -> None:
             self.data_struct.set("data.count_items", Counter(dict(enumerate(counts[1:], 1))))
 
     def popularity(self: Any, lists: Lists, data: Any) -> float:
-        return list_metrics.average_over_lists(lists, _make_array(data.get("data.count_items"), int(lists.max(initial=0))))
+        counts = _make_array(data.get("data.count_items"), int(lists.max(initial=0)))
+        return list_metrics.average_over_lists(lists, counts)
 
     def tail(self: Any, lists: Lists, data: Any) -> float:
         candidates = data.get(_CANDIDATES)

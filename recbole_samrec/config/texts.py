@@ -49,8 +49,8 @@ def parse_value(key: str, text: str) -> Any:
         return value if value is None or isinstance(value, str) else text
     if key in list_text_lists():
         return value if value is None or _is_of_texts(value, text) else _read_texts(text)
-    if key == "eval_args" and isinstance(value, str):
-        return _read_yaml(text)
+    if key == "eval_args":
+        return _read_yaml(text) if isinstance(value, str) else _keep_cut(value, text)
     if key in FIELD_KEYED and isinstance(value, dict):
         return {str(field): one for field, one in value.items()}
     return value
@@ -75,6 +75,26 @@ def _read_texts(text: str) -> Any:
         return yaml.SafeLoader("").construct_document(node)
     except yaml.YAMLError:
         return text
+
+
+def _keep_cut(value: Any, text: str) -> Any:
+    """Keep the date of a global temporal split as written, which arithmetic makes a number: 2018-11-12 is 1995."""
+    try:
+        written = _read_yaml(text)["split"]["GTS"][CUT]
+        options = value["split"]["GTS"]
+    except (KeyError, TypeError):
+        return value
+    if not isinstance(written, str) or _is_number(written) or not isinstance(options[CUT], (int, float)):
+        return value
+    return {**value, "split": {**value["split"], "GTS": {**options, CUT: written}}}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_yaml(text: str) -> Any:

@@ -16,7 +16,7 @@ from recbole_samrec.data.packed_dataset import EVENT, PackedDataset
 from recbole_samrec.data.prefix_lists import add_lists, describe_lists
 from recbole_samrec.data.temporal_held import Held, trains_on_all
 from recbole_samrec.data.temporal_options import TemporalOptions, check_temporal, read_options
-from recbole_samrec.data.temporal_split import Part, SplitCounts, split_events
+from recbole_samrec.data.temporal_split import Part, SplitCounts, format_time, split_events
 from recbole_samrec.utils.errors import ConfigError, DataError
 
 
@@ -90,12 +90,16 @@ def _check_counts(dataset: Any, counts: SplitCounts, options: TemporalOptions) -
         DataError: A part is empty.
     """
     name, where = dataset.dataset_name, f"GTS: {dataset.dataset_name}"
+    begins = f"{'from' if counts.at_cut else 'after'} {format_time(counts.cut)} on"
     if not counts.train_events:
-        raise DataError(f"{where}: no user has two events before the test; choose a later cut or a larger quantile")
+        raise DataError(
+            f"{where}: no user has two events before the test, which has the events {begins}; choose a later cut or a "
+            "larger quantile"
+        )
     if not counts.test_targets:
         raise DataError(
-            f"{where}: the test set is empty, because no event from the cut on has a known item and an earlier event "
-            "of its user; choose an earlier cut or a smaller quantile"
+            f"{where}: the test set is empty, because no event {begins} has a known item and an earlier event of its "
+            "user; choose an earlier cut or a smaller quantile"
         )
     if not counts.valid_targets and not trains_on_all(dataset.config):
         raise DataError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +21,9 @@ from recbole_samrec.utils.naming import count
 UNITS = {"seconds": (10**8, 1), "milliseconds": (10**11, 10**3), "microseconds": (10**14, 10**6)}
 UNITS |= {"nanoseconds": (10**17, 10**9)}
 """Units of Unix times: the smallest last time of a data set that has them, and the number of them in a second."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_REPEATED = 0.01
+"""Share of the events of a file of positions that may repeat a user's position."""
 
 
 @dataclass(frozen=True)
@@ -356,8 +359,7 @@ def convert_cut(cut: float | str, last: float) -> float:
             f"GTS: cut={cut} is a date, but the times, which end at {float(last):g}, are not Unix times; give the "
             "cut as a number, as in the data"
         )
-    seconds = Fraction(moment.timestamp())
-    value = seconds * units[-1]
+    value = Fraction((moment - _EPOCH) // timedelta(microseconds=1), 10**6) * units[-1]
     return int(value) if value.denominator == 1 else float(value)
 
 
@@ -371,7 +373,7 @@ def are_positions(users: np.ndarray, times: np.ndarray) -> bool:
     """Return True if times are positions in each user's order, which cannot be compared between users.
 
     They are if at least half of the users with several events have the times s, s + 1, s + 2, ..., with one s for all,
-    and if no user has a time twice. Filters leave gaps in some of them.
+    and if hardly any event has a time that its user has already. Filters leave gaps in some of them.
 
     Args:
         users: User of each event, shape ``[N]``.
@@ -381,9 +383,11 @@ def are_positions(users: np.ndarray, times: np.ndarray) -> bool:
         return False
     order = np.lexsort((times, users))
     owners, ordered = users[order], times[order]
-    same = owners[1:] == owners[:-1]
-    if (same & (ordered[1:] == ordered[:-1])).any():
+    repeated = np.append(False, (owners[1:] == owners[:-1]) & (ordered[1:] == ordered[:-1]))
+    if repeated.sum() > max(1, _REPEATED * len(repeated)):
         return False
+    owners, ordered = owners[~repeated], ordered[~repeated]
+    same = owners[1:] == owners[:-1]
     firsts = np.flatnonzero(np.append(True, ~same))
     counts = np.diff(np.append(firsts, len(owners)))
     lasts = ordered[firsts + counts - 1]

@@ -22,6 +22,18 @@ def test_parse_value__keeps_a_text_as_written(key, text, tmp_path):
     assert found["other"]["settings"]["epochs"] == 8  # a number stays one
 
 
+@pytest.mark.parametrize(
+    ("cut", "value"),
+    [("2018-11-12", "2018-11-12"), ("'2018-11-12'", "2018-11-12"), ("2018", 2018), ("15e8", 1.5e9), ("-5", -5)],
+)
+def test_parse_value__keeps_the_date_of_a_cut(cut, value):
+    """As Python it is a subtraction."""
+    parsed = parse_value("eval_args", f"{{'split': {{'GTS': {{'cut': {cut}, 'retrain': True}}}}, 'group_by': None}}")
+    assert parsed == {"split": {"GTS": {"cut": value, "retrain": True}}, "group_by": None}
+    assert parse_value("eval_args", "{'split': {'GTS': None}}") == {"split": {"GTS": None}}
+    assert parse_value("eval_args", f"{{split: {{GTS: {{cut: {cut}}}}}}}")["split"]["GTS"]["cut"] == cut.strip("'")
+
+
 def test_parse_value__drops_quotation_marks_and_knows_none():
     assert parse_value("data_path", "'10'") == parse_value("data_path", '"10"') == "10"
     assert parse_value("pretrained_dir", "None") is None

@@ -122,8 +122,14 @@ def test_find_quantile__is_exact_for_large_times():
 def test_convert_cut__takes_dates_in_the_unit_of_the_data(unit):
     assert convert_cut("2018-01-01", 1_600_000_000 * unit) == 1_514_764_800 * unit
     assert convert_cut("2018-01-01T01:00:00+01:00", 1_600_000_000 * unit) == 1_514_764_800 * unit
+    assert convert_cut("2018-01-01T00:00:00.5", 1_600_000_000 * unit) == 1_514_764_800 * unit + unit / 2
     with pytest.raises(DataError, match="are not Unix times"):
         convert_cut("2018-01-01", 300)
+
+
+def test_convert_cut__is_exact_to_the_microsecond():
+    cut = convert_cut("2021-03-04T05:06:07.123457", 1_600_000_000 * 10**9)
+    assert isinstance(cut, int) and cut == 1_614_834_367_123_457_000
 
 
 def test_are_positions__finds_times_of_each_user_alone():
@@ -132,6 +138,8 @@ def test_are_positions__finds_times_of_each_user_alone():
     assert are_positions(users, positions) and are_positions(users, positions + 1.0)
     kept = np.delete(np.arange(30), [3, 11])
     assert are_positions(users[kept], positions[kept])  # a filter left gaps
+    again = np.append(users, 2), np.append(positions, 3)  # a line that occurs twice
+    assert are_positions(*again) and not are_positions(*(np.append(column, column[:2]) for column in again))
     assert not are_positions(users, np.arange(30)) and not are_positions(users, positions // 2)
     frame = pd.DataFrame({"user": users, "item": users, "time": positions})
     with pytest.raises(DataError, match="positions"):

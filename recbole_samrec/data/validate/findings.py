@@ -241,9 +241,12 @@ def check_findings(found: Findings, path: str, fields: Mapping[str, Any], *, seq
 def _describe_empty_training(found: Findings, path: str, eval_args: Mapping[str, Any], sequential: bool) -> str:
     events, users = count(found.steps[-1].events, "event"), count(found.steps[-1].users, "user")
     first = "; the first event of a user is only input to a sequential model" if sequential else ""
+    remedy = "collect longer histories, or choose another split"
+    if (options := read_options(eval_args)) is not None:
+        remedy = "choose a larger quantile" if options.cut is None else "choose a later cut, in the unit of the times"
     return (
         f"{path}: eval_args split={dict(eval_args['split'])} leaves no training samples of {events} of {users}{first}: "
-        f"collect longer histories, or choose another split"
+        f"{remedy}"
     )
 
 

@@ -27,7 +27,7 @@ from recbole_samrec.evaluator.statistics import (
 from recbole_samrec.evaluator.user_metrics import score_users
 
 USERS, SIMULATIONS = 200, 1000
-SEEDS = ((3, 3), (5, 5), (10, 3), (5, 2), (1, 5))
+SEEDS = ((2, 2), (3, 3), (5, 5), (10, 3), (10, 2), (5, 2), (1, 2), (1, 3), (1, 5))
 """Numbers of seeds of two entries; an entry with one seed is deterministic."""
 EVENTS, EFFECTS = (1, 3), (0.0, 0.3)
 """Mean number of test events per user, and the standard deviation of the seeds' effects."""

@@ -146,8 +146,8 @@ def _list_search_passes(preparation: Preparation, dataset: str) -> dict[str, flo
         if one.search is not None:
             if math.isnan(one.search.passes):
                 raise DataError(
-                    f"{one.search.folder}: its trials.csv was written by an earlier version, without the column "
-                    "passes; search again for equal budgets"
+                    f"{one.search.folder}: its trials.csv lacks the passes of trials, which an earlier version did not "
+                    "write; search again for equal budgets"
                 )
             passes[name] = one.search.passes
     return passes
@@ -156,7 +156,7 @@ def _list_search_passes(preparation: Preparation, dataset: str) -> dict[str, flo
 def _train_round(
     preparation: Preparation, choices: Choices, selector: Selector, growing: Sequence[Continuation]
 ) -> None:
-    """Train the next candidates of each search; a search whose runs were not trained waits."""
+    """Train the next candidates of each search; a search waits if its runs were not trained or fail again and again."""
     wanted: dict[str, dict[str, list[Mapping[str, Any]]]] = {dataset: {} for dataset in preparation.hashes}
     for one in growing:
         wanted[one.dataset][one.entry.name] = list(one.order.take(one.next_number))
@@ -172,3 +172,5 @@ def _train_round(
             one.waiting = reasons[0]
         elif unknown:
             one.waiting = f"{unknown[0]}: its record has no gradient_passes"
+        else:
+            one.waiting = one.failure

@@ -14,6 +14,9 @@ from recbole_samrec.experiments.candidates import FurtherCandidates
 from recbole_samrec.experiments.entries import EQUAL_PASSES, Entry
 from recbole_samrec.utils.errors import ConfigError
 
+MOST_FAILED = 10
+"""Number of added candidates in a row whose failure ends a search."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -118,7 +121,7 @@ class Continuation:
 
     @property
     def next_number(self) -> int:
-        """Number of added candidates known to be needed: as many as the budget allows in any case."""
+        """Number of added candidates known to be needed: as many as the budget allows in any case, a few at once."""
         if self.waiting or self.needed is not None:
             return len(self.added)
         if not self.added:
@@ -126,7 +129,7 @@ class Continuation:
         spent = self.searched + sum(one.passes for one in self.added) + self._expect_runs(len(self.added))
         dearest = max(one.passes for one in (*self.plain.candidates, *self.added))
         at_once = max(1, int((self.budget - spent) // dearest)) if dearest else 1
-        return len(self.order.take(len(self.added) + at_once))
+        return len(self.order.take(len(self.added) + min(at_once, MOST_FAILED)))
 
     @property
     def needed(self) -> int | None:
@@ -134,6 +137,19 @@ class Continuation:
         trials = [one.passes for one in self.added]
         runs = [self._expect_runs(number + 1) for number in range(len(trials))]
         return count_needed(self.searched, trials, runs, self.budget)
+
+    @property
+    def failure(self) -> str:
+        """Why the search ends before its budget is used up, if too many candidates in a row fail; else empty."""
+        in_a_row = 0
+        for one in self.added[: self.needed]:
+            in_a_row = in_a_row + 1 if one.failures else 0
+            if in_a_row == MOST_FAILED:
+                return (
+                    f"{MOST_FAILED} added candidates in a row failed, the last one with {one.failures[0]}; give "
+                    "choose_more values with which training succeeds"
+                )
+        return ""
 
     def _expect_runs(self, added: int) -> float:
         """Estimate the passes of the final runs: those of the best candidate so far, for each run."""

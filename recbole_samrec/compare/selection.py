@@ -17,10 +17,13 @@ from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.experiments.results import read_record
 from recbole_samrec.experiments.worker import read_failure
 from recbole_samrec.quick_start.record import RESULT, field_name
-from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils import checkpoint_io
+from recbole_samrec.utils.errors import CheckpointError, DataError
 
 FOLDER = "selection"
 """Folder of the runs that choose settings, in that of the comparison."""
+FAILED_PASSES = 1.0
+"""Passes that a failed run counts at least, so that candidates that fail use up a budget, too."""
 Train = Callable[[Sequence[Job], Path], CostBook]
 """Trains those of some jobs that are not finished, whose folders are in a folder, and returns the costs."""
 
@@ -121,21 +124,38 @@ def read_candidate(settings: Settings, jobs: Sequence[Job], costs: CostBook) -> 
     """Read the runs of a candidate; return the reason if some have neither finished nor failed."""
     scores, passes, failures = [], [], []
     for job in jobs:
-        score, spent = math.nan, 0.0
+        score, spent, reason = math.nan, FAILED_PASSES, read_failure(job.folder)
         if job.finished:
-            try:
-                record = read_record(job.folder / RESULT, tested=False)
-                score = (record.valid or {})[field_name(str(job.settings["valid_metric"]))]
-                spent = read_passes(record)
-            except (DataError, KeyError) as error:
-                failures.append(f"seed {job.seed}: {error}")
-        elif reason := read_failure(job.folder):
-            failures.append(f"seed {job.seed}: {reason}")
+            score, spent, reason = _read_finished(job)
+        elif reason:
+            spent = read_failed_passes(job.folder)
         else:
             return costs.skip_reason(job) or "run the command again without --tables"
+        failures += [f"seed {job.seed}: {reason}"] if reason else []
         scores.append(score)
         passes.append(spent)
     return Candidate(settings, tuple(scores), sum(passes), tuple(job.folder for job in jobs), tuple(failures))
+
+
+def _read_finished(job: Job) -> tuple[float, float, str]:
+    """Read score and passes of a finished run, and the reason if it has no score."""
+    spent = FAILED_PASSES
+    try:
+        record = read_record(job.folder / RESULT, tested=False)
+        spent = read_passes(record)
+        return (record.valid or {})[field_name(str(job.settings["valid_metric"]))], spent, ""
+    except (DataError, KeyError) as error:
+        return math.nan, spent, str(error)
+
+
+def read_failed_passes(folder: Path) -> float:
+    """Read the gradient passes of a run that failed from its newest checkpoint; at least one counts in any case."""
+    try:
+        state = checkpoint_io.load(folder / "last.pth")
+    except CheckpointError:
+        return FAILED_PASSES
+    before = (state.get("pretraining") or {}).get("gradient_passes") or 0.0
+    return max(FAILED_PASSES, before + ((state.get("sam") or {}).get("passes") or 0.0))
 
 
 def read_passes(record: Mapping[str, Any]) -> float:

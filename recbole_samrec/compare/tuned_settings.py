@@ -20,6 +20,8 @@ from recbole_samrec.utils.errors import ConfigError
 
 SEARCH, BEST, TRIALS = "search.json", "best.yaml", "trials.csv"
 """Files in the folder of a search: its record, the best settings, and the table of its trials."""
+FAILED = "failed"
+"""Status in this table of a trial that failed."""
 OF_EACH_RUN = {"model", "dataset", "seed", "train_fraction", "run_dir"}
 """Settings that each run of a comparison has for itself."""
 STOP_EARLY = ("asha", "median")
@@ -104,11 +106,17 @@ def _read_record(file: Path) -> SearchRecord:
 
 
 def _sum_passes(file: Path) -> float:
-    """Sum the gradient passes of the trials in a search's table; NaN if they are not all known."""
+    """Sum the gradient passes of the trials in a search's table; NaN if they are not all known.
+
+    A trial that failed may not have reported any, and counts at least one.
+    """
     try:
-        return float(pd.read_csv(file)["passes"].sum(skipna=False))
+        table = pd.read_csv(file)
+        passes = table["passes"]
+        failed = table["status"] == FAILED
     except (OSError, ValueError, KeyError):
         return math.nan
+    return float(passes.where(~failed, passes.fillna(0.0).clip(lower=1.0)).sum(skipna=False))
 
 
 def _make_budget(record: Mapping[str, Any]) -> SearchBudget:

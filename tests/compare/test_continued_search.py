@@ -94,6 +94,18 @@ def test_continue_searches__draws_from_ranges(begin):
     assert doubled["epochs"] == 6 and all(0.001 <= one["learning_rate"] <= 0.1 for one in drawn)
 
 
+def test_continue_searches__ends_if_drawn_candidates_fail(begin):
+    preparation, choices, jobs = begin(more={"loguniform": [0.001, 0.1]}, rhos=[0.01 * n for n in range(1, 20)])
+    log = []
+
+    def fails(job):
+        return score(job) if job.settings["learning_rate"] == 0.01 else None
+
+    assert continue_searches(preparation, choices, jobs, make_selector(fails, passes, log=log)) == {}
+    words = "its search has not continued: 10 added candidates in a row failed, the last one with seed 7: the loss is"
+    assert choices.waiting["tiny"][NAME].startswith(words) and len(log) <= 3 * (1 + 2 * 10)
+
+
 def test_continue_searches__may_choose_more_epochs(begin):
     preparation, choices, jobs = begin(more=0)
     continue_searches(preparation, choices, jobs, make_selector(score, passes))

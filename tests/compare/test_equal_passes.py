@@ -87,6 +87,21 @@ def test_continuation__asks_for_several_at_once():
     assert search.next_number == 1
 
 
+def test_continuation__ends_after_failures_in_a_row():
+    """With a range there is always another candidate, and failed ones never become the best."""
+    failed = [Candidate({"lr": 9}, (float("nan"),) * 2, 2.0, failures=("seed 1: the loss is nan",))] * 9
+    search = continuation(budget=900.0, added=[ADDED[0], *failed])
+    search.order = further(values=19)
+    assert search.failure == "" and search.next_number == 10 + 10
+    search.added.append(failed[0])
+    words = "10 added candidates in a row failed, the last one with seed 1: the loss is nan; give choose_more values"
+    assert search.failure.startswith(words)
+    search.added = [ADDED[0], *failed, ADDED[1], failed[0]]
+    assert search.failure == ""
+    enough = continuation(budget=50.0, added=[ADDED[0], *failed, failed[0]])  # the first one takes it
+    assert enough.failure == ""
+
+
 def read(folder, names, table):
     file = folder / "entries.yaml"
     file.write_text(yaml.safe_dump({"entries": table}))

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import yaml
 
-from recbole_samrec.compare.selection import Selector, select_settings
+from recbole_samrec.compare.selection import Selector, read_failed_passes, select_settings
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.protocols import PROTOCOLS
 from recbole_samrec.quick_start.record import RESULT, RunRecord
+from recbole_samrec.utils import checkpoint_io
 from tests.helpers.selection import SEEDS, make_selector, prepare
 from tests.helpers.tiny import random_events, write_events
 
@@ -86,6 +87,23 @@ def test_select_settings__excludes_candidates_that_fail(file):
     (choices,) = select_settings([preparation], make_selector(fails))
     sam = choices.made["tiny"]["SAM"]
     assert sam.chosen.settings == {"sam_rho": 0.3} and sam.candidates[1].failures == ("seed 8: the loss is nan",)
+    assert sam.candidates[1].passes == 2 * 1 + 1  # a run that failed counts, too
+
+
+@pytest.mark.parametrize(
+    "state, passes",
+    [
+        (None, 1),
+        ({"epoch": 3}, 1),
+        ({"sam": {"passes": 0.0}, "pretraining": None}, 1),
+        ({"sam": {"passes": None}}, 1),
+        ({"sam": {"passes": 12.5}, "pretraining": {"gradient_passes": 30.0}}, 42.5),
+    ],
+)
+def test_read_failed_passes__reads_the_checkpoint(tmp_path, state, passes):
+    if state is not None:
+        checkpoint_io.save(tmp_path / "last.pth", state)
+    assert read_failed_passes(tmp_path) == passes
 
 
 def test_select_settings__waits_for_choices(file):

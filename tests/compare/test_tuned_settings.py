@@ -300,9 +300,12 @@ def test_find_searches__sums_gradient_passes(tmp_path):
     folder = write_search(tmp_path / "one")
     (one,) = find_searches([tmp_path])
     assert np.isnan(one.passes)  # an earlier version wrote no table of passes
-    (folder / "trials.csv").write_text("trial,passes\n0,12.5\n1,7.5\n")
-    (one,) = find_searches([tmp_path])
-    assert one.passes == 20
-    (folder / "trials.csv").write_text("trial,passes\n0,12.5\n1,\n")
-    (one,) = find_searches([tmp_path])
-    assert np.isnan(one.passes)
+    for lines, passes in [
+        ("0,finished,12.5\n1,stopped early,7.5\n", 20),
+        ("0,finished,12.5\n1,finished,\n", np.nan),
+        ("0,finished,12.5\n1,failed,\n", 13.5),  # a trial that failed counts at least one
+        ("0,finished,12.5\n1,failed,0.0\n2,failed,3.0\n", 16.5),
+    ]:
+        (folder / "trials.csv").write_text(f"trial,status,passes\n{lines}")
+        (one,) = find_searches([tmp_path])
+        assert one.passes == pytest.approx(passes, nan_ok=True), lines

@@ -1,4 +1,4 @@
-"""Original types of the ids of a data set that was made of a table; recommendations return ids of these types."""
+"""Original types of ids and names of columns of a data set that was made of a table, which recommendations keep."""
 
 from __future__ import annotations
 
@@ -21,11 +21,25 @@ def read_id_type(folder: Path, field: str) -> str:
         folder: Folder of the data set.
         field: RecBole's name of the column.
     """
+    return _read_origin(folder, "types").get(field, TEXT)
+
+
+def read_column_names(folder: Path) -> dict[str, str]:
+    """Read the names that RecBole's columns have in the table that a data set was made of; none for files.
+
+    Args:
+        folder: Folder of the data set.
+    """
+    return _read_origin(folder, "columns")
+
+
+def _read_origin(folder: Path, key: str) -> dict[str, str]:
+    """Read a mapping of the record of a table; an empty one if there is none."""
     try:
-        types = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))["types"]
-        return str(types.get(field, TEXT))
+        found = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))[key]
+        return {str(name): str(value) for name, value in found.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return TEXT
+        return {}
 
 
 def restore_ids(tokens: Any, kind: str) -> np.ndarray:

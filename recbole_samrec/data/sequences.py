@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +14,14 @@ import numpy as np
 import pandas as pd
 import torch
 
+from recbole_samrec.data.convert.arrow_table import ArrowTable, is_text
 from recbole_samrec.data.convert.cells import check_cells
+from recbole_samrec.data.convert.frame_columns import convert_ids
 from recbole_samrec.data.convert.source import first_line, open_text
+from recbole_samrec.data.convert.table import PARQUET
+from recbole_samrec.data.id_types import read_column_names
 from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.utils.errors import DataError
-from recbole_samrec.utils.tables import read_parquet
 
 COLUMNS = {
     "user": ("user", "user_id", "sequence", "sequence_id", "session", "session_id"),
@@ -24,6 +29,7 @@ COLUMNS = {
     "time": ("timestamp", "time"),
 }
 """Names that columns of a file of sequences may have, in addition to those of the data set's fields."""
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 @dataclass(frozen=True)
@@ -118,15 +124,16 @@ def collect_sequences(dataset: Any) -> Sequences:
     return Sequences(dataset.field2id_token[dataset.uid_field][known], fields, starts, starts + counts, known)
 
 
-def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences, list[str]]:
+def read_sequences(source: Any, dataset: Any) -> tuple[Sequences, list[str]]:
     """Read sequences from a table with a column for the sequence, one for the item and perhaps one for the time.
 
-    The columns may be named ``user``, ``item`` and ``timestamp``, or like the fields of the data set, with or without
-    their types as in RecBole's atomic files. Without times the order of the lines is used.
+    The columns may be named as in the frame that the data set was made of, like the fields of the data set, with or
+    without their types as in RecBole's atomic files, or ``user``, ``item`` and ``timestamp``. Without times the order
+    of the lines is used.
 
     Args:
-        source: A CSV or TSV file, which may be gzipped, a Parquet file, or a data frame. With times the events may be
-            in any order; equal times keep the order of the lines.
+        source: A CSV or TSV file, which may be gzipped, a Parquet file, or a frame of pandas or polars. With times the
+            events may be in any order; equal times keep the order of the lines.
         dataset: RecBole's data set, which contains the items.
 
     Returns:
@@ -135,16 +142,19 @@ def read_sequences(source: Path | pd.DataFrame, dataset: Any) -> tuple[Sequences
     Raises:
         DataError: The table cannot be read, or contains no item of the data set.
     """
-    name = "sequences" if isinstance(source, pd.DataFrame) else str(source)
-    table = read_parquet(source) if isinstance(source, Path) and source.suffix == ".parquet" else source
-    frame = _read_frame(table, dataset, name) if isinstance(table, pd.DataFrame) else _read_file(table, dataset)
+    name = str(source) if isinstance(source, Path) else "sequences"
+    notes: list[str] = []
+    if isinstance(source, Path) and source.suffix.lower() not in PARQUET:
+        frame = _read_file(source, dataset)
+    else:
+        frame, notes = _read_table(ArrowTable.open(source, name), dataset)
     for column in ("user", "item"):
         if frame[column].isna().all():
             raise DataError(f"{name}: no event has {'a user' if column == 'user' else 'an item'}; fill its column")
     names = frame["user"].drop_duplicates().dropna().to_numpy(dtype=object)
     ids = frame["item"].map(dataset.field2token_id[dataset.iid_field]).fillna(0).astype(np.int64)
     known = (ids > 0) & frame["user"].notna()
-    notes = _describe_dropped(frame, known, dataset)
+    notes += _describe_dropped(frame, known, dataset)
     if not known.any():
         raise DataError(
             f"{name}: none of its items is in {dataset.dataset_name}{_show_ids(frame['item'], dataset)}; use the item "
@@ -214,32 +224,59 @@ def _read_file(file: Path, dataset: Any) -> pd.DataFrame:
     return frame
 
 
-def _read_frame(table: pd.DataFrame, dataset: Any, name: str) -> pd.DataFrame:
-    """Read the columns ``user``, ``item`` and, if there is one, ``time`` of a data frame; ids as text, as in a file."""
-    header = list(map(str, table.columns))
-    places = _find_columns(header, dataset, name, ", ".join(header))
-    frame = pd.DataFrame({name: table.iloc[:, place].to_numpy() for name, place in places.items()})
-    for column in ("user", "item"):
-        frame[column] = frame[column].map(str, na_action="ignore").astype(object)
-    if "time" in frame:
-        frame["time"] = _parse_times(frame["time"], f"{name} row", 0)
-    return frame
+def _read_table(table: ArrowTable, dataset: Any) -> tuple[pd.DataFrame, list[str]]:
+    """Read the columns ``user``, ``item`` and, if there is one, ``time`` of a table, ids as a run reads them."""
+    header = list(map(str, table.names))
+    places = _find_columns(header, dataset, table.title, ", ".join(header))
+    names = {name: table.names[place] for name, place in places.items()}
+    table.require(list(names.values()))
+    frame = pd.DataFrame({name: convert_ids(table, names[name])[0].astype(object) for name in ("user", "item")})
+    if "time" not in names:
+        return frame, _note_dates(table, list(names.values()))
+    times = table.read(names["time"]).to_pandas(date_as_object=False)
+    return frame.assign(time=_parse_times(times, f"{table.title} row", 0)), []
+
+
+def _note_dates(table: ArrowTable, used: list[Any]) -> list[str]:
+    """Note the dates of a table without a column of times, which may be in another column."""
+    others = [name for name, number in Counter(table.names).items() if number == 1 and name not in used]
+    dates = [str(name) for name in others if _has_dates(table, name)]
+    if not dates:
+        return []
+    unused = f"the dates in {' and '.join(dates)} are not used"
+    return [f"{table.title}: its rows count as in order, and {unused}; name the column timestamp to sort by it"]
+
+
+def _has_dates(table: ArrowTable, name: Any) -> bool:
+    """Return True for a column of dates, or of text that begins with one."""
+    try:
+        column = table.read(name)
+    except DataError:  # of several types
+        return False
+    if is_text(column.type):
+        return bool(_DATE.match(next((cell.as_py() for cell in column if cell.is_valid), "")))
+    return str(column.type).startswith(("date", "timestamp"))
 
 
 def _find_columns(header: list[str], dataset: Any, where: str, shown: str) -> dict[str, int]:
     """Find the positions of the columns for ``user`` and ``item``, and for ``time`` if there is one."""
-    own = {"user": dataset.uid_field, "item": dataset.iid_field, "time": dataset.time_field}
-    places = {name: _find_column(header, (own[name], *COLUMNS[name])) for name in own}
+    fields = {"user": dataset.uid_field, "item": dataset.iid_field, "time": dataset.time_field}
+    own = read_column_names(Path(dataset.dataset_path))
+    places = {name: _find_column(header, (own.get(field), field, *COLUMNS[name])) for name, field in fields.items()}
     for name in ("user", "item"):
         if places[name] is None:
             raise DataError(f"{where} has no column {name}: it has {shown[:100]!r}; name the columns user and item")
     return {name: place for name, place in places.items() if place is not None}
 
 
-def _find_column(header: list[str], names: Iterable[str]) -> int | None:
+def _find_column(header: list[str], names: Iterable[str | None]) -> int | None:
     """Find the position of the first of several names in a header whose cells may have RecBole's types."""
     cells = [cell.strip().partition(":")[0].lower() for cell in header]
-    return next((cells.index(name.lower()) for name in names if name and name.lower() in cells), None)
+    for name in filter(None, names):
+        for spellings, spelling in ((header, name), (cells, name.lower())):
+            if spelling in spellings:
+                return spellings.index(spelling)
+    return None
 
 
 def _parse_times(column: pd.Series, where: str, first: int) -> pd.Series:

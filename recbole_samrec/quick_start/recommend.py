@@ -124,7 +124,7 @@ class Recommender:
         users: Iterable[Any] | str | None = None,
         k: int = 10,
         *,
-        sequences: str | Path | pd.DataFrame | None = None,
+        sequences: Any = None,
         mask_history: bool | None = None,
     ) -> pd.DataFrame:
         """Recommend the best items to users of the data set, or for new sequences.
@@ -133,8 +133,8 @@ class Recommender:
             users: Ids of users in the data set, or ``all``. The full history of a user is used, including validation
                 and test events.
             k: Number of items for each user or sequence.
-            sequences: In place of ``users``, a CSV, TSV or Parquet file or a data frame with the columns ``user``,
-                ``item`` and optionally ``timestamp``.
+            sequences: In place of ``users``, a CSV, TSV or Parquet file or a frame of pandas or polars with the columns
+                ``user``, ``item`` and optionally ``timestamp``, or with the names that they have in the run's frame.
             mask_history: Whether to mask the items of each user's own history; None to follow the run's settings.
 
         Returns:
@@ -147,9 +147,7 @@ class Recommender:
         chosen = self.find_sequences(users, sequences)
         return self.table(chosen, *self.rank(chosen, k, mask_history))
 
-    def find_sequences(
-        self, users: Iterable[Any] | str | None = None, sequences: str | Path | pd.DataFrame | None = None
-    ) -> Sequences:
+    def find_sequences(self, users: Iterable[Any] | str | None = None, sequences: Any = None) -> Sequences:
         """Find the histories of users, or read new sequences; see :meth:`recommend` for the arguments and errors."""
         if (users is None) == (sequences is None):
             raise ConfigError("recommend: give either users or sequences")
@@ -183,13 +181,13 @@ class Recommender:
         print_note(self.console, line)
         return found.select(np.flatnonzero(served))
 
-    def _find_all(self, users: Iterable[Any] | str | None, sequences: str | Path | pd.DataFrame | None) -> Sequences:
+    def _find_all(self, users: Iterable[Any] | str | None, sequences: Any) -> Sequences:
         dataset = self.dataset
         sequential = dataset.config["MODEL_TYPE"] == ModelType.SEQUENTIAL
         if sequences is not None:
             if not sequential and not scores_histories(self.trainer.model):
                 raise ConfigError(f"--sequences: {dataset.config['model']} does not read sequences; use --users")
-            source = sequences if isinstance(sequences, pd.DataFrame) else Path(sequences)
+            source = Path(sequences) if isinstance(sequences, str) else sequences
             found, notes = read_sequences(source, dataset)
             for line in notes:
                 print_note(self.console, line)

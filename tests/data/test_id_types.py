@@ -5,14 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recbole_samrec.data.id_types import ORIGIN, read_id_type, restore_ids
+from recbole_samrec.data.id_types import ORIGIN, read_column_names, read_id_type, restore_ids
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"types": 1}'])
 def test_read_id_type__is_text_without_a_record(own_folder, text):
     if text is not None:
         Path(ORIGIN).write_text(text)
-    assert read_id_type(Path(), "user_id") == "string"
+    assert read_id_type(Path(), "user_id") == "string" and read_column_names(Path()) == {}
+
+
+def test_read_column_names__gives_those_of_the_table(own_folder):
+    Path(ORIGIN).write_text('{"columns": {"user_id": "customer"}}')
+    assert read_column_names(Path()) == {"user_id": "customer"}
 
 
 def test_restore_ids__gives_the_types_of_the_table(own_folder):

@@ -1,6 +1,7 @@
 """Sequences are read in time order from tables in many formats, and omissions and errors are reported."""
 
 import gzip
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,12 +10,14 @@ import pandas as pd
 import pytest
 import torch
 
+from recbole_samrec.data.id_types import ORIGIN
 from recbole_samrec.data.sequences import Sequences, align_left, collect_sequences, read_sequences
 from recbole_samrec.utils.errors import DataError
 
 ITEMS = ["[PAD]", *(f"i{number}" for number in range(1, 10))]
 CIRCLE = SimpleNamespace(
     dataset_name="circle",
+    dataset_path=".",
     uid_field="user_id",
     iid_field="item_id",
     time_field="timestamp",
@@ -55,6 +58,62 @@ def test_read_sequences__of_a_frame_and_of_parquet():
         sequences, notes = read_sequences(source, CIRCLE)
         assert sequences.names.tolist() == ["7", "8"] and notes == []
         assert [values.tolist() for values in sequences.list_values("item_id")] == [[3, 4], [8]]
+
+
+def of_table(source):
+    """The items of each sequence by its name, and the notes, for a table whose items are numbers."""
+    tokens = ["[PAD]", *map(str, range(1, 10))]
+    fields = {"item_id": dict(zip(tokens, range(10), strict=True))}
+    numbers = {"field2id_token": {"item_id": np.array(tokens)}, "field2token_id": fields}
+    sequences, notes = read_sequences(source, SimpleNamespace(**{**vars(CIRCLE), **numbers}))
+    items = (values.tolist() for values in sequences.list_values("item_id"))
+    return dict(zip(sequences.names, items, strict=True)), notes
+
+
+@pytest.mark.parametrize("kind", ["float64", "Int64"])
+def test_read_sequences__finds_integers_beside_gaps(own_folder, kind):
+    table = pd.DataFrame({"user": [1, 1, 1, None], "item": [3, None, 5, 6]}).astype(kind)
+    table.to_parquet("new.parquet")
+    for source in (table, Path("new.parquet")):
+        assert of_table(source) == ({"1": [3, 5]}, ["2 events without sequence or item were skipped"])
+
+
+def test_read_sequences__reads_polars(own_folder):
+    polars = pytest.importorskip("polars")
+    table = polars.DataFrame({"user": [1, 1], "item": [3, 5], "timestamp": [2, 1]})
+    assert of_table(table) == of_table(table.lazy()) == ({"1": [5, 3]}, [])
+
+
+def test_read_sequences__knows_the_columns_of_the_runs_table(own_folder):
+    """Names are those of the run's own table before RecBole's, whose time may be another one."""
+    names = {"user_id": "customer", "item_id": "sku", "timestamp": "bought"}
+    Path(ORIGIN).write_text(json.dumps({"columns": names, "types": {}}))
+    table = pd.DataFrame({"customer": [1, 1], "sku": [3, 5], "timestamp": [1, 2], "bought": [9, 8]})
+    table.to_csv("new.csv", index=False)
+    for source in (table, Path("new.csv"), table.rename(columns={"customer": "user", "sku": "item_id"})):
+        assert of_table(source) == ({"1": [5, 3]}, [])
+
+
+@pytest.mark.parametrize("values", [pd.to_datetime(["2020-01-02", "2020-01-01"]), ["2020-01-02T10:00:00", None]])
+def test_read_sequences__notes_dates_that_it_does_not_use(values):
+    table = pd.DataFrame({"user": [1, 1], "item": [3, 5], "when": values, "mixed": [1, "a"], "rating": [1, 2]})
+    found, notes = of_table(table)
+    assert found == {"1": [3, 5]} and len(notes) == 1
+    assert notes[0].startswith("sequences: its rows count as in order, and the dates in when are not used; name the ")
+    assert of_table(table.assign(time=[2, 1])) == ({"1": [5, 3]}, [])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("item", [b"a", b"b"], "sequences, column item: ids are integers or text, and these have type binary"),
+        ("item", [1.5, 2], r"sequences, row 0 \(the first is 0\), column item: 1.5 is not an id"),
+        ("user", [1, "a"], "sequences, column user: its values cannot be read as one type"),
+    ],
+)
+def test_read_sequences__refuses_ids_as_a_run_does(column, values, words):
+    with pytest.raises(DataError, match=f"^{words}"):
+        of_table(pd.DataFrame({"user": [1, 1], "item": [3, 5]}).assign(**{column: values}))
 
 
 def test_read_sequences__keeps_the_order_of_equal_times():

@@ -1,4 +1,4 @@
-"""Tables in files: CSV, TSV, JSON Lines or Parquet, according to the file name."""
+"""Write tables to files: CSV, TSV, JSON Lines or Parquet, according to the file name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_samrec.utils.errors import ConfigError, DataError, UserError, flatten_message
+from recbole_samrec.utils.errors import ConfigError
 from recbole_samrec.utils.installer import make_install_command
 
 if TYPE_CHECKING:
@@ -16,19 +16,18 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 """Ends of the names of files that can be written."""
 
 
-def require_pyarrow(where: str, error: type[UserError] = ConfigError) -> None:
-    """Check that Parquet files can be read and written.
+def require_pyarrow(where: str) -> None:
+    """Check that Parquet files can be written.
 
     Args:
         where: The file or option, for the message.
-        error: Kind of the error.
 
     Raises:
-        UserError: pyarrow is not installed.
+        ConfigError: pyarrow is not installed.
     """
     if importlib.util.find_spec("pyarrow") is None:
         install = make_install_command("pyarrow")
-        raise error(f"{where}: Parquet needs pyarrow; install it with {install}, or use a .csv file")
+        raise ConfigError(f"{where}: Parquet needs pyarrow; install it with {install}, or use a .csv file")
 
 
 def require_new_file(file: Path, overwrite: bool) -> None:
@@ -67,20 +66,3 @@ def write_table(frame: pd.DataFrame, file: Path) -> None:
     except OSError as error:
         reason = f"it cannot be written ({error.strerror or error})"
         raise ConfigError(f"--out={file}: {reason}; free some space or name another") from error
-
-
-def read_parquet(file: Path) -> pd.DataFrame:
-    """Read a Parquet file.
-
-    Raises:
-        DataError: It is missing or damaged, or pyarrow is.
-    """
-    import pandas as pd
-
-    require_pyarrow(str(file), DataError)
-    if not file.is_file():
-        raise DataError(f"{file} is {'a folder, not a file' if file.is_dir() else 'missing'}: give the path of a file")
-    try:
-        return pd.read_parquet(file)
-    except (OSError, ValueError) as error:  # pyarrow's errors are derived from these
-        raise DataError(f"{file} cannot be read as Parquet: {flatten_message(error)}") from error

@@ -43,8 +43,8 @@ runs."""
 EQUAL_PASSES = """\
 The search of an entry with equal passes continued until it had taken the gradient passes of its entry with SAM:
 searches, selection and runs. The first added candidate is the chosen one with doubled epochs and stopping_step.
-Validation chose among all. It stops within one candidate of the budget as far as its runs, which are trained
-afterwards, take the passes of the selection's runs."""
+Validation chose among all. As far as its runs, which are trained afterwards, take the passes of the selection's runs,
+the budget is exceeded by less than the last candidate and, if that became the best one, what its runs take more."""
 VERDICTS = """\
 SAM helps an entry only if it is better in the primary metric than the plain entry, also with equal passes if that is
 compared, and than both controls, a random direction and weight averaging, each with p < 0.05 after Holm's correction.

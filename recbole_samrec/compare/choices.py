@@ -32,6 +32,7 @@ class Candidate:
         passes: Gradient passes of all its runs; NaN if a record has none.
         folders: Folders of its runs.
         failures: Why runs have no score.
+        retraining: Gradient passes that training its runs again, for their best numbers of epochs, is expected to take.
     """
 
     settings: Settings
@@ -39,6 +40,7 @@ class Candidate:
     passes: float
     folders: tuple[Path, ...] = ()
     failures: tuple[str, ...] = ()
+    retraining: float = 0.0
 
 
 @dataclass(frozen=True)

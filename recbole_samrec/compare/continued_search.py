@@ -12,6 +12,7 @@ from recbole_samrec.compare.control_groups import ControlGroup, find_groups
 from recbole_samrec.compare.equal_passes import Budget, Continuation
 from recbole_samrec.compare.prepare import Preparation
 from recbole_samrec.compare.selection import Selector, read_candidate, read_passes
+from recbole_samrec.data.temporal_options import read_options
 from recbole_samrec.experiments.candidates import FurtherCandidates
 from recbole_samrec.experiments.entries import DOUBLED, Entry
 from recbole_samrec.experiments.jobs import Job
@@ -79,6 +80,7 @@ def _begin(
     rivals = [group.sam for group in groups if group.plain.name == plain.name]
     totals = {sam.name: _sum_passes(sam, dataset, made, jobs, searches) for sam in rivals}
     sam = max(totals, key=lambda name: totals[name])
+    split = read_options(of_plain.settings.get("eval_args"))
     doubled = {**choice.chosen.settings, **{key: 2 * of_plain.settings[key] for key in DOUBLED}}
     return Continuation(
         entry,
@@ -89,6 +91,7 @@ def _begin(
         budget=totals[sam],
         searched=_require_passes(choice) + searches.get(plain.name, 0.0),
         runs=len(preparation.seeds),
+        retrains=split is not None and split.retrain,
     )
 
 

@@ -104,6 +104,7 @@ class Continuation:
         budget: What that one has taken.
         searched: What the plain entry has taken so far.
         runs: Number of the runs that follow.
+        retrains: Whether these are trained again for their best number of epochs, which those of the search are not.
         added: The candidates that have been added.
         waiting: Why it cannot continue; empty if it can.
     """
@@ -116,6 +117,7 @@ class Continuation:
     budget: float
     searched: float
     runs: int
+    retrains: bool = False
     added: list[Candidate] = field(default_factory=list)
     waiting: str = ""
 
@@ -154,7 +156,10 @@ class Continuation:
     def _expect_runs(self, added: int) -> float:
         """Estimate the passes of the final runs: those of the best candidate so far, for each run."""
         best = self._choose(added).chosen
-        return 0.0 if best is None else best.passes / len(best.scores) * self.runs
+        if best is None:
+            return 0.0
+        passes = best.passes + (best.retraining if self.retrains else 0.0)
+        return passes / len(best.scores) * self.runs
 
     def _choose(self, added: int) -> Choice:
         """Choose among the candidates of the plain entry and the first of the added ones."""

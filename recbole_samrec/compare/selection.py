@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from recbole_samrec.compare.choices import Candidate, Choice, Choices, Settings
 from recbole_samrec.compare.prepare import Preparation
@@ -122,30 +122,50 @@ class Selector:
 
 def read_candidate(settings: Settings, jobs: Sequence[Job], costs: CostBook) -> Candidate | str:
     """Read the runs of a candidate; return the reason if some have neither finished nor failed."""
-    scores, passes, failures = [], [], []
+    read = []
     for job in jobs:
-        score, spent, reason = math.nan, FAILED_PASSES, read_failure(job.folder)
         if job.finished:
-            score, spent, reason = _read_finished(job)
-        elif reason:
-            spent = read_failed_passes(job.folder)
+            read.append(_read_finished(job))
+        elif reason := read_failure(job.folder):
+            read.append(_RunRead(spent=read_failed_passes(job.folder), failure=reason))
         else:
             return costs.skip_reason(job) or "run the command again without --tables"
-        failures += [f"seed {job.seed}: {reason}"] if reason else []
-        scores.append(score)
-        passes.append(spent)
-    return Candidate(settings, tuple(scores), sum(passes), tuple(job.folder for job in jobs), tuple(failures))
+    return Candidate(
+        settings,
+        tuple(one.score for one in read),
+        sum(one.spent for one in read),
+        tuple(job.folder for job in jobs),
+        tuple(f"seed {job.seed}: {one.failure}" for job, one in zip(jobs, read, strict=True) if one.failure),
+        sum(one.retraining for one in read),
+    )
 
 
-def _read_finished(job: Job) -> tuple[float, float, str]:
-    """Read score and passes of a finished run, and the reason if it has no score."""
-    spent = FAILED_PASSES
+class _RunRead(NamedTuple):
+    """What is read of a run: score, passes, those that retraining is expected to take, and why it has no score."""
+
+    score: float = math.nan
+    spent: float = FAILED_PASSES
+    retraining: float = 0.0
+    failure: str = ""
+
+
+def _read_finished(job: Job) -> _RunRead:
+    found = _RunRead()
     try:
         record = read_record(job.folder / RESULT, tested=False)
-        spent = read_passes(record)
-        return (record.valid or {})[field_name(str(job.settings["valid_metric"]))], spent, ""
+        found = found._replace(spent=read_passes(record), retraining=expect_retraining(record))
+        return found._replace(score=(record.valid or {})[field_name(str(job.settings["valid_metric"]))])
     except (DataError, KeyError) as error:
-        return math.nan, spent, str(error)
+        return found._replace(failure=str(error))
+
+
+def expect_retraining(record: Mapping[str, Any]) -> float:
+    """Estimate the passes of training a run again, with any pre-training, for its best number of epochs."""
+    passes, epochs, best = read_passes(record), record.get("epochs_run"), record.get("best_epoch")
+    if not epochs or best is None:
+        return passes
+    before = (record.get("pretraining") or {}).get("gradient_passes") or 0.0
+    return before + (passes - before) * (best + 1) / epochs
 
 
 def read_failed_passes(folder: Path) -> float:

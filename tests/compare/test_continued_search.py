@@ -6,6 +6,8 @@ import yaml
 from recbole_samrec.compare.continued_search import continue_searches, sum_run_passes
 from recbole_samrec.compare.equal_passes import add_equal_entries
 from recbole_samrec.compare.selection import select_settings
+from recbole_samrec.experiments.protocols import PROTOCOLS
+from tests.helpers.jobs import SMALL
 from tests.helpers.selection import make_selector, prepare, write_run
 from tests.helpers.tiny import random_events, write_events
 
@@ -27,16 +29,16 @@ def begin(own_folder):
     """Select settings of SASRec and SAM, and write their runs."""
     write_events("dataset", "tiny", random_events(users=12, items=25))
 
-    def select(more, rhos=(0, 0.1, 0.2), fixed=None):
+    def select(more, rhos=(0, 0.1, 0.2), fixed=None, split=None):
         further = RATES[: more + 1] if isinstance(more, int) else more
         plain = {"choose": {"learning_rate": RATES[:1]}, "choose_more": {"learning_rate": further}}
         table = {"SASRec": {"model": "SAMRec", "fixed": {"sam_rho": 0, **(fixed or {})}, **plain}}
         sam = {"model": "SAMRec", "variant_of": "SASRec", "tuned_as": "SASRec"}
         table["SAM"] = {**sam, "choose": {"sam_rho": list(rhos)}}
         own_folder.joinpath("entries.yaml").write_text(yaml.safe_dump({"entries": table}))
-        preparation = prepare(
-            ["SAM", "SASRec"], own_folder / "entries.yaml", extend=lambda entries: add_equal_entries(entries, {})
-        )
+        settings = {**SMALL, **({"eval_args": {**PROTOCOLS["loo"], "split": split}} if split else {})}
+        options = {"extend": lambda entries: add_equal_entries(entries, {}), "settings": settings}
+        preparation = prepare(["SAM", "SASRec"], own_folder / "entries.yaml", **options)
         (choices,) = select_settings([preparation], make_selector(score, passes))
         jobs = preparation.plan(choices.collect(preparation), choices.waiting).jobs
         assert {job.entry for job in jobs} == {"SAM", "SASRec"}
@@ -92,6 +94,13 @@ def test_continue_searches__draws_from_ranges(begin):
     assert budget.space == {"learning_rate": "0.001 to 0.1, logarithmic"}
     _, doubled, *drawn = (one.settings for one in choices.made["tiny"][NAME].candidates)
     assert doubled["epochs"] == 6 and all(0.001 <= one["learning_rate"] <= 0.1 for one in drawn)
+
+
+def test_continue_searches__expects_runs_to_be_trained_again(begin):
+    """Final runs of 3 epochs, the second of which is the best, are trained for 2 more."""
+    preparation, choices, jobs = begin(more=5, split={"GTS": {"quantile": 0.7, "retrain": True}})
+    budget = continue_searches(preparation, choices, jobs, make_selector(score, passes))["tiny"][NAME]
+    assert budget.runs == 2 * (3 + 2)
 
 
 def test_continue_searches__ends_if_drawn_candidates_fail(begin):

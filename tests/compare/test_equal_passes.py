@@ -1,6 +1,7 @@
 """Searches continue until they have used a budget; the expected numbers are counted by hand."""
 
 import re
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -68,6 +69,23 @@ def test_continuation__stops_within_a_trial_of_its_budget():
     choice, budget = search.close()
     assert choice.chosen == ADDED[1] and budget.ran_out and budget.added == 4  # a run of the third failed
     assert (budget.searched, budget.runs, budget.passes, budget.sam) == (18.0, 6.0, 65.0, "SAM")
+
+
+def test_continuation__may_exceed_its_budget_by_dearer_runs():
+    """The last candidate, which becomes the best one, takes 12, and ten runs of it 30 more than of the one before."""
+    first, last = Candidate({"lr": 3}, (0.1, 0.1), 2.0), Candidate({"lr": 5}, (0.9, 0.9), 12.0)
+    search = continuation(budget=71.0, runs=10, added=[first, ADDED[1], last])
+    choice, budget = search.close()
+    total = budget.searched + 2 + 6 + 12 + budget.runs
+    assert choice.chosen == last and budget.runs == 10 * 6
+    assert 12 < total - budget.passes < 12 + 30
+
+
+def test_continuation__expects_runs_to_be_trained_again():
+    for retrains, runs in ((False, 20.0), (True, 32.0)):  # two runs, of which the selection has two
+        again = replace(ADDED[0], retraining=12.0)
+        search = continuation(budget=10.0, added=[again], retrains=retrains)
+        assert search.close()[1].runs == runs
 
 
 def test_continuation__chooses_within_the_budget_only():

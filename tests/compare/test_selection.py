@@ -1,12 +1,13 @@
 """Selection: the runs that choose, their choices, and the entries that wait for a choice."""
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from recbole_samrec.compare.selection import Selector, read_failed_passes, select_settings
+from recbole_samrec.compare.selection import Selector, expect_retraining, read_failed_passes, select_settings
 from recbole_samrec.experiments.estimate import CostBook
 from recbole_samrec.experiments.protocols import PROTOCOLS
 from recbole_samrec.quick_start.record import RESULT, RunRecord
@@ -88,6 +89,19 @@ def test_select_settings__excludes_candidates_that_fail(file):
     sam = choices.made["tiny"]["SAM"]
     assert sam.chosen.settings == {"sam_rho": 0.3} and sam.candidates[1].failures == ("seed 8: the loss is nan",)
     assert sam.candidates[1].passes == 2 * 1 + 1  # a run that failed counts, too
+
+
+@pytest.mark.parametrize(
+    "record, passes",
+    [
+        ({"gradient_passes": 20.0, "epochs_run": 10, "best_epoch": 3}, 8),  # SAM takes two in each epoch
+        ({"gradient_passes": 0.0, "epochs_run": None, "best_epoch": None}, 0),
+        ({"gradient_passes": 50.0, "epochs_run": 20, "best_epoch": 9, "pretraining": {"gradient_passes": 30.0}}, 40),
+        ({"epochs_run": 10, "best_epoch": 3}, math.nan),
+    ],
+)
+def test_expect_retraining__counts_to_the_best_epoch(record, passes):
+    assert expect_retraining(record) == pytest.approx(passes, nan_ok=True)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.compare import captions
-from recbole_samrec.compare.facts import are_validated_masked
+from recbole_samrec.compare.facts import list_validated
 from recbole_samrec.compare.layout import MINUS, NOTHING, Cell, Grid, Page, list_forms
 from recbole_samrec.compare.tables import DIGITS, rank_column, rank_means
 from recbole_samrec.compare.write import MASKED, write_page
@@ -61,7 +61,7 @@ def write_agreement(
     facts = [("draws of the bootstrap", f"{draws:,}"), *([("command", command)] if command else [])]
     leaks = [captions.LEAKS] if LEAVE_ONE_OUT in protocols else []
     title = f"Agreement of protocols{', history masked' if masked else ''}"
-    remarks = [" ".join(list_forms(masked, are_validated_masked(runs))), *leaks]
+    remarks = [" ".join(list_forms(masked, list_validated(runs))), *leaks]
     page = Page(title, facts=facts, remarks=remarks, grids=grids, links=tuple(links))
     path = folder / f"{STEM}{MASKED[masked]}"
     write_page(path, page, taus)

@@ -19,7 +19,7 @@ from recbole_samrec.compare.control_groups import check_controls
 from recbole_samrec.compare.equal_passes import Budget, add_equal_entries
 from recbole_samrec.compare.facts import name_place
 from recbole_samrec.compare.incompatible import remember_incompatible
-from recbole_samrec.compare.prepare import ComparisonPlan, Preparation, prepare_comparison
+from recbole_samrec.compare.prepare import ComparisonPlan, Preparation, check_validation, prepare_comparison
 from recbole_samrec.compare.selection import Selector, select_settings
 from recbole_samrec.config.command_options import CompareOptions
 from recbole_samrec.config.own_data import adopt_all
@@ -160,6 +160,7 @@ def compare_models(
     chosen |= {"extend": extend, "trains": train}
     preparations = _prepare_each(models, datasets, protocols, out, console, chosen)
     plans = _plan_each(preparations)
+    check_validation(plans, select)
     _show_skipped(plans, console)
     require_writable(out, "--out")
     if pages != out:

@@ -75,11 +75,10 @@ PROTOCOL = {
     True: "Test items are ranked among the items that are not in the user's history (history masked).",
 }
 """Sentences on the ranking of test items, by whether the history is masked."""
-VALIDATED = {
-    False: "Validation, which decided when training stopped, ranked with the history unmasked.",
-    True: "Validation, which decided when training stopped, ranked with the history masked.",
-}
-"""Sentences on the validation of runs that were tested in another form, by whether it masked the history."""
+HISTORY = {False: "unmasked", True: "masked"}
+"""The form of the history in rankings, by whether it is masked."""
+VALIDATION = "Validation, which decided when training stopped, ranked"
+"""Begin of the sentence on the validation of runs that were tested in another form."""
 LEAKS = """\
 Leave-one-out leaks across time: models are trained on events of other users that happened after a test event."""
 AGREEMENT = """\

@@ -37,6 +37,11 @@ class Declarations:
     margin: float = math.nan
     metric: str = DEFAULT_METRIC
 
+    @property
+    def names(self) -> set[str]:
+        """Names of the entries that are compared."""
+        return {name for pair in (*self.primary, *self.equivalence) for name in pair}
+
     def __bool__(self) -> bool:
         """Return whether anything was declared."""
         return bool(self.primary or self.equivalence)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from recbole_samrec.data.temporal_options import read_options
 from recbole_samrec.data.temporal_split import format_time
@@ -50,7 +50,7 @@ class PageSetting:
         prediction: Whether the test events of a user are predicted one by one or at once.
         protocol: Name of the protocol, if the comparison has several.
         selected: Whether validation chose settings of entries.
-        validated_masked: Whether all runs were validated with the history masked.
+        validated: By whether validation masked the history, the entries that were validated so.
     """
 
     dataset: str
@@ -65,7 +65,7 @@ class PageSetting:
     prediction: str = ONE_BY_ONE
     protocol: str = ""
     selected: bool = False
-    validated_masked: bool = False
+    validated: Mapping[bool, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def describe(
@@ -89,7 +89,7 @@ class PageSetting:
             prediction=runs[0].prediction,
             protocol=runs[0].protocol,
             selected=selected,
-            validated_masked=are_validated_masked(runs),
+            validated=list_validated(runs),
         )
 
     @property
@@ -135,9 +135,14 @@ class PageSetting:
         return f"{self.split.get('split')}, order {self.split.get('order')}"
 
 
-def are_validated_masked(runs: Sequence[Run]) -> bool:
-    """Return True if all runs were validated with the history masked."""
-    return bool(runs) and all((run.result.get("config") or {}).get("mask_history") for run in runs)
+def list_validated(runs: Sequence[Run]) -> dict[bool, list[str]]:
+    """List the entries by whether their runs were validated with the history masked; a form of none is left out."""
+    listed: dict[bool, list[str]] = {}
+    for run in runs:
+        entries = listed.setdefault(bool((run.result.get("config") or {}).get("mask_history")), [])
+        if run.entry not in entries:
+            entries.append(run.entry)
+    return listed
 
 
 def name_place(dataset: str, protocol: str = "") -> str:

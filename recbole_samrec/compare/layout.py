@@ -143,14 +143,22 @@ def list_remarks(setting: PageSetting) -> list[str]:
     """List the fixed sentences that apply to all tables of a page."""
     chosen = [captions.SELECTED] if setting.selected else [] if setting.tuned else [captions.UNTUNED]
     leaks = [captions.LEAKS] if setting.leaves_one_out else []
-    forms = list_forms(setting.masked, setting.validated_masked)
+    forms = list_forms(setting.masked, setting.validated)
     return [" ".join(forms), *leaks, *chosen, captions.COMPARABLE]
 
 
-def list_forms(masked: bool, validated_masked: bool) -> list[str]:
-    """List the sentences on the ranking of test items and, if it differs, of validation items."""
-    validated = [captions.VALIDATED[validated_masked]] if validated_masked != masked else []
-    return [captions.PROTOCOL[masked], *validated]
+def list_forms(masked: bool, validated: Mapping[bool, Sequence[str]]) -> list[str]:
+    """List the sentences on the ranking of test items and, if it differs for some entries, of validation items.
+
+    Args:
+        masked: Whether the history is masked in the rankings of the test.
+        validated: Made by :func:`~recbole_samrec.compare.facts.list_validated`.
+    """
+    if len(validated) > 1:
+        forms = " and ".join(f"{captions.HISTORY[form]} for {', '.join(validated[form])}" for form in (True, False))
+    else:
+        forms = "".join(captions.HISTORY[form] for form in validated if form != masked)
+    return [captions.PROTOCOL[masked], *([f"{captions.VALIDATION} with the history {forms}."] if forms else [])]
 
 
 def _lay_out_accuracy(table: pd.DataFrame, compared: bool) -> Grid:

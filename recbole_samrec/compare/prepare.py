@@ -253,6 +253,30 @@ def prepare_comparison(
     return replace(before, hashes=hashes, short=short)
 
 
+def check_validation(plans: Sequence[ComparisonPlan], select: bool) -> None:
+    """Check that entries which are tested or chosen by one rule are all validated with the history masked, or none.
+
+    Args:
+        plans: The comparison under each protocol.
+        select: Whether validation chooses settings, so that this applies to all entries and not the declared ones only.
+
+    Raises:
+        ConfigError: Some are validated with the history masked and some are not.
+    """
+    first: dict[bool, Job] = {}
+    for plan in plans:
+        for job in plan.jobs:
+            if select or job.entry in plan.declared.names:
+                first.setdefault(bool(job.settings.get("mask_history")), job)
+    if len(first) > 1:
+        masked, other = (f"{first[form].entry} on {first[form].dataset}" for form in (True, False))
+        why = "--select" if select else "primary and equivalence"
+        raise ConfigError(
+            f"mask_history: validation masks the history of {masked}, but not that of {other}; for {why}, give all "
+            "entries the same mask_history"
+        )
+
+
 def _warn_of_mixed_predictions(jobs: Sequence[Job]) -> Iterator[str]:
     """Warn about entries of one data set that are not compared if a user has several test events."""
     first: dict[str, dict[bool, str]] = {}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_samrec.compare import captions
-from recbole_samrec.compare.facts import are_validated_masked, name_place
+from recbole_samrec.compare.facts import list_validated, name_place
 from recbole_samrec.compare.layout import MINUS, Cell, Grid, format_interval, show_number, show_p
 from recbole_samrec.compare.tables import DIGITS, Scores, score_entries
 from recbole_samrec.evaluator.marks import EQUIVALENT, LEVEL, SIGNIFICANT, explain_marks
@@ -148,8 +148,9 @@ class Family:
 
     @classmethod
     def test(cls, runs: Sequence[Run], declared: Declarations, places: Sequence[Place]) -> Family:
-        """Test the declared comparisons, with the history masked if all runs were validated that way, else unmasked."""
-        masked = are_validated_masked(runs)
+        """Test the declared comparisons, with the history masked if their runs were validated so, else unmasked."""
+        own = [run for run in runs if run.entry in declared.names]
+        masked = list(list_validated(own or runs)) == [True]
         return cls(build_primary_table(runs, declared, places, masked), masked)
 
     def select(self, dataset: str, protocol: str, masked: bool) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 import pytest
 
-from recbole_samrec.compare.facts import PageSetting, list_work, name_bars, name_page
+from recbole_samrec.compare.facts import PageSetting, list_validated, list_work, name_bars, name_page
 from recbole_samrec.evaluator.user_metrics import AT_ONCE, ONE_BY_ONE
 from tests.helpers.compared import make_clustered, make_run
 
@@ -23,6 +23,15 @@ def test_setting_counts_users_with_several_events(prediction, words):
     facts = dict(PageSetting.describe([make_clustered("SAMRec", prediction)]).facts)
     assert (facts["test events"], facts["users tested"]) == ("6", "3") and words in facts["events of a user"]
     assert "users tested" not in dict(PageSetting.describe([make_run()]).facts)
+
+
+def test_list_validated__by_form_of_the_history():
+    """A run of an earlier version has no such setting, and did not mask."""
+    masking = [make_run("A", seed, config={"mask_history": True}) for seed in (1, 2)]
+    unmasked = [make_run("B", config={"mask_history": False}), make_run("C")]
+    assert list_validated([*masking, *unmasked]) == {True: ["A"], False: ["B", "C"]}
+    assert list_validated(masking) == PageSetting.describe(masking).validated == {True: ["A"]}
+    assert list_validated([]) == {}
 
 
 def test_name_page():

@@ -93,9 +93,18 @@ def test_differences__count_users_and_not_events():
 
 
 def test_list_forms__name_validation_where_it_differs():
+    for masked, words in ((False, "masked"), (True, "unmasked")):
+        assert list_forms(masked, {masked: ["A"]}) == list_forms(masked, {}) == [captions.PROTOCOL[masked]]
+        sentence = f"Validation, which decided when training stopped, ranked with the history {words}."
+        assert list_forms(masked, {not masked: ["A", "B"]}) == [captions.PROTOCOL[masked], sentence]
+
+
+def test_list_forms__name_the_entries_of_each_form():
+    words = (
+        "Validation, which decided when training stopped, ranked with the history masked for B and unmasked for A, C."
+    )
     for masked in (False, True):
-        assert list_forms(masked, masked) == [captions.PROTOCOL[masked]]
-        assert list_forms(masked, not masked) == [captions.PROTOCOL[masked], captions.VALIDATED[not masked]]
+        assert list_forms(masked, {False: ["A", "C"], True: ["B"]}) == [captions.PROTOCOL[masked], words]
 
 
 def test_comparison_says_which_costs_are_unknown():

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_samrec.compare.prepare import prepare_comparison
+from recbole_samrec.compare.declarations import Declarations
+from recbole_samrec.compare.prepare import ComparisonPlan, check_validation, prepare_comparison
 from recbole_samrec.experiments import worker
+from recbole_samrec.experiments.jobs import Job
 from recbole_samrec.experiments.results import read_finished_runs
 from recbole_samrec.utils.errors import ConfigError
 from tests.helpers.jobs import SMALL, ignore
@@ -34,6 +36,22 @@ def test_prepare_comparison__refuses_wrong_shares(fractions, named):
     words = rf"^--train_fraction={named}: give distinct numbers in \(0, 1\]$"
     with pytest.raises(ConfigError, match=words):
         prepare_comparison(["Pop"], ["tiny"], seeds=1, fractions=fractions, out=Path("out"), settings={})
+
+
+def plan_validation(dataset, pairs=(), **masks):
+    jobs = [Job(name, dataset, 1, 1.0, {"mask_history": one}, "", Path()) for name, one in masks.items()]
+    return ComparisonPlan([], jobs, declared=Declarations(tuple(pairs)))
+
+
+@pytest.mark.parametrize(
+    "pairs, select, why", [([("A", "C")], False, "primary and equivalence"), ([], True, "--select")]
+)
+def test_check_validation__wants_one_form_of_the_history(pairs, select, why):
+    check_validation([plan_validation("a", pairs, A=True, C=True), plan_validation("b", pairs, C=True)], select)
+    check_validation([plan_validation("a", [("A", "B")], A=False, B=None, C=True)], select=False)
+    words = rf"^mask_history: validation masks the history of C on b, but not that of A on a; for {why}, give all"
+    with pytest.raises(ConfigError, match=words):
+        check_validation([plan_validation("a", pairs, A=False), plan_validation("b", pairs, C=True)], select)
 
 
 def test_preparation__takes_what_another_entry_searched(own_folder):

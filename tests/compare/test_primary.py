@@ -178,6 +178,8 @@ def test_family__takes_the_form_of_validation():
     masking = [replace(run, result={**run.result, "config": {"mask_history": True}}) for run in runs]
     assert Family.test(masking, Declarations(PAIRS), PLACES[:1]).masked
     assert not Family.test([*masking[1:], runs[0]], Declarations(PAIRS), PLACES[:1]).masked
+    others = [*masking, replace(runs[0], entry="D")]  # what is not declared does not count
+    assert Family.test(others, Declarations(PAIRS), PLACES[:1]).masked
 
 
 def test_family__lays_out_a_table_for_each_test():

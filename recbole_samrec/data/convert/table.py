@@ -14,8 +14,9 @@ import pandas as pd
 from recbole_samrec.data.catalog import find_close_names
 from recbole_samrec.data.convert.atomic import clean_text, join_words, write_frame
 from recbole_samrec.data.convert.cells import check_cells
-from recbole_samrec.data.convert.numbers import convert_numbers, convert_times
+from recbole_samrec.data.convert.numbers import convert_numbers, convert_times, reject_cells
 from recbole_samrec.data.convert.source import first_line, open_text
+from recbole_samrec.data.exact_times import LARGEST_EXACT_INTEGER
 from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.data.validate.layout import TYPES
 from recbole_samrec.data.validate.read import list_missing_words
@@ -93,7 +94,10 @@ def convert_table(
     ids = (columns.user, columns.item)
     table = _read(source, [name for name in columns if name], ids, delimiter, encoding)
     frame = pd.DataFrame(
-        {"user_id:token": _convert_ids(table[columns.user]), "item_id:token": _convert_ids(table[columns.item])}
+        {
+            "user_id:token": _convert_ids(table[columns.user], source),
+            "item_id:token": _convert_ids(table[columns.item], source),
+        }
     )
     if columns.rating:
         frame["rating:float"] = convert_numbers(table[columns.rating], _name_rows(source))
@@ -198,8 +202,11 @@ def check_columns(source: object, wanted: Sequence[str], present: Sequence[str])
             raise DataError(f"{source} has no column {name!r}: it has {', '.join(map(str, present))}{hint}")
 
 
-def _convert_ids(column: pd.Series) -> pd.Series:
+def _convert_ids(column: pd.Series, source: Path) -> pd.Series:
     """Return ids as they are written; integers that a Parquet file has as floats, because of gaps, lose ``.0``."""
+    if pd.api.types.is_float_dtype(column):
+        words = "an id: floats of 2**53 and more are rounded; store the ids as integers or text"
+        reject_cells(column, column.abs() >= LARGEST_EXACT_INTEGER, _name_rows(source), words)
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     codes, values = pd.factorize(column)
@@ -228,7 +235,7 @@ def _name_rows(source: Path) -> Callable[[int], str]:
 def _read_item_frame(items: ItemTable, delimiter: str | None, encoding: str) -> pd.DataFrame:
     texts = [column for column, kind in items.columns.items() if kind != "float"]
     table = _read(items.path, [items.item, *items.columns], [items.item, *texts], delimiter, encoding)
-    frame = pd.DataFrame({"item_id:token": _convert_ids(table[items.item])})
+    frame = pd.DataFrame({"item_id:token": _convert_ids(table[items.item], items.path)})
     for column, kind in items.columns.items():
         values = table[column]
         if kind == "float":

@@ -119,6 +119,13 @@ class TestTable:
         written = [line.split("\t") for line in lines(tmp_path / "dataset/mine/mine.inter")[1:]]
         assert written == [[str(one), str(one), time] for one, time in zip(ids.to_pylist(), "1234", strict=True) if one]
 
+    def test_floats_of_parquet_that_were_rounded_are_refused(self, tmp_path):
+        pd.DataFrame({"u": [1, None, 2**60], "i": list("xyz"), "t": [1, 2, 3]}).to_parquet(tmp_path / "a.parquet")
+        with pytest.raises(
+            DataError, match=r"a\.parquet row 3 .*, column u: '1\.15\S+' is not an id: floats of 2\*\*53"
+        ):
+            convert("mine", tmp_path / "a.parquet", *COLUMNS)
+
     @pytest.mark.parametrize("kind", [pa.binary(), pa.binary(1), pa.dictionary(pa.int8(), pa.large_binary())], ids=str)
     def test_bytes_of_parquet_are_refused(self, tmp_path, kind):
         column = pa.array([b"a", b"b"], pa.large_binary()).dictionary_encode().cast(kind)

@@ -105,7 +105,7 @@ def test_convert_event_times__refuses_others(own_folder, values, words):
         store(BASE.assign(t=values))
 
 
-def test_convert_further__refuses_integers_that_floats_would_round(own_folder):
+def test_convert_further__refuses_integers_that_floats_round(own_folder):
     assert store(BASE.assign(x=[2**53, 1, 2, 3]), load_col={"inter": "*"})[1][1].endswith("\t9007199254740992.0")
     words = r"^the frame, column x: it has an integer beyond 2\*\*53"
     with pytest.raises(DataError, match=words):

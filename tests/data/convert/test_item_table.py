@@ -82,7 +82,7 @@ def test_read_items__refuses_with_one_line(items, words):
         read(items)
 
 
-def test_read_items__refuses_integers_that_floats_would_round():
+def test_read_items__refuses_integers_that_floats_round():
     words = r"^items, column shop: it has an integer beyond 2\*\*53, .*: leave the column out, or make it text"
     with pytest.raises(DataError, match=words):
         read(ITEMS.assign(shop=[1, 2**53 + 1, 3]))

@@ -121,7 +121,7 @@ class Selected:
         for entry, choice in self.choices.items():
             best = choice.candidates[choice.decision.best or 0].settings
             notes += [
-                f"{entry}: the best {key}, {best[key]}, is at the edge of the values that were tried; extend choose"
+                f"{entry}: the best {key}, {best[key]}, is at the edge of the values that have a score; extend choose"
                 for key in choice.decision.edges
             ]
             notes += [

@@ -89,7 +89,8 @@ def test_selected__lays_out_choices_and_budgets():
     line = dict(zip(budgets.header, (cell.text for cell in budgets.body[0]), strict=True))
     assert list(line.values())[1:] == ["SAM", "14.0", "10.0", "5.0", "15.0", "1, no more to try"]
     assert selected.list_notes() == [
-        "A: the best lr, 2, is at the edge of the values that were tried; extend choose",
+        "A: the best lr, 2, is at the edge of the values that have a score; extend choose",
+        "A (equal passes): the best lr, 2, is at the edge of the values that have a score; extend choose",
         "A (equal passes): the candidate lr 3 is excluded; seed 7: nan",
         "A (equal passes): its search ran out of candidates before it had taken the 14.0 passes of SAM; add values or "
         "a range to choose_more",

@@ -78,9 +78,9 @@ def require_unseen_users(config: Any, model: Any, users: int) -> None:
 
 def _ranks_for_untrained_users(data: Any) -> bool:
     """Return True if a loader has users that a global temporal split did not train on; None has none."""
-    part = None if data is None else data._dataset
-    if (held := find_held(part)) is None:
+    if data is None or (held := find_held(data._dataset)) is None:
         return False
+    part = data._dataset
     return not held.served.users[part.inter_feat[part.uid_field].numpy()].all()
 
 

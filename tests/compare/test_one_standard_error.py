@@ -45,7 +45,7 @@ def test_choose_candidate__breaks_ties():
     assert decision.best == decision.chosen == 0  # of other settings the first
 
 
-def test_choose_candidate__takes_the_lowest_where_lower_is_better():
+def test_choose_candidate__takes_the_lowest_of_a_loss():
     mirrored = choose_candidate(RHOS, 1 - SCORES, bigger=False)
     decision = choose_candidate(RHOS, SCORES)
     assert (mirrored.best, mirrored.chosen) == (decision.best, decision.chosen) == (3, 2)

@@ -188,7 +188,7 @@ def test_cached_loaders__are_made_again_when_they_no_longer_fit(tmp_path, caplog
     assert tokens(test.dataset, "item_id") == ["j5"] * 3
 
 
-def test_cached_loaders__are_not_used_with_a_global_temporal_split(tmp_path, caplog):
+def test_cached_loaders__are_not_used_with_a_split_by_time(tmp_path, caplog):
     """They know neither the counts of the split nor which of two trainings they are for."""
     split = {
         "topk": [1],

@@ -377,13 +377,13 @@ def test_recommend__serves_no_user_that_was_not_trained_on(split_by_time, model)
     assert said.status == 2 and f"no recommendations for late: {model} was not trained on them" in said.err
 
 
-def test_recommend__serves_every_user_where_the_model_reads_items_only(split_by_time):
+def test_recommend__serves_all_users_by_their_items(split_by_time):
     succeed("run", "--model=GRU4Rec", *split_by_time, "--run_dir=run")
     said = succeed("recommend", "run", "--users=all", "--k=3", "--out=all.csv")
     assert "no recommendations" not in said.out and {"late", "brief"} < set(pd.read_csv("all.csv")["user"])
 
 
-def test_run__names_users_that_a_model_of_users_is_not_trained_on(split_by_time):
+def test_run__refuses_users_that_it_is_not_trained_on(split_by_time):
     kept = [one.replace("drop", "keep") for one in split_by_time]
     lines = Path("dataset/tiny/tiny.inter").read_text().splitlines()
     Path("dataset/tiny/tiny.inter").write_text("\n".join(line for line in lines if "late" not in line))

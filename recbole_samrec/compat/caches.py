@@ -135,7 +135,11 @@ def _set_reading(config: Config, key: str) -> Iterator[None]:
         _reading.reset(token)
 
 
-@recbole_patch("data/utils.py 59, 118", "pickled data are loaded without consent, even when outdated", silent=True)
+@recbole_patch(
+    "data/utils.py 59, 118",
+    "pickled data are loaded without consent, even when outdated, and a saved data set keeps its old settings",
+    silent=True,
+)
 def open_only_trusted_caches(patch: Patcher) -> None:
     create, load = utils_module.create_dataset, utils_module.load_split_dataloaders
     if "pickle.load" not in inspect.getsource(create):
@@ -144,7 +148,9 @@ def open_only_trusted_caches(patch: Patcher) -> None:
     @wraps(create)
     def create_dataset(config: Config) -> Dataset:
         with _set_reading(config, "dataset_save_path"):
-            return create(config)
+            dataset = create(config)
+        dataset.config = config  # a saved one would be split as it was then
+        return dataset
 
     @wraps(load)
     def load_split_dataloaders(config: Config) -> tuple[AbstractDataLoader, ...] | None:
@@ -156,19 +162,6 @@ def open_only_trusted_caches(patch: Patcher) -> None:
     patch(utils_module, "os", _OperatingSystem(os))
     patch.replace_everywhere(create, create_dataset)
     patch.replace_everywhere(load, load_split_dataloaders)
-
-
-@recbole_patch("data/utils.py 71", "a saved data set is split by the settings that it was saved with", silent=True)
-def renew_settings(patch: Patcher) -> None:
-    create = utils_module.create_dataset
-
-    @wraps(create)
-    def create_dataset(config: Config) -> Dataset:
-        dataset = create(config)
-        dataset.config = config
-        return dataset
-
-    patch.replace_everywhere(create, create_dataset)
 
 
 @recbole_patch(

@@ -29,12 +29,7 @@ _CANDIDATES = "data.candidates"
 )
 def count_candidates_only(patch: Patcher) -> None:
     """Count neither the padding nor items that are not candidates."""
-    collect, collect_data = Collector.eval_batch_collect, Collector.data_collect
-
-    @wraps(collect_data)
-    def collect_data_and_candidates(self: Any, train_data: Any) -> None:
-        collect_data(self, train_data)
-        self.data_struct.set(_CANDIDATES, find_candidates(train_data.dataset))
+    collect = Collector.eval_batch_collect
 
     @wraps(collect)
     def collect_candidates(self: Any, scores_tensor: torch.Tensor, *batch: Any) -> None:
@@ -44,12 +39,11 @@ def count_candidates_only(patch: Patcher) -> None:
             added.copy_(list_metrics.drop_excluded(added, scores_tensor))
 
     def coverage(self: Any, lists: Lists, data: Any) -> float:
-        return list_metrics.compute_coverage(lists, data.get(_CANDIDATES))
+        return list_metrics.compute_coverage(lists, _list_candidates(data))
 
     def gini(self: Any, lists: Lists, data: Any) -> float:
-        return list_metrics.compute_gini(lists, data.get(_CANDIDATES))
+        return list_metrics.compute_gini(lists, _list_candidates(data))
 
-    patch(Collector, "data_collect", collect_data_and_candidates)
     patch(Collector, "eval_batch_collect", collect_candidates)
     _compute_by(patch, metrics.ItemCoverage, coverage)
     _compute_by(patch, metrics.GiniIndex, gini)
@@ -76,7 +70,11 @@ def count_all_training_events(patch: Patcher) -> None:
     @wraps(collect)
     def collect_counts(self: Any, train_data: Any) -> None:
         collect(self, train_data)
-        if self.register.need("data.count_items") and not self.config["recbole_metrics"]:
+        if self.config["recbole_metrics"]:
+            return
+        if self.register.need("data.num_items") or self.register.need("data.count_items"):
+            self.data_struct.set(_CANDIDATES, torch.from_numpy(find_candidates(train_data.dataset)))
+        if self.register.need("data.count_items"):
             counts = count_training_events(train_data.dataset).tolist()
             self.data_struct.set("data.count_items", Counter(dict(enumerate(counts[1:], 1))))
 
@@ -85,7 +83,7 @@ def count_all_training_events(patch: Patcher) -> None:
         return list_metrics.average_over_lists(lists, counts)
 
     def tail(self: Any, lists: Lists, data: Any) -> float:
-        candidates = data.get(_CANDIDATES)
+        candidates = data.get(_CANDIDATES).numpy()
         counts = _make_array(data.get("data.count_items"), len(candidates) - 1)
         in_tail = list_metrics.find_tail(counts, self.tail, candidates)
         return list_metrics.average_over_lists(lists, in_tail)
@@ -125,6 +123,13 @@ def _compute_by(patch: Patcher, metric: Any, compute: Callable[[Any, Lists, Any]
 
     patch(metric, "__init__", init_with_setting)
     patch(metric, "calculate_metric", calculate_by_setting)
+
+
+def _list_candidates(data: Any) -> np.ndarray:
+    """List the items that may be recommended; without the patch that finds them, all are."""
+    if _CANDIDATES in data:
+        return np.asarray(data.get(_CANDIDATES))
+    return np.arange(data.get("data.num_items")) > 0
 
 
 def _make_array(counts: Any, last: int) -> np.ndarray:

@@ -171,8 +171,6 @@ def remove_padding(rows: pd.DataFrame, field: str, others: Sequence[str], items:
 def drop_events(dataset: Any, dropped: np.ndarray) -> None:
     """Drop events of a RecBole data set, and adjust the sizes of its benchmark files, if it has any.
 
-    The others keep their labels, by which their exact times are found.
-
     Args:
         dataset: The data set, whose events are a pandas frame.
         dropped: Booleans, shape ``[N]``.
@@ -180,4 +178,9 @@ def drop_events(dataset: Any, dropped: np.ndarray) -> None:
     if dataset.benchmark_filename_list is not None:
         part = np.repeat(np.arange(len(dataset.file_size_list)), dataset.file_size_list)
         dataset.file_size_list = np.bincount(part[~dropped], minlength=len(dataset.file_size_list)).tolist()
-    dataset.inter_feat = dataset.inter_feat[~dropped]
+    kept = dataset.inter_feat[~dropped]
+    times = getattr(dataset, "_exact_times", None)  # by the label of a row, see compat/time_order.py
+    if times is not None:
+        known = kept.index.is_unique and kept.index.isin(times.index).all()
+        dataset._exact_times = times.loc[kept.index].reset_index(drop=True) if known else None
+    dataset.inter_feat = kept.reset_index(drop=True)

@@ -161,7 +161,7 @@ def test_cached_dataset__has_the_settings_of_the_run(tmp_path, caplog):
     settings = config(tmp_path, FILES, **TRUSTED, train_fraction=0.5)
     caplog.set_level("INFO")
     assert create_dataset(settings).config["train_fraction"] == 0.5
-    with suspend("renew_settings"):
+    with suspend("open_only_trusted_caches"):
         assert utils.create_dataset(settings).config["train_fraction"] == 1.0
     assert caplog.text.count("Load filtered dataset from") == 2
 

@@ -73,7 +73,7 @@ def check_sequences(table: Table) -> None:
     file.write_bytes(table.content)
     tokens = ["[PAD]", *KNOWN]
     data = SimpleNamespace(
-        uid_field="user_id", iid_field="item_id", time_field="timestamp", dataset_name="toy",
+        uid_field="user_id", iid_field="item_id", time_field="timestamp", dataset_name="toy", dataset_path="toy",
         field2token_id={"item_id": {token: number for number, token in enumerate(tokens)}},
         field2id_token={"item_id": pd.array(tokens, dtype=object).to_numpy()},
     )  # fmt: skip

@@ -141,7 +141,7 @@ def read_candidate(settings: Settings, jobs: Sequence[Job], costs: CostBook) -> 
 
 
 class _RunRead(NamedTuple):
-    """What is read of a run: score, passes, those that retraining is expected to take, and why it has no score."""
+    """A finished or failed run: its score, its passes, the passes expected of retraining, and why it has no score."""
 
     score: float = math.nan
     spent: float = FAILED_PASSES

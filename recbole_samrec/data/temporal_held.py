@@ -41,7 +41,7 @@ class Held:
 
     @property
     def candidates(self) -> np.ndarray:
-        """Whether an item may be recommended, by its id, shape ``[items]``."""
+        """The items that may be recommended: booleans by item id, shape ``[items]``."""
         return self.served.candidates
 
     @property

@@ -31,8 +31,8 @@ from recbole_samrec.utils.locks import lock_folder
 
 FAILURE = "failure.txt"
 """File with the reason why the last attempt at a run failed."""
-REPORT_SECONDS = 1.0
-"""Time between two reports of a run."""
+REPORT_SECONDS = 2.0
+"""Time between two reports of a run; each holds it up for some 50 ms, until Ray has taken it."""
 
 
 class JobProgress(NamedTuple):

@@ -62,6 +62,12 @@ which takes longer than the product, and nearly every batch has another number o
 GROUP_ROWS = 64
 """Number of sequences of similar length in a group: more are padded further, and fewer do not keep a core busy."""
 
+GROUP_POSITIONS = 4096
+"""Largest number of positions, padded ones included, in a group that is enlarged."""
+
+GROUP_OVERHEAD = 512
+"""Positions that take as long as the overhead of a group; groups are joined if that adds less padding."""
+
 
 class _BulkDropout(torch.autograd.Function):
     """Multiplies by a mask of ones and zeros, scaled to preserve the mean; the mask is kept for the backward pass."""
@@ -327,8 +333,30 @@ def compute_by_length(states: Callable[[Tensor, Tensor], Tensor], rows: Tensor, 
     if len(rows) <= GROUP_ROWS:
         return states(rows[:, : max(lengths.tolist(), default=1)], lengths)
     order = lengths.argsort(stable=True)
-    groups = [(rows[which, : int(lengths[which[-1]])], lengths[which]) for which in torch.split(order, GROUP_ROWS)]
+    parts = order.split(choose_groups(lengths[order].tolist()))
+    groups = [(rows[which, : int(lengths[which[-1]])], lengths[which]) for which in parts]
     return torch.cat([states(*group) for group in groups])[order.argsort()]
+
+
+def choose_groups(lengths: Sequence[int]) -> list[int]:
+    """Choose how many sequences form each group of :func:`compute_by_length`.
+
+    Args:
+        lengths: Lengths of all sequences, from the shortest to the longest.
+
+    Returns:
+        Sizes of consecutive groups: multiples of :data:`GROUP_ROWS` but for the last.
+    """
+    sizes, padded = [0], 0
+    for begin in range(0, len(lengths), GROUP_ROWS):
+        rows = len(lengths[begin : begin + GROUP_ROWS])
+        longest = lengths[begin + rows - 1]
+        joined = (sizes[-1] + rows) * longest
+        if (joined <= GROUP_POSITIONS and joined - padded - rows * longest <= GROUP_OVERHEAD) or not padded:
+            sizes[-1], padded = sizes[-1] + rows, joined
+        else:
+            sizes, padded = [*sizes, rows], rows * longest
+    return sizes
 
 
 def pad_rows(x: Tensor) -> Tensor:

@@ -206,7 +206,24 @@ def test_compute_by_length__pads_to_the_longest_of_a_group():
         return group[:, :1]
 
     assert torch.equal(fast.compute_by_length(states, rows, lengths), rows[:, :1])
-    assert [shape[0] for shape in shapes] == [64, 64, 22] and shapes == sorted(shapes, key=lambda shape: shape[1])
+    assert [shape[0] for shape in shapes] == fast.choose_groups(sorted(lengths.tolist())) and len(shapes) > 1
+    assert shapes == sorted(shapes, key=lambda shape: shape[1])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sizes"),
+    [
+        ([40] * 150, [64, 86]),
+        ([3] * 500, [500]),
+        ([32] * 200, [128, 72]),
+        ([200] * 100, [64, 36]),
+        ([2] * 64 + [10] * 64, [128]),
+        ([2] * 64 + [11] * 64, [64, 64]),
+    ],
+    ids=["long", "short", "many positions", "too long", "little padding", "much padding"],
+)
+def test_choose_groups__joins_short_sequences_of_similar_length(lengths, sizes):
+    assert fast.choose_groups(lengths) == sizes
 
 
 def test_compute_by_length__of_nothing_is_empty():

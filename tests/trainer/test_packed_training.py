@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recbole_samrec.layers import losses as loss
-from recbole_samrec.layers.transformer import GROUP_ROWS
+from recbole_samrec.layers import transformer
 from recbole_samrec.optim.row_adam import RowAdam
 from recbole_samrec.utils import checkpoint_io
 from recbole_samrec.utils.errors import ConfigError
@@ -106,8 +106,9 @@ def test_fast_dropout__can_be_switched_off(data):
     assert equal(*without)
 
 
-def test_prefix_training__cuts_to_the_longest_of_a_batch(data):
+def test_prefix_training__cuts_to_the_longest_of_a_batch(data, monkeypatch):
     """The cut changes neither loss nor gradients; ``fast_dropout: False`` restores RecBole's own rows."""
+    monkeypatch.setattr(transformer, "GROUP_OVERHEAD", -1)  # several groups of few sequences
     results, widths = [], []
     settings = {**CE, **OFF, **ONE_BATCH, "MAX_ITEM_LIST_LENGTH": 40}
     for fast in (True, False):
@@ -119,7 +120,8 @@ def test_prefix_training__cuts_to_the_longest_of_a_batch(data):
         value = trainer.training_loss()(batch)
         value.backward()
         results.append((value.detach(), *(p.grad for p in network.parameters() if p.grad is not None)))
-    longest = [int(lengths.max()) for lengths in batch[network.ITEM_SEQ_LEN].sort().values.split(GROUP_ROWS)]
+    lengths = batch[network.ITEM_SEQ_LEN].sort().values
+    longest = [int(part.max()) for part in lengths.split(transformer.choose_groups(lengths.tolist()))]
     assert widths == [*longest, 40] and len(longest) > 1 and longest[-1] < 40
     positions = [i for i, gradient in enumerate(results[0]) if gradient.shape[:1] == (40,)]
     assert positions  # the embedding of positions beyond the longest has no gradient in either

@@ -42,7 +42,7 @@ from recbole_samrec.data.temporal_parts import build_temporal_parts
 from recbole_samrec.evaluator.history_mask import remember_split
 from recbole_samrec.integration import known_data
 from recbole_samrec.integration.registry import MODELS, find_module, is_model, model_names
-from recbole_samrec.model.packed_forward import require_packable
+from recbole_samrec.model.packed_forward import require_packable, score_faster
 from recbole_samrec.trainer import pretraining
 from recbole_samrec.trainer.recbole_trainers import reject_sam, train_ncl_with_sam
 from recbole_samrec.trainer.resume import make_resumable
@@ -57,6 +57,7 @@ def install_hooks(patch: Patcher) -> None:
         sys.modules[f"recbole.model.{family}.{name.lower()}"] = find_module(name)
     _install_trainers(patch)
     patch(S3Rec, "__init__", pretraining.build_for_both_stages(S3Rec.__init__))
+    patch(S3Rec, "full_sort_predict", score_faster(S3Rec.full_sort_predict))
     patch(Config, "_load_internal_config_dict", load_our_defaults(Config._load_internal_config_dict))
     patch.replace_everywhere(recbole_utils.get_model, suggest_nearest_models(recbole_utils.get_model))
     create = known_data.read_known_data(choose_packed_data(recbole_data.create_dataset))

@@ -70,6 +70,7 @@ OVERRIDES = (
     Override(WRAPPED, "get_dataloader", "integration.hooks", "chooses the loaders of packed training and of GTS"),
     Override(WRAPPED, "data_preparation", "integration.hooks", "remembers the split, by which histories are masked"),
     Override(WRAPPED, "S3Rec.__init__", "trainer.pretraining", "builds one model for both stages"),
+    Override(WRAPPED, "S3Rec.full_sort_predict", "model.packed_forward", "computes the last states only"),
     Override(WRAPPED, "S3RecTrainer.fit", "trainer.pretraining", "pre-trains first; resumes exactly"),
     Override(WRAPPED, "RaCTTrainer.fit", "trainer.resume", "resumes exactly; calls callbacks"),
     Override(WRAPPED, "NCLTrainer.fit", "trainer.resume", "resumes exactly; calls callbacks"),

@@ -37,6 +37,8 @@ EFFECTS = (
     Effect("SASRec, Foursquare-NYC, split by time", "Foursquare-NYC-gts-last", "SAMRec", "SASRec"),
     Effect("SASRec, MovieTweetings-142k", "MovieTweetings-142k-loo", "SAMRec", "SASRec"),
     Effect("SASRec, MovieTweetings-142k, split by time", "MovieTweetings-142k-gts-last", "SAMRec", "SASRec"),
+    Effect("SASRec, Amazon_Beauty-times", "Amazon_Beauty-times-loo", "SAMRec", "SASRec"),
+    Effect("SASRec, Amazon_Beauty-times, split by time", "Amazon_Beauty-times-gts-last", "SAMRec", "SASRec"),
     Effect("GRU4Rec, ml-100k", "ml-100k", "GRU4Rec+SAM", "GRU4Rec"),
 )
 

@@ -44,4 +44,6 @@ def test_conclusions__of_the_readme_hold():
         "Foursquare-NYC-gts-last": (3, 3),
         "MovieTweetings-142k-loo": (3, 3),
         "MovieTweetings-142k-gts-last": (3, 3),
+        "Amazon_Beauty-times-loo": (3, 3),
+        "Amazon_Beauty-times-gts-last": (3, 3),
     }

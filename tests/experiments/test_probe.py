@@ -39,7 +39,7 @@ def test_probe_cost_of_pretraining(data, monkeypatch):
     assert "S3Rec on tiny: each run begins with 5 epochs of pre-training, 20.0 s each" in told.getvalue()
     assert " 3/3 " in told.getvalue() and "0:02:10" in told.getvalue()
 
-    monkeypatch.setattr(worker.time, "monotonic", iter(range(0, 10**6, 2)).__next__)  # each step is told
+    monkeypatch.setattr(worker.time, "monotonic", iter(range(0, 10**6, 3)).__next__)  # each step is told
     record = dict(worker.train_job(job, said.append))
     assert sorted({(one.pretrains, one.epochs) for one in said}) == [(False, 3), (True, 5)]
     shares = [costs.share_done(job, one) for one in said]

@@ -351,8 +351,8 @@ def choose_groups(lengths: Sequence[int]) -> list[int]:
     for begin in range(0, len(lengths), GROUP_ROWS):
         rows = len(lengths[begin : begin + GROUP_ROWS])
         longest = lengths[begin + rows - 1]
-        joined = (sizes[-1] + rows) * longest
-        if (joined <= GROUP_POSITIONS and joined - padded - rows * longest <= GROUP_OVERHEAD) or not padded:
+        joined, added = (sizes[-1] + rows) * longest, sizes[-1] * longest - padded
+        if not padded or (joined <= GROUP_POSITIONS and added <= GROUP_OVERHEAD):
             sizes[-1], padded = sizes[-1] + rows, joined
         else:
             sizes, padded = [*sizes, rows], rows * longest

@@ -14,6 +14,7 @@ from recbole.utils import case_study
 from recbole_samrec.compat import Patcher, recbole_patch
 from recbole_samrec.data.known_history import scores_histories
 from recbole_samrec.utils.errors import ConfigError, DataError
+from recbole_samrec.utils.naming import list_some
 
 SHOWN = 5
 """Largest number of users that an error names."""
@@ -98,5 +99,4 @@ def _check_rows(users: np.ndarray, test_data: Any) -> None:
 def _name_users(users: Sequence[int] | np.ndarray, dataset: Any) -> str:
     """Return some of the users as they are named in the data set."""
     tokens = list(dict.fromkeys(dataset.field2id_token[dataset.uid_field][users]))
-    more = f" and {len(tokens) - SHOWN} more" if len(tokens) > SHOWN else ""
-    return f"user{'s' if len(tokens) > 1 else ''} {', '.join(map(str, tokens[:SHOWN]))}{more}"
+    return f"user{'s' if len(tokens) > 1 else ''} {list_some(tokens, SHOWN)}"

@@ -11,6 +11,7 @@ import yaml
 from recbole_samrec.config.recbole_keys import FIELD_KEYED, TEXT_LISTS, TEXTS
 from recbole_samrec.config.schema import MODEL_GROUPS, SHARED_GROUPS, list_group_settings
 from recbole_samrec.config.value_types import list_base_types
+from recbole_samrec.utils.exact_floats import is_number
 from recbole_samrec.utils.settings import parse_literal
 
 CUT = "cut"
@@ -84,17 +85,9 @@ def _keep_cut(value: Any, text: str) -> Any:
         options = value["split"]["GTS"]
     except (KeyError, TypeError):
         return value
-    if not isinstance(written, str) or _is_number(written) or not isinstance(options[CUT], (int, float)):
+    if not isinstance(written, str) or is_number(written) or not isinstance(options[CUT], (int, float)):
         return value
     return {**value, "split": {**value["split"], "GTS": {**options, CUT: written}}}
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_yaml(text: str) -> Any:

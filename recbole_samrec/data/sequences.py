@@ -22,6 +22,7 @@ from recbole_samrec.data.convert.table import PARQUET
 from recbole_samrec.data.id_types import read_column_names
 from recbole_samrec.data.spelling import find_alike
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.naming import list_some
 
 COLUMNS = {
     "user": ("user", "user_id", "sequence", "sequence_id", "session", "session_id"),
@@ -170,7 +171,7 @@ def read_sequences(source: Any, dataset: Any) -> tuple[Sequences, list[str]]:
     items = torch.from_numpy(frame["item"].to_numpy()[order])
     sequences = Sequences(names, {dataset.iid_field: items}, ends - counts, ends)
     if (empty := names[counts == 0]).size:
-        notes.append(f"no recommendations for {_list_some(empty)}, which have no known items")
+        notes.append(f"no recommendations for {list_some(empty)}, which have no known items")
     return sequences.select(np.flatnonzero(counts)), notes
 
 
@@ -189,17 +190,11 @@ def _describe_dropped(frame: pd.DataFrame, known: pd.Series, dataset: Any) -> li
     notes = [f"{int(empty.sum()):,} events without sequence or item were skipped"] if empty.any() else []
     unknown = frame.loc[~known & ~empty, "item"]
     if len(unknown):
-        items = _list_some(unknown.unique())
+        items = list_some(unknown.unique())
         alike = find_alike(unknown.unique(), dataset.field2id_token[dataset.iid_field][1:])
         hint = f" (the data set has {alike.there!r} for {alike.here!r})" if alike else ""
         notes.append(f"{len(unknown):,} events with items that are not in the data set were skipped: {items}{hint}")
     return notes
-
-
-def _list_some(names: Iterable[Any], most: int = 3) -> str:
-    names = list(map(str, names))
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _read_file(file: Path, dataset: Any) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import pandas as pd
 from recbole_samrec.data.validate.layout import Column, Layout, read_header
 from recbole_samrec.data.validate.scan import check_lines
 from recbole_samrec.utils.errors import DataError
+from recbole_samrec.utils.exact_floats import is_number
 
 READERS = ("GRU4RecKG", "KSR")
 """Models that read ``preload_weight``."""
@@ -73,7 +74,7 @@ def _check_vectors(path: Path, name: str, cells: pd.Series, separator: str) -> l
         try:
             vector = np.array(parts, dtype=np.float64)
         except ValueError as error:
-            bad = next(part for part in parts if not _is_number(part))
+            bad = next(part for part in parts if not is_number(part))
             raise DataError(
                 f"{path} line {row + 2}, column {name}: {bad!r} is not a number: correct it, or set seq_separator"
             ) from error
@@ -91,14 +92,6 @@ def _check_vectors(path: Path, name: str, cells: pd.Series, separator: str) -> l
             "all are filled up with 0 to the longest"
         )
     return remarks
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def describe_unread_vectors(config: Any) -> str | None:

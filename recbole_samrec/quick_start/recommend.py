@@ -36,6 +36,7 @@ from recbole_samrec.quick_start.finished_run import load_finished_run
 from recbole_samrec.utils.console import print_note
 from recbole_samrec.utils.error_messages import raise_as_user_error
 from recbole_samrec.utils.errors import ConfigError, DataError
+from recbole_samrec.utils.naming import list_some
 
 
 class Recommender:
@@ -173,9 +174,7 @@ class Recommender:
         """
         if served.all():
             return found
-        unserved = list(map(str, found.names[~served]))
-        more = f" and {len(unserved) - 3:,} more" if len(unserved) > 3 else ""
-        line = f"no recommendations for {', '.join(unserved[:3])}{more}: {reason}"
+        line = f"no recommendations for {list_some(found.names[~served])}: {reason}"
         if not served.any():
             raise DataError(line)
         print_note(self.console, line)
@@ -362,13 +361,11 @@ def _describe_changes(dataset: Any) -> list[str]:
 def _find_places(tokens: list[str], names: np.ndarray, dataset: Any) -> np.ndarray:
     places = pd.Index(names).get_indexer(tokens)
     absent = [token for token, place in zip(tokens, places, strict=True) if place < 0]
-    unknown = list(map(repr, absent))
-    if unknown:
+    if absent:
         alike = find_alike(absent, names)
         shown = [alike.there] if alike else names[:3].tolist()
-        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
         raise ConfigError(
-            f"--users: {dataset.dataset_name} has no events of {', '.join(unknown[:3])}{more} (the run's filters may "
+            f"--users: {dataset.dataset_name} has no events of {list_some(map(repr, absent))} (the run's filters may "
             f"have removed them); its users have ids such as {', '.join(map(repr, shown))}" + _quoting_hint(names)
         )
     return places

@@ -1,4 +1,4 @@
-"""Names of runs sort by time and are unique."""
+"""Names of runs sort by time and are unique; numbers and lists are written as in a sentence."""
 
 import re
 
@@ -18,3 +18,9 @@ def test_count__writes_plurals():
 def test_make_unique_name__differs_each_time(monkeypatch):
     monkeypatch.setattr(naming.time, "strftime", lambda form: "now")
     assert len({naming.make_unique_name("a") for _ in range(20)}) == 20
+
+
+def test_list_some__writes_how_many_more_there_are():
+    assert naming.list_some([1, "b", 3]) == "1, b, 3"
+    assert naming.list_some("abcdef") == "a, b, c and 3 more"
+    assert naming.list_some("abcdef", 5) == "a, b, c, d, e and 1 more"

@@ -12,8 +12,6 @@ RESULTS = ROOT / "results"
 RECORDS = RESULTS / "records" / "protocols"
 COLUMNS = {"": "rank", "-masked": "masked_rank"}
 DETERMINISTIC = {"Pop", "RecentPop"}
-SEEDS = {("Amazon_Beauty-times", "S3Rec"): 2}
-"""Entries that were not trained with three seeds."""
 
 
 def list_pages() -> list[tuple[str, str]]:
@@ -35,7 +33,7 @@ def test_page__has_the_figures_of_its_ranks(dataset, protocol, end):
         scores = {entry: score_all(runs[protocol, entry], metric, COLUMNS[end]) for entry in page.index}
         for entry, values in scores.items():
             means = values.mean(axis=0)
-            assert page.loc[entry, "seeds"] == len(means) == SEEDS.get((dataset, entry), 3)
+            assert page.loc[entry, "seeds"] == len(means) == 3
             shown = page.loc[entry, [f"{metric}_mean", f"{metric}_std"]].to_list()
             assert shown == pytest.approx([means.mean(), means.std(ddof=1)], abs=1e-9)
             if entry != reference:

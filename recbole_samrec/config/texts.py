@@ -11,8 +11,7 @@ import yaml
 from recbole_samrec.config.recbole_keys import FIELD_KEYED, TEXT_LISTS, TEXTS
 from recbole_samrec.config.schema import MODEL_GROUPS, SHARED_GROUPS, list_group_settings
 from recbole_samrec.config.value_types import list_base_types
-from recbole_samrec.utils.exact_floats import is_number
-from recbole_samrec.utils.settings import parse_literal
+from recbole_samrec.utils.settings import is_number, parse_literal
 
 CUT = "cut"
 """Option of a split in ``eval_args``, whose dates stay as written."""

@@ -13,7 +13,7 @@ import pandas as pd
 from recbole_samrec.data.validate.layout import Column, Layout, read_header
 from recbole_samrec.data.validate.scan import check_lines
 from recbole_samrec.utils.errors import DataError
-from recbole_samrec.utils.exact_floats import is_number
+from recbole_samrec.utils.settings import is_number
 
 READERS = ("GRU4RecKG", "KSR")
 """Models that read ``preload_weight``."""

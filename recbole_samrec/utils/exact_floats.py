@@ -14,12 +14,3 @@ def exact_floats() -> dict[str, str]:
     number = "0.30000000000000004"
     read = pd.read_csv(io.StringIO(number), header=None, engine="c").iloc[0, 0]
     return {} if read == float(number) else {"float_precision": "round_trip"}
-
-
-def is_number(text: str) -> bool:
-    """Return True for a text that Python reads as a number, such as ``1e-3``, ``inf`` and ``nan``."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -63,6 +63,15 @@ def parse_literal(text: str) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict)) else text
 
 
+def is_number(text: str) -> bool:
+    """Return True for a text that Python reads as a number, such as ``1e-3``, ``inf`` and ``nan``."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 _OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

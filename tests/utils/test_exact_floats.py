@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pandas as pd
 
-from recbole_samrec.utils.exact_floats import exact_floats, is_number
+from recbole_samrec.utils.exact_floats import exact_floats
 
 
 def test_exact_floats__keep_the_last_digit():
@@ -13,8 +13,3 @@ def test_exact_floats__keep_the_last_digit():
     text = "\n".join(map(repr, numbers.tolist()))
     read = pd.read_csv(io.StringIO(text), header=None, engine="c", **exact_floats())[0]
     assert (read.to_numpy() == numbers).all()
-
-
-def test_is_number__reads_numbers_as_python_does():
-    assert all(map(is_number, ("1", "-0.5", "1e-3", " 2 ", "inf", "nan")))
-    assert not any(map(is_number, ("", "a", "1,5", "2018-01-01")))

@@ -5,7 +5,7 @@ import yaml
 from recbole.config import Config
 
 from recbole_samrec.config.recbole_config import Typed
-from recbole_samrec.utils.settings import parse_literal, serialize_config, suggest_nearest
+from recbole_samrec.utils.settings import is_number, parse_literal, serialize_config, suggest_nearest
 from tests.helpers.tiny import make_config, random_events, write_events
 
 
@@ -64,3 +64,8 @@ def test_serialize_config__restores_the_same_configuration(own_folder, settings)
     assert yaml.safe_load(yaml.safe_dump(plain)) == plain
     again = Config(model=plain["model"], dataset=plain["dataset"], config_dict=Typed(plain))
     assert again.final_config_dict == config.final_config_dict
+
+
+def test_is_number__reads_numbers_as_python_does():
+    assert all(map(is_number, ("1", "-0.5", "1e-3", " 2 ", "inf", "nan")))
+    assert not any(map(is_number, ("", "a", "1,5", "2018-01-01")))

@@ -51,6 +51,15 @@ def suggest_nearest(word: str, known: Iterable[str], count: int = 3) -> str:
     return f"the nearest names are {', '.join(far)}"
 
 
+def is_number(text: str) -> bool:
+    """Return True for a text that Python reads as a number, such as ``1e-3``, ``inf`` and ``nan``."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_literal(text: str) -> Any:
     """Read a setting from text without running it: a Python literal or simple arithmetic, else the text itself.
 
@@ -61,15 +70,6 @@ def parse_literal(text: str) -> Any:
     except (ValueError, SyntaxError, TypeError, ArithmeticError, MemoryError, RecursionError):
         return {"true": True, "false": False}.get(text.lower(), text)
     return value if value is None or isinstance(value, (bool, int, float, str, list, tuple, dict)) else text
-
-
-def is_number(text: str) -> bool:
-    """Return True for a text that Python reads as a number, such as ``1e-3``, ``inf`` and ``nan``."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 _OPERATORS = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from recbole_samrec.utils.settings import is_number
 from tests.helpers.fuzz_texts import MISSING, NO_NUMBERS, NUMBERS, ids, times
 from tests.helpers.fuzz_truth import Event, Feature, Rules, Truth, find_truth
 
@@ -257,7 +258,8 @@ def _apply_fault(
         else:
             style.quotes = False
             time = columns.index("timestamp:float")
-            words = [word for word in NO_NUMBERS if not _is_read_by_python(word)] if fault == "bad time" else MISSING
+            # Pandas' Python engine reads digits of other scripts as numbers, as Python does.
+            words = [word for word in NO_NUMBERS if not is_number(word)] if fault == "bad time" else MISSING
             spelled = [style.spell(word) for word in words if separator not in word and style.can_write(word)]
             if any('"' in cell for cell in cells) or len(cells) != len(columns):
                 return True, True, style.encode(lines)
@@ -266,12 +268,3 @@ def _apply_fault(
             if settings["model"] == "BPR" and settings["eval_args"]["order"] == "RO":
                 return fault == "no time", True, style.encode(lines)
     return False, True, style.encode(lines)
-
-
-def _is_read_by_python(text: str) -> bool:
-    """True if Python, and so pandas' Python engine, reads a text as a number: digits of other scripts."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
